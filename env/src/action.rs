@@ -1,0 +1,72 @@
+//! The six actions of the old system, with their numbers, and when each is legal.
+
+use crate::ActionMask;
+
+/// Number of actions.
+pub const ACTIONS: usize = 6;
+
+/// Names of the actions, by number.
+pub const ACTION_NAMES: [&str; ACTIONS] = ["HOLD", "BUY_CALL", "BUY_PUT", "TRIM_50", "TRIM_70", "EXIT"];
+
+/// What a policy can do at the close of a bar; it is filled at the open of the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[repr(u8)]
+pub enum Action {
+    /// Do nothing.
+    Hold = 0,
+    /// Buy the call at the money.
+    BuyCall = 1,
+    /// Buy the put at the money.
+    BuyPut = 2,
+    /// Sell half of the contracts.
+    Trim50 = 3,
+    /// Sell seven tenths of the contracts.
+    Trim70 = 4,
+    /// Sell all contracts.
+    Exit = 5,
+}
+
+impl Action {
+    /// Every action, by number.
+    pub const ALL: [Self; ACTIONS] = [Self::Hold, Self::BuyCall, Self::BuyPut, Self::Trim50, Self::Trim70, Self::Exit];
+
+    /// Returns the action with this number, if there is one.
+    #[inline]
+    pub fn from_index(index: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(index)).copied()
+    }
+
+    /// Returns the number of the action.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Returns the action's name as logs and files write it.
+    pub const fn name(self) -> &'static str {
+        ACTION_NAMES[self.index()]
+    }
+}
+
+/// Legal without a position.
+pub const FLAT_MASK: ActionMask = ActionMask::of(&[0, 1, 2]);
+/// Legal in a position when the policy owns the exits.
+pub const HOLDING_MASK: ActionMask = ActionMask::of(&[0, 3, 4, 5]);
+/// Legal while the rule layer has an order working, and in a position when the rules own the exits.
+pub const FORCED_MASK: ActionMask = ActionMask::of(&[0]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_masks_are_those_of_the_old_system() {
+        assert_eq!(Action::ALL.map(Action::index), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(Action::from_index(4), Some(Action::Trim70));
+        assert_eq!(Action::from_index(6), None);
+        let legal = |mask: ActionMask| (0..6).filter(|&a| mask.allows(a)).collect::<Vec<u8>>();
+        assert_eq!(legal(FLAT_MASK), [0, 1, 2]);
+        assert_eq!(legal(HOLDING_MASK), [0, 3, 4, 5]);
+        assert!(FORCED_MASK.is_forced() && !FLAT_MASK.is_forced());
+    }
+}

@@ -1,0 +1,104 @@
+//! What one option contract is: strike grid, ticks, multiplier, fees and how wide it is quoted.
+
+use serde::{Deserialize, Serialize};
+
+/// Shares per contract.
+pub(crate) const MULTIPLIER: i64 = 100;
+
+/// The price grid of an option series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TickRule {
+    /// One cent at all prices (SPY, QQQ, IWM).
+    Penny,
+    /// Five cents below 3.00, ten cents from 3.00 (SPXW).
+    NickelDime,
+}
+
+impl TickRule {
+    /// Returns the tick at a price, both in cents.
+    pub fn tick_cents(self, price_cents: f64) -> f64 {
+        match self {
+            Self::Penny => 1.0,
+            Self::NickelDime if price_cents < 300.0 => 5.0,
+            Self::NickelDime => 10.0,
+        }
+    }
+}
+
+/// Facts and cost assumptions of one underlying's same-day options. Dollars are per share unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractSpec {
+    /// Distance of neighbouring strikes, in dollars.
+    pub strike_step: f64,
+    /// Price grid.
+    pub tick: TickRule,
+    /// Half-spread of a worthless option, in dollars.
+    pub half_spread: f64,
+    /// Half-spread added per dollar of premium.
+    pub half_spread_rate: f64,
+    /// Commission, exchange and regulatory fees per contract and side, in dollars.
+    pub fee: f64,
+    /// At-the-money volatility as a multiple of the S&P's, whose index the volatility input is.
+    pub vol_ratio: f64,
+}
+
+impl ContractSpec {
+    /// Returns the contract of an underlying that trades same-day options every day.
+    ///
+    /// # Source
+    /// Strikes and ticks: exchange contract specifications. Half-spreads and fees: quoted widths and published broker and
+    /// exchange schedules of 2023-2025. `vol_ratio`: median ratio of a session's realised minute volatility to SPY's, 2022-2023.
+    pub fn known(symbol: &str) -> Option<Self> {
+        let etf = |vol_ratio| Self {
+            strike_step: 1.0,
+            tick: TickRule::Penny,
+            half_spread: 0.01,
+            half_spread_rate: 0.005,
+            fee: 0.70,
+            vol_ratio,
+        };
+        match symbol {
+            "SPY" => Some(etf(1.0)),
+            "QQQ" => Some(etf(1.35)),
+            "IWM" => Some(etf(1.33)),
+            "SPX" => {
+                Some(Self { strike_step: 5.0, tick: TickRule::NickelDime, half_spread: 0.05, fee: 1.15, ..etf(1.0) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the fee for a number of contracts on one side, in cents, rounded to a cent.
+    pub fn fee_cents(&self, contracts: u32) -> i64 {
+        (self.fee * 100.0 * f64::from(contracts)).round() as i64
+    }
+
+    pub(crate) fn check(&self, path: &str, faults: &mut Vec<String>) {
+        let mut positive = |name: &str, value: f64, zero_is_fine: bool| {
+            if !(value > 0.0 || (zero_is_fine && value == 0.0)) || !value.is_finite() {
+                faults.push(format!("{path}.{name}: {value} is not a positive number"));
+            }
+        };
+        positive("strike_step", self.strike_step, false);
+        positive("half_spread", self.half_spread, true);
+        positive("half_spread_rate", self.half_spread_rate, true);
+        positive("fee", self.fee, true);
+        positive("vol_ratio", self.vol_ratio, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_and_fees_follow_the_contract() {
+        let spx = ContractSpec::known("SPX").unwrap();
+        assert_eq!((spx.tick.tick_cents(299.9), spx.tick.tick_cents(300.0)), (5.0, 10.0));
+        assert_eq!(spx.fee_cents(3), 345);
+        assert_eq!(ContractSpec::known("SPY").unwrap().fee_cents(46), 3220);
+        assert_eq!(ContractSpec::known("AAPL"), None);
+    }
+}

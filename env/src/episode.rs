@@ -1,0 +1,68 @@
+//! The summary of one finished session of one account, and the record of one closed position.
+
+use jiff::civil::Date;
+
+use crate::action::Action;
+
+/// One lane's finished session.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Episode {
+    /// The lane that played it.
+    pub lane: u32,
+    /// Index of the played day in its market.
+    pub day: u32,
+    /// Decisions taken.
+    pub steps: u32,
+    /// Sum of rewards, shaping included.
+    pub reward: f64,
+    /// Change of cash, all costs included, in cents.
+    pub net_pnl_cents: i64,
+    /// Commissions and exchange fees, in cents.
+    pub fees_cents: i64,
+    /// Positions opened and closed.
+    pub trades: u32,
+    /// Decisions taken in a position.
+    pub held_steps: u32,
+}
+
+/// One position from its entry to its last contract.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Trade {
+    /// The lane that traded.
+    pub lane: u32,
+    /// The symbol of the underlying.
+    pub symbol: String,
+    /// The session's date in New York.
+    pub date: Date,
+    /// [`Action::BuyCall`] or [`Action::BuyPut`].
+    pub side: Action,
+    /// The contract's strike, in dollars.
+    pub strike: f64,
+    /// Start of the bar at whose open the entry filled, UTC nanoseconds.
+    pub entry_ts_ns: i64,
+    /// Start of the bar at whose open the last contract was sold, UTC nanoseconds.
+    pub exit_ts_ns: i64,
+    /// Contracts bought.
+    pub contracts: u32,
+    /// Ask paid, in dollars per share.
+    pub entry_price: f64,
+    /// Contract-weighted mean of the bids hit, in dollars per share.
+    pub exit_price: f64,
+    /// Fees of both sides, in cents.
+    pub fees_cents: i64,
+    /// Proceeds less cost less fees, in cents.
+    pub net_pnl_cents: i64,
+    /// `net_pnl_cents` as a fraction of premium and fees paid at the entry.
+    pub net_return: f64,
+    /// Why the last contract was sold: one of [`crate::EXIT_REASONS`].
+    pub reason: String,
+    /// What the setup score said when the entry was decided.
+    pub setup: crate::Setup,
+}
+
+impl Trade {
+    /// Returns the minutes from the entry's fill to the last exit's.
+    pub fn minutes_held(&self) -> i64 {
+        (self.exit_ts_ns - self.entry_ts_ns) / 60_000_000_000
+    }
+}

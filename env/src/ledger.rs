@@ -1,0 +1,167 @@
+//! Counters of everything that happened in a batch, since its construction. The difference of two ledgers is an interval.
+//!
+//! The environment only adds here; shares, means and verdicts are the reader's business.
+
+use crate::{ACTIONS, action::Action};
+
+/// What the setup score says of a bar; the threshold of "strong" is configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, serde::Serialize, serde::Deserialize)]
+#[repr(u8)]
+pub enum Setup {
+    /// Neither direction is strong, or both are equally.
+    #[default]
+    Weak = 0,
+    /// The bullish score reaches the threshold and beats the bearish one.
+    BullStrong = 1,
+    /// The bearish score reaches the threshold and beats the bullish one.
+    BearStrong = 2,
+}
+
+/// Number of setup classes.
+pub const SETUPS: usize = 3;
+/// Names of the reward terms, in the order of [`Ledger::reward_terms`].
+pub const REWARD_TERMS: [&str; 5] = ["pnl", "good_buy", "missed_opportunity", "hold_tax", "bad_chase"];
+/// Why a position was closed, in the order of [`Ledger::exits`].
+pub const EXIT_REASONS: [&str; 7] =
+    ["agent", "stop_loss", "take_profit", "trailing_stop", "time_stop", "end_of_day", "expired_worthless"];
+
+macro_rules! ledger {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
+        /// Sums over all lanes and steps. Money is in cents, lanes and bars are counted one by one.
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Ledger { $($(#[$doc])* pub $name: $kind,)* }
+
+        impl Ledger {
+            /// Adds another ledger's sums to this one's.
+            pub fn add(&mut self, other: &Self) { $(Tally::add(&mut self.$name, &other.$name);)* }
+
+            /// Returns what happened since `earlier`, an older state of the same ledger.
+            pub fn since(&self, earlier: &Self) -> Self {
+                let mut result = self.clone();
+                $(Tally::sub(&mut result.$name, &earlier.$name);)*
+                result
+            }
+        }
+    };
+}
+
+ledger! {
+    /// Lane-steps taken.
+    steps: u64,
+    /// Lane-steps in which only one action was legal.
+    forced_steps: u64,
+    /// Lane-steps begun in a position.
+    held_steps: u64,
+    /// Actions of lanes that were flat and had a choice, by setup class and action.
+    flat_actions: [[u64; ACTIONS]; SETUPS],
+    /// Actions of lanes that held a position and had a choice.
+    held_actions: [u64; ACTIONS],
+    /// Filled entries in the direction of a strong setup.
+    good_buy: u64,
+    /// Flat HOLDs on a strong setup.
+    missed_opportunity: u64,
+    /// Filled entries into an exhausted bar.
+    bad_chase: u64,
+    /// Orders that were not filled: no quote, or not enough cash.
+    refused_orders: u64,
+    /// Reward by term ([`REWARD_TERMS`]).
+    reward_terms: [f64; 5],
+    /// Absolute reward by term.
+    reward_terms_abs: [f64; 5],
+    /// Positions opened.
+    opened: u64,
+    /// Positions closed, by reason ([`EXIT_REASONS`]).
+    exits: [u64; 7],
+    /// Closed positions with a net gain.
+    wins: u64,
+    /// Net P&L of closed positions as a fraction of their entry cost, summed.
+    trade_return: f64,
+    /// Change of the accounts' liquidation value, all costs included.
+    net_pnl_cents: i64,
+    /// Commissions and exchange fees paid.
+    fees_cents: i64,
+    /// Premium paid for entries.
+    premium_cents: i64,
+    /// Sessions played to their end.
+    sessions: u64,
+}
+
+impl Ledger {
+    /// Returns how often flat lanes with a choice took the action.
+    pub fn flat(&self, action: Action) -> u64 {
+        self.flat_actions.iter().map(|of_setup| of_setup[action.index()]).sum()
+    }
+
+    /// Returns the flat lane-steps with a choice, in all setups.
+    pub fn flat_steps(&self) -> u64 {
+        self.flat_actions.iter().flatten().sum()
+    }
+
+    /// Returns the flat lane-steps with a choice, in one setup class.
+    pub fn flat_steps_in(&self, setup: Setup) -> u64 {
+        self.flat_actions[setup as usize].iter().sum()
+    }
+
+    /// Returns the flat lane-steps on a strong setup of either direction.
+    pub fn strong_states(&self) -> u64 {
+        self.flat_steps_in(Setup::BullStrong) + self.flat_steps_in(Setup::BearStrong)
+    }
+
+    /// Returns the entries of either direction on a strong setup of either direction.
+    pub fn strong_buys(&self) -> u64 {
+        let buys = |setup: Setup| {
+            let row = &self.flat_actions[setup as usize];
+            row[Action::BuyCall.index()] + row[Action::BuyPut.index()]
+        };
+        buys(Setup::BullStrong) + buys(Setup::BearStrong)
+    }
+
+    /// Returns the positions closed for any reason.
+    pub fn closed(&self) -> u64 {
+        self.exits.iter().sum()
+    }
+}
+
+/// Numbers, and arrays of them, that can be added up.
+trait Tally {
+    fn add(&mut self, other: &Self);
+    fn sub(&mut self, other: &Self);
+}
+
+macro_rules! tally {
+    ($($number:ty),*) => {$(impl Tally for $number {
+        fn add(&mut self, other: &Self) { *self += other; }
+        fn sub(&mut self, other: &Self) { *self -= other; }
+    })*};
+}
+tally!(u64, i64, f64);
+
+impl<T: Tally, const N: usize> Tally for [T; N] {
+    fn add(&mut self, other: &Self) {
+        self.iter_mut().zip(other).for_each(|(a, b)| a.add(b));
+    }
+
+    fn sub(&mut self, other: &Self) {
+        self.iter_mut().zip(other).for_each(|(a, b)| a.sub(b));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_the_difference_of_two_states() {
+        let mut ledger = Ledger { steps: 5, net_pnl_cents: -70, ..Ledger::default() };
+        ledger.flat_actions[Setup::BullStrong as usize][Action::BuyCall.index()] = 2;
+        ledger.flat_actions[Setup::Weak as usize][Action::Hold.index()] = 3;
+        let before = ledger.clone();
+        let mut step = Ledger { steps: 2, net_pnl_cents: 30, ..Ledger::default() };
+        step.flat_actions[Setup::BearStrong as usize][Action::Hold.index()] = 1;
+        ledger.add(&step);
+        assert_eq!(ledger.since(&before), step);
+        assert_eq!((ledger.strong_states(), ledger.strong_buys(), ledger.flat_steps()), (3, 2, 6));
+        assert_eq!(ledger.flat(Action::Hold), 4);
+    }
+}

@@ -1,0 +1,268 @@
+//! The market that a run replays: feature rows, setup classes and option tapes of all sessions, read-only and shared.
+
+use std::ops::Range;
+
+use jiff::civil::Date;
+use market_data::{DateRange, SessionBars, Symbol, SymbolSessions, VolColumns};
+use rayon::prelude::*;
+
+use crate::{
+    ContractSpec, EnvError, MarketConfig, QuotePair, Setup, SetupScore,
+    contract::MULTIPLIER,
+    features::{FEATURES, FeatureRow, FeatureStream},
+    tape::{GreekRow, SessionTape, nearest_strike},
+};
+
+/// One symbol-session on the tapes.
+#[derive(Debug, Clone)]
+pub struct Day {
+    /// The underlying.
+    pub symbol: Symbol,
+    /// The session's date in New York.
+    pub date: Date,
+    /// The session's open, UTC nanoseconds.
+    pub open_ns: i64,
+    /// Minutes of the session.
+    pub bars: u32,
+    /// VIX known before the open, in points.
+    pub vix_at_open: f64,
+    /// Facts of the option contract.
+    pub spec: ContractSpec,
+    /// Tape row of the first bar.
+    pub(crate) first_row: u32,
+    /// Index of the lowest strike, in strike steps.
+    pub(crate) lowest_strike: u32,
+    /// Number of strikes on the tape.
+    pub(crate) strikes: u32,
+    /// Where the session's contracts start among all quotes.
+    pub(crate) first_cell: usize,
+}
+
+impl Day {
+    /// Returns the strike of a contract on this day's tape, in dollars.
+    pub fn strike(&self, contract: u32) -> f64 {
+        f64::from(self.lowest_strike + contract / 2) * self.spec.strike_step
+    }
+
+    /// Returns the start of a bar, UTC nanoseconds.
+    pub fn bar_ns(&self, bar: u32) -> i64 {
+        self.open_ns + i64::from(bar) * 60_000_000_000
+    }
+
+    /// Returns the tape rows of the session's bars.
+    pub fn rows(&self) -> Range<usize> {
+        self.first_row as usize..(self.first_row + self.bars) as usize
+    }
+
+    /// Returns where the quotes of a contract start; the bar is the offset.
+    pub(crate) fn cells(&self, contract: u32) -> usize {
+        self.first_cell + (contract * self.bars) as usize
+    }
+}
+
+/// What the rules and the reward know of a bar at its close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Signal {
+    pub(crate) setup: Setup,
+    pub(crate) bull_chase: bool,
+    pub(crate) bear_chase: bool,
+    /// The strike nearest to the close, counted from the session's lowest.
+    pub(crate) at_the_money: u32,
+}
+
+/// All sessions of all symbols. Splits are lists of day indices into one market.
+#[derive(Debug)]
+pub struct Market {
+    frames: usize,
+    features: Vec<f32>,
+    signals: Vec<Signal>,
+    quotes: Vec<QuotePair>,
+    greeks: Vec<GreekRow>,
+    days: Vec<Day>,
+}
+
+/// One session before it is put on the tapes.
+struct Sheet {
+    rows: Vec<(FeatureRow, SetupScore)>,
+    tape: SessionTape,
+    spec: ContractSpec,
+}
+
+impl Market {
+    /// Builds the tapes of all symbols' sessions; warm-up sessions only warm the indicators.
+    ///
+    /// # Errors
+    /// A configuration fault, a symbol without a contract, or no session at all.
+    pub fn build(symbols: &[SymbolSessions], config: &MarketConfig) -> Result<Self, EnvError> {
+        let faults = config.check();
+        if !faults.is_empty() {
+            return Err(EnvError::Config(faults));
+        }
+        let mut market = Self {
+            frames: config.frames,
+            features: Vec::new(),
+            signals: Vec::new(),
+            quotes: Vec::new(),
+            greeks: Vec::new(),
+            days: Vec::new(),
+        };
+        for symbol in symbols {
+            let sheets = sheets(symbol, config)?;
+            let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
+            for ((bars, vol), sheet) in played.zip(sheets) {
+                market.append(&symbol.symbol, bars, vol, sheet, config.setup_threshold);
+            }
+        }
+        if market.days.is_empty() { Err(EnvError::NoDays) } else { Ok(market) }
+    }
+
+    fn append(&mut self, symbol: &Symbol, bars: &SessionBars, vol: &VolColumns, sheet: Sheet, threshold: u8) {
+        let signal = |(_, score): &(FeatureRow, SetupScore), close: f64| Signal {
+            setup: score.classify(threshold),
+            bull_chase: score.bull_chase,
+            bear_chase: score.bear_chase,
+            at_the_money: nearest_strike(close, &sheet.spec) - sheet.tape.lowest,
+        };
+        // A window at the session's open repeats its first row instead of looking into another session.
+        for _ in 1..self.frames {
+            self.features.extend(sheet.rows[0].0);
+            self.signals.push(Signal::default());
+        }
+        self.days.push(Day {
+            symbol: symbol.clone(),
+            date: bars.session.date,
+            open_ns: bars.session.open_ns,
+            bars: sheet.rows.len() as u32,
+            vix_at_open: vol.vix[0],
+            first_row: self.signals.len() as u32,
+            lowest_strike: sheet.tape.lowest,
+            strikes: sheet.tape.strikes,
+            first_cell: self.quotes.len(),
+            spec: sheet.spec.clone(),
+        });
+        for (row, &close) in sheet.rows.iter().zip(&bars.close) {
+            self.features.extend(row.0);
+            self.signals.push(signal(row, close));
+        }
+        self.quotes.extend(sheet.tape.quotes);
+        self.greeks.extend(sheet.tape.greeks);
+    }
+
+    /// Returns the feature tape, row-major `[T, F]`.
+    pub fn features(&self) -> &[f32] {
+        &self.features
+    }
+
+    /// Returns the names of the feature columns, in order.
+    pub fn feature_names() -> Vec<String> {
+        FEATURES.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    /// Returns the tape rows of an observation.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Returns all sessions, by symbol and then by date.
+    pub fn days(&self) -> &[Day] {
+        &self.days
+    }
+
+    /// Returns the indices of the sessions on these dates, by symbol and then by date.
+    pub fn days_in(&self, dates: &DateRange) -> Vec<u32> {
+        let inside = |(i, day): (usize, &Day)| dates.contains(day.date).then_some(i as u32);
+        self.days.iter().enumerate().filter_map(inside).collect()
+    }
+
+    /// Returns the setup class of a tape row.
+    pub fn setup(&self, row: usize) -> Setup {
+        self.signals[row].setup
+    }
+
+    /// Returns the shares of bull-strong and bear-strong bars in these sessions.
+    pub fn strong_shares(&self, days: &[u32]) -> (f64, f64) {
+        let rows = days.iter().flat_map(|&day| self.days[day as usize].rows());
+        let (mut bull, mut bear, mut all) = (0u64, 0u64, 0u64);
+        for row in rows {
+            all += 1;
+            bull += u64::from(self.signals[row].setup == Setup::BullStrong);
+            bear += u64::from(self.signals[row].setup == Setup::BearStrong);
+        }
+        let share = |count: u64| count as f64 / all.max(1) as f64;
+        (share(bull), share(bear))
+    }
+
+    /// Returns the mean cost of a round trip at the money that opens and closes at once, spread and fees together, as a
+    /// fraction of the ask: what an entry must earn before it earns anything.
+    pub fn round_trip_cost(&self, days: &[u32]) -> f64 {
+        let (mut sum, mut count) = (0.0, 0u64);
+        for day in days.iter().map(|&day| &self.days[day as usize]) {
+            let fee = 2.0 * day.spec.fee * 100.0 / MULTIPLIER as f64;
+            for bar in 1..day.bars {
+                let contract = 2 * self.signals[(day.first_row + bar - 1) as usize].at_the_money;
+                let quote = self.quote(day, contract, bar).open;
+                if let Some(ask) = quote.ask {
+                    let ask = f64::from(ask.get());
+                    sum += (ask - f64::from(quote.bid) + fee) / ask;
+                    count += 1;
+                }
+            }
+        }
+        if count == 0 { 0.0 } else { sum / count as f64 }
+    }
+
+    /// Returns the quotes of a contract in a bar of a day.
+    #[inline]
+    pub fn quote(&self, day: &Day, contract: u32, bar: u32) -> QuotePair {
+        self.quotes[day.cells(contract) + bar as usize]
+    }
+
+    /// Returns the quotes of the call and the put of a strike in dollars, where the day's tape holds it.
+    pub fn quotes_at(&self, day: &Day, strike: f64, bar: u32) -> Option<(QuotePair, QuotePair)> {
+        let contract = 2 * nearest_strike(strike, &day.spec).checked_sub(day.lowest_strike)?;
+        let held = self.holds_contract(day, contract + 1);
+        held.then(|| (self.quote(day, contract, bar), self.quote(day, contract + 1, bar)))
+    }
+
+    /// Returns whether a contract lies on the day's tape.
+    pub(crate) fn holds_contract(&self, day: &Day, contract: u32) -> bool {
+        contract < 2 * day.strikes
+    }
+
+    pub(crate) fn signal(&self, row: u32) -> Signal {
+        self.signals[row as usize]
+    }
+
+    #[inline]
+    pub(crate) fn greeks(&self, day: &Day, contract: u32, bar: u32) -> GreekRow {
+        self.greeks.get(day.cells(contract) + bar as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Returns the played sessions of one symbol. Features run through the sessions in order; tapes are priced in parallel.
+fn sheets(symbol: &SymbolSessions, config: &MarketConfig) -> Result<Vec<Sheet>, EnvError> {
+    let name = symbol.symbol.as_str();
+    let spec = config.contracts.get(name).cloned().or_else(|| ContractSpec::known(name)).ok_or_else(|| {
+        let mut known: Vec<&str> = config.contracts.keys().map(String::as_str).collect();
+        known.extend(["SPY", "QQQ", "IWM", "SPX"]);
+        known.sort_unstable();
+        known.dedup();
+        EnvError::UnknownContract { symbol: symbol.symbol.clone(), known: known.join(", ") }
+    })?;
+    if symbol.days.len() != symbol.vol.len() {
+        return Err(EnvError::Misaligned {
+            symbol: symbol.symbol.clone(),
+            days: symbol.days.len(),
+            volatility: symbol.vol.len(),
+        });
+    }
+    let mut stream = FeatureStream::new(config.setup_threshold);
+    let rows: Vec<_> = symbol.days.iter().zip(&symbol.vol).map(|(bars, vol)| stream.session(bars, vol)).collect();
+    let days: Vec<_> = rows.into_iter().zip(symbol.days.iter().zip(&symbol.vol)).skip(symbol.warmup).collect();
+    let sheet = |(rows, (bars, vol)): (Vec<(FeatureRow, SetupScore)>, (&SessionBars, &VolColumns))| Sheet {
+        rows,
+        tape: SessionTape::build(bars, vol, &spec, &config.pricing, config.use_greeks),
+        spec: spec.clone(),
+    };
+    Ok(days.into_par_iter().map(sheet).collect())
+}

@@ -1,0 +1,171 @@
+//! What a step is worth: money first, then shaping against the collapse into HOLD, term by term.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Setup, action::Action};
+
+/// Weights of the reward. All shaping is paid per decision, in units of reward.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RewardConfig {
+    /// Reward per unit of P&L as a fraction of the position's entry cost. At 1 the shaping outweighs money and the policy
+    /// slides into always-BUY; 3 is the measured balance.
+    pub pnl_scale: f32,
+    /// Paid when a call is bought on a bull-strong setup.
+    pub good_buy_call: f32,
+    /// Paid when a put is bought on a bear-strong setup.
+    pub good_buy_put: f32,
+    /// Paid (negative) when a flat account HOLDs on a strong setup.
+    pub missed_opportunity: f32,
+    /// Paid (negative) when a flat account HOLDs without a strong setup.
+    pub hold_tax: f32,
+    /// Paid (negative) when an entry chases an exhausted bar.
+    pub bad_chase: f32,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self {
+            pnl_scale: 3.0,
+            good_buy_call: 0.10,
+            good_buy_put: 0.08,
+            missed_opportunity: -0.05,
+            hold_tax: -0.001,
+            bad_chase: -0.03,
+        }
+    }
+}
+
+/// The reward of one step, term by term; a term that does not apply is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RewardTerms {
+    /// Scaled change of the account's liquidation value.
+    pub pnl: f32,
+    /// Entry in the direction of a strong setup.
+    pub good_buy: f32,
+    /// HOLD on a strong setup.
+    pub missed_opportunity: f32,
+    /// HOLD without one.
+    pub hold_tax: f32,
+    /// Entry into an exhausted bar.
+    pub bad_chase: f32,
+}
+
+impl RewardTerms {
+    /// Returns the terms in the order of [`crate::REWARD_TERMS`].
+    pub fn values(&self) -> [f32; 5] {
+        [self.pnl, self.good_buy, self.missed_opportunity, self.hold_tax, self.bad_chase]
+    }
+
+    /// Returns the reward: the sum of all terms.
+    pub fn total(&self) -> f32 {
+        self.values().iter().sum()
+    }
+}
+
+/// What the decision of a flat account looked like when it was made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FlatDecision {
+    /// What the policy chose.
+    pub action: Action,
+    /// Whether the entry filled; a refused order earns nothing.
+    pub filled: bool,
+    /// Class of the bar that the policy saw.
+    pub setup: Setup,
+    /// Whether that bar was overbought and rejected.
+    pub bull_chase: bool,
+    /// Whether that bar was oversold and rejected.
+    pub bear_chase: bool,
+}
+
+impl RewardConfig {
+    /// Returns the shaping terms of a flat account's decision.
+    pub fn shape(&self, decision: &FlatDecision) -> RewardTerms {
+        let mut terms = RewardTerms::default();
+        match (decision.action, decision.setup) {
+            (Action::Hold, Setup::Weak) => terms.hold_tax = self.hold_tax,
+            (Action::Hold, _) => terms.missed_opportunity = self.missed_opportunity,
+            (Action::BuyCall, Setup::BullStrong) if decision.filled => terms.good_buy = self.good_buy_call,
+            (Action::BuyPut, Setup::BearStrong) if decision.filled => terms.good_buy = self.good_buy_put,
+            _ => {}
+        }
+        let chase = match decision.action {
+            Action::BuyCall => decision.bull_chase,
+            Action::BuyPut => decision.bear_chase,
+            _ => false,
+        };
+        if chase && decision.filled {
+            terms.bad_chase = self.bad_chase;
+        }
+        terms
+    }
+
+    /// Returns the money term: a change of liquidation value, in cents, against the position's entry cost, in cents.
+    pub fn money(&self, change_cents: i64, entry_cost_cents: i64) -> f32 {
+        if change_cents == 0 {
+            return 0.0;
+        }
+        (f64::from(self.pnl_scale) * (change_cents as f64 / entry_cost_cents as f64)) as f32
+    }
+
+    pub(crate) fn check(&self, faults: &mut Vec<String>) {
+        for (name, value) in [
+            ("pnl_scale", self.pnl_scale),
+            ("good_buy_call", self.good_buy_call),
+            ("good_buy_put", self.good_buy_put),
+            ("missed_opportunity", self.missed_opportunity),
+            ("hold_tax", self.hold_tax),
+            ("bad_chase", self.bad_chase),
+        ] {
+            if !value.is_finite() {
+                faults.push(format!("env.reward.{name}: {value} is not a finite number"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(action: Action, setup: Setup) -> FlatDecision {
+        FlatDecision { action, filled: action != Action::Hold, setup, bull_chase: false, bear_chase: false }
+    }
+
+    #[test]
+    fn only_the_direction_of_the_setup_earns_the_bonus() {
+        let config = RewardConfig::default();
+        let bonus = |action, setup| config.shape(&decision(action, setup)).good_buy;
+        assert_eq!(bonus(Action::BuyCall, Setup::BullStrong), 0.10);
+        assert_eq!(bonus(Action::BuyPut, Setup::BearStrong), 0.08);
+        assert_eq!(bonus(Action::BuyPut, Setup::BullStrong), 0.0);
+        assert_eq!(bonus(Action::BuyCall, Setup::BearStrong), 0.0);
+        assert_eq!(bonus(Action::BuyCall, Setup::Weak), 0.0);
+    }
+
+    #[test]
+    fn holding_is_missed_or_taxed_never_both() {
+        let config = RewardConfig::default();
+        let strong = config.shape(&decision(Action::Hold, Setup::BearStrong));
+        let weak = config.shape(&decision(Action::Hold, Setup::Weak));
+        assert_eq!((strong.missed_opportunity, strong.hold_tax), (-0.05, 0.0));
+        assert_eq!((weak.missed_opportunity, weak.hold_tax), (0.0, -0.001));
+    }
+
+    #[test]
+    fn a_refused_order_earns_nothing_and_a_chase_is_charged_by_direction() {
+        let config = RewardConfig::default();
+        let mut chase = FlatDecision { bull_chase: true, ..decision(Action::BuyCall, Setup::BullStrong) };
+        assert_eq!(config.shape(&chase).total(), 0.10 - 0.03);
+        chase.filled = false;
+        assert_eq!(config.shape(&chase).total(), 0.0);
+        let put = FlatDecision { bull_chase: true, ..decision(Action::BuyPut, Setup::Weak) };
+        assert_eq!(config.shape(&put).bad_chase, 0.0);
+    }
+
+    #[test]
+    fn money_is_a_fraction_of_the_entry_cost() {
+        assert_eq!(RewardConfig::default().money(-1_500, 10_000), -0.45);
+        assert_eq!(RewardConfig::default().money(0, 0), 0.0);
+    }
+}

@@ -1,0 +1,135 @@
+//! The face that a learner sees: lanes stepped together, observations as an index into a tape plus a short account row.
+//!
+//! Letters: `N` lanes, `T` tape rows, `F` features per row, `W` frames per observation, `A` account columns, `K` actions.
+
+use std::ops::Range;
+
+use crate::{Episode, Ledger};
+
+/// What one observation is made of; two specs are interchangeable only when they are equal.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObsSpec {
+    /// Names of the tape's columns, in order (`F`).
+    pub features: Vec<String>,
+    /// Tape rows per observation (`W ≥ 1`): the rows `row + 1 - W ..= row`, oldest first.
+    pub frames: usize,
+    /// Names of the lane's own columns, in order (`A`).
+    pub account: Vec<String>,
+    /// Names of the actions, in order (`K ≤ 8`).
+    pub actions: Vec<String>,
+}
+
+impl ObsSpec {
+    /// Returns the number of inputs of a policy: `W · F + A`.
+    pub fn inputs(&self) -> usize {
+        self.frames * self.features.len() + self.account.len()
+    }
+}
+
+/// The set of legal actions of one lane: bit `a` is set when action `a` may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ActionMask(pub u8);
+
+impl ActionMask {
+    /// Returns the mask with exactly these actions legal.
+    pub const fn of(actions: &[u8]) -> Self {
+        let (mut bits, mut i) = (0, 0);
+        while i < actions.len() {
+            bits |= 1 << actions[i];
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// Returns whether the action is legal.
+    #[inline]
+    pub const fn allows(self, action: u8) -> bool {
+        self.0 & (1 << action) != 0
+    }
+
+    /// Returns how many actions are legal.
+    #[inline]
+    pub const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Returns whether there is nothing to decide.
+    #[inline]
+    pub const fn is_forced(self) -> bool {
+        self.count() <= 1
+    }
+}
+
+/// One observation of every lane, in buffers that the caller owns.
+#[derive(Debug)]
+pub struct ObsOut<'a> {
+    /// Newest tape row that the lane may see. `[N]`
+    pub row: &'a mut [u32],
+    /// The lane's own columns. `[N, A]`
+    pub account: &'a mut [f32],
+    /// Legal actions, never empty. `[N]`
+    pub mask: &'a mut [ActionMask],
+}
+
+/// What a step writes, in buffers that the caller owns: rows of a rollout buffer.
+#[derive(Debug)]
+pub struct StepOut<'a> {
+    /// The next observation; after an episode's end, the first one of the lane's next episode.
+    pub next: ObsOut<'a>,
+    /// Reward of this step. `[N]`
+    pub reward: &'a mut [f32],
+    /// The episode is over and nothing follows: its value is zero. `[N]`
+    pub terminated: &'a mut [bool],
+    /// We stopped looking: the value of the final observation still counts. `[N]`
+    pub truncated: &'a mut [bool],
+    /// The observation at a truncation, written only for truncated lanes; `mask` is ignored there.
+    pub last: ObsOut<'a>,
+}
+
+/// Many environments stepped as one batch.
+///
+/// Everything is deterministic in (construction, actions): the result never depends on the number of threads.
+pub trait VecEnv {
+    /// Returns the number of lanes `N`.
+    fn lanes(&self) -> usize;
+
+    /// Returns the shape and the names of an observation.
+    fn spec(&self) -> &ObsSpec;
+
+    /// Returns the feature tape, row-major `[T, F]`; the same for the whole life of the environment.
+    fn tape(&self) -> &[f32];
+
+    /// Returns the tape rows that this environment's episodes can show, for fitting a normaliser on nothing else.
+    fn visible_rows(&self) -> Vec<Range<usize>>;
+
+    /// Starts a first episode in every lane and writes its first observation.
+    fn reset(&mut self, out: ObsOut<'_>);
+
+    /// Advances every lane by one action `[N]`. A lane whose episode ends starts its next one in the same call.
+    ///
+    /// # Panics
+    /// If a slice has the wrong length, or an action is not legal in its lane.
+    fn step(&mut self, actions: &[u8], out: StepOut<'_>);
+
+    /// Returns the counters since construction.
+    fn ledger(&self) -> &Ledger;
+
+    /// Returns whether no lane has anything left to play. Only a replay of given sessions ever ends; its finished lanes
+    /// may only HOLD, earn nothing and count nothing.
+    fn finished(&self) -> bool {
+        false
+    }
+
+    /// Moves the episodes that ended since the last call into `out`, in lane order within a step.
+    fn drain_episodes(&mut self, out: &mut Vec<Episode>);
+
+    /// Returns the whole dynamic state as JSON: with it, [`VecEnv::restore`] continues as if nothing had happened.
+    fn state(&self) -> String;
+
+    /// Continues from a state that [`VecEnv::state`] returned, and writes the observation that was current then.
+    ///
+    /// # Errors
+    /// A sentence, when the state does not belong to an environment of this shape.
+    fn restore(&mut self, state: &str, out: ObsOut<'_>) -> Result<(), String>;
+}
