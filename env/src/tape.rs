@@ -110,23 +110,22 @@ impl PricingConfig {
         half * edge * self.spread_multiplier
     }
 
-    /// Returns the quote around a fair premium: the spread, widened to the tick grid on both sides.
+    /// Returns the quote around a fair premium: half a spread to either side, on the tick grid, at least one tick wide.
     ///
     /// With a spread multiplier of zero both sides are the premium rounded to the grid.
     pub(crate) fn quote(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> Quote {
         let half = self.half_spread(spec, premium, since_open, to_close);
-        let on_grid = |dollars: f64, round: fn(f64) -> f64| {
+        let on_grid = |dollars: f64| {
             let cents = (dollars * 100.0).max(0.0);
             let tick = spec.tick.tick_cents(cents);
-            // A price that lies on the grid but for rounding noise stays there.
-            let ticks = (cents / tick * 1e6).round() / 1e6;
-            (round(ticks) * tick) as u32
+            (cents / tick).round() * tick
         };
-        if half <= 0.0 {
-            let price = on_grid(premium, f64::round);
-            return Quote { bid: price, ask: NonZeroU32::new(price) };
+        let bid = on_grid(premium - half);
+        let mut ask = on_grid(premium + half);
+        if half > 0.0 && ask <= bid {
+            ask = bid + spec.tick.tick_cents(bid);
         }
-        Quote { bid: on_grid(premium - half, f64::floor), ask: NonZeroU32::new(on_grid(premium + half, f64::ceil)) }
+        Quote { bid: bid as u32, ask: NonZeroU32::new(ask as u32) }
     }
 }
 
@@ -222,12 +221,12 @@ mod tests {
 
     #[test]
     fn quotes_straddle_the_premium_on_the_tick_grid() {
-        assert_eq!(quote("SPY", 1.50, 100, 200), (148, 152), "half-spread 1.75 cents, widened to whole cents");
-        assert_eq!(quote("SPY", 1.50, 2, 388), (146, 154), "twice as wide in the first five minutes");
-        assert_eq!(quote("SPY", 1.50, 380, 10), (146, 154), "and in the last fifteen");
-        assert_eq!(quote("SPX", 2.00, 100, 200), (190, 210), "half-spread 6 cents, 5-cent ticks");
-        assert_eq!(quote("SPX", 12.30, 100, 200), (1210, 1250), "10-cent ticks from 3.00");
-        assert_eq!(quote("SPY", 0.004, 100, 200), (0, 2), "a worthless option has no bid");
+        assert_eq!(quote("SPY", 1.504, 100, 200), (149, 152), "half-spread 1.75 cents");
+        assert_eq!(quote("SPY", 1.504, 2, 388), (147, 154), "twice as wide in the first five minutes");
+        assert_eq!(quote("SPY", 1.504, 380, 10), (147, 154), "and in the last fifteen");
+        assert_eq!(quote("SPX", 2.01, 100, 200), (195, 205), "half-spread 6 cents, 5-cent ticks");
+        assert_eq!(quote("SPX", 12.34, 100, 200), (1220, 1250), "10-cent ticks from 3.00");
+        assert_eq!(quote("SPY", 0.004, 100, 200), (0, 1), "a worthless option has no bid");
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! Gradient clipping and Adam as single passes over flat slices; the optimiser's state is ours to save.
+
+/// Decay of the first moment.
+pub(crate) const BETA1: f64 = 0.9;
+/// Decay of the second moment.
+pub(crate) const BETA2: f64 = 0.999;
+/// Added to the denominator; 1e-5 instead of 1e-8, as in every PPO implementation since OpenAI's.
+pub(crate) const EPSILON: f64 = 1e-5;
+
+/// Adam's moments and step count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdamState {
+    /// First moment of each parameter's gradient. `[P]`
+    pub m: Vec<f32>,
+    /// Second moment of each parameter's gradient. `[P]`
+    pub v: Vec<f32>,
+    /// Gradient steps taken.
+    pub step: u64,
+}
+
+impl AdamState {
+    /// Returns the state before the first step of `params` parameters.
+    pub fn new(params: usize) -> Self {
+        Self { m: vec![0.0; params], v: vec![0.0; params], step: 0 }
+    }
+
+    /// Moves the parameters against `gradient * scale`.
+    ///
+    /// # Source
+    /// Kingma & Ba 2015, algorithm 1, in the order of operations of `torch.optim.Adam`.
+    pub(crate) fn step(&mut self, params: &mut [f32], gradient: &[f32], scale: f32, learning_rate: f64) {
+        self.step += 1;
+        let (step_size, root) = step_size_and_root(self.step, learning_rate);
+        let (beta1, beta2) = (BETA1 as f32, BETA2 as f32);
+        let (rest1, rest2) = ((1.0 - BETA1) as f32, (1.0 - BETA2) as f32);
+        let (step_size, root, epsilon) = (step_size as f32, root as f32, EPSILON as f32);
+        let state = self.m.iter_mut().zip(&mut self.v);
+        for ((param, &gradient), (m, v)) in params.iter_mut().zip(gradient).zip(state) {
+            let gradient = gradient * scale;
+            *m = *m * beta1 + gradient * rest1;
+            *v = *v * beta2 + gradient * gradient * rest2;
+            *param -= step_size * *m / (v.sqrt() / root + epsilon);
+        }
+    }
+}
+
+/// Returns the bias-corrected step size and the root of the second moment's correction.
+pub(crate) fn step_size_and_root(step: u64, learning_rate: f64) -> (f64, f64) {
+    let step = step as f64;
+    (learning_rate / (1.0 - BETA1.powf(step)), (1.0 - BETA2.powf(step)).sqrt())
+}
+
+/// Returns the Euclidean norm; sums in double precision and a fixed order.
+pub(crate) fn norm(gradient: &[f32]) -> f64 {
+    let mut sums = [0.0f64; 8];
+    for chunk in gradient.chunks(8) {
+        sums.iter_mut().zip(chunk).for_each(|(sum, &g)| *sum += f64::from(g) * f64::from(g));
+    }
+    sums.iter().sum::<f64>().sqrt()
+}
+
+/// Returns the factor that brings a gradient of this norm to at most `max_norm`, as `torch.nn.utils.clip_grad_norm_`.
+pub(crate) fn clip_scale(norm: f64, max_norm: f64) -> f32 {
+    (max_norm / (norm + 1e-6)).min(1.0) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_steps_match_torch() {
+        let device = tch::Device::Cpu;
+        let store = tch::nn::VarStore::new(device);
+        let mut param = store.root().var("p", &[3], tch::nn::Init::Const(0.5));
+        let mut torch = tch::nn::OptimizerConfig::build(
+            tch::nn::Adam { beta1: BETA1, beta2: BETA2, wd: 0.0, eps: EPSILON, amsgrad: false },
+            &store,
+            0.01,
+        )
+        .unwrap();
+        let (mut ours, mut adam) = ([0.5f32; 3], AdamState::new(3));
+        for step in 0..5 {
+            let gradient = [0.3, -1.0 + 0.4 * step as f32, 1e-4];
+            let loss = (&param * tch::Tensor::from_slice(&gradient)).sum(tch::Kind::Float);
+            torch.backward_step(&loss);
+            adam.step(&mut ours, &gradient, 1.0, 0.01);
+        }
+        let theirs = Vec::<f32>::try_from(param.detach_()).unwrap();
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert!((ours - theirs).abs() < 1e-6, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn a_large_gradient_is_cut_to_the_norm() {
+        let gradient: Vec<f32> = (0..11).map(|_| 3.0).collect();
+        assert!((norm(&gradient) - 99.0f64.sqrt()).abs() < 1e-12);
+        assert!((f64::from(clip_scale(10.0, 0.5)) - 0.05).abs() < 1e-7);
+        assert_eq!(clip_scale(0.4, 0.5), 1.0);
+    }
+}

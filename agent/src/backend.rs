@@ -1,0 +1,147 @@
+//! What computes the networks, where, and the one face that both backends show to the trainer.
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    AdamState, AgentError, Policy,
+    loss::{EpochStats, UpdateSettings},
+    native::Native,
+    rollout::{Inputs, ObsView, Rollout},
+    torch::Torch,
+};
+
+/// What computes the networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// libtorch on a GPU, the native code on a CPU.
+    #[default]
+    Auto,
+    /// Hand-written passes on the CPU; the same bits for any number of threads.
+    Native,
+    /// libtorch, on the CPU or a GPU.
+    Tch,
+}
+
+/// Where the networks are computed, as the user says it: `auto`, `cpu`, `cuda` or `cuda:1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// This GPU.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("cuda:").and_then(|index| index.parse().ok())) {
+            ("auto", _) => Ok(Self::Auto),
+            ("cpu", _) => Ok(Self::Cpu),
+            ("cuda", _) => Ok(Self::Cuda(0)),
+            (_, Some(index)) => Ok(Self::Cuda(index)),
+            _ => Err(format!("`{text}` is no device; say auto, cpu, cuda or cuda:1")),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// What was chosen in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chosen {
+    Native,
+    Tch(tch::Device),
+}
+
+/// Settles backend and device, given the number of GPUs that libtorch sees.
+fn choose(backend: Backend, device: DeviceChoice, gpus: usize) -> Result<Chosen, AgentError> {
+    match (backend, device) {
+        (Backend::Native, DeviceChoice::Cuda(_)) => {
+            let hint = "the native backend runs on the CPU only; choose backend tch or auto for a GPU";
+            Err(AgentError::Device(hint.into()))
+        }
+        (_, DeviceChoice::Cuda(index)) if index >= gpus => Err(AgentError::Device(format!(
+            "device cuda:{index} was asked for, but this libtorch sees {gpus} GPU(s); choose cpu, or run scripts/setup.sh --cuda"
+        ))),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Cuda(index)) => Ok(Chosen::Tch(tch::Device::Cuda(index))),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus > 0 => Ok(Chosen::Tch(tch::Device::Cuda(0))),
+        (Backend::Tch, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(Chosen::Tch(tch::Device::Cpu)),
+        (Backend::Auto | Backend::Native, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(Chosen::Native),
+    }
+}
+
+/// Computes the networks and moves their parameters.
+pub(crate) trait Engine: fmt::Debug + Send {
+    /// Writes the logits `[B, K]` and the values `[B]` of some observations.
+    fn forward(&mut self, obs: ObsView<'_>, logits: &mut [f32], values: &mut [f32]) -> Result<(), AgentError>;
+
+    /// Takes a finished rollout, before the passes over it.
+    fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError>;
+
+    /// Takes one gradient step per minibatch of `order`, the shuffled sample numbers of the rollout.
+    fn epoch(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Result<EpochStats, AgentError>;
+
+    /// Copies the parameters `[P]` and the optimiser's state out.
+    fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError>;
+
+    /// Says in a few words what computes, for logs.
+    fn describe(&self) -> String;
+}
+
+/// Builds the engine for this policy; `batch` is the most samples it will see at once.
+pub(crate) fn engine(
+    policy: &Policy,
+    adam: AdamState,
+    tape: &[f32],
+    device: DeviceChoice,
+    batch: usize,
+) -> Result<Box<dyn Engine>, AgentError> {
+    let inputs = Inputs::new(&policy.spec, policy.normalized_tape(tape));
+    let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
+    Ok(match choose(policy.config.backend, device, gpus)? {
+        Chosen::Native => Box::new(Native::new(policy, adam, inputs, batch)),
+        Chosen::Tch(device) => Box::new(Torch::new(policy, &adam, &inputs, device)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_parse_and_print() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        for text in ["gpu", "cuda:", "cuda:x", ""] {
+            let error = text.parse::<DeviceChoice>().unwrap_err();
+            assert_eq!(error, format!("`{text}` is no device; say auto, cpu, cuda or cuda:1"));
+        }
+    }
+
+    #[test]
+    fn a_missing_gpu_is_never_replaced_in_silence() {
+        let native = choose(Backend::Auto, DeviceChoice::Auto, 0).unwrap();
+        assert_eq!(native, Chosen::Native);
+        assert_eq!(choose(Backend::Auto, DeviceChoice::Auto, 1).unwrap(), Chosen::Tch(tch::Device::Cuda(0)));
+        assert_eq!(choose(Backend::Native, DeviceChoice::Auto, 1).unwrap(), Chosen::Native);
+        assert_eq!(choose(Backend::Tch, DeviceChoice::Cpu, 1).unwrap(), Chosen::Tch(tch::Device::Cpu));
+        let error = choose(Backend::Auto, DeviceChoice::Cuda(1), 1).unwrap_err().to_string();
+        assert!(error.starts_with("device cuda:1 was asked for, but this libtorch sees 1 GPU(s)"), "{error}");
+        choose(Backend::Native, DeviceChoice::Cuda(0), 1).unwrap_err();
+    }
+}

@@ -1,0 +1,183 @@
+//! The free choices of the policy and of PPO. One set of defaults, checked once; every fault is reported with its path.
+
+use crate::{Backend, Schedule};
+
+/// Hyper-parameters of PPO, under the names of Stable-Baselines3.
+///
+/// The defaults are those of the human-momentum runs this project succeeds, except for eight lanes instead of one.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PpoConfig {
+    /// Environments stepped together (1 or more). 8: decorrelates a rollout and costs nothing on two cores.
+    pub n_envs: usize,
+    /// Steps per lane and iteration (1 or more). 512: about 1.3 sessions of 390 minutes.
+    pub n_steps: usize,
+    /// Samples per gradient step (1 or more); a last smaller minibatch is used too. 64: as in the old runs.
+    pub batch_size: usize,
+    /// Passes over a rollout (1 or more). 10: as in the old runs.
+    pub n_epochs: usize,
+    /// Adam's step size (above 0). 3e-5: as in the old runs; larger ones forgot the setups.
+    pub learning_rate: f64,
+    /// Whether the learning rate stays or falls in a line to zero.
+    pub lr_schedule: Schedule,
+    /// Discount per decision (0 to 1). 0.92: a horizon of about 12 minutes, the life of a momentum trade.
+    pub gamma: f64,
+    /// Bias-variance mix of the advantage estimate (0 to 1). 0.95: the common choice.
+    pub gae_lambda: f64,
+    /// Half-width of the trust region of the probability ratio (above 0). 0.2: the paper's value.
+    pub clip_range: f64,
+    /// Half-width of the allowed change of a value, in reward units (above 0); none by default, it was never shown to help.
+    pub clip_range_vf: Option<f64>,
+    /// Weight of the entropy bonus (0 or more). 0.06: the cure of the collapse into HOLD; 0.02 collapses.
+    pub ent_coef: f64,
+    /// Whether the entropy weight stays or moves in a line to `ent_coef_final`.
+    pub ent_schedule: Schedule,
+    /// Entropy weight at the end of a linear schedule (0 or more). 0.02: room to commit once the setups are learned.
+    pub ent_coef_final: f64,
+    /// Weight of the value loss (0 or more). 0.5: Stable-Baselines3's.
+    pub vf_coef: f64,
+    /// Largest norm of the whole gradient (above 0). 0.5: Stable-Baselines3's.
+    pub max_grad_norm: f64,
+    /// An update stops when the approximate KL divergence exceeds 1.5 times this (above 0, nats); off by default.
+    pub target_kl: Option<f64>,
+    /// Whether advantages are standardised within each minibatch. True: the bonus sizes then do not set the step size.
+    pub normalize_advantage: bool,
+}
+
+impl Default for PpoConfig {
+    fn default() -> Self {
+        Self {
+            n_envs: 8,
+            n_steps: 512,
+            batch_size: 64,
+            n_epochs: 10,
+            learning_rate: 3e-5,
+            lr_schedule: Schedule::Constant,
+            gamma: 0.92,
+            gae_lambda: 0.95,
+            clip_range: 0.2,
+            clip_range_vf: None,
+            ent_coef: 0.06,
+            ent_schedule: Schedule::Constant,
+            ent_coef_final: 0.02,
+            vf_coef: 0.5,
+            max_grad_norm: 0.5,
+            target_kl: None,
+            normalize_advantage: true,
+        }
+    }
+}
+
+impl PpoConfig {
+    /// Returns the samples of one rollout: `T · N`.
+    pub fn rollout_size(&self) -> usize {
+        self.n_steps * self.n_envs
+    }
+
+    /// Returns every fault, each with its path; empty when the configuration can be used.
+    pub fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (name, value) in [
+            ("n_envs", self.n_envs),
+            ("n_steps", self.n_steps),
+            ("batch_size", self.batch_size),
+            ("n_epochs", self.n_epochs),
+        ] {
+            if value == 0 {
+                faults.push(format!("ppo.{name}: must be 1 or more"));
+            }
+        }
+        if self.rollout_size() > u32::MAX as usize {
+            faults.push(format!("ppo.n_steps: a rollout of {} samples is too large", self.rollout_size()));
+        } else if self.batch_size > self.rollout_size() {
+            let size = self.rollout_size();
+            faults.push(format!("ppo.batch_size: {} is more than the {size} samples of a rollout", self.batch_size));
+        }
+        let positive = [
+            ("learning_rate", Some(self.learning_rate)),
+            ("clip_range", Some(self.clip_range)),
+            ("clip_range_vf", self.clip_range_vf),
+            ("max_grad_norm", Some(self.max_grad_norm)),
+            ("target_kl", self.target_kl),
+        ];
+        faults.extend(positive.into_iter().filter_map(|(name, value)| above_zero(name, value?)));
+        let unit = [("gamma", self.gamma), ("gae_lambda", self.gae_lambda)];
+        faults.extend(unit.into_iter().filter_map(|(name, value)| within_unit(name, value)));
+        let weights = [("ent_coef", self.ent_coef), ("ent_coef_final", self.ent_coef_final), ("vf_coef", self.vf_coef)];
+        faults.extend(weights.into_iter().filter_map(|(name, value)| zero_or_more(name, value)));
+        faults
+    }
+}
+
+fn above_zero(name: &str, value: f64) -> Option<String> {
+    (!(value > 0.0 && value.is_finite())).then(|| format!("ppo.{name}: {value} is not above 0"))
+}
+
+fn within_unit(name: &str, value: f64) -> Option<String> {
+    (!(0.0..=1.0).contains(&value)).then(|| format!("ppo.{name}: {value} does not lie between 0 and 1"))
+}
+
+fn zero_or_more(name: &str, value: f64) -> Option<String> {
+    (!(value >= 0.0 && value.is_finite())).then(|| format!("ppo.{name}: {value} is not 0 or more"))
+}
+
+/// The shape of the networks and what computes them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// Units of each hidden tanh layer, the same for actor and critic (1 to 4096 each). 64-64: Stable-Baselines3's.
+    pub hidden: Vec<usize>,
+    /// What computes the networks. `auto`: libtorch on a GPU, the native code on a CPU, where it is several times faster.
+    pub backend: Backend,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        Self { hidden: vec![64, 64], backend: Backend::Auto }
+    }
+}
+
+impl PolicyConfig {
+    /// Returns every fault, each with its path; empty when the configuration can be used.
+    pub fn check(&self) -> Vec<String> {
+        let wrong = self.hidden.iter().filter(|&&units| units == 0 || units > 4096);
+        wrong.map(|units| format!("policy.hidden: {units} does not lie between 1 and 4096")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_reported_with_its_path() {
+        assert_eq!(PpoConfig::default().check(), Vec::<String>::new());
+        let config = PpoConfig {
+            n_epochs: 0,
+            batch_size: 5000,
+            gamma: 1.5,
+            learning_rate: f64::NAN,
+            target_kl: Some(0.0),
+            vf_coef: -1.0,
+            ..PpoConfig::default()
+        };
+        let faults = config.check().join("\n");
+        let expected = [
+            "ppo.n_epochs: must be 1 or more",
+            "ppo.batch_size: 5000 is more than the 4096 samples of a rollout",
+            "ppo.learning_rate: NaN is not above 0",
+            "ppo.target_kl: 0 is not above 0",
+            "ppo.gamma: 1.5 does not lie between 0 and 1",
+            "ppo.vf_coef: -1 is not 0 or more",
+        ];
+        assert_eq!(faults, expected.join("\n"));
+        let policy = PolicyConfig { hidden: vec![64, 0], ..PolicyConfig::default() };
+        assert_eq!(policy.check(), ["policy.hidden: 0 does not lie between 1 and 4096"]);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let error = serde_json::from_str::<PpoConfig>(r#"{"ent_coeff": 0.1}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown field `ent_coeff`"), "{error}");
+    }
+}

@@ -1,0 +1,87 @@
+//! Everything that can go wrong in this crate, one sentence each.
+
+use std::{io, path::PathBuf};
+
+/// Why the agent could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A configuration has faults; every one is listed with its path.
+    #[error("the configuration has {} fault(s): {}", .0.len(), .0.join("; "))]
+    Config(Vec<String>),
+
+    /// The device cannot run the chosen backend, or does not exist.
+    #[error("{0}")]
+    Device(String),
+
+    /// A number that must be finite is not.
+    #[error(
+        "{what} is {value} at step {timesteps} (iteration {iteration}); training stops, the last checkpoint is intact"
+    )]
+    NonFinite {
+        /// The tensor, loss or reward, and where in it.
+        what: String,
+        /// The number found.
+        value: f32,
+        /// Lane-steps taken when it was found.
+        timesteps: u64,
+        /// Iterations completed before.
+        iteration: u64,
+    },
+
+    /// The tape has a value that cannot be normalised.
+    #[error("feature {feature} is {value} in tape row {row}; repair the data before training")]
+    Tape {
+        /// The feature's name, or its column when it has none.
+        feature: String,
+        /// Row of the tape.
+        row: usize,
+        /// The value found.
+        value: f32,
+    },
+
+    /// An environment does not have the shape that the policy was trained for.
+    #[error("the policy does not fit this environment: {0}")]
+    Spec(String),
+
+    /// An environment refused a saved state.
+    #[error("the environment refused the checkpoint's state: {0}")]
+    EnvState(String),
+
+    /// A model file or its sidecar cannot be used.
+    #[error("cannot use the model {}: {reason}", path.display())]
+    Model {
+        /// The file that was refused.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A checkpoint cannot be used.
+    #[error("cannot use the checkpoint {}: {reason}", path.display())]
+    Checkpoint {
+        /// The file that was refused.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A file could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// "read" or "write".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// libtorch refused an operation, most often for lack of memory.
+    #[error("libtorch could not {action}")]
+    Torch {
+        /// What was being done.
+        action: &'static str,
+        /// libtorch's reason.
+        source: tch::TchError,
+    },
+}

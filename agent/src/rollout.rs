@@ -1,0 +1,170 @@
+//! What was seen and done between two updates. Time-major, allocated once; it stores tape rows, never windows of features.
+
+use std::sync::Arc;
+
+use market_env::{ActionMask, ObsOut, ObsSpec, StepOut};
+
+use crate::advantage::{Returns, generalized_advantage};
+
+/// Observations of several lanes at one or more times.
+#[derive(Debug, Clone)]
+pub(crate) struct Observations {
+    row: Vec<u32>,
+    account: Vec<f32>,
+    mask: Vec<ActionMask>,
+    lanes: usize,
+    columns: usize,
+}
+
+/// The observations of some samples. `account` is `[B, A]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ObsView<'a> {
+    pub(crate) row: &'a [u32],
+    pub(crate) account: &'a [f32],
+    pub(crate) mask: &'a [ActionMask],
+}
+
+impl Observations {
+    /// Room for `times` observations of every lane.
+    pub(crate) fn new(times: usize, lanes: usize, columns: usize) -> Self {
+        let samples = times * lanes;
+        let (row, account) = (vec![0; samples], vec![0.0; samples * columns]);
+        Self { row, account, mask: vec![ActionMask(1); samples], lanes, columns }
+    }
+
+    /// The observations of every lane at one time.
+    pub(crate) fn at(&self, time: usize) -> ObsView<'_> {
+        self.samples(time * self.lanes, (time + 1) * self.lanes)
+    }
+
+    /// The first `count` observations, in order of time and lane.
+    pub(crate) fn first(&self, count: usize) -> ObsView<'_> {
+        self.samples(0, count)
+    }
+
+    fn samples(&self, start: usize, end: usize) -> ObsView<'_> {
+        let account = &self.account[start * self.columns..end * self.columns];
+        ObsView { row: &self.row[start..end], account, mask: &self.mask[start..end] }
+    }
+
+    /// The same, to be written.
+    pub(crate) fn out(&mut self, time: usize) -> ObsOut<'_> {
+        let (start, end) = (time * self.lanes, (time + 1) * self.lanes);
+        ObsOut {
+            row: &mut self.row[start..end],
+            account: &mut self.account[start * self.columns..end * self.columns],
+            mask: &mut self.mask[start..end],
+        }
+    }
+
+    /// Copies the observations of one time over those of another.
+    pub(crate) fn copy(&mut self, from: usize, to: usize) {
+        let (lanes, width) = (self.lanes, self.lanes * self.columns);
+        self.row.copy_within(from * lanes..(from + 1) * lanes, to * lanes);
+        self.mask.copy_within(from * lanes..(from + 1) * lanes, to * lanes);
+        self.account.copy_within(from * width..(from + 1) * width, to * width);
+    }
+}
+
+/// The tape a policy reads, standardised, and how an observation is cut from it.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs {
+    pub(crate) tape: Arc<[f32]>,
+    pub(crate) features: usize,
+    pub(crate) frames: usize,
+    pub(crate) columns: usize,
+}
+
+impl Inputs {
+    pub(crate) fn new(spec: &ObsSpec, tape: Vec<f32>) -> Self {
+        let (features, frames, columns) = (spec.features.len(), spec.frames, spec.account.len());
+        Self { tape: tape.into(), features, frames, columns }
+    }
+
+    /// Writes one policy input: the frames up to `row`, oldest first, then the account columns.
+    pub(crate) fn write(&self, obs: ObsView<'_>, sample: usize, out: &mut [f32]) {
+        let (window, account) = out.split_at_mut(self.frames * self.features);
+        if self.features > 0 {
+            let end = (obs.row[sample] as usize + 1) * self.features;
+            window.copy_from_slice(&self.tape[end - window.len()..end]);
+        }
+        account.copy_from_slice(&obs.account[sample * self.columns..(sample + 1) * self.columns]);
+    }
+}
+
+/// The rollout buffer. Everything is `[T, N]` unless it says otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct Rollout {
+    pub(crate) steps: usize,
+    pub(crate) lanes: usize,
+    /// `[T + 1, N]`: the last is the first of the next rollout.
+    pub(crate) obs: Observations,
+    /// Observation at a truncation in the current step. `[N]`
+    pub(crate) last: Observations,
+    pub(crate) action: Vec<u8>,
+    pub(crate) log_prob: Vec<f32>,
+    /// `[T + 1, N]`
+    pub(crate) value: Vec<f32>,
+    pub(crate) reward: Vec<f32>,
+    pub(crate) terminated: Vec<bool>,
+    pub(crate) truncated: Vec<bool>,
+    /// Value of the observation at a truncation, zero elsewhere.
+    pub(crate) last_value: Vec<f32>,
+    pub(crate) advantage: Vec<f32>,
+    /// Target of the critic: advantage plus value.
+    pub(crate) target: Vec<f32>,
+}
+
+impl Rollout {
+    pub(crate) fn new(steps: usize, lanes: usize, columns: usize) -> Self {
+        let samples = steps * lanes;
+        Self {
+            steps,
+            lanes,
+            obs: Observations::new(steps + 1, lanes, columns),
+            last: Observations::new(1, lanes, columns),
+            action: vec![0; samples],
+            log_prob: vec![0.0; samples],
+            value: vec![0.0; samples + lanes],
+            reward: vec![0.0; samples],
+            terminated: vec![false; samples],
+            truncated: vec![false; samples],
+            last_value: vec![0.0; samples],
+            advantage: vec![0.0; samples],
+            target: vec![0.0; samples],
+        }
+    }
+
+    pub(crate) fn samples(&self) -> usize {
+        self.steps * self.lanes
+    }
+
+    /// The actions of one step, and the rows that the environment writes.
+    pub(crate) fn step(&mut self, time: usize) -> (&[u8], StepOut<'_>) {
+        let now = time * self.lanes..(time + 1) * self.lanes;
+        let out = StepOut {
+            next: self.obs.out(time + 1),
+            reward: &mut self.reward[now.clone()],
+            terminated: &mut self.terminated[now.clone()],
+            truncated: &mut self.truncated[now.clone()],
+            last: self.last.out(0),
+        };
+        (&self.action[now], out)
+    }
+
+    /// Estimates the advantages and the critic's targets.
+    pub(crate) fn estimate(&mut self, gamma: f64, gae_lambda: f64) {
+        let returns = Returns {
+            lanes: self.lanes,
+            reward: &self.reward,
+            value: &self.value,
+            terminated: &self.terminated,
+            truncated: &self.truncated,
+            last_value: &self.last_value,
+        };
+        generalized_advantage(returns, gamma, gae_lambda, &mut self.advantage);
+        for ((target, advantage), value) in self.target.iter_mut().zip(&self.advantage).zip(&self.value) {
+            *target = advantage + value;
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Coefficients as functions of progress.
+
+/// How a coefficient moves from its first to its last value over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Stays at its first value.
+    #[default]
+    Constant,
+    /// Moves in a straight line to its last value.
+    Linear,
+}
+
+impl Schedule {
+    /// Returns the coefficient at `progress`, the share of all timesteps that lies behind (0 to 1).
+    pub fn at(self, first: f64, last: f64, progress: f64) -> f64 {
+        match self {
+            Self::Constant => first,
+            Self::Linear => first + (last - first) * progress.clamp(0.0, 1.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_joins_both_ends_and_stops_there() {
+        assert_eq!(Schedule::Constant.at(3e-5, 0.0, 0.7), 3e-5);
+        assert_eq!([0.0, 0.25, 1.0, 1.5].map(|p| Schedule::Linear.at(0.08, 0.04, p)), [0.08, 0.07, 0.04, 0.04]);
+    }
+}

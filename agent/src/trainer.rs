@@ -1,0 +1,331 @@
+//! The PPO loop: collect, estimate advantages, update, report. It reads top to bottom like the paper.
+
+use std::collections::VecDeque;
+
+use market_env::{Episode, Ledger, VecEnv};
+
+use crate::{
+    AdamState, AgentError, Checkpoint, DeviceChoice, Iteration, Policy, PpoConfig,
+    backend::{self, Engine},
+    distribution::MaskedCategorical,
+    iteration::critic_quality,
+    loss::{EpochStats, LossSettings, UpdateSettings},
+    rollout::Rollout,
+    streams::Streams,
+};
+
+/// Episodes in the running means, as in Stable-Baselines3.
+const EPISODE_WINDOW: usize = 100;
+
+/// Hears of the training while it runs. It cannot change it.
+pub trait Listener {
+    /// Called after every vector step of a rollout, with the lane-steps taken and the environment's counters.
+    fn on_step(&mut self, _timesteps: u64, _ledger: &Ledger) {}
+
+    /// Called after every iteration.
+    fn on_iteration(&mut self, _iteration: &Iteration) {}
+}
+
+/// Hears nothing.
+impl Listener for () {}
+
+/// The counters that say where a training stands; with the streams' seed they replace any random state.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Progress {
+    pub(crate) seed: u64,
+    /// Lane-steps of the whole training; schedules end there. Zero when unknown: schedules stay at their start.
+    pub(crate) total: u64,
+    pub(crate) timesteps: u64,
+    pub(crate) iteration: u64,
+    pub(crate) n_updates: u64,
+    /// Reward and length of the last episodes.
+    pub(crate) recent: VecDeque<(f64, u32)>,
+}
+
+/// Trains a policy in an environment.
+#[derive(Debug)]
+pub struct Trainer<E> {
+    env: E,
+    policy: Policy,
+    config: PpoConfig,
+    streams: Streams,
+    engine: Box<dyn Engine>,
+    adam: AdamState,
+    rollout: Rollout,
+    progress: Progress,
+    ended: Vec<Episode>,
+    logits: Vec<f32>,
+    uniforms: Vec<f64>,
+    order: Vec<u32>,
+}
+
+impl<E: VecEnv> Trainer<E> {
+    /// Starts a training; `total` is its planned length in lane-steps, where schedules end (0: they stay at their start).
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] with every fault, [`AgentError::Spec`] when the policy is made for another environment,
+    /// [`AgentError::Device`] when the device does not exist, [`AgentError::Torch`] when it has too little memory.
+    pub fn new(
+        env: E,
+        policy: Policy,
+        config: PpoConfig,
+        total: u64,
+        seed: u64,
+        device: DeviceChoice,
+    ) -> Result<Self, AgentError> {
+        let adam = AdamState::new(policy.params.len());
+        let recent = VecDeque::with_capacity(EPISODE_WINDOW);
+        let progress = Progress { seed, total, timesteps: 0, iteration: 0, n_updates: 0, recent };
+        let mut trainer = Self::build(env, policy, config, adam, progress, device)?;
+        let start = trainer.rollout.steps;
+        trainer.env.reset(trainer.rollout.obs.out(start));
+        Ok(trainer)
+    }
+
+    /// Continues a training bit by bit as if it had never stopped; `env` is built like the first one.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and [`AgentError::EnvState`] when the environment refuses its saved state.
+    pub fn resume(checkpoint: Checkpoint, env: E, device: DeviceChoice) -> Result<Self, AgentError> {
+        let Checkpoint { policy, adam, config, progress, env_state } = checkpoint;
+        let mut trainer = Self::build(env, policy, config, adam, progress, device)?;
+        let start = trainer.rollout.steps;
+        trainer.env.restore(&env_state, trainer.rollout.obs.out(start)).map_err(AgentError::EnvState)?;
+        Ok(trainer)
+    }
+
+    fn build(
+        env: E,
+        policy: Policy,
+        config: PpoConfig,
+        adam: AdamState,
+        progress: Progress,
+        device: DeviceChoice,
+    ) -> Result<Self, AgentError> {
+        let mut faults = config.check();
+        if env.lanes() != config.n_envs {
+            faults.push(format!("ppo.n_envs: {} but the environment has {} lanes", config.n_envs, env.lanes()));
+        }
+        if !faults.is_empty() {
+            return Err(AgentError::Config(faults));
+        }
+        policy.check_spec(env.spec())?;
+        let batch = config.batch_size.max(config.n_envs);
+        let engine = backend::engine(&policy, adam.clone(), env.tape(), device, batch)?;
+        Ok(Self {
+            rollout: Rollout::new(config.n_steps, config.n_envs, policy.spec.account.len()),
+            streams: Streams::new(progress.seed),
+            ended: Vec::new(),
+            logits: vec![0.0; config.n_envs * policy.layout.actions],
+            uniforms: vec![0.0; config.n_envs],
+            order: vec![0; config.rollout_size()],
+            env,
+            policy,
+            config,
+            engine,
+            adam,
+            progress,
+        })
+    }
+
+    /// Runs one iteration: `n_steps` steps of every lane, then `n_epochs` passes over them.
+    ///
+    /// # Errors
+    /// [`AgentError::NonFinite`] when a reward, a value, a loss or a parameter is not finite; the policy then keeps the
+    /// parameters of the iteration before. [`AgentError::Torch`] when libtorch fails.
+    pub fn iterate(&mut self, listener: &mut dyn Listener) -> Result<Iteration, AgentError> {
+        self.collect(listener)?;
+        self.rollout.estimate(self.config.gamma, self.config.gae_lambda);
+        let settings = self.settings();
+        let stats = self.update(&settings)?;
+        self.progress.iteration += 1;
+        let iteration = self.report(&stats, &settings);
+        listener.on_iteration(&iteration);
+        Ok(iteration)
+    }
+
+    fn collect(&mut self, listener: &mut dyn Listener) -> Result<(), AgentError> {
+        let (steps, lanes) = (self.config.n_steps, self.config.n_envs);
+        self.rollout.obs.copy(steps, 0);
+        for time in 0..steps {
+            let now = time * lanes..(time + 1) * lanes;
+            self.evaluate_state(time)?;
+            self.choose_actions(time);
+            let (actions, out) = self.rollout.step(time);
+            self.env.step(actions, out);
+            self.progress.timesteps += lanes as u64;
+            self.check_finite("the reward", &self.rollout.reward[now.clone()])?;
+            if self.rollout.truncated[now.clone()].contains(&true) {
+                let last_value = &mut self.rollout.last_value[now.clone()];
+                self.engine.forward(self.rollout.last.at(0), &mut self.logits, last_value)?;
+            }
+            self.note_episodes();
+            listener.on_step(self.progress.timesteps, self.env.ledger());
+        }
+        self.evaluate_state(steps)
+    }
+
+    /// Computes logits and values of the observations at one time.
+    fn evaluate_state(&mut self, time: usize) -> Result<(), AgentError> {
+        let lanes = self.config.n_envs;
+        let now = time * lanes..(time + 1) * lanes;
+        self.engine.forward(self.rollout.obs.at(time), &mut self.logits, &mut self.rollout.value[now.clone()])?;
+        self.check_finite("the critic's value", &self.rollout.value[now])
+    }
+
+    fn choose_actions(&mut self, time: usize) {
+        let actions = self.policy.layout.actions;
+        self.streams.uniforms(self.progress.iteration, time as u64, &mut self.uniforms);
+        let first = time * self.config.n_envs;
+        let Rollout { obs, action, log_prob, .. } = &mut self.rollout;
+        let lanes = self.logits.chunks_exact(actions).zip(obs.at(time).mask).zip(&self.uniforms);
+        for (index, ((logits, &mask), &uniform)) in lanes.enumerate() {
+            let distribution = MaskedCategorical::new(logits, mask);
+            action[first + index] = distribution.sample(uniform);
+            log_prob[first + index] = distribution.log_prob(action[first + index]);
+        }
+    }
+
+    fn note_episodes(&mut self) {
+        self.env.drain_episodes(&mut self.ended);
+        for episode in self.ended.drain(..) {
+            if self.progress.recent.len() == EPISODE_WINDOW {
+                self.progress.recent.pop_front();
+            }
+            self.progress.recent.push_back((episode.reward, episode.steps));
+        }
+    }
+
+    fn update(&mut self, settings: &UpdateSettings) -> Result<EpochStats, AgentError> {
+        let mut stats = EpochStats::default();
+        self.engine.load(&self.rollout)?;
+        for epoch in 0..self.config.n_epochs {
+            self.streams.shuffle(self.progress.iteration, epoch as u64, &mut self.order);
+            let pass = self.engine.epoch(&self.rollout, &self.order, settings)?;
+            self.check_finite("the loss", &[pass.loss as f32])?;
+            self.check_finite("the norm of the gradient", &[pass.grad_norm as f32])?;
+            stats.append(&pass);
+            self.progress.n_updates += 1;
+            if pass.stopped {
+                break;
+            }
+        }
+        let mut params = self.policy.params.clone();
+        self.engine.export(&mut params, &mut self.adam)?;
+        if let Some((tensor, value)) = self.policy.layout.non_finite(&params) {
+            return Err(self.non_finite(format!("a parameter of {tensor}"), value));
+        }
+        self.policy.params = params;
+        Ok(stats)
+    }
+
+    /// The coefficients of the coming update, at the present share of all timesteps.
+    fn settings(&self) -> UpdateSettings {
+        let config = &self.config;
+        let share = match self.progress.total {
+            0 => 0.0,
+            total => self.progress.timesteps as f64 / total as f64,
+        };
+        UpdateSettings {
+            loss: LossSettings {
+                clip_range: config.clip_range as f32,
+                clip_range_vf: config.clip_range_vf.map(|clip| clip as f32),
+                ent_coef: config.ent_schedule.at(config.ent_coef, config.ent_coef_final, share) as f32,
+                vf_coef: config.vf_coef as f32,
+            },
+            batch_size: config.batch_size,
+            learning_rate: config.lr_schedule.at(config.learning_rate, 0.0, share),
+            max_grad_norm: config.max_grad_norm,
+            target_kl: config.target_kl,
+            normalize_advantage: config.normalize_advantage,
+        }
+    }
+
+    fn report(&self, stats: &EpochStats, settings: &UpdateSettings) -> Iteration {
+        let rollout = &self.rollout;
+        let (explained_variance, value_std, return_std) =
+            critic_quality(&rollout.value[..rollout.samples()], &rollout.target);
+        let recent = &self.progress.recent;
+        let mean = |sum: f64| (!recent.is_empty()).then(|| sum / recent.len() as f64);
+        Iteration {
+            iteration: self.progress.iteration,
+            timesteps: self.progress.timesteps,
+            n_updates: self.progress.n_updates,
+            ep_rew_mean: mean(recent.iter().map(|&(reward, _)| reward).sum()),
+            ep_len_mean: mean(recent.iter().map(|&(_, steps)| f64::from(steps)).sum()),
+            policy_gradient_loss: stats.policy_loss / stats.minibatches,
+            value_loss: stats.value_loss / stats.minibatches,
+            entropy_loss: stats.entropy_loss / stats.minibatches,
+            loss: stats.loss,
+            approx_kl: stats.approx_kl,
+            clip_fraction: stats.clip_fraction / stats.minibatches,
+            clip_range: self.config.clip_range,
+            learning_rate: settings.learning_rate,
+            ent_coef: f64::from(settings.loss.ent_coef),
+            explained_variance,
+            entropy_norm: stats.entropy_norm / stats.unforced.max(1.0),
+            grad_norm: stats.grad_norm / stats.steps.max(1.0),
+            value_std,
+            return_std,
+        }
+    }
+
+    fn check_finite(&self, what: &str, values: &[f32]) -> Result<(), AgentError> {
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(_) if values.len() == 1 => Err(self.non_finite(what.to_owned(), values[0])),
+            Some(lane) => Err(self.non_finite(format!("{what} of lane {lane}"), values[lane])),
+        }
+    }
+
+    fn non_finite(&self, what: String, value: f32) -> AgentError {
+        AgentError::NonFinite { what, value, timesteps: self.progress.timesteps, iteration: self.progress.iteration }
+    }
+
+    /// Returns everything needed to continue from here; to be called between iterations.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            policy: self.policy.clone(),
+            adam: self.adam.clone(),
+            config: self.config.clone(),
+            progress: self.progress.clone(),
+            env_state: self.env.state(),
+        }
+    }
+
+    /// Changes the planned length of the training, in lane-steps, where schedules end.
+    pub fn set_total(&mut self, total: u64) {
+        self.progress.total = total;
+    }
+
+    /// Returns the lane-steps taken since the start.
+    pub fn timesteps(&self) -> u64 {
+        self.progress.timesteps
+    }
+
+    /// Returns the policy with the parameters after the last iteration.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Returns the configuration of the training.
+    pub fn config(&self) -> &PpoConfig {
+        &self.config
+    }
+
+    /// Returns the environment.
+    pub fn env(&self) -> &E {
+        &self.env
+    }
+
+    /// Returns the environment, for draining its records or annealing its reward between iterations.
+    pub fn env_mut(&mut self) -> &mut E {
+        &mut self.env
+    }
+
+    /// Says in a few words what computes the networks, for logs.
+    pub fn engine(&self) -> String {
+        self.engine.describe()
+    }
+}

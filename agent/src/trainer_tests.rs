@@ -1,0 +1,173 @@
+//! What a whole training promises: it learns, it repeats itself bit by bit, it continues, it stops with a sentence.
+
+use market_env::VecEnv;
+
+use crate::{
+    AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, Iteration, Normalizer, Policy, PolicyConfig, PpoConfig,
+    Schedule, Trainer,
+    cartpole::CartPole,
+    evaluate,
+    toy::{self, Toy},
+};
+
+fn run(trainer: &mut Trainer<Toy>, iterations: usize) -> Vec<Iteration> {
+    (0..iterations).map(|_| trainer.iterate(&mut ()).unwrap()).collect()
+}
+
+#[test]
+fn the_masked_game_is_solved() {
+    let config = PpoConfig { n_steps: 64, batch_size: 64, n_epochs: 6, ..toy::config() };
+    let mut trainer = Trainer::new(Toy::new(4), toy::policy(1), config, 0, 1, DeviceChoice::Cpu).unwrap();
+    let first = run(&mut trainer, 1)[0].ep_rew_mean.unwrap();
+    let last = run(&mut trainer, 150).pop().unwrap();
+    assert!(first < 6.0 && last.ep_rew_mean.unwrap() > 7.7, "{first} {last:?}");
+    assert!(last.entropy_norm < 0.2, "{last:?}");
+
+    let score = |behaviour| {
+        let mut replay = Toy::new(4).ending_at(4 * 400);
+        let evaluation = evaluate(trainer.policy(), &mut replay, behaviour, 9).unwrap();
+        assert_eq!((evaluation.ledger.steps, evaluation.episodes.len()), (1600, 200));
+        evaluation.episodes.iter().map(|e| e.reward).sum::<f64>() / 200.0
+    };
+    let [greedy, sampled, hold, random] =
+        [Behaviour::Greedy, Behaviour::Sampled, Behaviour::AlwaysHold, Behaviour::RandomLegal].map(score);
+    assert!(greedy > 7.8 && greedy >= sampled && sampled > 7.6, "{greedy} {sampled}");
+    assert!(hold < 6.0 && random < 6.0, "{hold} {random}");
+}
+
+#[test]
+fn cartpole_is_balanced() {
+    let config = PpoConfig {
+        n_envs: 8,
+        n_steps: 128,
+        batch_size: 256,
+        learning_rate: 1e-3,
+        gamma: 0.98,
+        gae_lambda: 0.9,
+        ent_coef: 0.0,
+        ..PpoConfig::default()
+    };
+    let env = CartPole::new(8, 1);
+    let policy = Policy::new(env.spec(), &PolicyConfig::default(), Normalizer::identity(0), 1).unwrap();
+    let mut trainer = Trainer::new(env, policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
+    let mut best = 0.0f64;
+    for _ in 0..120 {
+        best = best.max(trainer.iterate(&mut ()).unwrap().ep_rew_mean.unwrap_or(0.0));
+    }
+    assert!(best > 475.0, "CartPole-v1 counts as solved at 475, the best mean of 100 episodes was {best}");
+}
+
+#[test]
+fn libtorch_learns_the_same() {
+    let train = |backend| {
+        let (env, policy) = (Toy::new(4), toy::policy(1).with_backend(backend));
+        let mut trainer = Trainer::new(env, policy, toy::config(), 0, 1, DeviceChoice::Cpu).unwrap();
+        let stats = run(&mut trainer, 2).pop().unwrap();
+        (stats, trainer.policy().params().to_vec())
+    };
+    let ((native, ours), (torch, theirs)) = (train(Backend::Native), train(Backend::Tch));
+    assert_eq!(native.ep_rew_mean, torch.ep_rew_mean, "both backends drew the same actions");
+    assert!((native.value_loss - torch.value_loss).abs() < 1e-4, "{native:?}\n{torch:?}");
+    let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-3, "{worst}");
+}
+
+#[test]
+fn a_resumed_training_continues_bit_by_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: Schedule::Linear, ..toy::config() };
+    for backend in [Backend::Native, Backend::Tch] {
+        let start = || {
+            let policy = toy::policy(3).with_backend(backend);
+            Trainer::new(Toy::new(4), policy, config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap()
+        };
+        let mut straight = start();
+        let expected = run(&mut straight, 6);
+        let mut first = start();
+        let mut stats = run(&mut first, 3);
+        first.checkpoint().save(&path).unwrap();
+        let mut second = Trainer::resume(Checkpoint::load(&path).unwrap(), Toy::new(4), DeviceChoice::Cpu).unwrap();
+        stats.extend(run(&mut second, 3));
+        assert_eq!(stats, expected);
+        assert_eq!(second.checkpoint(), straight.checkpoint());
+    }
+    let error = Trainer::resume(Checkpoint::load(&path).unwrap(), Toy::new(5), DeviceChoice::Cpu).unwrap_err();
+    assert!(error.to_string().contains("ppo.n_envs: 4 but the environment has 5 lanes"), "{error}");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let config = PpoConfig { n_envs: 300, n_steps: 4, batch_size: 700, ..toy::config() };
+    let train = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let env = Toy::new(300);
+            let mut trainer = Trainer::new(env, toy::policy(1), config.clone(), 0, 1, DeviceChoice::Cpu).unwrap();
+            let stats = run(&mut trainer, 3);
+            (stats, trainer.policy().params().to_vec())
+        })
+    };
+    let one = train(1);
+    assert_eq!(one, train(2));
+    assert_eq!(one, train(3));
+}
+
+#[test]
+fn seeds_differ_and_repeat() {
+    let params = |seed| {
+        let mut trainer = toy::trainer(seed);
+        run(&mut trainer, 2);
+        trainer.policy().params().to_vec()
+    };
+    assert_eq!(params(1), params(1));
+    assert_ne!(params(1), params(2));
+}
+
+#[test]
+fn a_broken_reward_stops_the_training_with_a_sentence() {
+    let env = Toy::new(4).broken_at(128 + 42);
+    let mut trainer = Trainer::new(env, toy::policy(1), toy::config(), 0, 1, DeviceChoice::Cpu).unwrap();
+    trainer.iterate(&mut ()).unwrap();
+    let before = trainer.policy().params().to_vec();
+    let error = trainer.iterate(&mut ()).unwrap_err();
+    let expected =
+        "the reward of lane 2 is NaN at step 172 (iteration 1); training stops, the last checkpoint is intact";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(trainer.policy().params(), before);
+}
+
+#[test]
+fn an_exploding_update_stops_before_it_reaches_the_policy() {
+    for backend in [Backend::Native, Backend::Tch] {
+        let policy = toy::policy(1).with_backend(backend);
+        let config = PpoConfig { learning_rate: 1e30, max_grad_norm: 1e30, ..toy::config() };
+        let mut trainer = Trainer::new(Toy::new(4), policy.clone(), config, 0, 1, DeviceChoice::Cpu).unwrap();
+        let error = trainer.iterate(&mut ()).unwrap_err();
+        assert!(matches!(error, AgentError::NonFinite { timesteps: 128, .. }), "{error}");
+        assert_eq!(trainer.policy(), &policy);
+    }
+}
+
+#[test]
+fn the_divergence_target_ends_an_update_early() {
+    for backend in [Backend::Native, Backend::Tch] {
+        let policy = toy::policy(1).with_backend(backend);
+        let config = PpoConfig { learning_rate: 0.05, target_kl: Some(0.01), n_epochs: 10, ..toy::config() };
+        let mut trainer = Trainer::new(Toy::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
+        let stats = run(&mut trainer, 1).pop().unwrap();
+        assert!(stats.n_updates < 10 && stats.approx_kl > 0.0, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_policy_for_another_environment_is_refused() {
+    let mut spec = toy::spec();
+    spec.features[2] = "vix".into();
+    let normalizer = toy::policy(1).normalizer().clone();
+    let policy = Policy::new(&spec, &PolicyConfig::default(), normalizer, 1).unwrap();
+    let error = Trainer::new(Toy::new(4), policy, toy::config(), 0, 1, DeviceChoice::Cpu).unwrap_err();
+    let expected =
+        "the policy does not fit this environment: feature 2 is `vix` in the policy and `f2` in the environment";
+    assert_eq!(error.to_string(), expected);
+}

@@ -1,0 +1,96 @@
+//! Same seed, config and data: same numbers, for any batch size and any number of threads, with or without a pause.
+
+use market_env::{BatchEnv, EnvConfig, ObsOut, VecEnv};
+
+use crate::util::{Batch, Dice, all_days, dataset, market};
+
+/// Everything a batch shows, lane by lane, over some steps with random legal actions chosen per lane.
+fn trace(batch: &mut Batch, steps: usize, seed: u64) -> Vec<Vec<u64>> {
+    let lanes = batch.row.len();
+    let mut dice: Vec<Dice> = (0..lanes as u64).map(|lane| Dice(seed + 1000 * lane)).collect();
+    let mut trace = vec![Vec::new(); lanes];
+    for _ in 0..steps {
+        let actions: Vec<u8> = batch.mask.iter().zip(&mut dice).map(|(&mask, dice)| dice.legal(mask)).collect();
+        batch.step(&actions);
+        for (lane, seen) in trace.iter_mut().enumerate() {
+            let account = batch.lane_account(lane).iter().map(|x| u64::from(x.to_bits()));
+            seen.extend([u64::from(batch.row[lane]), u64::from(batch.mask[lane].0)]);
+            seen.extend([u64::from(batch.reward[lane].to_bits()), u64::from(batch.terminated[lane])]);
+            seen.extend(account);
+        }
+    }
+    trace
+}
+
+#[test]
+fn a_batch_equals_as_many_batches_of_one() {
+    let market = market(&dataset(&["SPY", "SPX"], 8, 1, 0.0));
+    let (days, config) = (all_days(&market), EnvConfig::default());
+    let together = trace(&mut Batch::replay(&market, days.clone(), &config), 390, 5);
+    for (lane, &day) in days.iter().enumerate() {
+        let alone = trace(&mut Batch::replay(&market, vec![day], &config), 390, 5 + 1000 * lane as u64);
+        assert_eq!(alone[0], together[lane], "lane {lane}");
+    }
+}
+
+#[test]
+fn a_lane_does_not_notice_its_neighbours() {
+    let market = market(&dataset(&["SPY", "QQQ"], 8, 1, 0.0));
+    let config = EnvConfig::default();
+    let few = trace(&mut Batch::training(&market, &config, 4, 11), 900, 5);
+    let many = trace(&mut Batch::training(&market, &config, 300, 11), 900, 5);
+    assert_eq!(few[..], many[..4]);
+}
+
+#[test]
+fn threads_change_nothing_and_seeds_and_lanes_do() {
+    let market = market(&dataset(&["SPY", "QQQ"], 8, 1, 0.0));
+    let config = EnvConfig::default();
+    let run = |threads: usize, seed: u64| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut batch = Batch::training(&market, &config, 700, seed);
+            (trace(&mut batch, 450, 3), batch.env.ledger().clone())
+        })
+    };
+    let (one, two, other) = (run(1, 11), run(2, 11), run(2, 12));
+    assert!(one == two, "one and two threads give the same trace and ledger");
+    assert!(one != other, "another seed draws other sessions");
+    assert!(one.0[0] != one.0[1], "two lanes of one run differ");
+    let mut batch = Batch::training(&market, &config, 2, 11);
+    let first = trace(&mut batch, 400, 3);
+    let second = trace(&mut batch, 400, 3);
+    assert_ne!(first, second, "the second session is not the first one again");
+}
+
+#[test]
+fn a_restored_batch_goes_on_as_if_nothing_had_happened() {
+    let market = market(&dataset(&["SPY", "SPX"], 8, 1, 0.0));
+    let config = EnvConfig::default();
+    let mut straight = Batch::training(&market, &config, 300, 21);
+    trace(&mut straight, 500, 1);
+    let state = straight.env.state();
+
+    let mut resumed = Batch::training(&market, &config, 300, 21);
+    let Batch { env, row, account, mask, .. } = &mut resumed;
+    env.restore(&state, ObsOut { row, account, mask }).unwrap();
+    assert_eq!((&resumed.row, &resumed.mask), (&straight.row, &straight.mask));
+    assert_eq!(trace(&mut resumed, 600, 2), trace(&mut straight, 600, 2));
+    assert_eq!(resumed.env.ledger(), straight.env.ledger());
+
+    let mut smaller = Batch::training(&market, &config, 3, 21);
+    let Batch { env, row, account, mask, .. } = &mut smaller;
+    let refusal = env.restore(&state, ObsOut { row, account, mask }).unwrap_err();
+    assert!(refusal.contains("300 lanes"), "{refusal}");
+    assert!(env.restore("{}", ObsOut { row, account, mask }).is_err());
+}
+
+#[test]
+fn an_environment_without_lanes_or_days_is_refused() {
+    let market = market(&dataset(&["SPY"], 5, 1, 0.0));
+    let refused = |days: Vec<u32>, lanes| BatchEnv::new(market.clone(), days, EnvConfig::default(), lanes, 1).is_err();
+    assert!(refused(Vec::new(), 1) && refused(vec![0], 0) && !refused(vec![0], 1));
+    let mut early = EnvConfig::default();
+    early.exits.flat_before_close = 120;
+    assert!(BatchEnv::new(market.clone(), vec![0], early, 1, 1).is_ok(), "270 minutes are left of 390");
+}

@@ -1,0 +1,120 @@
+//! What several tests need: small markets, a batch with its buffers, and the real bars where they are present.
+
+use std::{path::PathBuf, sync::Arc};
+
+use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+use market_env::{ActionMask, BatchEnv, EnvConfig, Market, MarketConfig, ObsOut, StepOut, VecEnv};
+
+pub(crate) fn symbols(names: &[&str]) -> Vec<Symbol> {
+    names.iter().map(|name| Symbol::new(name).unwrap()).collect()
+}
+
+/// A synthetic data set of some calendar days before 2024-12-06, half days included.
+pub(crate) fn dataset(names: &[&str], calendar_days: u32, seed: u64, planted_edge: f64) -> Dataset {
+    let mut config = DataConfig::default();
+    config.synthetic.seed = seed;
+    config.synthetic.planted_edge = planted_edge;
+    config.synthetic.sessions_to = jiff::civil::date(2024, 12, 6);
+    config.synthetic.sessions_from =
+        jiff::civil::date(2024, 12, 6).saturating_sub(jiff::Span::new().days(calendar_days));
+    let history = synthetic::generate(&config.synthetic, &symbols(names)).unwrap();
+    Dataset::build(&history, &Window::default(), &config).unwrap()
+}
+
+pub(crate) fn market(dataset: &Dataset) -> Arc<Market> {
+    Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap())
+}
+
+pub(crate) fn all_days(market: &Market) -> Vec<u32> {
+    (0..market.days().len() as u32).collect()
+}
+
+/// The real bars, or nothing and a printed reason.
+pub(crate) fn real_bars() -> Option<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/bars");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: {} is not present", folder.display());
+    None
+}
+
+/// A batch and the buffers of one step.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) env: BatchEnv,
+    pub(crate) row: Vec<u32>,
+    pub(crate) account: Vec<f32>,
+    pub(crate) mask: Vec<ActionMask>,
+    pub(crate) reward: Vec<f32>,
+    pub(crate) terminated: Vec<bool>,
+    pub(crate) truncated: Vec<bool>,
+    last: (Vec<u32>, Vec<f32>, Vec<ActionMask>),
+}
+
+impl Batch {
+    pub(crate) fn new(env: BatchEnv) -> Self {
+        let (n, columns) = (env.lanes(), env.spec().account.len());
+        let observation = || (vec![0; n], vec![0.0; n * columns], vec![ActionMask(0); n]);
+        let (row, account, mask) = observation();
+        let mut batch = Self {
+            env,
+            row,
+            account,
+            mask,
+            reward: vec![0.0; n],
+            terminated: vec![false; n],
+            truncated: vec![false; n],
+            last: observation(),
+        };
+        batch.env.reset(ObsOut { row: &mut batch.row, account: &mut batch.account, mask: &mut batch.mask });
+        batch
+    }
+
+    pub(crate) fn training(market: &Arc<Market>, config: &EnvConfig, lanes: usize, seed: u64) -> Self {
+        Self::new(BatchEnv::new(market.clone(), all_days(market), config.clone(), lanes, seed).unwrap())
+    }
+
+    pub(crate) fn replay(market: &Arc<Market>, days: Vec<u32>, config: &EnvConfig) -> Self {
+        Self::new(BatchEnv::replay(market.clone(), days, config.clone()).unwrap())
+    }
+
+    pub(crate) fn step(&mut self, actions: &[u8]) {
+        let (row, account, mask) = &mut self.last;
+        self.env.step(
+            actions,
+            StepOut {
+                next: ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask },
+                reward: &mut self.reward,
+                terminated: &mut self.terminated,
+                truncated: &mut self.truncated,
+                last: ObsOut { row, account, mask },
+            },
+        );
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.env.spec().account.len()
+    }
+
+    pub(crate) fn lane_account(&self, lane: usize) -> &[f32] {
+        &self.account[lane * self.columns()..(lane + 1) * self.columns()]
+    }
+}
+
+/// A small reproducible generator for choosing test actions, so that tests do not share the product's streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % u64::from(sides)) as u32
+    }
+
+    /// A legal action, each as likely as the next.
+    pub(crate) fn legal(&mut self, mask: ActionMask) -> u8 {
+        let choice = self.roll(mask.count());
+        (0..8).filter(|&action| mask.allows(action)).nth(choice as usize).unwrap()
+    }
+}
