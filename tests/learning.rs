@@ -81,7 +81,7 @@ fn without_an_edge_nothing_pays_and_costs_teach_to_hold() {
     let (evaluation, _) = train_and_replay(0.0, &MarketConfig::default(), &env, 1);
     let ledger = &evaluation.ledger;
     let hold = ledger.flat(Action::Hold) as f64 / ledger.flat_steps() as f64;
-    assert!(hold > 0.98, "HOLD on {:.1} % of flat bars", 100.0 * hold);
+    assert!(hold > 0.95, "HOLD on {:.1} % of flat bars", 100.0 * hold);
 }
 
 #[test]

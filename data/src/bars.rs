@@ -1,0 +1,210 @@
+//! Bars as columns, and the one constructor that checks them.
+
+use crate::{DataError, Symbol};
+
+/// The columns of a bar series before they are checked; all of one length.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BarColumns {
+    /// Start of the bar, nanoseconds since 1970-01-01 UTC.
+    pub ts_ns: Vec<i64>,
+    /// First price.
+    pub open: Vec<f64>,
+    /// Highest price.
+    pub high: Vec<f64>,
+    /// Lowest price.
+    pub low: Vec<f64>,
+    /// Last price, known at the end of the bar.
+    pub close: Vec<f64>,
+    /// Shares traded; 0 for an index.
+    pub volume: Vec<f64>,
+}
+
+/// Checked bars of one symbol: ascending UTC starts, positive finite prices, `low <= open, close <= high`, volume >= 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bars {
+    symbol: Symbol,
+    origin: String,
+    columns: BarColumns,
+}
+
+impl Bars {
+    /// Checks `columns` and takes them over. `origin` is the file or generator that errors shall name.
+    ///
+    /// # Errors
+    /// [`DataError::ColumnLength`], [`DataError::Order`] or [`DataError::Value`], naming the first bad row (from 1) and
+    /// its column.
+    pub fn new(symbol: Symbol, origin: &str, columns: BarColumns) -> Result<Self, DataError> {
+        check_lengths(origin, &columns)?;
+        check_order(origin, &columns.ts_ns)?;
+        for row in 0..columns.ts_ns.len() {
+            check_row(&columns, row).map_err(|(column, value, rule)| DataError::Value {
+                origin: origin.to_owned(),
+                row: row + 1,
+                column,
+                value,
+                rule,
+            })?;
+        }
+        Ok(Self { symbol, origin: origin.to_owned(), columns })
+    }
+
+    /// Returns the symbol.
+    #[must_use]
+    pub fn symbol(&self) -> &Symbol {
+        &self.symbol
+    }
+
+    /// Returns the file or generator that the bars come from.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Returns the number of bars.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.columns.ts_ns.len()
+    }
+
+    /// Says whether there is no bar at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns.ts_ns.is_empty()
+    }
+
+    /// Returns the starts of the bars, UTC nanoseconds, strictly ascending.
+    #[must_use]
+    pub fn ts_ns(&self) -> &[i64] {
+        &self.columns.ts_ns
+    }
+
+    /// Returns the first prices.
+    #[must_use]
+    pub fn open(&self) -> &[f64] {
+        &self.columns.open
+    }
+
+    /// Returns the highest prices.
+    #[must_use]
+    pub fn high(&self) -> &[f64] {
+        &self.columns.high
+    }
+
+    /// Returns the lowest prices.
+    #[must_use]
+    pub fn low(&self) -> &[f64] {
+        &self.columns.low
+    }
+
+    /// Returns the last prices.
+    #[must_use]
+    pub fn close(&self) -> &[f64] {
+        &self.columns.close
+    }
+
+    /// Returns the volumes in shares.
+    #[must_use]
+    pub fn volume(&self) -> &[f64] {
+        &self.columns.volume
+    }
+}
+
+/// Writes a bar time for an error message.
+pub(crate) fn rfc3339(ts_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(ts_ns)).map_or_else(|_| ts_ns.to_string(), |time| time.to_string())
+}
+
+fn check_lengths(origin: &str, columns: &BarColumns) -> Result<(), DataError> {
+    let BarColumns { ts_ns, open, high, low, close, volume } = columns;
+    let expected = ts_ns.len();
+    for (column, values) in [("open", open), ("high", high), ("low", low), ("close", close), ("volume", volume)] {
+        if values.len() != expected {
+            return Err(DataError::ColumnLength { origin: origin.to_owned(), column, len: values.len(), expected });
+        }
+    }
+    Ok(())
+}
+
+fn check_order(origin: &str, ts_ns: &[i64]) -> Result<(), DataError> {
+    let Some(at) = ts_ns.windows(2).position(|pair| pair[1] <= pair[0]) else { return Ok(()) };
+    let relation = if ts_ns[at + 1] == ts_ns[at] { "repeats" } else { "is earlier than" };
+    Err(DataError::Order {
+        origin: origin.to_owned(),
+        row: at + 2,
+        column: "timestamp",
+        time: rfc3339(ts_ns[at + 1]),
+        relation,
+    })
+}
+
+/// Returns column, value and fault of a row that breaks a rule.
+fn check_row(columns: &BarColumns, row: usize) -> Result<(), (&'static str, f64, String)> {
+    let (open, high, low, close) = (columns.open[row], columns.high[row], columns.low[row], columns.close[row]);
+    for (column, price) in [("open", open), ("high", high), ("low", low), ("close", close)] {
+        if !(price.is_finite() && price > 0.0) {
+            return Err((column, price, "is not a positive price".to_owned()));
+        }
+    }
+    let volume = columns.volume[row];
+    if !(volume.is_finite() && volume >= 0.0) {
+        return Err(("volume", volume, "is not a volume of zero or more".to_owned()));
+    }
+    for (name, price) in [("open", open), ("close", close)] {
+        if high < price {
+            return Err(("high", high, format!("is below {name} {price}")));
+        }
+        if low > price {
+            return Err(("low", low, format!("is above {name} {price}")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> BarColumns {
+        BarColumns {
+            ts_ns: vec![0, 60_000_000_000, 120_000_000_000],
+            open: vec![10.0, 10.5, 10.2],
+            high: vec![10.6, 10.5, 10.4],
+            low: vec![9.9, 10.0, 10.2],
+            close: vec![10.5, 10.2, 10.4],
+            volume: vec![100.0, 0.0, 3.5],
+        }
+    }
+
+    fn message(change: impl FnOnce(&mut BarColumns)) -> String {
+        let mut bad = columns();
+        change(&mut bad);
+        Bars::new(Symbol::new("SPY").unwrap(), "SPY_1m.csv", bad).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn good_bars_pass_unchanged() {
+        let bars = Bars::new(Symbol::new("SPY").unwrap(), "test", columns()).unwrap();
+        assert_eq!((bars.len(), bars.close(), bars.volume()), (3, &[10.5, 10.2, 10.4][..], &[100.0, 0.0, 3.5][..]));
+    }
+
+    #[test]
+    fn each_fault_names_origin_row_and_column() {
+        let cases = [
+            (message(|c| c.open[1] = f64::NAN), "SPY_1m.csv: row 2, column open: NaN is not a positive price"),
+            (message(|c| c.low[0] = -1.0), "SPY_1m.csv: row 1, column low: -1 is not a positive price"),
+            (message(|c| c.high[2] = 10.3), "SPY_1m.csv: row 3, column high: 10.3 is below close 10.4"),
+            (message(|c| c.low[2] = 10.3), "SPY_1m.csv: row 3, column low: 10.3 is above open 10.2"),
+            (message(|c| c.volume[1] = -2.0), "row 2, column volume: -2 is not a volume of zero or more"),
+            (message(|c| c.close[2] = f64::INFINITY), "row 3, column close: inf is not a positive price"),
+            (message(|c| c.ts_ns[2] = c.ts_ns[1]), "row 3, column timestamp: 1970-01-01T00:01:00Z repeats row 2"),
+            (
+                message(|c| c.ts_ns[1] = -1),
+                "row 2, column timestamp: 1969-12-31T23:59:59.999999999Z is earlier than row 1",
+            ),
+            (message(|c| c.high.truncate(2)), "column high has 2 rows, but timestamp has 3"),
+        ];
+        for (message, expected) in cases {
+            assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+        }
+    }
+}

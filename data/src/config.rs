@@ -1,0 +1,76 @@
+//! The `data` section of a run's configuration.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
+
+/// How bars become sessions and sessions become train, validation and test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Sessions kept back before the first traded one, so that indicators are warm at its open; 0 to 20.
+    pub warmup_sessions: usize,
+    /// The minute grid of a session.
+    pub grid: GridConfig,
+    /// Train, validation and test.
+    pub split: SplitConfig,
+    /// The made-up market, used only when it is asked for by name.
+    pub synthetic: SyntheticConfig,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            warmup_sessions: 1,
+            grid: GridConfig::default(),
+            split: SplitConfig::default(),
+            synthetic: SyntheticConfig::default(),
+        }
+    }
+}
+
+impl DataConfig {
+    /// Returns every fault as one sentence that starts with the path of the field.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.warmup_sessions > 20 {
+            faults.push(format!("data.warmup_sessions: {} is more than 20", self.warmup_sessions));
+        }
+        faults.extend(self.grid.check());
+        faults.extend(self.split.check());
+        faults.extend(self.synthetic.check());
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_free_of_faults_and_survive_json() {
+        let config = DataConfig::default();
+        assert_eq!(config.check(), Vec::<String>::new());
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<DataConfig>(&json).unwrap(), config);
+        assert_eq!(serde_json::from_str::<DataConfig>("{}").unwrap(), config);
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_and_unknown_keys_refused() {
+        let json = r#"{"warmup_sessions": 99, "grid": {"max_filled_fraction": 1.5}, "split": {"train": 0.0},
+                       "synthetic": {"jumps_per_session": -1.0, "sessions_from": "1999-01-01"}}"#;
+        let faults = serde_json::from_str::<DataConfig>(json).unwrap().check();
+        let paths: Vec<&str> = faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
+        let expected = [
+            "data.warmup_sessions",
+            "data.grid.max_filled_fraction",
+            "data.split.train",
+            "data.synthetic.sessions_from",
+            "data.synthetic.jumps_per_session",
+        ];
+        assert_eq!(paths, expected);
+        assert!(serde_json::from_str::<DataConfig>(r#"{"grid": {"max_filled": 0.1}}"#).is_err());
+    }
+}

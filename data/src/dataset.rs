@@ -1,0 +1,336 @@
+//! From bars to the sessions that a run replays: window, grid, warm-up and volatility per symbol.
+
+use std::collections::BTreeSet;
+
+use jiff::{ToSpan, civil::Date};
+
+use crate::{
+    Bars, DataConfig, DataError, DateRange, GridReport, SessionBars, Symbol, VolColumns, Volatility,
+    calendar::{self, Session},
+    grid,
+};
+
+/// A file that was read, for the run's manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRecord {
+    /// The path as it was opened.
+    pub path: String,
+    /// Data rows.
+    pub rows: usize,
+    /// What was detected, such as `timestamps: RFC 3339`.
+    pub note: String,
+}
+
+/// Everything that a source delivers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// One series per symbol asked for, in that order.
+    pub bars: Vec<Bars>,
+    /// What was published about volatility.
+    pub volatility: Volatility,
+    /// The files read; none for made-up bars.
+    pub files: Vec<FileRecord>,
+    /// Whether the bars are made up; every artefact of a run has to show it.
+    pub synthetic: bool,
+}
+
+/// The dates to replay; with nothing given, all that there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Window {
+    /// First date.
+    pub from: Option<Date>,
+    /// Last date; the date of the last bar if absent.
+    pub to: Option<Date>,
+    /// Calendar days up to and including the last date; with `from`, the later start of the two holds.
+    pub intraday_days: Option<u32>,
+}
+
+impl Window {
+    /// Returns the dates from first to last, where `last_bar` is the date of the newest bar.
+    ///
+    /// # Errors
+    /// [`DataError::EmptyRange`] if the first date lies after the last, [`DataError::WindowDays`] for an impossible
+    /// number of days.
+    pub fn dates(&self, last_bar: Date) -> Result<DateRange, DataError> {
+        let last = self.to.unwrap_or(last_bar);
+        let mut first = self.from.unwrap_or(calendar::FIRST_DATE);
+        if let Some(days) = self.intraday_days {
+            if !(1..=20_000).contains(&days) {
+                return Err(DataError::WindowDays { days, last });
+            }
+            first = first.max(last.saturating_sub((i64::from(days) - 1).days()));
+        }
+        if first > last {
+            return Err(DataError::EmptyRange { first, last });
+        }
+        Ok(DateRange { first, last })
+    }
+}
+
+/// The sessions of one symbol, ascending by date, and what is known about volatility in them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SymbolSessions {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Leading entries of `days` that only warm indicators up and are never traded.
+    pub warmup: usize,
+    /// The sessions, warm-up first.
+    pub days: Vec<SessionBars>,
+    /// Volatility, one entry per entry of `days`.
+    pub vol: Vec<VolColumns>,
+    /// What was filled, refused and left out.
+    pub report: GridReport,
+}
+
+/// The sessions of all symbols of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// One entry per symbol, in the order asked for.
+    pub symbols: Vec<SymbolSessions>,
+    /// Dates on which at least one symbol is traded, ascending; warm-up left out.
+    pub dates: Vec<Date>,
+    /// Whether the bars are made up.
+    pub synthetic: bool,
+    /// The files read.
+    pub files: Vec<FileRecord>,
+}
+
+impl Dataset {
+    /// Cuts the sessions of `window` out of every series of `history`.
+    ///
+    /// The warm-up of a symbol is its last sessions before the window; where the bars do not reach back that far, the
+    /// first sessions of the window are given up for it, so that a traded session always has warm indicators.
+    ///
+    /// # Errors
+    /// An impossible window, bars off the minute, or a symbol that has no session in the window.
+    pub fn build(history: &History, window: &Window, config: &DataConfig) -> Result<Self, DataError> {
+        let mut spans = Vec::with_capacity(history.bars.len());
+        for bars in &history.bars {
+            grid::check_minutes(bars)?;
+            spans.push(span(bars)?);
+        }
+        let last_bar = spans.iter().map(|span| span.last).max().ok_or(DataError::NoSymbols)?;
+        let range = window.dates(last_bar)?;
+        let symbols = history
+            .bars
+            .iter()
+            .zip(&spans)
+            .map(|(bars, span)| symbol_sessions(bars, *span, range, &history.volatility, config))
+            .collect::<Result<Vec<_>, _>>()?;
+        let traded = symbols.iter().flat_map(|symbol| &symbol.days[symbol.warmup..]);
+        let dates: BTreeSet<Date> = traded.map(|day| day.session.date).collect();
+        let dates = dates.into_iter().collect();
+        Ok(Self { symbols, dates, synthetic: history.synthetic, files: history.files.clone() })
+    }
+}
+
+/// Returns the exchange dates of the first and the last bar.
+fn span(bars: &Bars) -> Result<DateRange, DataError> {
+    let (Some(first), Some(last)) = (bars.ts_ns().first(), bars.ts_ns().last()) else {
+        return Err(DataError::NoBars { origin: bars.origin().to_owned(), symbol: bars.symbol().clone() });
+    };
+    Ok(DateRange { first: calendar::exchange_date(*first), last: calendar::exchange_date(*last) })
+}
+
+fn symbol_sessions(
+    bars: &Bars,
+    span: DateRange,
+    range: DateRange,
+    volatility: &Volatility,
+    config: &DataConfig,
+) -> Result<SymbolSessions, DataError> {
+    let mut report = GridReport::new(bars.symbol().clone());
+    let mut examined = Vec::new();
+    let mut keep = |session: Session| {
+        examined.push(session);
+        report.record(session.date, grid::cut(bars, session, &config.grid))
+    };
+    let earlier = calendar::sessions(span.first, range.first.saturating_sub(1.day()));
+    let mut days: Vec<_> = earlier.into_iter().rev().filter_map(&mut keep).take(config.warmup_sessions).collect();
+    days.reverse();
+    days.extend(
+        calendar::sessions(range.first.max(span.first), range.last.min(span.last)).into_iter().filter_map(keep),
+    );
+
+    if days.len() <= config.warmup_sessions {
+        return Err(DataError::NoSessions {
+            symbol: bars.symbol().clone(),
+            first: range.first,
+            last: range.last,
+            bars_first: span.first,
+            bars_last: span.last,
+            refused: report.refused.len(),
+            warmup: config.warmup_sessions,
+        });
+    }
+    report.refused.sort_unstable();
+    report.absent.sort_unstable();
+    report.outside_hours = outside_hours(bars, &mut examined);
+    let vol = volatility.columns(&days);
+    Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup: config.warmup_sessions, days, vol, report })
+}
+
+/// Counts the bars on the dates from the first to the last session that start in none of the sessions.
+fn outside_hours(bars: &Bars, sessions: &mut [Session]) -> usize {
+    sessions.sort_unstable_by_key(|session| session.open_ns);
+    let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else { return 0 };
+    let before = |instant: i64| bars.ts_ns().partition_point(|ts| *ts < instant);
+    let all =
+        before(calendar::midnight_ns(last.date.saturating_add(1.day()))) - before(calendar::midnight_ns(first.date));
+    let inside: usize = sessions.iter().map(|session| before(session.close_ns) - before(session.open_ns)).sum();
+    all - inside
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        BarColumns,
+        calendar::MINUTE_NS,
+        source::synthetic::{SyntheticConfig, generate},
+    };
+
+    fn date(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    fn history(names: &[&str]) -> History {
+        let config = SyntheticConfig {
+            sessions_from: date("2025-06-02"),
+            sessions_to: date("2025-07-03"),
+            ..SyntheticConfig::default()
+        };
+        let symbols: Vec<Symbol> = names.iter().map(|name| Symbol::new(name).unwrap()).collect();
+        generate(&config, &symbols).unwrap()
+    }
+
+    /// Returns `bars` without the rows that `keep` refuses, prices and volumes passed through `change`.
+    fn altered(bars: &Bars, keep: impl Fn(i64) -> bool, change: impl Fn(i64, f64) -> f64) -> Bars {
+        let rows: Vec<usize> = (0..bars.len()).filter(|row| keep(bars.ts_ns()[*row])).collect();
+        let column = |values: &[f64]| rows.iter().map(|row| change(bars.ts_ns()[*row], values[*row])).collect();
+        let columns = BarColumns {
+            ts_ns: rows.iter().map(|row| bars.ts_ns()[*row]).collect(),
+            open: column(bars.open()),
+            high: column(bars.high()),
+            low: column(bars.low()),
+            close: column(bars.close()),
+            volume: column(bars.volume()),
+        };
+        Bars::new(bars.symbol().clone(), bars.origin(), columns).unwrap()
+    }
+
+    #[test]
+    fn window_counts_calendar_days_up_to_its_last_date() {
+        let last_bar = date("2025-06-30");
+        let window = Window { intraday_days: Some(60), ..Window::default() };
+        assert_eq!(window.dates(last_bar).unwrap().to_string(), "2025-05-02 to 2025-06-30");
+        let window = Window { from: Some(date("2025-06-20")), to: Some(date("2025-06-10")), intraday_days: None };
+        let message = window.dates(last_bar).unwrap_err().to_string();
+        assert!(message.contains("2025-06-20 to 2025-06-10 is empty"), "{message}");
+        let window = Window { intraday_days: Some(0), ..Window::default() };
+        assert!(matches!(window.dates(last_bar), Err(DataError::WindowDays { days: 0, .. })));
+    }
+
+    #[test]
+    fn warm_up_comes_from_before_the_window_or_is_given_up_from_it() {
+        let history = history(&["SPY", "QQQ"]);
+        let config = DataConfig { warmup_sessions: 2, ..DataConfig::default() };
+        let window = Window { from: Some(date("2025-06-16")), ..Window::default() };
+        let dataset = Dataset::build(&history, &window, &config).unwrap();
+        let first: Vec<Date> = dataset.symbols[0].days.iter().take(3).map(|day| day.session.date).collect();
+        assert_eq!(first, [date("2025-06-12"), date("2025-06-13"), date("2025-06-16")]);
+        assert_eq!((dataset.symbols.len(), dataset.dates.len(), dataset.dates[0]), (2, 13, date("2025-06-16")));
+        assert_eq!(dataset.symbols[0].days.len(), dataset.symbols[0].vol.len());
+        assert!(dataset.synthetic);
+
+        let all = Dataset::build(&history, &Window::default(), &config).unwrap();
+        assert_eq!((all.symbols[0].warmup, all.dates[0]), (2, date("2025-06-04")));
+
+        let short = Window { to: Some(date("2025-06-03")), ..Window::default() };
+        let message = Dataset::build(&history, &short, &config).unwrap_err().to_string();
+        assert!(message.contains("SPY has no usable session"), "{message}");
+        assert!(message.contains("2 are kept back to warm indicators up"), "{message}");
+    }
+
+    #[test]
+    fn refused_absent_and_outside_are_reported() {
+        let mut history = history(&["SPY"]);
+        let in_day = |ts: i64, day: &str| calendar::exchange_date(ts) == date(day);
+        let noon = calendar::session(date("2025-06-11")).unwrap().open_ns + 150 * MINUTE_NS;
+        let keep = |ts: i64| !(in_day(ts, "2025-06-10") || in_day(ts, "2025-06-11") && ts >= noon);
+        let bars = altered(&history.bars[0], keep, |_, value| value);
+        let after_hours = calendar::session(date("2025-07-03")).unwrap().close_ns;
+        let price = [500.0];
+        let columns = BarColumns {
+            ts_ns: [bars.ts_ns(), &[after_hours]].concat(),
+            open: [bars.open(), &price].concat(),
+            high: [bars.high(), &price].concat(),
+            low: [bars.low(), &price].concat(),
+            close: [bars.close(), &price].concat(),
+            volume: [bars.volume(), &price].concat(),
+        };
+        history.bars[0] = Bars::new(bars.symbol().clone(), bars.origin(), columns).unwrap();
+        let dataset = Dataset::build(&history, &Window::default(), &DataConfig::default()).unwrap();
+        let report = &dataset.symbols[0].report;
+        assert_eq!(
+            (&report.absent[..], &report.refused[..]),
+            (&[date("2025-06-10")][..], &[(date("2025-06-11"), 240)][..])
+        );
+        assert_eq!((report.kept, report.filled_minutes, report.outside_hours), (21, 0, 1));
+        assert!(!dataset.dates.contains(&date("2025-06-11")));
+    }
+
+    #[test]
+    fn each_symbol_needs_bars() {
+        let mut history = history(&["SPY"]);
+        history.bars[0] = altered(&history.bars[0], |_| false, |_, value| value);
+        let error = Dataset::build(&history, &Window::default(), &DataConfig::default()).unwrap_err();
+        assert!(matches!(error, DataError::NoBars { .. }), "{error}");
+    }
+
+    /// Inputs that are known at instant `now`, and what happens to those that are not.
+    fn dataset_seen_at(now: i64, change: impl Fn(f64) -> f64, daily: bool) -> Dataset {
+        let mut history = history(&["SPY"]);
+        let later = |known_after: i64| {
+            let change = &change;
+            move |ts: i64, value: f64| if ts + known_after > now { change(value) } else { value }
+        };
+        // The made-up VIX is not at hand here; any positive series will do.
+        let vix = altered(&history.bars[0], |_| true, |ts, value| later(MINUTE_NS)(ts, value / 30.0));
+        let vix1d =
+            altered(&history.bars[0], |ts| ts % (3 * MINUTE_NS) == 0, |ts, value| later(MINUTE_NS)(ts, value / 40.0));
+        let days = calendar::sessions(date("2025-05-30"), date("2025-07-03"));
+        let closes = days.iter().map(|day| later(0)(day.close_ns, day.date.day().into())).collect();
+        let daily_vix = crate::DailySeries::new("test", days.iter().map(|day| day.date).collect(), closes).unwrap();
+        history.volatility = match daily {
+            true => Volatility::new(None, None, Some(daily_vix)),
+            false => Volatility::new(Some(&vix1d), Some(&vix), Some(daily_vix)),
+        };
+        history.bars[0] = altered(&history.bars[0], |_| true, later(MINUTE_NS));
+        Dataset::build(&history, &Window::default(), &DataConfig::default()).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Changing everything that is not yet known at the start of slot `slot` changes nothing up to it.
+        #[test]
+        fn nothing_comes_from_the_future(day in 1_usize..20, slot in 0_usize..210, factor in 0.2..5.0_f64, daily: bool) {
+            let session = calendar::sessions(date("2025-06-02"), date("2025-07-03"))[day];
+            let now = session.open_ns + slot as i64 * MINUTE_NS;
+            let (real, altered) = (dataset_seen_at(now, |value| value, daily), dataset_seen_at(now, |value| value * factor, daily));
+            let (real, altered) = (&real.symbols[0], &altered.symbols[0]);
+            prop_assert_eq!(&real.days[..day], &altered.days[..day]);
+            prop_assert_eq!(&real.vol[..day], &altered.vol[..day]);
+            prop_assert_eq!(&real.days[day].close[..slot], &altered.days[day].close[..slot]);
+            prop_assert_eq!(&real.vol[day].atm_vol[..=slot], &altered.vol[day].atm_vol[..=slot]);
+            prop_assert_eq!(&real.vol[day].vix[..=slot], &altered.vol[day].vix[..=slot]);
+            prop_assert_eq!(real.vol[day].vix_previous_close, altered.vol[day].vix_previous_close);
+            // The test has teeth: what comes later does change.
+            prop_assert_ne!(&real.days[day].close[slot..], &altered.days[day].close[slot..]);
+            prop_assert_ne!(&real.vol[day + 1..], &altered.vol[day + 1..]);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The minute grid: bars of any density become one slot per minute of a session.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Bars, DataError, Symbol,
+    bars::rfc3339,
+    calendar::{MINUTE_NS, Session},
+};
+
+/// One session of one symbol, one slot per minute: slot `i` is the bar that starts `i` minutes after the open.
+///
+/// All columns have `session.minutes()` entries. `open` is known at the start of the slot, the rest at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionBars {
+    /// When the session opens and closes.
+    pub session: Session,
+    /// First prices.
+    pub open: Vec<f64>,
+    /// Highest prices.
+    pub high: Vec<f64>,
+    /// Lowest prices.
+    pub low: Vec<f64>,
+    /// Last prices.
+    pub close: Vec<f64>,
+    /// Shares traded; 0 in filled slots and for an index.
+    pub volume: Vec<f64>,
+    /// Slots without a bar: all four prices are the last close known before the slot.
+    pub filled: Vec<bool>,
+}
+
+/// How strict the grid is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GridConfig {
+    /// Largest share of a session's minutes that may be filled, 0 to 1; a session with more is refused. 0.05 accepts a
+    /// trading halt of a quarter of an hour and refuses a file that ends at noon.
+    pub max_filled_fraction: f64,
+}
+
+impl Default for GridConfig {
+    fn default() -> Self {
+        Self { max_filled_fraction: 0.05 }
+    }
+}
+
+impl GridConfig {
+    /// Returns every fault, each with its path.
+    pub(crate) fn check(&self) -> Vec<String> {
+        let share = self.max_filled_fraction;
+        if (0.0..=1.0).contains(&share) {
+            Vec::new()
+        } else {
+            vec![format!("data.grid.max_filled_fraction: {share} is not between 0 and 1")]
+        }
+    }
+}
+
+/// What was done to the bars of one symbol to fit them to sessions; warm-up sessions are included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GridReport {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Sessions kept.
+    pub kept: usize,
+    /// Minutes filled in the kept sessions.
+    pub filled_minutes: usize,
+    /// Sessions refused, with the number of minutes that they miss.
+    pub refused: Vec<(Date, usize)>,
+    /// Sessions between the first and the last bar on which there is no bar at all.
+    pub absent: Vec<Date>,
+    /// Bars left out because they start outside trading hours.
+    pub outside_hours: usize,
+}
+
+impl GridReport {
+    pub(crate) fn new(symbol: Symbol) -> Self {
+        Self { symbol, kept: 0, filled_minutes: 0, refused: Vec::new(), absent: Vec::new(), outside_hours: 0 }
+    }
+
+    /// Notes the outcome of one session and passes the session on if it is kept.
+    pub(crate) fn record(&mut self, date: Date, cut: Cut) -> Option<SessionBars> {
+        match cut {
+            Cut::Kept(day) => {
+                self.kept += 1;
+                self.filled_minutes += day.filled.iter().filter(|filled| **filled).count();
+                return Some(day);
+            }
+            Cut::Refused { missing } => self.refused.push((date, missing)),
+            Cut::Absent => self.absent.push(date),
+        }
+        None
+    }
+}
+
+impl fmt::Display for GridReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { symbol, kept, filled_minutes, refused, absent, outside_hours } = self;
+        write!(f, "{symbol}: {kept} sessions kept, {filled_minutes} missing minutes filled.")?;
+        if *outside_hours > 0 {
+            write!(f, " {outside_hours} bars outside trading hours left out.")?;
+        }
+        if !refused.is_empty() {
+            let days = listed(refused, |(date, missing)| format!("{date} ({missing} minutes)"));
+            write!(f, " {} sessions refused for missing minutes: {days}.", refused.len())?;
+        }
+        if !absent.is_empty() {
+            write!(f, " {} sessions without any bar: {}.", absent.len(), listed(absent, Date::to_string))?;
+        }
+        Ok(())
+    }
+}
+
+/// Lists up to eight items, then says how many more there are.
+fn listed<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    let shown: Vec<String> = items.iter().take(8).map(text).collect();
+    let more = items.len() - shown.len();
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+/// The outcome of cutting one session out of the bars.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cut {
+    Kept(SessionBars),
+    Refused { missing: usize },
+    Absent,
+}
+
+/// Refuses bars that do not start on a whole minute.
+pub(crate) fn check_minutes(bars: &Bars) -> Result<(), DataError> {
+    let Some(at) = bars.ts_ns().iter().position(|ts| ts % MINUTE_NS != 0) else { return Ok(()) };
+    Err(DataError::OffMinute { origin: bars.origin().to_owned(), row: at + 1, time: rfc3339(bars.ts_ns()[at]) })
+}
+
+/// Cuts one session out of bars that start on whole minutes.
+pub(crate) fn cut(bars: &Bars, session: Session, config: &GridConfig) -> Cut {
+    let ts = bars.ts_ns();
+    let first = ts.partition_point(|ts| *ts < session.open_ns);
+    let end = first + ts[first..].partition_point(|ts| *ts < session.close_ns);
+    if first == end {
+        return Cut::Absent;
+    }
+    let missing = session.minutes() - (end - first);
+    let no_price_at_open = first == 0 && ts[first] > session.open_ns;
+    if no_price_at_open || missing as f64 > config.max_filled_fraction * session.minutes() as f64 {
+        return Cut::Refused { missing };
+    }
+    Cut::Kept(fill(bars, session, first))
+}
+
+/// Lays the bars from row `first` on into the slots of `session`; a slot before row `first` takes the close before it.
+fn fill(bars: &Bars, session: Session, first: usize) -> SessionBars {
+    let minutes = session.minutes();
+    let column = || Vec::with_capacity(minutes);
+    let (mut open, mut high, mut low, mut close, mut volume) = (column(), column(), column(), column(), column());
+    let mut filled = Vec::with_capacity(minutes);
+    let mut row = first;
+    for start_ns in (session.open_ns..session.close_ns).step_by(MINUTE_NS as usize) {
+        let missing = bars.ts_ns().get(row) != Some(&start_ns);
+        filled.push(missing);
+        if missing {
+            let last = bars.close()[row - 1];
+            for price in [&mut open, &mut high, &mut low, &mut close] {
+                price.push(last);
+            }
+            volume.push(0.0);
+        } else {
+            open.push(bars.open()[row]);
+            high.push(bars.high()[row]);
+            low.push(bars.low()[row]);
+            close.push(bars.close()[row]);
+            volume.push(bars.volume()[row]);
+            row += 1;
+        }
+    }
+    SessionBars { session, open, high, low, close, volume, filled }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BarColumns, calendar};
+
+    /// One-price bars that start at `minutes` after the open of 2025-06-02 and close at `100 + minute`.
+    fn bars(minutes: impl Iterator<Item = i64>) -> Bars {
+        let open_ns = session().open_ns;
+        let minutes: Vec<i64> = minutes.collect();
+        let price: Vec<f64> = minutes.iter().map(|minute| 1000.0 + *minute as f64).collect();
+        let columns = BarColumns {
+            ts_ns: minutes.iter().map(|minute| open_ns + minute * MINUTE_NS).collect(),
+            open: price.clone(),
+            high: price.clone(),
+            low: price.clone(),
+            close: price.clone(),
+            volume: vec![7.0; price.len()],
+        };
+        Bars::new(Symbol::new("SPY").unwrap(), "test", columns).unwrap()
+    }
+
+    fn session() -> Session {
+        calendar::session("2025-06-02".parse().unwrap()).unwrap()
+    }
+
+    fn kept(cut: Cut) -> SessionBars {
+        match cut {
+            Cut::Kept(day) => day,
+            other => panic!("expected a kept session, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn missing_minutes_take_the_last_close_and_are_flagged() {
+        let day = kept(cut(&bars((-5..395).filter(|m| ![0, 100, 101].contains(m))), session(), &GridConfig::default()));
+        assert_eq!(day.close.len(), 390);
+        assert_eq!(day.open[0], 999.0, "the bar before the open is the last known price");
+        assert_eq!((day.low[101], day.volume[101], day.filled[101]), (1099.0, 0.0, true));
+        assert_eq!((day.close[102], day.volume[102], day.filled[102]), (1102.0, 7.0, false));
+        assert_eq!(day.filled.iter().filter(|filled| **filled).count(), 3);
+        assert_eq!(day.close[389], 1389.0);
+    }
+
+    #[test]
+    fn a_session_is_refused_beyond_the_limit_or_without_a_first_price() {
+        let config = GridConfig::default();
+        assert!(matches!(cut(&bars(0..371), session(), &config), Cut::Kept(_)), "19 of 390 minutes are within 5 %");
+        assert_eq!(cut(&bars(0..370), session(), &config), Cut::Refused { missing: 20 });
+        assert_eq!(cut(&bars(1..390), session(), &config), Cut::Refused { missing: 1 });
+        assert_eq!(cut(&bars(-100..0), session(), &config), Cut::Absent);
+    }
+
+    #[test]
+    fn bars_off_the_minute_are_named() {
+        let mut columns = BarColumns { ts_ns: vec![0, 61_000_000_000], ..BarColumns::default() };
+        for column in [&mut columns.open, &mut columns.high, &mut columns.low, &mut columns.close, &mut columns.volume]
+        {
+            *column = vec![1.0; 2];
+        }
+        let bars = Bars::new(Symbol::new("SPY").unwrap(), "SPY_1m.csv", columns).unwrap();
+        let message = check_minutes(&bars).unwrap_err().to_string();
+        assert!(
+            message.starts_with("SPY_1m.csv: row 2, column timestamp: 1970-01-01T00:01:01Z is not on"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn report_reads_as_sentences() {
+        let mut report = GridReport::new(Symbol::new("SPY").unwrap());
+        let date = session().date;
+        report.record(date, cut(&bars((0..390).filter(|m| *m != 9)), session(), &GridConfig::default()));
+        report.record(date, Cut::Refused { missing: 40 });
+        report.record(date, Cut::Absent);
+        report.outside_hours = 330;
+        assert_eq!(
+            report.to_string(),
+            "SPY: 1 sessions kept, 1 missing minutes filled. 330 bars outside trading hours left out. 1 sessions refused \
+             for missing minutes: 2025-06-02 (40 minutes). 1 sessions without any bar: 2025-06-02."
+        );
+    }
+}

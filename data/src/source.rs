@@ -1,0 +1,21 @@
+//! Where bars come from: files, or a generator that has to be asked for by name.
+
+#[cfg(feature = "load")]
+pub mod files;
+pub mod synthetic;
+
+use std::collections::BTreeSet;
+
+use crate::{DataError, Symbol};
+
+/// Refuses an empty list of symbols and one that names a symbol twice.
+fn check_symbols(symbols: &[Symbol]) -> Result<(), DataError> {
+    if symbols.is_empty() {
+        return Err(DataError::NoSymbols);
+    }
+    let mut seen = BTreeSet::new();
+    match symbols.iter().find(|symbol| !seen.insert(*symbol)) {
+        Some(symbol) => Err(DataError::DuplicateSymbol { symbol: symbol.clone() }),
+        None => Ok(()),
+    }
+}

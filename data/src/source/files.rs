@@ -1,0 +1,376 @@
+//! Bars from a folder of Parquet or CSV files.
+//!
+//! `SPY_1m.parquet` or `SPY_1m.csv` holds the minute bars of SPY in the columns timestamp, open, high, low, close and
+//! volume; other columns are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) may be there.
+
+mod csv;
+mod epoch;
+mod parquet;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use jiff::civil::Date;
+
+use super::check_symbols;
+use crate::{BarColumns, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
+
+/// Price columns, in the order of [`BarColumns`].
+const PRICES: [&str; 4] = ["open", "high", "low", "close"];
+/// What a numeric cell has to hold.
+const A_NUMBER: &str = "a number";
+/// What a time stamp has to be.
+const A_TIME: &str = "RFC 3339 with an offset, or epoch seconds, milliseconds, microseconds or nanoseconds";
+/// What a day has to be.
+const A_DATE: &str = "a date such as 2025-06-30";
+
+/// Reads the minute bars of `symbols` and whatever volatility indices the folder holds.
+///
+/// # Errors
+/// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row; the
+/// message names file, row and column.
+pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
+    check_symbols(symbols)?;
+    let mut folder = Folder::open(dir)?;
+    let bars = symbols.iter().map(|symbol| folder.minute_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
+    let vix1d = folder.index(&Symbol::new("VIX1D")?)?;
+    let vix = folder.index(&Symbol::new("VIX")?)?;
+    let vix_daily = folder.daily("VIX_1d")?;
+    let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
+    Ok(History { bars, volatility, files: folder.read, synthetic: false })
+}
+
+/// Daily closes as a file holds them.
+#[derive(Default)]
+struct DailyColumns {
+    date: Vec<Date>,
+    close: Vec<f64>,
+}
+
+/// The folder and a record of the files read from it.
+struct Folder<'a> {
+    dir: &'a Path,
+    /// Names of its files, ascending.
+    names: BTreeSet<String>,
+    read: Vec<FileRecord>,
+}
+
+impl<'a> Folder<'a> {
+    fn open(dir: &'a Path) -> Result<Self, DataError> {
+        let fault = |source| DataError::Folder { path: dir.display().to_string(), source };
+        let mut names = BTreeSet::new();
+        for entry in std::fs::read_dir(dir).map_err(fault)? {
+            names.insert(entry.map_err(fault)?.file_name().to_string_lossy().into_owned());
+        }
+        Ok(Self { dir, names, read: Vec::new() })
+    }
+
+    /// Returns the one file called `stem`, if there is one.
+    fn find(&self, stem: &str) -> Result<Option<PathBuf>, DataError> {
+        let named = |ending: &str| {
+            let name = format!("{stem}.{ending}");
+            self.names.contains(&name).then(|| self.dir.join(name))
+        };
+        match (named("parquet"), named("csv")) {
+            (Some(first), Some(second)) => {
+                Err(DataError::TwoFiles { first: first.display().to_string(), second: second.display().to_string() })
+            }
+            (first, second) => Ok(first.or(second)),
+        }
+    }
+
+    fn minute_bars(&mut self, symbol: &Symbol) -> Result<Bars, DataError> {
+        let stem = format!("{symbol}_1m");
+        let path = self.find(&stem)?.ok_or_else(|| DataError::MissingFile {
+            wanted: format!("{stem}.parquet"),
+            folder: self.dir.display().to_string(),
+            held: self.symbols(),
+        })?;
+        self.read_bars(symbol, &path, true)
+    }
+
+    /// Returns the minute bars of an index that need not be there.
+    fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
+        let path = self.find(&format!("{symbol}_1m"))?;
+        path.map(|path| self.read_bars(symbol, &path, false)).transpose()
+    }
+
+    fn daily(&mut self, stem: &str) -> Result<Option<DailySeries>, DataError> {
+        let Some(path) = self.find(stem)? else { return Ok(None) };
+        let columns = if is_csv(&path) { csv::daily(&path)? } else { parquet::daily(&path)? };
+        self.record(&path, columns.date.len(), "daily closes".to_owned());
+        DailySeries::new(&path.display().to_string(), columns.date, columns.close).map(Some)
+    }
+
+    fn read_bars(&mut self, symbol: &Symbol, path: &Path, with_volume: bool) -> Result<Bars, DataError> {
+        let read = if is_csv(path) { csv::bars } else { parquet::bars };
+        let (columns, note) = read(path, with_volume)?;
+        self.record(path, columns.ts_ns.len(), format!("timestamps: {note}"));
+        Bars::new(symbol.clone(), &path.display().to_string(), columns)
+    }
+
+    fn record(&mut self, path: &Path, rows: usize, note: String) {
+        self.read.push(FileRecord { path: path.display().to_string(), rows, note });
+    }
+
+    /// Returns the symbols whose minute bars the folder holds; the volatility indices are not among them.
+    fn symbols(&self) -> Vec<String> {
+        let stems = self.names.iter().filter_map(|name| {
+            name.strip_suffix("_1m.parquet").or_else(|| name.strip_suffix("_1m.csv")).map(str::to_owned)
+        });
+        stems.filter(|stem| !stem.starts_with("VIX")).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "csv")
+}
+
+/// Returns the columns to read from a file of bars that has the columns `found`.
+fn wanted(path: &Path, found: &[String], with_volume: bool) -> Result<Vec<&'static str>, DataError> {
+    let mut names = vec!["timestamp"];
+    names.extend(PRICES);
+    if with_volume || found.iter().any(|name| name == "volume") {
+        names.push("volume");
+    }
+    require(path, found, &names)?;
+    Ok(names)
+}
+
+fn require(path: &Path, found: &[String], names: &[&'static str]) -> Result<(), DataError> {
+    match names.iter().find(|name| !found.iter().any(|column| column == *name)) {
+        Some(column) => {
+            Err(DataError::MissingColumn { path: path.display().to_string(), column, found: found.to_vec() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Puts the columns together; an absent volume is zero.
+fn bar_columns(ts_ns: Vec<i64>, mut numbers: Vec<Vec<f64>>) -> BarColumns {
+    numbers.resize_with(5, || vec![0.0; ts_ns.len()]);
+    let [open, high, low, close, volume] = <[Vec<f64>; 5]>::try_from(numbers).expect("resized to five columns");
+    BarColumns { ts_ns, open, high, low, close, volume }
+}
+
+fn bad_cell(path: &Path, row: usize, column: &'static str, text: &str, expected: &'static str) -> DataError {
+    DataError::Cell { path: path.display().to_string(), row, column, text: text.to_owned(), expected }
+}
+
+fn unreadable(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataError {
+    DataError::Read { path: path.display().to_string(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use polars::prelude::{
+        Column, DataFrame, IntoColumn, IntoSeries, NamedFrom, ParquetWriter, Series, TimeUnit, TimeZone,
+    };
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const START: i64 = 1_748_871_000;
+    const HEADER: &str = "timestamp,open,high,low,close,volume\n";
+
+    fn spy() -> [Symbol; 1] {
+        [Symbol::new("SPY").unwrap()]
+    }
+
+    fn folder(files: &[(&str, &str)]) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    fn csv_error(text: &str) -> String {
+        let dir = folder(&[("SPY_1m.csv", text)]);
+        let message = load(dir.path(), &spy()).unwrap_err().to_string();
+        let file = dir.path().join("SPY_1m.csv").display().to_string();
+        assert!(message.contains(&file), "{message:?} does not name the file");
+        message.replace(&file, "FILE")
+    }
+
+    /// Three bars, in the order of columns that a bar file has.
+    fn columns() -> Vec<Column> {
+        let numbers = |name: &str, values: [f64; 3]| Series::new(name.into(), values).into_column();
+        vec![
+            Series::new("timestamp".into(), [START, START + 60, START + 120]).into_column(),
+            numbers("open", [10.0, 11.0, 12.0]),
+            numbers("high", [11.0, 12.0, 13.0]),
+            numbers("low", [9.0, 10.0, 11.0]),
+            numbers("close", [10.5, 11.5, 12.5]),
+            Series::new("volume".into(), [100_i64, 0, 7]).into_column(),
+        ]
+    }
+
+    fn write_parquet(dir: &TempDir, name: &str, columns: Vec<Column>) {
+        let mut table = DataFrame::new_infer_height(columns).unwrap();
+        ParquetWriter::new(fs::File::create(dir.path().join(name)).unwrap()).finish(&mut table).unwrap();
+    }
+
+    fn parquet_result(change: impl FnOnce(&mut Vec<Column>)) -> Result<History, DataError> {
+        let dir = folder(&[]);
+        let mut columns = columns();
+        change(&mut columns);
+        write_parquet(&dir, "SPY_1m.parquet", columns);
+        load(dir.path(), &spy())
+    }
+
+    fn date_time(values: [i64; 3], unit: TimeUnit, zone: Option<TimeZone>) -> Column {
+        let series = Series::new("timestamp".into(), values);
+        series.i64().unwrap().clone().into_datetime(unit, zone).into_series().into_column()
+    }
+
+    #[test]
+    fn csv_times_are_detected_and_stated() {
+        let rows = |first: &str, second: &str| {
+            let text = format!("{HEADER}{first},10,11,9,10.5,100\n{second},10.5,12,10,11,0\n");
+            let dir = folder(&[("SPY_1m.csv", &text)]);
+            let history = load(dir.path(), &spy()).unwrap();
+            assert_eq!(history.bars[0].ts_ns(), [START * 1_000_000_000, (START + 60) * 1_000_000_000]);
+            assert_eq!((history.bars[0].low(), history.bars[0].volume()), (&[9.0, 10.0][..], &[100.0, 0.0][..]));
+            assert_eq!((history.files.len(), history.files[0].rows, history.synthetic), (1, 2, false));
+            history.files[0].note.clone()
+        };
+        assert_eq!(rows("2025-06-02T13:30:00Z", "2025-06-02T09:31:00-04:00"), "timestamps: RFC 3339");
+        assert_eq!(rows("1748871000", "1748871060"), "timestamps: epoch seconds");
+        assert_eq!(rows("1748871000000", "1748871060000"), "timestamps: epoch milliseconds");
+        assert_eq!(rows("1748871000000000000", "1748871060000000000"), "timestamps: epoch nanoseconds");
+    }
+
+    #[test]
+    fn csv_faults_name_file_row_and_column() {
+        let good = "1748871000,10,11,9,10.5,100\n";
+        let cases = [
+            (String::new(), "FILE: no column timestamp; the file has: nothing"),
+            ("timestamp,open,high,low,close\n".to_owned(), "FILE: no column volume; the file has: timestamp, open"),
+            (format!("{HEADER}{good}1748871060,10,x,9,10,1\n"), "FILE: row 2, column high: \"x\"; expected a number"),
+            (format!("{HEADER}{good}1748871060,10,11,9\n"), "FILE: row 2, column close: the cell is empty"),
+            (
+                format!("{HEADER}{good}1748871060,10,11,NaN,10,1\n"),
+                "FILE: row 2, column low: NaN is not a positive price",
+            ),
+            (format!("{HEADER}{good}{good}"), "FILE: row 2, column timestamp: 2025-06-02T13:30:00Z repeats row 1"),
+            (format!("{HEADER}{good}1748871060000,10,11,9,10,1\n"), "\"1748871060000\"; expected the unit of row 1"),
+            (
+                format!("{HEADER}2025-06-02 09:30:00,10,11,9,10,1\n"),
+                "row 1, column timestamp: \"2025-06-02 09:30:00\"; expected RFC",
+            ),
+            (format!("{HEADER}{good}1748871060,10,11,9,10,1,2\n"), "cannot read FILE"),
+        ];
+        for (text, expected) in cases {
+            let message = csv_error(&text);
+            assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+        }
+    }
+
+    #[test]
+    fn parquet_times_are_detected_and_stated() {
+        let ms = [0, 60, 120].map(|second| (START + second) * 1000);
+        let us = ms.map(|ms| ms * 1000);
+        for (column, note) in [
+            (date_time(ms, TimeUnit::Milliseconds, Some(TimeZone::UTC)), "timestamps: date-time in ms, zone UTC"),
+            (date_time(us, TimeUnit::Microseconds, None), "timestamps: date-time in μs without a zone, taken as UTC"),
+            (Series::new("timestamp".into(), ms).into_column(), "timestamps: epoch milliseconds"),
+        ] {
+            let history = parquet_result(|columns| columns[0] = column).unwrap();
+            assert_eq!(history.files[0].note, note);
+            assert_eq!(history.bars[0].ts_ns()[2], (START + 120) * 1_000_000_000);
+            assert_eq!(history.bars[0].volume(), [100.0, 0.0, 7.0], "integers are numbers");
+        }
+    }
+
+    #[test]
+    fn parquet_faults_name_file_row_and_column() {
+        let number = |name: &str, values: [Option<f64>; 3]| Series::new(name.into(), values).into_column();
+        let cases: [(Column, usize, &str); 4] = [
+            (
+                Series::new("close".into(), ["a", "b", "c"]).into_column(),
+                4,
+                "column close is of type str; expected a number",
+            ),
+            (number("low", [Some(9.0), None, Some(11.0)]), 3, "row 2, column low: the cell is empty"),
+            (
+                number("high", [Some(11.0), Some(12.0), Some(f64::NAN)]),
+                2,
+                "row 3, column high: NaN is not a positive price",
+            ),
+            (
+                number("timestamp", [Some(1.0), Some(2.0), Some(3.0)]),
+                0,
+                "column timestamp is of type f64; expected a date",
+            ),
+        ];
+        for (column, at, expected) in cases {
+            let message = parquet_result(|columns| columns[at] = column).unwrap_err().to_string();
+            assert!(
+                message.contains("SPY_1m.parquet: ") && message.contains(expected),
+                "{message:?} lacks {expected:?}"
+            );
+        }
+        let message = parquet_result(|columns| drop(columns.remove(5))).unwrap_err().to_string();
+        assert!(message.contains("no column volume"), "{message}");
+
+        let dir = folder(&[("SPY_1m.parquet", "this is not Parquet")]);
+        let error = load(dir.path(), &spy()).unwrap_err();
+        assert!(matches!(error, DataError::Read { .. }), "{error}");
+    }
+
+    #[test]
+    fn missing_and_doubled_files_are_named() {
+        let dir = folder(&[("QQQ_1m.csv", ""), ("IWM_1m.parquet", ""), ("VIX_1m.csv", ""), ("notes.txt", "")]);
+        let message = load(dir.path(), &spy()).unwrap_err().to_string();
+        assert!(message.starts_with("no file SPY_1m.parquet (nor .csv) in "), "{message}");
+        assert!(message.ends_with("it holds bars of: IWM, QQQ"), "{message}");
+
+        let dir = folder(&[("SPY_1m.csv", ""), ("SPY_1m.parquet", "")]);
+        let message = load(dir.path(), &spy()).unwrap_err().to_string();
+        assert!(message.contains("SPY_1m.parquet and ") && message.contains("SPY_1m.csv exist"), "{message}");
+
+        let message = load(&dir.path().join("nowhere"), &spy()).unwrap_err().to_string();
+        assert!(message.starts_with("cannot list the data folder"), "{message}");
+    }
+
+    #[test]
+    fn volatility_indices_are_read_where_they_are() {
+        let dir = folder(&[
+            ("SPY_1m.csv", &format!("{HEADER}1748871000,10,11,9,10.5,100\n")),
+            ("VIX_1m.csv", "timestamp,open,high,low,close\n1748870000,18,18,18,18\n"),
+            ("VIX_1d.csv", "date,close\n2025-05-30,18.5\n"),
+        ]);
+        write_parquet(&dir, "VIX1D_1m.parquet", columns());
+        let history = load(dir.path(), &spy()).unwrap();
+        let names: Vec<&str> = history.files.iter().map(|file| file.path.rsplit('/').next().unwrap()).collect();
+        assert_eq!(names, ["SPY_1m.csv", "VIX1D_1m.parquet", "VIX_1m.csv", "VIX_1d.csv"]);
+        assert_ne!(history.volatility, Volatility::default());
+    }
+
+    #[test]
+    fn real_bars_give_the_sessions_that_their_notes_promise() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/bars");
+        if !dir.is_dir() {
+            println!("skipped: {} is not there", dir.display());
+            return;
+        }
+        let symbols = ["SPY", "QQQ", "SPX"].map(|name| Symbol::new(name).unwrap());
+        let history = load(&dir, &symbols).unwrap();
+        // The rows of QQQ, which misses no minute, are those of 861 sessions, six of them half days.
+        let rows: Vec<usize> = history.files.iter().take(3).map(|file| file.rows).collect();
+        assert_eq!(rows, [334_706, 334_710, 334_706]);
+        let dataset =
+            crate::Dataset::build(&history, &crate::Window::default(), &crate::DataConfig::default()).unwrap();
+        let reports: Vec<_> = dataset.symbols.iter().map(|symbol| &symbol.report).collect();
+        assert_eq!(reports.iter().map(|report| report.kept).collect::<Vec<_>>(), [861, 861, 861]);
+        assert_eq!(reports.iter().map(|report| report.filled_minutes).collect::<Vec<_>>(), [4, 0, 4]);
+        assert_eq!(dataset.dates.len(), 860, "the first session warms indicators up");
+        let day = dataset.symbols[0].days.iter().find(|day| day.session.date.to_string() == "2023-06-05").unwrap();
+        assert_eq!(day.filled.iter().filter(|filled| **filled).count(), 4);
+    }
+}

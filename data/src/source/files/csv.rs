@@ -1,0 +1,106 @@
+//! CSV through arrow: all columns as text, parsed here so that errors can name the row.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use arrow::{
+    array::{Array, RecordBatch, StringArray},
+    csv::{ReaderBuilder, reader::Format},
+    datatypes::{DataType, Field, Schema},
+};
+use jiff::Timestamp;
+
+use super::{A_DATE, A_NUMBER, A_TIME, DailyColumns, bad_cell, bar_columns, epoch, require, unreadable, wanted};
+use crate::{BarColumns, DataError};
+
+/// Reads bars and says what the time stamps are.
+pub(super) fn bars(path: &Path, with_volume: bool) -> Result<(BarColumns, String), DataError> {
+    let header = header(path)?;
+    let names = wanted(path, &header, with_volume)?;
+    let text = Text::read(path, &header, &names)?;
+    let (ts_ns, note) = text.timestamps()?;
+    let numbers = (1..names.len()).map(|column| text.numbers(column)).collect::<Result<_, _>>()?;
+    Ok((bar_columns(ts_ns, numbers), note.to_owned()))
+}
+
+/// Reads daily closes.
+pub(super) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
+    let header = header(path)?;
+    let names = ["date", "close"];
+    require(path, &header, &names)?;
+    let text = Text::read(path, &header, &names)?;
+    let date = text.parse(0, A_DATE, |cell| cell.parse().ok())?;
+    Ok(DailyColumns { date, close: text.numbers(1)? })
+}
+
+fn header(path: &Path) -> Result<Vec<String>, DataError> {
+    let format = Format::default().with_header(true);
+    let (schema, _) = format.infer_schema(open(path)?, Some(0)).map_err(|error| unreadable(path, error))?;
+    Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
+}
+
+fn open(path: &Path) -> Result<File, DataError> {
+    File::open(path).map_err(|error| unreadable(path, error))
+}
+
+/// The wanted columns of a file as text.
+struct Text<'a> {
+    path: &'a Path,
+    names: &'a [&'static str],
+    batches: Vec<RecordBatch>,
+}
+
+impl<'a> Text<'a> {
+    fn read(path: &'a Path, header: &[String], names: &'a [&'static str]) -> Result<Self, DataError> {
+        let fields: Vec<Field> = header.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        let position = |name: &&str| header.iter().position(|column| column == name);
+        let projection = names.iter().filter_map(position).collect();
+        // A row that is too short reads as empty cells, which are then refused with their row and column.
+        let reader = ReaderBuilder::new(Arc::new(Schema::new(fields)))
+            .with_header(true)
+            .with_truncated_rows(true)
+            .with_batch_size(65_536)
+            .with_projection(projection)
+            .build(open(path)?)
+            .map_err(|error| unreadable(path, error))?;
+        let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(path, error))?;
+        Ok(Self { path, names, batches })
+    }
+
+    /// Returns the cells of a column from top to bottom, empty ones as "".
+    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+        self.batches.iter().flat_map(move |batch| {
+            let cells = batch.column(column).as_any().downcast_ref::<StringArray>();
+            cells.expect("the schema says text").iter().map(|cell| cell.unwrap_or("").trim())
+        })
+    }
+
+    fn parse<T>(
+        &self,
+        column: usize,
+        expected: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, DataError> {
+        let parsed = self.cells(column).enumerate().map(|(at, cell)| {
+            parse(cell).ok_or_else(|| bad_cell(self.path, at + 1, self.names[column], cell, expected))
+        });
+        parsed.collect()
+    }
+
+    fn numbers(&self, column: usize) -> Result<Vec<f64>, DataError> {
+        self.parse(column, A_NUMBER, |cell| cell.parse().ok())
+    }
+
+    /// Reads column 0 as times; the first cell decides whether they are integers.
+    fn timestamps(&self) -> Result<(Vec<i64>, &'static str), DataError> {
+        if self.cells(0).next().is_none_or(|cell| cell.parse::<i64>().is_err()) {
+            return Ok((self.parse(0, A_TIME, rfc3339_ns)?, "RFC 3339"));
+        }
+        let values = self.parse(0, A_TIME, |cell| cell.parse().ok())?;
+        epoch::to_ns(&values)
+            .map_err(|at| bad_cell(self.path, at + 1, self.names[0], &values[at].to_string(), "the unit of row 1"))
+    }
+}
+
+fn rfc3339_ns(cell: &str) -> Option<i64> {
+    i64::try_from(cell.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
+}

@@ -1,0 +1,85 @@
+//! Ticker symbols.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+
+/// An upper-case ticker such as `SPY`; safe as part of a file name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Symbol(String);
+
+impl Symbol {
+    /// Reads a ticker, turning lower case into upper case and dropping blanks around it.
+    ///
+    /// # Errors
+    /// [`DataError::Symbol`] unless it is 1 to 12 ASCII letters, digits, dots or dashes that start with a letter.
+    pub fn new(text: &str) -> Result<Self, DataError> {
+        let ticker = text.trim().to_ascii_uppercase();
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+        let starts_with_letter = ticker.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+        if starts_with_letter && ticker.len() <= 12 && ticker.bytes().all(known) {
+            Ok(Self(ticker))
+        } else {
+            Err(DataError::Symbol { text: text.to_owned() })
+        }
+    }
+
+    /// Returns the ticker.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Symbol {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for Symbol {
+    type Error = DataError;
+
+    fn try_from(text: String) -> Result<Self, DataError> {
+        Self::new(&text)
+    }
+}
+
+impl From<Symbol> for String {
+    fn from(symbol: Symbol) -> Self {
+        symbol.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickers_are_upper_cased_and_odd_ones_refused() {
+        assert_eq!(Symbol::new(" spy ").unwrap().as_str(), "SPY");
+        assert_eq!("brk.b".parse::<Symbol>().unwrap().to_string(), "BRK.B");
+        for odd in ["", "  ", "../SPY", "SP Y", "I:SPX", "^VIX", "ŠPY", "ABCDEFGHIJKLM"] {
+            assert!(Symbol::new(odd).is_err(), "{odd:?} passed");
+        }
+    }
+
+    #[test]
+    fn serde_is_a_plain_checked_string() {
+        let symbol = Symbol::new("QQQ").unwrap();
+        assert_eq!(serde_json::to_string(&symbol).unwrap(), "\"QQQ\"");
+        assert_eq!(serde_json::from_str::<Symbol>("\"qqq\"").unwrap(), symbol);
+        assert!(serde_json::from_str::<Symbol>("\"a/b\"").is_err());
+    }
+}

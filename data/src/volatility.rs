@@ -1,0 +1,389 @@
+//! The level of volatility as it was known at each bar.
+//!
+//! VIX and VIX1D are published minute by minute; the value of a bar is known when the bar ends. Where neither was
+//! published, yesterday's VIX close stands in, and where that is missing too, the realised volatility of the symbol's
+//! own closes. Which of them a day uses is decided by what is known at its open, and reported.
+
+use std::{collections::VecDeque, fmt};
+
+use jiff::{ToSpan, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Bars, DataError, SessionBars,
+    calendar::{self, MINUTE_NS, Session},
+};
+
+/// A value older than this many calendar days is not used; a holiday weekend spans four.
+const MAX_AGE_DAYS: i32 = 4;
+/// A pause this long between two published values is a night.
+const NIGHT_NS: i64 = 6 * 60 * MINUTE_NS;
+/// Bounds of an annualised volatility: below and above them a print is wrong, or pricing degenerates.
+const VOL_RANGE: (f64, f64) = (0.03, 3.0);
+/// Trading minutes of a year, which annualise a one-minute variance.
+const MINUTES_PER_YEAR: f64 = 252.0 * 390.0;
+/// Earlier sessions whose returns the realised volatility keeps.
+const REALISED_SESSIONS: usize = 5;
+/// Fewer returns than this say too little; [`UNKNOWN_VOL`] stands in.
+const REALISED_MIN_RETURNS: usize = 30;
+/// Annualised volatility assumed while nothing is known, near the long-run level of the S&P 500.
+const UNKNOWN_VOL: f64 = 0.20;
+
+/// Where a day's volatility comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolSource {
+    /// Minute bars of the one-day VIX.
+    Vix1dMinute,
+    /// Minute bars of the VIX.
+    VixMinute,
+    /// The VIX close of an earlier day.
+    VixDaily,
+    /// Realised volatility of the symbol's own minute closes.
+    Realised,
+}
+
+impl fmt::Display for VolSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Vix1dMinute => "VIX1D by the minute",
+            Self::VixMinute => "VIX by the minute",
+            Self::VixDaily => "VIX of the day before",
+            Self::Realised => "realised volatility",
+        })
+    }
+}
+
+/// The volatility columns of one session, one entry per slot of its [`SessionBars`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct VolColumns {
+    /// Annualised volatility as a fraction (0.12 = 12 %), the level for an at-the-money S&P option that expires today;
+    /// known before the slot starts, between 0.03 and 3.
+    ///
+    /// VIX1D is first published at 09:31, so slots 0 and 1 hold the value of the evening before, in which the night is
+    /// still ahead; in 2023 to 2025 the first value of the day was 0.79 times that at the median.
+    pub atm_vol: Vec<f64>,
+    /// VIX in points, known before the slot starts.
+    pub vix: Vec<f64>,
+    /// `vix` as it stood at the close of the session before; on the first day, its first value of this day.
+    pub vix_previous_close: f64,
+    /// Where `atm_vol` comes from on this day.
+    pub atm_source: VolSource,
+    /// Where `vix` comes from on this day.
+    pub vix_source: VolSource,
+}
+
+/// Daily closes of an index, strictly ascending by date.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DailySeries {
+    date: Vec<Date>,
+    close: Vec<f64>,
+}
+
+impl DailySeries {
+    /// Checks the columns and takes them over. `origin` is the file or generator that errors shall name.
+    ///
+    /// # Errors
+    /// [`DataError::ColumnLength`], [`DataError::Order`] or [`DataError::Value`], naming the first bad row (from 1).
+    pub fn new(origin: &str, date: Vec<Date>, close: Vec<f64>) -> Result<Self, DataError> {
+        let origin = || origin.to_owned();
+        if date.len() != close.len() {
+            return Err(DataError::ColumnLength {
+                origin: origin(),
+                column: "close",
+                len: close.len(),
+                expected: date.len(),
+            });
+        }
+        if let Some(at) = date.windows(2).position(|pair| pair[1] <= pair[0]) {
+            let relation = if date[at] == date[at + 1] { "repeats" } else { "is earlier than" };
+            return Err(DataError::Order {
+                origin: origin(),
+                row: at + 2,
+                column: "date",
+                time: date[at + 1].to_string(),
+                relation,
+            });
+        }
+        if let Some(at) = close.iter().position(|value| !(value.is_finite() && *value > 0.0)) {
+            let rule = "is not a positive index level".to_owned();
+            return Err(DataError::Value { origin: origin(), row: at + 1, column: "close", value: close[at], rule });
+        }
+        Ok(Self { date, close })
+    }
+
+    /// Returns the last close of a day before `date`, unless it is stale.
+    fn before(&self, date: Date) -> Option<f64> {
+        let at = self.date.partition_point(|day| *day < date).checked_sub(1)?;
+        (self.date[at] >= oldest_usable(date)).then_some(self.close[at])
+    }
+}
+
+/// What is published about volatility: any of VIX1D by the minute, VIX by the minute, VIX by the day.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Volatility {
+    vix1d: Option<Published>,
+    vix: Option<Published>,
+    vix_daily: Option<DailySeries>,
+}
+
+impl Volatility {
+    /// Takes what there is; with nothing, every day uses realised volatility.
+    #[must_use]
+    pub fn new(vix1d: Option<&Bars>, vix: Option<&Bars>, vix_daily: Option<DailySeries>) -> Self {
+        Self { vix1d: vix1d.map(Published::new), vix: vix.map(Published::new), vix_daily }
+    }
+
+    /// Returns the columns of consecutive sessions of one symbol, each value known before its slot starts.
+    ///
+    /// The order of preference is VIX1D, VIX, VIX of the day before, realised for `atm_vol`; and VIX, VIX of the day
+    /// before, VIX1D, realised for `vix`. Realised volatility is the root mean square of the one-minute log returns of
+    /// the last five sessions in `days` and of the session so far, annualised with 252 days of 390 minutes; until there
+    /// are 30 returns it is 0.20.
+    #[must_use]
+    pub fn columns(&self, days: &[SessionBars]) -> Vec<VolColumns> {
+        let mut realised = Realised::default();
+        let mut previous_close = None;
+        days.iter().map(|day| self.day(day, &realised.session(day), &mut previous_close)).collect()
+    }
+
+    fn day(&self, day: &SessionBars, realised: &[f64], previous_close: &mut Option<f64>) -> VolColumns {
+        let minutes = day.session.minutes();
+        let minute = |series: &Option<Published>| series.as_ref()?.session(&day.session);
+        let vix1d = || Some((minute(&self.vix1d)?, VolSource::Vix1dMinute));
+        let vix = || Some((minute(&self.vix)?, VolSource::VixMinute));
+        let daily = self.vix_daily.as_ref().and_then(|series| series.before(day.session.date));
+        let daily = || Some((vec![daily?; minutes + 1], VolSource::VixDaily));
+        let own = || (realised.iter().map(|vol| vol * 100.0).collect::<Vec<f64>>(), VolSource::Realised);
+
+        let (atm, atm_source) = vix1d().or_else(vix).or_else(daily).unwrap_or_else(own);
+        let (mut vix, vix_source) = vix().or_else(daily).or_else(vix1d).unwrap_or_else(own);
+        let at_close = vix.pop().expect("a session has one value per minute and one at the close");
+        let vix_previous_close = previous_close.replace(at_close).unwrap_or(vix[0]);
+        let atm_vol = atm[..minutes].iter().map(|points| bounded(points / 100.0)).collect();
+        VolColumns { atm_vol, vix, vix_previous_close, atm_source, vix_source }
+    }
+}
+
+/// An index by the minute: values and when they became known.
+#[derive(Debug, Clone, PartialEq)]
+struct Published {
+    known_ns: Vec<i64>,
+    value: Vec<f64>,
+}
+
+impl Published {
+    /// Takes the closes of `bars`, each the median of itself and the two before, so that a single bad print never shows.
+    ///
+    /// The median starts afresh after a night: VIX1D steps down from the close to the next open, when the night is no
+    /// longer ahead, and the first print of a day has to count at once.
+    fn new(bars: &Bars) -> Self {
+        let (start, close) = (bars.ts_ns(), bars.close());
+        let mut morning = 0;
+        let value = (0..close.len()).map(|at| {
+            if at > 0 && start[at] - start[at - 1] >= NIGHT_NS {
+                morning = at;
+            }
+            median_of_three(&close[morning..=at])
+        });
+        let value = value.collect();
+        Self { known_ns: start.iter().map(|start| start + MINUTE_NS).collect(), value }
+    }
+
+    /// Returns the value known at the start of each minute of `session` and at its close: `minutes + 1` entries.
+    ///
+    /// `None` if nothing usable is known at the open.
+    fn session(&self, session: &Session) -> Option<Vec<f64>> {
+        let mut last = self.known_ns.partition_point(|known| *known <= session.open_ns).checked_sub(1)?;
+        if self.known_ns[last] <= calendar::midnight_ns(oldest_usable(session.date)) {
+            return None;
+        }
+        let instants = (session.open_ns..=session.close_ns).step_by(MINUTE_NS as usize);
+        let values = instants.map(|now| {
+            while self.known_ns.get(last + 1).is_some_and(|known| *known <= now) {
+                last += 1;
+            }
+            self.value[last]
+        });
+        Some(values.collect())
+    }
+}
+
+/// Realised volatility that carries the last sessions along.
+#[derive(Debug, Default)]
+struct Realised {
+    earlier: VecDeque<SquaredReturns>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct SquaredReturns {
+    sum: f64,
+    count: usize,
+}
+
+impl SquaredReturns {
+    fn annualised(self) -> f64 {
+        if self.count < REALISED_MIN_RETURNS {
+            return UNKNOWN_VOL;
+        }
+        bounded((self.sum / self.count as f64 * MINUTES_PER_YEAR).sqrt())
+    }
+}
+
+impl Realised {
+    /// Returns the annualised volatility known at the start of each slot of `day` and at its close.
+    fn session(&mut self, day: &SessionBars) -> Vec<f64> {
+        let mut known = SquaredReturns::default();
+        for session in &self.earlier {
+            known.sum += session.sum;
+            known.count += session.count;
+        }
+        let mut today = SquaredReturns::default();
+        let mut values = vec![known.annualised()];
+        let before = std::iter::once(day.open[0]).chain(day.close.iter().copied());
+        for ((before, close), filled) in before.zip(&day.close).zip(&day.filled) {
+            if !filled {
+                let squared = (close / before).ln().powi(2);
+                for returns in [&mut known, &mut today] {
+                    returns.sum += squared;
+                    returns.count += 1;
+                }
+            }
+            values.push(known.annualised());
+        }
+        self.earlier.push_back(today);
+        if self.earlier.len() > REALISED_SESSIONS {
+            self.earlier.pop_front();
+        }
+        values
+    }
+}
+
+fn bounded(vol: f64) -> f64 {
+    vol.clamp(VOL_RANGE.0, VOL_RANGE.1)
+}
+
+fn oldest_usable(date: Date) -> Date {
+    date.saturating_sub(MAX_AGE_DAYS.days())
+}
+
+/// Returns the median of the last three values; of two, the first.
+fn median_of_three(values: &[f64]) -> f64 {
+    let last = values.len() - 1;
+    let [a, b, c] = [values[last.saturating_sub(2)], values[last.saturating_sub(1)], values[last]];
+    a.max(b).min(a.min(b).max(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BarColumns, Symbol};
+
+    fn day(date: &str, close: impl Fn(usize) -> f64) -> SessionBars {
+        let session = calendar::session(date.parse().unwrap()).unwrap();
+        let close: Vec<f64> = (0..session.minutes()).map(close).collect();
+        let (volume, filled) = (vec![0.0; close.len()], vec![false; close.len()]);
+        let (open, high, low) = (close.clone(), close.clone(), close.clone());
+        SessionBars { session, open, high, low, close, volume, filled }
+    }
+
+    /// Index bars that start at these instants.
+    fn published(points: &[(i64, f64)]) -> Bars {
+        let level: Vec<f64> = points.iter().map(|(_, level)| *level).collect();
+        let columns = BarColumns {
+            ts_ns: points.iter().map(|(start, _)| *start).collect(),
+            open: level.clone(),
+            high: level.clone(),
+            low: level.clone(),
+            close: level.clone(),
+            volume: vec![0.0; level.len()],
+        };
+        Bars::new(Symbol::new("VIX").unwrap(), "test", columns).unwrap()
+    }
+
+    #[test]
+    fn a_value_is_known_when_its_minute_has_ended() {
+        let days = [day("2025-06-02", |_| 500.0)];
+        let open = days[0].session.open_ns;
+        let vix = published(&[
+            (open - MINUTE_NS, 18.0),
+            (open, 18.0),
+            (open + 4 * MINUTE_NS, 19.0),
+            (open + 5 * MINUTE_NS, 19.0),
+        ]);
+        let columns = Volatility::new(None, Some(&vix), None).columns(&days).remove(0);
+        assert_eq!((columns.atm_source, columns.vix_source), (VolSource::VixMinute, VolSource::VixMinute));
+        // The first 19 waits for a second one (median of three), which is known six minutes after the open.
+        assert_eq!((columns.vix[5], columns.vix[6], columns.vix[389]), (18.0, 19.0, 19.0));
+        assert_eq!((columns.atm_vol[5], columns.atm_vol[6]), (0.18, 0.19));
+        assert_eq!(columns.vix_previous_close, 18.0, "the first day takes its own first value");
+        let late = published(&[(open, 18.0)]);
+        let columns = Volatility::new(None, Some(&late), None).columns(&days).remove(0);
+        assert_eq!(columns.vix_source, VolSource::Realised, "nothing was known at the open");
+    }
+
+    #[test]
+    fn one_bad_print_never_shows() {
+        let days = [day("2025-06-02", |_| 500.0)];
+        let open = days[0].session.open_ns;
+        let levels: Vec<(i64, f64)> =
+            (-3..390).map(|at| (open + at * MINUTE_NS, if at == 100 { 80.0 } else { 12.0 })).collect();
+        let columns = Volatility::new(Some(&published(&levels)), None, None).columns(&days).remove(0);
+        assert!(columns.atm_vol.iter().all(|vol| *vol == 0.12));
+    }
+
+    #[test]
+    fn the_first_print_after_a_night_counts_at_once() {
+        let days = [day("2025-06-02", |_| 500.0), day("2025-06-03", |_| 500.0)];
+        let at = |day: usize, minute: i64, level: f64| (days[day].session.open_ns + minute * MINUTE_NS, level);
+        let levels = [at(0, 387, 18.0), at(0, 388, 18.0), at(0, 389, 18.0), at(1, 1, 12.0), at(1, 2, 12.0)];
+        let columns = Volatility::new(Some(&published(&levels)), None, None).columns(&days).remove(1);
+        assert_eq!(columns.atm_vol[..4], [0.18, 0.18, 0.12, 0.12]);
+    }
+
+    #[test]
+    fn sources_are_preferred_in_order_and_never_stale() {
+        let days = ["2025-05-30", "2025-06-02", "2025-06-03"].map(|date| day(date, |_| 500.0));
+        let last_minute = |day: &SessionBars| day.session.close_ns - MINUTE_NS;
+        let vix1d = published(&[(last_minute(&days[0]), 11.0)]);
+        let old_vix = published(&[(last_minute(&days[0]) - 7 * 24 * 60 * MINUTE_NS, 30.0)]);
+        let daily = DailySeries::new(
+            "test",
+            vec!["2025-05-29".parse().unwrap(), "2025-05-30".parse().unwrap(), "2025-06-02".parse().unwrap()],
+            vec![17.0, 18.0, 19.0],
+        );
+        let columns = Volatility::new(Some(&vix1d), Some(&old_vix), Some(daily.unwrap())).columns(&days);
+        let sources: Vec<_> = columns.iter().map(|day| (day.atm_source, day.vix_source)).collect();
+        assert_eq!(sources[0], (VolSource::VixDaily, VolSource::VixDaily), "VIX1D starts after this open");
+        assert_eq!(sources[1], (VolSource::Vix1dMinute, VolSource::VixDaily));
+        let vix: Vec<f64> = columns.iter().map(|day| day.vix[0]).collect();
+        assert_eq!(vix, [17.0, 18.0, 19.0], "the close of the day before");
+        let previous: Vec<f64> = columns.iter().map(|day| day.vix_previous_close).collect();
+        assert_eq!(previous, [17.0, 17.0, 18.0]);
+        let later = [day("2025-06-10", |_| 500.0)];
+        let columns = Volatility::new(Some(&vix1d), None, None).columns(&later).remove(0);
+        assert_eq!(columns.atm_source, VolSource::Realised, "eleven days are too many");
+    }
+
+    #[test]
+    fn realised_volatility_of_a_zigzag() {
+        let step: f64 = 0.0005;
+        let zigzag = |minute: usize| if minute.is_multiple_of(2) { 500.0 } else { 500.0 * step.exp() };
+        let days = [day("2025-06-02", zigzag), day("2025-06-03", zigzag)];
+        let columns = Volatility::default().columns(&days);
+        assert_eq!(columns[0].atm_vol[..30], [0.20; 30], "fewer than 30 returns");
+        // The first return, from the open to the first close, is zero here; all others are one step.
+        let after = |steps: f64, returns: f64| step * (steps / returns * 252.0 * 390.0).sqrt();
+        assert!((columns[0].atm_vol[30] - after(29.0, 30.0)).abs() < 1e-12);
+        assert!((columns[1].atm_vol[0] - after(389.0, 390.0)).abs() < 1e-12);
+        assert!((columns[1].vix_previous_close - 100.0 * columns[1].atm_vol[0]).abs() < 1e-12);
+        assert_eq!(columns[1].vix_source, VolSource::Realised);
+    }
+
+    #[test]
+    fn daily_series_refuses_disorder() {
+        let dates = ["2025-06-03", "2025-06-02"].map(|date| date.parse().unwrap()).to_vec();
+        let message = DailySeries::new("VIX_1d.csv", dates, vec![1.0, 2.0]).unwrap_err().to_string();
+        assert!(message.starts_with("VIX_1d.csv: row 2, column date: 2025-06-02 is earlier than row 1"), "{message}");
+    }
+}
