@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up and runs every check, exactly as CI does. No GPU and no network beyond the package registries.
-# Everything is built under one profile (release), so the dependency tree is compiled once.
+# Everything is built under one profile and one selection of packages, so the dependency tree is compiled once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,20 +19,21 @@ else
     step cargo test --release --workspace --lib --bins --tests
 fi
 step cargo test --release --workspace --doc
-step env RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --document-private-items
-step cargo bench --bench bench -- --test
+step env RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+step cargo bench --workspace --bench bench -- --test
 
-# The whole job on real bars, where they are present.
+# The whole job on real bars, where they are present, with the binaries that the tests ran.
 bars=../shared/data/bars
 if [ -d "$bars" ]; then
+    bin=${CARGO_TARGET_DIR:-target}/release
     out=$(mktemp -d)
     trap 'rm -rf "$out"' EXIT
-    step cargo run --release --bin train_historical_model -- --symbols SPY,QQQ,SPX --timesteps 25000 --model-name ci \
-        --human-momentum --data-source files --data-dir "$bars" --intraday-days 60 --learning-rate 3e-5 --ent-coef 0.06 \
-        --gamma 0.92 --n-steps 512 --out-dir "$out"
+    step "$bin/train_historical_model" --symbols SPY,QQQ,SPX --timesteps 25000 --model-name ci --human-momentum \
+        --data-source files --data-dir "$bars" --intraday-days 60 --learning-rate 3e-5 --ent-coef 0.06 --gamma 0.92 \
+        --n-steps 512 --out-dir "$out" >/dev/null
     step grep -A 6 "MomentumDiagnostics @ step=25,000" "$out/logs/training/ci_25k.log"
-    step cargo run --release --bin zerodte -- backtest --model "$out/models/ci" --data-source files --data-dir "$bars" \
-        --symbols SPY --intraday-days 10 --json "$out/backtest.json" --trades "$out/trades.csv"
+    step "$bin/zerodte" backtest --model "$out/models/ci" --data-source files --data-dir "$bars" --symbols SPY \
+        --start-date 2025-06-24 --json "$out/report.json" --trades "$out/trades.csv"
 else
     echo "skipped: the end-to-end run on real bars needs $bars" >&2
 fi

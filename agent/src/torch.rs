@@ -56,6 +56,8 @@ const KL: i64 = 3;
 
 impl Torch {
     pub(crate) fn new(policy: &Policy, adam: &AdamState, inputs: &Inputs, device: Device) -> Result<Self, AgentError> {
+        // libtorch has a pool of its own; it shall be as large as the one that the user chose.
+        tch::set_num_threads(i32::try_from(rayon::current_num_threads()).unwrap_or(i32::MAX));
         let upload = |data: &[f32]| to_device(data, device);
         let width = inputs.frames * inputs.features;
         let windows = (width > 0).then(|| {

@@ -1,0 +1,237 @@
+//! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use jiff::civil::Date;
+use market_data::{DataConfig, Symbol, Window};
+use market_env::{EnvConfig, MarketConfig};
+use ppo_agent::{PolicyConfig, PpoConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+
+/// Where the bars come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataSource {
+    /// `<SYMBOL>_1m.parquet` or `.csv` in `run.data_dir`.
+    Files,
+    /// A made-up market; everything that comes of it is stamped SYNTHETIC.
+    Synthetic,
+    /// The Massive (formerly Polygon) service.
+    Massive,
+    /// The Polygon service.
+    Polygon,
+    /// The Alpaca service.
+    Alpaca,
+    /// Yahoo Finance.
+    Yahoo,
+}
+
+/// What is run, on what, and where the results go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSection {
+    /// Name of the model and of everything that belongs to it; safe as part of a file name.
+    pub model_name: String,
+    /// Steps of training, summed over lanes; rounded up to whole iterations.
+    pub timesteps: u64,
+    /// Symbols whose sessions are replayed.
+    pub symbols: Vec<Symbol>,
+    /// Seed of every random stream; the same seed, configuration and data give the same numbers.
+    pub seed: u64,
+    /// Where the bars come from.
+    pub data_source: DataSource,
+    /// Folder of bars for the source `files`.
+    pub data_dir: PathBuf,
+    /// First session date; absent = as far back as the other limits and the bars go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_date: Option<Date>,
+    /// Last session date; absent = the last bar's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_date: Option<Date>,
+    /// Calendar days up to and including the last date; 0 = no such limit. With `start_date`, the later start holds.
+    pub intraday_days: u32,
+    /// Folder under which `models/`, `logs/` and `runs/` are written.
+    pub out_dir: PathBuf,
+    /// Steps between checkpoints; one is written at the end of the iteration that reaches a multiple.
+    pub checkpoint_freq: u64,
+    /// Steps between diagnostics blocks.
+    pub diagnostics_freq: u64,
+    /// Threads of environment and trainer; 0 = one per core. The results do not depend on it.
+    pub num_threads: usize,
+    /// Where the networks are trained: `auto`, `cpu`, `cuda` or `cuda:<i>`.
+    pub device: String,
+    /// Model whose parameters training starts from; it must have the same observations and network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_model: Option<PathBuf>,
+}
+
+impl Default for RunSection {
+    fn default() -> Self {
+        Self {
+            model_name: "mike_historical_model".to_owned(),
+            timesteps: 1_000_000,
+            symbols: ["SPY", "QQQ"].iter().filter_map(|symbol| symbol.parse().ok()).collect(),
+            seed: 0,
+            data_source: DataSource::Files,
+            data_dir: PathBuf::from("bars"),
+            start_date: None,
+            end_date: None,
+            intraday_days: 60,
+            out_dir: PathBuf::from("."),
+            checkpoint_freq: 50_000,
+            diagnostics_freq: 5_000,
+            num_threads: 0,
+            device: "auto".to_owned(),
+            load_model: None,
+        }
+    }
+}
+
+impl RunSection {
+    /// Returns the dates that the run asks for.
+    pub fn window(&self) -> Window {
+        let intraday_days = Some(self.intraday_days).filter(|&days| days > 0);
+        Window { from: self.start_date, to: self.end_date, intraday_days }
+    }
+
+    fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if let Err(error) = files::check_name(&self.model_name) {
+            faults.push(format!("run.model_name: {error}"));
+        }
+        let distinct: BTreeSet<&Symbol> = self.symbols.iter().collect();
+        if self.symbols.is_empty() || distinct.len() < self.symbols.len() {
+            faults.push("run.symbols: give at least one symbol, and each only once".to_owned());
+        }
+        let positive = [
+            ("timesteps", self.timesteps),
+            ("checkpoint_freq", self.checkpoint_freq),
+            ("diagnostics_freq", self.diagnostics_freq),
+        ];
+        for (name, value) in positive {
+            if !(1..=1_000_000_000_000).contains(&value) {
+                faults.push(format!("run.{name}: {value} is not between 1 and 10^12"));
+            }
+        }
+        if i64::try_from(self.seed).is_err() {
+            faults.push(format!("run.seed: {} is larger than 2^63 - 1", self.seed));
+        }
+        if self.num_threads > 1024 {
+            faults.push(format!("run.num_threads: {} is more than 1024", self.num_threads));
+        }
+        if let (Some(start), Some(end)) = (self.start_date, self.end_date)
+            && start > end
+        {
+            faults.push(format!("run.start_date: {start} is after run.end_date {end}"));
+        }
+        let service = match self.data_source {
+            DataSource::Files | DataSource::Synthetic => None,
+            DataSource::Massive => Some("massive"),
+            DataSource::Polygon => Some("polygon"),
+            DataSource::Alpaca => Some("alpaca"),
+            DataSource::Yahoo => Some("yahoo"),
+        };
+        if let Some(name) = service {
+            faults.push(format!(
+                "run.data_source: downloading from {name} is not built yet; put <SYMBOL>_1m.parquet or .csv files into a \
+                 folder and use --data-source files --data-dir FOLDER, or --data-source synthetic"
+            ));
+        }
+        if let Err(error) = self.device.parse::<ppo_agent::DeviceChoice>() {
+            faults.push(format!("run.device: {error}"));
+        }
+        faults
+    }
+}
+
+/// The configuration of a run, as `configs/*.toml` and `--set` name it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// What is run, on what, and where the results go.
+    pub run: RunSection,
+    /// Sessions, splits, the made-up market.
+    pub data: DataConfig,
+    /// Features and option prices.
+    pub market: MarketConfig,
+    /// Account, exits, reward, costs.
+    pub env: EnvConfig,
+    /// The networks.
+    pub policy: PolicyConfig,
+    /// The algorithm.
+    pub ppo: PpoConfig,
+}
+
+impl RunConfig {
+    /// Returns every fault of every section, each with the path of its key.
+    pub fn check(&self) -> Vec<String> {
+        let mut faults = self.run.check();
+        faults.extend(self.data.check());
+        faults.extend(self.market.check());
+        faults.extend(self.env.check());
+        faults.extend(self.policy.check());
+        faults.extend(self.ppo.check());
+        faults
+    }
+
+    /// Writes the configuration as TOML; reading it back gives the same configuration.
+    ///
+    /// # Errors
+    /// When a value cannot be written as TOML.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// Returns the defaults as TOML: the text of `configs/default.toml`.
+    ///
+    /// # Errors
+    /// As for [`RunConfig::to_toml`].
+    pub fn default_toml() -> anyhow::Result<String> {
+        Self::default().to_toml()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Layer, resolve};
+
+    #[test]
+    fn printed_configurations_read_back_the_same() {
+        let mut config = RunConfig::default();
+        config.run.start_date = Some(jiff::civil::date(2025, 1, 2));
+        config.run.load_model = Some(PathBuf::from("models/a.safetensors"));
+        for config in [config, RunConfig::default()] {
+            assert_eq!(config.check(), Vec::<String>::new());
+            let text = config.to_toml().unwrap();
+            assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_partial_section_keeps_the_other_defaults() {
+        let mut layer = Layer::new("profile");
+        layer.put("env.reward.hold_tax", 0.0);
+        let config = resolve(&RunConfig::default(), &[layer], RunConfig::check).unwrap();
+        assert_eq!(config.env.reward.hold_tax, 0.0);
+        assert_eq!(config.env.reward.good_buy_call, RunConfig::default().env.reward.good_buy_call);
+        assert_eq!(config.market, RunConfig::default().market);
+    }
+
+    #[test]
+    fn faults_of_all_sections_come_at_once() {
+        let mut config = RunConfig::default();
+        config.run.model_name = "../x".to_owned();
+        config.run.data_source = DataSource::Massive;
+        config.run.start_date = Some(jiff::civil::date(2025, 3, 1));
+        config.run.end_date = Some(jiff::civil::date(2025, 2, 1));
+        config.run.device = "tpu".to_owned();
+        config.market.frames = 0;
+        let text = config.check().join("\n");
+        for path in ["run.model_name", "run.data_source", "run.start_date", "run.device", "market.frames"] {
+            assert!(text.contains(path), "{path} is missing in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! One locked writer for everything a run says: the screen, and the run's own log file with the same text.
+//!
+//! Text never carries escape codes; the progress bar lives on stderr and is taken away while text is printed.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The screen and, once [`Console::attach`]ed, the log file.
+#[derive(Debug)]
+pub struct Console {
+    screen: bool,
+    log: Option<File>,
+    pending: String,
+    bar: ProgressBar,
+}
+
+impl Console {
+    /// Returns a console that writes to stdout.
+    pub fn stdout() -> Self {
+        Self { screen: true, log: None, pending: String::new(), bar: ProgressBar::hidden() }
+    }
+
+    /// Returns a console that writes to its log file only.
+    pub fn silent() -> Self {
+        Self { screen: false, ..Self::stdout() }
+    }
+
+    /// Says one or more lines. Until a log file is attached they are kept for it.
+    ///
+    /// # Errors
+    /// When the log or the screen cannot be written. A reader that closed the pipe is no error: the log goes on.
+    pub fn say(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        let text = text.as_ref();
+        match &mut self.log {
+            Some(log) => writeln!(log, "{text}")?,
+            None => {
+                self.pending.push_str(text);
+                self.pending.push('\n');
+            }
+        }
+        if !self.screen {
+            return Ok(());
+        }
+        let printed = self.bar.suspend(|| {
+            let mut stdout = io::stdout().lock();
+            writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+        });
+        match printed {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.screen = false;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Writes a line to the log only: what the caller prints elsewhere. Failing here must not hide the failure told.
+    pub fn log_only(&mut self, text: impl AsRef<str>) {
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "{}", text.as_ref());
+        }
+    }
+
+    /// Starts the log file with everything said so far; `append` keeps what it holds.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written.
+    pub fn attach(&mut self, path: &Path, append: bool) -> anyhow::Result<()> {
+        let open = || -> io::Result<File> {
+            let mut file = OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(path)?;
+            file.write_all(self.pending.as_bytes())?;
+            Ok(file)
+        };
+        self.log = Some(open().with_context(|| format!("writing the log {}", path.display()))?);
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Shows a progress bar of `total` steps, on a terminal only.
+    pub fn start_bar(&mut self, total: u64, done: u64) {
+        let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} steps  {msg}  {eta} left");
+        let target = if self.screen { ProgressDrawTarget::stderr_with_hz(4) } else { ProgressDrawTarget::hidden() };
+        self.bar = ProgressBar::with_draw_target(Some(total), target).with_position(done);
+        if let Ok(style) = style {
+            self.bar.set_style(style);
+        }
+    }
+
+    /// Moves the progress bar.
+    pub fn advance(&self, done: u64, message: String) {
+        self.bar.set_message(message);
+        self.bar.set_position(done);
+    }
+
+    /// Takes the progress bar away.
+    pub fn stop_bar(&mut self) {
+        self.bar.finish_and_clear();
+        self.bar = ProgressBar::hidden();
+    }
+}
+
+/// Cuts a log after the last iteration table that shows at most `steps` total timesteps, so that a resumed run can
+/// append. A log without such a table is left as it is.
+///
+/// # Errors
+/// When the log cannot be read or written.
+pub fn cut_log(path: &Path, steps: u64) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading the log {}", path.display()))?;
+    let (mut at, mut end, mut inside) = (0, None, false);
+    for line in text.split_inclusive('\n') {
+        at += line.len();
+        let total = line.trim_start_matches(['|', ' ']).strip_prefix("total_timesteps");
+        let total = total.and_then(|rest| rest.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().ok());
+        if let Some(total) = total {
+            inside = total <= steps;
+        } else if inside && line.starts_with("---") {
+            (end, inside) = (Some(at), false);
+        }
+    }
+    match end {
+        Some(end) => crate::files::write_atomic(path, &text.as_bytes()[..end]),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_log_holds_what_was_said_before_and_after_it_was_attached() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        let mut console = Console::silent();
+        console.say("header").unwrap();
+        console.attach(&path, false).unwrap();
+        console.say("📊 body\nmore").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "header\n📊 body\nmore\n");
+        let mut again = Console::silent();
+        again.say("resumed").unwrap();
+        again.attach(&path, true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "header\n📊 body\nmore\nresumed\n");
+    }
+
+    #[test]
+    fn a_resumed_log_ends_with_the_table_of_the_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        let table = |steps| format!("------\n|    total_timesteps | {steps} |\n|    x | 1 |\n------\n");
+        fs::write(&path, format!("header\n{}block\n{}{}tail\n", table(4096), table(8192), table(12288))).unwrap();
+        cut_log(&path, 8192).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("header\n{}block\n{}", table(4096), table(8192)));
+        cut_log(&path, 10).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().ends_with("------\n"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Small file work: atomic writes, hashes, setting earlier results aside, the git revision.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
+
+/// Writes a file under a temporary name in the same folder and renames it, so that no reader ever sees half of it.
+///
+/// # Errors
+/// When the folder cannot be written; an earlier file of the same name is intact then.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = File::create(&temporary).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .with_context(|| format!("writing {}", path.display()))
+}
+
+/// Creates a folder and proves that files can be written there.
+///
+/// # Errors
+/// A sentence naming the folder.
+pub fn ensure_writable(folder: &Path) -> anyhow::Result<()> {
+    let probe = folder.join(format!(".write-probe-{}", std::process::id()));
+    fs::create_dir_all(folder)
+        .and_then(|()| File::create(&probe))
+        .and_then(|_| fs::remove_file(&probe))
+        .with_context(|| format!("cannot write to the folder {}", folder.display()))
+}
+
+/// Returns the first of `path.1`, `path.2`, … that does not exist.
+pub fn free_name(path: &Path) -> PathBuf {
+    let numbered = |n: u32| {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{n}"));
+        path.with_file_name(name)
+    };
+    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| path.to_owned())
+}
+
+/// Moves a file or a folder aside to the next free numbered name, if there is one.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn set_aside(path: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let aside = free_name(path);
+    fs::rename(path, &aside).with_context(|| format!("moving {} to {}", path.display(), aside.display()))?;
+    Ok(Some(aside))
+}
+
+/// Returns the SHA-256 of a file's bytes, in hexadecimal.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256(path: &Path) -> anyhow::Result<String> {
+    let hash = || -> io::Result<String> {
+        let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    };
+    hash().with_context(|| format!("hashing {}", path.display()))
+}
+
+/// Returns the commit that is checked out in the work tree at `folder` or above it, read from `.git` without running git.
+pub fn git_revision(folder: &Path) -> Option<String> {
+    let git = folder.ancestors().map(|folder| folder.join(".git")).find(|git| git.exists())?;
+    // In a linked work tree `.git` is a file that names the real folder.
+    let git = match fs::read_to_string(&git) {
+        Ok(text) => folder.join(text.trim().strip_prefix("gitdir: ")?),
+        Err(_) => git,
+    };
+    let head = fs::read_to_string(git.join("HEAD")).ok()?;
+    let Some(reference) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_owned()) };
+    let common = fs::read_to_string(git.join("commondir")).map_or_else(|_| git.clone(), |text| git.join(text.trim()));
+    let loose = fs::read_to_string(common.join(reference)).ok().map(|text| text.trim().to_owned());
+    loose.or_else(|| {
+        let packed = fs::read_to_string(common.join("packed-refs")).ok()?;
+        let line = packed.lines().find(|line| line.ends_with(&format!(" {reference}")))?;
+        line.split(' ').next().map(str::to_owned)
+    })
+}
+
+/// Refuses a name that is not safe as part of a file name.
+///
+/// # Errors
+/// A sentence that says which characters are.
+pub fn check_name(name: &str) -> anyhow::Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > 100 || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+        bail!(
+            "\"{name}\" is no file name: use 1 to 100 letters, digits, '_', '-' and '.', starting with none of '.' and '-'"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_whole_files_and_leaves_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert!(write_atomic(&folder.path().join("no/such/folder"), b"x").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(sha256(&path).unwrap(), "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3");
+    }
+
+    #[test]
+    fn earlier_results_are_numbered_never_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        assert_eq!(set_aside(&path).unwrap(), None);
+        for n in 1..=2 {
+            fs::create_dir(&path).unwrap();
+            assert_eq!(set_aside(&path).unwrap(), Some(folder.path().join(format!("run.{n}"))));
+        }
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_revision_is_read_from_loose_and_packed_references() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = folder.path().join(".git");
+        fs::create_dir_all(git.join("refs/heads")).unwrap();
+        fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        assert_eq!(git_revision(folder.path()), None);
+        fs::write(git.join("packed-refs"), "# pack-refs\nabc refs/heads/main\n").unwrap();
+        assert_eq!(git_revision(folder.path()).as_deref(), Some("abc"));
+        fs::write(git.join("refs/heads/main"), "def\n").unwrap();
+        assert_eq!(git_revision(folder.path()).as_deref(), Some("def"));
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_are_refused() {
+        assert!(check_name("tune1_v2.3-b").is_ok());
+        for odd in ["", "..", "a/b", "-x", "a b", "é"] {
+            assert!(check_name(odd).is_err(), "{odd:?} passed");
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Flags as the user types them: every one optional, each the name of a configuration key.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use jiff::civil::Date;
+
+use crate::{
+    config::RunConfig,
+    layers::{Layer, resolve},
+    usage::Usage,
+};
+
+/// Which bars to use.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataFlags {
+    /// Symbols, separated by commas [default: SPY,QQQ]
+    #[arg(long, value_name = "LIST")]
+    pub symbols: Option<String>,
+    /// First session date, YYYY-MM-DD; lifts the default limit of 60 days
+    #[arg(long, value_name = "DATE")]
+    pub start_date: Option<Date>,
+    /// Last session date, YYYY-MM-DD [default: the last bar's]
+    #[arg(long, value_name = "DATE")]
+    pub end_date: Option<Date>,
+    /// Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 60]
+    #[arg(long, value_name = "N")]
+    pub intraday_days: Option<u32>,
+    /// files, synthetic, massive, polygon, alpaca or yahoo [default: files]
+    #[arg(long, value_name = "SOURCE")]
+    pub data_source: Option<String>,
+    /// Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: bars]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Configuration beyond the flags.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct ConfigFlags {
+    /// TOML file with any part of the configuration; flags win over it. May be given more than once
+    #[arg(long, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Sets any configuration key, such as env.reward.hold_tax=-0.002; wins over flags. May be given more than once
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Prints the resolved configuration as TOML and exits
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// Trains a masked PPO policy on historical minute bars and replays it out of sample.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "train_historical_model", version, args_override_self = true)]
+pub struct TrainFlags {
+    /// Which bars to use.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Steps of training, summed over lanes [default: 1000000]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub timesteps: Option<u64>,
+    /// Name of the model, its log and its run folder [default: mike_historical_model]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub model_name: Option<String>,
+    /// Folder under which models/, logs/ and runs/ are written [default: .]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub out_dir: Option<PathBuf>,
+    /// Seed of every random stream [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub seed: Option<u64>,
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, help_heading = "Run")]
+    pub device: Option<String>,
+    /// Threads, 0 = one per core; the results do not depend on it [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub num_threads: Option<usize>,
+    /// Steps between checkpoints [default: 50000]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub checkpoint_freq: Option<u64>,
+    /// Starts from the parameters of this model (fresh optimiser, step 0)
+    #[arg(long, value_name = "MODEL", help_heading = "Run", conflicts_with = "resume")]
+    pub load_model: Option<PathBuf>,
+    /// Continues a run from a checkpoint: its path, or the newest good one of the model name. The configuration of the
+    /// run folder takes the place of the defaults
+    #[arg(long, value_name = "PATH|latest", num_args = 0..=1, default_missing_value = "latest", help_heading = "Run")]
+    pub resume: Option<PathBuf>,
+    /// Checks configuration, data and folders, says what would run, and exits
+    #[arg(long, help_heading = "Run")]
+    pub dry_run: bool,
+    /// The 23 human-momentum features and the shaped reward: the only observation there is, always on
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub human_momentum: Option<bool>,
+    /// Whether the policy sees the greeks of its position [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub use_greeks: Option<bool>,
+    /// The 500-feature observation of the old system; not part of this one
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub use_features: Option<bool>,
+    /// Draws training sessions so that the VIX regimes calm < 18 <= normal < 25 <= storm < 35 <= crash, as far as they
+    /// occur, are equally likely, instead of every session [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub regime_balanced: Option<bool>,
+    /// The algorithm's parameters.
+    #[command(flatten)]
+    pub ppo: PpoFlags,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+/// Parameters of the algorithm.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "PPO (configs/default.toml holds the defaults)")]
+pub struct PpoFlags {
+    /// Step size of Adam
+    #[arg(long, value_name = "X")]
+    pub learning_rate: Option<f64>,
+    /// Weight of the entropy bonus
+    #[arg(long, value_name = "X")]
+    pub ent_coef: Option<f64>,
+    /// Discount per bar
+    #[arg(long, value_name = "X")]
+    pub gamma: Option<f64>,
+    /// Steps per lane and iteration
+    #[arg(long, value_name = "N")]
+    pub n_steps: Option<u64>,
+    /// Lanes: accounts played side by side
+    #[arg(long, value_name = "N")]
+    pub n_envs: Option<u64>,
+    /// Samples per minibatch
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<u64>,
+    /// Passes over the samples of an iteration
+    #[arg(long, value_name = "N")]
+    pub n_epochs: Option<u64>,
+    /// Lambda of the advantage estimate
+    #[arg(long, value_name = "X")]
+    pub gae_lambda: Option<f64>,
+    /// Clip range of the probability ratio
+    #[arg(long, value_name = "X")]
+    pub clip_range: Option<f64>,
+    /// Weight of the value loss
+    #[arg(long, value_name = "X")]
+    pub vf_coef: Option<f64>,
+    /// Largest norm of a gradient
+    #[arg(long, value_name = "X")]
+    pub max_grad_norm: Option<f64>,
+    /// Stops an iteration's passes early above 1.5 times this divergence
+    #[arg(long, value_name = "X")]
+    pub target_kl: Option<f64>,
+}
+
+/// Works on trained models.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "zerodte", version)]
+pub struct ToolFlags {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Tool,
+}
+
+/// What `zerodte` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Tool {
+    /// Replays sessions in order with a model and reports what it would have earned.
+    Backtest(BacktestFlags),
+}
+
+/// Flags of `zerodte backtest`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(args_override_self = true)]
+pub struct BacktestFlags {
+    /// Model file, with its .json beside it
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Which bars to use; what is not given is as in the model's training, except that all dates are replayed.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Samples actions instead of taking the most likely one
+    #[arg(long)]
+    pub stochastic: bool,
+    /// Seed of the sampling [default: the model's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Writes the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Writes every trade, as .parquet or .csv
+    #[arg(long, value_name = "FILE")]
+    pub trades: Option<PathBuf>,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+impl DataFlags {
+    fn put(&self, layer: &mut Layer, notes: &mut Vec<String>) {
+        if let Some(list) = &self.symbols {
+            let symbols = list.split(',').map(str::trim);
+            layer.put("run.symbols", symbols.map(toml::Value::from).collect::<Vec<_>>());
+        }
+        layer.put_some("run.start_date", self.start_date.map(|date| date.to_string()));
+        layer.put_some("run.end_date", self.end_date.map(|date| date.to_string()));
+        // Who names the first day does not mean the last sixty.
+        let days = self.intraday_days.or(self.start_date.map(|_| 0));
+        layer.put_some("run.intraday_days", days.map(i64::from));
+        let source = self.data_source.as_deref().map(|source| {
+            let (name, note) = match source {
+                "enriched" => {
+                    ("files", "--data-source enriched named the old system's pickles; reading --data-dir as files")
+                }
+                "intraday" => ("massive", "--data-source intraday is now called massive"),
+                "yfinance" => ("yahoo", "--data-source yfinance is now called yahoo"),
+                other => return other,
+            };
+            notes.push(note.to_owned());
+            name
+        });
+        layer.put_some("run.data_source", source);
+        layer.put_some("run.data_dir", self.data_dir.as_ref().map(|dir| dir.display().to_string()));
+    }
+}
+
+impl ConfigFlags {
+    /// Lays files, flags and assignments over `base`, and checks the result.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    fn resolve(&self, base: &RunConfig, flags: Layer) -> Result<RunConfig, Usage> {
+        let mut layers = self.config.iter().map(|path| Layer::file(path)).collect::<Result<Vec<_>, _>>()?;
+        layers.extend([flags, Layer::assignments(&self.set)?]);
+        resolve(base, &layers, RunConfig::check)
+    }
+}
+
+impl TrainFlags {
+    /// Lays files, flags and assignments over `base` and checks the result. Sentences about what was understood
+    /// differently than typed are added to `notes`.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, base: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        if self.use_features == Some(true) {
+            return Err(Usage::one(
+                "--use-features: the 500-feature observation is not part of this product; use --human-momentum",
+            )
+            .into());
+        }
+        if self.human_momentum == Some(false) {
+            return Err(Usage::one("--human-momentum false: it is the only observation there is").into());
+        }
+        Ok(self.config.resolve(base, self.layer(notes)?)?)
+    }
+
+    fn layer(&self, notes: &mut Vec<String>) -> anyhow::Result<Layer> {
+        let mut layer = Layer::new("flags");
+        self.data.put(&mut layer, notes);
+        let ppo = &self.ppo;
+        let whole = [
+            ("run.timesteps", self.timesteps),
+            ("run.seed", self.seed),
+            ("run.checkpoint_freq", self.checkpoint_freq),
+            ("run.num_threads", self.num_threads.map(|n| n as u64)),
+            ("ppo.n_steps", ppo.n_steps),
+            ("ppo.n_envs", ppo.n_envs),
+            ("ppo.batch_size", ppo.batch_size),
+            ("ppo.n_epochs", ppo.n_epochs),
+        ];
+        for (path, value) in whole {
+            if let Some(value) = value {
+                let value = i64::try_from(value).map_err(|_| Usage::one(format!("{path}: {value} is too large")));
+                layer.put(path, value?);
+            }
+        }
+        let real = [
+            ("ppo.learning_rate", ppo.learning_rate),
+            ("ppo.ent_coef", ppo.ent_coef),
+            ("ppo.gamma", ppo.gamma),
+            ("ppo.gae_lambda", ppo.gae_lambda),
+            ("ppo.clip_range", ppo.clip_range),
+            ("ppo.vf_coef", ppo.vf_coef),
+            ("ppo.max_grad_norm", ppo.max_grad_norm),
+            ("ppo.target_kl", ppo.target_kl),
+        ];
+        real.into_iter().for_each(|(path, value)| layer.put_some(path, value));
+        layer.put_some("run.model_name", self.model_name.clone());
+        layer.put_some("run.device", self.device.clone());
+        layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
+        layer.put_some("run.load_model", self.load_model.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("market.use_greeks", self.use_greeks);
+        let draw = self.regime_balanced.map(|balanced| if balanced { "regime_balanced" } else { "uniform" });
+        layer.put_some("env.draw", draw);
+        Ok(layer)
+    }
+}
+
+impl BacktestFlags {
+    /// Lays files, flags and assignments over the configuration that the model was trained with.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, trained: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        let mut base = trained.clone();
+        (base.run.start_date, base.run.end_date, base.run.intraday_days) = (None, None, 0);
+        let mut layer = Layer::new("flags");
+        self.data.put(&mut layer, notes);
+        let seed = self.seed.map(i64::try_from).transpose().context("--seed is too large")?;
+        layer.put_some("run.seed", seed);
+        Ok(self.config.resolve(&base, layer)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::config::DataSource;
+
+    fn resolved(line: &str) -> anyhow::Result<RunConfig> {
+        let flags = TrainFlags::try_parse_from(line.split_whitespace())?;
+        flags.resolve(&RunConfig::default(), &mut Vec::new())
+    }
+
+    #[test]
+    fn the_old_command_line_is_understood() {
+        TrainFlags::command().debug_assert();
+        ToolFlags::command().debug_assert();
+        let config = resolved(
+            "train --symbols SPY,QQQ,SPX --timesteps 100000 --model-name tune1 --human-momentum --data-source files \
+             --data-dir b --intraday-days 60 --learning-rate 3e-5 --ent-coef 0.06 --gamma 0.92 --n-steps 512 \
+             --use-greeks false --regime-balanced --target-kl 0.02",
+        )
+        .unwrap();
+        assert_eq!(config.run.symbols.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["SPY", "QQQ", "SPX"]);
+        assert_eq!((config.run.timesteps, config.run.model_name.as_str()), (100_000, "tune1"));
+        assert_eq!((config.market.use_greeks, config.env.draw), (false, market_env::Draw::RegimeBalanced));
+        assert_eq!(config.ppo.target_kl, Some(0.02));
+        assert_eq!(config.run.intraday_days, 60);
+    }
+
+    #[test]
+    fn flags_win_over_defaults_later_ones_over_earlier_and_set_over_flags() {
+        let config = resolved(
+            "train --gamma 0.5 --seed 6 --seed 7 --set ppo.gamma=0.6 --start-date 2025-01-02 --set ppo.n_steps=64",
+        )
+        .unwrap();
+        assert_eq!(config.ppo.gamma, 0.6);
+        assert_eq!((config.run.seed, config.run.intraday_days), (7, 0));
+        assert_eq!((config.run.data_source, config.ppo.n_steps), (DataSource::Files, 64));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said_as_a_fault_of_usage() {
+        for (line, part) in [
+            ("train --use-features", "--human-momentum"),
+            ("train --human-momentum false", "only observation"),
+            ("train --data-source massive", "not built yet"),
+            ("train --data-source yfinance", "yahoo"),
+            ("train --data-source flies", "did you mean files?"),
+            ("train --symbols SPY,,a/b", "not a symbol"),
+            ("train --n-envs 0", "ppo.n_envs"),
+        ] {
+            let error = resolved(line).unwrap_err();
+            assert!(error.to_string().contains(part), "{line}: {error}");
+            assert!(error.downcast_ref::<Usage>().is_some(), "{line}");
+        }
+        let unknown = TrainFlags::try_parse_from(["train", "--timestep", "5"]).unwrap_err();
+        assert!(unknown.to_string().contains("--timesteps"), "{unknown}");
+    }
+}

@@ -1,0 +1,27 @@
+//! The command-line layer: flags and files become a configuration, a run becomes logs, tables, charts and models.
+//!
+//! The binaries `train_historical_model` and `zerodte` only parse their flags and call [`training::run`] and
+//! [`backtest::run`]. This is the one place that knows the clock, the terminal and the file system.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod backtest;
+pub mod chart;
+pub mod clock;
+pub mod config;
+pub mod console;
+pub mod files;
+pub mod flags;
+pub mod inputs;
+pub mod layers;
+pub mod manifest;
+pub mod paths;
+pub mod records;
+pub mod replay;
+pub mod report;
+pub mod reporter;
+pub mod table;
+pub mod tensorboard;
+pub mod trades;
+pub mod training;
+pub mod usage;

@@ -1,0 +1,254 @@
+//! `progress.csv` in the form of the Stable-Baselines3 logger, and `metrics.jsonl` with one row per iteration and per
+//! diagnostics block. Only columns named `time/*` depend on the clock. `marks.jsonl` holds, for every checkpoint, where the
+//! running interval began: a resumed run goes on from there.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use market_env::Ledger;
+use ppo_agent::Iteration;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::files::write_atomic;
+
+const CSV: &str = "progress.csv";
+const METRICS: &str = "metrics.jsonl";
+const MARKS: &str = "marks.jsonl";
+
+/// Values by key, in the order in which they were made.
+pub type Values = Vec<(String, f64)>;
+
+/// What a row of `metrics.jsonl` is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowKind {
+    /// One iteration of collection and update.
+    Iteration,
+    /// One interval of the diagnostics.
+    Diagnostics,
+}
+
+/// A row of `metrics.jsonl`; a value that is not a finite number is written as null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What the row is about.
+    pub kind: RowKind,
+    /// Timesteps taken when it was written.
+    pub step: u64,
+    /// The values, sorted by key.
+    #[serde(flatten)]
+    pub values: BTreeMap<String, Option<f64>>,
+}
+
+/// What a reporter knows at a checkpoint besides its rows: a line of `marks.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Timesteps of the checkpoint.
+    pub step: u64,
+    /// Counters at the last diagnostics block.
+    pub ledger: Ledger,
+    /// The last iteration's figures, which the next block repeats.
+    pub last: Option<Iteration>,
+}
+
+/// One file of records that grows by whole lines.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lines {
+    fn create(path: PathBuf) -> anyhow::Result<Self> {
+        let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    /// Continues a file with only the text that `keep` leaves of it. A killed run may have left half a line.
+    fn resume(path: PathBuf, keep: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
+        let kept =
+            whole_lines(&path).and_then(|text| keep(&text)).with_context(|| format!("reading {}", path.display()))?;
+        write_atomic(&path, kept.as_bytes())?;
+        let file =
+            OpenOptions::new().append(true).open(&path).with_context(|| format!("opening {}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(&mut self, line: &str) -> anyhow::Result<()> {
+        self.file.write_all(line.as_bytes()).with_context(|| format!("writing {}", self.path.display()))
+    }
+}
+
+fn whole_lines(path: &Path) -> anyhow::Result<String> {
+    let mut text = fs::read_to_string(path)?;
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    Ok(text)
+}
+
+/// The record files of one run, open for appending.
+#[derive(Debug)]
+pub struct Records {
+    columns: Vec<String>,
+    csv: Lines,
+    metrics: Lines,
+    marks: Lines,
+}
+
+impl Records {
+    /// Starts the files in an empty run folder.
+    ///
+    /// # Errors
+    /// When they cannot be created.
+    pub fn create(folder: &Path) -> anyhow::Result<Self> {
+        let create = |name| Lines::create(folder.join(name));
+        Ok(Self { columns: Vec::new(), csv: create(CSV)?, metrics: create(METRICS)?, marks: create(MARKS)? })
+    }
+
+    /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept.
+    ///
+    /// # Errors
+    /// When they cannot be read, or hold lines of another form.
+    pub fn resume(folder: &Path, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
+        let (mut columns, mut rows) = (Vec::new(), Vec::<Row>::new());
+        let csv = Lines::resume(folder.join(CSV), |text| {
+            let (kept, heading) = cut_csv(text, step);
+            columns = heading;
+            Ok(kept)
+        })?;
+        let metrics = Lines::resume(folder.join(METRICS), |text| {
+            rows = parse(text)?;
+            rows.retain(|row| row.step <= step);
+            rows.iter().map(json_line).collect()
+        })?;
+        let marks = Lines::resume(folder.join(MARKS), |text| {
+            let kept = parse::<Mark>(text)?.into_iter().filter(|mark| mark.step <= step);
+            kept.map(|mark| json_line(&mark)).collect()
+        })?;
+        rows.retain(|row| row.kind == RowKind::Diagnostics);
+        Ok((Self { columns, csv, metrics, marks }, rows))
+    }
+
+    /// Writes the row of an iteration to `progress.csv` and `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn iteration(&mut self, step: u64, values: &Values) -> anyhow::Result<()> {
+        let mut line = String::new();
+        if self.columns.is_empty() {
+            self.columns = values.iter().map(|(key, _)| key.clone()).collect();
+            line = self.columns.join(",") + "\n";
+        }
+        let cell = |column: &String| {
+            let value = values.iter().find(|(key, _)| key == column).map(|(_, value)| *value);
+            value.filter(|value| value.is_finite()).map(|value| value.to_string()).unwrap_or_default()
+        };
+        line += &(self.columns.iter().map(cell).collect::<Vec<_>>().join(",") + "\n");
+        self.csv.write(&line)?;
+        self.metrics.write(&json_line(&row(RowKind::Iteration, step, values))?)
+    }
+
+    /// Writes the row of a diagnostics interval to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn diagnostics(&mut self, row: &Row) -> anyhow::Result<()> {
+        self.metrics.write(&json_line(row)?)
+    }
+
+    /// Writes down what a run that resumes from a checkpoint needs.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn mark(&mut self, mark: &Mark) -> anyhow::Result<()> {
+        self.marks.write(&json_line(mark)?)
+    }
+}
+
+/// Returns what [`Records::mark`] wrote for the checkpoint at `step`.
+///
+/// # Errors
+/// When the run folder has none for it.
+pub fn mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
+    let path = folder.join(MARKS);
+    let marks = whole_lines(&path).and_then(|text| parse::<Mark>(&text));
+    let mut marks = marks.with_context(|| format!("reading {}", path.display()))?.into_iter();
+    marks
+        .find(|mark| mark.step == step)
+        .with_context(|| format!("{} knows no checkpoint at step {step}", path.display()))
+}
+
+/// Makes a row of values.
+pub fn row(kind: RowKind, step: u64, values: &Values) -> Row {
+    let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
+    Row { kind, step, values: values.iter().map(|(key, value)| (key.clone(), finite(value))).collect() }
+}
+
+fn json_line(row: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(row)? + "\n")
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> anyhow::Result<Vec<T>> {
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+fn cut_csv(text: &str, step: u64) -> (String, Vec<String>) {
+    let mut lines = text.lines();
+    let Some(heading) = lines.next() else { return (String::new(), Vec::new()) };
+    let columns: Vec<String> = heading.split(',').map(str::to_owned).collect();
+    let steps = columns.iter().position(|column| column == "time/total_timesteps");
+    let keep = |line: &&str| {
+        let cell = steps.and_then(|at| line.split(',').nth(at)?.parse::<f64>().ok());
+        cell.is_some_and(|cell| cell <= step as f64)
+    };
+    let kept = std::iter::once(heading).chain(lines.filter(keep)).map(|line| format!("{line}\n"));
+    (kept.collect(), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(step: u64) -> Values {
+        vec![
+            ("rollout/ep_rew_mean".to_owned(), if step == 1 { f64::NAN } else { -0.5 }),
+            ("time/total_timesteps".to_owned(), step as f64),
+        ]
+    }
+
+    fn diagnosed(step: u64) -> Row {
+        row(RowKind::Diagnostics, step, &vec![("actions/frac_hold".to_owned(), 0.25)])
+    }
+
+    #[test]
+    fn rows_are_written_in_both_forms_and_cut_on_resume() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = Records::create(folder.path()).unwrap();
+        for step in 1..=3 {
+            records.diagnostics(&diagnosed(step)).unwrap();
+            records.iteration(step, &values(step)).unwrap();
+            let ledger = Ledger { steps: 10 * step, ..Ledger::default() };
+            records.mark(&Mark { step, ledger, last: None }).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        let whole = (read("progress.csv"), read("metrics.jsonl"));
+        assert_eq!(whole.0, "rollout/ep_rew_mean,time/total_timesteps\n,1\n-0.5,2\n-0.5,3\n");
+        let third = "{\"kind\":\"iteration\",\"step\":3,\"rollout/ep_rew_mean\":-0.5,\"time/total_timesteps\":3.0}\n";
+        assert!(whole.1.ends_with(third), "{}", whole.1);
+        assert!(whole.1.contains("\"rollout/ep_rew_mean\":null"));
+
+        fs::write(folder.path().join("metrics.jsonl"), whole.1.clone() + "{\"kind\":\"iter").unwrap();
+        let (mut records, kept) = Records::resume(folder.path(), 2).unwrap();
+        assert_eq!(mark(folder.path(), 2).unwrap().ledger.steps, 20);
+        assert!(mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
+        assert_eq!(kept.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(kept[0].values["actions/frac_hold"], Some(0.25));
+        records.diagnostics(&diagnosed(3)).unwrap();
+        records.iteration(3, &values(3)).unwrap();
+        assert_eq!((read("progress.csv"), read("metrics.jsonl")), whole);
+    }
+}

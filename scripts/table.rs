@@ -1,0 +1,150 @@
+//! Text tables: the boxed one of Stable-Baselines3 that people tail and grep, and plain aligned columns.
+
+use std::fmt::Write as _;
+
+/// Writes a number as C's `%.3g` does, which is what Stable-Baselines3 prints.
+pub fn significant(value: f64) -> String {
+    if !value.is_finite() {
+        return if value.is_nan() { "nan".to_owned() } else { format!("{}inf", if value < 0.0 { "-" } else { "" }) };
+    }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let scientific = format!("{value:.2e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..3).contains(&exponent) {
+        let decimals = usize::try_from(2 - exponent).unwrap_or(0);
+        trim_zeros(&format!("{value:.decimals$}")).to_owned()
+    } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{}e{sign}{:02}", trim_zeros(mantissa), exponent.abs())
+    }
+}
+
+fn trim_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+/// Draws key-value pairs as Stable-Baselines3 does: keys `group/name`, sorted, one heading line per group.
+pub fn boxed(values: &[(String, String)]) -> String {
+    let mut values: Vec<_> = values.iter().collect();
+    values.sort();
+    let mut rows: Vec<(String, &str)> = Vec::new();
+    let mut group = "";
+    for (key, value) in values {
+        let (of, name) = key.split_once('/').unwrap_or(("", key));
+        if of != group {
+            rows.push((format!("{of}/"), ""));
+            group = of;
+        }
+        rows.push((if of.is_empty() { name.to_owned() } else { format!("   {name}") }, value));
+    }
+    let width = |of: fn(&(String, &str)) -> usize| rows.iter().map(of).max().unwrap_or(0);
+    let (keys, texts) = (width(|row| row.0.chars().count()), width(|row| row.1.chars().count()));
+    let rule = "-".repeat(keys + texts + 7);
+    let mut out = format!("{rule}\n");
+    for (key, value) in rows {
+        let _ = writeln!(out, "| {key:keys$} | {value:texts$} |");
+    }
+    out + &rule
+}
+
+/// Draws rows of cells as columns with a heading: the first column to the left, numbers to the right.
+pub fn columns(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let width =
+        |i: usize| rows.iter().map(|row| row[i].chars().count()).chain([heading[i].chars().count()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
+        let cells = cells.zip(&widths).enumerate();
+        let cells = cells.map(|(i, (cell, &w))| if i == 0 { format!("{cell:<w$}") } else { format!("{cell:>w$}") });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&mut heading.iter().copied())];
+    lines.push(widths.iter().map(|&w| "-".repeat(w)).collect::<Vec<_>>().join("  "));
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.join("\n")
+}
+
+/// Writes a whole number with commas between thousands.
+pub fn thousands(value: i64) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if value < 0 { format!("-{out}") } else { out }
+}
+
+/// Writes an amount of dollars, rounded to whole ones, with its sign before the currency.
+pub fn dollars(value: f64) -> String {
+    let text = format!("${}", thousands(value.abs().round() as i64));
+    if value.round() < 0.0 { format!("-{text}") } else { text }
+}
+
+/// Writes a fraction as a percentage with one decimal; a share of nothing is a dash.
+pub fn percent(fraction: Option<f64>) -> String {
+    fraction.filter(|f| f.is_finite()).map_or_else(|| "-".to_owned(), |f| format!("{:.1}%", f * 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_look_as_in_c() {
+        let cases = [
+            (8250.4, "8.25e+03"),
+            (-45.3, "-45.3"),
+            (0.2, "0.2"),
+            (3e-5, "3e-05"),
+            (-0.000282, "-0.000282"),
+            (2.134e-6, "2.13e-06"),
+            (0.99999, "1"),
+            (999.6, "1e+03"),
+            (102.0, "102"),
+            (0.0, "0"),
+            (f64::NAN, "nan"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(significant(value), text);
+        }
+    }
+
+    #[test]
+    fn the_box_is_the_one_of_stable_baselines() {
+        let rows = [
+            ("time/fps", "102"),
+            ("rollout/ep_rew_mean", "-45.3"),
+            ("rollout/ep_len_mean", "8.25e+03"),
+            ("train/policy_gradient_loss", "-0.000282"),
+        ];
+        let rows: Vec<_> = rows.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let expected = "\
+---------------------------------------
+| rollout/                |           |
+|    ep_len_mean          | 8.25e+03  |
+|    ep_rew_mean          | -45.3     |
+| time/                   |           |
+|    fps                  | 102       |
+| train/                  |           |
+|    policy_gradient_loss | -0.000282 |
+---------------------------------------";
+        assert_eq!(boxed(&rows), expected);
+    }
+
+    #[test]
+    fn money_shares_and_columns_are_readable() {
+        assert_eq!(
+            (thousands(1_234_567), thousands(-999), dollars(-1234.5)),
+            ("1,234,567".into(), "-999".into(), "-$1,235".into())
+        );
+        assert_eq!((dollars(-0.2), percent(Some(0.3567)), percent(None)), ("$0".into(), "35.7%".into(), "-".into()));
+        let text =
+            columns(&["policy", "trades"], &[vec!["sampled".into(), "1,204".into()], vec!["hold".into(), "0".into()]]);
+        assert_eq!(text, "policy   trades\n-------  ------\nsampled   1,204\nhold          0");
+    }
+}

@@ -1,0 +1,11 @@
+//! Trains a masked PPO policy on historical minute bars and replays it out of sample.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use zerodte_scripts::{console::Console, flags::TrainFlags, training, usage};
+
+fn main() -> ExitCode {
+    let flags = TrainFlags::parse();
+    training::run(&flags, &mut Console::stdout()).map_or_else(|error| usage::report(&error), |()| ExitCode::SUCCESS)
+}
