@@ -7,7 +7,7 @@ use ppo_agent::{Behaviour, ModelFile, Policy};
 use crate::{
     config::RunConfig,
     console::Console,
-    files::{ensure_writable, write_atomic},
+    files::ensure_writable,
     flags::BacktestFlags,
     inputs::Inputs,
     paths::model_path,
@@ -52,7 +52,7 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     let inputs = Inputs::load(&config)?;
     let report = backtest(flags, &policy, &meta, &config, &inputs, console, &notes)?;
     if let Some(path) = &flags.json {
-        write_atomic(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
+        ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
         console.say(format!("Report written: {}", path.display()))?;
     }
     Ok(())

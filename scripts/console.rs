@@ -124,7 +124,7 @@ pub fn cut_log(path: &Path, steps: u64) -> anyhow::Result<()> {
         }
     }
     match end {
-        Some(end) => crate::files::write_atomic(path, &text.as_bytes()[..end]),
+        Some(end) => Ok(ppo_agent::write_atomically(path, &text.as_bytes()[..end])?),
         None => Ok(()),
     }
 }

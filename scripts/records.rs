@@ -14,8 +14,6 @@ use market_env::Ledger;
 use ppo_agent::Iteration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::files::write_atomic;
-
 const CSV: &str = "progress.csv";
 const METRICS: &str = "metrics.jsonl";
 const MARKS: &str = "marks.jsonl";
@@ -73,7 +71,7 @@ impl Lines {
     fn resume(path: PathBuf, keep: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
         let kept =
             whole_lines(&path).and_then(|text| keep(&text)).with_context(|| format!("reading {}", path.display()))?;
-        write_atomic(&path, kept.as_bytes())?;
+        ppo_agent::write_atomically(&path, kept.as_bytes())?;
         let file =
             OpenOptions::new().append(true).open(&path).with_context(|| format!("opening {}", path.display()))?;
         Ok(Self { path, file })

@@ -6,8 +6,6 @@ use anyhow::{Context as _, bail};
 use market_env::{Setup, Trade};
 use polars::prelude::{Column, DataFrame, DataType, NamedFrom as _, ParquetWriter, Series, TimeUnit};
 
-use crate::files::write_atomic;
-
 /// Forms of a trades file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TradesFormat {
@@ -40,7 +38,7 @@ pub fn write(path: &Path, trades: &[Trade], data: &str) -> anyhow::Result<()> {
         TradesFormat::Parquet => parquet(trades, data).with_context(|| format!("writing {}", path.display()))?,
         TradesFormat::Csv => csv(trades, data).into_bytes(),
     };
-    write_atomic(path, &bytes)
+    Ok(ppo_agent::write_atomically(path, &bytes)?)
 }
 
 fn setup_name(setup: Setup) -> &'static str {

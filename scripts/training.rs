@@ -13,7 +13,6 @@ use crate::{
     chart, clock,
     config::RunConfig,
     console::{Console, cut_log},
-    files::write_atomic,
     flags::TrainFlags,
     inputs::Inputs,
     layers::differences,
@@ -137,7 +136,7 @@ impl Run<'_> {
 
         let seconds = reporter.seconds();
         let svg = chart::draw(&self.title(), reporter.rows())?;
-        write_atomic(&self.paths.run.join("training.svg"), svg.as_bytes())?;
+        ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
         self.save_model(&trainer)?;
         console.say("TRAINING COMPLETE")?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
@@ -255,7 +254,7 @@ impl Run<'_> {
             cut_log(log, trainer.timesteps())?;
         }
         console.attach(log, resumed)?;
-        write_atomic(&run.join("config.toml"), self.config.to_toml()?.as_bytes())?;
+        ppo_agent::write_atomically(&run.join("config.toml"), self.config.to_toml()?.as_bytes())?;
         let mut earlier = earlier.unwrap_or_default();
         let records = if resumed {
             let (records, rows) = Records::resume(run, earlier.steps)?;
@@ -310,7 +309,7 @@ impl Run<'_> {
 
     fn write_manifest(&self, manifest: &Value) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(manifest)? + "\n";
-        write_atomic(&self.paths.run.join("manifest.json"), text.as_bytes())
+        Ok(ppo_agent::write_atomically(&self.paths.run.join("manifest.json"), text.as_bytes())?)
     }
 
     fn title(&self) -> String {

@@ -73,5 +73,5 @@ fn a_short_trace_of_the_environment_is_pinned() {
 }
 
 /// Positions opened and closed, net P&L and fees in cents of the pinned trace.
-const PINNED: (u64, u64, i64, i64) = (4, 3, 501_800, 38_150);
-const PINNED_REWARD: f64 = 2.257_142_655_551_434;
+const PINNED: (u64, u64, i64, i64) = (6, 5, 460_340, 52_430);
+const PINNED_REWARD: f64 = 2.166_822_382_248_938;

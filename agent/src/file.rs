@@ -12,18 +12,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, AgentError> {
     fs::read(path).map_err(|source| AgentError::Io { action: "read", path: path.to_owned(), source })
 }
 
-/// Writes a temporary file in the same folder, then gives it its name: a reader sees the old file or the new one.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
+/// Writes a file under a temporary name in the same folder and renames it: a reader sees the old file or the new one.
+///
+/// # Errors
+/// [`AgentError::Io`] when the folder cannot be written; an earlier file of the same name is intact then.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
+    name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
-    let write = || {
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|source| AgentError::Io { action: "write", path: path.to_owned(), source })
+    let written =
+        fs::File::create(&temporary).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .map_err(|source| AgentError::Io { action: "write", path: path.to_owned(), source })
 }
 
 /// Returns the SHA-256 of some bytes in lower-case hexadecimal digits.
@@ -73,4 +75,20 @@ pub(crate) fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize], out: &
 pub(crate) fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     Ok(header.metadata().as_ref().and_then(|entries| entries.get(key).cloned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_whole_files_and_leaves_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert!(write_atomically(&folder.path().join("no/such/folder"), b"x").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

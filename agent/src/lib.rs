@@ -55,6 +55,7 @@ pub use config::{PolicyConfig, PpoConfig};
 pub use diagnostics::Cadence;
 pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate};
+pub use file::write_atomically;
 pub use iteration::Iteration;
 pub use model_file::ModelFile;
 pub use normalizer::Normalizer;

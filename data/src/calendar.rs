@@ -15,6 +15,9 @@ use jiff::{
 
 use table::{CUT_SHORT, FIRST_YEAR, YEARS};
 
+/// Trading minutes of a year: 252 sessions of 390 minutes. Every annualised volatility here is per such year.
+pub const TRADING_MINUTES_PER_YEAR: f64 = 252.0 * 390.0;
+
 /// First date that the calendar knows.
 pub const FIRST_DATE: Date = date(2003, 1, 1);
 /// Last date that the calendar knows.

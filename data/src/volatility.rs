@@ -20,12 +20,13 @@ const MAX_AGE_DAYS: i32 = 4;
 const NIGHT_NS: i64 = 6 * 60 * MINUTE_NS;
 /// Bounds of an annualised volatility: below and above them a print is wrong, or pricing degenerates.
 const VOL_RANGE: (f64, f64) = (0.03, 3.0);
-/// Trading minutes of a year, which annualise a one-minute variance.
-const MINUTES_PER_YEAR: f64 = 252.0 * 390.0;
 /// Earlier sessions whose returns the realised volatility keeps.
 const REALISED_SESSIONS: usize = 5;
 /// Fewer returns than this say too little; [`UNKNOWN_VOL`] stands in.
 const REALISED_MIN_RETURNS: usize = 30;
+/// First VIX1D of a day as a fraction of the evening's last, at the median of 547 days from 2023-04 to 2025-06: the
+/// evening's value still covers the night and the next day. Until the first print it stands for the day's own.
+const VIX1D_OVERNIGHT: f64 = 0.79;
 /// Annualised volatility assumed while nothing is known, near the long-run level of the S&P 500.
 const UNKNOWN_VOL: f64 = 0.20;
 
@@ -60,8 +61,8 @@ pub struct VolColumns {
     /// Annualised volatility as a fraction (0.12 = 12 %), the level for an at-the-money S&P option that expires today;
     /// known before the slot starts, between 0.03 and 3.
     ///
-    /// VIX1D is first published at 09:31, so slots 0 and 1 hold the value of the evening before, in which the night is
-    /// still ahead; in 2023 to 2025 the first value of the day was 0.79 times that at the median.
+    /// VIX1D is first published at 09:31, so slots 0 and 1 hold 0.79 times the value of the evening before, in which the
+    /// night was still ahead: the median step to the day's first value in 2023 to 2025.
     pub atm_vol: Vec<f64>,
     /// VIX in points, known before the slot starts.
     pub vix: Vec<f64>,
@@ -149,9 +150,9 @@ impl Volatility {
 
     fn day(&self, day: &SessionBars, realised: &[f64], previous_close: &mut Option<f64>) -> VolColumns {
         let minutes = day.session.minutes();
-        let minute = |series: &Option<Published>| series.as_ref()?.session(&day.session);
-        let vix1d = || Some((minute(&self.vix1d)?, VolSource::Vix1dMinute));
-        let vix = || Some((minute(&self.vix)?, VolSource::VixMinute));
+        let minute = |series: &Option<Published>, carried| series.as_ref()?.session(&day.session, carried);
+        let vix1d = || Some((minute(&self.vix1d, VIX1D_OVERNIGHT)?, VolSource::Vix1dMinute));
+        let vix = || Some((minute(&self.vix, 1.0)?, VolSource::VixMinute));
         let daily = self.vix_daily.as_ref().and_then(|series| series.before(day.session.date));
         let daily = || Some((vec![daily?; minutes + 1], VolSource::VixDaily));
         let own = || (realised.iter().map(|vol| vol * 100.0).collect::<Vec<f64>>(), VolSource::Realised);
@@ -192,18 +193,19 @@ impl Published {
 
     /// Returns the value known at the start of each minute of `session` and at its close: `minutes + 1` entries.
     ///
-    /// `None` if nothing usable is known at the open.
-    fn session(&self, session: &Session) -> Option<Vec<f64>> {
+    /// A value of an earlier day is multiplied by `carried`. `None` if nothing usable is known at the open.
+    fn session(&self, session: &Session, carried: f64) -> Option<Vec<f64>> {
         let mut last = self.known_ns.partition_point(|known| *known <= session.open_ns).checked_sub(1)?;
         if self.known_ns[last] <= calendar::midnight_ns(oldest_usable(session.date)) {
             return None;
         }
         let instants = (session.open_ns..=session.close_ns).step_by(MINUTE_NS as usize);
+        let today = calendar::midnight_ns(session.date);
         let values = instants.map(|now| {
             while self.known_ns.get(last + 1).is_some_and(|known| *known <= now) {
                 last += 1;
             }
-            self.value[last]
+            self.value[last] * if self.known_ns[last] > today { 1.0 } else { carried }
         });
         Some(values.collect())
     }
@@ -226,7 +228,7 @@ impl SquaredReturns {
         if self.count < REALISED_MIN_RETURNS {
             return UNKNOWN_VOL;
         }
-        bounded((self.sum / self.count as f64 * MINUTES_PER_YEAR).sqrt())
+        bounded((self.sum / self.count as f64 * calendar::TRADING_MINUTES_PER_YEAR).sqrt())
     }
 }
 
@@ -338,7 +340,8 @@ mod tests {
         let at = |day: usize, minute: i64, level: f64| (days[day].session.open_ns + minute * MINUTE_NS, level);
         let levels = [at(0, 387, 18.0), at(0, 388, 18.0), at(0, 389, 18.0), at(1, 1, 12.0), at(1, 2, 12.0)];
         let columns = Volatility::new(Some(&published(&levels)), None, None).columns(&days).remove(1);
-        assert_eq!(columns.atm_vol[..4], [0.18, 0.18, 0.12, 0.12]);
+        let carried = VIX1D_OVERNIGHT * 18.0 / 100.0;
+        assert_eq!(columns.atm_vol[..4], [carried, carried, 0.12, 0.12]);
     }
 
     #[test]

@@ -70,11 +70,6 @@ impl ContractSpec {
         }
     }
 
-    /// Returns the fee for a number of contracts on one side, in cents, rounded to a cent.
-    pub fn fee_cents(&self, contracts: u32) -> i64 {
-        (self.fee * 100.0 * f64::from(contracts)).round() as i64
-    }
-
     pub(crate) fn check(&self, path: &str, faults: &mut Vec<String>) {
         let mut positive = |name: &str, value: f64, zero_is_fine: bool| {
             if !(value > 0.0 || (zero_is_fine && value == 0.0)) || !value.is_finite() {
@@ -94,11 +89,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_and_fees_follow_the_contract() {
+    fn ticks_follow_the_contract() {
         let spx = ContractSpec::known("SPX").unwrap();
         assert_eq!((spx.tick.tick_cents(299.9), spx.tick.tick_cents(300.0)), (5.0, 10.0));
-        assert_eq!(spx.fee_cents(3), 345);
-        assert_eq!(ContractSpec::known("SPY").unwrap().fee_cents(46), 3220);
         assert_eq!(ContractSpec::known("AAPL"), None);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     ContractSpec, EnvError, MarketConfig, QuotePair, Setup, SetupScore,
     contract::MULTIPLIER,
     features::{FEATURES, FeatureRow, FeatureStream},
-    tape::{GreekRow, SessionTape, nearest_strike},
+    tape::{GreekRow, OptionTape, nearest_strike},
 };
 
 /// One symbol-session on the tapes.
@@ -84,7 +84,7 @@ pub struct Market {
 /// One session before it is put on the tapes.
 struct Sheet {
     rows: Vec<(FeatureRow, SetupScore)>,
-    tape: SessionTape,
+    tape: OptionTape,
     spec: ContractSpec,
 }
 
@@ -261,7 +261,7 @@ fn sheets(symbol: &SymbolSessions, config: &MarketConfig) -> Result<Vec<Sheet>, 
     let days: Vec<_> = rows.into_iter().zip(symbol.days.iter().zip(&symbol.vol)).skip(symbol.warmup).collect();
     let sheet = |(rows, (bars, vol)): (Vec<(FeatureRow, SetupScore)>, (&SessionBars, &VolColumns))| Sheet {
         rows,
-        tape: SessionTape::build(bars, vol, &spec, &config.pricing, config.use_greeks),
+        tape: OptionTape::build(bars, vol, &spec, &config.pricing, config.use_greeks),
         spec: spec.clone(),
     };
     Ok(days.into_par_iter().map(sheet).collect())

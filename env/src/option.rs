@@ -2,9 +2,6 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-/// Trading minutes in a year: 252 sessions of 390 minutes. All volatilities here are per such year.
-pub const MINUTES_PER_YEAR: f64 = 252.0 * 390.0;
-
 /// Which way an option pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
@@ -21,7 +18,7 @@ pub struct Inputs {
     pub spot: f64,
     /// Strike, in dollars.
     pub strike: f64,
-    /// Time to expiry, in years (of [`MINUTES_PER_YEAR`] trading minutes here).
+    /// Time to expiry, in years (of [`market_data::calendar::TRADING_MINUTES_PER_YEAR`] minutes here).
     pub years: f64,
     /// Volatility per square root of a year.
     pub vol: f64,

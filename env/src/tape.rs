@@ -6,12 +6,12 @@
 
 use std::num::NonZeroU32;
 
-use market_data::{SessionBars, VolColumns};
+use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ContractSpec,
-    option::{Greeks, Inputs, MINUTES_PER_YEAR, Right},
+    option::{Greeks, Inputs, Right},
 };
 
 /// One side's best prices, in cents per share.
@@ -98,7 +98,7 @@ impl PricingConfig {
 
     /// Returns the option's price inputs at a spot with some minutes left.
     pub(crate) fn inputs(&self, spot: f64, strike: f64, minutes_left: usize, atm: f64) -> Inputs {
-        let years = minutes_left as f64 / MINUTES_PER_YEAR;
+        let years = minutes_left as f64 / TRADING_MINUTES_PER_YEAR;
         Inputs { spot, strike, years, vol: self.smile(atm * self.vol_level, spot, strike, years), rate: self.rate }
     }
 
@@ -129,9 +129,9 @@ impl PricingConfig {
     }
 }
 
-/// The tape of one session, contract-major: cell `contract · bars + bar`, contract `2 · strike + (0 call | 1 put)`.
+/// The option tape of one session, contract-major: cell `contract · bars + bar`, contract `2 · strike + (0 call | 1 put)`.
 #[derive(Debug)]
-pub(crate) struct SessionTape {
+pub(crate) struct OptionTape {
     /// Index of the lowest strike, in strike steps.
     pub(crate) lowest: u32,
     /// Number of strikes.
@@ -146,7 +146,7 @@ pub(crate) fn nearest_strike(price: f64, spec: &ContractSpec) -> u32 {
     (price / spec.strike_step).round().max(1.0) as u32
 }
 
-impl SessionTape {
+impl OptionTape {
     /// Prices one session. The grid spans the session's range, which only bounds storage: a bar reaches its own strikes
     /// alone, and no observation shows how many there are.
     pub(crate) fn build(
@@ -195,7 +195,7 @@ fn greek_row(greeks: Greeks, premium: f64, spot: f64) -> GreekRow {
     [
         greeks.delta,
         (greeks.gamma * spot * 0.001).tanh(),
-        (greeks.theta / MINUTES_PER_YEAR / premium * 10.0).tanh(),
+        (greeks.theta / TRADING_MINUTES_PER_YEAR / premium * 10.0).tanh(),
         (greeks.vega * 0.01 / premium * 5.0).tanh(),
     ]
     .map(|x| x as f32)

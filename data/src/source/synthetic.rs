@@ -215,13 +215,14 @@ impl Market {
         Bars::new(symbol.clone(), &self.origin, columns)
     }
 
-    /// Returns minute bars of 100 times the volatility expected over the next `horizon` sessions.
+    /// Returns minute bars of 100 times the volatility expected over the next `horizon` sessions, published from the
+    /// minute before the open on.
     fn index(&self, name: &str, horizon: f64) -> Result<Bars, DataError> {
         let (slow_part, fast_part) = (mean_decay(horizon, SLOW.0), mean_decay(horizon, FAST.0));
         let mut columns = BarColumns::default();
         let mut last = None;
         for day in &self.days {
-            let starts = (day.session.open_ns..).step_by(MINUTE_NS as usize);
+            let starts = (day.session.open_ns - MINUTE_NS..).step_by(MINUTE_NS as usize);
             for (minute, start_ns) in day.minutes.iter().zip(starts) {
                 let log_vol = slow_part * day.slow + fast_part * minute.fast;
                 let close = 100.0 * self.median_vol * log_vol.exp();
