@@ -1,9 +1,10 @@
 //! Build script of every package that links libtorch: stops early with one sentence when there is none, and writes the
-//! folder of the shared libraries into the binary, so that it starts without any environment variable.
+//! folder of the shared libraries into the binary, so that it starts without any environment variable. For the root package
+//! it also notes the revision that is being built.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "that is how a build script talks to cargo")]
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, process::Command};
 
 fn main() -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=LIBTORCH");
@@ -15,5 +16,24 @@ fn main() -> Result<(), String> {
         library.canonicalize().map_err(|_| format!("there is no {}: run scripts/setup.sh once", library.display()))?;
     let folder = library.parent().ok_or("libtorch_cpu.so lies in no folder")?;
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
+    if env::var("CARGO_PKG_NAME").is_ok_and(|name| name == "zerodte") {
+        note_revision();
+    }
     Ok(())
+}
+
+/// Sets `ZERODTE_REVISION` to the commit, with `-dirty` behind it when tracked files differ; empty without git.
+fn note_revision() {
+    // The log of HEAD grows with every commit and checkout; the rest is what can make a build differ from its commit.
+    let watched = [".git/HEAD", ".git/logs/HEAD", "Cargo.toml", "Cargo.lock", "scripts", "data", "env", "agent"];
+    for path in watched.into_iter().filter(|path| PathBuf::from(path).exists()) {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    let git = |args: &[&str]| {
+        let output = Command::new("git").arg("--no-optional-locks").args(args).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let revision = git(&["rev-parse", "HEAD"]).unwrap_or_default();
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    println!("cargo::rustc-env=ZERODTE_REVISION={revision}{}", if changed { "-dirty" } else { "" });
 }

@@ -104,7 +104,7 @@ pub(crate) fn step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("env_step");
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
-        for n in [1, 64, 4096] {
+        for n in [1, 64, 4096, 32_768] {
             group.throughput(Throughput::Elements(n as u64));
             group.bench_function(BenchmarkId::new(format!("{threads}_threads"), n), |bencher| {
                 let mut lanes = Lanes::new(&market, n);

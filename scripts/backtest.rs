@@ -1,33 +1,19 @@
 //! `zerodte backtest`: replays sessions in order with a trained model and says what it would have earned.
 
-use anyhow::Context as _;
-use market_data::{DateRange, Split};
-use ppo_agent::{Behaviour, ModelFile, Policy};
+use market_data::DateRange;
+use ppo_agent::{Behaviour, Policy};
 
 use crate::{
     config::RunConfig,
     console::Console,
-    files::ensure_writable,
+    files::{check_writable, create_parent},
     flags::BacktestFlags,
     inputs::Inputs,
-    paths::model_path,
+    model::{self, ModelMeta, dates_within, ranges_text},
     replay::replay,
     report::{BacktestReport, Figures},
     trades::{self, TradesFormat},
 };
-
-/// What a model's sidecar says about its training.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct ModelMeta {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
-    /// Steps of training.
-    pub timesteps: u64,
-    /// The configuration it was trained with.
-    pub config: RunConfig,
-    /// The dates of training, validation and test.
-    pub split: Split,
-}
 
 /// Runs a backtest and prints its report.
 ///
@@ -37,21 +23,21 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     if let Some(path) = &flags.trades {
         TradesFormat::of(path).map_err(|error| crate::usage::Usage::one(format!("--trades: {error}")))?;
     }
-    let ModelFile { policy, meta } = ModelFile::load(&model_path(&flags.model))?;
-    let meta: ModelMeta = serde_json::from_value(meta)
-        .with_context(|| format!("reading what {} says about its training", flags.model.display()))?;
+    let (policy, meta) = model::load(&flags.model)?;
     let mut notes = Vec::new();
     let config = flags.resolve(&meta.config, &mut notes)?;
+    notes.extend(meta.changed_inputs(&config)?);
     if flags.config.print_config {
-        console.say(config.to_toml()?.trim_end())?;
+        console.say(config.to_annotated_toml()?.trim_end())?;
         return Ok(());
     }
     for path in [&flags.json, &flags.trades].into_iter().flatten() {
-        ensure_writable(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref()))?;
+        path.parent().map_or(Ok(()), check_writable)?;
     }
     let inputs = Inputs::load(&config)?;
     let report = backtest(flags, &policy, &meta, &config, &inputs, console, &notes)?;
     if let Some(path) = &flags.json {
+        create_parent(path)?;
         ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
         console.say(format!("Report written: {}", path.display()))?;
     }
@@ -81,8 +67,8 @@ fn backtest(
         seed: config.run.seed,
         symbols: config.run.symbols.iter().map(ToString::to_string).collect(),
         dates: DateRange { first, last },
-        trained_on: Some(meta.split.train),
-        in_sample_dates: dates.iter().filter(|&&date| meta.split.train.contains(date)).count(),
+        trained_on: meta.trained_on.clone(),
+        in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
         capital_usd: config.env.account.capital,
         figures: Figures::of(&played)?,
         daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
@@ -91,6 +77,7 @@ fn backtest(
         console.say(line)?;
     }
     if let Some(path) = &flags.trades {
+        create_parent(path)?;
         trades::write(path, &played.trades, inputs.stamp())?;
         console.say(format!("Trades written: {}", path.display()))?;
     }
@@ -113,12 +100,12 @@ fn heading(report: &BacktestReport, meta: &ModelMeta, inputs: &Inputs, notes: &[
         report.dates
     ));
     lines.extend(inputs.lines());
+    let trained_on = ranges_text(&report.trained_on);
     lines.push(match report.in_sample_dates {
-        0 => format!("Out of sample: the model was trained on {}", meta.split.train),
+        0 => format!("Out of sample: the model was trained on {trained_on}"),
         n => format!(
-            "IN SAMPLE: {n} of {} dates lie within the model's training dates ({}); these figures prove nothing",
+            "IN SAMPLE: {n} of {} dates lie within the model's training dates ({trained_on}); these figures prove nothing",
             inputs.dataset.dates.len(),
-            meta.split.train
         ),
     });
     lines

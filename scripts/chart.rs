@@ -147,8 +147,8 @@ mod tests {
             values
         };
         let rows = [
-            row(RowKind::Diagnostics, 5_000, &values(0.4, -120.0)),
-            row(RowKind::Diagnostics, 10_000, &values(0.3, 80.0)),
+            row(RowKind::Diagnostics, "market", 5_000, &values(0.4, -120.0)),
+            row(RowKind::Diagnostics, "market", 10_000, &values(0.3, 80.0)),
         ];
         let svg = draw("tune1 SYNTHETIC", &rows).unwrap();
         for part in [

@@ -8,7 +8,7 @@ use market_env::{EnvConfig, MarketConfig};
 use ppo_agent::{PolicyConfig, PpoConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::files;
+use crate::{comments, files};
 
 /// Where the bars come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,12 +184,12 @@ impl RunConfig {
         Ok(toml::to_string(self)?)
     }
 
-    /// Returns the defaults as TOML: the text of `configs/default.toml`.
+    /// Writes the configuration as TOML with a comment above every key; the defaults give `configs/default.toml`.
     ///
     /// # Errors
     /// As for [`RunConfig::to_toml`].
-    pub fn default_toml() -> anyhow::Result<String> {
-        Self::default().to_toml()
+    pub fn to_annotated_toml(&self) -> anyhow::Result<String> {
+        Ok(comments::annotate(&self.to_toml()?))
     }
 }
 

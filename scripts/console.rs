@@ -27,7 +27,8 @@ impl Console {
     }
 
     /// Returns a console that writes to its log file only.
-    pub fn silent() -> Self {
+    #[cfg(test)]
+    fn silent() -> Self {
         Self { screen: false, ..Self::stdout() }
     }
 

@@ -1,4 +1,4 @@
-//! Small file work: hashes, setting earlier results aside, the git revision.
+//! Small file work: hashes, folders, setting earlier results aside.
 
 use std::{
     fs::{self, File},
@@ -9,16 +9,24 @@ use std::{
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
-/// Creates a folder and proves that files can be written there.
+/// Proves that a folder can be written, or created, without leaving anything behind: probes the nearest one that exists.
 ///
 /// # Errors
 /// A sentence naming the folder.
-pub fn ensure_writable(folder: &Path) -> anyhow::Result<()> {
-    let probe = folder.join(format!(".write-probe-{}", std::process::id()));
-    fs::create_dir_all(folder)
-        .and_then(|()| File::create(&probe))
+pub fn check_writable(folder: &Path) -> anyhow::Result<()> {
+    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let probe = existing.join(format!(".write-probe-{}", std::process::id()));
+    File::create(&probe)
         .and_then(|_| fs::remove_file(&probe))
         .with_context(|| format!("cannot write to the folder {}", folder.display()))
+}
+
+/// Creates the folder that a file is to lie in.
+///
+/// # Errors
+/// A sentence naming the file.
+pub fn create_parent(path: &Path) -> anyhow::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all).with_context(|| format!("making a folder for {}", path.display()))
 }
 
 /// Returns the first of `path.1`, `path.2`, … that does not exist.
@@ -61,25 +69,6 @@ pub fn sha256(path: &Path) -> anyhow::Result<String> {
     hash().with_context(|| format!("hashing {}", path.display()))
 }
 
-/// Returns the commit that is checked out in the work tree at `folder` or above it, read from `.git` without running git.
-pub fn git_revision(folder: &Path) -> Option<String> {
-    let git = folder.ancestors().map(|folder| folder.join(".git")).find(|git| git.exists())?;
-    // In a linked work tree `.git` is a file that names the real folder.
-    let git = match fs::read_to_string(&git) {
-        Ok(text) => folder.join(text.trim().strip_prefix("gitdir: ")?),
-        Err(_) => git,
-    };
-    let head = fs::read_to_string(git.join("HEAD")).ok()?;
-    let Some(reference) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_owned()) };
-    let common = fs::read_to_string(git.join("commondir")).map_or_else(|_| git.clone(), |text| git.join(text.trim()));
-    let loose = fs::read_to_string(common.join(reference)).ok().map(|text| text.trim().to_owned());
-    loose.or_else(|| {
-        let packed = fs::read_to_string(common.join("packed-refs")).ok()?;
-        let line = packed.lines().find(|line| line.ends_with(&format!(" {reference}")))?;
-        line.split(' ').next().map(str::to_owned)
-    })
-}
-
 /// Refuses a name that is not safe as part of a file name.
 ///
 /// # Errors
@@ -116,19 +105,6 @@ mod tests {
             assert_eq!(set_aside(&path).unwrap(), Some(folder.path().join(format!("run.{n}"))));
         }
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn the_revision_is_read_from_loose_and_packed_references() {
-        let folder = tempfile::tempdir().unwrap();
-        let git = folder.path().join(".git");
-        fs::create_dir_all(git.join("refs/heads")).unwrap();
-        fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
-        assert_eq!(git_revision(folder.path()), None);
-        fs::write(git.join("packed-refs"), "# pack-refs\nabc refs/heads/main\n").unwrap();
-        assert_eq!(git_revision(folder.path()).as_deref(), Some("abc"));
-        fs::write(git.join("refs/heads/main"), "def\n").unwrap();
-        assert_eq!(git_revision(folder.path()).as_deref(), Some("def"));
     }
 
     #[test]

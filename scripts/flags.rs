@@ -86,10 +86,11 @@ pub struct TrainFlags {
     /// run folder takes the place of the defaults
     #[arg(long, value_name = "PATH|latest", num_args = 0..=1, default_missing_value = "latest", help_heading = "Run")]
     pub resume: Option<PathBuf>,
-    /// Checks configuration, data and folders, says what would run, and exits
+    /// Checks configuration, data, folders and the model to start from, says what would run, and exits
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,
-    /// The 23 human-momentum features and the shaped reward: the only observation there is, always on
+    /// The 29 human-momentum features (the first 19 are the old system's), 9 account columns and the shaped reward: the
+    /// only observation there is, always on
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub human_momentum: Option<bool>,
     /// Whether the policy sees the greeks of its position [default: true]
@@ -170,7 +171,20 @@ pub enum Tool {
 
 /// Flags of `zerodte backtest`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(args_override_self = true)]
+#[command(
+    args_override_self = true,
+    mut_arg("symbols", |arg| arg.help("Symbols, separated by commas [default: the model's]")),
+    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first bar's]")),
+    mut_arg("intraday_days", |arg| arg.help(
+        "Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
+    )),
+    mut_arg("data_source", |arg| arg.help(
+        "files, synthetic, massive, polygon, alpaca or yahoo [default: the model's]"
+    )),
+    mut_arg("data_dir", |arg| arg.help(
+        "Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: the model's]"
+    )),
+)]
 pub struct BacktestFlags {
     /// Model file, with its .json beside it
     #[arg(long, value_name = "MODEL")]
@@ -367,6 +381,8 @@ mod tests {
             assert!(error.to_string().contains(part), "{line}: {error}");
             assert!(error.downcast_ref::<Usage>().is_some(), "{line}");
         }
+        let help = ToolFlags::try_parse_from(["zerodte", "backtest", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("[default: the model's]") && !help.contains("SPY,QQQ"), "{help}");
         let unknown = TrainFlags::try_parse_from(["train", "--timestep", "5"]).unwrap_err();
         assert!(unknown.to_string().contains("--timesteps"), "{unknown}");
     }

@@ -61,7 +61,8 @@ impl Inputs {
     pub fn lines(&self) -> Vec<String> {
         let files = self.dataset.files.iter();
         let files = files.map(|file| format!("  {}: {} rows; {}", file.path, thousands(file.rows as i64), file.note));
-        let symbols = self.dataset.symbols.iter().map(|symbol| format!("  {}", symbol.report));
+        let symbols = self.dataset.symbols.iter();
+        let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
         files.chain(symbols).collect()
     }
 
@@ -85,6 +86,7 @@ impl Inputs {
                 "sessions": symbol.days.len() - symbol.warmup,
                 "warmup_sessions": symbol.warmup,
                 "filled_minutes": report.filled_minutes,
+                "volatility": symbol.volatility_report(),
                 "refused": report.refused.iter().map(|(date, missing)| json!({ "date": date, "missing_minutes": missing })).collect::<Vec<_>>(),
                 "absent": report.absent,
                 "bars_outside_hours": report.outside_hours,

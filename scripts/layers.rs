@@ -1,6 +1,10 @@
 //! Layers of configuration: TOML tables laid over each other, with every fault found and the nearest name offered.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
@@ -87,21 +91,35 @@ where
     }
 }
 
-/// Returns the keys whose values differ between two configurations.
+/// A key whose value differs between two configurations; a value that one of them lacks is absent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Dotted key.
+    pub key: String,
+    /// Its value in the first configuration.
+    pub first: Option<Value>,
+    /// Its value in the second.
+    pub second: Option<Value>,
+}
+
+/// Returns what differs between two configurations, sorted by key.
 ///
 /// # Errors
 /// When one of them cannot be written as TOML.
-pub fn differences<T: Serialize>(a: &T, b: &T) -> anyhow::Result<Vec<String>> {
-    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
-    leaves(&Table::try_from(a)?, "", &mut of_a);
-    leaves(&Table::try_from(b)?, "", &mut of_b);
-    let only = |these: &[(String, Value)], others: &[(String, Value)]| {
-        these.iter().filter(|leaf| !others.contains(leaf)).map(|leaf| leaf.0.clone()).collect::<Vec<_>>()
+pub fn differences<T: Serialize>(first: &T, second: &T) -> anyhow::Result<Vec<Difference>> {
+    let flat = |config: &T| -> anyhow::Result<BTreeMap<String, Value>> {
+        let mut found = Vec::new();
+        leaves(&Table::try_from(config)?, "", &mut found);
+        Ok(found.into_iter().collect())
     };
-    let mut keys = [only(&of_a, &of_b), only(&of_b, &of_a)].concat();
-    keys.sort();
-    keys.dedup();
-    Ok(keys)
+    let (first, second) = (flat(first)?, flat(second)?);
+    let keys: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    let pair = |key: &String| Difference {
+        key: key.clone(),
+        first: first.get(key).cloned(),
+        second: second.get(key).cloned(),
+    };
+    Ok(keys.into_iter().map(pair).filter(|pair| pair.first != pair.second).collect())
 }
 
 /// Tries every given key alone, so that one fault does not hide the next; returns the faults and all that is sound.
@@ -280,7 +298,9 @@ mod tests {
     #[test]
     fn changed_keys_are_named_once() {
         let toy = set(&["ppo.gamma=0.9", "ppo.target_kl=0.1"]).unwrap();
-        assert_eq!(differences(&Toy::default(), &toy).unwrap(), ["ppo.gamma", "ppo.target_kl"]);
+        let found = differences(&Toy::default(), &toy).unwrap();
+        assert_eq!(found.iter().map(|found| found.key.as_str()).collect::<Vec<_>>(), ["ppo.gamma", "ppo.target_kl"]);
+        assert_eq!((found[1].first.clone(), found[1].second.clone()), (None, Some(Value::Float(0.1))));
         assert!(differences(&toy, &toy).unwrap().is_empty());
     }
 

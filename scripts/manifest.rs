@@ -1,11 +1,9 @@
 //! `manifest.json`: what ran, on what, with what, so that a result can be traced and repeated.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::{clock, files, inputs::Inputs};
+use crate::{clock, inputs::Inputs};
 
 /// The lock file that this program was built with.
 const LOCK: &str = include_str!("../Cargo.lock");
@@ -16,6 +14,11 @@ const PACKAGES: [&str; 10] =
 
 /// The major and minor version of PyTorch that the tch of the lock file binds to.
 pub const LIBTORCH: &str = "2.11";
+
+/// The commit that this program was built from, `-dirty` behind it if files differed; nothing when built without git.
+pub fn revision() -> Option<&'static str> {
+    Some(env!("ZERODTE_REVISION")).filter(|revision| !revision.is_empty())
+}
 
 /// Returns the versions of this program and of the packages that its numbers rest on.
 pub fn versions() -> Value {
@@ -44,7 +47,7 @@ pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Va
         "seed": seed,
         "device": device,
         "threads": rayon::current_num_threads(),
-        "git_revision": files::git_revision(Path::new(env!("CARGO_MANIFEST_DIR"))),
+        "git_revision": revision(),
         "versions": versions(),
         "dataset": dataset,
     })
@@ -53,6 +56,13 @@ pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Va
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_revision_is_that_of_the_build() {
+        let Some(revision) = revision() else { return };
+        let commit = revision.strip_suffix("-dirty").unwrap_or(revision);
+        assert!(commit.len() >= 40 && commit.chars().all(|c| c.is_ascii_hexdigit()), "{revision}");
+    }
 
     #[test]
     fn every_package_that_matters_is_in_the_lock_file() {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use crate::{
     config::RunSection,
-    files::{ensure_writable, free_name, set_aside},
+    files::{check_writable, create_parent, free_name, set_aside},
 };
 
 /// The files and folders of one model name.
@@ -58,32 +58,62 @@ impl Paths {
         }
     }
 
-    /// Creates the folders and proves that they can be written, before anything else is done.
+    /// Proves that the folders can be written or created, before anything else is done; creates none.
     ///
     /// # Errors
     /// A sentence naming the folder that cannot.
-    pub fn ensure_writable(&self) -> anyhow::Result<()> {
+    pub fn check_writable(&self) -> anyhow::Result<()> {
         let parents = [&self.model, &self.log, &self.run].into_iter().filter_map(|path| path.parent());
-        parents.chain([self.checkpoints.as_path()]).try_for_each(ensure_writable)
+        parents.chain([self.checkpoints.as_path()]).try_for_each(check_writable)
     }
 
-    /// Moves the log, the run folder and the checkpoints of an earlier run of this name aside; nothing is lost.
-    /// Checkpoints go into the old run folder, so that `--resume latest` cannot meet those of another run.
+    /// Creates the folders.
+    ///
+    /// # Errors
+    /// A sentence naming the one that cannot be.
+    pub fn create_folders(&self) -> anyhow::Result<()> {
+        [&self.model, &self.log, &self.run, &self.checkpoint(0)].into_iter().try_for_each(|path| create_parent(path))
+    }
+
+    /// Moves what an earlier run of this name left aside, and returns where it is now; nothing is lost. Logs keep their
+    /// folder. The model and the checkpoints go into the old run folder, so that `--resume latest` cannot meet those of
+    /// another run, and so that a run that fails does not leave the model of an earlier one under its name.
     ///
     /// # Errors
     /// When something cannot be renamed.
     pub fn set_earlier_aside(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let checkpoints = self.checkpoints()?;
+        let checkpoints = self.checkpoints()?.into_iter().map(|(_, path)| (path, "checkpoints"));
+        let model = [self.model.clone(), self.model.with_extension("json")].map(|path| (path, "models"));
+        let found: Vec<_> = checkpoints.chain(model).filter(|(path, _)| path.exists()).collect();
         let mut run = set_aside(&self.run)?;
-        if !checkpoints.is_empty() {
-            let folder = run.get_or_insert_with(|| free_name(&self.run)).join("checkpoints");
-            fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-            for (_, path) in checkpoints {
-                let aside = folder.join(path.file_name().unwrap_or_default());
-                fs::rename(&path, aside).with_context(|| format!("moving {}", path.display()))?;
-            }
+        for (path, folder) in found {
+            let folder = run.get_or_insert_with(|| free_name(&self.run)).join(folder);
+            let aside = folder.join(path.file_name().unwrap_or_default());
+            create_parent(&aside)?;
+            fs::rename(&path, aside).with_context(|| format!("moving {}", path.display()))?;
         }
-        Ok(set_aside(&self.log)?.into_iter().chain(run).collect())
+        let mut aside = Vec::new();
+        for log in self.logs()? {
+            aside.extend(set_aside(&log)?);
+        }
+        aside.extend(run);
+        Ok(aside)
+    }
+
+    /// Returns the logs of this model name, whatever number of steps they were meant for, in the order of their names.
+    fn logs(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let of_this_name = |path: &PathBuf| {
+            let label = |name: &str| -> Option<String> {
+                Some(name.strip_prefix(&self.name)?.strip_prefix('_')?.strip_suffix(".log")?.to_owned())
+            };
+            let label = path.file_name().and_then(|name| label(name.to_str()?)).unwrap_or_default();
+            let digits = label.strip_suffix(['k', 'M']).unwrap_or(&label);
+            !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+        };
+        let mut logs = list(self.log.parent().unwrap_or(Path::new(".")))?;
+        logs.retain(of_this_name);
+        logs.sort();
+        Ok(logs)
     }
 
     /// Returns the path of the checkpoint after `steps`.
@@ -96,13 +126,8 @@ impl Paths {
     /// # Errors
     /// When the folder exists but cannot be read.
     pub fn checkpoints(&self) -> anyhow::Result<Vec<(u64, PathBuf)>> {
-        if !self.checkpoints.exists() {
-            return Ok(Vec::new());
-        }
-        let list = || fs::read_dir(&self.checkpoints)?.collect::<Result<Vec<_>, _>>();
-        let entries = list().with_context(|| format!("listing {}", self.checkpoints.display()))?;
-        let mut found: Vec<_> =
-            entries.iter().map(fs::DirEntry::path).filter_map(|path| Some((self.steps_of(&path)?, path))).collect();
+        let files = list(&self.checkpoints)?;
+        let mut found: Vec<_> = files.into_iter().filter_map(|path| Some((self.steps_of(&path)?, path))).collect();
         found.sort_by(|a, b| b.cmp(a));
         Ok(found)
     }
@@ -111,6 +136,15 @@ impl Paths {
         let rest = path.file_name()?.to_str()?.strip_prefix(&self.name)?;
         rest.strip_prefix('_')?.strip_suffix("_steps.safetensors")?.parse().ok()
     }
+}
+
+/// Returns what lies in a folder; a folder that does not exist holds nothing.
+fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    entries().with_context(|| format!("listing {}", folder.display()))
 }
 
 #[cfg(test)]
@@ -137,7 +171,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunSection { out_dir: folder.path().to_owned(), model_name: "m".to_owned(), ..RunSection::default() };
         let paths = Paths::of(&run);
-        paths.ensure_writable().unwrap();
+        paths.check_writable().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a check leaves nothing");
+        paths.create_folders().unwrap();
         assert!(paths.set_earlier_aside().unwrap().is_empty());
         fs::create_dir(&paths.run).unwrap();
         for name in [
@@ -150,8 +186,20 @@ mod tests {
         }
         let steps: Vec<u64> = paths.checkpoints().unwrap().into_iter().map(|(steps, _)| steps).collect();
         assert_eq!(steps, [100, 50]);
+        for name in ["m_100k.log", "m_2M.log", "m_2500.log", "m1_100k.log", "m_2_100k.log", "m_k.log"] {
+            fs::write(folder.path().join("logs/training").join(name), "x").unwrap();
+        }
+        for name in ["m.safetensors", "m.json", "m1.json"] {
+            fs::write(folder.path().join("models").join(name), "x").unwrap();
+        }
         let aside = paths.set_earlier_aside().unwrap();
-        assert_eq!(aside, [folder.path().join("runs/m.1")]);
+        let moved =
+            ["logs/training/m_100k.log.1", "logs/training/m_2500.log.1", "logs/training/m_2M.log.1", "runs/m.1"];
+        assert_eq!(aside, moved.map(|path| folder.path().join(path)));
+        let run = folder.path().join("runs/m.1");
+        assert!(run.join("models/m.safetensors").exists() && run.join("models/m.json").exists());
+        assert!(folder.path().join("models/m1.json").exists());
+        let aside = [run];
         assert!(aside[0].join("checkpoints/m_100_steps.safetensors").exists());
         assert!(paths.checkpoints.join("other_7_steps.safetensors").exists());
         assert!(paths.checkpoints().unwrap().is_empty());
@@ -163,6 +211,6 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();
         let paths = Paths::of(&RunSection { out_dir: file, ..RunSection::default() });
-        assert!(paths.ensure_writable().unwrap_err().to_string().contains("cannot write to the folder"));
+        assert!(paths.check_writable().unwrap_err().to_string().contains("cannot write to the folder"));
     }
 }

@@ -1,6 +1,6 @@
 //! `progress.csv` in the form of the Stable-Baselines3 logger, and `metrics.jsonl` with one row per iteration and per
 //! diagnostics block. Only columns named `time/*` depend on the clock. `marks.jsonl` holds, for every checkpoint, where the
-//! running interval began: a resumed run goes on from there.
+//! running interval began: a resumed run goes on from there. Every row says whether the data were made up.
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 const CSV: &str = "progress.csv";
 const METRICS: &str = "metrics.jsonl";
 const MARKS: &str = "marks.jsonl";
+/// Column of the stamp.
+const STAMP: &str = "data";
 
 /// Values by key, in the order in which they were made.
 pub type Values = Vec<(String, f64)>;
@@ -36,6 +38,8 @@ pub enum RowKind {
 pub struct Row {
     /// What the row is about.
     pub kind: RowKind,
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
     /// Timesteps taken when it was written.
     pub step: u64,
     /// The values, sorted by key.
@@ -46,8 +50,12 @@ pub struct Row {
 /// What a reporter knows at a checkpoint besides its rows: a line of `marks.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
     /// Timesteps of the checkpoint.
     pub step: u64,
+    /// SHA-256 of the checkpoint's file, in hexadecimal: no other file is a checkpoint of this run.
+    pub sha256: String,
     /// Counters at the last diagnostics block.
     pub ledger: Ledger,
     /// The last iteration's figures, which the next block repeats.
@@ -91,6 +99,7 @@ fn whole_lines(path: &Path) -> anyhow::Result<String> {
 /// The record files of one run, open for appending.
 #[derive(Debug)]
 pub struct Records {
+    data: String,
     columns: Vec<String>,
     csv: Lines,
     metrics: Lines,
@@ -98,20 +107,21 @@ pub struct Records {
 }
 
 impl Records {
-    /// Starts the files in an empty run folder.
+    /// Starts the files in an empty run folder; `data` is the stamp of every row.
     ///
     /// # Errors
     /// When they cannot be created.
-    pub fn create(folder: &Path) -> anyhow::Result<Self> {
+    pub fn create(folder: &Path, data: &str) -> anyhow::Result<Self> {
         let create = |name| Lines::create(folder.join(name));
-        Ok(Self { columns: Vec::new(), csv: create(CSV)?, metrics: create(METRICS)?, marks: create(MARKS)? })
+        let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
+        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks })
     }
 
     /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept.
     ///
     /// # Errors
     /// When they cannot be read, or hold lines of another form.
-    pub fn resume(folder: &Path, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
+    pub fn resume(folder: &Path, data: &str, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
         let (mut columns, mut rows) = (Vec::new(), Vec::<Row>::new());
         let csv = Lines::resume(folder.join(CSV), |text| {
             let (kept, heading) = cut_csv(text, step);
@@ -128,7 +138,7 @@ impl Records {
             kept.map(|mark| json_line(&mark)).collect()
         })?;
         rows.retain(|row| row.kind == RowKind::Diagnostics);
-        Ok((Self { columns, csv, metrics, marks }, rows))
+        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks }, rows))
     }
 
     /// Writes the row of an iteration to `progress.csv` and `metrics.jsonl`.
@@ -139,31 +149,38 @@ impl Records {
         let mut line = String::new();
         if self.columns.is_empty() {
             self.columns = values.iter().map(|(key, _)| key.clone()).collect();
+            self.columns.push(STAMP.to_owned());
             line = self.columns.join(",") + "\n";
         }
         let cell = |column: &String| {
+            if column == STAMP {
+                return self.data.clone();
+            }
             let value = values.iter().find(|(key, _)| key == column).map(|(_, value)| *value);
             value.filter(|value| value.is_finite()).map(|value| value.to_string()).unwrap_or_default()
         };
         line += &(self.columns.iter().map(cell).collect::<Vec<_>>().join(",") + "\n");
         self.csv.write(&line)?;
-        self.metrics.write(&json_line(&row(RowKind::Iteration, step, values))?)
+        self.metrics.write(&json_line(&row(RowKind::Iteration, &self.data, step, values))?)
     }
 
-    /// Writes the row of a diagnostics interval to `metrics.jsonl`.
+    /// Writes the row of a diagnostics interval to `metrics.jsonl` and returns it.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn diagnostics(&mut self, row: &Row) -> anyhow::Result<()> {
-        self.metrics.write(&json_line(row)?)
+    pub fn diagnostics(&mut self, step: u64, values: &Values) -> anyhow::Result<Row> {
+        let row = row(RowKind::Diagnostics, &self.data, step, values);
+        self.metrics.write(&json_line(&row)?)?;
+        Ok(row)
     }
 
-    /// Writes down what a run that resumes from a checkpoint needs.
+    /// Writes down what a run that resumes from the checkpoint at `step` needs; `sha256` is that of its file.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn mark(&mut self, mark: &Mark) -> anyhow::Result<()> {
-        self.marks.write(&json_line(mark)?)
+    pub fn mark(&mut self, step: u64, sha256: String, ledger: &Ledger, last: Option<&Iteration>) -> anyhow::Result<()> {
+        let (data, ledger, last) = (self.data.clone(), ledger.clone(), last.cloned());
+        self.marks.write(&json_line(&Mark { data, step, sha256, ledger, last })?)
     }
 }
 
@@ -180,10 +197,11 @@ pub fn mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
         .with_context(|| format!("{} knows no checkpoint at step {step}", path.display()))
 }
 
-/// Makes a row of values.
-pub fn row(kind: RowKind, step: u64, values: &Values) -> Row {
+/// Makes a row of values under the stamp `data`.
+pub fn row(kind: RowKind, data: &str, step: u64, values: &Values) -> Row {
     let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
-    Row { kind, step, values: values.iter().map(|(key, value)| (key.clone(), finite(value))).collect() }
+    let data = data.to_owned();
+    Row { kind, data, step, values: values.iter().map(|(key, value)| (key.clone(), finite(value))).collect() }
 }
 
 fn json_line(row: &impl Serialize) -> anyhow::Result<String> {
@@ -218,35 +236,39 @@ mod tests {
         ]
     }
 
-    fn diagnosed(step: u64) -> Row {
-        row(RowKind::Diagnostics, step, &vec![("actions/frac_hold".to_owned(), 0.25)])
+    fn write(records: &mut Records, step: u64) {
+        records.diagnostics(step, &vec![("actions/frac_hold".to_owned(), 0.25)]).unwrap();
+        records.iteration(step, &values(step)).unwrap();
     }
 
     #[test]
     fn rows_are_written_in_both_forms_and_cut_on_resume() {
         let folder = tempfile::tempdir().unwrap();
-        let mut records = Records::create(folder.path()).unwrap();
+        let mut records = Records::create(folder.path(), "SYNTHETIC").unwrap();
         for step in 1..=3 {
-            records.diagnostics(&diagnosed(step)).unwrap();
-            records.iteration(step, &values(step)).unwrap();
+            write(&mut records, step);
             let ledger = Ledger { steps: 10 * step, ..Ledger::default() };
-            records.mark(&Mark { step, ledger, last: None }).unwrap();
+            records.mark(step, format!("hash {step}"), &ledger, None).unwrap();
         }
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let whole = (read("progress.csv"), read("metrics.jsonl"));
-        assert_eq!(whole.0, "rollout/ep_rew_mean,time/total_timesteps\n,1\n-0.5,2\n-0.5,3\n");
-        let third = "{\"kind\":\"iteration\",\"step\":3,\"rollout/ep_rew_mean\":-0.5,\"time/total_timesteps\":3.0}\n";
-        assert!(whole.1.ends_with(third), "{}", whole.1);
+        assert_eq!(
+            whole.0,
+            "rollout/ep_rew_mean,time/total_timesteps,data\n,1,SYNTHETIC\n-0.5,2,SYNTHETIC\n-0.5,3,SYNTHETIC\n"
+        );
+        let third =
+            r#"{"kind":"iteration","data":"SYNTHETIC","step":3,"rollout/ep_rew_mean":-0.5,"time/total_timesteps":3.0}"#;
+        assert!(whole.1.trim_end().ends_with(third), "{}", whole.1);
         assert!(whole.1.contains("\"rollout/ep_rew_mean\":null"));
 
         fs::write(folder.path().join("metrics.jsonl"), whole.1.clone() + "{\"kind\":\"iter").unwrap();
-        let (mut records, kept) = Records::resume(folder.path(), 2).unwrap();
-        assert_eq!(mark(folder.path(), 2).unwrap().ledger.steps, 20);
+        let (mut records, kept) = Records::resume(folder.path(), "SYNTHETIC", 2).unwrap();
+        let mark_of_two = mark(folder.path(), 2).unwrap();
+        assert_eq!((mark_of_two.ledger.steps, mark_of_two.sha256.as_str()), (20, "hash 2"));
         assert!(mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
         assert_eq!(kept.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(kept[0].values["actions/frac_hold"], Some(0.25));
-        records.diagnostics(&diagnosed(3)).unwrap();
-        records.iteration(3, &values(3)).unwrap();
+        write(&mut records, 3);
         assert_eq!((read("progress.csv"), read("metrics.jsonl")), whole);
     }
 }

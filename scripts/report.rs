@@ -288,8 +288,8 @@ pub struct BacktestReport {
     pub symbols: Vec<String>,
     /// First and last session date.
     pub dates: DateRange,
-    /// First and last session date of the model's training, when the model says so.
-    pub trained_on: Option<DateRange>,
+    /// First and last session dates of the trainings behind the model: its own, then those of the models it started from.
+    pub trained_on: Vec<DateRange>,
     /// Replayed session dates that lie within the training dates; above 0 the result is in sample.
     pub in_sample_dates: usize,
     /// Capital that every symbol-session starts with.

@@ -6,7 +6,7 @@ use ppo_agent::{Cadence, Iteration, Listener, diagnostics};
 use crate::{
     clock::Stopwatch,
     console::Console,
-    records::{Mark, Records, Row, RowKind, Values, row},
+    records::{Mark, Records, Row, Values},
     table::{boxed, significant},
     tensorboard::EventWriter,
 };
@@ -65,12 +65,13 @@ impl<'a> Reporter<'a> {
         &self.rows
     }
 
-    /// Writes down where the running interval began, for a run that resumes from a checkpoint at `step`.
+    /// Writes down where the running interval began, for a run that resumes from the checkpoint at `step` in a file of
+    /// this SHA-256.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_mark(&mut self, step: u64) -> anyhow::Result<()> {
-        self.records.mark(&Mark { step, ledger: self.mark.clone(), last: self.last.clone() })
+    pub fn save_mark(&mut self, step: u64, sha256: String) -> anyhow::Result<()> {
+        self.records.mark(step, sha256, &self.mark, self.last.as_ref())
     }
 
     /// Returns the seconds since training began.
@@ -104,9 +105,7 @@ impl<'a> Reporter<'a> {
         }
         let values = diagnostics::metrics(&interval, ledger);
         self.events.scalars(step, &values)?;
-        let row = row(RowKind::Diagnostics, step, &values);
-        self.records.diagnostics(&row)?;
-        self.rows.push(row);
+        self.rows.push(self.records.diagnostics(step, &values)?);
         self.mark = ledger.clone();
         Ok(())
     }

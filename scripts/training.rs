@@ -3,28 +3,26 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use market_data::Split;
+use market_data::{DateRange, Split};
 use market_env::{BatchEnv, VecEnv as _};
-use ppo_agent::{Behaviour, Checkpoint, DeviceChoice, ModelFile, Normalizer, Policy, Trainer};
+use ppo_agent::{DeviceChoice, ModelFile, Normalizer, Policy, Trainer};
 use serde_json::Value;
 
 use crate::{
-    backtest::ModelMeta,
     chart, clock,
     config::RunConfig,
     console::{Console, cut_log},
+    files,
     flags::TrainFlags,
-    inputs::Inputs,
-    layers::differences,
-    manifest,
-    paths::{Paths, model_path},
-    records::{self, Records},
-    replay::replay,
-    report::Figures,
+    held_out::HeldOut,
+    inputs::{Inputs, stamp},
+    manifest, model,
+    paths::Paths,
+    records::Records,
     reporter::{Earlier, Reporter},
-    table::{columns, percent, thousands},
+    resume::PriorRun,
+    table::{percent, thousands},
     tensorboard::EventWriter,
-    usage::Usage,
 };
 
 /// Does what the flags say.
@@ -33,25 +31,27 @@ use crate::{
 /// [`Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
-    let config = resolve(flags, &mut notes)?;
+    let (config, prior) = resolve(flags, &mut notes)?;
     if flags.config.print_config {
-        console.say(config.to_toml()?.trim_end())?;
+        console.say(config.to_annotated_toml()?.trim_end())?;
         return Ok(());
     }
     let paths = Paths::of(&config.run);
-    paths.ensure_writable()?;
+    paths.check_writable()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
     threads.build_global().context("starting the threads")?;
     let inputs = Inputs::load(&config)?;
     let split = inputs.split(&config)?;
     notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
     header(&config, &inputs, &split, console)?;
-    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split };
+    let resume = prior.as_ref().zip(flags.resume.as_deref());
+    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume };
+    let start = run.start(console)?;
     if flags.dry_run {
-        console.say("DRY RUN: configuration, data and folders are sound; nothing was trained or written")?;
+        console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
         return Ok(());
     }
-    let result = run.train(flags.resume.as_deref(), console);
+    let result = run.train(start, console);
     console.stop_bar();
     if let Err(error) = &result {
         console.log_only(format!("error: {error:#}"));
@@ -60,28 +60,17 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
 }
 
 /// Resolves the configuration; for a resumed run that of its run folder takes the place of the defaults.
-fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunConfig, Option<PriorRun>)> {
+    let named = flags.resolve(&RunConfig::default(), notes)?;
     if flags.resume.is_none() {
-        return flags.resolve(&RunConfig::default(), notes);
+        return Ok((named, None));
     }
-    let named = flags.resolve(&RunConfig::default(), &mut Vec::new())?;
-    let path = Paths::of(&named.run).run.join("config.toml");
-    let text = fs::read_to_string(&path).map_err(|error| {
-        Usage::one(format!(
-            "--resume: there is no run of {} to resume: {}: {error}",
-            named.run.model_name,
-            path.display()
-        ))
-    })?;
-    let earlier: RunConfig = toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
-    let config = flags.resolve(&earlier, notes)?;
-    let free = ["timesteps", "checkpoint_freq", "diagnostics_freq", "num_threads", "device", "out_dir", "data_dir"];
-    let changed = differences(&earlier, &config)?.into_iter();
-    let changed = changed.filter(|key| !free.iter().any(|name| key.strip_prefix("run.") == Some(name)));
-    Usage::check(
-        changed.map(|key| format!("--resume: {key} differs from the run's; start a new run for that")).collect(),
-    )?;
-    Ok(config)
+    let prior = PriorRun::read(&named.run)?;
+    notes.clear();
+    let config = flags.resolve(&prior.config, notes)?;
+    prior.check_config(&config)?;
+    notes.extend(prior.revision_note());
+    Ok((config, Some(prior)))
 }
 
 fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Console) -> anyhow::Result<()> {
@@ -105,7 +94,7 @@ fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Cons
             percent(Some(bear)),
         ))?;
     }
-    let cost = inputs.market.round_trip_cost(&inputs.market.days_in(&split.train));
+    let cost = inputs.market.round_trip_cost(&inputs.market.days_in(&split.train), &config.env);
     console.say(format!("A round trip at the money costs {} of the premium on average", percent(Some(cost))))?;
     Ok(())
 }
@@ -116,20 +105,44 @@ struct Run<'a> {
     paths: &'a Paths,
     inputs: &'a Inputs,
     split: &'a Split,
+    /// The run to go on with, and the checkpoint asked for.
+    resume: Option<(&'a PriorRun, &'a Path)>,
+}
+
+/// Where training starts.
+struct Start {
+    trainer: Trainer<BatchEnv>,
+    /// What a resumed run continues.
+    earlier: Option<Earlier>,
+    /// The training dates of this run and of the models behind it.
+    trained_on: Vec<DateRange>,
+    manifest: Value,
 }
 
 impl Run<'_> {
-    fn train(&self, resume: Option<&Path>, console: &mut Console) -> anyhow::Result<()> {
-        let (mut trainer, earlier) = match resume {
-            Some(which) => self.resumed(which, console)?,
-            None => (self.fresh()?, None),
+    /// Makes or loads everything that training needs; writes nothing.
+    fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
+        let dataset = self.inputs.manifest(Some(self.split))?;
+        let (trainer, earlier, trained_on) = match self.resume {
+            Some((prior, which)) => {
+                prior.check_data(&dataset)?;
+                let (trainer, earlier) = self.resumed(prior, which, console)?;
+                (trainer, Some(earlier), prior.trained_on()?)
+            }
+            None => {
+                let (trainer, parents) = self.fresh(console)?;
+                (trainer, None, [vec![self.split.train], parents].concat())
+            }
         };
-        let mut manifest = self.manifest(&trainer)?;
-        if earlier.is_some() {
-            self.check_same_data(&manifest)?;
-        }
-        let lanes = self.config.ppo.n_envs;
-        console.say(format!("{lanes} lanes, seed {}, {}", self.config.run.seed, trainer.engine()))?;
+        let run = &self.config.run;
+        console.say(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
+        let mut manifest = manifest::start(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
+        manifest["trained_on"] = serde_json::to_value(&trained_on)?;
+        Ok(Start { trainer, earlier, trained_on, manifest })
+    }
+
+    fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<()> {
+        let Start { mut trainer, earlier, trained_on, mut manifest } = start;
         let mut reporter = self.open(&trainer, earlier, console)?;
         self.write_manifest(&manifest)?;
         self.learn(&mut trainer, &mut reporter)?;
@@ -137,11 +150,13 @@ impl Run<'_> {
         let seconds = reporter.seconds();
         let svg = chart::draw(&self.title(), reporter.rows())?;
         ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
-        self.save_model(&trainer)?;
+        self.save_model(&trainer, &trained_on)?;
         console.say("TRAINING COMPLETE")?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
-        manifest["out_of_sample"] = self.out_of_sample(trainer.policy(), console)?;
+        let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
+        manifest["validation"] = held_out.validation(self.split.validation, console)?;
+        manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
         manifest["timesteps"] = trainer.timesteps().into();
         manifest["training_seconds"] = seconds.into();
         manifest["finished"] = clock::timestamp().into();
@@ -178,31 +193,49 @@ impl Run<'_> {
         self.config.run.device.parse().map_err(anyhow::Error::msg)
     }
 
-    fn fresh(&self) -> anyhow::Result<Trainer<BatchEnv>> {
+    /// Starts at step 0, with new parameters or with those of a model, whose training dates are returned too.
+    fn fresh(&self, console: &mut Console) -> anyhow::Result<(Trainer<BatchEnv>, Vec<DateRange>)> {
         let (env, config) = (self.env()?, self.config);
-        let policy = match &config.run.load_model {
-            Some(path) => self.warm_start(path, &env)?,
+        let (policy, parents) = match &config.run.load_model {
+            Some(path) => self.warm_start(path, &env, console)?,
             None => {
                 let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows())?;
-                Policy::new(env.spec(), &config.policy, normalizer, config.run.seed)?
+                (Policy::new(env.spec(), &config.policy, normalizer, config.run.seed)?, Vec::new())
             }
         };
         let run = &config.run;
-        Ok(Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, self.device()?)?)
+        let trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, self.device()?)?;
+        Ok((trainer, parents))
     }
 
-    fn warm_start(&self, path: &Path, env: &BatchEnv) -> anyhow::Result<Policy> {
-        let policy = ModelFile::load(&model_path(path))?.policy;
+    fn warm_start(
+        &self,
+        path: &Path,
+        env: &BatchEnv,
+        console: &mut Console,
+    ) -> anyhow::Result<(Policy, Vec<DateRange>)> {
+        let (policy, meta) = model::load(path)?;
         policy.check_spec(env.spec())?;
         if policy.config().hidden != self.config.policy.hidden {
             let (theirs, ours) = (&policy.config().hidden, &self.config.policy.hidden);
             bail!("--load-model {}: its hidden layers are {theirs:?}, this run asks for {ours:?}", path.display());
         }
-        Ok(policy.with_backend(self.config.policy.backend))
+        for note in meta.changed_inputs(self.config)? {
+            console.say(format!("Note: {note}"))?;
+        }
+        if meta.data == stamp(true) {
+            console.say("Note: the loaded model was trained on SYNTHETIC data")?;
+        }
+        Ok((policy.with_backend(self.config.policy.backend), meta.trained_on))
     }
 
     /// Continues from a checkpoint: the one named, or the newest good one of this model.
-    fn resumed(&self, which: &Path, console: &mut Console) -> anyhow::Result<(Trainer<BatchEnv>, Option<Earlier>)> {
+    fn resumed(
+        &self,
+        prior: &PriorRun,
+        which: &Path,
+        console: &mut Console,
+    ) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
         let latest = which == Path::new("latest");
         let paths = if latest {
             self.paths.checkpoints()?.into_iter().map(|(_, path)| path).collect()
@@ -210,11 +243,11 @@ impl Run<'_> {
             vec![which.to_owned()]
         };
         for path in &paths {
-            match self.resume_from(path) {
+            match self.resume_from(prior, path) {
                 Ok((trainer, earlier)) => {
                     let steps = thousands(trainer.timesteps() as i64);
                     console.say(format!("Resumed from {} at step {steps}", path.display()))?;
-                    return Ok((trainer, Some(earlier)));
+                    return Ok((trainer, earlier));
                 }
                 Err(error) if latest => console.say(format!("Skipped a checkpoint: {error:#}"))?,
                 Err(error) => return Err(error),
@@ -227,9 +260,8 @@ impl Run<'_> {
         )
     }
 
-    fn resume_from(&self, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
-        let checkpoint = Checkpoint::load(path)?;
-        let mark = records::mark(&self.paths.run, checkpoint.timesteps())?;
+    fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
+        let (checkpoint, mark) = prior.checkpoint(path)?;
         let mut trainer = Trainer::resume(checkpoint, self.env()?, self.device()?)?;
         trainer.set_total(self.config.run.timesteps);
         let steps = trainer.timesteps();
@@ -245,65 +277,54 @@ impl Run<'_> {
     ) -> anyhow::Result<Reporter<'c>> {
         let Paths { log, run, .. } = self.paths;
         let resumed = earlier.is_some();
-        if !resumed {
-            for aside in self.paths.set_earlier_aside()? {
-                console.say(format!("The earlier run of this name is kept as {}", aside.display()))?;
+        self.paths.create_folders()?;
+        match self.resume {
+            Some((prior, _)) => {
+                continue_log(&prior.log(&self.config.run), log)?;
+                if log.exists() {
+                    cut_log(log, trainer.timesteps())?;
+                }
             }
-            fs::create_dir(run).with_context(|| format!("creating {}", run.display()))?;
-        } else if log.exists() {
-            cut_log(log, trainer.timesteps())?;
+            None => {
+                for aside in self.paths.set_earlier_aside()? {
+                    console.say(format!("The earlier run of this name is kept as {}", aside.display()))?;
+                }
+                fs::create_dir(run).with_context(|| format!("creating {}", run.display()))?;
+            }
         }
         console.attach(log, resumed)?;
         ppo_agent::write_atomically(&run.join("config.toml"), self.config.to_toml()?.as_bytes())?;
-        let mut earlier = earlier.unwrap_or_default();
+        let (mut earlier, data) = (earlier.unwrap_or_default(), self.inputs.stamp());
         let records = if resumed {
-            let (records, rows) = Records::resume(run, earlier.steps)?;
+            let (records, rows) = Records::resume(run, data, earlier.steps)?;
             earlier.rows = rows;
             records
         } else {
-            Records::create(run)?
+            Records::create(run, data)?
         };
-        let events = EventWriter::create(run, resumed.then_some(earlier.steps + 1))?;
+        let mut events = EventWriter::create(run, resumed.then_some(earlier.steps + 1))?;
+        if self.inputs.dataset.synthetic {
+            events.scalars(earlier.steps, &[("data/SYNTHETIC".to_owned(), 1.0)])?;
+        }
         Ok(Reporter::new(console, records, events, self.config.run.diagnostics_freq, earlier))
     }
 
     fn save_checkpoint(&self, trainer: &Trainer<BatchEnv>, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
-        reporter.save_mark(trainer.timesteps())?;
-        trainer.checkpoint().save(&self.paths.checkpoint(trainer.timesteps()))?;
-        Ok(())
+        let path = self.paths.checkpoint(trainer.timesteps());
+        trainer.checkpoint().save(&path, self.inputs.stamp())?;
+        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?)
     }
 
-    fn save_model(&self, trainer: &Trainer<BatchEnv>) -> anyhow::Result<()> {
-        let meta = ModelMeta {
+    fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
+        let meta = model::ModelMeta {
             data: self.inputs.stamp().to_owned(),
             timesteps: trainer.timesteps(),
             config: self.config.clone(),
             split: self.split.clone(),
+            trained_on: trained_on.to_vec(),
         };
         let model = ModelFile { policy: trainer.policy().clone(), meta: serde_json::to_value(meta)? };
         model.save(&self.paths.model)?;
-        Ok(())
-    }
-
-    fn manifest(&self, trainer: &Trainer<BatchEnv>) -> anyhow::Result<Value> {
-        let dataset = self.inputs.manifest(Some(self.split))?;
-        let run = &self.config.run;
-        Ok(manifest::start(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset))
-    }
-
-    /// A resumed run must see the bars of the run that it continues.
-    fn check_same_data(&self, manifest: &Value) -> anyhow::Result<()> {
-        let path = self.paths.run.join("manifest.json");
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let earlier: Value = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
-        let hashes = |manifest: &Value| -> Vec<Value> {
-            let files = manifest["dataset"]["files"].as_array().into_iter().flatten();
-            files.map(|file| file["sha256"].clone()).collect()
-        };
-        let (then, now) = (&earlier["dataset"], &manifest["dataset"]);
-        if then["dates"] != now["dates"] || hashes(&earlier) != hashes(manifest) {
-            bail!("--resume: the bars are not those that the run was started with; {} lists them", path.display());
-        }
         Ok(())
     }
 
@@ -318,29 +339,16 @@ impl Run<'_> {
         let synthetic = if self.inputs.dataset.synthetic { " - SYNTHETIC DATA" } else { "" };
         format!("{} on {symbols}, {}{synthetic}", run.model_name, self.split.train)
     }
+}
 
-    /// Replays the test dates with the trained policy and beside it two policies that know nothing.
-    fn out_of_sample(&self, policy: &Policy, console: &mut Console) -> anyhow::Result<Value> {
-        let behaviours = [
-            ("sampled", Behaviour::Sampled),
-            ("greedy", Behaviour::Greedy),
-            ("always-HOLD", Behaviour::AlwaysHold),
-            ("random-legal", Behaviour::RandomLegal),
-        ];
-        let days = self.inputs.market.days_in(&self.split.test);
-        let config = self.config;
-        let (mut rows, mut results) = (Vec::new(), serde_json::Map::new());
-        for (name, behaviour) in behaviours {
-            let played = replay(policy, &self.inputs.market, &days, &config.env, behaviour, config.run.seed)?;
-            let figures = Figures::of(&played)?;
-            rows.push(figures.cells(name));
-            results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
-        }
-        let synthetic = if self.inputs.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
-        console.say(format!("\nOut of sample{synthetic}, {}:", self.split.test))?;
-        console.say(columns(&Figures::HEADINGS, &rows))?;
-        Ok(Value::Object(results))
+/// Copies the log that a run had under another number of steps, so that the whole run stands in one file.
+fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
+    if earlier == log || !earlier.exists() {
+        return Ok(());
     }
+    files::set_aside(log)?;
+    fs::copy(earlier, log).with_context(|| format!("copying {} to {}", earlier.display(), log.display()))?;
+    Ok(())
 }
 
 /// Writes a duration as people say it.

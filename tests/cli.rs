@@ -45,13 +45,18 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
-fn files_under(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// Returns everything below a folder, with the bytes of the files; folders have none.
+fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { open.push(path) } else { found.push((path.clone(), fs::read(path).unwrap())) }
+            let bytes = if path.is_dir() { Vec::new() } else { fs::read(&path).unwrap() };
+            if path.is_dir() {
+                open.push(path.clone());
+            }
+            found.push((path, bytes));
         }
     }
     found.sort();
@@ -103,9 +108,9 @@ fn train_csv(folder: &Path, out: &Path, more: &[&str]) -> Output {
 #[test]
 fn a_run_leaves_a_log_a_model_and_a_run_folder_stamped_synthetic() {
     let out = TempDir::new().unwrap();
-    let printed = smoke(out.path(), &[]);
+    let printed = smoke(out.path(), &["--checkpoint-freq", "4000"]);
     let screen = text(&printed.stdout);
-    for word in ["TRAINING COMPLETE", "SYNTHETIC", "always-HOLD", "| time/"] {
+    for word in ["TRAINING COMPLETE", "SYNTHETIC", "Validation", "Out of sample", "always-HOLD", "| time/"] {
         assert!(screen.contains(word), "`{word}` is missing in:\n{screen}");
     }
     let log = fs::read_to_string(out.path().join("logs/training/smoke_10k.log")).unwrap();
@@ -114,20 +119,31 @@ fn a_run_leaves_a_log_a_model_and_a_run_folder_stamped_synthetic() {
     for file in [
         "models/smoke.safetensors",
         "models/smoke.json",
+        "models/checkpoints/smoke_4096_steps.safetensors",
         "runs/smoke/config.toml",
         "runs/smoke/manifest.json",
         "runs/smoke/progress.csv",
         "runs/smoke/metrics.jsonl",
+        "runs/smoke/marks.jsonl",
         "runs/smoke/training.svg",
     ] {
         assert!(out.path().join(file).is_file(), "{file} is missing");
     }
-    for file in ["models/smoke.json", "runs/smoke/manifest.json", "runs/smoke/training.svg"] {
-        let content = fs::read_to_string(out.path().join(file)).unwrap().to_lowercase();
-        assert!(content.contains("synthetic"), "{file} does not say SYNTHETIC");
+    for (path, bytes) in tree(out.path()).into_iter().filter(|(path, _)| path.is_file()) {
+        let (name, content) = (path.display(), String::from_utf8_lossy(&bytes).to_string());
+        // Rows are read one by one; elsewhere once per file is enough. The configuration says it in its own words.
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("jsonl" | "csv") => {
+                let heading = path.extension().is_some_and(|ending| ending == "csv");
+                let rows = content.lines().skip(usize::from(heading));
+                rows.for_each(|row| assert!(row.contains("SYNTHETIC"), "{name}: {row}"));
+            }
+            Some("toml") => assert!(content.contains("data_source = \"synthetic\""), "{name}"),
+            _ => assert!(content.contains("SYNTHETIC"), "{name} does not say SYNTHETIC"),
+        }
     }
     let name = |path: &Path| path.strip_prefix(out.path()).unwrap().display().to_string();
-    let names: Vec<String> = files_under(out.path()).iter().map(|(path, _)| name(path)).collect();
+    let names: Vec<String> = tree(out.path()).iter().map(|(path, _)| name(path)).collect();
     assert!(names.iter().any(|name| name.contains("events.out.tfevents")), "{names:?}");
     assert!(!names.iter().any(|name| name.contains(".part") || name.contains(".tmp")), "{names:?}");
 }
@@ -162,6 +178,77 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     let model = |out: &TempDir| fs::read(out.path().join("models/smoke.safetensors")).unwrap();
     assert!(model(&straight) == model(&paused));
     assert_eq!(metrics(straight.path(), "smoke"), metrics(paused.path(), "smoke"));
+}
+
+#[test]
+fn a_longer_resumed_run_keeps_its_log_and_names_what_changed() {
+    let out = TempDir::new().unwrap();
+    smoke(out.path(), &["--checkpoint-freq", "4000"]);
+    let manifest = out.path().join("runs/smoke/manifest.json");
+    let mut edited: serde_json::Value = serde_json::from_str(&fs::read_to_string(&manifest).unwrap()).unwrap();
+    edited["git_revision"] = "another".into();
+    fs::write(&manifest, edited.to_string()).unwrap();
+    smoke(out.path(), &["--checkpoint-freq", "4000", "--resume", "latest", "--timesteps", "14000"]);
+    let log = |label: &str| fs::read_to_string(out.path().join(format!("logs/training/smoke_{label}.log"))).unwrap();
+    let (first, second) = (log("10k"), log("14k"));
+    let kept = first.find("8192 ").unwrap();
+    assert_eq!(first[..kept], second[..kept], "the log goes on where the checkpoint was");
+    assert!(second.contains("Resumed from") && second.contains("the run was started by revision another"), "{second}");
+}
+
+#[test]
+fn the_checkpoint_of_another_run_is_refused() {
+    let out = TempDir::new().unwrap();
+    smoke(out.path(), &["--checkpoint-freq", "4000"]);
+    smoke(out.path(), &["--checkpoint-freq", "4000", "--model-name", "other", "--set", "env.reward.hold_tax=-0.01"]);
+    let before = tree(out.path());
+    let theirs = out.path().join("models/checkpoints/other_4096_steps.safetensors");
+    let args = ["--config", "configs/smoke.toml", "--out-dir", out.path().to_str().unwrap()];
+    let resume = [&args[..], &["--resume", theirs.to_str().unwrap()]].concat();
+    refused(&train(&resume), 1, &["other_4096_steps", "is not a checkpoint of this run"]);
+    assert!(before == tree(out.path()));
+    let dry = [&args[..], &["--resume", "latest", "--dry-run"]].concat();
+    assert!(text(&train(&dry).stdout).contains("DRY RUN"));
+    assert!(before == tree(out.path()));
+}
+
+#[test]
+fn a_new_run_of_a_name_sets_the_earlier_one_aside_whole() {
+    let out = TempDir::new().unwrap();
+    smoke(out.path(), &["--model-name", "smoke1", "--timesteps", "2000"]);
+    smoke(out.path(), &[]);
+    let model = fs::read(out.path().join("models/smoke.safetensors")).unwrap();
+    smoke(out.path(), &["--timesteps", "2000"]);
+    assert!(model == fs::read(out.path().join("runs/smoke.1/models/smoke.safetensors")).unwrap());
+    assert!(out.path().join("runs/smoke.1/models/smoke.json").is_file());
+    let logs: Vec<PathBuf> = tree(&out.path().join("logs/training")).into_iter().map(|(path, _)| path).collect();
+    let names: Vec<_> = logs.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["smoke1_2k.log", "smoke_10k.log.1", "smoke_2k.log"]);
+}
+
+#[test]
+fn a_warm_start_remembers_what_its_parent_has_seen() {
+    let out = TempDir::new().unwrap();
+    smoke(out.path(), &[]);
+    let model = |name: &str| out.path().join("models").join(name).to_str().unwrap().to_owned();
+    // The child is trained on earlier dates: its test dates are training dates of its parent.
+    let parent = model("smoke");
+    let child = ["--load-model", &parent, "--model-name", "child", "--end-date", "2024-11-20"];
+    let output = smoke(out.path(), &[&child[..], &["--set", "market.setup_threshold=3"]].concat());
+    let screen = text(&output.stdout);
+    let note = "Note: the model was trained with market.setup_threshold = 4, this run uses 3";
+    assert!(screen.contains(note), "{screen}");
+    assert!(screen.contains("IN SAMPLE"), "{screen}");
+    let backtest = |first: &str, last: &str| {
+        let child = model("child");
+        let output = command("zerodte", &["backtest", "--model", &child, "--start-date", first, "--end-date", last]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let seen = backtest("2024-11-14", "2024-11-20");
+    assert!(seen.contains("IN SAMPLE: 5 of 5"), "{seen}");
+    let unseen = backtest("2024-12-02", "2024-12-06");
+    assert!(unseen.contains("Out of sample: "), "{unseen}");
 }
 
 #[test]
@@ -222,7 +309,7 @@ fn bad_bars_are_named_by_file_row_and_column() {
         let folder = csv_folder(edit);
         refused(&train_csv(folder.path(), out.path(), &[]), 1, &[&["SPY_1m.csv"], words].concat());
     }
-    assert!(files_under(out.path()).is_empty(), "nothing is written before the data are sound");
+    assert!(tree(out.path()).is_empty(), "nothing is written before the data are sound");
 }
 
 #[test]
@@ -231,7 +318,9 @@ fn good_bars_train_and_missing_ones_are_named() {
     let output = train_csv(folder.path(), out.path(), &[]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!text(&output.stdout).contains("SYNTHETIC"));
-    let before = files_under(out.path());
+    let stamped = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("SYNTHETIC");
+    tree(out.path()).iter().for_each(|(path, bytes)| assert!(!stamped(bytes), "{}", path.display()));
+    let before = tree(out.path());
 
     refused(&train_csv(folder.path(), out.path(), &["--symbols", "QQQ"]), 1, &["QQQ_1m", "SPY"]);
     refused(&train_csv(folder.path(), out.path(), &["--end-date", "2020-01-01"]), 1, &["2020-01-01"]);
@@ -248,7 +337,7 @@ fn good_bars_train_and_missing_ones_are_named() {
     refused(&train_csv(folder.path(), out.path(), &["--load-model", corrupt.to_str().unwrap()]), 1, &["corrupt"]);
     fs::remove_file(&corrupt).unwrap();
     fs::remove_file(corrupt.with_extension("json")).unwrap();
-    assert!(before == files_under(out.path()), "a refused run leaves earlier files as they were");
+    assert!(before == tree(out.path()), "a refused run leaves earlier files as they were");
 
     let blocked = out.path().join("blocked");
     fs::write(&blocked, b"a file, not a folder").unwrap();
@@ -259,7 +348,11 @@ fn good_bars_train_and_missing_ones_are_named() {
 fn a_dry_run_says_what_would_happen_and_writes_nothing() {
     let (out, folder) = (TempDir::new().unwrap(), csv_folder(|_| {}));
     let output = train_csv(folder.path(), out.path(), &["--dry-run"]);
-    assert!(output.status.success() && files_under(out.path()).is_empty());
+    assert!(output.status.success() && tree(out.path()).is_empty());
+    let dry = ["--dry-run", "--load-model", "no/such/model"];
+    refused(&train_csv(folder.path(), out.path(), &dry), 1, &["no/such/model"]);
+    refused(&train_csv(folder.path(), out.path(), &["--dry-run", "--resume"]), 2, &["no run of csv"]);
+    assert!(tree(out.path()).is_empty(), "not even a folder");
     let printed = train(&["--print-config"]);
     assert_eq!(text(&printed.stdout), fs::read_to_string("configs/default.toml").unwrap(), "defaults and file agree");
 }

@@ -72,7 +72,8 @@ impl<'a> Oracle<'a> {
         if bid == 0.0 {
             return false;
         }
-        let sold = ((f64::from(held.contracts) * part).floor() as u32).max(1);
+        let permille = (part * 1000.0).round() as u32;
+        let sold = (held.contracts * permille / 1000).max(1);
         self.cash += bid * 100.0 * f64::from(sold) - self.fee(sold);
         let held = self.held.as_mut().unwrap();
         held.basis *= 1.0 - f64::from(sold) / f64::from(held.contracts);
@@ -155,18 +156,15 @@ impl<'a> Oracle<'a> {
 
     fn watch(&mut self, bar: usize) {
         let value = self.liquidation(bar);
-        let (exits, waiting) = (&self.config.exits, self.rule.is_some());
+        let (exits, waiting) = (&self.config.exits, self.rule);
         let Some(held) = self.held.as_mut() else {
             self.rule = None;
             return;
         };
         let gain = (value - held.basis) / held.basis;
         held.peak = held.peak.max(gain);
-        if waiting {
-            return;
-        }
         let rules = exits.mode == ExitMode::Rules;
-        self.rule = if gain <= -exits.stop_loss {
+        let new = if gain <= -exits.stop_loss {
             Some((1.0, false))
         } else if !rules {
             None
@@ -178,6 +176,11 @@ impl<'a> Oracle<'a> {
             Some((1.0, false))
         } else {
             None
+        };
+        self.rule = match (waiting, new) {
+            (Some(old), Some(new)) if new.0 > old.0 => Some(new),
+            (Some(old), _) => Some(old),
+            (None, new) => new,
         };
     }
 

@@ -31,6 +31,8 @@ struct State {
     progress: Progress,
     adam_step: u64,
     env_state: String,
+    /// What the file is stamped with.
+    stamp: String,
 }
 
 /// The state as JSON text, and a hash over it and all tensors: a torn or edited file does not match.
@@ -67,11 +69,12 @@ impl Checkpoint {
         self.progress.iteration
     }
 
-    /// Writes the checkpoint; an older file of this name stays whole until the new one is.
+    /// Writes the checkpoint, stamped with a word for who opens the file; an older file of this name stays whole until
+    /// the new one is.
     ///
     /// # Errors
     /// [`AgentError::Io`] when the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), AgentError> {
+    pub fn save(&self, path: &Path, stamp: &str) -> Result<(), AgentError> {
         let refused = |reason| AgentError::Checkpoint { path: path.to_owned(), reason };
         let state = State {
             spec: self.policy.spec.clone(),
@@ -80,6 +83,7 @@ impl Checkpoint {
             progress: self.progress.clone(),
             adam_step: self.adam.step,
             env_state: self.env_state.clone(),
+            stamp: stamp.to_owned(),
         };
         let state = serde_json::to_string(&state).map_err(|error| refused(error.to_string()))?;
         let tensors: Vec<file::Named<'_>> =
@@ -164,10 +168,11 @@ mod tests {
         let mut trainer = toy::trainer(3);
         trainer.iterate(&mut ()).unwrap();
         let checkpoint = trainer.checkpoint();
-        checkpoint.save(&path).unwrap();
+        checkpoint.save(&path, "SYNTHETIC").unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
 
         let whole = fs::read(&path).unwrap();
+        assert!(String::from_utf8_lossy(&whole).contains("SYNTHETIC"));
         let refusal = || Checkpoint::load(&path).unwrap_err().to_string();
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         assert!(refusal().starts_with("cannot use the checkpoint"), "{}", refusal());

@@ -73,9 +73,15 @@ pub fn momentum_block(step: u64, total: &Ledger) -> String {
     text
 }
 
-/// Returns what the old block hides: the same shares for the last interval alone, money after costs, and the learner.
+/// Returns what the old block hides: which steps were counted, the same shares for them alone, money after costs, and the
+/// learner.
+///
+/// With lanes that do not divide the cadence, or more lanes than it has steps, the old block's header shows the multiple
+/// that was passed; the window here is exact.
 pub fn interval_block(interval: &Ledger, total: &Ledger, last: Option<&Iteration>) -> String {
     let mut text = String::new();
+    let first = total.steps - interval.steps + 1;
+    line(&mut text, format_args!("Window    steps {} to {}", thousands(first), thousands(total.steps)));
     let ledgers = [("Interval", interval), ("Total", total)];
     for (name, ledger) in ledgers {
         let flat = |action| percent(share(ledger.flat(action), ledger.flat_steps()));
@@ -290,19 +296,21 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
     #[test]
     fn the_interval_block_shows_money_and_state_dependence() {
         let interval = Ledger { flat_actions: [[60, 20, 20, 0, 0, 0], [5, 15, 0, 0, 0, 0], [0; 6]], ..ledger() };
-        let text = interval_block(&interval, &Ledger::default(), None);
+        let total = Ledger { steps: 150_000, ..Ledger::default() };
+        let text = interval_block(&interval, &total, None);
         let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "Window    steps 50,001 to 150,000");
         assert_eq!(
-            lines[0],
+            lines[1],
             "Interval  flat HOLD 54.2% CALL 29.2% PUT 16.7% | strong BUY 75.0% weak BUY 40.0% (difference 35.0%)"
         );
-        assert_eq!(lines[1], "Total     flat HOLD - CALL - PUT - | strong BUY - weak BUY - (difference -)");
+        assert_eq!(lines[2], "Total     flat HOLD - CALL - PUT - | strong BUY - weak BUY - (difference -)");
         assert_eq!(
-            lines[2],
+            lines[3],
             "Interval  net P&L -$1,234,567.89 after fees of $42,000.05 | 14,000 trades, 56.0 per session, \
              mean return -2.8%, wins 25.0% | in market 70.0%"
         );
-        assert!(lines[4].starts_with("Interval  reward +602.250 = pnl -12.500 | good_buy +820.250"), "{}", lines[4]);
+        assert!(lines[5].starts_with("Interval  reward +602.250 = pnl -12.500 | good_buy +820.250"), "{}", lines[5]);
     }
 
     #[test]

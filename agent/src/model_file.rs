@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentError, Normalizer, Policy, PolicyConfig, file};
 
-/// Marks the sidecar and the tensors as ours; the number changes when either changes its meaning.
+/// Marks the sidecar, and as metadata key the tensors, as ours; the number changes when either changes its meaning.
 const FORMAT: &str = "ppo-agent model 1";
-/// Metadata key of the tensors' file.
-const FORMAT_KEY: &str = "format";
+/// The entry of the meta that stamps the tensors' file too.
+const STAMP: &str = "data";
 
 /// A trained policy and what its maker noted beside it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,8 @@ struct Sidecar {
 }
 
 impl ModelFile {
-    /// Writes the tensors to `path` and the sidecar to the same name with the ending `.json`.
+    /// Writes the tensors to `path` and the sidecar to the same name with the ending `.json`. A text `data` of the meta
+    /// stamps both.
     ///
     /// # Errors
     /// [`AgentError::Io`] when a file cannot be written.
@@ -49,7 +50,8 @@ impl ModelFile {
             layout.tensors().into_iter().map(|(name, shape, range)| (name, shape, &params[range])).collect();
         tensors.push(("normalizer.mean".into(), features.clone(), &normalizer.mean));
         tensors.push(("normalizer.scale".into(), features, &normalizer.scale));
-        let weights = file::to_safetensors(&tensors, (FORMAT_KEY, FORMAT.into())).map_err(refused)?;
+        let stamp = self.meta[STAMP].as_str().unwrap_or_default();
+        let weights = file::to_safetensors(&tensors, (FORMAT, stamp.to_owned())).map_err(refused)?;
         let sidecar = Sidecar {
             format: FORMAT.into(),
             schema_sha256: schema_sha256(spec),
@@ -76,7 +78,7 @@ impl ModelFile {
 
     fn parse(path: &Path, weights: &[u8]) -> Result<Self, String> {
         let sidecar = read_sidecar(&sidecar_path(path))?;
-        if file::metadata(weights, FORMAT_KEY)?.as_deref() != Some(FORMAT) {
+        if file::metadata(weights, FORMAT)?.is_none() {
             return Err(format!("it is a safetensors file, but not marked `{FORMAT}`"));
         }
         if file::sha256(&[weights]) != sidecar.weights_sha256 {
@@ -131,7 +133,7 @@ mod tests {
     use crate::toy;
 
     fn saved(folder: &Path) -> (ModelFile, PathBuf) {
-        let meta = json!({ "symbols": ["SPY"], "synthetic": true });
+        let meta = json!({ "symbols": ["SPY"], "data": "SYNTHETIC" });
         let model = ModelFile { policy: toy::policy(5), meta };
         let path = folder.join("tune1.5.safetensors");
         model.save(&path).unwrap();
@@ -147,6 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (model, path) = saved(folder.path());
         assert_eq!(ModelFile::load(&path).unwrap(), model);
+        assert!(String::from_utf8_lossy(&fs::read(&path).unwrap()).contains("SYNTHETIC"), "both files are stamped");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
     }
 

@@ -319,11 +319,6 @@ impl<E: VecEnv> Trainer<E> {
         &self.env
     }
 
-    /// Returns the environment, for draining its records or annealing its reward between iterations.
-    pub fn env_mut(&mut self) -> &mut E {
-        &mut self.env
-    }
-
     /// Says in a few words what computes the networks, for logs.
     pub fn engine(&self) -> String {
         self.engine.describe()

@@ -86,7 +86,7 @@ fn a_resumed_training_continues_bit_by_bit() {
         let expected = run(&mut straight, 6);
         let mut first = start();
         let mut stats = run(&mut first, 3);
-        first.checkpoint().save(&path).unwrap();
+        first.checkpoint().save(&path, "market").unwrap();
         let mut second = Trainer::resume(Checkpoint::load(&path).unwrap(), Toy::new(4), DeviceChoice::Cpu).unwrap();
         stats.extend(run(&mut second, 3));
         assert_eq!(stats, expected);

@@ -1,11 +1,11 @@
 //! From bars to the sessions that a run replays: window, grid, warm-up and volatility per symbol.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{ToSpan, civil::Date};
 
 use crate::{
-    Bars, DataConfig, DataError, DateRange, GridReport, SessionBars, Symbol, VolColumns, Volatility,
+    Bars, DataConfig, DataError, DateRange, GridReport, SessionBars, Symbol, VolColumns, VolSource, Volatility,
     calendar::{self, Session},
     grid,
 };
@@ -80,6 +80,20 @@ pub struct SymbolSessions {
     pub vol: Vec<VolColumns>,
     /// What was filled, refused and left out.
     pub report: GridReport,
+}
+
+impl SymbolSessions {
+    /// Says in one sentence where the volatility of the traded sessions comes from.
+    pub fn volatility_report(&self) -> String {
+        let mut sessions: BTreeMap<VolSource, usize> = BTreeMap::new();
+        let traded = &self.vol[self.warmup..];
+        traded.iter().for_each(|vol| *sessions.entry(vol.atm_source).or_default() += 1);
+        let sources: Vec<String> = sessions.iter().map(|(source, count)| format!("{source} on {count}")).collect();
+        let stale: usize = traded.iter().map(|vol| vol.stale_minutes).sum();
+        let stale =
+            if stale > 0 { format!("; {stale} minutes carry a value more than an hour old") } else { String::new() };
+        format!("{}: volatility from {} sessions{stale}.", self.symbol, sources.join(", from "))
+    }
 }
 
 /// The sessions of all symbols of a run.

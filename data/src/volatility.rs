@@ -18,13 +18,15 @@ use crate::{
 const MAX_AGE_DAYS: i32 = 4;
 /// A pause this long between two published values is a night.
 const NIGHT_NS: i64 = 6 * 60 * MINUTE_NS;
+/// A value older than this in mid-session is reported.
+const STALE_NS: i64 = 60 * MINUTE_NS;
 /// Bounds of an annualised volatility: below and above them a print is wrong, or pricing degenerates.
 const VOL_RANGE: (f64, f64) = (0.03, 3.0);
 /// Earlier sessions whose returns the realised volatility keeps.
 const REALISED_SESSIONS: usize = 5;
 /// Fewer returns than this say too little; [`UNKNOWN_VOL`] stands in.
 const REALISED_MIN_RETURNS: usize = 30;
-/// First VIX1D of a day as a fraction of the evening's last, at the median of 547 days from 2023-04 to 2025-06: the
+/// First VIX1D of a day as a fraction of the evening's last, at the median of 341 days from 2023-04 to 2024-08: the
 /// evening's value still covers the night and the next day. Until the first print it stands for the day's own.
 const VIX1D_OVERNIGHT: f64 = 0.79;
 /// Annualised volatility assumed while nothing is known, near the long-run level of the S&P 500.
@@ -58,11 +60,11 @@ impl fmt::Display for VolSource {
 /// The volatility columns of one session, one entry per slot of its [`SessionBars`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct VolColumns {
-    /// Annualised volatility as a fraction (0.12 = 12 %), the level for an at-the-money S&P option that expires today;
-    /// known before the slot starts, between 0.03 and 3.
+    /// Annualised volatility as a fraction (0.12 = 12 %), known before the slot starts, between 0.03 and 3: the index as
+    /// published, which speaks of the S&P, or else the symbol's own realised volatility; `atm_source` tells which.
     ///
     /// VIX1D is first published at 09:31, so slots 0 and 1 hold 0.79 times the value of the evening before, in which the
-    /// night was still ahead: the median step to the day's first value in 2023 to 2025.
+    /// night was still ahead: the median step to the day's first value.
     pub atm_vol: Vec<f64>,
     /// VIX in points, known before the slot starts.
     pub vix: Vec<f64>,
@@ -72,6 +74,8 @@ pub struct VolColumns {
     pub atm_source: VolSource,
     /// Where `vix` comes from on this day.
     pub vix_source: VolSource,
+    /// Minutes after the session's first hour whose `atm_vol` was published more than an hour before: a feed that stopped.
+    pub stale_minutes: usize,
 }
 
 /// Daily closes of an index, strictly ascending by date.
@@ -156,13 +160,19 @@ impl Volatility {
         let daily = self.vix_daily.as_ref().and_then(|series| series.before(day.session.date));
         let daily = || Some((vec![daily?; minutes + 1], VolSource::VixDaily));
         let own = || (realised.iter().map(|vol| vol * 100.0).collect::<Vec<f64>>(), VolSource::Realised);
+        let stale = |series: &Option<Published>| series.as_ref().map_or(0, |series| series.stale_minutes(&day.session));
 
         let (atm, atm_source) = vix1d().or_else(vix).or_else(daily).unwrap_or_else(own);
         let (mut vix, vix_source) = vix().or_else(daily).or_else(vix1d).unwrap_or_else(own);
         let at_close = vix.pop().expect("a session has one value per minute and one at the close");
         let vix_previous_close = previous_close.replace(at_close).unwrap_or(vix[0]);
         let atm_vol = atm[..minutes].iter().map(|points| bounded(points / 100.0)).collect();
-        VolColumns { atm_vol, vix, vix_previous_close, atm_source, vix_source }
+        let stale_minutes = match atm_source {
+            VolSource::Vix1dMinute => stale(&self.vix1d),
+            VolSource::VixMinute => stale(&self.vix),
+            VolSource::VixDaily | VolSource::Realised => 0,
+        };
+        VolColumns { atm_vol, vix, vix_previous_close, atm_source, vix_source, stale_minutes }
     }
 }
 
@@ -208,6 +218,18 @@ impl Published {
             self.value[last] * if self.known_ns[last] > today { 1.0 } else { carried }
         });
         Some(values.collect())
+    }
+}
+
+impl Published {
+    /// Counts the minutes after the session's first hour at which the newest value is older than an hour.
+    fn stale_minutes(&self, session: &Session) -> usize {
+        let instants = (session.open_ns + STALE_NS..session.close_ns).step_by(MINUTE_NS as usize);
+        let is_stale = |now: &i64| {
+            let known = self.known_ns.partition_point(|known| known <= now);
+            known == 0 || now - self.known_ns[known - 1] > STALE_NS
+        };
+        instants.filter(is_stale).count()
     }
 }
 
@@ -388,5 +410,15 @@ mod tests {
         let dates = ["2025-06-03", "2025-06-02"].map(|date| date.parse().unwrap()).to_vec();
         let message = DailySeries::new("VIX_1d.csv", dates, vec![1.0, 2.0]).unwrap_err().to_string();
         assert!(message.starts_with("VIX_1d.csv: row 2, column date: 2025-06-02 is earlier than row 1"), "{message}");
+    }
+    #[test]
+    fn a_feed_that_stops_at_noon_is_noticed() {
+        let days = [day("2025-06-02", |_| 500.0)];
+        let open = days[0].session.open_ns;
+        let levels = |minutes: i64| (-3..minutes).map(|at| (open + at * MINUTE_NS, 12.0)).collect::<Vec<_>>();
+        let stale =
+            |minutes| Volatility::new(Some(&published(&levels(minutes))), None, None).columns(&days)[0].stale_minutes;
+        // The last value of 150 is known at minute 150 and too old from minute 211 on.
+        assert_eq!((stale(390), stale(150)), (0, 390 - 211));
     }
 }

@@ -122,7 +122,8 @@ impl Account {
         if quote.bid == 0 {
             return None;
         }
-        let contracts = ((f64::from(position.contracts) * part) as u32).clamp(1, position.contracts);
+        // A hair more than the product: 0.7 of 90 is 63, not 62.999…
+        let contracts = ((f64::from(position.contracts) * part + 1e-9) as u32).clamp(1, position.contracts);
         let fill = Fill {
             contracts,
             premium: i64::from(quote.bid) * MULTIPLIER * i64::from(contracts),
@@ -205,6 +206,16 @@ mod tests {
             let share = f64::from(after.contracts) / f64::from(before.contracts);
             assert!((after.cost_basis as f64 / before.cost_basis as f64 - share).abs() < 1e-6);
             assert_eq!(after.entry_cost, before.entry_cost);
+        });
+    }
+
+    #[test]
+    fn seven_tenths_of_ninety_are_sixty_three() {
+        with_fees(|fees| {
+            let mut account = Account::new(1_000_000.0);
+            let config = AccountConfig { risk_fraction: 1.0, max_contracts: 90, ..AccountConfig::default() };
+            account.buy(Action::BuyCall, 0, quote(99, 100), &config, fees).unwrap();
+            assert_eq!(account.sell(0.7, quote(99, 100), fees).unwrap().contracts, 63);
         });
     }
 

@@ -85,6 +85,16 @@ pub(crate) struct ExitOrder {
     pub(crate) reason: ExitReason,
 }
 
+impl ExitOrder {
+    /// Returns the order to work next: a waiting one that found no bid, unless the new one sells more.
+    pub(crate) fn more_urgent(waiting: Option<Self>, new: Option<Self>) -> Option<Self> {
+        match (waiting, new) {
+            (Some(waiting), Some(new)) if new.sell > waiting.sell => Some(new),
+            (waiting, new) => waiting.or(new),
+        }
+    }
+}
+
 /// What the rules know of a position at a bar's close.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExitState {
@@ -155,6 +165,16 @@ mod tests {
             assert_eq!(reason(mode, -0.15, 2.0, 500, 0), Some(ExitReason::StopLoss));
             assert_eq!(reason(mode, -0.149, 0.0, 0, 0), None);
         }
+    }
+
+    #[test]
+    fn a_stop_replaces_a_waiting_partial_sale() {
+        let partial = ExitOrder { sell: 0.5, reason: ExitReason::TakeProfit };
+        let stop = ExitOrder { sell: 1.0, reason: ExitReason::StopLoss };
+        assert_eq!(ExitOrder::more_urgent(Some(partial), Some(stop)), Some(stop));
+        assert_eq!(ExitOrder::more_urgent(Some(stop), Some(partial)), Some(stop));
+        assert_eq!(ExitOrder::more_urgent(Some(partial), None), Some(partial));
+        assert_eq!(ExitOrder::more_urgent(None, Some(partial)), Some(partial));
     }
 
     #[test]

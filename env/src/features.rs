@@ -193,6 +193,7 @@ mod tests {
             vix_previous_close: 16.0,
             atm_source: VolSource::Vix1dMinute,
             vix_source: VolSource::VixMinute,
+            stale_minutes: 0,
         };
         (bars, vol)
     }

@@ -7,7 +7,7 @@ use market_data::{DateRange, SessionBars, Symbol, SymbolSessions, VolColumns};
 use rayon::prelude::*;
 
 use crate::{
-    ContractSpec, EnvError, MarketConfig, QuotePair, Setup, SetupScore,
+    ContractSpec, EnvConfig, EnvError, MarketConfig, QuotePair, Setup, SetupScore,
     contract::MULTIPLIER,
     features::{FEATURES, FeatureRow, FeatureStream},
     tape::{GreekRow, OptionTape, nearest_strike},
@@ -193,15 +193,15 @@ impl Market {
     }
 
     /// Returns the mean cost of a round trip at the money that opens and closes at once, spread and fees together, as a
-    /// fraction of the ask: what an entry must earn before it earns anything.
-    pub fn round_trip_cost(&self, days: &[u32]) -> f64 {
+    /// fraction of the ask, over all bars at which an entry can fill: what an entry must earn before it earns anything.
+    pub fn round_trip_cost(&self, days: &[u32], config: &EnvConfig) -> f64 {
         let (mut sum, mut count) = (0.0, 0u64);
         for day in days.iter().map(|&day| &self.days[day as usize]) {
-            let fee = 2.0 * day.spec.fee * 100.0 / MULTIPLIER as f64;
-            for bar in 1..day.bars {
-                let contract = 2 * self.signals[(day.first_row + bar - 1) as usize].at_the_money;
-                let quote = self.quote(day, contract, bar).open;
-                if let Some(ask) = quote.ask {
+            let fee = 2.0 * config.costs.fee_multiplier * day.spec.fee * 100.0 / MULTIPLIER as f64;
+            for bar in 1..day.bars.saturating_sub(config.exits.flat_before_close) {
+                let call = 2 * self.signals[(day.first_row + bar - 1) as usize].at_the_money;
+                for quote in [call, call + 1].map(|contract| self.quote(day, contract, bar).open) {
+                    let Some(ask) = quote.ask else { continue };
                     let ask = f64::from(ask.get());
                     sum += (ask - f64::from(quote.bid) + fee) / ask;
                     count += 1;

@@ -155,7 +155,7 @@ impl Play<'_> {
             position.peak = position.peak.max(gain);
             let state =
                 ExitState { gain, peak: position.peak, minutes_held: next + 1 - lane.entry_bar, tier: position.tier };
-            lane.order = lane.order.or_else(|| self.rules.config.exits.order(state));
+            lane.order = ExitOrder::more_urgent(lane.order, self.rules.config.exits.order(state));
         }
         change
     }

@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+use market_data::{SessionBars, VolColumns, VolSource, calendar::TRADING_MINUTES_PER_YEAR};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -42,9 +42,13 @@ pub(crate) type GreekRow = [f32; 4];
 pub struct PricingConfig {
     /// Risk-free rate per year.
     pub rate: f64,
-    /// Factor on the volatility input. VIX1D quotes a whole day, part of which a same-day option does not live through:
-    /// flat VIX1D overprices SPY's real same-day prints of 2024-2025 by about 14 %, hence 0.88.
-    pub vol_level: f64,
+    /// Factor on VIX1D: it quotes a whole day, part of which a same-day option does not live through. Fitted, like
+    /// `vix_level`, so that SPY's same-day prints of 2024-01 to 2024-08 near the money are met without bias.
+    pub vix1d_level: f64,
+    /// Factor on VIX, minute or daily: it looks thirty days ahead.
+    pub vix_level: f64,
+    /// Factor on the underlying's own realised volatility.
+    pub realised_level: f64,
     /// Slope of the smile: change of volatility, as a fraction, per standard deviation of moneyness.
     pub smile_skew: f64,
     /// Curvature of the smile: the same per squared standard deviation.
@@ -59,7 +63,9 @@ impl Default for PricingConfig {
     fn default() -> Self {
         Self {
             rate: 0.04,
-            vol_level: 0.88,
+            vix1d_level: 0.90,
+            vix_level: 0.68,
+            realised_level: 1.0,
             smile_skew: -0.04,
             smile_curvature: 0.03,
             spread_multiplier: 1.0,
@@ -79,11 +85,23 @@ impl PricingConfig {
             }
         };
         demand("rate", self.rate, (-0.1..=0.5).contains(&self.rate));
-        demand("vol_level", self.vol_level, self.vol_level > 0.0);
+        demand("vix1d_level", self.vix1d_level, self.vix1d_level > 0.0);
+        demand("vix_level", self.vix_level, self.vix_level > 0.0);
+        demand("realised_level", self.realised_level, self.realised_level > 0.0);
         demand("smile_skew", self.smile_skew, self.smile_skew.abs() <= 0.2);
         demand("smile_curvature", self.smile_curvature, (0.0..=0.2).contains(&self.smile_curvature));
         demand("spread_multiplier", self.spread_multiplier, self.spread_multiplier >= 0.0);
         demand("edge_of_day_multiplier", self.edge_of_day_multiplier, self.edge_of_day_multiplier >= 1.0);
+    }
+
+    /// Returns what turns a day's volatility input into the at-the-money volatility of an underlying. VIX and VIX1D speak
+    /// of the S&P; realised volatility is the underlying's own.
+    fn level(&self, source: VolSource, spec: &ContractSpec) -> f64 {
+        match source {
+            VolSource::Vix1dMinute => self.vix1d_level * spec.vol_ratio,
+            VolSource::VixMinute | VolSource::VixDaily => self.vix_level * spec.vol_ratio,
+            VolSource::Realised => self.realised_level,
+        }
     }
 
     /// Returns the volatility of a strike: the level bent by skew and curvature in standardised log-moneyness.
@@ -96,10 +114,10 @@ impl PricingConfig {
         atm * (1.0 + self.smile_skew * x + self.smile_curvature * x * x)
     }
 
-    /// Returns the option's price inputs at a spot with some minutes left.
+    /// Returns the option's price inputs at a spot with some minutes left and an at-the-money volatility.
     pub(crate) fn inputs(&self, spot: f64, strike: f64, minutes_left: usize, atm: f64) -> Inputs {
         let years = minutes_left as f64 / TRADING_MINUTES_PER_YEAR;
-        Inputs { spot, strike, years, vol: self.smile(atm * self.vol_level, spot, strike, years), rate: self.rate }
+        Inputs { spot, strike, years, vol: self.smile(atm, spot, strike, years), rate: self.rate }
     }
 
     /// Returns the half-spread of a premium, in dollars, `since_open` minutes into a session with `to_close` left.
@@ -160,6 +178,7 @@ impl OptionTape {
         let highest = nearest_strike(bars.high.iter().fold(f64::MIN, |a, &b| a.max(b)), spec);
         let (n, strikes) = (bars.close.len(), highest - lowest + 1);
         let cells = 2 * strikes as usize * n;
+        let level = pricing.level(vol.atm_source, spec);
         let mut tape = Self {
             lowest,
             strikes,
@@ -169,7 +188,7 @@ impl OptionTape {
         for k in 0..strikes as usize {
             let strike = f64::from(lowest + k as u32) * spec.strike_step;
             for t in 0..n {
-                let atm = vol.atm_vol[t] * spec.vol_ratio;
+                let atm = vol.atm_vol[t] * level;
                 let open = pricing.inputs(bars.open[t], strike, n - t, atm);
                 let close = pricing.inputs(bars.close[t], strike, n - t - 1, atm);
                 let (opens, closes) = (open.prices(), close.prices());
@@ -240,7 +259,15 @@ mod tests {
     fn the_smile_is_flat_at_the_money_and_lifts_low_strikes() {
         let pricing = PricingConfig::default();
         let vol = |strike| pricing.inputs(600.0, strike, 200, 0.12).vol;
-        assert!((vol(600.0) - 0.12 * pricing.vol_level).abs() < 1e-12);
+        assert!((vol(600.0) - 0.12).abs() < 1e-12);
         assert!(vol(597.0) > vol(600.0) && vol(597.0) > vol(603.0));
+    }
+    #[test]
+    fn index_volatility_is_scaled_to_the_underlying_and_its_own_is_not() {
+        let (pricing, qqq) = (PricingConfig::default(), ContractSpec::known("QQQ").unwrap());
+        assert_eq!(pricing.level(VolSource::Realised, &qqq), 1.0);
+        assert_eq!(pricing.level(VolSource::Vix1dMinute, &qqq), 0.90 * 1.35);
+        assert_eq!(pricing.level(VolSource::VixDaily, &qqq), pricing.level(VolSource::VixMinute, &qqq));
+        assert!(pricing.level(VolSource::VixMinute, &qqq) < pricing.level(VolSource::Vix1dMinute, &qqq));
     }
 }

@@ -1,0 +1,146 @@
+//! What every configuration key means, as comments in the printed configuration and so in `configs/default.toml`.
+
+/// Key and comment. Contracts have the same keys whatever their symbol: `*` stands for it.
+const COMMENTS: &[(&str, &str)] = &[
+    ("run.model_name", "Name of the model and of everything that belongs to it"),
+    ("run.timesteps", "Steps of training, summed over lanes; rounded up to whole iterations"),
+    ("run.symbols", "Symbols whose sessions are replayed"),
+    ("run.seed", "Seed of every random stream"),
+    ("run.data_source", "files, synthetic, massive, polygon, alpaca or yahoo"),
+    ("run.data_dir", "Folder of SYMBOL_1m.parquet or .csv files, for the source files"),
+    ("run.start_date", "First session date; absent = as far back as the other limits and the bars go"),
+    ("run.end_date", "Last session date; absent = the last bar's"),
+    (
+        "run.intraday_days",
+        "Calendar days up to the last date (optional start_date, end_date: YYYY-MM-DD); 0 = no limit",
+    ),
+    ("run.out_dir", "Folder under which models/, logs/ and runs/ are written"),
+    ("run.checkpoint_freq", "Steps between checkpoints"),
+    ("run.diagnostics_freq", "Steps between diagnostics blocks"),
+    ("run.num_threads", "Threads, 0 = one per core; the results do not depend on it"),
+    ("run.device", "auto, cpu, cuda or cuda:N (optional load_model: the model whose parameters training starts from)"),
+    ("run.load_model", "Model whose parameters training starts from"),
+    ("data.warmup_sessions", "Sessions kept back before the first traded one, so that indicators are warm"),
+    ("data.grid.max_filled_fraction", "Largest share of filled minutes; a session with more is refused"),
+    ("data.split.train", "Share of the sessions for training, the earliest"),
+    ("data.split.validation", "Share of the sessions for validation; the rest is for the test"),
+    ("data.split.gap_sessions", "Sessions left out between two parts"),
+    ("data.synthetic.seed", "Seed of the made-up bars"),
+    ("data.synthetic.sessions_from", "First made-up date"),
+    ("data.synthetic.sessions_to", "Last made-up date"),
+    (
+        "data.synthetic.planted_edge",
+        "Drift per minute in standard deviations; 0 plants nothing, 0.5 is plain to any method",
+    ),
+    ("data.synthetic.annual_vol", "Median annualised volatility, as a fraction"),
+    ("data.synthetic.vol_of_vol", "Scale of the movement of volatility, 0 = constant"),
+    ("data.synthetic.jumps_per_session", "Mean number of market-wide jumps per full session"),
+    ("market.frames", "Tape rows per observation"),
+    ("market.setup_threshold", "Setup conditions, of 4, that make a bar strong in a direction"),
+    ("market.use_greeks", "Whether the policy sees delta, gamma, theta and vega of its position"),
+    ("market.pricing.rate", "Risk-free rate per year"),
+    ("market.pricing.vix1d_level", "Factor on VIX1D as the volatility input"),
+    ("market.pricing.vix_level", "Factor on VIX as the volatility input"),
+    ("market.pricing.realised_level", "Factor on the underlying's own realised volatility as the input"),
+    ("market.pricing.smile_skew", "Change of volatility, as a fraction, per standard deviation of moneyness"),
+    ("market.pricing.smile_curvature", "The same per squared standard deviation"),
+    ("market.pricing.spread_multiplier", "Factor on every half-spread, for stress tests"),
+    ("market.pricing.edge_of_day_multiplier", "Factor on half-spreads in a session's first 5 and last 15 minutes"),
+    ("market.contracts.*.strike_step", "Distance of neighbouring strikes, in dollars"),
+    ("market.contracts.*.tick", "penny, or nickel_dime: 0.05 below 3.00 and 0.10 from there"),
+    ("market.contracts.*.half_spread", "Half-spread of a worthless option, in dollars"),
+    ("market.contracts.*.half_spread_rate", "Half-spread added per dollar of premium"),
+    ("market.contracts.*.fee", "Commission and fees per contract and side, in dollars"),
+    ("market.contracts.*.vol_ratio", "At-the-money volatility as a multiple of the S&P's"),
+    ("env.draw", "uniform: every session is equally likely; regime_balanced: every VIX regime is"),
+    ("env.account.capital", "Cash at the start of a session, in dollars"),
+    ("env.account.risk_fraction", "Part of the cash that one entry may cost"),
+    ("env.account.max_contracts", "Most contracts of one entry"),
+    ("env.exits.mode", "agent: the policy sells, and the stop and the close; rules: the rules below alone"),
+    ("env.exits.stop_loss", "Loss on the cost basis that sells everything, measured at bar closes"),
+    ("env.exits.flat_before_close", "Minutes before the close at which everything is sold"),
+    ("env.exits.take_profit.gain", "Gain on the cost basis that triggers this tier (mode rules)"),
+    ("env.exits.take_profit.sell", "Part of the remaining contracts that it sells"),
+    ("env.exits.trail_from", "Gain from which the trailing stop is armed (mode rules)"),
+    ("env.exits.trail_drop", "Fall of the gain from its peak that then sells everything (mode rules)"),
+    ("env.exits.max_minutes", "Minutes after which a position is sold, 0 = never (mode rules)"),
+    ("env.reward.pnl_scale", "Reward per unit of P&L as a fraction of the position's entry cost"),
+    ("env.reward.good_buy_call", "Paid when a call is bought on a bull-strong setup"),
+    ("env.reward.good_buy_put", "Paid when a put is bought on a bear-strong setup"),
+    ("env.reward.missed_opportunity", "Paid when a flat account HOLDs on a strong setup"),
+    ("env.reward.hold_tax", "Paid when a flat account HOLDs without a strong setup"),
+    ("env.reward.bad_chase", "Paid when an entry chases an exhausted bar"),
+    ("env.costs.fee_multiplier", "Factor on the contract's fees, for stress tests"),
+    ("policy.hidden", "Units of each hidden tanh layer, the same for actor and critic"),
+    ("policy.backend", "What computes the networks; auto: libtorch on a GPU, the native code on a CPU"),
+    ("ppo.n_envs", "Lanes stepped together"),
+    ("ppo.n_steps", "Steps per lane and iteration"),
+    ("ppo.batch_size", "Samples per gradient step"),
+    ("ppo.n_epochs", "Passes over the samples of an iteration"),
+    ("ppo.learning_rate", "Adam's step size"),
+    ("ppo.lr_schedule", "constant, or linear: falls to zero"),
+    ("ppo.gamma", "Discount per bar"),
+    ("ppo.gae_lambda", "Lambda of the advantage estimate"),
+    ("ppo.clip_range", "Half-width of the trust region of the probability ratio (optional clip_range_vf: of a value)"),
+    ("ppo.clip_range_vf", "Half-width of the allowed change of a value, in reward units"),
+    ("ppo.ent_coef", "Weight of the entropy bonus"),
+    ("ppo.ent_schedule", "constant, or linear: moves to ent_coef_final"),
+    ("ppo.ent_coef_final", "Entropy weight at the end of a linear schedule"),
+    ("ppo.vf_coef", "Weight of the value loss"),
+    (
+        "ppo.max_grad_norm",
+        "Largest norm of the whole gradient (optional target_kl: stops an update above 1.5 times it)",
+    ),
+    ("ppo.target_kl", "An update stops above 1.5 times this divergence"),
+    ("ppo.normalize_advantage", "Whether advantages are standardised within each minibatch"),
+];
+
+/// Puts its comment above every key of a configuration that was written as TOML.
+pub fn annotate(toml: &str) -> String {
+    let (mut section, mut out) = (String::new(), String::new());
+    for line in toml.lines() {
+        if line.starts_with('[') {
+            line.trim_matches(['[', ']']).clone_into(&mut section);
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && let Some(comment) = comment(&format!("{section}.{key}"))
+        {
+            out += &format!("# {comment}\n");
+        }
+        out += line;
+        out.push('\n');
+    }
+    out
+}
+
+fn comment(key: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = key.split('.').collect();
+    let general = match parts.as_slice() {
+        ["market", "contracts", _, field] => format!("market.contracts.*.{field}"),
+        _ => key.to_owned(),
+    };
+    COMMENTS.iter().find(|(known, _)| *known == general).map(|(_, comment)| *comment)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::Date;
+
+    use super::*;
+    use crate::config::RunConfig;
+
+    #[test]
+    fn every_key_has_a_comment_and_the_text_reads_back() {
+        // The keys that have no value by default are set, so that they are looked for too.
+        let mut config = RunConfig::default();
+        (config.run.start_date, config.run.end_date) = (Some(Date::MIN), Some(Date::MAX));
+        config.run.load_model = Some("m".into());
+        (config.ppo.target_kl, config.ppo.clip_range_vf) = (Some(0.02), Some(0.2));
+        let annotated = annotate(&config.to_toml().unwrap());
+        let lines: Vec<&str> = annotated.lines().collect();
+        for pair in lines.windows(2) {
+            let is_key = !pair[1].starts_with('#') && pair[1].contains(" = ");
+            assert!(!is_key || pair[0].starts_with("# "), "{} has no comment", pair[1]);
+        }
+        assert_eq!(toml::from_str::<RunConfig>(&annotated).unwrap(), config);
+    }
+}

@@ -1,0 +1,78 @@
+//! A trained model with what it says about its training: which dates it has seen, and what its inputs meant.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use jiff::civil::Date;
+use market_data::{DateRange, Split};
+use ppo_agent::{ModelFile, Policy};
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use crate::{config::RunConfig, layers::differences, paths::model_path};
+
+/// What a model's sidecar says about its training.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelMeta {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// Steps of training.
+    pub timesteps: u64,
+    /// The configuration it was trained with.
+    pub config: RunConfig,
+    /// The dates of training, validation and test.
+    pub split: Split,
+    /// The training dates of this run, then those of the models that it started from.
+    pub trained_on: Vec<DateRange>,
+}
+
+/// Reads a model, named with or without its ending, and its meta.
+///
+/// # Errors
+/// When a file is missing or damaged, or is no model of this program.
+pub fn load(named: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
+    let ModelFile { policy, meta } = ModelFile::load(&model_path(named))?;
+    let meta = serde_json::from_value(meta)
+        .with_context(|| format!("reading what {} says about its training", named.display()))?;
+    Ok((policy, meta))
+}
+
+impl ModelMeta {
+    /// Names every setting of the market that now differs from the model's training: the same input then means
+    /// something else to it. A setting without a value is the default of its symbol.
+    ///
+    /// # Errors
+    /// When a configuration cannot be written as TOML.
+    pub fn changed_inputs(&self, config: &RunConfig) -> anyhow::Result<Vec<String>> {
+        let text = |value: Option<Value>| value.map_or_else(|| "no value".to_owned(), |value| value.to_string());
+        let found = differences(&self.config, config)?.into_iter().filter(|found| found.key.starts_with("market."));
+        let sentence = |found: crate::layers::Difference| {
+            let (then, now) = (text(found.first), text(found.second));
+            format!("the model was trained with {} = {then}, this run uses {now}", found.key)
+        };
+        Ok(found.map(sentence).collect())
+    }
+}
+
+/// Counts the dates that lie in any of the ranges.
+pub fn dates_within(dates: impl IntoIterator<Item = Date>, ranges: &[DateRange]) -> usize {
+    dates.into_iter().filter(|&date| ranges.iter().any(|range| range.contains(date))).count()
+}
+
+/// Writes date ranges one after the other.
+pub fn ranges_text(ranges: &[DateRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_every_training_count_once() {
+        let day = |d| jiff::civil::date(2025, 6, d);
+        let ranges = [DateRange { first: day(2), last: day(4) }, DateRange { first: day(4), last: day(5) }];
+        assert_eq!(dates_within((1..=9).map(day), &ranges), 4);
+        assert_eq!(ranges_text(&ranges), "2025-06-02 to 2025-06-04 and 2025-06-04 to 2025-06-05");
+    }
+}
