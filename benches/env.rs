@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
-use market_env::{ActionMask, BatchEnv, EnvConfig, Market, MarketConfig, ObsOut, StepOut, VecEnv};
+use market_env::{BatchEnv, EnvConfig, Market, MarketConfig, StepBuffers, VecEnv};
 
 /// Three symbols, three months of synthetic sessions: as much tape as the documented 60-day run, and half as much again.
 pub(crate) fn dataset() -> Dataset {
@@ -16,16 +16,10 @@ pub(crate) fn dataset() -> Dataset {
     Dataset::build(&history, &Window::default(), &config).expect("a data set")
 }
 
-/// Lanes and the buffers of one step.
+/// An environment, the buffers of one step, and a policy of dice.
 struct Lanes {
     env: BatchEnv,
-    row: Vec<u32>,
-    account: Vec<f32>,
-    mask: Vec<ActionMask>,
-    reward: Vec<f32>,
-    terminated: Vec<bool>,
-    truncated: Vec<bool>,
-    last: (Vec<u32>, Vec<f32>, Vec<ActionMask>),
+    buffers: StepBuffers,
     actions: Vec<u8>,
     dice: u32,
 }
@@ -33,30 +27,13 @@ struct Lanes {
 impl Lanes {
     fn new(market: &Arc<Market>, n: usize) -> Self {
         let days = (0..market.days().len() as u32).collect();
-        let env = BatchEnv::new(market.clone(), days, EnvConfig::default(), n, 1).expect("an environment");
-        let columns = env.spec().account.len();
-        let buffers = || (vec![0; n], vec![0.0; n * columns], vec![ActionMask(0); n]);
-        let (row, account, mask) = buffers();
-        let (reward, flags) = (vec![0.0; n], vec![false; n]);
-        let mut lanes = Self {
-            env,
-            row,
-            account,
-            mask,
-            reward,
-            terminated: flags.clone(),
-            truncated: flags,
-            last: buffers(),
-            actions: vec![0; n],
-            dice: 1,
-        };
-        lanes.env.reset(ObsOut { row: &mut lanes.row, account: &mut lanes.account, mask: &mut lanes.mask });
-        lanes
+        let mut env = BatchEnv::new(market.clone(), days, EnvConfig::default(), n, 1).expect("an environment");
+        Self { buffers: StepBuffers::reset(&mut env), env, actions: vec![0; n], dice: 1 }
     }
 
     /// Chooses like a patient policy: buys on one flat bar in four, exits on one held bar in sixteen.
     fn choose(&mut self) {
-        for (action, mask) in self.actions.iter_mut().zip(&self.mask) {
+        for (action, mask) in self.actions.iter_mut().zip(&self.buffers.mask) {
             self.dice = self.dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let roll = self.dice >> 24;
             *action = match (mask.allows(1), mask.allows(5)) {
@@ -67,20 +44,6 @@ impl Lanes {
         }
     }
 
-    fn step(&mut self) {
-        let (row, account, mask) = &mut self.last;
-        self.env.step(
-            &self.actions,
-            StepOut {
-                next: ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask },
-                reward: &mut self.reward,
-                terminated: &mut self.terminated,
-                truncated: &mut self.truncated,
-                last: ObsOut { row, account, mask },
-            },
-        );
-    }
-
     /// Returns the time that `steps` calls of `step` take, choosing actions and draining episodes not counted.
     #[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
     fn time(&mut self, steps: u64) -> Duration {
@@ -89,12 +52,12 @@ impl Lanes {
         for _ in 0..steps {
             self.choose();
             let start = std::time::Instant::now();
-            self.step();
+            self.buffers.step(&mut self.env, &self.actions);
             total += start.elapsed();
             self.env.drain_episodes(&mut episodes);
             episodes.clear();
         }
-        assert_eq!(self.env.ledger().steps % self.row.len() as u64, 0, "every lane moves at every step");
+        assert_eq!(self.env.ledger().steps % self.actions.len() as u64, 0, "every lane moves at every step");
         total
     }
 }

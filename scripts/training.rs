@@ -28,7 +28,7 @@ use crate::{
 /// Does what the flags say.
 ///
 /// # Errors
-/// [`Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact either way.
+/// [`crate::usage::Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
     let (config, prior) = resolve(flags, &mut notes)?;

@@ -1,21 +1,21 @@
 //! Same seed, config and data: same numbers, for any batch size and any number of threads, with or without a pause.
 
-use market_env::{BatchEnv, EnvConfig, ObsOut, VecEnv};
+use market_env::{BatchEnv, EnvConfig, VecEnv as _};
 
 use crate::util::{Batch, Dice, all_days, dataset, market};
 
 /// Everything a batch shows, lane by lane, over some steps with random legal actions chosen per lane.
 fn trace(batch: &mut Batch, steps: usize, seed: u64) -> Vec<Vec<u64>> {
-    let lanes = batch.row.len();
+    let lanes = batch.lanes.row.len();
     let mut dice: Vec<Dice> = (0..lanes as u64).map(|lane| Dice(seed + 1000 * lane)).collect();
     let mut trace = vec![Vec::new(); lanes];
     for _ in 0..steps {
-        let actions: Vec<u8> = batch.mask.iter().zip(&mut dice).map(|(&mask, dice)| dice.legal(mask)).collect();
+        let actions: Vec<u8> = batch.lanes.mask.iter().zip(&mut dice).map(|(&mask, dice)| dice.legal(mask)).collect();
         batch.step(&actions);
         for (lane, seen) in trace.iter_mut().enumerate() {
             let account = batch.lane_account(lane).iter().map(|x| u64::from(x.to_bits()));
-            seen.extend([u64::from(batch.row[lane]), u64::from(batch.mask[lane].0)]);
-            seen.extend([u64::from(batch.reward[lane].to_bits()), u64::from(batch.terminated[lane])]);
+            seen.extend([u64::from(batch.lanes.row[lane]), u64::from(batch.lanes.mask[lane].0)]);
+            seen.extend([u64::from(batch.lanes.reward[lane].to_bits()), u64::from(batch.lanes.terminated[lane])]);
             seen.extend(account);
         }
     }
@@ -72,17 +72,15 @@ fn a_restored_batch_goes_on_as_if_nothing_had_happened() {
     let state = straight.env.state();
 
     let mut resumed = Batch::training(&market, &config, 300, 21);
-    let Batch { env, row, account, mask, .. } = &mut resumed;
-    env.restore(&state, ObsOut { row, account, mask }).unwrap();
-    assert_eq!((&resumed.row, &resumed.mask), (&straight.row, &straight.mask));
+    resumed.restore(&state).unwrap();
+    assert_eq!((&resumed.lanes.row, &resumed.lanes.mask), (&straight.lanes.row, &straight.lanes.mask));
     assert_eq!(trace(&mut resumed, 600, 2), trace(&mut straight, 600, 2));
     assert_eq!(resumed.env.ledger(), straight.env.ledger());
 
     let mut smaller = Batch::training(&market, &config, 3, 21);
-    let Batch { env, row, account, mask, .. } = &mut smaller;
-    let refusal = env.restore(&state, ObsOut { row, account, mask }).unwrap_err();
+    let refusal = smaller.restore(&state).unwrap_err();
     assert!(refusal.contains("300 lanes"), "{refusal}");
-    assert!(env.restore("{}", ObsOut { row, account, mask }).is_err());
+    assert!(smaller.restore("{}").is_err());
 }
 
 #[test]

@@ -43,14 +43,14 @@ fn a_short_trace_of_the_environment_is_pinned() {
     let mut batch = Batch::replay(&market, vec![1], &EnvConfig::default());
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;
     for step in 0..64 {
-        let action = match batch.mask[0] {
+        let action = match batch.lanes.mask[0] {
             ActionMask(0b111) => 1 + (step / 16 % 2) as u8,
             mask if mask.allows(5) && step % 8 == 7 => 3 + (step / 8 % 3) as u8,
             _ => 0,
         };
         batch.step(&[action]);
         // FNV-1a over everything whose bits come from whole cents and indices.
-        for bits in [batch.row[0], u32::from(batch.mask[0].0), batch.reward[0].to_bits()] {
+        for bits in [batch.lanes.row[0], u32::from(batch.lanes.mask[0].0), batch.lanes.reward[0].to_bits()] {
             digest = (digest ^ u64::from(bits)).wrapping_mul(0x0100_0000_01b3);
         }
     }

@@ -106,11 +106,11 @@ fn seen(feed: &Feed, tamper: Tamper, date: jiff::civil::Date, last: usize) -> Se
     let mut dice = Dice(9);
     let mut play = Vec::new();
     for _ in 0..last {
-        let mask = batch.mask[0];
+        let mask = batch.lanes.mask[0];
         let action = if mask.allows(3) && dice.roll(6) > 0 { 0 } else { dice.legal(mask) };
         batch.step(&[action]);
         let account = batch.lane_account(0).iter().map(|x| x.to_bits()).collect();
-        play.push((batch.row[0], batch.mask[0].0, account, batch.reward[0].to_bits()));
+        play.push((batch.lanes.row[0], batch.lanes.mask[0].0, account, batch.lanes.reward[0].to_bits()));
     }
     assert!(batch.env.ledger().opened > 0, "the comparison saw a position");
     Seen {

@@ -94,9 +94,10 @@ fn no_scripted_policy_earns_shaped_reward_by_losing_money_on_noise() {
     let mut batch = crate::util::Batch::replay(&market, days, &EnvConfig::default());
     while !batch.env.finished() {
         let actions: Vec<u8> = batch
+            .lanes
             .mask
             .iter()
-            .zip(&batch.row)
+            .zip(&batch.lanes.row)
             .map(|(mask, &row)| match market.setup(row as usize) {
                 market_env::Setup::BullStrong if mask.allows(1) => 1,
                 market_env::Setup::BearStrong if mask.allows(2) => 2,

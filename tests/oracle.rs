@@ -207,23 +207,28 @@ fn compare(dataset: &Dataset, market: &std::sync::Arc<Market>, config: &EnvConfi
     let mut compared = 0;
     while !batch.env.finished() {
         let actions: Vec<u8> = batch
+            .lanes
             .mask
             .iter()
             .map(|&mask| if mask.allows(3) && dice.roll(4) > 0 { 0 } else { dice.legal(mask) })
             .collect();
         for (lane, oracle) in oracles.iter().enumerate().filter(|(lane, _)| !done[*lane]) {
-            let legal: Vec<u8> = (0..8).filter(|&a| batch.mask[lane].allows(a)).collect();
+            let legal: Vec<u8> = (0..8).filter(|&a| batch.lanes.mask[lane].allows(a)).collect();
             assert_eq!(legal, oracle.legal(), "mask of lane {lane} at bar {}", oracle.bar);
         }
         batch.step(&actions);
         for (lane, oracle) in oracles.iter_mut().enumerate() {
             if done[lane] {
-                assert_eq!(batch.reward[lane], 0.0, "a finished lane earns nothing");
+                assert_eq!(batch.lanes.reward[lane], 0.0, "a finished lane earns nothing");
                 continue;
             }
             let (reward, over) = oracle.step(actions[lane]);
-            assert!((f64::from(batch.reward[lane]) - reward).abs() < 1e-5, "reward of lane {lane} at {}", oracle.bar);
-            assert_eq!(batch.terminated[lane], over);
+            assert!(
+                (f64::from(batch.lanes.reward[lane]) - reward).abs() < 1e-5,
+                "reward of lane {lane} at {}",
+                oracle.bar
+            );
+            assert_eq!(batch.lanes.terminated[lane], over);
             if !over {
                 let [side, _, _, _, _, gain, _, hours, left] = batch.lane_account(lane).try_into().unwrap();
                 for (ours, theirs) in [side, gain, hours, left].into_iter().zip(oracle.columns()) {
@@ -279,11 +284,12 @@ fn compare_refusals(dataset: &Dataset, market: &std::sync::Arc<Market>, config: 
     let mut batch = Batch::replay(market, all_days(market), config);
     let mut oracle = Oracle::new(market, dataset, config, 0);
     for _ in 0..60 {
-        let actions = vec![if batch.mask[0].allows(1) { 1 } else { 0 }; batch.row.len()];
-        let actions: Vec<u8> = actions.iter().zip(&batch.mask).map(|(&a, m)| if m.allows(a) { a } else { 0 }).collect();
+        let actions = vec![if batch.lanes.mask[0].allows(1) { 1 } else { 0 }; batch.lanes.row.len()];
+        let actions: Vec<u8> =
+            actions.iter().zip(&batch.lanes.mask).map(|(&a, m)| if m.allows(a) { a } else { 0 }).collect();
         batch.step(&actions);
         let (reward, _) = oracle.step(actions[0]);
-        assert!((f64::from(batch.reward[0]) - reward).abs() < 1e-5);
+        assert!((f64::from(batch.lanes.reward[0]) - reward).abs() < 1e-5);
     }
     assert!(batch.env.ledger().refused_orders > 0);
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
-use market_env::{ActionMask, BatchEnv, EnvConfig, Market, MarketConfig, ObsOut, StepOut, VecEnv};
+use market_env::{ActionMask, BatchEnv, EnvConfig, Market, MarketConfig, StepBuffers, VecEnv};
 
 pub(crate) fn symbols(names: &[&str]) -> Vec<Symbol> {
     names.iter().map(|name| Symbol::new(name).unwrap()).collect()
@@ -43,32 +43,13 @@ pub(crate) fn real_bars() -> Option<PathBuf> {
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     pub(crate) env: BatchEnv,
-    pub(crate) row: Vec<u32>,
-    pub(crate) account: Vec<f32>,
-    pub(crate) mask: Vec<ActionMask>,
-    pub(crate) reward: Vec<f32>,
-    pub(crate) terminated: Vec<bool>,
-    pub(crate) truncated: Vec<bool>,
-    last: (Vec<u32>, Vec<f32>, Vec<ActionMask>),
+    pub(crate) lanes: StepBuffers,
 }
 
 impl Batch {
-    pub(crate) fn new(env: BatchEnv) -> Self {
-        let (n, columns) = (env.lanes(), env.spec().account.len());
-        let observation = || (vec![0; n], vec![0.0; n * columns], vec![ActionMask(0); n]);
-        let (row, account, mask) = observation();
-        let mut batch = Self {
-            env,
-            row,
-            account,
-            mask,
-            reward: vec![0.0; n],
-            terminated: vec![false; n],
-            truncated: vec![false; n],
-            last: observation(),
-        };
-        batch.env.reset(ObsOut { row: &mut batch.row, account: &mut batch.account, mask: &mut batch.mask });
-        batch
+    pub(crate) fn new(mut env: BatchEnv) -> Self {
+        let lanes = StepBuffers::reset(&mut env);
+        Self { env, lanes }
     }
 
     pub(crate) fn training(market: &Arc<Market>, config: &EnvConfig, lanes: usize, seed: u64) -> Self {
@@ -80,25 +61,16 @@ impl Batch {
     }
 
     pub(crate) fn step(&mut self, actions: &[u8]) {
-        let (row, account, mask) = &mut self.last;
-        self.env.step(
-            actions,
-            StepOut {
-                next: ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask },
-                reward: &mut self.reward,
-                terminated: &mut self.terminated,
-                truncated: &mut self.truncated,
-                last: ObsOut { row, account, mask },
-            },
-        );
+        self.lanes.step(&mut self.env, actions);
     }
 
-    pub(crate) fn columns(&self) -> usize {
-        self.env.spec().account.len()
+    pub(crate) fn restore(&mut self, state: &str) -> Result<(), String> {
+        self.env.restore(state, self.lanes.observation())
     }
 
     pub(crate) fn lane_account(&self, lane: usize) -> &[f32] {
-        &self.account[lane * self.columns()..(lane + 1) * self.columns()]
+        let columns = self.env.spec().account.len();
+        &self.lanes.account[lane * columns..(lane + 1) * columns]
     }
 }
 

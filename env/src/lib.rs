@@ -7,6 +7,33 @@
 //! SymbolSessions ─► feature rows + setups ┐
 //!                ─► option tape           ┴► Market (read-only) ─► BatchEnv: N accounts stepped together
 //! ```
+//!
+//! Sixty-four accounts that buy a call whenever they may, on a made-up market, and are stopped out or sold at the bell:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+//! use market_env::{Action, BatchEnv, EnvConfig, Market, MarketConfig, StepBuffers, VecEnv};
+//!
+//! let mut config = DataConfig::default();
+//! config.synthetic.sessions_to = config.synthetic.sessions_from.saturating_add(jiff::Span::new().days(7));
+//! let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY")?])?;
+//! let dataset = Dataset::build(&history, &Window::default(), &config)?;
+//! let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default())?);
+//!
+//! let days = (0..market.days().len() as u32).collect();
+//! let mut env = BatchEnv::new(market, days, EnvConfig::default(), 64, 1)?;
+//! let mut lanes = StepBuffers::reset(&mut env);
+//! for _ in 0..500 {
+//!     let call = Action::BuyCall as u8;
+//!     let actions: Vec<u8> = lanes.mask.iter().map(|mask| if mask.allows(call) { call } else { 0 }).collect();
+//!     lanes.step(&mut env, &actions);
+//! }
+//! let ledger = env.ledger();
+//! assert_eq!(ledger.steps, 500 * 64);
+//! assert!(ledger.opened > 0 && ledger.fees_cents > 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -46,4 +73,4 @@ pub use market::{Day, Market};
 pub use reward::{RewardConfig, RewardTerms};
 pub use setup::SetupScore;
 pub use tape::{PricingConfig, Quote, QuotePair};
-pub use vec_env::{ActionMask, ObsOut, ObsSpec, StepOut, VecEnv};
+pub use vec_env::{ActionMask, ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv};

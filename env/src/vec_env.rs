@@ -133,3 +133,58 @@ pub trait VecEnv {
     /// A sentence, when the state does not belong to an environment of this shape.
     fn restore(&mut self, state: &str, out: ObsOut<'_>) -> Result<(), String>;
 }
+
+/// Buffers of one step, for a caller that keeps no history: the current observation and what the last step gave.
+#[derive(Debug, Clone)]
+pub struct StepBuffers {
+    /// Newest tape row that each lane may see. `[N]`
+    pub row: Vec<u32>,
+    /// The lanes' own columns. `[N, A]`
+    pub account: Vec<f32>,
+    /// Legal actions. `[N]`
+    pub mask: Vec<ActionMask>,
+    /// Reward of the last step. `[N]`
+    pub reward: Vec<f32>,
+    /// Lanes whose episode ended with the last step. `[N]`
+    pub terminated: Vec<bool>,
+    /// Lanes whose episode was cut after the last step. `[N]`
+    pub truncated: Vec<bool>,
+    last: (Vec<u32>, Vec<f32>, Vec<ActionMask>),
+}
+
+impl StepBuffers {
+    /// Allocates the buffers of an environment, resets it, and holds its first observation.
+    pub fn reset(env: &mut impl VecEnv) -> Self {
+        let (n, columns) = (env.lanes(), env.spec().account.len());
+        let observation = || (vec![0; n], vec![0.0; n * columns], vec![ActionMask(0); n]);
+        let (row, account, mask) = observation();
+        let (reward, ended) = (vec![0.0; n], vec![false; n]);
+        let last = observation();
+        let mut buffers = Self { row, account, mask, reward, terminated: ended.clone(), truncated: ended, last };
+        env.reset(buffers.observation());
+        buffers
+    }
+
+    /// Returns the buffers of the current observation, for the environment to write.
+    pub fn observation(&mut self) -> ObsOut<'_> {
+        ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask }
+    }
+
+    /// Advances the environment by one action per lane `[N]`.
+    ///
+    /// # Panics
+    /// As [`VecEnv::step`].
+    pub fn step(&mut self, env: &mut impl VecEnv, actions: &[u8]) {
+        let (row, account, mask) = &mut self.last;
+        env.step(
+            actions,
+            StepOut {
+                next: ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask },
+                reward: &mut self.reward,
+                terminated: &mut self.terminated,
+                truncated: &mut self.truncated,
+                last: ObsOut { row, account, mask },
+            },
+        );
+    }
+}
