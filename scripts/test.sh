@@ -5,9 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh
-# One path for all clones: moving a clone does not rebuild the libtorch bindings.
-LIBTORCH=$(readlink -f "${LIBTORCH:-.libtorch}")
-export LIBTORCH
+# With build outputs outside the clone, one path for all clones: another clone does not rebuild the libtorch bindings.
+if [ -n "${CARGO_TARGET_DIR:-}" ]; then
+    LIBTORCH=$(readlink -f "${LIBTORCH:-.libtorch}")
+    export LIBTORCH
+fi
 
 step() { printf '\n== %s\n' "$*" >&2; "$@"; }
 

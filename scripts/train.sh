@@ -9,10 +9,6 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 "$root/scripts/setup.sh"
-# The same path as in test.sh, so that neither rebuilds the libtorch bindings after the other.
-LIBTORCH=$(readlink -f "${LIBTORCH:-$root/.libtorch}")
-export LIBTORCH
-
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 echo "train.sh: building (the first build takes about ten minutes)" >&2
