@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use ppo_agent::diagnostics;
+pub use ppo_agent::diagnostics::percent;
+
 /// Writes a number as C's `%.3g` does, which is what Stable-Baselines3 prints.
 pub fn significant(value: f64) -> String {
     if !value.is_finite() {
@@ -68,26 +71,14 @@ pub fn columns(heading: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Writes a whole number with commas between thousands.
 pub fn thousands(value: i64) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    if value < 0 { format!("-{out}") } else { out }
+    let digits = diagnostics::thousands(value.unsigned_abs());
+    if value < 0 { format!("-{digits}") } else { digits }
 }
 
 /// Writes an amount of dollars, rounded to whole ones, with its sign before the currency.
 pub fn dollars(value: f64) -> String {
     let text = format!("${}", thousands(value.abs().round() as i64));
     if value.round() < 0.0 { format!("-{text}") } else { text }
-}
-
-/// Writes a fraction as a percentage with one decimal; a share of nothing is a dash.
-pub fn percent(fraction: Option<f64>) -> String {
-    fraction.filter(|f| f.is_finite()).map_or_else(|| "-".to_owned(), |f| format!("{:.1}%", f * 100.0))
 }
 
 #[cfg(test)]

@@ -202,8 +202,9 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     writeln!(text, "{arguments}").expect("writing to a string cannot fail");
 }
 
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "-".into(), |share| format!("{:.1}%", 100.0 * share))
+/// Writes a share as a percentage with one decimal; a share of nothing is a dash.
+pub fn percent(share: Option<f64>) -> String {
+    share.filter(|share| share.is_finite()).map_or_else(|| "-".into(), |share| format!("{:.1}%", 100.0 * share))
 }
 
 fn decimal(value: Option<f64>) -> String {
@@ -215,7 +216,8 @@ fn dollars(cents: i64) -> String {
     format!("{sign}${}.{:02}", thousands(size / 100), size % 100)
 }
 
-fn thousands(number: u64) -> String {
+/// Writes a whole number with commas between thousands.
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
