@@ -29,7 +29,7 @@ home=$cache/libtorch-$torch-$flavour
 if [ ! -e "$home/lib/libtorch_cpu.so" ]; then
     command -v python3 >/dev/null || { echo "setup.sh: python3 with pip is needed once, to fetch the torch wheel" >&2; exit 1; }
     mkdir -p "$cache"
-    part=$(mktemp -d "$cache/part.XXXXXX")
+    part=$(mktemp -d -p "$cache")
     trap 'rm -rf "$part"' EXIT
     echo "setup.sh: fetching libtorch $torch ($flavour) into $home" >&2
     pip=(python3 -m pip install --quiet --disable-pip-version-check --no-compile --root-user-action=ignore --target "$part/site")
