@@ -70,7 +70,7 @@ impl Inputs {
     ///
     /// # Errors
     /// When a file that was read cannot be read again.
-    pub fn manifest(&self, split: Option<&Split>) -> anyhow::Result<serde_json::Value> {
+    pub fn manifest(&self, split: &Split) -> anyhow::Result<serde_json::Value> {
         let file = |file: &market_data::FileRecord| -> anyhow::Result<_> {
             let sha256 = files::sha256(file.path.as_ref())?;
             Ok(json!({ "path": file.path, "rows": file.rows, "note": file.note, "sha256": sha256 }))
@@ -96,12 +96,12 @@ impl Inputs {
             "data": self.stamp(),
             "files": self.dataset.files.iter().map(file).collect::<anyhow::Result<Vec<_>>>()?,
             "symbols": symbols.collect::<Vec<_>>(),
-            "dates": split.map(|split| json!({
+            "dates": {
                 "train": dates(&split.train),
                 "validation": dates(&split.validation),
                 "test": dates(&split.test),
                 "gap": split.gap,
-            })),
+            },
         }))
     }
 }

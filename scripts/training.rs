@@ -28,7 +28,8 @@ use crate::{
 /// Does what the flags say.
 ///
 /// # Errors
-/// [`crate::usage::Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact either way.
+/// [`crate::usage::Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact
+/// either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
     let (config, prior) = resolve(flags, &mut notes)?;
@@ -122,7 +123,7 @@ struct Start {
 impl Run<'_> {
     /// Makes or loads everything that training needs; writes nothing.
     fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
-        let dataset = self.inputs.manifest(Some(self.split))?;
+        let dataset = self.inputs.manifest(self.split)?;
         let (trainer, earlier, trained_on) = match self.resume {
             Some((prior, which)) => {
                 prior.check_data(&dataset)?;

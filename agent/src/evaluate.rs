@@ -48,8 +48,10 @@ pub fn evaluate<E: VecEnv>(
 ) -> Result<Evaluation, AgentError> {
     policy.check_spec(env.spec())?;
     let (lanes, actions) = (env.lanes(), policy.layout.actions);
-    let inputs = Inputs::new(&policy.spec, policy.normalized_tape(env.tape()));
-    let mut native = Native::new(policy, AdamState::new(0), inputs, lanes);
+    let mut network = matches!(behaviour, Behaviour::Sampled | Behaviour::Greedy).then(|| {
+        let inputs = Inputs::new(&policy.spec, policy.normalized_tape(env.tape()));
+        Native::new(policy, AdamState::new(0), inputs, lanes)
+    });
     let columns = policy.spec.account.len();
     let (mut obs, mut last) = (Observations::new(1, lanes, columns), Observations::new(1, lanes, columns));
     // The baselines keep equal logits: their greedy action is the first legal one, their sample any of them.
@@ -60,8 +62,8 @@ pub fn evaluate<E: VecEnv>(
     env.reset(obs.out(0));
     let mut step = 0;
     while !env.finished() {
-        if matches!(behaviour, Behaviour::Sampled | Behaviour::Greedy) {
-            native.forward(obs.at(0), &mut logits, &mut values)?;
+        if let Some(network) = &mut network {
+            network.forward(obs.at(0), &mut logits, &mut values)?;
         }
         Streams::new(seed).uniforms(0, step, &mut uniforms);
         let states = logits.chunks_exact(actions).zip(obs.at(0).mask).zip(&uniforms);

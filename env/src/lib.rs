@@ -70,7 +70,7 @@ pub use features::{FEATURES, FeatureRow};
 pub use lane::ACCOUNT_COLUMNS;
 pub use ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS, Setup};
 pub use market::{Day, Market};
-pub use reward::{RewardConfig, RewardTerms};
+pub use reward::{FlatDecision, RewardConfig, RewardTerms, Triggers};
 pub use setup::SetupScore;
 pub use tape::{PricingConfig, Quote, QuotePair};
 pub use vec_env::{ActionMask, ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv};

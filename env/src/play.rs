@@ -1,7 +1,7 @@
 //! One step of one lane: orders at the next open, marks at its close, the rules' look at the position, and the reward.
 
 use crate::{
-    ActionMask, Day, EXIT_REASONS, Ledger, Position, RewardTerms, Setup, Trade,
+    ActionMask, Day, EXIT_REASONS, Ledger, Position, RewardTerms, Trade,
     action::Action,
     contract::MULTIPLIER,
     exits::{ExitOrder, ExitReason, ExitState},
@@ -83,15 +83,13 @@ impl Play<'_> {
                 true
             })
         });
-        let terms = self.rules.config.reward.shape(&FlatDecision {
-            action,
-            filled,
-            setup: signal.setup,
-            bull_chase: signal.bull_chase,
-            bear_chase: signal.bear_chase,
-        });
-        self.count_triggers(action, filled, &signal);
-        terms
+        let Signal { setup, bull_chase, bear_chase, .. } = signal;
+        let decision = FlatDecision { action, filled, setup, bull_chase, bear_chase };
+        let triggers = decision.triggers();
+        self.ledger.good_buy += u64::from(triggers.good_buy);
+        self.ledger.missed_opportunity += u64::from(triggers.missed_opportunity);
+        self.ledger.bad_chase += u64::from(triggers.bad_chase);
+        self.rules.config.reward.shape(&decision)
     }
 
     /// Carries out the rules' order, or else the policy's, at the open of bar `next`.
@@ -168,17 +166,6 @@ impl Play<'_> {
         } else {
             self.ledger.held_actions[action.index()] += 1;
         }
-    }
-
-    fn count_triggers(&mut self, action: Action, filled: bool, signal: &Signal) {
-        let (with_setup, chase) = match action {
-            Action::BuyCall => (signal.setup == Setup::BullStrong, signal.bull_chase),
-            Action::BuyPut => (signal.setup == Setup::BearStrong, signal.bear_chase),
-            _ => (false, false),
-        };
-        self.ledger.good_buy += u64::from(filled && with_setup);
-        self.ledger.bad_chase += u64::from(filled && chase);
-        self.ledger.missed_opportunity += u64::from(action == Action::Hold && signal.setup != Setup::Weak);
     }
 
     fn count_terms(&mut self, terms: &RewardTerms) {

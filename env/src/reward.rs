@@ -78,26 +78,50 @@ pub struct FlatDecision {
     pub bear_chase: bool,
 }
 
+/// What a flat account's decision sets off, whatever the weights say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Triggers {
+    /// A filled entry in the direction of a strong setup.
+    pub good_buy: bool,
+    /// HOLD on a strong setup.
+    pub missed_opportunity: bool,
+    /// HOLD without one.
+    pub hold_tax: bool,
+    /// A filled entry into an exhausted bar.
+    pub bad_chase: bool,
+}
+
+impl FlatDecision {
+    /// Returns what the decision sets off.
+    pub fn triggers(&self) -> Triggers {
+        let (with_setup, chase) = match self.action {
+            Action::BuyCall => (self.setup == Setup::BullStrong, self.bull_chase),
+            Action::BuyPut => (self.setup == Setup::BearStrong, self.bear_chase),
+            _ => (false, false),
+        };
+        let hold = self.action == Action::Hold;
+        Triggers {
+            good_buy: self.filled && with_setup,
+            missed_opportunity: hold && self.setup != Setup::Weak,
+            hold_tax: hold && self.setup == Setup::Weak,
+            bad_chase: self.filled && chase,
+        }
+    }
+}
+
 impl RewardConfig {
     /// Returns the shaping terms of a flat account's decision.
     pub fn shape(&self, decision: &FlatDecision) -> RewardTerms {
-        let mut terms = RewardTerms::default();
-        match (decision.action, decision.setup) {
-            (Action::Hold, Setup::Weak) => terms.hold_tax = self.hold_tax,
-            (Action::Hold, _) => terms.missed_opportunity = self.missed_opportunity,
-            (Action::BuyCall, Setup::BullStrong) if decision.filled => terms.good_buy = self.good_buy_call,
-            (Action::BuyPut, Setup::BearStrong) if decision.filled => terms.good_buy = self.good_buy_put,
-            _ => {}
+        let triggers = decision.triggers();
+        let good_buy = if decision.action == Action::BuyCall { self.good_buy_call } else { self.good_buy_put };
+        let weigh = |triggered: bool, weight: f32| if triggered { weight } else { 0.0 };
+        RewardTerms {
+            pnl: 0.0,
+            good_buy: weigh(triggers.good_buy, good_buy),
+            missed_opportunity: weigh(triggers.missed_opportunity, self.missed_opportunity),
+            hold_tax: weigh(triggers.hold_tax, self.hold_tax),
+            bad_chase: weigh(triggers.bad_chase, self.bad_chase),
         }
-        let chase = match decision.action {
-            Action::BuyCall => decision.bull_chase,
-            Action::BuyPut => decision.bear_chase,
-            _ => false,
-        };
-        if chase && decision.filled {
-            terms.bad_chase = self.bad_chase;
-        }
-        terms
     }
 
     /// Returns the money term: a change of liquidation value, in cents, against the position's entry cost, in cents.
