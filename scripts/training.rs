@@ -217,8 +217,8 @@ impl Run<'_> {
     ) -> anyhow::Result<(Policy, Vec<DateRange>)> {
         let (policy, meta) = model::load(path)?;
         policy.check_spec(env.spec())?;
-        if policy.config().hidden != self.config.policy.hidden {
-            let (theirs, ours) = (&policy.config().hidden, &self.config.policy.hidden);
+        if policy.config().net_arch != self.config.policy.net_arch {
+            let (theirs, ours) = (&policy.config().net_arch, &self.config.policy.net_arch);
             bail!("--load-model {}: its hidden layers are {theirs:?}, this run asks for {ours:?}", path.display());
         }
         for note in meta.changed_inputs(self.config)? {

@@ -1,5 +1,7 @@
 //! Gradient clipping and Adam as single passes over flat slices; the optimiser's state is ours to save.
 
+use pulp::Arch;
+
 /// Decay of the first moment.
 pub(crate) const BETA1: f64 = 0.9;
 /// Decay of the second moment.
@@ -33,14 +35,19 @@ impl AdamState {
         let (step_size, root) = step_size_and_root(self.step, learning_rate);
         let (beta1, beta2) = (BETA1 as f32, BETA2 as f32);
         let (rest1, rest2) = ((1.0 - BETA1) as f32, (1.0 - BETA2) as f32);
-        let (step_size, root, epsilon) = (step_size as f32, root as f32, EPSILON as f32);
+        let (step_size, inverse_root, epsilon) = (step_size as f32, (1.0 / root) as f32, EPSILON as f32);
         let state = self.m.iter_mut().zip(&mut self.v);
-        for ((param, &gradient), (m, v)) in params.iter_mut().zip(gradient).zip(state) {
-            let gradient = gradient * scale;
-            *m = *m * beta1 + gradient * rest1;
-            *v = *v * beta2 + gradient * gradient * rest2;
-            *param -= step_size * *m / (v.sqrt() / root + epsilon);
-        }
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for ((param, &gradient), (m, v)) in params.iter_mut().zip(gradient).zip(state) {
+                    let gradient = gradient * scale;
+                    *m = *m * beta1 + gradient * rest1;
+                    *v = *v * beta2 + gradient * gradient * rest2;
+                    *param -= step_size * *m / (v.sqrt() * inverse_root + epsilon);
+                }
+            },
+        );
     }
 }
 
@@ -52,10 +59,16 @@ pub(crate) fn step_size_and_root(step: u64, learning_rate: f64) -> (f64, f64) {
 
 /// Returns the Euclidean norm; sums in double precision and a fixed order.
 pub(crate) fn norm(gradient: &[f32]) -> f64 {
-    let mut sums = [0.0f64; 8];
-    for chunk in gradient.chunks(8) {
-        sums.iter_mut().zip(chunk).for_each(|(sum, &g)| *sum += f64::from(g) * f64::from(g));
-    }
+    let mut sums = [0.0f64; 32];
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let (whole, rest) = gradient.as_chunks::<32>();
+            for part in whole.iter().map(<[f32; 32]>::as_slice).chain([rest]) {
+                sums.iter_mut().zip(part).for_each(|(sum, &g)| *sum += f64::from(g) * f64::from(g));
+            }
+        },
+    );
     sums.iter().sum::<f64>().sqrt()
 }
 

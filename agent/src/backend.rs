@@ -3,10 +3,11 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    AdamState, AgentError, Policy,
+    AdamState, AgentError, Policy, PolicyKind,
+    distribution::MaskedCategorical,
     loss::{EpochStats, UpdateSettings},
     native::Native,
-    rollout::{Inputs, ObsView, Rollout},
+    rollout::{Inputs, Rollout},
     torch::Torch,
 };
 
@@ -83,12 +84,37 @@ fn choose(backend: Backend, device: DeviceChoice, gpus: usize) -> Result<Chosen,
     }
 }
 
-/// Computes the networks and moves their parameters.
-pub(crate) trait Engine: fmt::Debug + Send {
-    /// Writes the logits `[B, K]` and the values `[B]` of some observations.
-    fn forward(&mut self, obs: ObsView<'_>, logits: &mut [f32], values: &mut [f32]) -> Result<(), AgentError>;
+/// How an action is chosen from a distribution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Choice<'a> {
+    /// At this point of the cumulative distribution, one uniform in [0, 1) for each lane. `[N]`
+    Sampled(&'a [f64]),
+    /// The most probable one.
+    Greedy,
+}
 
-    /// Takes a finished rollout, before the passes over it.
+impl Choice<'_> {
+    pub(crate) fn of(self, distribution: &MaskedCategorical, lane: usize) -> u8 {
+        match self {
+            Self::Sampled(uniforms) => distribution.sample(uniforms[lane]),
+            Self::Greedy => distribution.greedy(),
+        }
+    }
+}
+
+/// Computes the networks and moves their parameters. A rollout is collected by `act` for every step, `bootstrap` where
+/// episodes are cut, and `close`; then `load` and any number of `epoch`s learn from it.
+pub(crate) trait Engine: fmt::Debug + Send {
+    /// Chooses an action for every lane at one step. Log-probabilities and values may be held back until [`Engine::close`].
+    fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError>;
+
+    /// Writes the values of the observations at which episodes were cut in one step (of all lanes, where cheaper).
+    fn bootstrap(&mut self, rollout: &mut Rollout, time: usize) -> Result<(), AgentError>;
+
+    /// Ends a collection: writes the values after the last step, and whatever was held back.
+    fn close(&mut self, rollout: &mut Rollout) -> Result<(), AgentError>;
+
+    /// Takes a finished rollout, advantages and targets included, before the passes over it.
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError>;
 
     /// Takes one gradient step per minibatch of `order`, the shuffled sample numbers of the rollout.
@@ -104,16 +130,20 @@ pub(crate) trait Engine: fmt::Debug + Send {
 /// Builds the engine for this policy; `batch` is the most samples it will see at once.
 pub(crate) fn engine(
     policy: &Policy,
-    adam: AdamState,
+    adam: &AdamState,
     tape: &[f32],
     device: DeviceChoice,
     batch: usize,
 ) -> Result<Box<dyn Engine>, AgentError> {
     let inputs = Inputs::new(&policy.spec, policy.normalized_tape(tape));
     let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
-    Ok(match choose(policy.config.backend, device, gpus)? {
+    let backend = match policy.config.kind {
+        PolicyKind::Mlp => policy.config.backend,
+        PolicyKind::Lstm | PolicyKind::Gru => Backend::Tch,
+    };
+    Ok(match choose(backend, device, gpus)? {
         Chosen::Native => Box::new(Native::new(policy, adam, inputs, batch)),
-        Chosen::Tch(device) => Box::new(Torch::new(policy, &adam, &inputs, device)?),
+        Chosen::Tch(device) => Box::new(Torch::new(policy, adam, &inputs, device)?),
     })
 }
 

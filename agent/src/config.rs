@@ -42,6 +42,9 @@ pub struct PpoConfig {
     pub target_kl: Option<f64>,
     /// Whether advantages are standardised within each minibatch. True: the bonus sizes then do not set the step size.
     pub normalize_advantage: bool,
+    /// Decisions through which a recurrent policy's gradient flows back; divides `n_steps` and `batch_size`. 64: an hour of
+    /// minutes. Others ignore it.
+    pub sequence_length: usize,
 }
 
 impl Default for PpoConfig {
@@ -64,6 +67,7 @@ impl Default for PpoConfig {
             max_grad_norm: 0.5,
             target_kl: None,
             normalize_advantage: true,
+            sequence_length: 64,
         }
     }
 }
@@ -82,6 +86,7 @@ impl PpoConfig {
             ("n_steps", self.n_steps),
             ("batch_size", self.batch_size),
             ("n_epochs", self.n_epochs),
+            ("sequence_length", self.sequence_length),
         ] {
             if value == 0 {
                 faults.push(format!("ppo.{name}: must be 1 or more"));
@@ -121,27 +126,88 @@ fn zero_or_more(name: &str, value: f64) -> Option<String> {
     (!(value >= 0.0 && value.is_finite())).then(|| format!("ppo.{name}: {value} is not 0 or more"))
 }
 
-/// The shape of the networks and what computes them.
+/// What a policy remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyKind {
+    /// Nothing but the frames it is shown.
+    #[default]
+    Mlp,
+    /// A long short-term memory cell before the hidden layers.
+    Lstm,
+    /// A gated recurrent unit before the hidden layers.
+    Gru,
+}
+
+/// What follows every hidden layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// The hyperbolic tangent, PPO's usual choice.
+    #[default]
+    Tanh,
+    /// The rectifier, `max(x, 0)`.
+    Relu,
+}
+
+/// Whether actor and critic share what comes before their last layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trunk {
+    /// Two networks; the critic's large errors cannot disturb the actor.
+    #[default]
+    Separate,
+    /// One network with two heads.
+    Shared,
+}
+
+/// The shape of the networks and what computes them, under the names of Stable-Baselines3 where it has one.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
-    /// Units of each hidden tanh layer, the same for actor and critic (1 to 4096 each). 64-64: Stable-Baselines3's.
-    pub hidden: Vec<usize>,
-    /// What computes the networks. `auto`: libtorch on a GPU, the native code on a CPU, where it is several times faster.
+    /// Whether the policy has a memory. `mlp`: the frames and the account row hold what the features need.
+    pub kind: PolicyKind,
+    /// Units of each hidden layer, the same for actor and critic (1 to 4096 each). 64-64: Stable-Baselines3's.
+    #[serde(alias = "hidden")]
+    pub net_arch: Vec<usize>,
+    /// What follows every hidden layer. `tanh`: bounded, so that an outlier cannot blow a policy up.
+    pub activation: Activation,
+    /// Whether actor and critic share their hidden layers. `separate`: as in Stable-Baselines3.
+    pub trunk: Trunk,
+    /// Units of a recurrent cell (1 to 4096). 64: as many as a hidden layer has.
+    pub recurrent_size: usize,
+    /// What computes the networks. `auto`: libtorch on a GPU and for recurrent policies, else the native code, which is
+    /// several times faster on a CPU.
     pub backend: Backend,
 }
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self { hidden: vec![64, 64], backend: Backend::Auto }
+        Self {
+            kind: PolicyKind::Mlp,
+            net_arch: vec![64, 64],
+            activation: Activation::Tanh,
+            trunk: Trunk::Separate,
+            recurrent_size: 64,
+            backend: Backend::Auto,
+        }
     }
 }
 
 impl PolicyConfig {
     /// Returns every fault, each with its path; empty when the configuration can be used.
     pub fn check(&self) -> Vec<String> {
-        let wrong = self.hidden.iter().filter(|&&units| units == 0 || units > 4096);
-        wrong.map(|units| format!("policy.hidden: {units} does not lie between 1 and 4096")).collect()
+        let wrong = |units: usize| units == 0 || units > 4096;
+        let layers = self.net_arch.iter().filter(|&&units| wrong(units));
+        let mut faults: Vec<String> =
+            layers.map(|units| format!("policy.net_arch: {units} does not lie between 1 and 4096")).collect();
+        if wrong(self.recurrent_size) {
+            faults.push(format!("policy.recurrent_size: {} does not lie between 1 and 4096", self.recurrent_size));
+        }
+        if self.kind != PolicyKind::Mlp && self.backend == Backend::Native {
+            faults.push("policy.backend: the native code has no recurrent cells; say auto or tch".into());
+        }
+        faults
     }
 }
 
@@ -171,8 +237,19 @@ mod tests {
             "ppo.vf_coef: -1 is not 0 or more",
         ];
         assert_eq!(faults, expected.join("\n"));
-        let policy = PolicyConfig { hidden: vec![64, 0], ..PolicyConfig::default() };
-        assert_eq!(policy.check(), ["policy.hidden: 0 does not lie between 1 and 4096"]);
+        let policy = PolicyConfig {
+            net_arch: vec![64, 0],
+            kind: PolicyKind::Gru,
+            recurrent_size: 5000,
+            backend: Backend::Native,
+            ..PolicyConfig::default()
+        };
+        let expected = [
+            "policy.net_arch: 0 does not lie between 1 and 4096",
+            "policy.recurrent_size: 5000 does not lie between 1 and 4096",
+            "policy.backend: the native code has no recurrent cells; say auto or tch",
+        ];
+        assert_eq!(policy.check(), expected);
     }
 
     #[test]

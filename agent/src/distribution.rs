@@ -5,6 +5,19 @@ use market_env::ActionMask;
 /// Most actions a mask can hold.
 pub const MAX_ACTIONS: usize = 8;
 
+/// Natural logarithm of 0 to [`MAX_ACTIONS`].
+const LN: [f32; MAX_ACTIONS + 1] = [
+    f32::NEG_INFINITY,
+    0.0,
+    std::f32::consts::LN_2,
+    1.098_612_3,
+    2.0 * std::f32::consts::LN_2,
+    1.609_437_9,
+    1.791_759_5,
+    1.945_910_1,
+    3.0 * std::f32::consts::LN_2,
+];
+
 /// A distribution over the legal actions of one state.
 #[derive(Debug, Clone, Copy)]
 pub struct MaskedCategorical {
@@ -21,14 +34,16 @@ impl MaskedCategorical {
     pub fn new(logits: &[f32], mask: ActionMask) -> Self {
         let legal = || (0u8..).zip(logits).filter(|&(action, _)| mask.allows(action));
         let largest = legal().map(|(_, &logit)| logit).fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = legal().map(|(_, &logit)| (logit - largest).exp()).sum();
-        let log_sum = largest + sum.ln();
         let (mut prob, mut log_prob) = ([0.0; MAX_ACTIONS], [f32::NEG_INFINITY; MAX_ACTIONS]);
+        let mut sum = 0.0;
         for (action, &logit) in legal() {
-            let action = usize::from(action);
-            log_prob[action] = logit - log_sum;
-            prob[action] = log_prob[action].exp();
+            log_prob[usize::from(action)] = logit - largest;
+            prob[usize::from(action)] = (logit - largest).exp();
+            sum += prob[usize::from(action)];
         }
+        let (inverse, log_sum) = (1.0 / sum, sum.ln());
+        prob.iter_mut().for_each(|prob| *prob *= inverse);
+        log_prob.iter_mut().for_each(|log_prob| *log_prob -= log_sum);
         Self { mask, prob, log_prob }
     }
 
@@ -49,7 +64,7 @@ impl MaskedCategorical {
 
     /// Returns the entropy as a share of the largest possible one; none for a forced state.
     pub fn normalized_entropy(&self) -> Option<f32> {
-        (!self.mask.is_forced()).then(|| self.entropy() / (self.mask.count() as f32).ln())
+        (!self.mask.is_forced()).then(|| self.entropy() / LN[self.mask.count() as usize])
     }
 
     /// Returns the action at this point of the cumulative distribution; `uniform` lies in [0, 1).

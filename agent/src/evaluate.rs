@@ -1,13 +1,12 @@
 //! Plays a replay to its end with a fixed policy, or with one of the baselines that it must beat.
 
-use market_env::{Episode, Ledger, StepOut, VecEnv};
+use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Policy,
-    backend::Engine,
-    distribution::MaskedCategorical,
-    native::Native,
-    rollout::{Inputs, Observations},
+    AdamState, AgentError, Backend, DeviceChoice, Policy,
+    backend::{self, Choice},
+    distribution::{MAX_ACTIONS, MaskedCategorical},
+    rollout::Rollout,
     streams::Streams,
 };
 
@@ -36,10 +35,11 @@ pub struct Evaluation {
 
 /// Resets the environment and plays it until [`VecEnv::finished`]; it must be a replay, which ends.
 ///
-/// Always computed by the native backend, so that a model gives the same actions wherever it was trained.
+/// Always computed on the CPU, by the native backend if it can, so that a model gives the same actions wherever it was
+/// trained.
 ///
 /// # Errors
-/// [`AgentError::Spec`] when the policy is made for another environment.
+/// [`AgentError::Spec`] when the policy is made for another environment; [`AgentError::Torch`] when libtorch fails.
 pub fn evaluate<E: VecEnv>(
     policy: &Policy,
     env: &mut E,
@@ -47,37 +47,44 @@ pub fn evaluate<E: VecEnv>(
     seed: u64,
 ) -> Result<Evaluation, AgentError> {
     policy.check_spec(env.spec())?;
-    let (lanes, actions) = (env.lanes(), policy.layout.actions);
-    let mut network = matches!(behaviour, Behaviour::Sampled | Behaviour::Greedy).then(|| {
-        let inputs = Inputs::new(&policy.spec, policy.normalized_tape(env.tape()));
-        Native::new(policy, AdamState::new(0), inputs, lanes)
-    });
-    let columns = policy.spec.account.len();
-    let (mut obs, mut last) = (Observations::new(1, lanes, columns), Observations::new(1, lanes, columns));
-    // The baselines keep equal logits: their greedy action is the first legal one, their sample any of them.
-    let (mut logits, mut values) = (vec![0.0; lanes * actions], vec![0.0; lanes]);
-    let (mut uniforms, mut action) = (vec![0.0; lanes], vec![0; lanes]);
-    let (mut reward, mut terminated, mut truncated) = (vec![0.0; lanes], vec![false; lanes], vec![false; lanes]);
+    let (lanes, actions) = (env.lanes(), policy.spec.actions.len());
+    let mut engine = match behaviour {
+        Behaviour::Sampled | Behaviour::Greedy => {
+            let (adam, policy) = (AdamState::new(policy.params.len()), policy.clone().with_backend(Backend::Auto));
+            Some(backend::engine(&policy, &adam, env.tape(), DeviceChoice::Cpu, lanes)?)
+        }
+        Behaviour::AlwaysHold | Behaviour::RandomLegal => None,
+    };
+    let mut rollout = Rollout::new(1, lanes, policy.spec.account.len());
+    let mut uniforms = vec![0.0; lanes];
     let (mut episodes, before) = (Vec::new(), env.ledger().clone());
-    env.reset(obs.out(0));
+    env.reset(rollout.obs.out(1));
     let mut step = 0;
     while !env.finished() {
-        if let Some(network) = &mut network {
-            network.forward(obs.at(0), &mut logits, &mut values)?;
-        }
+        rollout.begin();
         Streams::new(seed).uniforms(0, step, &mut uniforms);
-        let states = logits.chunks_exact(actions).zip(obs.at(0).mask).zip(&uniforms);
-        for (action, ((logits, &mask), &uniform)) in action.iter_mut().zip(states) {
-            let distribution = MaskedCategorical::new(logits, mask);
-            *action = match behaviour {
-                Behaviour::Sampled | Behaviour::RandomLegal => distribution.sample(uniform),
-                Behaviour::Greedy | Behaviour::AlwaysHold => distribution.greedy(),
-            };
+        let choice = match behaviour {
+            Behaviour::Sampled | Behaviour::RandomLegal => Choice::Sampled(&uniforms),
+            Behaviour::Greedy | Behaviour::AlwaysHold => Choice::Greedy,
+        };
+        match &mut engine {
+            Some(engine) => engine.act(&mut rollout, 0, choice)?,
+            None => baseline(&mut rollout, actions, choice),
         }
-        let (reward, terminated, truncated) = (&mut reward, &mut terminated, &mut truncated);
-        env.step(&action, StepOut { next: obs.out(0), reward, terminated, truncated, last: last.out(0) });
+        let (action, out) = rollout.step(0);
+        env.step(action, out);
+        rollout.note_starts(0);
         env.drain_episodes(&mut episodes);
         step += 1;
     }
     Ok(Evaluation { ledger: env.ledger().since(&before), episodes })
+}
+
+/// Chooses like a policy of equal logits: its greedy action is the first legal one, its sample any of them.
+fn baseline(rollout: &mut Rollout, actions: usize, choice: Choice<'_>) {
+    let logits = [0.0; MAX_ACTIONS];
+    let (obs, out) = rollout.decision(0);
+    for (lane, (action, &mask)) in out.action.iter_mut().zip(obs.mask).enumerate() {
+        *action = choice.of(&MaskedCategorical::new(&logits[..actions], mask), lane);
+    }
 }

@@ -194,7 +194,7 @@ mod tests {
         assert!(refusal(&path).ends_with("tensor actor.0.weight holds NaN at position 3"), "{}", refusal(&path));
 
         let mut policy = toy::policy(5);
-        policy.config.hidden = vec![9];
+        policy.config.net_arch = vec![9];
         ModelFile { policy, meta: json!(null) }.save(&path).unwrap();
         assert!(refusal(&path).contains("tensor actor.0.weight is [8, "), "{}", refusal(&path));
 

@@ -1,61 +1,10 @@
-//! The policy: what it sees, how it normalises it, and the parameters of its two networks in one flat vector.
-
-use std::ops::Range;
+//! The policy: what it sees, how it normalises it, and the parameters of its networks in one flat vector.
 
 use market_env::ObsSpec;
 
-use crate::{
-    AgentError, Backend, Normalizer, PolicyConfig,
-    mlp::{Linear, Mlp},
-    streams::Streams,
-};
+use crate::{AgentError, Backend, Normalizer, PolicyConfig, layout::Layout, streams::Streams};
 
-/// Where the parameters of actor and critic lie in one flat vector: the actor's first, then the critic's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layout {
-    pub(crate) actor: Mlp,
-    pub(crate) critic: Mlp,
-    pub(crate) inputs: usize,
-    pub(crate) actions: usize,
-}
-
-impl Layout {
-    pub(crate) fn new(spec: &ObsSpec, hidden: &[usize]) -> Self {
-        let (inputs, actions) = (spec.inputs(), spec.actions.len());
-        Self { actor: Mlp::new(inputs, hidden, actions), critic: Mlp::new(inputs, hidden, 1), inputs, actions }
-    }
-
-    /// Number of parameters `P`.
-    pub(crate) fn len(&self) -> usize {
-        self.actor.len() + self.critic.len()
-    }
-
-    /// Every tensor's name, shape and range in the flat vector, in order.
-    pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>, Range<usize>)> {
-        let shift = |range: Range<usize>, start: usize| range.start + start..range.end + start;
-        let of_net = |name: &'static str, net: &Mlp, start: usize| {
-            let of_layer = |(index, layer): (usize, &Linear)| {
-                let weight = (vec![layer.outputs, layer.inputs], shift(layer.weight(), start));
-                let bias = (vec![layer.outputs], shift(layer.bias(), start));
-                [("weight", weight), ("bias", bias)]
-                    .map(|(part, (shape, range))| (format!("{name}.{index}.{part}"), shape, range))
-            };
-            net.layers.iter().enumerate().flat_map(of_layer).collect::<Vec<_>>()
-        };
-        let mut tensors = of_net("actor", &self.actor, 0);
-        tensors.extend(of_net("critic", &self.critic, self.actor.len()));
-        tensors
-    }
-
-    /// The first parameter that is not finite: its tensor's name and the value.
-    pub(crate) fn non_finite(&self, params: &[f32]) -> Option<(String, f32)> {
-        let index = params.iter().position(|x| !x.is_finite())?;
-        let name = self.tensors().into_iter().find(|(_, _, range)| range.contains(&index))?.0;
-        Some((name, params[index]))
-    }
-}
-
-/// A masked categorical policy and its critic: two separate tanh networks over one normalised observation.
+/// A masked categorical policy and its critic, over one normalised observation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub(crate) spec: ObsSpec,
@@ -66,7 +15,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Returns an untrained policy: orthogonal weights (gain √2, policy head 0.01, value head 1), biases zero.
+    /// Returns an untrained policy: orthogonal weights (gain √2, recurrent cell 1, policy head 0.01, value head 1), biases
+    /// zero.
     ///
     /// The small policy head makes the first actions nearly uniform, so that a skewed first action mix is a fault.
     ///
@@ -78,10 +28,7 @@ impl Policy {
     /// Huang et al. 2022, "The 37 Implementation Details of PPO", detail 2.
     pub fn new(spec: &ObsSpec, config: &PolicyConfig, normalizer: Normalizer, seed: u64) -> Result<Self, AgentError> {
         let mut policy = Self::untrained(spec, config, normalizer)?;
-        let mut rng = Streams::new(seed).init();
-        let (actor, critic) = policy.params.split_at_mut(policy.layout.actor.len());
-        policy.layout.actor.init(0.01, &mut rng, actor);
-        policy.layout.critic.init(1.0, &mut rng, critic);
+        policy.layout.init(&mut Streams::new(seed).init(), &mut policy.params);
         Ok(policy)
     }
 
@@ -102,7 +49,7 @@ impl Policy {
         if moments != features || normalizer.scale.len() != features {
             return Err(AgentError::Spec(format!("it has {features} features, the normaliser has {moments}")));
         }
-        let layout = Layout::new(spec, &config.hidden);
+        let layout = Layout::new(spec, config);
         let params = vec![0.0; layout.len()];
         Ok(Self { spec: spec.clone(), config: config.clone(), normalizer, layout, params })
     }
@@ -128,7 +75,8 @@ impl Policy {
         &self.normalizer
     }
 
-    /// Returns all parameters: actor, then critic; within a layer the weights `[outputs, inputs]`, then the biases. `[P]`
+    /// Returns all parameters: shared trunk, actor, critic; within a layer the weights `[outputs, inputs]`, then the biases.
+    /// `[P]`
     pub fn params(&self) -> &[f32] {
         &self.params
     }
@@ -175,25 +123,6 @@ mod tests {
             account: names(&["pnl"]),
             actions: names(&["HOLD", "BUY"]),
         }
-    }
-
-    #[test]
-    fn tensors_cover_the_flat_vector_in_order() {
-        let policy = Policy::new(&spec(), &PolicyConfig::default(), Normalizer::identity(2), 1).unwrap();
-        let tensors = policy.layout.tensors();
-        let names: Vec<&str> = tensors.iter().map(|(name, ..)| name.as_str()).collect();
-        assert_eq!(names[..3], ["actor.0.weight", "actor.0.bias", "actor.1.weight"]);
-        assert_eq!(names.len(), 12);
-        let mut end = 0;
-        for (name, shape, range) in &tensors {
-            assert_eq!((range.start, range.len()), (end, shape.iter().product()), "{name}");
-            end = range.end;
-        }
-        assert_eq!(end, policy.params().len());
-        let mut params = policy.params.clone();
-        params[tensors[9].2.start] = f32::NAN;
-        assert_eq!(policy.layout.non_finite(&params).unwrap().0, "critic.1.bias");
-        assert_eq!(policy.layout.non_finite(policy.params()), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use market_env::{ActionMask, ObsOut, ObsSpec, StepOut};
+use rayon::prelude::*;
 
 use crate::advantage::{Returns, generalized_advantage};
 
@@ -92,6 +93,30 @@ impl Inputs {
     }
 }
 
+/// Where the decisions of several lanes are written. `[N]`
+#[derive(Debug)]
+pub(crate) struct Acted<'a> {
+    pub(crate) action: &'a mut [u8],
+    pub(crate) log_prob: &'a mut [f32],
+    pub(crate) value: &'a mut [f32],
+}
+
+impl<'a> Acted<'a> {
+    /// Cuts the lanes into parts of `size`.
+    pub(crate) fn chunks(self, size: usize) -> impl Iterator<Item = Acted<'a>> {
+        let numbers = self.log_prob.chunks_mut(size).zip(self.value.chunks_mut(size));
+        let parts = self.action.chunks_mut(size).zip(numbers);
+        parts.map(|(action, (log_prob, value))| Acted { action, log_prob, value })
+    }
+
+    /// The same, for several threads.
+    pub(crate) fn par_chunks(self, size: usize) -> impl IndexedParallelIterator<Item = Acted<'a>> {
+        let numbers = self.log_prob.par_chunks_mut(size).zip(self.value.par_chunks_mut(size));
+        let parts = self.action.par_chunks_mut(size).zip(numbers);
+        parts.map(|(action, (log_prob, value))| Acted { action, log_prob, value })
+    }
+}
+
 /// The rollout buffer. Everything is `[T, N]` unless it says otherwise.
 #[derive(Debug, Clone)]
 pub(crate) struct Rollout {
@@ -101,6 +126,8 @@ pub(crate) struct Rollout {
     pub(crate) obs: Observations,
     /// Observation at a truncation in the current step. `[N]`
     pub(crate) last: Observations,
+    /// Whether the observation is the first of an episode: what came before shall be forgotten. `[T + 1, N]`
+    pub(crate) start: Vec<bool>,
     pub(crate) action: Vec<u8>,
     pub(crate) log_prob: Vec<f32>,
     /// `[T + 1, N]`
@@ -123,6 +150,7 @@ impl Rollout {
             lanes,
             obs: Observations::new(steps + 1, lanes, columns),
             last: Observations::new(1, lanes, columns),
+            start: vec![true; samples + lanes],
             action: vec![0; samples],
             log_prob: vec![0.0; samples],
             value: vec![0.0; samples + lanes],
@@ -137,6 +165,31 @@ impl Rollout {
 
     pub(crate) fn samples(&self) -> usize {
         self.steps * self.lanes
+    }
+
+    /// Makes the observations after the last step the first ones.
+    pub(crate) fn begin(&mut self) {
+        self.obs.copy(self.steps, 0);
+        self.start.copy_within(self.samples().., 0);
+    }
+
+    /// The observations of one step, and where the decisions on them go.
+    pub(crate) fn decision(&mut self, time: usize) -> (ObsView<'_>, Acted<'_>) {
+        let now = time * self.lanes..(time + 1) * self.lanes;
+        let out = Acted {
+            action: &mut self.action[now.clone()],
+            log_prob: &mut self.log_prob[now.clone()],
+            value: &mut self.value[now],
+        };
+        (self.obs.at(time), out)
+    }
+
+    /// Notes which lanes begin an episode after one step.
+    pub(crate) fn note_starts(&mut self, time: usize) {
+        let (now, lanes) = (time * self.lanes..(time + 1) * self.lanes, self.lanes);
+        for sample in now {
+            self.start[sample + lanes] = self.terminated[sample] || self.truncated[sample];
+        }
     }
 
     /// The actions of one step, and the rows that the environment writes.

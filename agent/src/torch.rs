@@ -6,12 +6,12 @@
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use crate::{
-    AdamState, AgentError, Policy,
+    Activation, AdamState, AgentError, Policy,
     adam::{BETA1, BETA2, EPSILON, step_size_and_root},
-    backend::Engine,
+    backend::{Choice, Engine},
+    distribution::MaskedCategorical,
+    layout::{Layout, Net},
     loss::{EpochStats, UpdateSettings},
-    mlp::Mlp,
-    policy::Layout,
     rollout::{Inputs, ObsView, Rollout},
 };
 
@@ -20,6 +20,7 @@ use crate::{
 pub(crate) struct Torch {
     device: Device,
     layout: Layout,
+    activation: Activation,
     /// Every possible window of frames, as overlapping rows of the tape `[T - W + 1, W · F]`; none without features.
     windows: Option<Tensor>,
     frames: usize,
@@ -68,6 +69,7 @@ impl Torch {
         Ok(Self {
             device,
             layout: policy.layout.clone(),
+            activation: policy.config.activation,
             windows: windows.transpose()?,
             frames: inputs.frames,
             params: upload(&policy.params)?.set_requires_grad(true),
@@ -96,22 +98,36 @@ impl Torch {
         }
     }
 
-    fn network(&self, net: &Mlp, start: usize, input: &Tensor) -> Tensor {
-        let slice =
-            |range: std::ops::Range<usize>| self.params.narrow(0, (start + range.start) as i64, range.len() as i64);
-        let last = net.layers.len() - 1;
-        net.layers.iter().enumerate().fold(input.shallow_clone(), |x, (index, layer)| {
+    fn network(&self, net: &Net, input: Tensor) -> Tensor {
+        let slice = |range: std::ops::Range<usize>| self.params.narrow(0, range.start as i64, range.len() as i64);
+        net.layers.iter().fold(input, |x, layer| {
             let weight = slice(layer.weight()).view([layer.outputs as i64, layer.inputs as i64]);
             let out = x.linear(&weight, Some(&slice(layer.bias())));
-            if index < last { out.tanh() } else { out }
+            match (layer.activated, self.activation) {
+                (true, Activation::Tanh) => out.tanh(),
+                (true, Activation::Relu) => out.relu(),
+                (false, _) => out,
+            }
         })
     }
 
     /// Logits `[B, K]` and values `[B]`.
-    fn networks(&self, input: &Tensor) -> (Tensor, Tensor) {
-        let logits = self.network(&self.layout.actor, 0, input);
-        let values = self.network(&self.layout.critic, self.layout.actor.len(), input);
-        (logits, values.squeeze_dim(1))
+    fn networks(&self, input: Tensor) -> (Tensor, Tensor) {
+        let features = self.network(&self.layout.trunk, input);
+        let logits = self.network(&self.layout.actor, features.shallow_clone());
+        (logits, self.network(&self.layout.critic, features).squeeze_dim(1))
+    }
+
+    /// Writes logits and values of some observations.
+    fn forward(&self, obs: ObsView<'_>, logits: &mut [f32], values: &mut [f32]) -> Result<(), AgentError> {
+        let (row, account) = (self.rows(obs.row)?, self.account(obs)?);
+        let (l, v) = no_grad(|| self.networks(self.inputs(&row, account)));
+        let read = |tensor: Tensor, out: &mut [f32]| {
+            let count = out.len();
+            tensor.contiguous().to(Device::Cpu).f_copy_data(out, count).map_err(|e| torch("read actions back", e))
+        };
+        read(l, logits)?;
+        read(v, values)
     }
 
     /// The loss of one minibatch: the same arithmetic as `loss.rs`, written with tensors.
@@ -120,7 +136,7 @@ impl Torch {
         let chosen = to_device(&samples, self.device)?;
         let rollout = self.rollout.as_ref().expect("load() comes before epoch()");
         let pick = |tensor: &Tensor| tensor.index_select(0, &chosen);
-        let (logits, values) = self.networks(&self.inputs(&pick(&rollout.row), pick(&rollout.account)));
+        let (logits, values) = self.networks(self.inputs(&pick(&rollout.row), pick(&rollout.account)));
         let legal = pick(&rollout.mask);
         let illegal = legal.logical_not();
 
@@ -227,15 +243,31 @@ impl Torch {
 }
 
 impl Engine for Torch {
-    fn forward(&mut self, obs: ObsView<'_>, logits: &mut [f32], values: &mut [f32]) -> Result<(), AgentError> {
-        let (row, account) = (self.rows(obs.row)?, self.account(obs)?);
-        let (l, v) = no_grad(|| self.networks(&self.inputs(&row, account)));
-        let read = |tensor: Tensor, out: &mut [f32]| {
-            let count = out.len();
-            tensor.contiguous().to(Device::Cpu).f_copy_data(out, count).map_err(|e| torch("read actions back", e))
-        };
-        read(l, logits)?;
-        read(v, values)
+    fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError> {
+        let (obs, out) = rollout.decision(time);
+        let actions = self.layout.actions;
+        let mut logits = vec![0.0; obs.row.len() * actions];
+        self.forward(obs, &mut logits, out.value)?;
+        let lanes = logits.chunks_exact(actions).zip(obs.mask).zip(out.action.iter_mut().zip(out.log_prob));
+        for (lane, ((logits, &mask), (action, log_prob))) in lanes.enumerate() {
+            let distribution = MaskedCategorical::new(logits, mask);
+            *action = choice.of(&distribution, lane);
+            *log_prob = distribution.log_prob(*action);
+        }
+        Ok(())
+    }
+
+    fn bootstrap(&mut self, rollout: &mut Rollout, time: usize) -> Result<(), AgentError> {
+        let Rollout { lanes, last, last_value, .. } = rollout;
+        let mut logits = vec![0.0; *lanes * self.layout.actions];
+        self.forward(last.at(0), &mut logits, &mut last_value[time * *lanes..(time + 1) * *lanes])
+    }
+
+    fn close(&mut self, rollout: &mut Rollout) -> Result<(), AgentError> {
+        let samples = rollout.samples();
+        let Rollout { steps, lanes, obs, value, .. } = rollout;
+        let mut logits = vec![0.0; *lanes * self.layout.actions];
+        self.forward(obs.at(*steps), &mut logits, &mut value[samples..])
     }
 
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError> {

@@ -190,7 +190,7 @@ impl VecEnv for Toy {
 pub(crate) fn policy(seed: u64) -> Policy {
     let env = Toy::new(1);
     let normalizer = Normalizer::fit(env.tape(), FEATURES, &env.visible_rows()).unwrap();
-    let config = PolicyConfig { hidden: vec![8], ..PolicyConfig::default() };
+    let config = PolicyConfig { net_arch: vec![8], ..PolicyConfig::default() };
     Policy::new(env.spec(), &config, normalizer, seed).unwrap()
 }
 

@@ -6,8 +6,7 @@ use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
     AdamState, AgentError, Checkpoint, DeviceChoice, Iteration, Policy, PpoConfig,
-    backend::{self, Engine},
-    distribution::MaskedCategorical,
+    backend::{self, Choice, Engine},
     iteration::critic_quality,
     loss::{EpochStats, LossSettings, UpdateSettings},
     rollout::Rollout,
@@ -55,9 +54,9 @@ pub struct Trainer<E> {
     rollout: Rollout,
     progress: Progress,
     ended: Vec<Episode>,
-    logits: Vec<f32>,
     uniforms: Vec<f64>,
-    order: Vec<u32>,
+    /// Sample numbers in the order of the present pass and of the next.
+    orders: [Vec<u32>; 2],
 }
 
 impl<E: VecEnv> Trainer<E> {
@@ -112,14 +111,13 @@ impl<E: VecEnv> Trainer<E> {
         }
         policy.check_spec(env.spec())?;
         let batch = config.batch_size.max(config.n_envs);
-        let engine = backend::engine(&policy, adam.clone(), env.tape(), device, batch)?;
+        let engine = backend::engine(&policy, &adam, env.tape(), device, batch)?;
         Ok(Self {
             rollout: Rollout::new(config.n_steps, config.n_envs, policy.spec.account.len()),
             streams: Streams::new(progress.seed),
             ended: Vec::new(),
-            logits: vec![0.0; config.n_envs * policy.layout.actions],
             uniforms: vec![0.0; config.n_envs],
-            order: vec![0; config.rollout_size()],
+            orders: [(); 2].map(|()| vec![0; config.rollout_size()]),
             env,
             policy,
             config,
@@ -147,44 +145,24 @@ impl<E: VecEnv> Trainer<E> {
 
     fn collect(&mut self, listener: &mut dyn Listener) -> Result<(), AgentError> {
         let (steps, lanes) = (self.config.n_steps, self.config.n_envs);
-        self.rollout.obs.copy(steps, 0);
+        self.rollout.begin();
         for time in 0..steps {
             let now = time * lanes..(time + 1) * lanes;
-            self.evaluate_state(time)?;
-            self.choose_actions(time);
+            self.streams.uniforms(self.progress.iteration, time as u64, &mut self.uniforms);
+            self.engine.act(&mut self.rollout, time, Choice::Sampled(&self.uniforms))?;
             let (actions, out) = self.rollout.step(time);
             self.env.step(actions, out);
             self.progress.timesteps += lanes as u64;
             self.check_finite("the reward", &self.rollout.reward[now.clone()])?;
-            if self.rollout.truncated[now.clone()].contains(&true) {
-                let last_value = &mut self.rollout.last_value[now.clone()];
-                self.engine.forward(self.rollout.last.at(0), &mut self.logits, last_value)?;
+            if self.rollout.truncated[now].contains(&true) {
+                self.engine.bootstrap(&mut self.rollout, time)?;
             }
+            self.rollout.note_starts(time);
             self.note_episodes();
             listener.on_step(self.progress.timesteps, self.env.ledger());
         }
-        self.evaluate_state(steps)
-    }
-
-    /// Computes logits and values of the observations at one time.
-    fn evaluate_state(&mut self, time: usize) -> Result<(), AgentError> {
-        let lanes = self.config.n_envs;
-        let now = time * lanes..(time + 1) * lanes;
-        self.engine.forward(self.rollout.obs.at(time), &mut self.logits, &mut self.rollout.value[now.clone()])?;
-        self.check_finite("the critic's value", &self.rollout.value[now])
-    }
-
-    fn choose_actions(&mut self, time: usize) {
-        let actions = self.policy.layout.actions;
-        self.streams.uniforms(self.progress.iteration, time as u64, &mut self.uniforms);
-        let first = time * self.config.n_envs;
-        let Rollout { obs, action, log_prob, .. } = &mut self.rollout;
-        let lanes = self.logits.chunks_exact(actions).zip(obs.at(time).mask).zip(&self.uniforms);
-        for (index, ((logits, &mask), &uniform)) in lanes.enumerate() {
-            let distribution = MaskedCategorical::new(logits, mask);
-            action[first + index] = distribution.sample(uniform);
-            log_prob[first + index] = distribution.log_prob(action[first + index]);
-        }
+        self.engine.close(&mut self.rollout)?;
+        self.check_finite("the critic's value", &self.rollout.value)
     }
 
     fn note_episodes(&mut self) {
@@ -200,9 +178,14 @@ impl<E: VecEnv> Trainer<E> {
     fn update(&mut self, settings: &UpdateSettings) -> Result<EpochStats, AgentError> {
         let mut stats = EpochStats::default();
         self.engine.load(&self.rollout)?;
-        for epoch in 0..self.config.n_epochs {
-            self.streams.shuffle(self.progress.iteration, epoch as u64, &mut self.order);
-            let pass = self.engine.epoch(&self.rollout, &self.order, settings)?;
+        let (streams, iteration, epochs) = (self.streams, self.progress.iteration, self.config.n_epochs);
+        streams.shuffle(iteration, 0, &mut self.orders[0]);
+        for epoch in 0..epochs {
+            let [order, next] = &mut self.orders;
+            let learn = || self.engine.epoch(&self.rollout, order, settings);
+            let shuffle = || (epoch + 1 < epochs).then(|| streams.shuffle(iteration, epoch as u64 + 1, next));
+            let pass = rayon::join(learn, shuffle).0?;
+            self.orders.swap(0, 1);
             self.check_finite("the loss", &[pass.loss as f32])?;
             self.check_finite("the norm of the gradient", &[pass.grad_norm as f32])?;
             stats.append(&pass);
@@ -275,7 +258,9 @@ impl<E: VecEnv> Trainer<E> {
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(()),
             Some(_) if values.len() == 1 => Err(self.non_finite(what.to_owned(), values[0])),
-            Some(lane) => Err(self.non_finite(format!("{what} of lane {lane}"), values[lane])),
+            Some(index) => {
+                Err(self.non_finite(format!("{what} of lane {}", index % self.config.n_envs), values[index]))
+            }
         }
     }
 

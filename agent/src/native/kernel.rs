@@ -1,0 +1,398 @@
+//! Vector code: one matrix product with three uses, and what is fused to its end.
+//!
+//! An element's sum runs over its terms in order, by fused multiply-add, and never across the lanes of a vector. So the
+//! bits do not depend on how wide the processor's vectors are, nor on how rows are grouped.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::Activation;
+
+/// Matrix rows are padded to a multiple of this: the lanes of the widest vector.
+const LANES: usize = 16;
+
+/// Returns the length of a row of `columns` numbers with its padding.
+pub(super) fn padded(columns: usize) -> usize {
+    columns.next_multiple_of(LANES)
+}
+
+/// Writes `out = f(input · weight + bias)`: `input` is `[R, D]`, `weight` `[D, W]`, `bias` `[W]`, `out` `[R, W]`.
+pub(super) fn forward(input: Rows<'_>, weight: &[f32], bias: &[f32], f: Option<Activation>, out: &mut [f32]) {
+    Arch::new().dispatch(Product { left: input, right: weight, out, width: bias.len(), finish: Forward { bias, f } });
+}
+
+/// Writes the gradient by a layer's input before its activation function `f`, `out = (delta · weight) ∘ f'(y)`: `delta` is
+/// `[R, D]`, `weight` `[D, W]`, and `y = f(x)`, like `out`, `[R, W]`. Without `f` the gradient by the input itself.
+pub(super) fn backward(
+    delta: Rows<'_>,
+    weight: &[f32],
+    y: &[f32],
+    f: Option<Activation>,
+    width: usize,
+    out: &mut [f32],
+) {
+    Arch::new().dispatch(Product { left: delta, right: weight, out, width, finish: Backward { y, f } });
+}
+
+/// Adds the gradient by a layer's weights, `out += inputᵀ · delta`: `input` is `[R, D]`, `delta` `[R, W]`, `out` `[D, W]`.
+pub(super) fn add_weight_gradient(input: Columns<'_>, delta: &[f32], width: usize, out: &mut [f32]) {
+    Arch::new().dispatch(Product { left: input, right: delta, out, width, finish: Add });
+}
+
+/// Adds the gradient by a layer's biases, the sums of `delta`'s columns: `delta` is `[R, W]`, `out` `[W]`.
+pub(super) fn add_bias_gradient(delta: &[f32], out: &mut [f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || delta.chunks_exact(out.len()).for_each(|row| out.iter_mut().zip(row).for_each(|(sum, d)| *sum += d)),
+    );
+}
+
+/// Multiplies `delta` by the derivative of the activation function where it returned `y`.
+pub(super) fn derive(f: Activation, y: &[f32], delta: &mut [f32]) {
+    let pairs = delta.iter_mut().zip(y);
+    match f {
+        Activation::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
+        Activation::Relu => pairs.for_each(|(d, &y)| *d = if y > 0.0 { *d } else { 0.0 }),
+    }
+}
+
+/// The left factor of a product, read `R` rows at a time.
+trait Left: Copy {
+    /// Rows of the factor.
+    fn rows(self) -> usize;
+
+    /// Returns a function of the column: that column of the `R` rows from `first` on.
+    fn band<const R: usize>(self, first: usize) -> impl Fn(usize) -> [f32; R];
+}
+
+/// A matrix whose rows lie one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    /// `[rows, stride]`
+    pub(super) data: &'a [f32],
+    /// Distance of two rows.
+    pub(super) stride: usize,
+    /// Columns in use, from the first on.
+    pub(super) columns: usize,
+}
+
+/// The transpose of a matrix whose rows lie one after the other: its columns are the rows of the factor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns<'a>(pub(super) Rows<'a>);
+
+impl Left for Rows<'_> {
+    #[inline(always)]
+    fn rows(self) -> usize {
+        self.data.len() / self.stride
+    }
+
+    #[inline(always)]
+    fn band<const R: usize>(self, first: usize) -> impl Fn(usize) -> [f32; R] {
+        let rows: [&[f32]; R] = std::array::from_fn(|r| &self.data[(first + r) * self.stride..][..self.columns]);
+        #[inline(always)]
+        move |column| std::array::from_fn(|r| rows[r][column])
+    }
+}
+
+impl Left for Columns<'_> {
+    #[inline(always)]
+    fn rows(self) -> usize {
+        self.0.columns
+    }
+
+    #[inline(always)]
+    fn band<const R: usize>(self, first: usize) -> impl Fn(usize) -> [f32; R] {
+        let Rows { data, stride, .. } = self.0;
+        #[inline(always)]
+        move |column| {
+            let mut values = [0.0; R];
+            values.copy_from_slice(&data[column * stride + first..][..R]);
+            values
+        }
+    }
+}
+
+/// What a sum starts from, and what becomes of it.
+trait Finish: Copy {
+    /// The start of the vector of sums that belongs to position `at` of the output `out`, in this column.
+    fn start<S: Simd>(self, simd: S, out: &[f32], at: usize, column: usize) -> S::f32s;
+
+    /// The number to store there.
+    fn finish<S: Simd>(self, simd: S, sum: S::f32s, at: usize) -> S::f32s;
+}
+
+#[derive(Clone, Copy)]
+struct Forward<'a> {
+    bias: &'a [f32],
+    f: Option<Activation>,
+}
+
+#[derive(Clone, Copy)]
+struct Backward<'a> {
+    y: &'a [f32],
+    f: Option<Activation>,
+}
+
+#[derive(Clone, Copy)]
+struct Add;
+
+impl Finish for Forward<'_> {
+    #[inline(always)]
+    fn start<S: Simd>(self, _: S, _: &[f32], _: usize, column: usize) -> S::f32s {
+        load::<S>(self.bias, column)
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(self, simd: S, sum: S::f32s, _: usize) -> S::f32s {
+        match self.f {
+            None => sum,
+            Some(Activation::Tanh) => tanh(simd, sum),
+            // The second operand is the one that a missing number comes through.
+            Some(Activation::Relu) => simd.max_f32s(simd.splat_f32s(0.0), sum),
+        }
+    }
+}
+
+impl Finish for Backward<'_> {
+    #[inline(always)]
+    fn start<S: Simd>(self, simd: S, _: &[f32], _: usize, _: usize) -> S::f32s {
+        simd.splat_f32s(0.0)
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(self, simd: S, sum: S::f32s, at: usize) -> S::f32s {
+        let Some(f) = self.f else { return sum };
+        let y = load::<S>(self.y, at);
+        let zero = simd.splat_f32s(0.0);
+        match f {
+            Activation::Tanh => simd.mul_f32s(sum, simd.sub_f32s(simd.splat_f32s(1.0), simd.mul_f32s(y, y))),
+            Activation::Relu => simd.select_f32s(simd.greater_than_f32s(y, zero), sum, zero),
+        }
+    }
+}
+
+impl Finish for Add {
+    #[inline(always)]
+    fn start<S: Simd>(self, _: S, out: &[f32], at: usize, _: usize) -> S::f32s {
+        load::<S>(out, at)
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(self, _: S, sum: S::f32s, _: usize) -> S::f32s {
+        sum
+    }
+}
+
+/// `out = finish(left · right)`: `left` is `[R, D]`, `right` `[D, width]`, `out` `[R, width]`.
+struct Product<'a, L, F> {
+    left: L,
+    right: &'a [f32],
+    out: &'a mut [f32],
+    width: usize,
+    finish: F,
+}
+
+impl<L: Left, F: Finish> WithSimd for Product<'_, L, F> {
+    type Output = ();
+
+    /// Cuts the output into tiles whose sums fit the vector registers.
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let rows = self.left.rows();
+        let mut row = 0;
+        // With one or two vectors per row it takes eight rows to keep both multipliers busy.
+        while S::F32_LANES * 2 >= self.width && row + 8 <= rows {
+            self.band::<S, 8>(simd, row);
+            row += 8;
+        }
+        while row + 4 <= rows {
+            self.band::<S, 4>(simd, row);
+            row += 4;
+        }
+        match rows - row {
+            1 => self.band::<S, 1>(simd, row),
+            2 => self.band::<S, 2>(simd, row),
+            3 => self.band::<S, 3>(simd, row),
+            _ => {}
+        }
+    }
+}
+
+impl<L: Left, F: Finish> Product<'_, L, F> {
+    /// Computes `R` rows of the output from `row` on.
+    #[inline(always)]
+    fn band<S: Simd, const R: usize>(&mut self, simd: S, row: usize) {
+        let wide = S::REGISTER_COUNT >= 32 && R <= 4;
+        let mut column = 0;
+        while column < self.width {
+            let vectors = (self.width - column) / S::F32_LANES;
+            let taken = match vectors {
+                4.. if wide => self.tile::<S, R, 4>(simd, row, column),
+                2.. => self.tile::<S, R, 2>(simd, row, column),
+                _ => self.tile::<S, R, 1>(simd, row, column),
+            };
+            column += taken * S::F32_LANES;
+        }
+    }
+
+    /// Computes `R` rows of `V` vectors, kept in registers from start to end; returns `V`.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
+        let Self { left, right, out, width, finish } = self;
+        let position = |r: usize, v: usize| ((row + r) * *width + column + v * S::F32_LANES, column + v * S::F32_LANES);
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        for (r, sums) in sums.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                let (at, column) = position(r, v);
+                *sum = finish.start(simd, out, at, column);
+            }
+        }
+        let left = left.band::<R>(row);
+        for (index, right) in right.chunks_exact(*width).enumerate() {
+            let mut factors = [simd.splat_f32s(0.0); V];
+            factors.copy_from_slice(S::as_simd_f32s(&right[column..column + V * S::F32_LANES]).0);
+            for (sums, x) in sums.iter_mut().zip(left(index)) {
+                let x = simd.splat_f32s(x);
+                for (sum, factor) in sums.iter_mut().zip(factors) {
+                    *sum = simd.mul_add_f32s(x, factor, *sum);
+                }
+            }
+        }
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                let (at, _) = position(r, v);
+                let result = finish.finish(simd, sum, at);
+                S::as_mut_simd_f32s(&mut out[at..at + S::F32_LANES]).0[0] = result;
+            }
+        }
+        V
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd>(data: &[f32], at: usize) -> S::f32s {
+    S::as_simd_f32s(&data[at..at + S::F32_LANES]).0[0]
+}
+
+/// Returns the hyperbolic tangent within 5e-7.
+///
+/// # Source
+/// The rational minimax approximation of degree 13 over 6 that Eigen uses (`generic_fast_tanh_float`).
+#[inline(always)]
+fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let constant = |x: f32| simd.splat_f32s(x);
+    // The second operand is the one that a missing number comes through.
+    let x = simd.max_f32s(constant(-9.0), simd.min_f32s(constant(9.0), x));
+    let x2 = simd.mul_f32s(x, x);
+    let mut p = constant(-2.760_768_5e-16);
+    for coefficient in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3] {
+        p = simd.mul_add_f32s(p, x2, constant(coefficient));
+    }
+    let mut q = constant(1.198_258_4e-6);
+    for coefficient in [1.185_347e-4, 2.268_434_6e-3, 4.893_525e-3] {
+        q = simd.mul_add_f32s(q, x2, constant(coefficient));
+    }
+    simd.div_f32s(simd.mul_f32s(x, p), q)
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::Scalar;
+    use rand::RngExt;
+    use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+    use super::*;
+
+    fn numbers(count: usize, seed: u64) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+    }
+
+    fn rows(data: &[f32], stride: usize, columns: usize) -> Rows<'_> {
+        Rows { data, stride, columns }
+    }
+
+    /// Every way in which rows and columns can be left over from the tiles.
+    const SHAPES: [(usize, usize, usize); 7] =
+        [(1, 4, 16), (3, 5, 32), (8, 6, 16), (13, 38, 64), (64, 64, 64), (66, 33, 80), (7, 1, 144)];
+
+    #[test]
+    fn products_match_the_textbook() {
+        for (rows_, depth, width) in SHAPES {
+            let (input, weight, bias) = (numbers(rows_ * depth, 1), numbers(depth * width, 2), numbers(width, 3));
+            let product = |row: usize, column: usize| -> f64 {
+                let terms =
+                    (0..depth).map(|k| f64::from(input[row * depth + k]) * f64::from(weight[k * width + column]));
+                terms.sum()
+            };
+            let close = |ours: &[f32], expected: &dyn Fn(usize, usize) -> f64| {
+                for (index, &ours) in ours.iter().enumerate() {
+                    let expected = expected(index / width, index % width);
+                    assert!((f64::from(ours) - expected).abs() < 1e-5, "{rows_}x{depth}x{width}: {ours} {expected}");
+                }
+            };
+            let mut out = vec![7.0; rows_ * width];
+            let left = rows(&input, depth, depth);
+            forward(left, &weight, &bias, None, &mut out);
+            close(&out, &|row, column| product(row, column) + f64::from(bias[column]));
+            forward(left, &weight, &bias, Some(Activation::Tanh), &mut out);
+            close(&out, &|row, column| (product(row, column) + f64::from(bias[column])).tanh());
+            let y = out.clone();
+            backward(left, &weight, &y, Some(Activation::Tanh), width, &mut out);
+            close(&out, &|row, column| product(row, column) * (1.0 - f64::from(y[row * width + column]).powi(2)));
+            forward(left, &weight, &bias, Some(Activation::Relu), &mut out);
+            close(&out, &|row, column| (product(row, column) + f64::from(bias[column])).max(0.0));
+            let y = out.clone();
+            backward(left, &weight, &y, Some(Activation::Relu), width, &mut out);
+            close(&out, &|row, column| if y[row * width + column] > 0.0 { product(row, column) } else { 0.0 });
+
+            // The transposed factor: `depth` rows of `rows_` numbers.
+            let turned: Vec<f32> = (0..depth * rows_).map(|i| input[i % rows_ * depth + i / rows_]).collect();
+            out.fill(0.5);
+            add_weight_gradient(Columns(rows(&turned, rows_, rows_)), &weight, width, &mut out);
+            close(&out, &|row, column| product(row, column) + 0.5);
+        }
+    }
+
+    #[test]
+    fn the_width_of_the_vectors_changes_no_bit() {
+        for (rows_, depth, width) in SHAPES {
+            let (input, weight, bias) = (numbers(rows_ * depth, 1), numbers(depth * width, 2), numbers(width, 3));
+            let (mut wide, mut narrow) = (vec![0.0; rows_ * width], vec![0.0; rows_ * width]);
+            let left = rows(&input, depth, depth);
+            forward(left, &weight, &bias, Some(Activation::Tanh), &mut wide);
+            let finish = Forward { bias: &bias, f: Some(Activation::Tanh) };
+            Product { left, right: &weight, out: &mut narrow, width, finish }.with_simd(Scalar);
+            assert_eq!(wide, narrow, "{rows_}x{depth}x{width}");
+        }
+    }
+
+    #[test]
+    fn a_row_alone_has_the_same_bits_as_in_company() {
+        let (input, weight, bias) = (numbers(30 * 11, 1), numbers(11 * 48, 2), numbers(48, 3));
+        let (mut all, mut one) = (vec![0.0; 30 * 48], vec![0.0; 48]);
+        forward(rows(&input, 11, 11), &weight, &bias, Some(Activation::Tanh), &mut all);
+        for (row, expected) in all.chunks_exact(48).enumerate() {
+            forward(rows(&input[row * 11..(row + 1) * 11], 11, 11), &weight, &bias, Some(Activation::Tanh), &mut one);
+            assert_eq!(one, expected);
+        }
+    }
+
+    #[test]
+    fn tanh_is_close_to_libm_everywhere() {
+        let worst = (-2_000_000..=2_000_000)
+            .map(|i| i as f32 * 1e-5)
+            .map(|x| (f64::from(tanh(Scalar, x)) - f64::from(x).tanh()).abs())
+            .fold(0.0, f64::max);
+        assert!(worst < 5e-7, "{worst}");
+        assert_eq!(tanh(Scalar, 0.0), 0.0);
+    }
+
+    #[test]
+    fn a_missing_number_does_not_look_like_an_activation() {
+        for f in [Activation::Tanh, Activation::Relu] {
+            let mut out = [0.0; 16];
+            forward(rows(&[f32::NAN], 1, 1), &[1.0; 16], &[0.0; 16], Some(f), &mut out);
+            assert!(out.iter().all(|y| y.is_nan()), "{f:?}: {out:?}");
+        }
+    }
+}
