@@ -71,7 +71,11 @@ const COMMENTS: &[(&str, &str)] = &[
     ("env.reward.hold_tax", "Paid when a flat account HOLDs without a strong setup"),
     ("env.reward.bad_chase", "Paid when an entry chases an exhausted bar"),
     ("env.costs.fee_multiplier", "Factor on the contract's fees, for stress tests"),
-    ("policy.hidden", "Units of each hidden tanh layer, the same for actor and critic"),
+    ("policy.kind", "mlp, lstm or gru: whether the policy remembers more than the frames it is shown"),
+    ("policy.net_arch", "Units of each hidden layer, the same for actor and critic"),
+    ("policy.activation", "tanh or relu, after every hidden layer"),
+    ("policy.trunk", "separate or shared: whether actor and critic share their hidden layers"),
+    ("policy.recurrent_size", "Units of an lstm's or gru's cell, before the hidden layers"),
     ("policy.backend", "What computes the networks; auto: libtorch on a GPU, the native code on a CPU"),
     ("ppo.n_envs", "Lanes stepped together"),
     ("ppo.n_steps", "Steps per lane and iteration"),
@@ -93,6 +97,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ),
     ("ppo.target_kl", "An update stops above 1.5 times this divergence"),
     ("ppo.normalize_advantage", "Whether advantages are standardised within each minibatch"),
+    ("ppo.sequence_length", "Decisions through which the gradient of an lstm or gru flows back"),
 ];
 
 /// Puts its comment above every key of a configuration that was written as TOML.

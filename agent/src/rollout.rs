@@ -170,7 +170,8 @@ impl Rollout {
     /// Makes the observations after the last step the first ones.
     pub(crate) fn begin(&mut self) {
         self.obs.copy(self.steps, 0);
-        self.start.copy_within(self.samples().., 0);
+        let samples = self.samples();
+        self.start.copy_within(samples.., 0);
     }
 
     /// The observations of one step, and where the decisions on them go.
