@@ -22,12 +22,12 @@ fn train(args: &[&str]) -> Output {
     command("train_historical_model", args)
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Runs the smoke configuration into `out` with more arguments; it must succeed.
-fn smoke(out: &Path, more: &[&str]) -> Output {
+pub(crate) fn smoke(out: &Path, more: &[&str]) -> Output {
     let mut args = vec!["--config", "configs/smoke.toml", "--out-dir", out.to_str().unwrap()];
     args.extend(more);
     let output = train(&args);
@@ -64,7 +64,7 @@ fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// The rows of `metrics.jsonl` without the columns that tell the time.
-fn metrics(out: &Path, model: &str) -> Vec<String> {
+pub(crate) fn metrics(out: &Path, model: &str) -> Vec<String> {
     let path = out.join("runs").join(model).join("metrics.jsonl");
     let strip = |line: &str| {
         let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();

@@ -127,13 +127,13 @@ pub(crate) trait Engine: fmt::Debug + Send {
     fn describe(&self) -> String;
 }
 
-/// Builds the engine for this policy; `batch` is the most samples it will see at once.
+/// Builds the engine for this policy, for this many lanes and samples of a minibatch.
 pub(crate) fn engine(
     policy: &Policy,
     adam: &AdamState,
     tape: &[f32],
     device: DeviceChoice,
-    batch: usize,
+    (lanes, batch): (usize, usize),
 ) -> Result<Box<dyn Engine>, AgentError> {
     let inputs = Inputs::new(&policy.spec, policy.normalized_tape(tape));
     let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
@@ -142,7 +142,7 @@ pub(crate) fn engine(
         PolicyKind::Lstm | PolicyKind::Gru => Backend::Tch,
     };
     Ok(match choose(backend, device, gpus)? {
-        Chosen::Native => Box::new(Native::new(policy, adam, inputs, batch)),
+        Chosen::Native => Box::new(Native::new(policy, adam, inputs, lanes, batch)),
         Chosen::Tch(device) => Box::new(Torch::new(policy, adam, &inputs, device)?),
     })
 }

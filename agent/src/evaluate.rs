@@ -51,7 +51,7 @@ pub fn evaluate<E: VecEnv>(
     let mut engine = match behaviour {
         Behaviour::Sampled | Behaviour::Greedy => {
             let (adam, policy) = (AdamState::new(policy.params.len()), policy.clone().with_backend(Backend::Auto));
-            Some(backend::engine(&policy, &adam, env.tape(), DeviceChoice::Cpu, lanes)?)
+            Some(backend::engine(&policy, &adam, env.tape(), DeviceChoice::Cpu, (lanes, 1))?)
         }
         Behaviour::AlwaysHold | Behaviour::RandomLegal => None,
     };

@@ -109,7 +109,7 @@ fn the_native_gradient_matches_finite_differences() {
     let (rollout, tape) = rollout();
     let inputs = Inputs::new(&policy.spec, tape);
     let batch: Vec<u32> = (0..600).map(|i| (i * 7) % 640).collect();
-    let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs.clone(), 600);
+    let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs.clone(), LANES, 600);
     let (gradient, _) = native.gradient(&rollout, &batch, &settings());
     let params: Vec<f64> = policy.params.iter().map(|&p| f64::from(p)).collect();
     let largest = gradient.iter().fold(0.0f32, |max, g| max.max(g.abs()));
@@ -133,7 +133,7 @@ fn the_native_gradient_and_update_match_libtorch() {
     let inputs = Inputs::new(&policy.spec, tape);
     let adam = AdamState::new(policy.params.len());
     let mut torch = Torch::new(&policy, &adam, &inputs, tch::Device::Cpu).unwrap();
-    let mut native = Native::new(&policy, &adam, inputs, 600);
+    let mut native = Native::new(&policy, &adam, inputs, LANES, 600);
     torch.load(&rollout).unwrap();
     for batch in [(0..600).collect::<Vec<u32>>(), (300..364).collect(), vec![17]] {
         let (ours, theirs) = (native.gradient(&rollout, &batch, &settings()).0, torch.gradient(&batch, &settings()));

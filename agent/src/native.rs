@@ -24,8 +24,11 @@ use crate::{
     rollout::{Acted, Inputs, ObsView, Rollout},
 };
 
-/// Samples whose gradient one thread sums, and lanes for which one thread chooses actions.
+/// Samples whose gradient one thread sums.
 const BLOCK: usize = 256;
+/// Fewest lanes for which it pays to wake another thread, and most threads that choose actions.
+const PART: usize = 32;
+const MOST_PARTS: usize = 64;
 /// Parameters of which one thread sums the blocks' gradients.
 const SLICE: usize = 4096;
 
@@ -100,14 +103,15 @@ impl Networks {
 }
 
 impl Native {
-    /// Builds the engine for a policy without memory; `batch` is the most samples it will see at once.
-    pub(crate) fn new(policy: &Policy, adam: &AdamState, inputs: Inputs, batch: usize) -> Self {
+    /// Builds the engine for a policy without memory, for this many lanes and samples of a minibatch.
+    pub(crate) fn new(policy: &Policy, adam: &AdamState, inputs: Inputs, lanes: usize, batch: usize) -> Self {
         let nets = Networks::new(&policy.layout, policy.config.activation);
+        let parts = lanes.div_ceil(PART).min(MOST_PARTS);
         let adam = AdamState { m: nets.pack(&adam.m), v: nets.pack(&adam.v), step: adam.step };
         let mut native = Self {
             params: nets.pack(&policy.params),
             turned: nets.all().map(Net::turned),
-            blocks: vec![Block::new(&nets, policy.layout.inputs); batch.div_ceil(BLOCK)],
+            blocks: vec![Block::new(&nets, policy.layout.inputs); batch.div_ceil(BLOCK).max(parts)],
             nets,
             inputs,
             adam,
@@ -199,11 +203,12 @@ impl Engine for Native {
     fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError> {
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
         let (obs, out) = rollout.decision(time);
-        if out.value.len() <= BLOCK {
+        let part = part(out.value.len(), blocks);
+        if part >= out.value.len() {
             blocks[0].act(view, obs, 0, choice, out);
         } else {
-            let parts = blocks.par_iter_mut().zip(out.par_chunks(BLOCK)).enumerate();
-            parts.for_each(|(index, (block, out))| block.act(view, obs, index * BLOCK, choice, out));
+            let parts = blocks.par_iter_mut().zip(out.par_chunks(part)).enumerate();
+            parts.for_each(|(index, (block, out))| block.act(view, obs, index * part, choice, out));
         }
         Ok(())
     }
@@ -246,9 +251,19 @@ impl Native {
     /// Writes the values of some observations.
     fn values(&mut self, obs: ObsView<'_>, values: &mut [f32]) {
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
-        let parts = blocks.par_iter_mut().zip(values.par_chunks_mut(BLOCK)).enumerate();
-        parts.for_each(|(index, (block, values))| block.values(view, obs, index * BLOCK, values));
+        let part = part(values.len(), blocks);
+        if part >= values.len() {
+            blocks[0].values(view, obs, 0, values);
+        } else {
+            let parts = blocks.par_iter_mut().zip(values.par_chunks_mut(part)).enumerate();
+            parts.for_each(|(index, (block, values))| block.values(view, obs, index * part, values));
+        }
     }
+}
+
+/// Lanes that one block takes; how they are cut changes no bit.
+fn part(lanes: usize, blocks: &[Block]) -> usize {
+    lanes.div_ceil(blocks.len()).max(PART)
 }
 
 /// What every block reads.

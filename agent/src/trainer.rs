@@ -110,8 +110,8 @@ impl<E: VecEnv> Trainer<E> {
             return Err(AgentError::Config(faults));
         }
         policy.check_spec(env.spec())?;
-        let batch = config.batch_size.max(config.n_envs);
-        let engine = backend::engine(&policy, &adam, env.tape(), device, batch)?;
+        let sizes = (config.n_envs, config.batch_size);
+        let engine = backend::engine(&policy, &adam, env.tape(), device, sizes)?;
         Ok(Self {
             rollout: Rollout::new(config.n_steps, config.n_envs, policy.spec.account.len()),
             streams: Streams::new(progress.seed),

@@ -110,12 +110,10 @@ impl Net {
     /// gradient by this network's input is wanted.
     pub(super) fn turn(&self, packed: &[f32], turned: &mut [f32], through: bool) {
         for layer in self.layers.iter().skip(usize::from(!through)) {
-            let Layer { source, width, input_width, .. } = layer;
-            let out = &mut turned[layer.turned.clone()];
-            for (input, row) in packed[layer.weight.clone()].chunks_exact(*width).enumerate() {
-                for (output, &weight) in row[..source.outputs].iter().enumerate() {
-                    out[output * input_width + input] = weight;
-                }
+            let lines = turned[layer.turned.clone()].chunks_exact_mut(layer.input_width);
+            for (output, line) in lines.enumerate() {
+                let rows = packed[layer.weight.clone()].chunks_exact(layer.width);
+                line.iter_mut().zip(rows).for_each(|(weight, row)| *weight = row[output]);
             }
         }
     }
