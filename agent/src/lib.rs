@@ -44,6 +44,8 @@ mod cartpole;
 #[cfg(test)]
 mod gradient_tests;
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 mod toy;
 #[cfg(test)]
 mod trainer_tests;
