@@ -193,7 +193,7 @@ impl Native {
         settings: &UpdateSettings,
     ) -> (Vec<f32>, LossSums) {
         let sums = self.minibatch(rollout, batch, settings);
-        let mut gradient = vec![0.0; self.nets.len()];
+        let mut gradient = vec![0.0; self.nets.critic.flat_end()];
         self.nets.unpack(&self.blocks[0].gradient, &mut gradient);
         (gradient, sums)
     }

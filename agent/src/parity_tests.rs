@@ -168,8 +168,7 @@ fn gradients(policy: &Policy, rollout: &Rollout, run: &Section) -> [(&'static st
     let (settings, order) = (run.settings(), run.orders().swap_remove(0));
     let batch = &order[..settings.batch_size];
     torch.load(rollout).unwrap();
-    let mut by_native = native.gradient(rollout, batch, &settings).0;
-    by_native.truncate(policy.params.len());
+    let by_native = native.gradient(rollout, batch, &settings).0;
     [("native", by_native), ("libtorch", torch.gradient(batch, &settings))]
 }
 

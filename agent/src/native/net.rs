@@ -101,6 +101,12 @@ impl Net {
         self.positions(|ours, theirs| flat[theirs] = packed[ours]);
     }
 
+    /// Where its parameters end in the flat vector.
+    #[cfg(test)]
+    pub(super) fn flat_end(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.source.bias().end)
+    }
+
     /// Returns the room for [`Net::turn`].
     pub(super) fn turned(&self) -> Vec<f32> {
         vec![0.0; self.turned_len]
