@@ -76,7 +76,11 @@ const COMMENTS: &[(&str, &str)] = &[
     ("policy.activation", "tanh or relu, after every hidden layer"),
     ("policy.trunk", "separate or shared: whether actor and critic share their hidden layers"),
     ("policy.recurrent_size", "Units of an lstm's or gru's cell, before the hidden layers"),
-    ("policy.backend", "What computes the networks; auto: libtorch on a GPU, the native code on a CPU"),
+    (
+        "policy.backend",
+        "What computes the networks: auto, native or tch (libtorch); auto: on a CPU native, where it can",
+    ),
+    ("policy.precision", "f32, or bf16 for the matrix products of training on a GPU"),
     ("ppo.n_envs", "Lanes stepped together"),
     ("ppo.n_steps", "Steps per lane and iteration"),
     ("ppo.batch_size", "Samples per gradient step"),
@@ -97,7 +101,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ),
     ("ppo.target_kl", "An update stops above 1.5 times this divergence"),
     ("ppo.normalize_advantage", "Whether advantages are standardised within each minibatch"),
-    ("ppo.sequence_length", "Decisions through which the gradient of an lstm or gru flows back"),
+    ("ppo.sequence_length", "Steps of the sequences that an lstm or gru learns from; divides n_steps and batch_size"),
 ];
 
 /// Puts its comment above every key of a configuration that was written as TOML.

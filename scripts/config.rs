@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
 use market_env::{EnvConfig, MarketConfig};
-use ppo_agent::{PolicyConfig, PpoConfig};
+use ppo_agent::{PolicyConfig, PolicyKind, PpoConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{comments, files};
@@ -173,6 +173,9 @@ impl RunConfig {
         faults.extend(self.env.check());
         faults.extend(self.policy.check());
         faults.extend(self.ppo.check());
+        if self.policy.kind != PolicyKind::Mlp {
+            faults.extend(self.ppo.check_sequences());
+        }
         faults
     }
 

@@ -103,12 +103,39 @@ pub struct TrainFlags {
     /// occur, are equally likely, instead of every session [default: false]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub regime_balanced: Option<bool>,
+    /// The networks.
+    #[command(flatten)]
+    pub policy: PolicyFlags,
     /// The algorithm's parameters.
     #[command(flatten)]
     pub ppo: PpoFlags,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
+}
+
+/// The networks.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Policy")]
+pub struct PolicyFlags {
+    /// mlp, or with a memory: lstm or gru [default: mlp]
+    #[arg(long, value_name = "KIND")]
+    pub policy: Option<String>,
+    /// Units of each hidden layer, separated by commas [default: 64,64]
+    #[arg(long, value_name = "LIST")]
+    pub net_arch: Option<String>,
+    /// tanh or relu [default: tanh]
+    #[arg(long, value_name = "NAME")]
+    pub activation: Option<String>,
+    /// separate or shared hidden layers of actor and critic [default: separate]
+    #[arg(long, value_name = "NAME")]
+    pub trunk: Option<String>,
+    /// Units of the cell of an lstm or gru [default: 64]
+    #[arg(long, value_name = "N")]
+    pub recurrent_size: Option<u64>,
+    /// f32, or bf16 for the matrix products of training on a GPU [default: f32]
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<String>,
 }
 
 /// Parameters of the algorithm.
@@ -151,6 +178,9 @@ pub struct PpoFlags {
     /// Stops an iteration's passes early above 1.5 times this divergence
     #[arg(long, value_name = "X")]
     pub target_kl: Option<f64>,
+    /// Steps of the sequences that an lstm or gru learns from
+    #[arg(long, value_name = "N")]
+    pub sequence_length: Option<u64>,
 }
 
 /// Works on trained models.
@@ -237,6 +267,23 @@ impl DataFlags {
     }
 }
 
+impl PolicyFlags {
+    fn put(&self, layer: &mut Layer) -> Result<(), Usage> {
+        if let Some(list) = &self.net_arch {
+            let units = list.split(',').map(|units| units.trim().parse::<u32>());
+            let units: Vec<u32> = units.collect::<Result<_, _>>().map_err(|_| {
+                Usage::one(format!("--net-arch {list}: write it as the units of each hidden layer, such as 128,128"))
+            })?;
+            layer.put("policy.net_arch", units.into_iter().map(toml::Value::from).collect::<Vec<_>>());
+        }
+        layer.put_some("policy.kind", self.policy.clone());
+        layer.put_some("policy.activation", self.activation.clone());
+        layer.put_some("policy.trunk", self.trunk.clone());
+        layer.put_some("policy.precision", self.precision.clone());
+        Ok(())
+    }
+}
+
 impl ConfigFlags {
     /// Lays files, flags and assignments over `base`, and checks the result.
     ///
@@ -271,6 +318,7 @@ impl TrainFlags {
     fn layer(&self, notes: &mut Vec<String>) -> anyhow::Result<Layer> {
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
+        self.policy.put(&mut layer)?;
         let ppo = &self.ppo;
         let whole = [
             ("run.timesteps", self.timesteps),
@@ -281,6 +329,8 @@ impl TrainFlags {
             ("ppo.n_envs", ppo.n_envs),
             ("ppo.batch_size", ppo.batch_size),
             ("ppo.n_epochs", ppo.n_epochs),
+            ("ppo.sequence_length", ppo.sequence_length),
+            ("policy.recurrent_size", self.policy.recurrent_size),
         ];
         for (path, value) in whole {
             if let Some(value) = value {
@@ -329,6 +379,7 @@ impl BacktestFlags {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use ppo_agent::{Activation, PolicyConfig, PolicyKind, Precision, Trunk};
 
     use super::*;
     use crate::config::DataSource;
@@ -345,7 +396,8 @@ mod tests {
         let config = resolved(
             "train --symbols SPY,QQQ,SPX --timesteps 100000 --model-name tune1 --human-momentum --data-source files \
              --data-dir b --intraday-days 60 --learning-rate 3e-5 --ent-coef 0.06 --gamma 0.92 --n-steps 512 \
-             --use-greeks false --regime-balanced --target-kl 0.02",
+             --use-greeks false --regime-balanced --target-kl 0.02 --policy gru --net-arch 128,32 --activation relu \
+             --trunk shared --recurrent-size 48 --sequence-length 32 --precision bf16",
         )
         .unwrap();
         assert_eq!(config.run.symbols.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["SPY", "QQQ", "SPX"]);
@@ -353,6 +405,16 @@ mod tests {
         assert_eq!((config.market.use_greeks, config.env.draw), (false, market_env::Draw::RegimeBalanced));
         assert_eq!(config.ppo.target_kl, Some(0.02));
         assert_eq!(config.run.intraday_days, 60);
+        let policy = PolicyConfig {
+            kind: PolicyKind::Gru,
+            net_arch: vec![128, 32],
+            activation: Activation::Relu,
+            trunk: Trunk::Shared,
+            recurrent_size: 48,
+            precision: Precision::Bf16,
+            ..PolicyConfig::default()
+        };
+        assert_eq!((config.policy, config.ppo.sequence_length), (policy, 32));
     }
 
     #[test]
@@ -376,6 +438,9 @@ mod tests {
             ("train --data-source flies", "did you mean files?"),
             ("train --symbols SPY,,a/b", "not a symbol"),
             ("train --n-envs 0", "ppo.n_envs"),
+            ("train --net-arch 64x64", "--net-arch 64x64: write it as"),
+            ("train --policy lsmt", "did you mean lstm?"),
+            ("train --policy lstm --sequence-length 100", "ppo.sequence_length: 100 does not divide ppo.n_steps 512"),
         ] {
             let error = resolved(line).unwrap_err();
             assert!(error.to_string().contains(part), "{line}: {error}");

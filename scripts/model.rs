@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
 use market_data::{DateRange, Split};
-use ppo_agent::{ModelFile, Policy};
+use ppo_agent::{ModelFile, Policy, PolicyConfig};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::{config::RunConfig, layers::differences, paths::model_path};
+use crate::{
+    config::RunConfig,
+    layers::{Difference, differences},
+    paths::model_path,
+};
 
 /// What a model's sidecar says about its training.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,12 +50,27 @@ impl ModelMeta {
     pub fn changed_inputs(&self, config: &RunConfig) -> anyhow::Result<Vec<String>> {
         let text = |value: Option<Value>| value.map_or_else(|| "no value".to_owned(), |value| value.to_string());
         let found = differences(&self.config, config)?.into_iter().filter(|found| found.key.starts_with("market."));
-        let sentence = |found: crate::layers::Difference| {
+        let sentence = |found: Difference| {
             let (then, now) = (text(found.first), text(found.second));
             format!("the model was trained with {} = {then}, this run uses {now}", found.key)
         };
         Ok(found.map(sentence).collect())
     }
+}
+
+/// Refuses networks of another shape than this run asks for; what computes them may differ.
+///
+/// # Errors
+/// A sentence with every difference.
+pub fn check_shape(theirs: &PolicyConfig, ours: &PolicyConfig) -> anyhow::Result<()> {
+    let ours = PolicyConfig { backend: theirs.backend, precision: theirs.precision, ..ours.clone() };
+    let text = |value: Option<Value>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+    let sentence = |found: Difference| {
+        format!("its policy.{} is {}, this run asks for {}", found.key, text(found.first), text(found.second))
+    };
+    let found: Vec<String> = differences(theirs, &ours)?.into_iter().map(sentence).collect();
+    ensure!(found.is_empty(), "{}", found.join("; "));
+    Ok(())
 }
 
 /// Counts the dates that lie in any of the ranges.
@@ -66,7 +85,21 @@ pub fn ranges_text(ranges: &[DateRange]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ppo_agent::{Backend, PolicyKind, Precision};
+
     use super::*;
+
+    #[test]
+    fn networks_of_another_shape_are_refused_with_every_difference() {
+        let ours = PolicyConfig::default();
+        let same = PolicyConfig { backend: Backend::Tch, precision: Precision::Bf16, ..ours.clone() };
+        check_shape(&same, &ours).unwrap();
+        let theirs = PolicyConfig { kind: PolicyKind::Gru, net_arch: vec![32], ..same };
+        let error = check_shape(&theirs, &ours).unwrap_err().to_string();
+        let expected = "its policy.kind is \"gru\", this run asks for \"mlp\"; its policy.net_arch is [32], this run asks \
+                        for [64, 64]";
+        assert_eq!(error, expected);
+    }
 
     #[test]
     fn dates_of_every_training_count_once() {

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use anyhow::{Context as _, bail};
 use market_data::{DateRange, Split};
 use market_env::{BatchEnv, VecEnv as _};
-use ppo_agent::{DeviceChoice, ModelFile, Normalizer, Policy, Trainer};
+use ppo_agent::{DeviceChoice, ModelFile, Normalizer, Policy, PolicyConfig, Trainer};
 use serde_json::Value;
 
 use crate::{
@@ -217,17 +217,16 @@ impl Run<'_> {
     ) -> anyhow::Result<(Policy, Vec<DateRange>)> {
         let (policy, meta) = model::load(path)?;
         policy.check_spec(env.spec())?;
-        if policy.config().net_arch != self.config.policy.net_arch {
-            let (theirs, ours) = (&policy.config().net_arch, &self.config.policy.net_arch);
-            bail!("--load-model {}: its hidden layers are {theirs:?}, this run asks for {ours:?}", path.display());
-        }
+        model::check_shape(policy.config(), &self.config.policy)
+            .with_context(|| format!("--load-model {}", path.display()))?;
         for note in meta.changed_inputs(self.config)? {
             console.say(format!("Note: {note}"))?;
         }
         if meta.data == stamp(true) {
             console.say("Note: the loaded model was trained on SYNTHETIC data")?;
         }
-        Ok((policy.with_backend(self.config.policy.backend), meta.trained_on))
+        let PolicyConfig { backend, precision, .. } = self.config.policy;
+        Ok((policy.with_backend(backend).with_precision(precision), meta.trained_on))
     }
 
     /// Continues from a checkpoint: the one named, or the newest good one of this model.
@@ -312,7 +311,7 @@ impl Run<'_> {
 
     fn save_checkpoint(&self, trainer: &Trainer<BatchEnv>, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
         let path = self.paths.checkpoint(trainer.timesteps());
-        trainer.checkpoint().save(&path, self.inputs.stamp())?;
+        trainer.checkpoint()?.save(&path, self.inputs.stamp())?;
         reporter.save_mark(trainer.timesteps(), files::sha256(&path)?)
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    AdamState, AgentError, Policy, PolicyKind,
+    AdamState, AgentError, Policy, PolicyKind, Precision,
     distribution::MaskedCategorical,
     loss::{EpochStats, UpdateSettings},
     native::Native,
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// libtorch on a GPU, the native code on a CPU.
+    /// libtorch on a GPU and for whatever the native code cannot do, else the native code.
     #[default]
     Auto,
     /// Hand-written passes on the CPU; the same bits for any number of threads.
@@ -67,18 +67,44 @@ enum Chosen {
     Tch(tch::Device),
 }
 
-/// Settles backend and device, given the number of GPUs that libtorch sees.
-fn choose(backend: Backend, device: DeviceChoice, gpus: usize) -> Result<Chosen, AgentError> {
+/// What this libtorch can reach.
+#[derive(Debug, Clone, Copy)]
+struct Gpus {
+    /// Whether it is built for GPUs at all.
+    cuda: bool,
+    count: usize,
+}
+
+impl Gpus {
+    fn seen() -> Self {
+        Self { cuda: tch::utils::has_cudart(), count: usize::try_from(tch::Cuda::device_count()).unwrap_or(0) }
+    }
+
+    /// Says why a GPU cannot be used and what helps.
+    fn lacking(self, index: usize) -> AgentError {
+        let reason = match self {
+            Self { cuda: false, .. } => {
+                "this libtorch is built for the CPU only; run scripts/setup.sh --cuda and build again".to_owned()
+            }
+            Self { count: 0, .. } => {
+                "libtorch sees no GPU; nvidia-smi tells whether there is one and whether its driver works".to_owned()
+            }
+            Self { count, .. } => format!("libtorch sees {count} GPU(s), numbered from 0"),
+        };
+        AgentError::Device(format!("device cuda:{index} was asked for, but {reason}; or choose --device cpu"))
+    }
+}
+
+/// Settles backend and device.
+fn choose(backend: Backend, device: DeviceChoice, gpus: Gpus) -> Result<Chosen, AgentError> {
     match (backend, device) {
         (Backend::Native, DeviceChoice::Cuda(_)) => {
             let hint = "the native backend runs on the CPU only; choose backend tch or auto for a GPU";
             Err(AgentError::Device(hint.into()))
         }
-        (_, DeviceChoice::Cuda(index)) if index >= gpus => Err(AgentError::Device(format!(
-            "device cuda:{index} was asked for, but this libtorch sees {gpus} GPU(s); choose cpu, or run scripts/setup.sh --cuda"
-        ))),
+        (_, DeviceChoice::Cuda(index)) if index >= gpus.count => Err(gpus.lacking(index)),
         (Backend::Auto | Backend::Tch, DeviceChoice::Cuda(index)) => Ok(Chosen::Tch(tch::Device::Cuda(index))),
-        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus > 0 => Ok(Chosen::Tch(tch::Device::Cuda(0))),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus.count > 0 => Ok(Chosen::Tch(tch::Device::Cuda(0))),
         (Backend::Tch, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(Chosen::Tch(tch::Device::Cpu)),
         (Backend::Auto | Backend::Native, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(Chosen::Native),
     }
@@ -102,10 +128,23 @@ impl Choice<'_> {
     }
 }
 
+/// What an engine is going to see.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Steps of a rollout.
+    pub(crate) steps: usize,
+    pub(crate) lanes: usize,
+    /// Samples of a minibatch.
+    pub(crate) batch: usize,
+    /// Steps of the sequences that the rollouts of a recurrent policy are cut into; 1 for others.
+    pub(crate) sequence: usize,
+}
+
 /// Computes the networks and moves their parameters. A rollout is collected by `act` for every step, `bootstrap` where
 /// episodes are cut, and `close`; then `load` and any number of `epoch`s learn from it.
 pub(crate) trait Engine: fmt::Debug + Send {
-    /// Chooses an action for every lane at one step. Log-probabilities and values may be held back until [`Engine::close`].
+    /// Chooses an action for every lane at one step, and remembers the step if the policy has a memory. Log-probabilities
+    /// and values may be held back until [`Engine::close`].
     fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError>;
 
     /// Writes the values of the observations at which episodes were cut in one step (of all lanes, where cheaper).
@@ -114,36 +153,46 @@ pub(crate) trait Engine: fmt::Debug + Send {
     /// Ends a collection: writes the values after the last step, and whatever was held back.
     fn close(&mut self, rollout: &mut Rollout) -> Result<(), AgentError>;
 
-    /// Takes a finished rollout, advantages and targets included, before the passes over it.
+    /// Takes the advantages and targets of the rollout that was collected, before the passes over it.
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError>;
 
-    /// Takes one gradient step per minibatch of `order`, the shuffled sample numbers of the rollout.
+    /// Takes one gradient step per minibatch of `order`, the shuffled numbers of the rollout's samples; for a recurrent
+    /// policy those of its sequences: number `q · N + n` holds the steps `q · L` to `(q + 1) · L - 1` of lane `n`.
     fn epoch(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Result<EpochStats, AgentError>;
 
     /// Copies the parameters `[P]` and the optimiser's state out.
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError>;
 
+    /// Copies out what the lanes remember, `[N, S]`; nothing without a memory.
+    fn memory(&self, _out: &mut [f32]) -> Result<(), AgentError> {
+        Ok(())
+    }
+
+    /// Makes the lanes remember this, `[N, S]`; nothing without a memory.
+    fn remember(&mut self, _memory: &[f32]) -> Result<(), AgentError> {
+        Ok(())
+    }
+
     /// Says in a few words what computes, for logs.
     fn describe(&self) -> String;
 }
 
-/// Builds the engine for this policy, for this many lanes and samples of a minibatch.
+/// Builds the engine for this policy.
 pub(crate) fn engine(
     policy: &Policy,
     adam: &AdamState,
     tape: &[f32],
     device: DeviceChoice,
-    (lanes, batch): (usize, usize),
+    sizes: Sizes,
 ) -> Result<Box<dyn Engine>, AgentError> {
     let inputs = Inputs::new(&policy.spec, policy.normalized_tape(tape));
-    let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
-    let backend = match policy.config.kind {
-        PolicyKind::Mlp => policy.config.backend,
-        PolicyKind::Lstm | PolicyKind::Gru => Backend::Tch,
+    let backend = match (policy.config.kind, policy.config.precision) {
+        (PolicyKind::Mlp, Precision::F32) => policy.config.backend,
+        _ => Backend::Tch,
     };
-    Ok(match choose(backend, device, gpus)? {
-        Chosen::Native => Box::new(Native::new(policy, adam, inputs, lanes, batch)),
-        Chosen::Tch(device) => Box::new(Torch::new(policy, adam, &inputs, device)?),
+    Ok(match choose(backend, device, Gpus::seen())? {
+        Chosen::Native => Box::new(Native::new(policy, adam, inputs, sizes.lanes, sizes.batch)),
+        Chosen::Tch(device) => Box::new(Torch::new(policy, adam, &inputs, device, sizes)?),
     })
 }
 
@@ -165,13 +214,22 @@ mod tests {
 
     #[test]
     fn a_missing_gpu_is_never_replaced_in_silence() {
-        let native = choose(Backend::Auto, DeviceChoice::Auto, 0).unwrap();
-        assert_eq!(native, Chosen::Native);
-        assert_eq!(choose(Backend::Auto, DeviceChoice::Auto, 1).unwrap(), Chosen::Tch(tch::Device::Cuda(0)));
-        assert_eq!(choose(Backend::Native, DeviceChoice::Auto, 1).unwrap(), Chosen::Native);
-        assert_eq!(choose(Backend::Tch, DeviceChoice::Cpu, 1).unwrap(), Chosen::Tch(tch::Device::Cpu));
-        let error = choose(Backend::Auto, DeviceChoice::Cuda(1), 1).unwrap_err().to_string();
-        assert!(error.starts_with("device cuda:1 was asked for, but this libtorch sees 1 GPU(s)"), "{error}");
-        choose(Backend::Native, DeviceChoice::Cuda(0), 1).unwrap_err();
+        let none = Gpus { cuda: false, count: 0 };
+        let one = Gpus { cuda: true, count: 1 };
+        assert_eq!(choose(Backend::Auto, DeviceChoice::Auto, none).unwrap(), Chosen::Native);
+        assert_eq!(choose(Backend::Auto, DeviceChoice::Auto, one).unwrap(), Chosen::Tch(tch::Device::Cuda(0)));
+        assert_eq!(choose(Backend::Native, DeviceChoice::Auto, one).unwrap(), Chosen::Native);
+        assert_eq!(choose(Backend::Tch, DeviceChoice::Cpu, one).unwrap(), Chosen::Tch(tch::Device::Cpu));
+        let refusal = |device, gpus| choose(Backend::Auto, device, gpus).unwrap_err().to_string();
+        let cases = [
+            (refusal(DeviceChoice::Cuda(0), none), "cuda:0 was asked for, but this libtorch is built for the CPU only"),
+            (
+                refusal(DeviceChoice::Cuda(0), Gpus { count: 0, ..one }),
+                "cuda:0 was asked for, but libtorch sees no GPU",
+            ),
+            (refusal(DeviceChoice::Cuda(1), one), "cuda:1 was asked for, but libtorch sees 1 GPU(s), numbered from 0"),
+        ];
+        cases.into_iter().for_each(|(error, part)| assert!(error.contains(part), "{error}"));
+        choose(Backend::Native, DeviceChoice::Cuda(0), one).unwrap_err();
     }
 }

@@ -19,6 +19,8 @@ pub struct Checkpoint {
     pub(crate) config: PpoConfig,
     pub(crate) progress: Progress,
     pub(crate) env_state: String,
+    /// What the lanes of a recurrent policy remember; zero where the next observation begins an episode. `[N, S]`
+    pub(crate) memory: Vec<f32>,
 }
 
 /// What is not a tensor.
@@ -113,9 +115,10 @@ impl Checkpoint {
         let mut adam = AdamState::new(policy.params.len());
         adam.step = state.adam_step;
         let (config, progress, env_state) = (state.ppo, state.progress, state.env_state);
-        let mut checkpoint = Self { policy, adam, config, progress, env_state };
+        let memory = vec![0.0; config.n_envs * policy.layout.state()];
+        let mut checkpoint = Self { policy, adam, config, progress, env_state, memory };
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-        for (name, data) in checkpoint.tensors_mut() {
+        for (name, data) in checkpoint.tensors_mut().into_iter().filter(|(_, data)| !data.is_empty()) {
             file::tensor(&tensors, name, &[data.len()], data)?;
         }
         if checkpoint.digest(&text) != sha256 {
@@ -124,7 +127,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    fn tensors(&self) -> [(&'static str, &[f32]); 5] {
+    fn tensors(&self) -> [(&'static str, &[f32]); 6] {
         let normalizer = &self.policy.normalizer;
         [
             ("params", &self.policy.params),
@@ -132,10 +135,11 @@ impl Checkpoint {
             ("adam.v", &self.adam.v),
             ("normalizer.mean", &normalizer.mean),
             ("normalizer.scale", &normalizer.scale),
+            ("memory", &self.memory),
         ]
     }
 
-    fn tensors_mut(&mut self) -> [(&'static str, &mut Vec<f32>); 5] {
+    fn tensors_mut(&mut self) -> [(&'static str, &mut Vec<f32>); 6] {
         let normalizer = &mut self.policy.normalizer;
         [
             ("params", &mut self.policy.params),
@@ -143,6 +147,7 @@ impl Checkpoint {
             ("adam.v", &mut self.adam.v),
             ("normalizer.mean", &mut normalizer.mean),
             ("normalizer.scale", &mut normalizer.scale),
+            ("memory", &mut self.memory),
         ]
     }
 
@@ -167,7 +172,7 @@ mod tests {
         let path = folder.path().join("step_100.safetensors");
         let mut trainer = toy::trainer(3);
         trainer.iterate(&mut ()).unwrap();
-        let checkpoint = trainer.checkpoint();
+        let checkpoint = trainer.checkpoint().unwrap();
         checkpoint.save(&path, "SYNTHETIC").unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
 

@@ -38,12 +38,13 @@ pub struct PpoConfig {
     pub vf_coef: f64,
     /// Largest norm of the whole gradient (above 0). 0.5: Stable-Baselines3's.
     pub max_grad_norm: f64,
-    /// An update stops when the approximate KL divergence exceeds 1.5 times this (above 0, nats); off by default.
+    /// An update stops when the approximate KL divergence exceeds 1.5 times this (above 0, nats); off by default. A GPU must
+    /// then be waited for after every minibatch instead of after every pass.
     pub target_kl: Option<f64>,
     /// Whether advantages are standardised within each minibatch. True: the bonus sizes then do not set the step size.
     pub normalize_advantage: bool,
-    /// Decisions through which a recurrent policy's gradient flows back; divides `n_steps` and `batch_size`. 64: an hour of
-    /// minutes. Others ignore it.
+    /// Steps of the sequences that a recurrent policy learns from, through which its gradient flows back (1 or more; it
+    /// divides `n_steps` and `batch_size`). 64: an hour of minutes. Other policies ignore it.
     pub sequence_length: usize,
 }
 
@@ -114,6 +115,16 @@ impl PpoConfig {
     }
 }
 
+impl PpoConfig {
+    /// Returns the faults that only matter to a recurrent policy, which learns from whole sequences.
+    pub fn check_sequences(&self) -> Vec<String> {
+        let length = self.sequence_length.max(1);
+        let whole = [("n_steps", self.n_steps), ("batch_size", self.batch_size)];
+        let torn = whole.into_iter().filter(|(_, count)| !count.is_multiple_of(length));
+        torn.map(|(name, count)| format!("ppo.sequence_length: {length} does not divide ppo.{name} {count}")).collect()
+    }
+}
+
 fn above_zero(name: &str, value: f64) -> Option<String> {
     (!(value > 0.0 && value.is_finite())).then(|| format!("ppo.{name}: {value} is not above 0"))
 }
@@ -161,6 +172,18 @@ pub enum Trunk {
     Shared,
 }
 
+/// What the matrix products of linear layers are computed in. Parameters, recurrent cells, losses and optimiser are always in
+/// single precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Single precision, 24 bits.
+    #[default]
+    F32,
+    /// The upper half of that: the same range, 8 bits.
+    Bf16,
+}
+
 /// The shape of the networks and what computes them, under the names of Stable-Baselines3 where it has one.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -176,9 +199,12 @@ pub struct PolicyConfig {
     pub trunk: Trunk,
     /// Units of a recurrent cell (1 to 4096). 64: as many as a hidden layer has.
     pub recurrent_size: usize,
-    /// What computes the networks. `auto`: libtorch on a GPU and for recurrent policies, else the native code, which is
-    /// several times faster on a CPU.
+    /// What computes the networks. `auto`: libtorch on a GPU, for recurrent policies and for bf16, else the native code,
+    /// which is several times faster on a CPU.
     pub backend: Backend,
+    /// What matrix products are computed in while training. `f32`: exact; `bf16` pays on a GPU with wide networks. A third
+    /// way is libtorch's own: with `TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1` in the environment a GPU multiplies in TF32.
+    pub precision: Precision,
 }
 
 impl Default for PolicyConfig {
@@ -190,6 +216,7 @@ impl Default for PolicyConfig {
             trunk: Trunk::Separate,
             recurrent_size: 64,
             backend: Backend::Auto,
+            precision: Precision::F32,
         }
     }
 }
@@ -206,6 +233,10 @@ impl PolicyConfig {
         }
         if self.kind != PolicyKind::Mlp && self.backend == Backend::Native {
             faults.push("policy.backend: the native code has no recurrent cells; say auto or tch".into());
+        }
+        if self.precision != Precision::F32 && self.backend == Backend::Native {
+            faults
+                .push("policy.precision: the native code computes in f32 only; say f32, or backend auto or tch".into());
         }
         faults
     }
@@ -242,14 +273,27 @@ mod tests {
             kind: PolicyKind::Gru,
             recurrent_size: 5000,
             backend: Backend::Native,
+            precision: Precision::Bf16,
             ..PolicyConfig::default()
         };
         let expected = [
             "policy.net_arch: 0 does not lie between 1 and 4096",
             "policy.recurrent_size: 5000 does not lie between 1 and 4096",
             "policy.backend: the native code has no recurrent cells; say auto or tch",
+            "policy.precision: the native code computes in f32 only; say f32, or backend auto or tch",
         ];
         assert_eq!(policy.check(), expected);
+    }
+
+    #[test]
+    fn sequences_must_fill_rollout_and_minibatch() {
+        assert_eq!(PpoConfig::default().check_sequences(), Vec::<String>::new());
+        let config = PpoConfig { sequence_length: 48, ..PpoConfig::default() };
+        let expected = [
+            "ppo.sequence_length: 48 does not divide ppo.n_steps 512",
+            "ppo.sequence_length: 48 does not divide ppo.batch_size 64",
+        ];
+        assert_eq!(config.check_sequences(), expected);
     }
 
     #[test]

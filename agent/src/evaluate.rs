@@ -3,8 +3,8 @@
 use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Backend, DeviceChoice, Policy,
-    backend::{self, Choice},
+    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision,
+    backend::{self, Choice, Sizes},
     distribution::{MAX_ACTIONS, MaskedCategorical},
     rollout::Rollout,
     streams::Streams,
@@ -35,8 +35,8 @@ pub struct Evaluation {
 
 /// Resets the environment and plays it until [`VecEnv::finished`]; it must be a replay, which ends.
 ///
-/// Always computed on the CPU, by the native backend if it can, so that a model gives the same actions wherever it was
-/// trained.
+/// Always computed on the CPU in single precision, by the native backend if it can, so that a model gives the same actions
+/// wherever it was trained. A recurrent policy remembers from the beginning of each episode.
 ///
 /// # Errors
 /// [`AgentError::Spec`] when the policy is made for another environment; [`AgentError::Torch`] when libtorch fails.
@@ -50,8 +50,10 @@ pub fn evaluate<E: VecEnv>(
     let (lanes, actions) = (env.lanes(), policy.spec.actions.len());
     let mut engine = match behaviour {
         Behaviour::Sampled | Behaviour::Greedy => {
-            let (adam, policy) = (AdamState::new(policy.params.len()), policy.clone().with_backend(Backend::Auto));
-            Some(backend::engine(&policy, &adam, env.tape(), DeviceChoice::Cpu, (lanes, 1))?)
+            let adam = AdamState::new(policy.params.len());
+            let policy = policy.clone().with_backend(Backend::Auto).with_precision(Precision::F32);
+            let sizes = Sizes { steps: 1, lanes, batch: lanes, sequence: 1 };
+            Some(backend::engine(&policy, &adam, env.tape(), DeviceChoice::Cpu, sizes)?)
         }
         Behaviour::AlwaysHold | Behaviour::RandomLegal => None,
     };

@@ -1,16 +1,18 @@
-//! The native gradient of the whole loss against two independent judges: differences in double precision, and libtorch.
+//! Three independent judges of the whole loss and its gradient: the native code, libtorch, and differences in double
+//! precision; and of the actions that the networks choose.
 
 use market_env::ActionMask;
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{
-    AdamState, Normalizer, Policy, PolicyConfig,
-    backend::Engine,
-    layout::Net,
-    loss::{LossSettings, UpdateSettings},
+    Activation, AdamState, Normalizer, Policy, PolicyConfig, Precision, Trunk,
+    backend::{Choice, Engine, Sizes},
+    distribution::MaskedCategorical,
+    loss::{EpochStats, LossSettings, UpdateSettings},
     native::Native,
     rollout::{Inputs, Rollout},
+    slow::{self, Slow},
     torch::Torch,
     toy,
 };
@@ -29,9 +31,26 @@ fn settings() -> UpdateSettings {
     }
 }
 
-fn policy(net_arch: Vec<usize>) -> Policy {
-    let config = PolicyConfig { net_arch, ..PolicyConfig::default() };
-    let mut policy = Policy::new(&toy::spec(), &config, Normalizer::identity(3), 1).unwrap();
+fn sizes(steps: usize, lanes: usize) -> Sizes {
+    Sizes { steps, lanes, batch: settings().batch_size, sequence: 1 }
+}
+
+/// Every combination of trunk and activation.
+fn shapes(net_arch: &[usize]) -> Vec<PolicyConfig> {
+    let combinations = [Trunk::Separate, Trunk::Shared]
+        .into_iter()
+        .flat_map(|trunk| [Activation::Tanh, Activation::Relu].map(|activation| (trunk, activation)));
+    let config = |(trunk, activation)| PolicyConfig {
+        net_arch: net_arch.to_vec(),
+        trunk,
+        activation,
+        ..PolicyConfig::default()
+    };
+    combinations.map(config).collect()
+}
+
+fn policy(config: &PolicyConfig) -> Policy {
+    let mut policy = Policy::new(&toy::spec(), config, Normalizer::identity(3), 1).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     policy.params.iter_mut().for_each(|p| *p += rng.random_range(-0.3..0.3));
     policy
@@ -63,106 +82,173 @@ fn rollout() -> (Rollout, Vec<f32>) {
     (rollout, tape)
 }
 
-fn slow_network(net: &Net, params: &[f64], input: Vec<f64>) -> Vec<f64> {
-    let last = net.layers.len() - 1;
-    net.layers.iter().enumerate().fold(input, |x, (index, layer)| {
-        let rows = params[layer.weight()].chunks(layer.inputs).zip(&params[layer.bias()]);
-        let sums = rows.map(|(row, bias)| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>() + bias);
-        sums.map(|sum| if index < last { sum.tanh() } else { sum }).collect()
-    })
+fn libtorch(policy: &Policy, inputs: &Inputs, device: tch::Device, sizes: Sizes) -> Torch {
+    Torch::new(policy, &AdamState::new(policy.params.len()), inputs, device, sizes).unwrap()
 }
 
-/// The loss as the paper writes it, one sample after the other, in double precision.
-fn slow_loss(policy: &Policy, params: &[f64], rollout: &Rollout, inputs: &Inputs, batch: &[u32]) -> f64 {
-    let UpdateSettings { loss: settings, .. } = settings();
-    let (clip, count) = (f64::from(settings.clip_range), batch.len() as f64);
-    let advantages: Vec<f64> = batch.iter().map(|&i| f64::from(rollout.advantage[i as usize])).collect();
-    let mean = advantages.iter().sum::<f64>() / count;
-    let deviation = (advantages.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();
-    let mut total = 0.0;
-    for (&i, advantage) in batch.iter().zip(&advantages) {
-        let i = i as usize;
-        let obs = rollout.obs.first(rollout.samples());
-        let mut input = vec![0.0f32; policy.layout.inputs];
-        inputs.write(obs, i, &mut input);
-        let input: Vec<f64> = input.into_iter().map(f64::from).collect();
-        let logits = slow_network(&policy.layout.actor, params, input.clone());
-        let value = slow_network(&policy.layout.critic, params, input)[0];
-        let legal: Vec<usize> = (0..4).filter(|&a| obs.mask[i].allows(a as u8)).collect();
-        let sum: f64 = legal.iter().map(|&a| logits[a].exp()).sum();
-        let prob = |a: usize| logits[a].exp() / sum;
-        let ratio = prob(usize::from(rollout.action[i])) / f64::from(rollout.log_prob[i]).exp();
-        let advantage = (advantage - mean) / (deviation + 1e-8);
-        let surrogate = (ratio * advantage).min(ratio.clamp(1.0 - clip, 1.0 + clip) * advantage);
-        let entropy: f64 = legal.iter().map(|&a| -prob(a) * prob(a).ln()).sum();
-        let (old, range) = (f64::from(rollout.value[i]), f64::from(settings.clip_range_vf.unwrap()));
-        let error = old + (value - old).clamp(-range, range) - f64::from(rollout.target[i]);
-        let (ent_coef, vf_coef) = (f64::from(settings.ent_coef), f64::from(settings.vf_coef));
-        total += -surrogate - ent_coef * entropy + vf_coef * error * error;
+/// How far one vector is from another, as a share of the other's length.
+fn distance(ours: &[f32], theirs: &[f32]) -> f32 {
+    let length = |squares: f32| squares.sqrt();
+    let error = length(ours.iter().zip(theirs).map(|(a, b)| (a - b).powi(2)).sum());
+    error / length(theirs.iter().map(|b| b * b).sum())
+}
+
+fn numbers(stats: &EpochStats) -> [f64; 11] {
+    let EpochStats { minibatches, steps, policy_loss, value_loss, entropy_loss, approx_kl, .. } = *stats;
+    let EpochStats { clip_fraction, grad_norm, entropy_norm, unforced, loss, .. } = *stats;
+    let losses = [policy_loss, value_loss, entropy_loss, approx_kl, clip_fraction];
+    let [a, b, c, d, e] = losses;
+    [minibatches, steps, a, b, c, d, e, grad_norm, entropy_norm, unforced, loss]
+}
+
+fn assert_near(ours: &EpochStats, theirs: &EpochStats, tolerance: f64) {
+    for (index, (ours, theirs)) in numbers(ours).into_iter().zip(numbers(theirs)).enumerate() {
+        assert!((ours - theirs).abs() < tolerance * (1.0 + theirs.abs()), "statistic {index}: {ours} {theirs}");
     }
-    total / count
+}
+
+fn exported(engine: &dyn Engine, params: usize) -> (Vec<f32>, AdamState) {
+    let (mut out, mut adam) = (vec![0.0; params], AdamState::new(params));
+    engine.export(&mut out, &mut adam).unwrap();
+    (out, adam)
 }
 
 #[test]
 fn the_native_gradient_matches_finite_differences() {
-    let policy = policy(vec![8, 5]);
-    let (rollout, tape) = rollout();
-    let inputs = Inputs::new(&policy.spec, tape);
-    let batch: Vec<u32> = (0..600).map(|i| (i * 7) % 640).collect();
-    let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs.clone(), LANES, 600);
-    let (gradient, _) = native.gradient(&rollout, &batch, &settings());
-    let params: Vec<f64> = policy.params.iter().map(|&p| f64::from(p)).collect();
-    let largest = gradient.iter().fold(0.0f32, |max, g| max.max(g.abs()));
-    assert!(largest > 0.01, "the test must have something to compare: {largest}");
-    for index in 0..params.len() {
-        let shifted = |by: f64| {
-            let mut params = params.clone();
-            params[index] += by;
-            slow_loss(&policy, &params, &rollout, &inputs, &batch)
-        };
-        let slope = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
-        let ours = f64::from(gradient[index]);
-        assert!((ours - slope).abs() < 1e-5 * (1.0 + f64::from(largest)), "parameter {index}: {ours} {slope}");
+    for config in shapes(&[8, 5]) {
+        let policy = policy(&config);
+        let (rollout, tape) = rollout();
+        let inputs = Inputs::new(&policy.spec, tape);
+        let batch: Vec<u32> = (0..600).map(|i| (i * 7) % 640).collect();
+        let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs.clone(), LANES, 600);
+        let (gradient, _) = native.gradient(&rollout, &batch, &settings());
+        let largest = gradient.iter().fold(0.0f32, |max, g| max.max(g.abs()));
+        assert!(largest > 0.01, "the test must have something to compare: {largest}");
+        let params: Vec<f64> = policy.params.iter().map(|&p| f64::from(p)).collect();
+        let mut seen = vec![vec![0.0; policy.layout.inputs]; rollout.samples()];
+        let obs = rollout.obs.first(rollout.samples());
+        seen.iter_mut().enumerate().for_each(|(sample, input)| inputs.write(obs, sample, input));
+        let slopes = slow::slopes(&params, |params| {
+            let slow = Slow { policy: &policy, params };
+            let opinion = |&sample: &u32| slow.opinion(sample as usize, &seen[sample as usize], &mut []);
+            slow::loss(&batch.iter().map(opinion).collect::<Vec<_>>(), &rollout, &settings())
+        });
+        for (index, (ours, slope)) in gradient.iter().zip(slopes).enumerate() {
+            let error = (f64::from(*ours) - slope).abs();
+            assert!(error < 1e-5 * (1.0 + f64::from(largest)), "{config:?} parameter {index}: {ours} {slope}");
+        }
     }
 }
 
 #[test]
 fn the_native_gradient_and_update_match_libtorch() {
-    let policy = policy(vec![64, 64]);
-    let (rollout, tape) = rollout();
+    for config in shapes(&[64, 64]) {
+        let policy = policy(&config);
+        let (rollout, tape) = rollout();
+        let inputs = Inputs::new(&policy.spec, tape);
+        let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
+        let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs, LANES, 600);
+        torch.upload(&rollout);
+        for batch in [(0..600).collect::<Vec<u32>>(), (300..364).collect(), vec![17]] {
+            let (ours, theirs) =
+                (native.gradient(&rollout, &batch, &settings()).0, torch.gradient(&batch, &settings()));
+            let error = distance(&ours, &theirs);
+            assert!(error < 1e-5, "{config:?}, {} samples: {error}", batch.len());
+        }
+        let order: Vec<u32> = (0..640).rev().collect();
+        let ours = native.epoch(&rollout, &order, &settings()).unwrap();
+        assert_near(&ours, &torch.epoch(&rollout, &order, &settings()).unwrap(), 2e-4);
+        let (ours, theirs) = (exported(&native, policy.params.len()), exported(&torch, policy.params.len()));
+        let worst = ours.0.iter().zip(&theirs.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4 && ours.1.step == theirs.1.step, "{config:?}: {worst}");
+    }
+}
+
+#[test]
+fn both_backends_choose_the_same_actions_from_the_same_uniforms() {
+    let config = PolicyConfig { net_arch: vec![32], ..PolicyConfig::default() };
+    let policy = policy(&config);
+    let (filled, tape) = rollout();
     let inputs = Inputs::new(&policy.spec, tape);
     let adam = AdamState::new(policy.params.len());
-    let mut torch = Torch::new(&policy, &adam, &inputs, tch::Device::Cpu).unwrap();
-    let mut native = Native::new(&policy, &adam, inputs, LANES, 600);
-    torch.load(&rollout).unwrap();
-    for batch in [(0..600).collect::<Vec<u32>>(), (300..364).collect(), vec![17]] {
-        let (ours, theirs) = (native.gradient(&rollout, &batch, &settings()).0, torch.gradient(&batch, &settings()));
-        let size = theirs.iter().map(|g| g * g).sum::<f32>().sqrt();
-        let error = ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
-        assert!(error / size < 1e-5, "{} samples: {error} of {size}", batch.len());
+    let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
+    let mut native = Native::new(&policy, &adam, inputs.clone(), LANES, 600);
+    let (mut ours, mut theirs) = (filled.clone(), filled);
+    let params: Vec<f64> = policy.params.iter().map(|&p| f64::from(p)).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut input = vec![0.0; policy.layout.inputs];
+    for time in 0..STEPS {
+        let uniforms: Vec<f64> = (0..LANES).map(|_| rng.random()).collect();
+        let choice = if time % 4 == 3 { Choice::Greedy } else { Choice::Sampled(&uniforms) };
+        native.act(&mut ours, time, choice).unwrap();
+        torch.act(&mut theirs, time, choice).unwrap();
+        for (lane, &uniform) in uniforms.iter().enumerate() {
+            let sample = time * LANES + lane;
+            inputs.write(ours.obs.at(time), lane, &mut input);
+            let logits = Slow { policy: &policy, params: &params }.opinion(sample, &input, &mut []).logits;
+            let logits: Vec<f32> = logits.into_iter().map(|logit| logit as f32).collect();
+            let slow = MaskedCategorical::new(&logits, ours.obs.at(time).mask[lane]);
+            // Rounding may decide where a uniform all but meets a boundary of the cumulative distribution.
+            let decided = slow.sample((uniform - 1e-5).max(0.0)) == slow.sample(uniform + 1e-5);
+            if decided || matches!(choice, Choice::Greedy) {
+                let expected = match choice {
+                    Choice::Greedy => slow.greedy(),
+                    Choice::Sampled(_) => slow.sample(uniform),
+                };
+                assert_eq!([ours.action[sample], theirs.action[sample]], [expected; 2], "step {time}, lane {lane}");
+            }
+        }
     }
-    let order: Vec<u32> = (0..640).rev().collect();
-    let ours = native.epoch(&rollout, &order, &settings()).unwrap();
-    let theirs = torch.epoch(&rollout, &order, &settings()).unwrap();
-    let pairs = [
-        (ours.policy_loss, theirs.policy_loss),
-        (ours.value_loss, theirs.value_loss),
-        (ours.entropy_loss, theirs.entropy_loss),
-        (ours.approx_kl, theirs.approx_kl),
-        (ours.clip_fraction, theirs.clip_fraction),
-        (ours.entropy_norm, theirs.entropy_norm),
-        (ours.unforced, theirs.unforced),
-        (ours.grad_norm, theirs.grad_norm),
-        (ours.loss, theirs.loss),
-        (ours.steps, theirs.steps),
-    ];
-    for (index, (ours, theirs)) in pairs.into_iter().enumerate() {
-        assert!((ours - theirs).abs() < 2e-4 * (1.0 + theirs.abs()), "statistic {index}: {ours} {theirs}");
+    native.close(&mut ours).unwrap();
+    torch.close(&mut theirs).unwrap();
+    for (ours, theirs) in [(&ours.log_prob, &theirs.log_prob), (&ours.value, &theirs.value)] {
+        assert!(distance(ours, theirs) < 1e-5, "{}", distance(ours, theirs));
     }
-    let (mut a, mut b) = (policy.params.clone(), policy.params.clone());
-    let (mut adam_a, mut adam_b) = (adam.clone(), adam);
-    native.export(&mut a, &mut adam_a).unwrap();
-    torch.export(&mut b, &mut adam_b).unwrap();
-    let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst < 1e-4 && adam_a.step == adam_b.step, "{worst}");
+}
+
+#[test]
+fn bfloat16_follows_single_precision() {
+    let config = PolicyConfig { net_arch: vec![64, 64], ..PolicyConfig::default() };
+    let (rollout, tape) = rollout();
+    let batch: Vec<u32> = (0..600).collect();
+    let [exact, rough] = [Precision::F32, Precision::Bf16].map(|precision| {
+        let policy = policy(&config).with_precision(precision);
+        let inputs = Inputs::new(&policy.spec, tape.clone());
+        let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
+        torch.upload(&rollout);
+        torch.gradient(&batch, &settings())
+    });
+    let error = distance(&rough, &exact);
+    assert!(error > 1e-4 && error < 0.05, "rougher, but the same gradient: {error}");
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn a_gpu_computes_what_the_cpu_computes() {
+    if tch::Cuda::device_count() == 0 {
+        eprintln!("skipped: libtorch sees no GPU");
+        return;
+    }
+    for config in shapes(&[64, 64]) {
+        let policy = policy(&config);
+        let (rollout, tape) = rollout();
+        let inputs = Inputs::new(&policy.spec, tape);
+        let order: Vec<u32> = (0..640).rev().collect();
+        let [cpu, gpu] = [tch::Device::Cpu, tch::Device::Cuda(0)].map(|device| {
+            let mut torch = libtorch(&policy, &inputs, device, sizes(STEPS, LANES));
+            torch.upload(&rollout);
+            let gradient = torch.gradient(&order, &settings());
+            let stats = torch.epoch(&rollout, &order, &settings()).unwrap();
+            let mut acted = rollout.clone();
+            (0..STEPS).for_each(|time| torch.act(&mut acted, time, Choice::Greedy).unwrap());
+            torch.close(&mut acted).unwrap();
+            (gradient, stats, exported(&torch, policy.params.len()).0, acted)
+        });
+        assert!(distance(&gpu.0, &cpu.0) < 1e-4, "gradients of {config:?}");
+        assert_near(&gpu.1, &cpu.1, 1e-3);
+        assert!(distance(&gpu.2, &cpu.2) < 1e-3, "parameters of {config:?}");
+        assert!(distance(&gpu.3.value, &cpu.3.value) < 1e-3, "values of {config:?}");
+        let same = gpu.3.action.iter().zip(&cpu.3.action).filter(|(a, b)| a == b).count();
+        assert!(same * 100 > cpu.3.action.len() * 99, "{same} equal actions of {config:?}");
+    }
 }

@@ -42,9 +42,15 @@ mod trainer;
 #[cfg(test)]
 mod cartpole;
 #[cfg(test)]
+mod cue;
+#[cfg(test)]
 mod gradient_tests;
 #[cfg(test)]
 mod parity_tests;
+#[cfg(test)]
+mod recurrent_tests;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod toy;
 #[cfg(test)]
@@ -53,7 +59,7 @@ mod trainer_tests;
 pub use adam::AdamState;
 pub use backend::{Backend, DeviceChoice};
 pub use checkpoint::Checkpoint;
-pub use config::{Activation, PolicyConfig, PolicyKind, PpoConfig, Trunk};
+pub use config::{Activation, PolicyConfig, PolicyKind, PpoConfig, Precision, Trunk};
 pub use diagnostics::Cadence;
 pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate};

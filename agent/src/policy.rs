@@ -2,7 +2,7 @@
 
 use market_env::ObsSpec;
 
-use crate::{AgentError, Backend, Normalizer, PolicyConfig, layout::Layout, streams::Streams};
+use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, layout::Layout, streams::Streams};
 
 /// A masked categorical policy and its critic, over one normalised observation.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +68,17 @@ impl Policy {
     pub fn with_backend(mut self, backend: Backend) -> Self {
         self.config.backend = backend;
         self
+    }
+
+    /// Returns the same policy, computed in another precision; its parameters are in single precision either way.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.config.precision = precision;
+        self
+    }
+
+    /// Whether it remembers what it has seen of an episode.
+    pub fn is_recurrent(&self) -> bool {
+        self.layout.state() > 0
     }
 
     /// Returns the moments that observations are standardised with.

@@ -174,6 +174,11 @@ impl Rollout {
         self.start.copy_within(samples.., 0);
     }
 
+    /// Which lanes begin an episode with the observations of one time. `[N]`
+    pub(crate) fn starts(&self, time: usize) -> &[bool] {
+        &self.start[time * self.lanes..(time + 1) * self.lanes]
+    }
+
     /// The observations of one step, and where the decisions on them go.
     pub(crate) fn decision(&mut self, time: usize) -> (ObsView<'_>, Acted<'_>) {
         let now = time * self.lanes..(time + 1) * self.lanes;

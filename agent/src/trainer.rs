@@ -6,7 +6,7 @@ use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
     AdamState, AgentError, Checkpoint, DeviceChoice, Iteration, Policy, PpoConfig,
-    backend::{self, Choice, Engine},
+    backend::{self, Choice, Engine, Sizes},
     iteration::critic_quality,
     loss::{EpochStats, LossSettings, UpdateSettings},
     rollout::Rollout,
@@ -55,7 +55,7 @@ pub struct Trainer<E> {
     progress: Progress,
     ended: Vec<Episode>,
     uniforms: Vec<f64>,
-    /// Sample numbers in the order of the present pass and of the next.
+    /// Numbers of the samples, or sequences, in the order of the present pass and of the next.
     orders: [Vec<u32>; 2],
 }
 
@@ -87,10 +87,13 @@ impl<E: VecEnv> Trainer<E> {
     /// # Errors
     /// As [`Trainer::new`], and [`AgentError::EnvState`] when the environment refuses its saved state.
     pub fn resume(checkpoint: Checkpoint, env: E, device: DeviceChoice) -> Result<Self, AgentError> {
-        let Checkpoint { policy, adam, config, progress, env_state } = checkpoint;
+        let Checkpoint { policy, adam, config, progress, env_state, memory } = checkpoint;
         let mut trainer = Self::build(env, policy, config, adam, progress, device)?;
         let start = trainer.rollout.steps;
         trainer.env.restore(&env_state, trainer.rollout.obs.out(start)).map_err(AgentError::EnvState)?;
+        // Lanes that begin an episode have forgotten already.
+        trainer.rollout.start.fill(false);
+        trainer.engine.remember(&memory)?;
         Ok(trainer)
     }
 
@@ -103,6 +106,9 @@ impl<E: VecEnv> Trainer<E> {
         device: DeviceChoice,
     ) -> Result<Self, AgentError> {
         let mut faults = config.check();
+        if policy.is_recurrent() {
+            faults.extend(config.check_sequences());
+        }
         if env.lanes() != config.n_envs {
             faults.push(format!("ppo.n_envs: {} but the environment has {} lanes", config.n_envs, env.lanes()));
         }
@@ -110,14 +116,15 @@ impl<E: VecEnv> Trainer<E> {
             return Err(AgentError::Config(faults));
         }
         policy.check_spec(env.spec())?;
-        let sizes = (config.n_envs, config.batch_size);
+        let sequence = if policy.is_recurrent() { config.sequence_length } else { 1 };
+        let sizes = Sizes { steps: config.n_steps, lanes: config.n_envs, batch: config.batch_size, sequence };
         let engine = backend::engine(&policy, &adam, env.tape(), device, sizes)?;
         Ok(Self {
             rollout: Rollout::new(config.n_steps, config.n_envs, policy.spec.account.len()),
             streams: Streams::new(progress.seed),
             ended: Vec::new(),
             uniforms: vec![0.0; config.n_envs],
-            orders: [(); 2].map(|()| vec![0; config.rollout_size()]),
+            orders: [(); 2].map(|()| vec![0; config.rollout_size() / sequence]),
             env,
             policy,
             config,
@@ -269,14 +276,24 @@ impl<E: VecEnv> Trainer<E> {
     }
 
     /// Returns everything needed to continue from here; to be called between iterations.
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
+    ///
+    /// # Errors
+    /// [`AgentError::Torch`] when libtorch does not return what a recurrent policy remembers.
+    pub fn checkpoint(&self) -> Result<Checkpoint, AgentError> {
+        let state = self.policy.layout.state();
+        let mut memory = vec![0.0; self.config.n_envs * state];
+        self.engine.memory(&mut memory)?;
+        for (lane, _) in self.rollout.starts(self.rollout.steps).iter().enumerate().filter(|(_, start)| **start) {
+            memory[lane * state..(lane + 1) * state].fill(0.0);
+        }
+        Ok(Checkpoint {
             policy: self.policy.clone(),
             adam: self.adam.clone(),
             config: self.config.clone(),
             progress: self.progress.clone(),
             env_state: self.env.state(),
-        }
+            memory,
+        })
     }
 
     /// Changes the planned length of the training, in lane-steps, where schedules end.

@@ -86,11 +86,11 @@ fn a_resumed_training_continues_bit_by_bit() {
         let expected = run(&mut straight, 6);
         let mut first = start();
         let mut stats = run(&mut first, 3);
-        first.checkpoint().save(&path, "market").unwrap();
+        first.checkpoint().unwrap().save(&path, "market").unwrap();
         let mut second = Trainer::resume(Checkpoint::load(&path).unwrap(), Toy::new(4), DeviceChoice::Cpu).unwrap();
         stats.extend(run(&mut second, 3));
         assert_eq!(stats, expected);
-        assert_eq!(second.checkpoint(), straight.checkpoint());
+        assert_eq!(second.checkpoint().unwrap(), straight.checkpoint().unwrap());
     }
     let error = Trainer::resume(Checkpoint::load(&path).unwrap(), Toy::new(5), DeviceChoice::Cpu).unwrap_err();
     assert!(error.to_string().contains("ppo.n_envs: 4 but the environment has 5 lanes"), "{error}");

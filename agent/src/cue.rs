@@ -1,0 +1,128 @@
+//! A game that only a policy with memory wins: a cue is shown once and asked for some steps later.
+
+use std::ops::Range;
+
+use market_env::{ActionMask, Episode, Ledger, ObsOut, ObsSpec, StepOut, VecEnv};
+use rand::RngExt;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+/// Decisions of an episode: the cue is seen at the first and asked for at the last.
+const LENGTH: u32 = 5;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Lane {
+    cue: u8,
+    step: u32,
+}
+
+/// Until it is asked, a lane has nothing to do but wait; then it must choose between LEFT and RIGHT.
+#[derive(Debug)]
+pub(crate) struct Cue {
+    spec: ObsSpec,
+    lanes: Vec<Lane>,
+    rng: ChaCha8Rng,
+    ledger: Ledger,
+    ended: Vec<Episode>,
+    end: Option<u64>,
+}
+
+impl Cue {
+    pub(crate) fn new(lanes: usize) -> Self {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let account = names(&["left", "right", "asked"]);
+        let spec = ObsSpec { features: vec![], frames: 1, account, actions: names(&["WAIT", "LEFT", "RIGHT"]) };
+        let rng = ChaCha8Rng::seed_from_u64(8);
+        let (ledger, ended) = (Ledger::default(), Vec::new());
+        Self { spec, lanes: vec![Lane::default(); lanes], rng, ledger, ended, end: None }
+    }
+
+    /// The same game as a replay that is over after so many lane-steps.
+    pub(crate) fn ending_at(self, steps: u64) -> Self {
+        Self { end: Some(steps), ..self }
+    }
+
+    fn asked(lane: Lane) -> bool {
+        lane.step + 1 == LENGTH
+    }
+
+    fn write(&self, index: usize, out: &mut ObsOut<'_>) {
+        let lane = self.lanes[index];
+        let shown = |cue| if lane.step == 0 && lane.cue == cue { 1.0 } else { 0.0 };
+        let asked = if Self::asked(lane) { 1.0 } else { 0.0 };
+        out.row[index] = 0;
+        out.account[index * 3..][..3].copy_from_slice(&[shown(1), shown(2), asked]);
+        out.mask[index] = if Self::asked(lane) { ActionMask::of(&[1, 2]) } else { ActionMask::of(&[0]) };
+    }
+}
+
+impl VecEnv for Cue {
+    fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    fn spec(&self) -> &ObsSpec {
+        &self.spec
+    }
+
+    fn tape(&self) -> &[f32] {
+        &[]
+    }
+
+    fn visible_rows(&self) -> Vec<Range<usize>> {
+        Vec::new()
+    }
+
+    fn reset(&mut self, mut out: ObsOut<'_>) {
+        for index in 0..self.lanes.len() {
+            self.lanes[index] = Lane { cue: self.rng.random_range(1..3), step: 0 };
+            self.write(index, &mut out);
+        }
+    }
+
+    fn step(&mut self, actions: &[u8], mut out: StepOut<'_>) {
+        for (index, &action) in actions.iter().enumerate() {
+            let lane = self.lanes[index];
+            assert_eq!(action == 0, !Self::asked(lane), "lane {index} took an illegal action");
+            let reward = if action == lane.cue { 1.0 } else { 0.0 };
+            out.reward[index] = reward;
+            out.terminated[index] = Self::asked(lane);
+            out.truncated[index] = false;
+            self.ledger.steps += 1;
+            self.lanes[index].step += 1;
+            if Self::asked(lane) {
+                self.ended.push(Episode {
+                    lane: index as u32,
+                    day: 0,
+                    steps: LENGTH,
+                    reward: f64::from(reward),
+                    net_pnl_cents: 0,
+                    fees_cents: 0,
+                    trades: 0,
+                    held_steps: 0,
+                });
+                self.lanes[index] = Lane { cue: self.rng.random_range(1..3), step: 0 };
+            }
+            self.write(index, &mut out.next);
+        }
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn finished(&self) -> bool {
+        self.end.is_some_and(|end| self.ledger.steps >= end)
+    }
+
+    fn drain_episodes(&mut self, out: &mut Vec<Episode>) {
+        out.append(&mut self.ended);
+    }
+
+    fn state(&self) -> String {
+        unreachable!("the memory test saves nothing")
+    }
+
+    fn restore(&mut self, _state: &str, _out: ObsOut<'_>) -> Result<(), String> {
+        Err("the memory test saves nothing".into())
+    }
+}

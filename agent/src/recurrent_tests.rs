@@ -1,0 +1,312 @@
+//! What a recurrent policy promises: PyTorch's cells, forgetting where an episode begins, sequences that go on from the
+//! memory of their collection, bit-exact resumption, and games that cannot be won without memory.
+
+use market_env::{ActionMask, VecEnv};
+use rand::RngExt;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+use crate::{
+    AdamState, Behaviour, Checkpoint, DeviceChoice, Iteration, ModelFile, Normalizer, Policy, PolicyConfig, PolicyKind,
+    PpoConfig, Schedule, Trainer, Trunk,
+    backend::{Choice, Engine, Sizes},
+    cue::Cue,
+    evaluate,
+    loss::{LossSettings, UpdateSettings},
+    rollout::{Inputs, Rollout},
+    slow::{self, Slow},
+    torch::Torch,
+    toy::{self, Toy},
+};
+
+const STEPS: usize = 12;
+const LANES: usize = 3;
+const LENGTH: usize = 4;
+const KINDS: [PolicyKind; 2] = [PolicyKind::Lstm, PolicyKind::Gru];
+
+fn policy(kind: PolicyKind, trunk: Trunk) -> Policy {
+    let config = PolicyConfig { kind, trunk, recurrent_size: 5, net_arch: vec![6], ..PolicyConfig::default() };
+    let mut policy = Policy::new(&toy::spec(), &config, Normalizer::identity(3), 1).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    policy.params.iter_mut().for_each(|p| *p += rng.random_range(-0.3..0.3));
+    policy
+}
+
+/// Observations, episodes that begin and end inside sequences, and what came of it all; decisions are still to be taken.
+fn rollout() -> (Rollout, Vec<f32>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let tape: Vec<f32> = (0..90).map(|_| rng.random_range(-2.0..2.0)).collect();
+    let mut rollout = Rollout::new(STEPS, LANES, 1);
+    let mut observe = |out: market_env::ObsOut<'_>| {
+        for lane in 0..LANES {
+            out.row[lane] = rng.random_range(1..30);
+            out.account[lane] = rng.random_range(-1.0..1.0);
+            out.mask[lane] = [ActionMask(7), ActionMask(9), ActionMask(15)][rng.random_range(0..3)];
+        }
+    };
+    (0..=STEPS).for_each(|time| observe(rollout.obs.out(time)));
+    observe(rollout.last.out(0));
+    rollout.start.fill(false);
+    // At the very beginning, inside a sequence, at the beginning of one, twice in one, and after the last step.
+    for (time, lane) in [(0, 0), (6, 1), (8, 2), (5, 2), (7, 2), (STEPS, 1)] {
+        rollout.start[time * LANES + lane] = true;
+    }
+    (rollout, tape)
+}
+
+fn engine(policy: &Policy, inputs: &Inputs, device: tch::Device) -> Torch {
+    let sizes = Sizes { steps: STEPS, lanes: LANES, batch: 2 * LENGTH, sequence: LENGTH };
+    Torch::new(policy, &AdamState::new(policy.params.len()), inputs, device, sizes).unwrap()
+}
+
+/// Takes all decisions of the rollout and adds made-up advantages and targets; `before` is what lanes remember. `[N, S]`
+fn collect(engine: &mut Torch, rollout: &mut Rollout, before: &[f32]) {
+    engine.remember(before).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    for time in 0..STEPS {
+        let uniforms: Vec<f64> = (0..LANES).map(|_| rng.random()).collect();
+        engine.act(rollout, time, Choice::Sampled(&uniforms)).unwrap();
+        if time == 6 {
+            engine.bootstrap(rollout, time).unwrap();
+        }
+    }
+    engine.close(rollout).unwrap();
+    for sample in 0..rollout.samples() {
+        rollout.advantage[sample] = rng.random_range(-1.0..2.0);
+        rollout.target[sample] = rng.random_range(-1.0..1.0);
+    }
+    engine.load(rollout).unwrap();
+}
+
+fn memories(policy: &Policy) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    (0..LANES * policy.layout.state()).map(|_| rng.random_range(-0.9..0.9)).collect()
+}
+
+fn settings() -> UpdateSettings {
+    UpdateSettings {
+        loss: LossSettings { clip_range: 0.2, clip_range_vf: Some(0.4), ent_coef: 0.07, vf_coef: 0.5 },
+        batch_size: 2 * LENGTH,
+        learning_rate: 1e-3,
+        max_grad_norm: 0.5,
+        target_kl: None,
+        normalize_advantage: true,
+    }
+}
+
+fn doubles(data: &[f32]) -> Vec<f64> {
+    data.iter().map(|&x| f64::from(x)).collect()
+}
+
+#[test]
+fn cells_compute_what_the_textbook_says_and_forget_where_an_episode_begins() {
+    for (kind, trunk) in KINDS.into_iter().flat_map(|kind| [(kind, Trunk::Separate), (kind, Trunk::Shared)]) {
+        let policy = policy(kind, trunk);
+        let (mut rollout, tape) = rollout();
+        let inputs = Inputs::new(&policy.spec, tape);
+        let (before, state) = (memories(&policy), policy.layout.state());
+        let mut torch = engine(&policy, &inputs, tch::Device::Cpu);
+        collect(&mut torch, &mut rollout, &before);
+        let params = doubles(&policy.params);
+        let slow = Slow { policy: &policy, params: &params };
+        let near = |ours: f32, theirs: f64, what: &str| {
+            assert!((f64::from(ours) - theirs).abs() < 1e-5, "{kind:?} {trunk:?} {what}: {ours} {theirs}");
+        };
+        for lane in 0..LANES {
+            let mut memory = doubles(&before[lane * state..][..state]);
+            for time in 0..STEPS {
+                let opinion = &slow.sequence(&rollout, &inputs, (lane, time, time + 1), &mut memory)[0];
+                let mask = rollout.obs.at(time).mask[lane];
+                let log_probs = slow::log_probs(&opinion.logits, |action| mask.allows(action));
+                near(rollout.value[opinion.sample], opinion.value, "value");
+                let chosen = log_probs[usize::from(rollout.action[opinion.sample])];
+                near(rollout.log_prob[opinion.sample], chosen, "log-probability");
+                if time == 6 {
+                    let mut input = vec![0.0; policy.layout.inputs];
+                    inputs.write(rollout.last.at(0), lane, &mut input);
+                    let cut = slow.opinion(0, &input, &mut memory.clone());
+                    near(rollout.last_value[opinion.sample], cut.value, "value at a cut");
+                }
+            }
+            let mut after = vec![0.0; LANES * state];
+            torch.memory(&mut after).unwrap();
+            after[lane * state..][..state].iter().zip(&memory).for_each(|(a, b)| near(*a, *b, "memory"));
+            let last = &slow.sequence(&rollout, &inputs, (lane, STEPS, STEPS + 1), &mut memory)[0];
+            near(rollout.value[last.sample], last.value, "last value");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_through_sequences_matches_finite_differences() {
+    for (kind, trunk) in KINDS.into_iter().flat_map(|kind| [(kind, Trunk::Separate), (kind, Trunk::Shared)]) {
+        let policy = policy(kind, trunk);
+        let (mut rollout, tape) = rollout();
+        let inputs = Inputs::new(&policy.spec, tape);
+        let (before, state) = (memories(&policy), policy.layout.state());
+        let mut torch = engine(&policy, &inputs, tch::Device::Cpu);
+        collect(&mut torch, &mut rollout, &before);
+        let params = doubles(&policy.params);
+        // What every lane remembered where its sequences begin: constants of the loss.
+        let mut starts = Vec::new();
+        for lane in 0..LANES {
+            let mut memory = doubles(&before[lane * state..][..state]);
+            for first in (0..STEPS).step_by(LENGTH) {
+                starts.push(((lane, first, first + LENGTH), memory.clone()));
+                let now = Slow { policy: &policy, params: &params };
+                now.sequence(&rollout, &inputs, (lane, first, first + LENGTH), &mut memory);
+            }
+        }
+        // All sequences of lanes 1 and 2, and one of lane 0.
+        let order = [5, 1, 2, 8, 4, 7, 3];
+        let chosen = |&((lane, first, _), _): &&((usize, usize, usize), Vec<f64>)| {
+            order.contains(&((first / LENGTH * LANES + lane) as u32))
+        };
+        let starts: Vec<_> = starts.iter().filter(chosen).cloned().collect();
+        assert_eq!(starts.len(), order.len());
+        let slopes = slow::slopes(&params, |params| {
+            let slow = Slow { policy: &policy, params };
+            let opinions =
+                starts.iter().flat_map(|(steps, memory)| slow.sequence(&rollout, &inputs, *steps, &mut memory.clone()));
+            slow::loss(&opinions.collect::<Vec<_>>(), &rollout, &settings())
+        });
+        let gradient = torch.gradient(&order, &settings());
+        let largest = slopes.iter().fold(0.0f64, |max, slope| max.max(slope.abs()));
+        assert!(largest > 0.01, "the test must have something to compare: {largest}");
+        for (index, (ours, slope)) in gradient.iter().zip(slopes).enumerate() {
+            let error = (f64::from(*ours) - slope).abs();
+            assert!(error < 1e-5 * (1.0 + largest), "{kind:?} {trunk:?} parameter {index}: {ours} {slope}");
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn a_gpu_computes_what_the_cpu_computes() {
+    if tch::Cuda::device_count() == 0 {
+        eprintln!("skipped: libtorch sees no GPU");
+        return;
+    }
+    for kind in KINDS {
+        let policy = policy(kind, Trunk::Separate);
+        let (filled, tape) = rollout();
+        let inputs = Inputs::new(&policy.spec, tape);
+        let [cpu, gpu] = [tch::Device::Cpu, tch::Device::Cuda(0)].map(|device| {
+            let (mut torch, mut rollout) = (engine(&policy, &inputs, device), filled.clone());
+            collect(&mut torch, &mut rollout, &memories(&policy));
+            (rollout.value, torch.gradient(&[5, 1, 2, 8], &settings()))
+        });
+        for (ours, theirs) in gpu.0.iter().zip(&cpu.0).chain(gpu.1.iter().zip(&cpu.1)) {
+            assert!((ours - theirs).abs() < 1e-4 * (1.0 + theirs.abs()), "{kind:?}: {ours} {theirs}");
+        }
+    }
+}
+
+fn train(kind: PolicyKind, iterations: usize) -> (Trainer<Cue>, Iteration) {
+    let env = Cue::new(16);
+    let network = PolicyConfig { kind, net_arch: vec![16], recurrent_size: 16, ..PolicyConfig::default() };
+    let policy = Policy::new(env.spec(), &network, Normalizer::identity(0), 1).unwrap();
+    let mut trainer = Trainer::new(env, policy, cue_config(), 0, 1, DeviceChoice::Cpu).unwrap();
+    let last = (0..iterations).map(|_| trainer.iterate(&mut ()).unwrap()).last().unwrap();
+    (trainer, last)
+}
+
+fn cue_config() -> PpoConfig {
+    PpoConfig {
+        n_envs: 16,
+        n_steps: 24,
+        batch_size: 192,
+        n_epochs: 6,
+        learning_rate: 1e-2,
+        gamma: 0.9,
+        ent_coef: 0.0,
+        sequence_length: 8,
+        ..PpoConfig::default()
+    }
+}
+
+#[test]
+fn a_cue_is_remembered_by_those_who_can() {
+    let chance = train(PolicyKind::Mlp, 60).1.ep_rew_mean.unwrap();
+    assert!((0.3..0.7).contains(&chance), "without memory every second answer is right: {chance}");
+    for kind in KINDS {
+        let (trainer, last) = train(kind, 60);
+        assert!(last.ep_rew_mean.unwrap() > 0.95, "{kind:?}: {last:?}");
+        let mut replay = Cue::new(7).ending_at(7 * 100);
+        let played = evaluate(trainer.policy(), &mut replay, Behaviour::Greedy, 9).unwrap();
+        let right = played.episodes.iter().map(|episode| episode.reward).sum::<f64>();
+        assert!(right > 0.98 * played.episodes.len() as f64, "{kind:?}: {right} of {}", played.episodes.len());
+    }
+}
+
+#[test]
+fn replayed_sequences_say_what_the_collection_said() {
+    for kind in KINDS {
+        let policy = toy_policy(kind);
+        let config = PpoConfig { learning_rate: 1e-12, ..toy_config() };
+        let mut trainer = Trainer::new(Toy::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
+        for _ in 0..3 {
+            let stats = trainer.iterate(&mut ()).unwrap();
+            assert!(stats.approx_kl.abs() < 1e-7 && stats.clip_fraction == 0.0, "{kind:?}: {stats:?}");
+        }
+    }
+}
+
+fn toy_policy(kind: PolicyKind) -> Policy {
+    let config = PolicyConfig { kind, recurrent_size: 6, ..toy::policy(3).config().clone() };
+    Policy::new(&toy::spec(), &config, toy::policy(3).normalizer().clone(), 3).unwrap()
+}
+
+/// Episodes of the game have 8 steps, so that they begin inside sequences.
+fn toy_config() -> PpoConfig {
+    PpoConfig { n_steps: 36, sequence_length: 12, ..toy::config() }
+}
+
+#[test]
+fn a_resumed_training_continues_bit_by_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: Schedule::Linear, ..toy_config() };
+    let run = |trainer: &mut Trainer<Toy>, count: usize| -> Vec<Iteration> {
+        (0..count).map(|_| trainer.iterate(&mut ()).unwrap()).collect()
+    };
+    for kind in KINDS {
+        let start = || Trainer::new(Toy::new(4), toy_policy(kind), config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap();
+        let mut straight = start();
+        let expected = run(&mut straight, 6);
+        // After two iterations of 36 steps every lane begins an episode, after one and three none does.
+        for pause in [1, 2, 3] {
+            let mut first = start();
+            let mut stats = run(&mut first, pause);
+            let checkpoint = first.checkpoint().unwrap();
+            assert_eq!(checkpoint.memory.iter().all(|&x| x == 0.0), pause == 2, "after {pause}");
+            checkpoint.save(&path, "market").unwrap();
+            let loaded = Checkpoint::load(&path).unwrap();
+            assert_eq!(loaded, checkpoint);
+            let mut second = Trainer::resume(loaded, Toy::new(4), DeviceChoice::Cpu).unwrap();
+            stats.extend(run(&mut second, 6 - pause));
+            assert_eq!(stats, expected, "{kind:?} after {pause}");
+            assert_eq!(second.checkpoint().unwrap(), straight.checkpoint().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_model_file_names_the_tensors_of_its_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    for (kind, name) in [(PolicyKind::Lstm, "actor.lstm.weight_hh"), (PolicyKind::Gru, "critic.gru.bias_ih")] {
+        let model = ModelFile { policy: toy_policy(kind), meta: serde_json::json!(null) };
+        model.save(&path).unwrap();
+        assert_eq!(ModelFile::load(&path).unwrap(), model);
+        assert!(String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains(name));
+    }
+}
+
+#[test]
+fn sequences_that_do_not_fit_are_refused_only_with_a_memory() {
+    let config = PpoConfig { sequence_length: 7, ..toy::config() };
+    let trainer = |policy| Trainer::new(Toy::new(4), policy, config.clone(), 0, 1, DeviceChoice::Cpu);
+    trainer(toy::policy(1)).unwrap();
+    let error = trainer(toy_policy(PolicyKind::Gru)).unwrap_err().to_string();
+    assert!(error.contains("ppo.sequence_length: 7 does not divide ppo.n_steps 32"), "{error}");
+}
