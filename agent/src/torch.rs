@@ -17,7 +17,7 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use self::{
     adam::Adam,
-    categorical::Actions,
+    categorical::{Actions, Categorical},
     loss::{Terms, Totals},
     net::Nets,
     recurrent::{Memory, Past},
@@ -29,6 +29,9 @@ use crate::{
     loss::{EpochStats, UpdateSettings},
     rollout::{Inputs, Rollout},
 };
+
+/// Rows of a matrix from which several CPU threads compute its products faster than one.
+const WORTH_SHARING: usize = 512;
 
 /// Networks, optimiser, tape and rollout on a libtorch device.
 #[derive(Debug)]
@@ -54,8 +57,10 @@ impl Torch {
         device: Device,
         sizes: Sizes,
     ) -> Result<Self, AgentError> {
-        // libtorch has a pool of its own; it shall be as large as the one that the user chose.
-        tch::set_num_threads(i32::try_from(rayon::current_num_threads()).unwrap_or(i32::MAX));
+        // libtorch has a pool of its own. It shall be no larger than the one that the user chose, and not wake it for little.
+        let rows = sizes.lanes.max(sizes.batch / sizes.sequence);
+        let threads = if rows < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
+        tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
         Self::build(policy, adam, inputs, device, sizes).map_err(failed("set up networks and rollout"))
     }
 
@@ -97,19 +102,43 @@ impl Torch {
         let mut past = self.past(Some(rollout.starts(time)))?;
         self.samples.recall(&past, time)?;
         let (input, mask) = self.samples.observe(&self.tape, rollout.obs.at(time), time)?;
-        let (logits, values) = self.nets.forward(&input, &mut past)?;
-        let of = self.actions.categorical(&logits, &self.actions.legal(&mask)?)?;
+        let logits = match &mut self.memory {
+            // Without memory the values can wait for the end of the collection, when all are computed at once.
+            None => self.nets.logits(&input, &mut past)?,
+            Some(memory) => {
+                let (logits, values) = self.nets.forward(&input, &mut past)?;
+                self.samples.note_values(time, &values)?;
+                memory.now = past.memory()?;
+                logits
+            }
+        };
+        let of = Categorical::new(&logits, &self.actions.illegal(&mask)?)?;
         let action = match choice {
             Choice::Sampled(uniforms) => {
                 self.actions.sample(&of, &Tensor::f_from_slice(uniforms)?.f_to(self.device)?)?
             }
             Choice::Greedy => of.greedy()?,
         };
-        self.samples.note(time, &action, &of.log_prob(&action)?, &values)?;
-        if let Some(memory) = &mut self.memory {
-            memory.now = past.memory()?;
+        self.samples.note(time, &action, &of.log_prob(&action)?)?;
+        let (obs, out) = rollout.decision(time);
+        self.samples.read_actions(time, out.action)?;
+        for (action, mask) in out.action.iter_mut().zip(obs.mask).filter(|(action, mask)| !mask.allows(**action)) {
+            // The network's output is not a number, on which the update will stop; until then the first legal action.
+            *action = mask.0.trailing_zeros() as u8;
         }
-        self.samples.read_actions(time, rollout.decision(time).1.action)
+        Ok(())
+    }
+
+    /// Computes the values that are still missing and brings all estimates of a collection home.
+    fn settle(&self, rollout: &mut Rollout) -> Result<(), TchError> {
+        let time = rollout.steps;
+        let last = self.tape.observe(rollout.obs.at(time))?;
+        let values = self.nets.values(&last, &mut self.past(Some(rollout.starts(time)))?)?;
+        self.samples.note_values(time, &values)?;
+        if self.memory.is_none() {
+            self.samples.evaluate(&self.tape, &self.nets)?;
+        }
+        self.samples.read_estimates(&mut rollout.log_prob, &mut rollout.value)
     }
 
     /// The loss of some sequences.
@@ -149,14 +178,7 @@ impl Engine for Torch {
     }
 
     fn close(&mut self, rollout: &mut Rollout) -> Result<(), AgentError> {
-        let time = rollout.steps;
-        let values = || {
-            let input = self.tape.observe(rollout.obs.at(time))?;
-            self.nets.values(&input, &mut self.past(Some(rollout.starts(time)))?)
-        };
-        no_grad(|| self.samples.note_values(time, &values()?))
-            .and_then(|()| self.samples.read_estimates(&mut rollout.log_prob, &mut rollout.value))
-            .map_err(failed("compute values"))
+        no_grad(|| self.settle(rollout)).map_err(failed("compute values"))
     }
 
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError> {

@@ -17,8 +17,6 @@ pub(super) struct Categorical {
     prob: Tensor,
     /// Minus infinity for illegal actions. `[N, K]`
     log_prob: Tensor,
-    /// The first legal action of each lane. `[N]`
-    first: Tensor,
 }
 
 impl Actions {
@@ -28,19 +26,9 @@ impl Actions {
         Ok(Self { number, bit: Tensor::f_from_slice(&bits)?.f_to(device)? })
     }
 
-    /// Spreads masks `[N]` out to one flag per action. `[N, K]`
-    pub(super) fn legal(&self, mask: &Tensor) -> Result<Tensor, TchError> {
-        mask.f_unsqueeze(1)?.f_bitwise_and_tensor(&self.bit)?.f_ne(0)
-    }
-
-    /// Returns the distributions over the legal logits `[N, K]`.
-    pub(super) fn categorical(&self, logits: &Tensor, legal: &Tensor) -> Result<Categorical, TchError> {
-        let logits = logits.f_masked_fill(&legal.f_logical_not()?, f64::NEG_INFINITY)?;
-        Ok(Categorical {
-            prob: logits.f_softmax(1, None)?,
-            log_prob: logits.f_log_softmax(1, None)?,
-            first: legal.f_to_kind(Kind::Uint8)?.f_argmax(1, false)?,
-        })
+    /// Tells of every action whether these masks `[N]` forbid it. `[N, K]`
+    pub(super) fn illegal(&self, mask: &Tensor) -> Result<Tensor, TchError> {
+        mask.f_unsqueeze(1)?.f_bitwise_and_tensor(&self.bit)?.f_eq(0)
     }
 
     /// Returns the actions at these points of the cumulative distributions; uniforms `[N]` in double precision, in [0, 1).
@@ -49,15 +37,20 @@ impl Actions {
         let passed = cumulative.f_le_tensor(&uniform.f_unsqueeze(1)?)?.f_sum_dim_intlist(1i64, false, Kind::Int64)?;
         // Where the sum rounds to less than the uniform, all are passed: then it is the last one that has a probability.
         let last = of.prob.f_gt(0.0)?.f_mul(&self.number)?.f_amax(1i64, false)?;
-        passed.f_minimum(&last)?.f_maximum(&of.first)
+        passed.f_minimum(&last)
     }
 }
 
 impl Categorical {
+    /// Returns the distributions over the legal logits `[N, K]`.
+    pub(super) fn new(logits: &Tensor, illegal: &Tensor) -> Result<Self, TchError> {
+        let logits = logits.f_masked_fill(illegal, f64::NEG_INFINITY)?;
+        Ok(Self { prob: logits.f_softmax(1, None)?, log_prob: logits.f_log_softmax(1, None)? })
+    }
+
     /// Returns the most probable actions, the first of equals.
     pub(super) fn greedy(&self) -> Result<Tensor, TchError> {
-        // The first legal action also stands in where a network's output is not a number.
-        self.prob.f_argmax(1, false)?.f_maximum(&self.first)
+        self.prob.f_argmax(1, false)
     }
 
     /// Returns the log-probabilities of these actions. `[N]`
@@ -79,9 +72,8 @@ mod tests {
     fn choose(logits: &[f32], masks: &[u8], uniforms: &[f64]) -> (Vec<i64>, Vec<i64>, Vec<f32>) {
         let count = logits.len() / masks.len();
         let actions = Actions::new(count, Device::Cpu).unwrap();
-        let legal = actions.legal(&Tensor::from_slice(masks)).unwrap();
-        let logits = Tensor::from_slice(logits).view([-1, count as i64]);
-        let of = actions.categorical(&logits, &legal).unwrap();
+        let illegal = actions.illegal(&Tensor::from_slice(masks)).unwrap();
+        let of = Categorical::new(&Tensor::from_slice(logits).view([-1, count as i64]), &illegal).unwrap();
         let sampled = actions.sample(&of, &Tensor::from_slice(uniforms)).unwrap();
         let log_prob = of.log_prob(&sampled).unwrap();
         let host = |tensor: &Tensor| Vec::<i64>::try_from(tensor).unwrap();
@@ -112,13 +104,11 @@ mod tests {
     #[test]
     fn an_illegal_action_is_never_chosen() {
         let largest = 1.0 - f64::EPSILON / 2.0;
-        // Probabilities of a tenth, whose sum rounds below one; a vanishing one behind them; logits that are no numbers.
-        let mut logits = [[0.0; 8], [0.0; 8], [f32::NAN; 8], [5.0; 8]];
+        // Equal probabilities whose sum rounds below one; a vanishing one behind them; a single one.
+        let mut logits = [[0.0; 8], [0.0; 8], [5.0; 8]];
         logits[1][6] = -200.0;
         let (sampled, greedy, _) =
-            choose(logits.as_flattened(), &[0b0011_1111, 0b0100_0111, 0b0110_0000, 0b1000_0000], &[largest; 4]);
-        assert_eq!(sampled, [5, 2, 5, 7]);
-        assert_eq!(greedy, [0, 0, 5, 7]);
-        assert_eq!(choose(&[f32::NAN; 4], &[0b1010], &[0.0]).0, [1]);
+            choose(logits.as_flattened(), &[0b0011_1111, 0b0100_0111, 0b1000_0000], &[largest; 3]);
+        assert_eq!((sampled, greedy), (vec![5, 2, 7], vec![0, 0, 7]));
     }
 }

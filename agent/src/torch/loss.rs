@@ -24,11 +24,10 @@ impl Terms {
         values: &Tensor,
         settings: &UpdateSettings,
     ) -> Result<Self, TchError> {
-        let illegal = batch.legal.f_logical_not()?;
-        let log_probs = logits.f_masked_fill(&illegal, f64::NEG_INFINITY)?.f_log_softmax(1, None)?;
+        let log_probs = logits.f_masked_fill(&batch.illegal, f64::NEG_INFINITY)?.f_log_softmax(1, None)?;
         let probs = log_probs.f_exp()?;
         // Zero instead of minus infinity: 0 · ∞ would poison entropy and gradient.
-        let log_probs = log_probs.f_masked_fill(&illegal, 0.0)?;
+        let log_probs = log_probs.f_masked_fill(&batch.illegal, 0.0)?;
         let entropy = -(probs * &log_probs).f_sum_dim_intlist(1i64, false, None)?;
         let log_prob = log_probs.f_gather(1, &batch.action, false)?.f_squeeze_dim(1)?;
 
@@ -45,7 +44,7 @@ impl Terms {
             + &value_loss * f64::from(settings.loss.vf_coef);
 
         no_grad(|| {
-            let legal = batch.legal.f_sum_dim_intlist(1i64, false, Kind::Float)?;
+            let legal = batch.illegal.f_logical_not()?.f_sum_dim_intlist(1i64, false, Kind::Float)?;
             let unforced = legal.f_gt(1.0)?.f_to_kind(Kind::Float)?;
             let normalized = (entropy / legal.f_clamp_min(2.0)?.f_log_()? * &unforced).f_sum(None)?;
             let beyond = &ratio - 1.0;

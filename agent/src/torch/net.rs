@@ -52,10 +52,16 @@ impl Nets {
         })
     }
 
-    /// Returns the logits `[B, K]` and values `[B]` of some inputs `[B, W · F + A]`; cells go on from `past` and advance it.
+    /// Returns logits `[B, K]` and values `[B]` of some inputs `[B, W · F + A]`; cells go on from `past` and advance it.
     pub(super) fn forward(&self, input: &Tensor, past: &mut Past) -> Result<(Tensor, Tensor), TchError> {
         let features = self.run(&self.trunk, input, past)?;
         Ok((self.run(&self.actor, &features, past)?, self.run(&self.critic, &features, past)?.f_squeeze_dim(1)?))
+    }
+
+    /// Returns the logits alone. `[B, K]`
+    pub(super) fn logits(&self, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
+        let features = self.run(&self.trunk, input, past)?;
+        self.run(&self.actor, &features, past)
     }
 
     /// Returns the values alone. `[B]`
@@ -66,16 +72,16 @@ impl Nets {
 
     fn run(&self, net: &Net, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
         let recalled = net.cell.as_ref().map(|cell| cell.unroll(input, past)).transpose()?;
-        let mut x = recalled.as_ref().unwrap_or(input).f_to_kind(self.kind)?;
+        let mut x = cast(recalled.as_ref().unwrap_or(input), self.kind)?;
         for layer in &net.layers {
-            x = x.f_linear(&layer.weight.f_to_kind(self.kind)?, Some(&layer.bias.f_to_kind(self.kind)?))?;
+            x = x.f_linear(&cast(&layer.weight, self.kind)?, Some(&cast(&layer.bias, self.kind)?))?;
             x = match (layer.activated, self.activation) {
                 (true, Activation::Tanh) => x.f_tanh()?,
                 (true, Activation::Relu) => x.f_relu()?,
                 (false, _) => x,
             };
         }
-        x.f_to_kind(Kind::Float)
+        if self.kind == Kind::Float { Ok(x) } else { x.f_to_kind(Kind::Float) }
     }
 
     /// Returns the gradient of a loss by all parameters. `[P]`
@@ -85,6 +91,11 @@ impl Nets {
         let flat = parts.iter().map(|part| part.f_flatten(0, -1)).collect::<Result<Vec<_>, _>>()?;
         Tensor::f_cat(&flat, 0)
     }
+}
+
+/// The same numbers in another precision; asking libtorch would cost more than knowing that it is the same one.
+fn cast(tensor: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
+    if kind == Kind::Float { Ok(tensor.shallow_clone()) } else { tensor.f_to_kind(kind) }
 }
 
 impl Net {

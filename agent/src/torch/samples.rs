@@ -4,6 +4,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     categorical::Actions,
+    net::Nets,
     recurrent::{Past, Sequences},
 };
 #[cfg(test)]
@@ -13,6 +14,9 @@ use crate::{
     backend::Sizes,
     rollout::{Inputs, ObsView},
 };
+
+/// Samples whose values are computed at once: enough to keep a GPU busy, few enough to fit beside a rollout.
+const EVALUATED: usize = 1 << 16;
 
 /// The tape, and how policy inputs are cut from it.
 #[derive(Debug)]
@@ -93,7 +97,7 @@ pub(super) struct Batch {
     pub(super) input: Tensor,
     pub(super) past: Past,
     /// `[B, K]`
-    pub(super) legal: Tensor,
+    pub(super) illegal: Tensor,
     /// `[B, 1]`
     pub(super) action: Tensor,
     pub(super) log_prob: Tensor,
@@ -157,15 +161,25 @@ impl Samples {
     }
 
     /// Takes the decisions of one step. `[N]`
-    pub(super) fn note(&self, time: usize, action: &Tensor, log_prob: &Tensor, value: &Tensor) -> Result<(), TchError> {
+    pub(super) fn note(&self, time: usize, action: &Tensor, log_prob: &Tensor) -> Result<(), TchError> {
         self.at(&self.action, time)?.f_copy_(action)?;
-        self.at(&self.log_prob, time)?.f_copy_(log_prob)?;
-        self.note_values(time, value)
+        self.at(&self.log_prob, time)?.f_copy_(log_prob)
     }
 
     /// Takes the values of one step, or of the observations after the last. `[N]`
     pub(super) fn note_values(&self, time: usize, value: &Tensor) -> Result<(), TchError> {
         self.at(&self.value, time)?.f_copy_(value)
+    }
+
+    /// Computes the values of all steps at once, in parts of bounded size; only without memory.
+    pub(super) fn evaluate(&self, tape: &Tape, nets: &Nets) -> Result<(), TchError> {
+        let samples = self.window.size()[0];
+        for first in (0..samples).step_by(EVALUATED) {
+            let part = |tensor: &Tensor| tensor.f_narrow(0, first, (samples - first).min(EVALUATED as i64));
+            let input = tape.inputs(&part(&self.window)?, &part(&self.account)?)?;
+            part(&self.value)?.f_copy_(&nets.values(&input, &mut Past::default())?)?;
+        }
+        Ok(())
     }
 
     /// Brings the actions of one step home.
@@ -199,7 +213,7 @@ impl Samples {
         Ok(Batch {
             input: tape.inputs(&pick(&self.window)?, &pick(&self.account)?)?,
             past,
-            legal: actions.legal(&pick(&self.mask)?)?,
+            illegal: actions.illegal(&pick(&self.mask)?)?,
             action: pick(&self.action)?.f_to_kind(Kind::Int64)?.f_unsqueeze(1)?,
             log_prob: pick(&self.log_prob)?,
             value: pick(&self.value)?,
@@ -218,7 +232,8 @@ impl Samples {
             let _ = self.observe(tape, rollout.obs.at(time), time)?;
             let tensor = |data: &[f32]| Tensor::f_from_slice(&data[now.clone()]);
             let action = Tensor::f_from_slice(&rollout.action[now.clone()])?;
-            self.note(time, &action, &tensor(&rollout.log_prob)?, &tensor(&rollout.value)?)?;
+            self.note(time, &action, &tensor(&rollout.log_prob)?)?;
+            self.note_values(time, &tensor(&rollout.value)?)?;
         }
         Ok(())
     }
