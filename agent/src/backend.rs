@@ -163,6 +163,12 @@ pub(crate) trait Engine: fmt::Debug + Send {
     /// Copies the parameters `[P]` and the optimiser's state out.
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError>;
 
+    /// Takes a rollout that it did not collect itself, of a policy without memory.
+    #[cfg(test)]
+    fn adopt(&mut self, rollout: &Rollout) {
+        self.load(rollout).unwrap();
+    }
+
     /// Copies out what the lanes remember, `[N, S]`; nothing without a memory.
     fn memory(&self, _out: &mut [f32]) -> Result<(), AgentError> {
         Ok(())

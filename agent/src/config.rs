@@ -44,7 +44,8 @@ pub struct PpoConfig {
     /// Whether advantages are standardised within each minibatch. True: the bonus sizes then do not set the step size.
     pub normalize_advantage: bool,
     /// Steps of the sequences that a recurrent policy learns from, through which its gradient flows back (1 or more; it
-    /// divides `n_steps` and `batch_size`). 64: an hour of minutes. Other policies ignore it.
+    /// divides `n_steps` and `batch_size`; other policies ignore it). 16: four sequences in the usual minibatch; what each
+    /// begins with reaches further back.
     pub sequence_length: usize,
 }
 
@@ -68,7 +69,7 @@ impl Default for PpoConfig {
             max_grad_norm: 0.5,
             target_kl: None,
             normalize_advantage: true,
-            sequence_length: 64,
+            sequence_length: 16,
         }
     }
 }

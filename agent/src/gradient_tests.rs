@@ -148,7 +148,7 @@ fn the_native_gradient_and_update_match_libtorch() {
         let inputs = Inputs::new(&policy.spec, tape);
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
         let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs, LANES, 600);
-        torch.upload(&rollout);
+        torch.adopt(&rollout);
         for batch in [(0..600).collect::<Vec<u32>>(), (300..364).collect(), vec![17]] {
             let (ours, theirs) =
                 (native.gradient(&rollout, &batch, &settings()).0, torch.gradient(&batch, &settings()));
@@ -215,7 +215,7 @@ fn bfloat16_follows_single_precision() {
         let policy = policy(&config).with_precision(precision);
         let inputs = Inputs::new(&policy.spec, tape.clone());
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
-        torch.upload(&rollout);
+        torch.adopt(&rollout);
         torch.gradient(&batch, &settings())
     });
     let error = distance(&rough, &exact);
@@ -236,7 +236,7 @@ fn a_gpu_computes_what_the_cpu_computes() {
         let order: Vec<u32> = (0..640).rev().collect();
         let [cpu, gpu] = [tch::Device::Cpu, tch::Device::Cuda(0)].map(|device| {
             let mut torch = libtorch(&policy, &inputs, device, sizes(STEPS, LANES));
-            torch.upload(&rollout);
+            torch.adopt(&rollout);
             let gradient = torch.gradient(&order, &settings());
             let stats = torch.epoch(&rollout, &order, &settings()).unwrap();
             let mut acted = rollout.clone();

@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use crate::{
     AdamState, Normalizer, Policy, PolicyConfig,
     advantage::{Returns, generalized_advantage},
-    backend::{Choice, Engine},
+    backend::{Choice, Engine, Sizes},
     distribution::MaskedCategorical,
     iteration::critic_quality,
     loss::{
@@ -32,13 +32,13 @@ const HIDDEN: [usize; 2] = [16, 8];
 const MINIBATCHES: [(&str, &str); 3] = [("masked", "minibatch"), ("masked", "minibatch_vf"), ("plain", "minibatch")];
 
 /// The reference arrays whose names begin with a prefix and a dot.
-struct Section {
+pub(crate) struct Section {
     file: SafeTensors<'static>,
     prefix: String,
 }
 
 impl Section {
-    fn new(prefix: &str) -> Self {
+    pub(crate) fn new(prefix: &str) -> Self {
         Self { file: SafeTensors::deserialize(FILE).unwrap(), prefix: prefix.to_owned() }
     }
 
@@ -50,7 +50,7 @@ impl Section {
         self.file.tensor(&format!("{}.{name}", self.prefix)).unwrap()
     }
 
-    fn floats(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn floats(&self, name: &str) -> Vec<f32> {
         let view = self.view(name);
         assert_eq!(view.dtype(), Dtype::F32, "{name}");
         view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
@@ -74,7 +74,7 @@ impl Section {
         self.file.tensor(&format!("{}.{name}", self.prefix)).is_ok().then(|| self.number(name))
     }
 
-    fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         assert!(matches!(self.view(name).dtype(), Dtype::U8 | Dtype::BOOL), "{name}");
         self.view(name).data().to_vec()
     }
@@ -154,7 +154,8 @@ fn native(policy: &Policy) -> Native {
 
 fn torch(policy: &Policy) -> Torch {
     let inputs = Inputs::new(&policy.spec, vec![]);
-    Torch::new(policy, &AdamState::new(policy.params.len()), &inputs, tch::Device::Cpu).unwrap()
+    let sizes = Sizes { steps: STEPS, lanes: LANES, batch: SAMPLES, sequence: 1 };
+    Torch::new(policy, &AdamState::new(policy.params.len()), &inputs, tch::Device::Cpu, sizes).unwrap()
 }
 
 /// Both backends, before their first step.
@@ -167,13 +168,13 @@ fn gradients(policy: &Policy, rollout: &Rollout, run: &Section) -> [(&'static st
     let (mut native, mut torch) = (native(policy), torch(policy));
     let (settings, order) = (run.settings(), run.orders().swap_remove(0));
     let batch = &order[..settings.batch_size];
-    torch.load(rollout).unwrap();
+    torch.adopt(rollout);
     let by_native = native.gradient(rollout, batch, &settings).0;
     [("native", by_native), ("libtorch", torch.gradient(batch, &settings))]
 }
 
 /// Fails when an element differs by more than `tolerance` of the largest one.
-fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
+pub(crate) fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
     assert_eq!(ours.len(), theirs.len(), "{what}");
     let largest = theirs.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     let off = ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs() / largest);
@@ -364,7 +365,7 @@ fn gradients_are_those_of_train() {
 /// Runs a whole update, pass after pass, until the divergence stops it; returns its statistics and the passes begun.
 fn update(engine: &mut dyn Engine, rollout: &Rollout, run: &Section) -> (EpochStats, usize) {
     let (settings, mut stats, mut passes) = (run.settings(), EpochStats::default(), 0);
-    engine.load(rollout).unwrap();
+    engine.adopt(rollout);
     for order in run.orders() {
         stats.append(&engine.epoch(rollout, &order, &settings).unwrap());
         passes += 1;

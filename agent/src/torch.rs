@@ -10,6 +10,8 @@ mod adam;
 mod categorical;
 mod loss;
 mod net;
+#[cfg(test)]
+mod parity_tests;
 mod recurrent;
 mod samples;
 
@@ -203,6 +205,12 @@ impl Engine for Torch {
         Ok(())
     }
 
+    #[cfg(test)]
+    fn adopt(&mut self, rollout: &Rollout) {
+        self.samples.upload(&self.tape, rollout).unwrap();
+        self.load(rollout).unwrap();
+    }
+
     fn memory(&self, out: &mut [f32]) -> Result<(), AgentError> {
         let copy = |memory: &Memory| memory.now.f_copy_data(out, out.len());
         self.memory.as_ref().map_or(Ok(()), copy).map_err(failed("read the memory back"))
@@ -227,12 +235,6 @@ impl Engine for Torch {
 
 #[cfg(test)]
 impl Torch {
-    /// Takes a rollout that was not collected here, of a policy without memory.
-    pub(crate) fn upload(&mut self, rollout: &Rollout) {
-        self.samples.upload(&self.tape, rollout).unwrap();
-        self.load(rollout).unwrap();
-    }
-
     /// The gradient of one minibatch, on the host. `[P]`
     pub(crate) fn gradient(&self, order: &[u32], settings: &UpdateSettings) -> Vec<f32> {
         let loss = self.terms(&upload_numbers(order, self.device).unwrap(), settings).unwrap().loss;
