@@ -87,11 +87,11 @@ impl Gpus {
                 "this libtorch is built for the CPU only; run scripts/setup.sh --cuda and build again".to_owned()
             }
             Self { count: 0, .. } => {
-                "libtorch sees no GPU; nvidia-smi tells whether there is one and whether its driver works".to_owned()
+                "libtorch sees no GPU; see with nvidia-smi whether there is one and its driver works".to_owned()
             }
-            Self { count, .. } => format!("libtorch sees {count} GPU(s), numbered from 0"),
+            Self { count, .. } => format!("libtorch sees {count} GPU(s); name one from cuda:0 to cuda:{}", count - 1),
         };
-        AgentError::Device(format!("device cuda:{index} was asked for, but {reason}; or choose --device cpu"))
+        AgentError::Device(format!("device cuda:{index} was asked for, but {reason}, or choose --device cpu"))
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
                 refusal(DeviceChoice::Cuda(0), Gpus { count: 0, ..one }),
                 "cuda:0 was asked for, but libtorch sees no GPU",
             ),
-            (refusal(DeviceChoice::Cuda(1), one), "cuda:1 was asked for, but libtorch sees 1 GPU(s), numbered from 0"),
+            (refusal(DeviceChoice::Cuda(1), one), "cuda:1 was asked for, but libtorch sees 1 GPU(s); name one"),
         ];
         cases.into_iter().for_each(|(error, part)| assert!(error.contains(part), "{error}"));
         choose(Backend::Native, DeviceChoice::Cuda(0), one).unwrap_err();

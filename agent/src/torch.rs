@@ -49,6 +49,8 @@ pub(crate) struct Torch {
     memory: Option<Memory>,
     /// Steps of a sequence.
     sequence: usize,
+    /// Most rows of a matrix in collection and update.
+    rows: usize,
 }
 
 impl Torch {
@@ -59,11 +61,16 @@ impl Torch {
         device: Device,
         sizes: Sizes,
     ) -> Result<Self, AgentError> {
-        // libtorch has a pool of its own. It shall be no larger than the one that the user chose, and not wake it for little.
-        let rows = sizes.lanes.max(sizes.batch / sizes.sequence);
-        let threads = if rows < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
+        let torch = Self::build(policy, adam, inputs, device, sizes).map_err(failed("set up networks and rollout"))?;
+        torch.set_threads();
+        Ok(torch)
+    }
+
+    /// Makes libtorch's pool, which all engines of a process share, no larger than the one that the user chose, and leaves
+    /// it asleep for little work. How sums are cut depends on it, so that it is set before every collection and update.
+    fn set_threads(&self) {
+        let threads = if self.rows < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
-        Self::build(policy, adam, inputs, device, sizes).map_err(failed("set up networks and rollout"))
     }
 
     fn build(
@@ -92,6 +99,7 @@ impl Torch {
             samples: Samples::new(policy, sizes, device)?,
             memory,
             sequence: sizes.sequence,
+            rows: sizes.lanes.max(sizes.batch / sizes.sequence),
         })
     }
 
@@ -169,6 +177,9 @@ impl Torch {
 
 impl Engine for Torch {
     fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError> {
+        if time == 0 {
+            self.set_threads();
+        }
         no_grad(|| self.decide(rollout, time, choice)).map_err(failed("choose actions"))
     }
 
@@ -184,6 +195,7 @@ impl Engine for Torch {
     }
 
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError> {
+        self.set_threads();
         self.samples.complete(&rollout.advantage, &rollout.target).map_err(failed("copy advantages to the device"))
     }
 
