@@ -19,6 +19,12 @@ const UNITS: i64 = 6;
 const ACTIONS: i64 = 4;
 
 impl Section {
+    /// The arrays are small: a second thread would only be waited for.
+    fn on_one_thread(prefix: &str) -> Self {
+        tch::set_num_threads(1);
+        Self::new(prefix)
+    }
+
     fn tensor(&self, name: &str, shape: &[i64]) -> Tensor {
         Tensor::from_slice(&self.floats(name)).view(shape)
     }
@@ -37,7 +43,7 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
 #[test]
 fn cells_are_pytorchs() {
     for (name, kind, gates) in [("lstm", PolicyKind::Lstm, 4), ("gru", PolicyKind::Gru, 3)] {
-        let section = Section::new(name);
+        let section = Section::on_one_thread(name);
         let rows = gates * UNITS;
         let shapes = [vec![rows, INPUTS], vec![rows, UNITS], vec![rows], vec![rows]];
         let flat = section.floats("params");
@@ -68,7 +74,7 @@ fn cells_are_pytorchs() {
 
 #[test]
 fn a_recurrent_policy_is_sb3_contribs() {
-    let section = Section::new("recurrent");
+    let section = Section::on_one_thread("recurrent");
     let names = |count: i64| (0..count).map(|index| index.to_string()).collect();
     let spec = ObsSpec { features: vec![], frames: 1, account: names(INPUTS), actions: names(ACTIONS) };
     let recurrent_size = UNITS as usize;
