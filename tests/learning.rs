@@ -163,8 +163,8 @@ fn the_signal_is_followed(planted_edge: f64, timesteps: u64, seed: u64) {
 }
 
 // Three strengths under the usual spread and fees, at which the signal pays 29 to 80 standard errors out of sample. Below
-// them, at 0.1, the learner stays short of the benchmark even after three times as many steps: early on, with exits near
-// random, most entries only lose their costs, and HOLD comes to look best before the exits are learned.
+// them, at 0.1, three times as many steps reach 69 %: the policy holds on 58 % of its flat decisions, where the follower always
+// enters. Costs are what holds it back, not the signal: without them it reaches 92 % there, and holds on 1 %.
 
 #[test]
 fn a_weak_visible_edge_is_followed() {
