@@ -12,6 +12,7 @@ use crate::{
     model::{self, ModelMeta, dates_within, ranges_text},
     replay::replay,
     report::{BacktestReport, Figures},
+    staying_out::{explain_staying_out, stays_out},
     trades::{self, TradesFormat},
 };
 
@@ -55,7 +56,9 @@ fn backtest(
 ) -> anyhow::Result<BacktestReport> {
     let days: Vec<u32> = (0..inputs.market.days().len() as u32).collect();
     let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
-    let played = replay(policy, &inputs.market, &days, &config.env, behaviour, config.run.seed)?;
+    let play = |behaviour| replay(policy, &inputs.market, &days, &config.env, behaviour, config.run.seed);
+    let played = play(behaviour)?;
+    let random = stays_out(&played.ledger).then(|| play(Behaviour::RandomLegal)).transpose()?;
     let dates = &inputs.dataset.dates;
     let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
         anyhow::bail!("there is no session to replay")
@@ -71,9 +74,11 @@ fn backtest(
         in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
         capital_usd: config.env.account.capital,
         figures: Figures::of(&played)?,
+        staying_out: random.map(|random| explain_staying_out(&played.ledger, &random.trades)),
         daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
     };
-    for line in heading(&report, meta, inputs, notes).into_iter().chain(report.figures.lines()) {
+    let lines = heading(&report, meta, inputs, notes).into_iter().chain(report.figures.lines());
+    for line in lines.chain(report.staying_out.clone()) {
         console.say(line)?;
     }
     if let Some(path) = &flags.trades {

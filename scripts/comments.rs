@@ -32,6 +32,7 @@ const COMMENTS: &[(&str, &str)] = &[
         "data.synthetic.planted_edge",
         "Drift per minute in standard deviations; 0 plants nothing, 0.5 is plain to any method",
     ),
+    ("data.synthetic.edge_visibility", "Share of minutes whose bar's wicks tell the drift's direction; 0 = hidden"),
     ("data.synthetic.annual_vol", "Median annualised volatility, as a fraction"),
     ("data.synthetic.vol_of_vol", "Scale of the movement of volatility, 0 = constant"),
     ("data.synthetic.jumps_per_session", "Mean number of market-wide jumps per full session"),

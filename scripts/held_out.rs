@@ -11,6 +11,7 @@ use crate::{
     model::{dates_within, ranges_text},
     replay::replay,
     report::Figures,
+    staying_out::{explain_staying_out, stays_out},
     table::columns,
 };
 
@@ -62,15 +63,24 @@ impl HeldOut<'_> {
         let (inputs, config) = (self.inputs, self.config);
         let days = inputs.market.days_in(&dates);
         let (mut rows, mut results) = (Vec::new(), serde_json::Map::new());
+        let (mut greedy, mut random) = (None, None);
         for &(name, behaviour) in behaviours {
             let played = replay(self.policy, &inputs.market, &days, &config.env, behaviour, config.run.seed)?;
             let figures = Figures::of(&played)?;
             rows.push(figures.cells(name));
             results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
+            match behaviour {
+                Behaviour::Greedy => greedy = Some(played.ledger),
+                Behaviour::RandomLegal => random = Some(played.trades),
+                Behaviour::Sampled | Behaviour::AlwaysHold => {}
+            }
         }
         let synthetic = if inputs.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
         console.say(format!("\n{heading}{synthetic}, {dates}:"))?;
         console.say(columns(&Figures::HEADINGS, &rows))?;
+        if let (Some(greedy), Some(random)) = (greedy.filter(stays_out), random) {
+            console.say(explain_staying_out(&greedy, &random))?;
+        }
         let inside: Vec<_> = inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();
         let seen = dates_within(inside.iter().copied(), &self.trained_on);
         if seen > 0 {

@@ -24,6 +24,7 @@ pub mod replay;
 pub mod report;
 pub mod reporter;
 pub mod resume;
+pub mod staying_out;
 pub mod table;
 pub mod tensorboard;
 pub mod trades;

@@ -297,12 +297,14 @@ pub struct BacktestReport {
     /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
+    /// For a policy that almost never buys: what it bought, against what random entries earned on the same sessions.
+    pub staying_out: Option<String>,
     /// Net P&L by session date, in dollars.
     pub daily_pnl_usd: BTreeMap<String, f64>,
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use market_env::Setup;
 
     use super::*;

@@ -391,3 +391,24 @@ fn the_documented_command_works_on_real_bars() {
     let log = fs::read_to_string(out.path().join("logs/training/tiny_5k.log")).unwrap();
     assert!(log.contains("MomentumDiagnostics @ step=5,000") && !log.contains("NaN"), "{log}");
 }
+
+#[test]
+fn a_policy_that_learned_to_stay_out_is_told_from_a_collapsed_one() {
+    // Money alone, no edge, and fees so high that the lesson takes a second.
+    let out = TempDir::new().unwrap();
+    let shaping = ["good_buy_call", "good_buy_put", "missed_opportunity", "hold_tax", "bad_chase"];
+    let no_shaping: Vec<String> = shaping.iter().map(|term| format!("env.reward.{term}=0.0")).collect();
+    let mut args: Vec<&str> = no_shaping.iter().flat_map(|weight| ["--set", weight]).collect();
+    args.extend(["--set", "env.costs.fee_multiplier=20.0", "--timesteps", "100000", "--learning-rate", "1e-3"]);
+    let learned = "HOLD is what this policy learned: it bought on ";
+    let screen = text(&smoke(out.path(), &args).stdout);
+    assert!(screen.contains(learned) && screen.contains("so staying out earns more."), "{screen}");
+
+    let (model, json) = (out.path().join("models/smoke"), out.path().join("report.json"));
+    let output =
+        command("zerodte", &["backtest", "--model", model.to_str().unwrap(), "--json", json.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let sentence = report["staying_out"].as_str().unwrap();
+    assert!(sentence.starts_with(learned) && text(&output.stdout).contains(sentence), "{sentence}");
+}

@@ -1,12 +1,14 @@
 //! The integration tests: one binary, so that libtorch is linked once. Unit tests lie under the code they test.
 //!
 //! `oracle` steps a slow account beside the batch, `leakage` proves that nothing comes from the future, `determinism`
-//! repeats runs, `learning` trains, `golden` pins what people grep, `cli` runs the binaries, and `resume` kills them.
+//! repeats runs, `learning` trains and compares with `follower`, `golden` pins what people grep, `cli` runs the binaries, and
+//! `resume` kills them.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
 mod cli;
 mod determinism;
+mod follower;
 mod golden;
 mod leakage;
 mod learning;

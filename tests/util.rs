@@ -2,8 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
-use market_env::{ActionMask, BatchEnv, EnvConfig, Market, MarketConfig, StepBuffers, VecEnv};
+use market_data::{
+    DataConfig, Dataset, Symbol, Window,
+    source::synthetic::{self, SyntheticConfig},
+};
+use market_env::{ActionMask, BatchEnv, EnvConfig, Episode, Market, MarketConfig, StepBuffers, VecEnv};
 
 pub(crate) fn symbols(names: &[&str]) -> Vec<Symbol> {
     names.iter().map(|name| Symbol::new(name).unwrap()).collect()
@@ -11,9 +14,12 @@ pub(crate) fn symbols(names: &[&str]) -> Vec<Symbol> {
 
 /// A synthetic data set of some calendar days before 2024-12-06, half days included.
 pub(crate) fn dataset(names: &[&str], calendar_days: u32, seed: u64, planted_edge: f64) -> Dataset {
-    let mut config = DataConfig::default();
-    config.synthetic.seed = seed;
-    config.synthetic.planted_edge = planted_edge;
+    dataset_of(names, calendar_days, SyntheticConfig { seed, planted_edge, ..SyntheticConfig::default() })
+}
+
+/// The same of any made-up market; its dates are replaced.
+pub(crate) fn dataset_of(names: &[&str], calendar_days: u32, synthetic: SyntheticConfig) -> Dataset {
+    let mut config = DataConfig { synthetic, ..DataConfig::default() };
     config.synthetic.sessions_to = jiff::civil::date(2024, 12, 6);
     config.synthetic.sessions_from =
         jiff::civil::date(2024, 12, 6).saturating_sub(jiff::Span::new().days(calendar_days));
@@ -62,6 +68,13 @@ impl Batch {
 
     pub(crate) fn step(&mut self, actions: &[u8]) {
         self.lanes.step(&mut self.env, actions);
+    }
+
+    /// Returns the sessions that ended since the last call.
+    pub(crate) fn episodes(&mut self) -> Vec<Episode> {
+        let mut episodes = Vec::new();
+        self.env.drain_episodes(&mut episodes);
+        episodes
     }
 
     pub(crate) fn restore(&mut self, state: &str) -> Result<(), String> {

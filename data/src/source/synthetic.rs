@@ -5,8 +5,9 @@
 //! random; a gap separates two sessions; symbols share one market factor. VIX and VIX1D are the volatility that the
 //! model itself expects over 21 sessions and over one.
 //!
-//! Prices are a martingale up to tick rounding, so nothing can be predicted, unless `planted_edge` is set: then a hidden
-//! regime of each symbol, up or down, adds a drift for as long as it lasts.
+//! Prices are a martingale up to tick rounding, so nothing can be predicted, unless `planted_edge` is set: then a regime of
+//! each symbol, up or down, adds a drift for as long as it lasts. It is hidden in the noise of the returns, unless
+//! `edge_visibility` is set: then the shape of a finished bar tells the regime that the bar was made in.
 
 mod model;
 
@@ -16,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use self::model::{Path, Traits, mean_decay, revert, u_shape};
+use self::model::{Path, Traits, mean_decay, revert, shape_of, u_shape};
 use super::check_symbols;
 use crate::{
     BarColumns, Bars, DataError, History, Symbol, Volatility,
@@ -48,9 +49,13 @@ pub struct SyntheticConfig {
     pub sessions_from: Date,
     /// Last date.
     pub sessions_to: Date,
-    /// Drift per minute in units of that minute's standard deviation, with the sign of the hidden regime; 0 to 2. 0 plants
+    /// Drift per minute in units of that minute's standard deviation, with the sign of the regime; 0 to 2. 0 plants
     /// nothing; 0.5 is plain to any method.
     pub planted_edge: f64,
+    /// Share of minutes, 0 to 1, whose bar tells the regime that it was made in: a bar without wicks an upward one, a bar
+    /// with two wicks at least as long as its body a downward one; a bar that ends where it began tells nothing. Only high
+    /// and low depend on it. 0 leaves the regime hidden: every bar has the wicks of its path.
+    pub edge_visibility: f64,
     /// Median annualised volatility of the market as a fraction, 0.01 to 2; 0.15 is a calm to normal S&P 500.
     pub annual_vol: f64,
     /// Scale of the movement of volatility, 0 (constant) to 3; 1 moves VIX by about a quarter of its level.
@@ -66,6 +71,7 @@ impl Default for SyntheticConfig {
             sessions_from: date(2024, 1, 2),
             sessions_to: date(2024, 12, 31),
             planted_edge: 0.0,
+            edge_visibility: 0.0,
             annual_vol: 0.15,
             vol_of_vol: 1.0,
             jumps_per_session: 0.2,
@@ -93,6 +99,7 @@ impl SyntheticConfig {
         }
         for (name, value, low, high) in [
             ("planted_edge", self.planted_edge, 0.0, 2.0),
+            ("edge_visibility", self.edge_visibility, 0.0, 1.0),
             ("annual_vol", self.annual_vol, 0.01, 2.0),
             ("vol_of_vol", self.vol_of_vol, 0.0, 3.0),
             ("jumps_per_session", self.jumps_per_session, 0.0, 20.0),
@@ -186,6 +193,8 @@ impl Market {
     fn bars(&self, config: &SyntheticConfig, symbol: &Symbol) -> Result<Bars, DataError> {
         let traits = Traits::of(symbol);
         let mut rng = stream(config.seed, symbol.as_str());
+        // A stream of its own: what a bar tells does not move prices.
+        let mut tells = stream(config.seed, &format!("what the bars of {symbol} tell"));
         let mut columns = BarColumns::default();
         let mut log_price = traits.level.ln();
         for (index, day) in self.days.iter().enumerate() {
@@ -204,7 +213,10 @@ impl Market {
                 };
                 let (high, low) = path.extremes(minute.sigma * traits.scale(), rng.random(), rng.random());
                 let busy = minute.activity * (0.35 * normal(&mut rng) + 0.2 * minute.shock.abs()).exp();
-                let prices = [path.from, high, low, path.to].map(f64::exp);
+                let mut prices = [path.from, high, low, path.to].map(|log_price| to_tick(log_price.exp()));
+                if tells.random::<f64>() < config.edge_visibility {
+                    prices = shape_of(regime, prices);
+                }
                 push(&mut columns, start_ns, prices, (traits.volume * busy).round());
                 log_price = path.to;
                 if rng.random::<f64>() < 1.0 / REGIME_MINUTES {
@@ -287,9 +299,13 @@ mod tests {
                 move_of(row).signum() * move_of(row + 30)
             })
             .collect();
-        let count = signed.len() as f64;
-        let mean = signed.iter().sum::<f64>() / count;
-        let variance = signed.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        t_statistic(&signed)
+    }
+
+    fn t_statistic(values: &[f64]) -> f64 {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
         mean / (variance / count).sqrt()
     }
 
@@ -301,6 +317,40 @@ mod tests {
         }
         let t = continuation(&year(1, 0.5));
         assert!(t > 5.0, "t = {t}");
+    }
+
+    /// Returns the t statistic of "the next minute moves as this bar's shape tells", over bars that have a body.
+    fn told(history: &History) -> f64 {
+        let bars = &history.bars[0];
+        let moves: Vec<f64> = (0..bars.len() - 1)
+            .filter(|&row| {
+                bars.open()[row] != bars.close()[row] && bars.ts_ns()[row + 1] - bars.ts_ns()[row] == MINUTE_NS
+            })
+            .map(|row| {
+                let body = (bars.close()[row] - bars.open()[row]).abs();
+                let up = body > 0.5 * (bars.high()[row] - bars.low()[row]);
+                (bars.close()[row + 1] / bars.close()[row]).ln() * if up { 1.0 } else { -1.0 }
+            })
+            .collect();
+        t_statistic(&moves)
+    }
+
+    #[test]
+    fn a_visible_edge_is_told_by_wicks_and_moves_no_price() {
+        let with = |planted_edge, edge_visibility| {
+            let config = SyntheticConfig { planted_edge, edge_visibility, ..SyntheticConfig::default() };
+            generate(&config, &symbols(&["SPY"])).unwrap()
+        };
+        let (hidden, visible) = (with(0.2, 0.0), with(0.2, 1.0));
+        let prices = |history: &History| {
+            let bars = &history.bars[0];
+            (bars.open().to_vec(), bars.close().to_vec(), bars.volume().to_vec())
+        };
+        assert_eq!(prices(&hidden), prices(&visible));
+        assert_eq!(hidden.volatility, visible.volatility);
+        let t = [told(&hidden), told(&visible), told(&with(0.2, 0.3)), told(&with(0.0, 1.0))];
+        assert!(t[0].abs() < 3.0 && t[1] > 30.0 && t[3].abs() < 3.0, "{t:?}");
+        assert!((5.0..t[1]).contains(&t[2]), "a third of the bars tells less than all: {t:?}");
     }
 
     #[test]

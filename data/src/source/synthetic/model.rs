@@ -63,6 +63,14 @@ impl Path {
     }
 }
 
+/// Returns a bar of open, high, low and close with the shape that tells its regime: without wicks when that is upward, with
+/// wicks at least as long as the body above and below it when it is downward.
+pub(super) fn shape_of(regime: f64, [open, high, low, close]: [f64; 4]) -> [f64; 4] {
+    let (top, bottom) = (open.max(close), open.min(close));
+    let body = top - bottom;
+    if regime > 0.0 { [open, top, bottom, close] } else { [open, high.max(top + body), low.min(bottom - body), close] }
+}
+
 /// Returns the profile of volatility over a session: high at the open, raised at the close, mean square 1.
 pub(super) fn u_shape(minutes: usize) -> Vec<f64> {
     let raw = (0..minutes).map(|minute| {
