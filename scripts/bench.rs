@@ -46,7 +46,7 @@ impl Measured {
             speeds.push(case.steps() as f64 / bench.round()?);
         }
         speeds.sort_by(f64::total_cmp);
-        Ok(Self { threads: bench.threads(), facts: bench.facts(), speeds })
+        Ok(Self { threads: bench.threads(), facts: bench.facts().clone(), speeds })
     }
 
     fn report(&self, workload: Workload, case: &Case) -> Value {

@@ -83,11 +83,13 @@ pub(crate) struct Learning<E> {
 }
 
 impl<E: VecEnv> Learning<E> {
-    /// Starts the same training twice, one after the other, and checks that a first iteration does the same to both: bit by
+    /// Starts the same training twice, the second when the first is gone, and checks that a first iteration does the same to both: bit by
     /// bit, but on a GPU, whose sums have no fixed order, to a tenth of what it changed.
     pub(crate) fn checked(case: &Case, env: impl Fn() -> anyhow::Result<E>, seed: u64) -> anyhow::Result<Self> {
-        let (first, moved) = Self::after_one_iteration(case, env()?, seed)?;
-        let first = first.trainer.policy().params().to_vec();
+        let (first, moved) = {
+            let (learning, moved) = Self::after_one_iteration(case, env()?, seed)?;
+            (learning.trainer.policy().params().to_vec(), moved)
+        };
         let (learning, _) = Self::after_one_iteration(case, env()?, seed)?;
         let allowed = if matches!(case.device, DeviceChoice::Cuda(_)) { moved / 10.0 } else { 0.0 };
         let apart = distance(&first, learning.trainer.policy().params());
