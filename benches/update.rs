@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ppo_agent::{
-    Backend, PpoConfig,
+    Backend, PolicyConfig, PpoConfig,
     advantage::{Returns, generalized_advantage},
 };
 use zerodte_scripts::bench::{Case, Workload};
@@ -48,27 +48,26 @@ pub(crate) fn halves(criterion: &mut Criterion) {
     }
 }
 
-/// Whole iterations in the regimes that users run: lanes, steps, minibatch, epochs.
+/// Whole iterations in the regimes that users run: lanes, steps, minibatch, epochs. libtorch runs those that are compared.
 pub(crate) fn iteration(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("iteration");
-    for backend in [Backend::Native, Backend::Tch] {
-        let engine = format!("{backend:?}").to_lowercase();
-        for (name, sizes) in [
-            ("documented_1x512_64_10", None),
-            ("default_8x512_64_10", Some((8, 64, 10))),
-            ("large_64x512_4096_10", Some((64, 4096, 10))),
-            ("large_64x512_4096_4", Some((64, 4096, 4))),
-        ] {
-            let mut case = Case::from(Workload::Documented);
-            if let Some((n_envs, batch_size, n_epochs)) = sizes {
-                case.ppo = PpoConfig { n_envs, batch_size, n_epochs, ..case.ppo };
-            }
-            case.policy.backend = backend;
-            measure(&mut group, BenchmarkId::new(&engine, name), &case);
+    let documented = Case::from(Workload::Documented);
+    let sized = |n_envs, batch_size, n_epochs| Case {
+        ppo: PpoConfig { n_envs, batch_size, n_epochs, ..documented.ppo.clone() },
+        ..documented.clone()
+    };
+    for (name, case, compared) in [
+        ("documented_1x512_64_10", documented.clone(), true),
+        ("default_8x512_64_10", sized(8, 64, 10), false),
+        ("large_64x512_4096_10", sized(64, 4096, 10), false),
+        ("large_64x512_4096_4", Case::from(Workload::Large), true),
+        ("modurl_8x256_64_10_1_thread", Case::from(Workload::Modurl), true),
+    ] {
+        measure(&mut group, BenchmarkId::new("native", name), &case);
+        if compared {
+            let policy = PolicyConfig { backend: Backend::Tch, ..case.policy.clone() };
+            measure(&mut group, BenchmarkId::new("tch", name), &Case { policy, ..case });
         }
-        let mut case = Case::from(Workload::Modurl);
-        case.policy.backend = backend;
-        measure(&mut group, BenchmarkId::new(&engine, "modurl_8x256_64_10_1_thread"), &case);
     }
     group.finish();
 }
