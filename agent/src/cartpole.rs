@@ -277,9 +277,10 @@ mod tests {
         let policy = Policy::new(env.spec(), &PolicyConfig::default(), Normalizer::identity(0), 5).unwrap();
         let mut straight = Trainer::new(env, policy, config, 0, 5, DeviceChoice::Cpu).unwrap();
         straight.iterate(&mut ()).unwrap();
-        let mut resumed = Trainer::resume(straight.checkpoint(), CartPole::new(3, 5), DeviceChoice::Cpu).unwrap();
+        let mut resumed =
+            Trainer::resume(straight.checkpoint().unwrap(), CartPole::new(3, 5), DeviceChoice::Cpu).unwrap();
         assert_eq!(straight.iterate(&mut ()).unwrap(), resumed.iterate(&mut ()).unwrap());
-        assert_eq!(straight.checkpoint(), resumed.checkpoint());
+        assert_eq!(straight.checkpoint().unwrap(), resumed.checkpoint().unwrap());
         assert_eq!(straight.env().ledger().steps, 2 * 3 * 200);
     }
 

@@ -130,16 +130,16 @@ impl From<Workload> for Case {
 
 impl Case {
     /// Returns the same case at another number of lanes. Rounds of [`Part::Step`] become whole sessions and a million
-    /// lane-steps or more; other rollouts are shortened, down to 16 steps, to stay near 32,768 lane-steps.
+    /// lane-steps or more; rollouts of 512 or 256 steps are shortened, down to 16, to stay near 32,768 lane-steps.
     pub fn with_lanes(mut self, lanes: usize) -> Self {
         let ppo = &mut self.ppo;
         ppo.n_envs = lanes;
         if self.part == Part::Step {
             ppo.n_steps = SESSION * 1_000_000usize.div_ceil(SESSION * lanes);
-        } else {
+        } else if ppo.n_steps > 128 {
             ppo.n_steps = ppo.n_steps.min((32_768 / lanes).max(16));
-            ppo.batch_size = ppo.batch_size.min(ppo.rollout_size());
         }
+        ppo.batch_size = ppo.batch_size.min(ppo.rollout_size());
         self
     }
 
@@ -198,6 +198,7 @@ impl Case {
             all["n_epochs"] = ppo.n_epochs.into();
             all["net_arch"] = policy.net_arch.clone().into();
             all["backend"] = json!(policy.backend);
+            all["precision"] = json!(policy.precision);
             all["device"] = self.device.to_string().into();
         }
         all.as_object_mut().map(std::mem::take).unwrap_or_default()
@@ -320,6 +321,7 @@ mod tests {
         assert_eq!(sizes(train.clone().with_lanes(64)), sizes(train.clone()));
         assert_eq!(sizes(train.clone().with_lanes(1)), (1, 512, 512));
         assert_eq!(sizes(train.with_lanes(65_536)), (65_536, 16, 4096));
+        assert_eq!(sizes(Case::from(Workload::Gpu).with_lanes(16_384)), (16_384, 128, 32_768));
         let env = Case::from(Workload::Env);
         assert_eq!(sizes(env.clone().with_lanes(4096)), sizes(env.clone()));
         assert_eq!(env.with_lanes(1).steps(), 1_000_350);
