@@ -1,13 +1,13 @@
-//! The learner: advantages alone, and whole iterations (collect, advantage, update) in the regimes that users run.
-
-use std::sync::Arc;
+//! The learner: advantages alone, the halves of an iteration, and whole ones in the regimes that users run.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use market_env::{BatchEnv, EnvConfig, Market, MarketConfig, VecEnv as _};
 use ppo_agent::{
-    Backend, DeviceChoice, Normalizer, Policy, PolicyConfig, PpoConfig, Trainer,
+    Backend, PolicyConfig, PpoConfig,
     advantage::{Returns, generalized_advantage},
 };
+use zerodte_scripts::bench::{Case, Workload};
+
+use crate::measure;
 
 pub(crate) fn advantage(criterion: &mut Criterion) {
     let (steps, lanes) = (512, 64);
@@ -36,37 +36,51 @@ pub(crate) fn advantage(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A regime: lanes, minibatch, epochs; 512 steps per lane and iteration in all of them.
-const REGIMES: [(&str, usize, usize, usize); 4] = [
-    ("1_env_minibatch_64_10_epochs", 1, 64, 10),
-    ("8_envs_minibatch_64_10_epochs", 8, 64, 10),
-    ("64_envs_minibatch_4096_10_epochs", 64, 4096, 10),
-    ("64_envs_minibatch_4096_4_epochs", 64, 4096, 4),
-];
+/// The two halves of an iteration at 64 lanes x 512 steps, minibatch 4,096, 4 epochs.
+pub(crate) fn halves(criterion: &mut Criterion) {
+    for workload in [Workload::Collect, Workload::Update] {
+        let mut group = criterion.benchmark_group(workload.name());
+        for threads in [1, 2] {
+            let case = Case { threads, ..Case::from(workload) };
+            measure(&mut group, BenchmarkId::new(format!("{threads}_threads"), "64x512"), &case);
+        }
+        group.finish();
+    }
+}
 
+/// Whole iterations in the regimes that users run: lanes, steps, minibatch, epochs. libtorch runs those that are compared.
 pub(crate) fn iteration(criterion: &mut Criterion) {
-    let market = Arc::new(Market::build(&crate::env::dataset().symbols, &MarketConfig::default()).expect("a market"));
     let mut group = criterion.benchmark_group("iteration");
-    group.sample_size(10);
-    for backend in [Backend::Native, Backend::Tch] {
-        for (name, n_envs, batch_size, n_epochs) in REGIMES {
-            let config = PpoConfig { n_envs, batch_size, n_epochs, n_steps: 512, ..PpoConfig::default() };
-            group.throughput(Throughput::Elements(config.rollout_size() as u64));
-            group.bench_function(BenchmarkId::new(format!("{backend:?}").to_lowercase(), name), |bencher| {
-                let mut trainer = trainer(&market, &config, backend);
-                bencher.iter(|| trainer.iterate(&mut ()).expect("an iteration"));
-            });
+    let documented = Case::from(Workload::Documented);
+    let sized = |n_envs, batch_size, n_epochs| Case {
+        ppo: PpoConfig { n_envs, batch_size, n_epochs, ..documented.ppo.clone() },
+        ..documented.clone()
+    };
+    for (name, case, compared) in [
+        ("documented_1x512_64_10", documented.clone(), true),
+        ("default_8x512_64_10", sized(8, 64, 10), false),
+        ("large_64x512_4096_10", sized(64, 4096, 10), false),
+        ("large_64x512_4096_4", Case::from(Workload::Large), true),
+        ("modurl_8x256_64_10_1_thread", Case::from(Workload::Modurl), true),
+    ] {
+        measure(&mut group, BenchmarkId::new("native", name), &case);
+        if compared {
+            let policy = PolicyConfig { backend: Backend::Tch, ..case.policy.clone() };
+            measure(&mut group, BenchmarkId::new("tch", name), &Case { policy, ..case });
         }
     }
     group.finish();
 }
 
-fn trainer(market: &Arc<Market>, config: &PpoConfig, backend: Backend) -> Trainer<BatchEnv> {
-    let days = (0..market.days().len() as u32).collect();
-    let env = BatchEnv::new(market.clone(), days, EnvConfig::default(), config.n_envs, 1).expect("an environment");
-    let normalizer =
-        Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows()).expect("a finite tape");
-    let network = PolicyConfig { backend, ..PolicyConfig::default() };
-    let policy = Policy::new(env.spec(), &network, normalizer, 1).expect("a policy");
-    Trainer::new(env, policy, config.clone(), 0, 1, DeviceChoice::Cpu).expect("a trainer")
+/// Whole iterations of one epoch, by lanes and threads.
+pub(crate) fn lanes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("train_by_lanes");
+    for threads in [1, 2] {
+        for lanes in crate::env::LANES {
+            let mut case = Case { threads, ..Case::from(Workload::Train).with_lanes(lanes) };
+            case.ppo.n_epochs = 1;
+            measure(&mut group, BenchmarkId::new(format!("{threads}_threads"), lanes), &case);
+        }
+    }
+    group.finish();
 }

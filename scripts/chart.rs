@@ -9,8 +9,8 @@ use crate::{
 };
 
 const SIZE: (u32, u32) = (1000, 680);
-const INK: RGBColor = RGBColor(0x33, 0x3a, 0x44);
-const FAINT: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);
+pub(crate) const INK: RGBColor = RGBColor(0x33, 0x3a, 0x44);
+pub(crate) const FAINT: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);
 const GAIN: RGBColor = RGBColor(0x2e, 0x9e, 0x6b);
 const LOSS: RGBColor = RGBColor(0xd6, 0x5a, 0x4a);
 
@@ -44,7 +44,7 @@ pub fn draw(title: &str, rows: &[Row]) -> anyhow::Result<String> {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-fn font(size: i32) -> TextStyle<'static> {
+pub(crate) fn font(size: i32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }
 

@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
 
 use crate::{
+    bench::BenchFlags,
     config::RunConfig,
     layers::{Layer, resolve},
+    selftest::Selftest,
     usage::Usage,
 };
 
@@ -183,7 +185,7 @@ pub struct PpoFlags {
     pub sequence_length: Option<u64>,
 }
 
-/// Works on trained models.
+/// Works on trained models, and shows what this program can do.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "zerodte", version)]
 pub struct ToolFlags {
@@ -197,6 +199,11 @@ pub struct ToolFlags {
 pub enum Tool {
     /// Replays sessions in order with a model and reports what it would have earned.
     Backtest(BacktestFlags),
+    /// Measures how fast this machine steps, collects and learns, after checking that it does so correctly.
+    Bench(BenchFlags),
+    /// Proves a promise of this program by running it.
+    #[command(subcommand)]
+    Selftest(Selftest),
 }
 
 /// Flags of `zerodte backtest`.

@@ -1,11 +1,12 @@
 //! The command-line layer: flags and files become a configuration, a run becomes logs, tables, charts and models.
 //!
-//! The binaries `train_historical_model` and `zerodte` only parse their flags and call [`training::run`] and
-//! [`backtest::run`]. This is the one place that knows the clock, the terminal and the file system.
+//! The binaries `train_historical_model` and `zerodte` only parse their flags and call [`training::run`],
+//! [`backtest::run`], [`bench::run`] and [`selftest::run`]. This is the one place that knows the clock, the terminal and the file system.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod backtest;
+pub mod bench;
 pub mod chart;
 pub mod clock;
 pub mod comments;
@@ -24,6 +25,7 @@ pub mod replay;
 pub mod report;
 pub mod reporter;
 pub mod resume;
+pub mod selftest;
 pub mod staying_out;
 pub mod table;
 pub mod tensorboard;

@@ -313,6 +313,27 @@ fn wrong_usage_is_named_with_the_nearest_right_one() {
 }
 
 #[test]
+fn a_bench_ends_with_one_line_of_json() {
+    let bench = |args: &[&str]| command("zerodte", &[&["bench", "--seconds", "0.1"], args].concat());
+    let output = bench(&["--workload", "env", "--lanes", "300", "--sessions", "3", "--threads", "2", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
+    let number = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key} is no number in {report}"));
+    assert_eq!((report["workload"].as_str(), number("threads")), (Some("env"), 2.0));
+    assert!(number("repeats") >= 3.0 && number("min") > 0.0);
+    assert!(number("min") <= number("median") && number("median") <= number("max"));
+    assert_eq!(number("steps_per_second"), number("median"));
+    assert!(report["peak_resident_bytes"].is_u64(), "{report}");
+    assert_eq!((&report["parameters"]["lanes"], &report["parameters"]["sessions"]), (&300.into(), &3.into()));
+
+    refused(&bench(&["--workload", "parade"]), 2, &["parade", "documented"]);
+    refused(&bench(&["--workload", "modurl", "--sessions", "3"]), 2, &["--sessions: CartPole has none"]);
+    refused(&bench(&["--workload", "env", "--backend", "tch"]), 2, &["no networks"]);
+    refused(&bench(&["--workload", "train", "--backend", "torch"]), 2, &["torch", "native"]);
+    refused(&bench(&["--workload", "large", "--device", "cuda:99"]), 1, &["cuda:99", "GPU(s)"]);
+}
+
+#[test]
 fn bad_bars_are_named_by_file_row_and_column() {
     let out = TempDir::new().unwrap();
     type Edit = fn(&mut Vec<String>);

@@ -19,6 +19,7 @@
 mod adam;
 pub mod advantage;
 mod backend;
+pub mod cartpole;
 mod checkpoint;
 mod config;
 pub mod diagnostics;
@@ -39,8 +40,6 @@ mod streams;
 mod torch;
 mod trainer;
 
-#[cfg(test)]
-mod cartpole;
 #[cfg(test)]
 mod cue;
 #[cfg(test)]

@@ -9,6 +9,7 @@ enum Purpose {
     Init = 1,
     Action = 2,
     Shuffle = 3,
+    Episode = 4,
 }
 
 /// The random streams of one run: pure functions of (seed, purpose, iteration, position).
@@ -40,6 +41,11 @@ impl Streams {
         for last in (1..order.len()).rev() {
             order.swap(last, rng.random_range(0..=last));
         }
+    }
+
+    /// Draws how an episode of a reference environment starts.
+    pub(crate) fn episode(self, lane: u64, episode: u64) -> ChaCha8Rng {
+        self.stream(Purpose::Episode, lane, episode)
     }
 
     fn stream(self, purpose: Purpose, iteration: u64, position: u64) -> ChaCha8Rng {

@@ -141,16 +141,29 @@ impl<E: VecEnv> Trainer<E> {
     /// parameters of the iteration before. [`AgentError::Torch`] when libtorch fails.
     pub fn iterate(&mut self, listener: &mut dyn Listener) -> Result<Iteration, AgentError> {
         self.collect(listener)?;
-        self.rollout.estimate(self.config.gamma, self.config.gae_lambda);
-        let settings = self.settings();
-        let stats = self.update(&settings)?;
-        self.progress.iteration += 1;
-        let iteration = self.report(&stats, &settings);
+        let iteration = self.learn()?;
         listener.on_iteration(&iteration);
         Ok(iteration)
     }
 
-    fn collect(&mut self, listener: &mut dyn Listener) -> Result<(), AgentError> {
+    /// Runs the second half of an iteration: advantages, then `n_epochs` passes over the rollout collected last.
+    ///
+    /// # Errors
+    /// As [`Trainer::iterate`].
+    pub fn learn(&mut self) -> Result<Iteration, AgentError> {
+        self.rollout.estimate(self.config.gamma, self.config.gae_lambda);
+        let settings = self.settings();
+        let stats = self.update(&settings)?;
+        self.progress.iteration += 1;
+        Ok(self.report(&stats, &settings))
+    }
+
+    /// Runs the first half of an iteration: `n_steps` steps of every lane, to be followed by [`Trainer::learn`]. Callers that
+    /// do not time the halves want [`Trainer::iterate`].
+    ///
+    /// # Errors
+    /// As [`Trainer::iterate`].
+    pub fn collect(&mut self, listener: &mut dyn Listener) -> Result<(), AgentError> {
         let (steps, lanes) = (self.config.n_steps, self.config.n_envs);
         self.rollout.begin();
         for time in 0..steps {

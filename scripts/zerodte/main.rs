@@ -1,16 +1,21 @@
-//! Works on trained models.
+//! Works on trained models, and shows what this program can do.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use zerodte_scripts::{
-    backtest,
+    backtest, bench,
     console::Console,
     flags::{Tool, ToolFlags},
-    usage,
+    selftest, usage,
 };
 
 fn main() -> ExitCode {
-    let Tool::Backtest(flags) = ToolFlags::parse().command;
-    backtest::run(&flags, &mut Console::stdout()).map_or_else(|error| usage::report(&error), |()| ExitCode::SUCCESS)
+    let console = &mut Console::stdout();
+    let done = match ToolFlags::parse().command {
+        Tool::Backtest(flags) => backtest::run(&flags, console),
+        Tool::Bench(flags) => bench::run(&flags, console),
+        Tool::Selftest(test) => selftest::run(&test, console),
+    };
+    done.map_or_else(|error| usage::report(&error), |()| ExitCode::SUCCESS)
 }

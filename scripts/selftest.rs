@@ -1,0 +1,146 @@
+//! `zerodte selftest`: promises of this program, proved by running it.
+
+mod curves;
+mod plot;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use ppo_agent::cartpole;
+use rayon::prelude::*;
+
+use self::curves::Curve;
+use crate::{
+    bench::median,
+    console::Console,
+    files::{check_writable, create_parent},
+    table::{columns, thousands},
+};
+
+/// What can be proved.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Selftest {
+    /// Learns CartPole-v1 in as few steps as Stable-Baselines3 does with the same hyper-parameters.
+    Learning(LearningFlags),
+}
+
+/// Flags of `zerodte selftest learning`.
+#[derive(Debug, Clone, Args)]
+pub struct LearningFlags {
+    /// Trainings, with the seeds 0, 1, ... [default: as many as there are of Stable-Baselines3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub seeds: Option<u32>,
+    /// Writes the learning curves: seed, timesteps, mean return of the last 100 episodes
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Draws them, with the reference's
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+/// Runs a proof and says how it went.
+///
+/// # Errors
+/// A training that stops, or a file that cannot be written.
+pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
+    let Selftest::Learning(flags) = test;
+    for path in [&flags.csv, &flags.svg].into_iter().flatten() {
+        path.parent().map_or(Ok(()), check_writable)?;
+    }
+    let theirs = curves::reference()?;
+    let ours = train(flags.seeds.map_or(theirs.len() as u64, u64::from))?;
+    console.say("CartPole-v1: timesteps until the mean return of the last 100 episodes is 475, at most 150,000")?;
+    console.say(table(&ours, &theirs))?;
+    console.say(verdict(&ours, &theirs))?;
+    write(flags.csv.as_deref(), || Ok(curves::to_csv(&ours)), console)?;
+    write(flags.svg.as_deref(), || plot::draw(&ours, &theirs), console)
+}
+
+/// Trains with the seeds below `seeds`, several at a time.
+fn train(seeds: u64) -> anyhow::Result<Vec<Curve>> {
+    let train = |seed| Ok(Curve { seed, points: cartpole::learning_curve(seed)? });
+    (0..seeds).into_par_iter().map(train).collect()
+}
+
+fn write(path: Option<&Path>, text: impl Fn() -> anyhow::Result<String>, console: &mut Console) -> anyhow::Result<()> {
+    if let Some(path) = path {
+        create_parent(path)?;
+        ppo_agent::write_atomically(path, text()?.as_bytes())?;
+        console.say(format!("Written: {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Returns the steps that each seed needed, ascending; the limit for one that did not get there.
+fn steps(curves: &[Curve]) -> Vec<f64> {
+    let mut steps: Vec<f64> =
+        curves.iter().map(|curve| curve.solved_at().unwrap_or(cartpole::MOST_TIMESTEPS) as f64).collect();
+    steps.sort_by(f64::total_cmp);
+    steps
+}
+
+fn table(ours: &[Curve], theirs: &[Curve]) -> String {
+    let whole = |steps: f64| thousands(steps.round() as i64);
+    let cell = |curves: &[Curve], index: usize| match curves.get(index) {
+        None => "-".to_owned(),
+        Some(curve) => curve.solved_at().map_or_else(|| "not solved".to_owned(), |steps| thousands(steps as i64)),
+    };
+    let seeds = (0..ours.len().max(theirs.len())).map(|i| vec![format!("seed {i}"), cell(ours, i), cell(theirs, i)]);
+    let mut rows: Vec<Vec<String>> = seeds.collect();
+    for (name, count) in [("first five", 5), ("all", usize::MAX)] {
+        let [a, b] = [ours, theirs].map(|curves| steps(&curves[..curves.len().min(count)]));
+        let mean = |steps: &[f64]| steps.iter().sum::<f64>() / steps.len() as f64;
+        rows.push(vec![format!("median of {name}"), whole(median(&a)), whole(median(&b))]);
+        rows.push(vec![format!("mean of {name}"), whole(mean(&a)), whole(mean(&b))]);
+    }
+    columns(&["", "zerodte", "Stable-Baselines3"], &rows)
+}
+
+fn verdict(ours: &[Curve], theirs: &[Curve]) -> String {
+    let z = slower_by(&steps(ours), &steps(theirs));
+    let reading = match z {
+        z if z > SIGNIFICANT => "zerodte needs more steps",
+        z if z < -SIGNIFICANT => "zerodte needs fewer steps",
+        _ => "the difference is chance",
+    };
+    format!("Mann-Whitney test over all seeds: z = {z:+.2}; at 1 % on each side, {reading}")
+}
+
+/// Standard deviations beyond which a difference is not chance: 1 % on each side.
+const SIGNIFICANT: f64 = 2.326;
+
+/// Returns by how many standard deviations of pure chance the first numbers are larger than the second ones.
+///
+/// # Source
+/// Mann & Whitney 1947, the normal approximation of U, ties counted half.
+fn slower_by(first: &[f64], second: &[f64]) -> f64 {
+    let (n, m) = (first.len() as f64, second.len() as f64);
+    let pairs = first.iter().flat_map(|a| second.iter().map(move |b| a.total_cmp(b)));
+    let u: f64 = pairs.map(|order| f64::from(order as i8 + 1) / 2.0).sum();
+    (u - n * m / 2.0) / (n * m * (n + m + 1.0) / 12.0).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn larger_numbers_are_told_from_chance() {
+        let low: Vec<f64> = (0..20).map(f64::from).collect();
+        let high: Vec<f64> = (0..20).map(|x| f64::from(x) + 9.0).collect();
+        assert_eq!(slower_by(&low, &low), 0.0);
+        assert!(slower_by(&high, &low) > SIGNIFICANT && slower_by(&low, &high) < -SIGNIFICANT);
+        // U = 7.5 of 9 pairs: (7.5 - 4.5) / sqrt(9 · 7 / 12).
+        assert!((slower_by(&[2.0, 3.0, 4.0], &[1.0, 2.0, 3.5]) - 3.0 / 5.25f64.sqrt() * 2.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn cartpole_is_learned_in_as_few_steps_as_by_stable_baselines() {
+        let theirs = curves::reference().unwrap();
+        let ours = train(theirs.len() as u64).unwrap();
+        let z = slower_by(&steps(&ours), &steps(&theirs));
+        assert!(z < SIGNIFICANT, "{}", table(&ours, &theirs));
+        let table = table(&ours, &theirs);
+        assert!(table.contains("seed 4") && table.contains("median of first five"), "{table}");
+    }
+}
