@@ -330,7 +330,7 @@ fn a_bench_ends_with_one_line_of_json() {
     refused(&bench(&["--workload", "modurl", "--sessions", "3"]), 2, &["--sessions: CartPole has none"]);
     refused(&bench(&["--workload", "env", "--backend", "tch"]), 2, &["no networks"]);
     refused(&bench(&["--workload", "train", "--backend", "torch"]), 2, &["torch", "native"]);
-    refused(&bench(&["--workload", "large", "--device", "cuda:99"]), 1, &["cuda:99", "GPU(s)"]);
+    refused(&bench(&["--workload", "large", "--device", "cuda:99"]), 1, &["cuda:99", "libtorch"]);
 }
 
 #[test]
