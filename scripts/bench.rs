@@ -2,6 +2,7 @@
 
 mod case;
 mod flags;
+mod ready;
 mod subject;
 
 use std::fs;
@@ -9,8 +10,9 @@ use std::fs;
 use serde_json::{Map, Value, json};
 
 pub use self::{
-    case::{Bench, Case, Game, Part, Workload, dataset},
+    case::{Case, Game, Part, Workload},
     flags::BenchFlags,
+    ready::{Bench, dataset},
 };
 use crate::{clock::Stopwatch, console::Console, table::thousands};
 

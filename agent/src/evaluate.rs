@@ -3,9 +3,9 @@
 use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision,
-    backend::{self, Choice, Sizes},
+    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, backend,
     distribution::{MAX_ACTIONS, MaskedCategorical},
+    engine::{Choice, Sizes},
     rollout::Rollout,
     streams::Streams,
 };

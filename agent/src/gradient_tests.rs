@@ -7,8 +7,8 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{
     Activation, AdamState, Normalizer, Policy, PolicyConfig, Precision, Trunk,
-    backend::{Choice, Engine, Sizes},
     distribution::MaskedCategorical,
+    engine::{Choice, Engine, Sizes},
     loss::{EpochStats, LossSettings, UpdateSettings},
     native::Native,
     rollout::{Inputs, Rollout},

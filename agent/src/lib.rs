@@ -24,6 +24,7 @@ mod checkpoint;
 mod config;
 pub mod diagnostics;
 pub mod distribution;
+mod engine;
 mod error;
 mod evaluate;
 mod file;

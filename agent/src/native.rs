@@ -3,25 +3,22 @@
 //! Samples are cut into blocks of a fixed size whose partial gradients are summed in order, so that the numbers are the
 //! same bits for any number of threads.
 
+mod block;
 mod kernel;
 mod net;
 
 use rayon::prelude::*;
 
 use self::{
-    kernel::Rows,
-    net::{Net, TILE, Workspace},
+    block::{Block, Task, view},
+    net::{Net, Networks},
 };
 use crate::{
-    Activation, AdamState, AgentError, Policy,
+    AdamState, AgentError, Policy,
     adam::{clip_scale, norm},
-    backend::{Choice, Engine},
-    distribution::MaskedCategorical,
-    layout::Layout,
-    loss::{
-        Decision, EpochStats, LossSettings, LossSums, UpdateSettings, advantage_moments, policy_terms, value_terms,
-    },
-    rollout::{Acted, Inputs, ObsView, Rollout},
+    engine::{Choice, Engine},
+    loss::{EpochStats, LossSums, UpdateSettings, advantage_moments},
+    rollout::{Inputs, ObsView, Rollout},
 };
 
 /// Samples whose gradient one thread sums.
@@ -42,64 +39,6 @@ pub(crate) struct Native {
     turned: [Vec<f32>; 3],
     adam: AdamState,
     blocks: Vec<Block>,
-}
-
-/// A shared trunk, perhaps empty, and the two networks behind it.
-#[derive(Debug, Clone)]
-struct Networks {
-    trunk: Net,
-    actor: Net,
-    critic: Net,
-    actions: usize,
-}
-
-impl Networks {
-    fn new(layout: &Layout, activation: Activation) -> Self {
-        let net = |net, inputs| Net::new(net, inputs, activation);
-        let trunk = net(&layout.trunk, layout.inputs);
-        let (actor, critic) = (net(&layout.actor, layout.trunk.outputs), net(&layout.critic, layout.trunk.outputs));
-        Self { trunk, actor, critic, actions: layout.actions }
-    }
-
-    /// Cuts a packed vector into the three networks' parts.
-    fn parts<'a>(&self, packed: &'a [f32]) -> [&'a [f32]; 3] {
-        let (trunk, rest) = packed.split_at(self.trunk.len);
-        let (actor, critic) = rest.split_at(self.actor.len);
-        [trunk, actor, critic]
-    }
-
-    fn parts_mut<'a>(&self, packed: &'a mut [f32]) -> [&'a mut [f32]; 3] {
-        let (trunk, rest) = packed.split_at_mut(self.trunk.len);
-        let (actor, critic) = rest.split_at_mut(self.actor.len);
-        [trunk, actor, critic]
-    }
-
-    fn all(&self) -> [&Net; 3] {
-        [&self.trunk, &self.actor, &self.critic]
-    }
-
-    /// Whether the gradient by a network's input is wanted: that of actor and critic, when there is a trunk below.
-    fn through(&self) -> [bool; 3] {
-        [false, !self.trunk.is_empty(), !self.trunk.is_empty()]
-    }
-
-    fn len(&self) -> usize {
-        self.all().map(|net| net.len).iter().sum()
-    }
-
-    fn pack(&self, flat: &[f32]) -> Vec<f32> {
-        let mut packed = vec![0.0; self.len()];
-        for (net, part) in self.all().into_iter().zip(self.parts_mut(&mut packed)) {
-            net.pack(flat, part);
-        }
-        packed
-    }
-
-    fn unpack(&self, packed: &[f32], flat: &mut [f32]) {
-        for (net, part) in self.all().into_iter().zip(self.parts(packed)) {
-            net.unpack(part, flat);
-        }
-    }
 }
 
 impl Native {
@@ -264,182 +203,4 @@ impl Native {
 /// Lanes that one block takes; how they are cut changes no bit.
 fn part(lanes: usize, blocks: &[Block]) -> usize {
     lanes.div_ceil(blocks.len()).max(PART)
-}
-
-/// What every block reads.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    nets: &'a Networks,
-    inputs: &'a Inputs,
-    params: [&'a [f32]; 3],
-    turned: [&'a [f32]; 3],
-}
-
-/// Borrows the blocks beside all that they read.
-fn view<'a>(
-    nets: &'a Networks,
-    inputs: &'a Inputs,
-    params: &'a [f32],
-    turned: &'a [Vec<f32>; 3],
-    blocks: &'a mut [Block],
-) -> (View<'a>, &'a mut [Block]) {
-    let turned = turned.each_ref().map(Vec::as_slice);
-    (View { nets, inputs, params: nets.parts(params), turned }, blocks)
-}
-
-/// What every block of a minibatch needs to know.
-struct Task<'a> {
-    rollout: &'a Rollout,
-    settings: &'a LossSettings,
-    /// Mean of the minibatch's advantages and reciprocal of their deviation.
-    advantage: (f32, f32),
-    scale: f32,
-}
-
-/// Buffers of one thread at a time: a tile of samples on its way through the networks, and a gradient.
-#[derive(Debug, Clone)]
-struct Block {
-    input: Vec<f32>,
-    trunk: Workspace,
-    actor: Workspace,
-    critic: Workspace,
-    /// Packed like the parameters.
-    gradient: Vec<f32>,
-    sums: LossSums,
-}
-
-impl Block {
-    fn new(nets: &Networks, inputs: usize) -> Self {
-        Self {
-            input: vec![0.0; TILE * inputs],
-            trunk: nets.trunk.workspace(),
-            actor: nets.actor.workspace(),
-            critic: nets.critic.workspace(),
-            gradient: vec![0.0; nets.len()],
-            sums: LossSums::default(),
-        }
-    }
-
-    /// Writes the policy inputs of some samples and runs the trunk over them.
-    fn read(&mut self, view: View<'_>, obs: ObsView<'_>, samples: impl ExactSizeIterator<Item = usize>) {
-        let width = view.nets.trunk.inputs;
-        let rows = samples.len();
-        for (sample, input) in samples.zip(self.input.chunks_exact_mut(width)) {
-            view.inputs.write(obs, sample, input);
-        }
-        let input = Rows { data: &self.input[..rows * width], stride: width, columns: width };
-        view.nets.trunk.forward(view.params[0], input, &mut self.trunk);
-    }
-
-    /// Chooses actions for some lanes, beginning with `first`.
-    fn act(&mut self, view: View<'_>, obs: ObsView<'_>, first: usize, choice: Choice<'_>, out: Acted<'_>) {
-        let (actions, width) = (view.nets.actions, view.nets.actor.width());
-        for (index, Acted { action, log_prob, value }) in out.chunks(TILE).enumerate() {
-            let (first, rows) = (first + index * TILE, action.len());
-            self.read(view, obs, first..first + rows);
-            let features = features(view.nets, &self.input, &self.trunk, rows);
-            view.nets.actor.forward(view.params[1], features, &mut self.actor);
-            view.nets.critic.forward(view.params[2], features, &mut self.critic);
-            column(&self.critic, view.nets.critic.width(), value);
-            let logits = self.actor.output().chunks_exact(width);
-            for (row, (logits, (action, log_prob))) in logits.zip(action.iter_mut().zip(log_prob)).enumerate() {
-                let distribution = MaskedCategorical::new(&logits[..actions], obs.mask[first + row]);
-                *action = choice.of(&distribution, first + row);
-                *log_prob = distribution.log_prob(*action);
-            }
-        }
-    }
-
-    /// Computes the values of some observations, beginning with `first`.
-    fn values(&mut self, view: View<'_>, obs: ObsView<'_>, first: usize, values: &mut [f32]) {
-        for (index, values) in values.chunks_mut(TILE).enumerate() {
-            let first = first + index * TILE;
-            self.read(view, obs, first..first + values.len());
-            let features = features(view.nets, &self.input, &self.trunk, values.len());
-            view.nets.critic.forward(view.params[2], features, &mut self.critic);
-            column(&self.critic, view.nets.critic.width(), values);
-        }
-    }
-
-    /// Computes losses and gradients of some samples; actor and critic run side by side if `split`.
-    fn gradient(&mut self, view: View<'_>, task: &Task<'_>, batch: &[u32], split: bool) {
-        self.gradient.fill(0.0);
-        self.sums = LossSums::default();
-        let through = view.nets.through();
-        let obs = task.rollout.obs.first(task.rollout.samples());
-        for batch in batch.chunks(TILE) {
-            self.read(view, obs, batch.iter().map(|&sample| sample as usize));
-            let Self { input, trunk, actor, critic, gradient, sums } = self;
-            let features = features(view.nets, input, trunk, batch.len());
-            let [by_trunk, by_actor, by_critic] = view.nets.parts_mut(gradient);
-            let mut policy = || {
-                view.nets.actor.forward(view.params[1], features, actor);
-                let sums = policy_losses(view.nets, task, batch, actor);
-                view.nets.actor.backward(view.turned[1], features, actor, by_actor, through[1]);
-                sums
-            };
-            let mut value = || {
-                view.nets.critic.forward(view.params[2], features, critic);
-                let sum = value_losses(view.nets, task, batch, critic);
-                view.nets.critic.backward(view.turned[2], features, critic, by_critic, through[2]);
-                sum
-            };
-            let (policy, value) = if split { rayon::join(policy, value) } else { (policy(), value()) };
-            sums.add(&LossSums { value, ..policy });
-            if through[1] {
-                let width = view.nets.trunk.inputs;
-                let input = Rows { data: &input[..batch.len() * width], stride: width, columns: width };
-                view.nets.trunk.collect([actor, critic], batch.len(), trunk);
-                view.nets.trunk.backward(view.turned[0], input, trunk, by_trunk, through[0]);
-            }
-        }
-    }
-}
-
-/// What actor and critic read: the trunk's output, or the input itself where there is no trunk.
-fn features<'a>(nets: &Networks, input: &'a [f32], trunk: &'a Workspace, rows: usize) -> Rows<'a> {
-    let stride = nets.trunk.width();
-    let data = if nets.trunk.is_empty() { input } else { trunk.output() };
-    Rows { data: &data[..rows * stride], stride, columns: nets.actor.inputs }
-}
-
-/// Copies the first column of a network's output.
-fn column(work: &Workspace, width: usize, out: &mut [f32]) {
-    out.iter_mut().zip(work.output().chunks_exact(width)).for_each(|(value, row)| *value = row[0]);
-}
-
-/// Writes the gradients of the policy's losses by the logits and returns the sums of the losses.
-fn policy_losses(nets: &Networks, task: &Task<'_>, batch: &[u32], work: &mut Workspace) -> LossSums {
-    let (rollout, width, (mean, inverse)) = (task.rollout, nets.actor.width(), task.advantage);
-    let obs = rollout.obs.first(rollout.samples());
-    let (logits, deltas) = work.output_and_delta();
-    let mut sums = LossSums::default();
-    let rows = logits.chunks_exact(width).zip(deltas.chunks_exact_mut(width));
-    for (&sample, (logits, delta)) in batch.iter().zip(rows) {
-        let sample = sample as usize;
-        let decision = Decision {
-            mask: obs.mask[sample],
-            action: rollout.action[sample],
-            log_prob: rollout.log_prob[sample],
-            advantage: (rollout.advantage[sample] - mean) * inverse,
-        };
-        let (logits, delta) = (&logits[..nets.actions], &mut delta[..nets.actions]);
-        sums.add(&policy_terms(logits, decision, task.settings, task.scale, delta));
-    }
-    sums
-}
-
-/// Writes the gradients of the value loss by the values and returns the sum of squared errors.
-fn value_losses(nets: &Networks, task: &Task<'_>, batch: &[u32], work: &mut Workspace) -> f64 {
-    let (rollout, width) = (task.rollout, nets.critic.width());
-    let (values, deltas) = work.output_and_delta();
-    let rows = values.chunks_exact(width).zip(deltas.chunks_exact_mut(width));
-    let mut sum = 0.0;
-    for (&sample, (value, delta)) in batch.iter().zip(rows) {
-        let (old, target) = (rollout.value[sample as usize], rollout.target[sample as usize]);
-        let (error, slope) = value_terms(value[0], old, target, task.settings, task.scale);
-        sum += error;
-        delta[0] = slope;
-    }
-    sum
 }

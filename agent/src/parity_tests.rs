@@ -9,8 +9,8 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use crate::{
     AdamState, Normalizer, Policy, PolicyConfig,
     advantage::{Returns, generalized_advantage},
-    backend::{Choice, Engine, Sizes},
     distribution::MaskedCategorical,
+    engine::{Choice, Engine, Sizes},
     iteration::critic_quality,
     loss::{
         Decision, EpochStats, LossSettings, LossSums, UpdateSettings, advantage_moments, policy_terms, value_terms,

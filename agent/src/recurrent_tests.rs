@@ -8,8 +8,8 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use crate::{
     AdamState, Behaviour, Checkpoint, DeviceChoice, Iteration, ModelFile, Normalizer, Policy, PolicyConfig, PolicyKind,
     PpoConfig, Schedule, Trainer, Trunk,
-    backend::{Choice, Engine, Sizes},
     cue::Cue,
+    engine::{Choice, Engine, Sizes},
     evaluate,
     loss::{LossSettings, UpdateSettings},
     rollout::{Inputs, Rollout},

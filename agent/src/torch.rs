@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     AdamState, AgentError, Policy, Precision,
-    backend::{Choice, Engine, Sizes},
+    engine::{Choice, Engine, Sizes},
     loss::{EpochStats, UpdateSettings},
     rollout::{Inputs, Rollout},
 };

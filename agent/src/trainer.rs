@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Checkpoint, DeviceChoice, Iteration, Policy, PpoConfig,
-    backend::{self, Choice, Engine, Sizes},
+    AdamState, AgentError, Checkpoint, DeviceChoice, Iteration, Policy, PpoConfig, backend,
+    engine::{Choice, Engine, Sizes},
     iteration::critic_quality,
     loss::{EpochStats, LossSettings, UpdateSettings},
     rollout::Rollout,

@@ -197,3 +197,61 @@ impl Workspace {
         (self.outputs.last().map_or(&[], Vec::as_slice), delta)
     }
 }
+
+/// A shared trunk, perhaps empty, and the two networks behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Networks {
+    pub(super) trunk: Net,
+    pub(super) actor: Net,
+    pub(super) critic: Net,
+    pub(super) actions: usize,
+}
+
+impl Networks {
+    pub(super) fn new(layout: &layout::Layout, activation: Activation) -> Self {
+        let net = |net, inputs| Net::new(net, inputs, activation);
+        let trunk = net(&layout.trunk, layout.inputs);
+        let (actor, critic) = (net(&layout.actor, layout.trunk.outputs), net(&layout.critic, layout.trunk.outputs));
+        Self { trunk, actor, critic, actions: layout.actions }
+    }
+
+    /// Cuts a packed vector into the three networks' parts.
+    pub(super) fn parts<'a>(&self, packed: &'a [f32]) -> [&'a [f32]; 3] {
+        let (trunk, rest) = packed.split_at(self.trunk.len);
+        let (actor, critic) = rest.split_at(self.actor.len);
+        [trunk, actor, critic]
+    }
+
+    pub(super) fn parts_mut<'a>(&self, packed: &'a mut [f32]) -> [&'a mut [f32]; 3] {
+        let (trunk, rest) = packed.split_at_mut(self.trunk.len);
+        let (actor, critic) = rest.split_at_mut(self.actor.len);
+        [trunk, actor, critic]
+    }
+
+    pub(super) fn all(&self) -> [&Net; 3] {
+        [&self.trunk, &self.actor, &self.critic]
+    }
+
+    /// Whether the gradient by a network's input is wanted: that of actor and critic, when there is a trunk below.
+    pub(super) fn through(&self) -> [bool; 3] {
+        [false, !self.trunk.is_empty(), !self.trunk.is_empty()]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all().map(|net| net.len).iter().sum()
+    }
+
+    pub(super) fn pack(&self, flat: &[f32]) -> Vec<f32> {
+        let mut packed = vec![0.0; self.len()];
+        for (net, part) in self.all().into_iter().zip(self.parts_mut(&mut packed)) {
+            net.pack(flat, part);
+        }
+        packed
+    }
+
+    pub(super) fn unpack(&self, packed: &[f32], flat: &mut [f32]) {
+        for (net, part) in self.all().into_iter().zip(self.parts(packed)) {
+            net.unpack(part, flat);
+        }
+    }
+}

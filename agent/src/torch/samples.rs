@@ -11,7 +11,7 @@ use super::{
 use crate::rollout::Rollout;
 use crate::{
     Policy,
-    backend::Sizes,
+    engine::Sizes,
     rollout::{Inputs, ObsView},
 };
 
