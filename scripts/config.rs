@@ -202,6 +202,13 @@ mod tests {
     use crate::layers::{Layer, resolve};
 
     #[test]
+    fn the_old_name_of_a_key_is_still_read() {
+        let layer = crate::layers::Layer::assignments(&["policy.hidden=[32]".into()]).unwrap();
+        let config = crate::layers::resolve(&RunConfig::default(), &[layer], RunConfig::check).unwrap();
+        assert_eq!(config.policy.net_arch, [32]);
+    }
+
+    #[test]
     fn printed_configurations_read_back_the_same() {
         let mut config = RunConfig::default();
         config.run.start_date = Some(jiff::civil::date(2025, 1, 2));

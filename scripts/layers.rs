@@ -33,7 +33,7 @@ impl Layer {
         let text =
             fs::read_to_string(path).map_err(|e| Usage::one(format!("cannot read the config file {name}: {e}")))?;
         let table: Table = text.parse().map_err(|e| Usage::one(format!("{name} is not valid TOML: {e}")))?;
-        Ok(Self { origin: name.to_string(), table: plain(table) })
+        Ok(Self { origin: name.to_string(), table: renamed(plain(table)) })
     }
 
     /// Reads `key=value` assignments: dotted keys, TOML values, anything else taken as a string.
@@ -52,6 +52,7 @@ impl Layer {
             }
         }
         Usage::check(faults)?;
+        layer.table = renamed(layer.table);
         Ok(layer)
     }
 
@@ -183,6 +184,21 @@ pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
 fn value_of(text: &str) -> Value {
     let parsed = format!("value = {text}").parse::<Table>().ok().filter(|table| table.len() == 1);
     parsed.and_then(|table| plain(table).remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Section, old and new name of keys that were renamed; the old ones are still read.
+const RENAMED: [(&str, &str, &str); 1] = [("policy", "hidden", "net_arch")];
+
+/// Gives renamed keys their present names.
+fn renamed(mut table: Table) -> Table {
+    for (section, old, new) in RENAMED {
+        if let Some(Value::Table(section)) = table.get_mut(section)
+            && let Some(value) = section.remove(old)
+        {
+            section.insert(new.to_owned(), value);
+        }
+    }
+    table
 }
 
 /// Turns TOML dates into strings: the configuration reads its dates from strings.

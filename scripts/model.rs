@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
 use market_data::{DateRange, Split};
-use ppo_agent::{ModelFile, Policy, PolicyConfig};
+use ppo_agent::{ModelFile, Policy, PolicyConfig, PolicyKind};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -63,7 +63,11 @@ impl ModelMeta {
 /// # Errors
 /// A sentence with every difference.
 pub fn check_shape(theirs: &PolicyConfig, ours: &PolicyConfig) -> anyhow::Result<()> {
-    let ours = PolicyConfig { backend: theirs.backend, precision: theirs.precision, ..ours.clone() };
+    let mut ours = PolicyConfig { backend: theirs.backend, precision: theirs.precision, ..ours.clone() };
+    if (theirs.kind, ours.kind) == (PolicyKind::Mlp, PolicyKind::Mlp) {
+        // Neither has a cell.
+        ours.recurrent_size = theirs.recurrent_size;
+    }
     let text = |value: Option<Value>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
     let sentence = |found: Difference| {
         format!("its policy.{} is {}, this run asks for {}", found.key, text(found.first), text(found.second))
@@ -85,16 +89,17 @@ pub fn ranges_text(ranges: &[DateRange]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ppo_agent::{Backend, PolicyKind, Precision};
+    use ppo_agent::{Backend, Precision};
 
     use super::*;
 
     #[test]
     fn networks_of_another_shape_are_refused_with_every_difference() {
         let ours = PolicyConfig::default();
-        let same = PolicyConfig { backend: Backend::Tch, precision: Precision::Bf16, ..ours.clone() };
+        let same =
+            PolicyConfig { backend: Backend::Tch, precision: Precision::Bf16, recurrent_size: 7, ..ours.clone() };
         check_shape(&same, &ours).unwrap();
-        let theirs = PolicyConfig { kind: PolicyKind::Gru, net_arch: vec![32], ..same };
+        let theirs = PolicyConfig { kind: PolicyKind::Gru, net_arch: vec![32], recurrent_size: 64, ..same };
         let error = check_shape(&theirs, &ours).unwrap_err().to_string();
         let expected = "its policy.kind is \"gru\", this run asks for \"mlp\"; its policy.net_arch is [32], this run asks \
                         for [64, 64]";

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use market_data::DateRange;
-use ppo_agent::Checkpoint;
+use ppo_agent::{Backend, Checkpoint, PolicyKind};
 use serde_json::Value;
 
 use crate::{
@@ -98,6 +98,21 @@ impl PriorRun {
         let (then, now) = (self.manifest["git_revision"].as_str(), manifest::revision());
         let text = |revision: Option<&str>| revision.unwrap_or("an unknown revision").to_owned();
         (then != now).then(|| format!("the run was started by revision {}, this is {}", text(then), text(now)))
+    }
+
+    /// Returns a note when the run goes on with libtorch on another device or number of threads: its sums may then round
+    /// differently.
+    pub fn engine_note(&self, config: &RunConfig) -> Option<String> {
+        let (then, now) = (&self.config.run, &config.run);
+        let policy = &config.policy;
+        let on_a_gpu = [then, now].iter().any(|run| run.device.starts_with("cuda"));
+        let by_libtorch = policy.kind != PolicyKind::Mlp || policy.backend == Backend::Tch || on_a_gpu;
+        let other = then.device != now.device || then.num_threads != now.num_threads;
+        (by_libtorch && other).then(|| {
+            "device or threads are not those that the run was started with; where libtorch computes, numbers may differ \
+             from an uninterrupted run's in the last digits"
+                .to_owned()
+        })
     }
 
     /// Reads a checkpoint that this run wrote, and what was noted beside it.

@@ -71,6 +71,7 @@ fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunCo
     let config = flags.resolve(&prior.config, notes)?;
     prior.check_config(&config)?;
     notes.extend(prior.revision_note());
+    notes.extend(prior.engine_note(&config));
     Ok((config, Some(prior)))
 }
 

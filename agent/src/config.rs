@@ -114,9 +114,7 @@ impl PpoConfig {
         faults.extend(weights.into_iter().filter_map(|(name, value)| zero_or_more(name, value)));
         faults
     }
-}
 
-impl PpoConfig {
     /// Returns the faults that only matter to a recurrent policy, which learns from whole sequences.
     pub fn check_sequences(&self) -> Vec<String> {
         let length = self.sequence_length.max(1);

@@ -115,7 +115,7 @@ fn exported(engine: &dyn Engine, params: usize) -> (Vec<f32>, AdamState) {
 
 #[test]
 fn the_native_gradient_matches_finite_differences() {
-    for config in shapes(&[8, 5]) {
+    for config in shapes(&[8, 5]).into_iter().chain(shapes(&[])) {
         let policy = policy(&config);
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);

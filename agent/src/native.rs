@@ -21,8 +21,9 @@ use crate::{
     rollout::{Inputs, ObsView, Rollout},
 };
 
-/// Samples whose gradient one thread sums.
+/// Fewest samples whose gradient one thread sums, and most parts that a minibatch is cut into.
 const BLOCK: usize = 256;
+const MOST_BLOCKS: usize = 256;
 /// Fewest lanes for which it pays to wake another thread, and most threads that choose actions.
 const PART: usize = 32;
 const MOST_PARTS: usize = 64;
@@ -39,6 +40,8 @@ pub(crate) struct Native {
     turned: [Vec<f32>; 3],
     adam: AdamState,
     blocks: Vec<Block>,
+    /// Samples of a block; they depend on the size of minibatches alone.
+    block: usize,
 }
 
 impl Native {
@@ -46,11 +49,13 @@ impl Native {
     pub(crate) fn new(policy: &Policy, adam: &AdamState, inputs: Inputs, lanes: usize, batch: usize) -> Self {
         let nets = Networks::new(&policy.layout, policy.config.activation);
         let parts = lanes.div_ceil(PART).min(MOST_PARTS);
+        let block = batch.div_ceil(MOST_BLOCKS).max(BLOCK);
         let adam = AdamState { m: nets.pack(&adam.m), v: nets.pack(&adam.v), step: adam.step };
         let mut native = Self {
             params: nets.pack(&policy.params),
             turned: nets.all().map(Net::turned),
-            blocks: vec![Block::new(&nets, policy.layout.inputs); batch.div_ceil(BLOCK).max(parts)],
+            blocks: vec![Block::new(&nets, policy.layout.inputs); batch.div_ceil(block).max(parts)],
+            block,
             nets,
             inputs,
             adam,
@@ -73,11 +78,11 @@ impl Native {
         let scale = 1.0 / batch.len() as f32;
         let task = Task { rollout, settings: &settings.loss, advantage, scale };
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
-        let blocks = &mut blocks[..batch.len().div_ceil(BLOCK)];
+        let blocks = &mut blocks[..batch.len().div_ceil(self.block)];
         if let [block] = blocks {
             block.gradient(view, &task, batch, rayon::current_num_threads() > 1);
         } else {
-            let parts = blocks.par_iter_mut().zip(batch.par_chunks(BLOCK));
+            let parts = blocks.par_iter_mut().zip(batch.par_chunks(self.block));
             parts.for_each(|(block, batch)| block.gradient(view, &task, batch, false));
         }
         sum(blocks)

@@ -58,6 +58,13 @@ impl Observations {
         }
     }
 
+    /// Takes the observations of all lanes at one time.
+    fn take(&mut self, obs: ObsView<'_>) {
+        self.row.copy_from_slice(obs.row);
+        self.account.copy_from_slice(obs.account);
+        self.mask.copy_from_slice(obs.mask);
+    }
+
     /// Copies the observations of one time over those of another.
     pub(crate) fn copy(&mut self, from: usize, to: usize) {
         let (lanes, width) = (self.lanes, self.lanes * self.columns);
@@ -135,7 +142,7 @@ pub(crate) struct Rollout {
     pub(crate) reward: Vec<f32>,
     pub(crate) terminated: Vec<bool>,
     pub(crate) truncated: Vec<bool>,
-    /// Value of the observation at a truncation, zero elsewhere.
+    /// Value of the observation at a truncation; elsewhere it says nothing.
     pub(crate) last_value: Vec<f32>,
     pub(crate) advantage: Vec<f32>,
     /// Target of the critic: advantage plus value.
@@ -167,9 +174,11 @@ impl Rollout {
         self.steps * self.lanes
     }
 
-    /// Makes the observations after the last step the first ones.
+    /// Makes the observations after the last step the first ones. Those at truncations start as them too: whatever is not
+    /// written later is still an observation that can be evaluated.
     pub(crate) fn begin(&mut self) {
         self.obs.copy(self.steps, 0);
+        self.last.take(self.obs.at(0));
         let samples = self.samples();
         self.start.copy_within(samples.., 0);
     }

@@ -2,8 +2,8 @@
 //!
 //! The tape lies on the device. Of a rollout, row numbers, account rows, masks and uniforms go up once, actions come down at
 //! every step, log-probabilities and values once at the end; advantages and targets go up before the update, whose
-//! minibatches are gathered on the device. The host waits for the device once per step of a collection and once per pass of
-//! an update; with a divergence target also once per minibatch. CUDA graphs would save launching the same kernels again for
+//! minibatches are gathered on the device. The host waits for the device while observations go up and actions come down at each
+//! step of a collection, and around a pass of an update; with a divergence target also at each minibatch. CUDA graphs would save launching the same kernels again for
 //! every minibatch, but tch 0.24 cannot record them.
 
 mod adam;
@@ -67,7 +67,7 @@ impl Torch {
     }
 
     /// Makes libtorch's pool, which all engines of a process share, no larger than the one that the user chose, and leaves
-    /// it asleep for little work. How sums are cut depends on it, so that it is set before every collection and update.
+    /// it asleep for little work. How sums are cut depends on it, so that every thread that computes sets it first.
     fn set_threads(&self) {
         let threads = if self.rows < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
@@ -195,7 +195,6 @@ impl Engine for Torch {
     }
 
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError> {
-        self.set_threads();
         self.samples.complete(&rollout.advantage, &rollout.target).map_err(failed("copy advantages to the device"))
     }
 
@@ -205,6 +204,7 @@ impl Engine for Torch {
         order: &[u32],
         settings: &UpdateSettings,
     ) -> Result<EpochStats, AgentError> {
+        self.set_threads();
         self.pass(order, settings).map_err(failed("learn from a rollout"))
     }
 

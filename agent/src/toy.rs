@@ -32,6 +32,8 @@ pub(crate) struct Toy {
     ended: Vec<Episode>,
     broken_step: Option<u64>,
     end: Option<u64>,
+    /// Whether each lane begins one step further into its first episode than the lane before.
+    staggered: bool,
 }
 
 pub(crate) fn spec() -> ObsSpec {
@@ -58,7 +60,12 @@ impl Toy {
         let tape = (0..(ROWS * FEATURES) as u64).map(|i| (mix(999, i) % 2001) as f32 / 1000.0 - 1.0).collect();
         let (ledger, ended) = (Ledger::default(), Vec::new());
         let lanes = vec![Lane::default(); lanes];
-        Self { spec: spec(), tape, lanes, ledger, ended, broken_step: None, end: None }
+        Self { spec: spec(), tape, lanes, ledger, ended, broken_step: None, end: None, staggered: false }
+    }
+
+    /// The same game, whose lanes end and are cut at different steps.
+    pub(crate) fn staggered(self) -> Self {
+        Self { staggered: true, ..self }
     }
 
     /// The same game, whose reward is not a number at one lane-step.
@@ -119,7 +126,8 @@ impl VecEnv for Toy {
 
     fn reset(&mut self, mut out: ObsOut<'_>) {
         for index in 0..self.lanes.len() {
-            self.lanes[index] = Lane::default();
+            let step = if self.staggered { index as u32 % LENGTH } else { 0 };
+            self.lanes[index] = Lane { step, ..Lane::default() };
             self.lanes[index].draw(index);
             self.write(index, &mut out);
         }

@@ -47,6 +47,17 @@ fn libtorch_learns_the_same() {
 }
 
 #[test]
+fn a_lane_is_cut_while_others_go_on() {
+    for backend in [Backend::Native, Backend::Tch] {
+        let env = Toy::new(4).staggered();
+        let policy = toy::policy(1).with_backend(backend);
+        let mut trainer = Trainer::new(env, policy, toy::config(), 0, 1, DeviceChoice::Cpu).unwrap();
+        let stats = run(&mut trainer, 3).pop().unwrap();
+        assert!(stats.value_loss.is_finite() && stats.ep_rew_mean.is_some(), "{backend:?}: {stats:?}");
+    }
+}
+
+#[test]
 fn a_resumed_training_continues_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");

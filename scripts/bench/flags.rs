@@ -32,7 +32,7 @@ pub struct BenchFlags {
     /// native or tch; auto = libtorch on a GPU, else native [default: auto]
     #[arg(long, value_parser = named::<Backend>)]
     pub backend: Option<Backend>,
-    /// f32, tf32 or bf16: what libtorch computes matrix products in while training [default: f32]
+    /// f32 or bf16: what libtorch computes matrix products in while training [default: f32]
     #[arg(long, value_parser = named::<Precision>)]
     pub precision: Option<Precision>,
     /// Samples per gradient step [default: the workload's]
@@ -55,7 +55,7 @@ impl BenchFlags {
     /// Returns the workload with the sizes that the flags ask for.
     ///
     /// # Errors
-    /// [`Usage`] when a flag means nothing for the workload.
+    /// [`Usage`] when a flag means nothing for the workload, or sizes do not fit each other.
     pub(crate) fn case(&self) -> Result<Case, Usage> {
         let mut case = Case::from(self.workload);
         if !(0.0..=86_400.0).contains(&self.seconds) {
@@ -65,6 +65,9 @@ impl BenchFlags {
             [self.backend.is_some(), self.device.is_some(), self.precision.is_some(), self.batch_size.is_some()];
         if case.part == Part::Step && of_networks.contains(&true) {
             return Err(Usage::one("--backend, --device, --precision, --batch-size: the workload env has no networks"));
+        }
+        if self.device == Some(DeviceChoice::Auto) {
+            return Err(Usage::one("--device: say cpu, cuda or cuda:N; a measurement must know where it was taken"));
         }
         case.threads = self.threads.unwrap_or(case.threads);
         case.device = self.device.unwrap_or(case.device);
@@ -80,6 +83,7 @@ impl BenchFlags {
             case = case.with_lanes(lanes as usize);
         }
         case.ppo.batch_size = self.batch_size.map_or(case.ppo.batch_size, |size| size as usize);
+        Usage::check([case.ppo.check(), case.policy.check()].concat())?;
         Ok(case)
     }
 }

@@ -83,8 +83,8 @@ pub(crate) struct Learning<E> {
 }
 
 impl<E: VecEnv> Learning<E> {
-    /// Starts the same training twice, the second when the first is gone, and checks that a first iteration does the same to both: bit by
-    /// bit, but on a GPU, whose sums have no fixed order, to a tenth of what it changed.
+    /// Starts the same training twice, the second when the first is gone, and checks that a first iteration does the same
+    /// to both: bit by bit, but on a GPU, whose sums have no fixed order, to a tenth of what it changed.
     pub(crate) fn checked(case: &Case, env: impl Fn() -> anyhow::Result<E>, seed: u64) -> anyhow::Result<Self> {
         let (first, moved) = {
             let (learning, moved) = Self::after_one_iteration(case, env()?, seed)?;
