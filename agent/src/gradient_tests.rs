@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{
-    Activation, AdamState, Normalizer, Policy, PolicyConfig, Precision, Trunk,
+    Activation, AdamState, Policy, PolicyConfig, Precision, Trunk,
     distribution::MaskedCategorical,
     engine::{Choice, Engine, Sizes},
     loss::{EpochStats, LossSettings, UpdateSettings},
@@ -47,13 +47,6 @@ fn shapes(net_arch: &[usize]) -> Vec<PolicyConfig> {
         ..PolicyConfig::default()
     };
     combinations.map(config).collect()
-}
-
-fn policy(config: &PolicyConfig) -> Policy {
-    let mut policy = Policy::new(&toy::spec(), config, Normalizer::identity(3), 1).unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
-    policy.params.iter_mut().for_each(|p| *p += rng.random_range(-0.3..0.3));
-    policy
 }
 
 /// A rollout of an older policy: ratios inside and outside the trust region, forced states, every mask.
@@ -116,7 +109,7 @@ fn exported(engine: &dyn Engine, params: usize) -> (Vec<f32>, AdamState) {
 #[test]
 fn the_native_gradient_matches_finite_differences() {
     for config in shapes(&[8, 5]).into_iter().chain(shapes(&[])) {
-        let policy = policy(&config);
+        let policy = toy::shaken_policy(&config);
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let batch: Vec<u32> = (0..600).map(|i| (i * 7) % 640).collect();
@@ -143,7 +136,7 @@ fn the_native_gradient_matches_finite_differences() {
 #[test]
 fn the_native_gradient_and_update_match_libtorch() {
     for config in shapes(&[64, 64]) {
-        let policy = policy(&config);
+        let policy = toy::shaken_policy(&config);
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
@@ -167,7 +160,7 @@ fn the_native_gradient_and_update_match_libtorch() {
 #[test]
 fn both_backends_choose_the_same_actions_from_the_same_uniforms() {
     let config = PolicyConfig { net_arch: vec![32], ..PolicyConfig::default() };
-    let policy = policy(&config);
+    let policy = toy::shaken_policy(&config);
     let (filled, tape) = rollout();
     let inputs = Inputs::new(&policy.spec, tape);
     let adam = AdamState::new(policy.params.len());
@@ -212,7 +205,7 @@ fn bfloat16_follows_single_precision() {
     let (rollout, tape) = rollout();
     let batch: Vec<u32> = (0..600).collect();
     let [exact, rough] = [Precision::F32, Precision::Bf16].map(|precision| {
-        let policy = policy(&config).with_precision(precision);
+        let policy = toy::shaken_policy(&config).with_precision(precision);
         let inputs = Inputs::new(&policy.spec, tape.clone());
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
         torch.adopt(&rollout);
@@ -230,7 +223,7 @@ fn a_gpu_computes_what_the_cpu_computes() {
         return;
     }
     for config in shapes(&[64, 64]) {
-        let policy = policy(&config);
+        let policy = toy::shaken_policy(&config);
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let order: Vec<u32> = (0..640).rev().collect();

@@ -25,10 +25,7 @@ const KINDS: [PolicyKind; 2] = [PolicyKind::Lstm, PolicyKind::Gru];
 
 fn policy(kind: PolicyKind, trunk: Trunk) -> Policy {
     let config = PolicyConfig { kind, trunk, recurrent_size: 5, net_arch: vec![6], ..PolicyConfig::default() };
-    let mut policy = Policy::new(&toy::spec(), &config, Normalizer::identity(3), 1).unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
-    policy.params.iter_mut().for_each(|p| *p += rng.random_range(-0.3..0.3));
-    policy
+    toy::shaken_policy(&config)
 }
 
 /// Observations, episodes that begin and end inside sequences, and what came of it all; decisions are still to be taken.

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use market_env::{ActionMask, Episode, Ledger, ObsOut, ObsSpec, StepOut, VecEnv};
+use rand::RngExt;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{DeviceChoice, Normalizer, Policy, PolicyConfig, PpoConfig, Trainer};
 
@@ -200,6 +202,14 @@ pub(crate) fn policy(seed: u64) -> Policy {
     let normalizer = Normalizer::fit(env.tape(), FEATURES, &env.visible_rows()).unwrap();
     let config = PolicyConfig { net_arch: vec![8], ..PolicyConfig::default() };
     Policy::new(env.spec(), &config, normalizer, seed).unwrap()
+}
+
+/// A policy for the game's observations whose parameters, biases too, lie far from where training starts.
+pub(crate) fn shaken_policy(config: &PolicyConfig) -> Policy {
+    let mut policy = Policy::new(&spec(), config, Normalizer::identity(FEATURES), 1).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    policy.params.iter_mut().for_each(|p| *p += rng.random_range(-0.3..0.3));
+    policy
 }
 
 /// Small rollouts whose last minibatch is smaller than the others.
