@@ -66,7 +66,7 @@ fn last_step(rows: &[Row]) -> f64 {
     rows.last().map_or(1.0, |row| row.step as f64)
 }
 
-fn steps_label(step: &f64) -> String {
+pub(crate) fn steps_label(step: &f64) -> String {
     thousands(step.round() as i64)
 }
 

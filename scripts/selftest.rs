@@ -52,10 +52,10 @@ pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
     let ours = train(flags.seeds.map_or(theirs.len() as u64, u64::from))?;
     console.say("CartPole-v1: timesteps until the mean return of the last 100 episodes is 475, at most 150,000")?;
     console.say(table(&ours, &theirs))?;
-    console.say(verdict(&ours, &theirs))?;
+    let z = slower_by(&steps(&ours), &steps(&theirs));
+    console.say(verdict(z))?;
     write(flags.csv.as_deref(), || Ok(curves::to_csv(&ours)), console)?;
     write(flags.svg.as_deref(), || plot::draw(&ours, &theirs), console)?;
-    let z = slower_by(&steps(&ours), &steps(&theirs));
     ensure!(z <= SIGNIFICANT, "CartPole-v1 needs more steps than Stable-Baselines3's: z = {z:+.2}");
     Ok(())
 }
@@ -100,8 +100,7 @@ fn table(ours: &[Curve], theirs: &[Curve]) -> String {
     columns(&["", "zerodte", "Stable-Baselines3"], &rows)
 }
 
-fn verdict(ours: &[Curve], theirs: &[Curve]) -> String {
-    let z = slower_by(&steps(ours), &steps(theirs));
+fn verdict(z: f64) -> String {
     let reading = match z {
         z if z > SIGNIFICANT => "zerodte needs more steps",
         z if z < -SIGNIFICANT => "zerodte needs fewer steps",

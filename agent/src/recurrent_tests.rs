@@ -23,6 +23,10 @@ const LANES: usize = 3;
 const LENGTH: usize = 4;
 const KINDS: [PolicyKind; 2] = [PolicyKind::Lstm, PolicyKind::Gru];
 
+fn shapes() -> impl Iterator<Item = (PolicyKind, Trunk)> {
+    KINDS.into_iter().flat_map(|kind| [(kind, Trunk::Separate), (kind, Trunk::Shared)])
+}
+
 fn policy(kind: PolicyKind, trunk: Trunk) -> Policy {
     let config = PolicyConfig { kind, trunk, recurrent_size: 5, net_arch: vec![6], ..PolicyConfig::default() };
     toy::shaken_policy(&config)
@@ -96,7 +100,7 @@ fn doubles(data: &[f32]) -> Vec<f64> {
 
 #[test]
 fn cells_compute_what_the_textbook_says_and_forget_where_an_episode_begins() {
-    for (kind, trunk) in KINDS.into_iter().flat_map(|kind| [(kind, Trunk::Separate), (kind, Trunk::Shared)]) {
+    for (kind, trunk) in shapes() {
         let policy = policy(kind, trunk);
         let (mut rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
@@ -135,7 +139,7 @@ fn cells_compute_what_the_textbook_says_and_forget_where_an_episode_begins() {
 
 #[test]
 fn the_gradient_through_sequences_matches_finite_differences() {
-    for (kind, trunk) in KINDS.into_iter().flat_map(|kind| [(kind, Trunk::Separate), (kind, Trunk::Shared)]) {
+    for (kind, trunk) in shapes() {
         let policy = policy(kind, trunk);
         let (mut rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);

@@ -5,10 +5,7 @@ use plotters::prelude::*;
 use ppo_agent::cartpole::{MOST_TIMESTEPS, SOLVED};
 
 use super::curves::Curve;
-use crate::{
-    chart::{FAINT, INK, font},
-    table::thousands,
-};
+use crate::chart::{FAINT, INK, font, steps_label};
 
 const SIZE: (u32, u32) = (900, 460);
 const OURS: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
@@ -42,7 +39,7 @@ pub(crate) fn draw(ours: &[Curve], theirs: &[Curve]) -> anyhow::Result<String> {
             .axis_style(INK)
             .label_style(font(12))
             .axis_desc_style(font(13))
-            .x_label_formatter(&|steps| thousands(steps.round() as i64))
+            .x_label_formatter(&steps_label)
             .y_label_formatter(&|mean| format!("{mean:.0}"))
             .x_desc("timesteps")
             .draw()?;
