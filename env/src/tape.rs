@@ -1,17 +1,14 @@
 //! The option tape of one session: quotes of calls and puts on a strike grid, at the open and at the close of every bar.
 //!
-//! The environment never prices: it replays these columns without knowing where they came from. Here they come from a
-//! model: Black-Scholes on the bar's spot and the real minutes to the close, an at-the-money volatility known before the
-//! bar with a simple smile, a spread model and the exchange's tick grid.
+//! The environment never prices: it replays these columns without knowing where they came from.
 
 use std::num::NonZeroU32;
 
-use market_data::{SessionBars, VolColumns, VolSource, calendar::TRADING_MINUTES_PER_YEAR};
-use serde::{Deserialize, Serialize};
+use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 
 use crate::{
-    ContractSpec,
-    option::{Greeks, Inputs, Right},
+    ContractSpec, PricingConfig, SessionPricer,
+    option::{Greeks, Right},
 };
 
 /// One side's best prices, in cents per share.
@@ -35,117 +32,6 @@ pub struct QuotePair {
 /// Greeks as a policy sees them, all bounded: delta; delta's change per 0.1 % of spot; premium lost per minute, as a
 /// fraction; premium gained per volatility point, as a fraction.
 pub(crate) type GreekRow = [f32; 4];
-
-/// The pricing model. Every number is an assumption that the user can change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PricingConfig {
-    /// Risk-free rate per year.
-    pub rate: f64,
-    /// Factor on VIX1D: it quotes a whole day, part of which a same-day option does not live through. Fitted, like
-    /// `vix_level`, so that SPY's same-day prints of 2024-01 to 2024-08 near the money are met without bias.
-    pub vix1d_level: f64,
-    /// Factor on VIX, minute or daily: it looks thirty days ahead.
-    pub vix_level: f64,
-    /// Factor on the underlying's own realised volatility.
-    pub realised_level: f64,
-    /// Slope of the smile: change of volatility, as a fraction, per standard deviation of moneyness.
-    pub smile_skew: f64,
-    /// Curvature of the smile: the same per squared standard deviation.
-    pub smile_curvature: f64,
-    /// Factor on every half-spread, for stress tests; 1 is the model's own.
-    pub spread_multiplier: f64,
-    /// Factor on half-spreads in the first 5 and the last 15 minutes of a session.
-    pub edge_of_day_multiplier: f64,
-}
-
-impl Default for PricingConfig {
-    fn default() -> Self {
-        Self {
-            rate: 0.04,
-            vix1d_level: 0.90,
-            vix_level: 0.68,
-            realised_level: 1.0,
-            smile_skew: -0.04,
-            smile_curvature: 0.03,
-            spread_multiplier: 1.0,
-            edge_of_day_multiplier: 2.0,
-        }
-    }
-}
-
-impl PricingConfig {
-    /// Standard deviations beyond which the smile is flat.
-    const SMILE_REACH: f64 = 3.0;
-
-    pub(crate) fn check(&self, faults: &mut Vec<String>) {
-        let mut demand = |name: &str, value: f64, holds: bool| {
-            if !holds || !value.is_finite() {
-                faults.push(format!("market.pricing.{name}: {value} is out of range"));
-            }
-        };
-        demand("rate", self.rate, (-0.1..=0.5).contains(&self.rate));
-        demand("vix1d_level", self.vix1d_level, self.vix1d_level > 0.0);
-        demand("vix_level", self.vix_level, self.vix_level > 0.0);
-        demand("realised_level", self.realised_level, self.realised_level > 0.0);
-        demand("smile_skew", self.smile_skew, self.smile_skew.abs() <= 0.2);
-        demand("smile_curvature", self.smile_curvature, (0.0..=0.2).contains(&self.smile_curvature));
-        demand("spread_multiplier", self.spread_multiplier, self.spread_multiplier >= 0.0);
-        demand("edge_of_day_multiplier", self.edge_of_day_multiplier, self.edge_of_day_multiplier >= 1.0);
-    }
-
-    /// Returns what turns a day's volatility input into the at-the-money volatility of an underlying. VIX and VIX1D speak
-    /// of the S&P; realised volatility is the underlying's own.
-    fn level(&self, source: VolSource, spec: &ContractSpec) -> f64 {
-        match source {
-            VolSource::Vix1dMinute => self.vix1d_level * spec.vol_ratio,
-            VolSource::VixMinute | VolSource::VixDaily => self.vix_level * spec.vol_ratio,
-            VolSource::Realised => self.realised_level,
-        }
-    }
-
-    /// Returns the volatility of a strike: the level bent by skew and curvature in standardised log-moneyness.
-    fn smile(&self, atm: f64, spot: f64, strike: f64, years: f64) -> f64 {
-        let deviation = atm * years.sqrt();
-        if deviation <= 0.0 {
-            return atm;
-        }
-        let x = ((strike / spot).ln() / deviation).clamp(-Self::SMILE_REACH, Self::SMILE_REACH);
-        atm * (1.0 + self.smile_skew * x + self.smile_curvature * x * x)
-    }
-
-    /// Returns the option's price inputs at a spot with some minutes left and an at-the-money volatility.
-    pub(crate) fn inputs(&self, spot: f64, strike: f64, minutes_left: usize, atm: f64) -> Inputs {
-        let years = minutes_left as f64 / TRADING_MINUTES_PER_YEAR;
-        Inputs { spot, strike, years, vol: self.smile(atm, spot, strike, years), rate: self.rate }
-    }
-
-    /// Returns the half-spread of a premium, in dollars, `since_open` minutes into a session with `to_close` left.
-    fn half_spread(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> f64 {
-        let edge = if since_open < 5 || to_close <= 15 { self.edge_of_day_multiplier } else { 1.0 };
-        let tick = spec.tick.tick_cents(premium * 100.0) / 100.0;
-        let half = (spec.half_spread + spec.half_spread_rate * premium).max(tick / 2.0);
-        half * edge * self.spread_multiplier
-    }
-
-    /// Returns the quote around a fair premium: half a spread to either side, on the tick grid, at least one tick wide.
-    ///
-    /// With a spread multiplier of zero both sides are the premium rounded to the grid.
-    pub(crate) fn quote(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> Quote {
-        let half = self.half_spread(spec, premium, since_open, to_close);
-        let on_grid = |dollars: f64| {
-            let cents = (dollars * 100.0).max(0.0);
-            let tick = spec.tick.tick_cents(cents);
-            (cents / tick).round() * tick
-        };
-        let bid = on_grid(premium - half);
-        let mut ask = on_grid(premium + half);
-        if half > 0.0 && ask <= bid {
-            ask = bid + spec.tick.tick_cents(bid);
-        }
-        Quote { bid: bid as u32, ask: NonZeroU32::new(ask as u32) }
-    }
-}
 
 /// The option tape of one session, contract-major: cell `contract · bars + bar`, contract `2 · strike + (0 call | 1 put)`.
 #[derive(Debug)]
@@ -178,7 +64,7 @@ impl OptionTape {
         let highest = nearest_strike(bars.high.iter().fold(f64::MIN, |a, &b| a.max(b)), spec);
         let (n, strikes) = (bars.close.len(), highest - lowest + 1);
         let cells = 2 * strikes as usize * n;
-        let level = pricing.level(vol.atm_source, spec);
+        let pricer = SessionPricer::new(bars, vol, spec, pricing);
         let mut tape = Self {
             lowest,
             strikes,
@@ -188,9 +74,7 @@ impl OptionTape {
         for k in 0..strikes as usize {
             let strike = f64::from(lowest + k as u32) * spec.strike_step;
             for t in 0..n {
-                let atm = vol.atm_vol[t] * level;
-                let open = pricing.inputs(bars.open[t], strike, n - t, atm);
-                let close = pricing.inputs(bars.close[t], strike, n - t - 1, atm);
+                let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
                 let (opens, closes) = (open.prices(), close.prices());
                 let at_open = |premium| pricing.quote(spec, premium, t, n - t);
                 let at_close = |premium| pricing.quote(spec, premium, t + 1, n - t - 1);
@@ -225,49 +109,5 @@ pub(crate) const fn right_bit(right: Right) -> u32 {
     match right {
         Right::Call => 0,
         Right::Put => 1,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn quote(symbol: &str, premium: f64, since_open: usize, to_close: usize) -> (u32, u32) {
-        let quote =
-            PricingConfig::default().quote(&ContractSpec::known(symbol).unwrap(), premium, since_open, to_close);
-        (quote.bid, quote.ask.map_or(0, NonZeroU32::get))
-    }
-
-    #[test]
-    fn quotes_straddle_the_premium_on_the_tick_grid() {
-        assert_eq!(quote("SPY", 1.504, 100, 200), (149, 152), "half-spread 1.75 cents");
-        assert_eq!(quote("SPY", 1.504, 2, 388), (147, 154), "twice as wide in the first five minutes");
-        assert_eq!(quote("SPY", 1.504, 380, 10), (147, 154), "and in the last fifteen");
-        assert_eq!(quote("SPX", 2.01, 100, 200), (195, 205), "half-spread 6 cents, 5-cent ticks");
-        assert_eq!(quote("SPX", 12.34, 100, 200), (1220, 1250), "10-cent ticks from 3.00");
-        assert_eq!(quote("SPY", 0.004, 100, 200), (0, 1), "a worthless option has no bid");
-    }
-
-    #[test]
-    fn without_a_spread_both_sides_meet() {
-        let free = PricingConfig { spread_multiplier: 0.0, ..PricingConfig::default() };
-        let quote = free.quote(&ContractSpec::known("SPY").unwrap(), 1.504, 0, 390);
-        assert_eq!((quote.bid, quote.ask), (150, NonZeroU32::new(150)));
-    }
-
-    #[test]
-    fn the_smile_is_flat_at_the_money_and_lifts_low_strikes() {
-        let pricing = PricingConfig::default();
-        let vol = |strike| pricing.inputs(600.0, strike, 200, 0.12).vol;
-        assert!((vol(600.0) - 0.12).abs() < 1e-12);
-        assert!(vol(597.0) > vol(600.0) && vol(597.0) > vol(603.0));
-    }
-    #[test]
-    fn index_volatility_is_scaled_to_the_underlying_and_its_own_is_not() {
-        let (pricing, qqq) = (PricingConfig::default(), ContractSpec::known("QQQ").unwrap());
-        assert_eq!(pricing.level(VolSource::Realised, &qqq), 1.0);
-        assert_eq!(pricing.level(VolSource::Vix1dMinute, &qqq), 0.90 * 1.35);
-        assert_eq!(pricing.level(VolSource::VixDaily, &qqq), pricing.level(VolSource::VixMinute, &qqq));
-        assert!(pricing.level(VolSource::VixMinute, &qqq) < pricing.level(VolSource::Vix1dMinute, &qqq));
     }
 }
