@@ -12,6 +12,7 @@ mod follower;
 mod golden;
 mod leakage;
 mod learning;
+mod options;
 mod oracle;
 mod resume;
 mod util;

@@ -59,6 +59,13 @@ pub fn session(date: Date) -> Option<Session> {
     Some(Session { date, open_ns: instant(date, OPEN), close_ns: instant(date, close) })
 }
 
+/// Returns the first session after `date`, or `None` past [`LAST_DATE`].
+#[must_use]
+pub fn next_session(date: Date) -> Option<Session> {
+    let later = jiff::Span::new().days(1);
+    date.saturating_add(later).series(later).take_while(|date| *date <= LAST_DATE).find_map(session)
+}
+
 /// Returns the sessions from `from` to `to`, both included, ascending.
 #[must_use]
 pub fn sessions(from: Date, to: Date) -> Vec<Session> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, ExitConfig, PricingConfig, RewardConfig, setup::SETUP_CONDITIONS};
+use crate::{
+    ContractSpec, ExitConfig, Expiry, PricingConfig, RewardConfig, StrikeConfig, SurfaceConfig, setup::SETUP_CONDITIONS,
+};
 
 /// How bars become tapes: section `[market]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,8 +18,14 @@ pub struct MarketConfig {
     pub setup_threshold: u8,
     /// Whether a policy sees delta, gamma, theta and vega of its position.
     pub use_greeks: bool,
+    /// When the contracts that entries buy expire.
+    pub expiry: Expiry,
+    /// Which strikes entries buy.
+    pub strike: StrikeConfig,
     /// The option pricing model.
     pub pricing: PricingConfig,
+    /// How real options' prints and quotes become a tape.
+    pub surface: SurfaceConfig,
     /// Contract facts by underlying; SPY, QQQ, IWM and SPX are known without an entry.
     pub contracts: BTreeMap<String, ContractSpec>,
 }
@@ -26,7 +34,16 @@ impl Default for MarketConfig {
     fn default() -> Self {
         let known = ["SPY", "QQQ", "IWM", "SPX"];
         let contracts = known.iter().filter_map(|&s| Some((s.to_owned(), ContractSpec::known(s)?))).collect();
-        Self { frames: 1, setup_threshold: 4, use_greeks: true, pricing: PricingConfig::default(), contracts }
+        Self {
+            frames: 1,
+            setup_threshold: 4,
+            use_greeks: true,
+            expiry: Expiry::default(),
+            strike: StrikeConfig::default(),
+            pricing: PricingConfig::default(),
+            surface: SurfaceConfig::default(),
+            contracts,
+        }
     }
 }
 
@@ -40,7 +57,9 @@ impl MarketConfig {
         if !(1..=SETUP_CONDITIONS).contains(&self.setup_threshold) {
             faults.push(format!("market.setup_threshold: {} is not between 1 and 4", self.setup_threshold));
         }
+        self.strike.check(&mut faults);
         self.pricing.check(&mut faults);
+        self.surface.check(&mut faults);
         for (symbol, spec) in &self.contracts {
             spec.check(&format!("market.contracts.{symbol}"), &mut faults);
         }

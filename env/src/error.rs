@@ -23,6 +23,12 @@ pub enum EnvError {
         /// Sessions of volatility columns.
         volatility: usize,
     },
+    /// Real options are to be replayed, and there are none.
+    #[error("{symbol}: the option files hold no row that expires when `market.expiry` says on any session asked for")]
+    NoOptions {
+        /// The symbol.
+        symbol: Symbol,
+    },
     /// Nothing to play.
     #[error("there is no session to replay in the given dates")]
     NoDays,

@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use jiff::civil::Date;
-use market_data::{DateRange, SessionBars, Symbol, SymbolSessions, VolColumns};
+use market_data::{DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns, calendar};
 use rayon::prelude::*;
 
 use crate::{
-    ContractSpec, EnvConfig, EnvError, MarketConfig, QuotePair, Setup, SetupScore,
+    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
     contract::MULTIPLIER,
     features::{FEATURES, FeatureRow, FeatureStream},
-    tape::{GreekRow, OptionTape, nearest_strike},
+    overlay::QuoteOrigin,
+    tape::{GreekRow, OptionTape, SizeRow, TapeBuilder, nearest_strike},
 };
 
 /// One symbol-session on the tapes.
@@ -66,8 +67,10 @@ pub(crate) struct Signal {
     pub(crate) setup: Setup,
     pub(crate) bull_chase: bool,
     pub(crate) bear_chase: bool,
-    /// The strike nearest to the close, counted from the session's lowest.
-    pub(crate) at_the_money: u32,
+    /// Whether the call and the put that an entry would buy can be bought: bits 0 and 1.
+    pub(crate) buyable: u8,
+    /// The call and the put that an entry buys.
+    pub(crate) contracts: [u16; 2],
 }
 
 /// All sessions of all symbols. Splits are lists of day indices into one market.
@@ -78,7 +81,20 @@ pub struct Market {
     signals: Vec<Signal>,
     quotes: Vec<QuotePair>,
     greeks: Vec<GreekRow>,
+    sizes: Vec<SizeRow>,
     days: Vec<Day>,
+    real: Option<RealOptions>,
+}
+
+/// What tapes of real options rest on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RealOptions {
+    /// Sessions that have option rows and are played.
+    pub sessions: usize,
+    /// Sessions without a row of the expiry asked for, which are left out.
+    pub left_out: Vec<(Symbol, Date)>,
+    /// Where the quotes that orders meet come from.
+    pub origin: QuoteOrigin,
 }
 
 /// One session before it is put on the tapes.
@@ -94,6 +110,26 @@ impl Market {
     /// # Errors
     /// A configuration fault, a symbol without a contract, or no session at all.
     pub fn build(symbols: &[SymbolSessions], config: &MarketConfig) -> Result<Self, EnvError> {
+        Self::assemble(symbols, None, config)
+    }
+
+    /// Builds the tapes from what real options traded and were quoted at; sessions without a row are left out.
+    ///
+    /// # Errors
+    /// As for [`Market::build`], or a symbol without option rows.
+    pub fn replay_options(
+        symbols: &[SymbolSessions],
+        options: &[OptionHistory],
+        config: &MarketConfig,
+    ) -> Result<Self, EnvError> {
+        Self::assemble(symbols, Some(options), config)
+    }
+
+    fn assemble(
+        symbols: &[SymbolSessions],
+        options: Option<&[OptionHistory]>,
+        config: &MarketConfig,
+    ) -> Result<Self, EnvError> {
         let faults = config.check();
         if !faults.is_empty() {
             return Err(EnvError::Config(faults));
@@ -104,25 +140,39 @@ impl Market {
             signals: Vec::new(),
             quotes: Vec::new(),
             greeks: Vec::new(),
+            sizes: Vec::new(),
             days: Vec::new(),
+            real: options.map(|_| RealOptions::default()),
         };
         for symbol in symbols {
-            let sheets = sheets(symbol, config)?;
+            let rows = options.map(|options| option_rows(symbol, options, config)).transpose()?;
+            let sheets = sheets(symbol, rows.as_deref(), config)?;
             let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
             for ((bars, vol), sheet) in played.zip(sheets) {
-                market.append(&symbol.symbol, bars, vol, sheet, config.setup_threshold);
+                match (sheet, &mut market.real) {
+                    (Some(sheet), _) => market.append(&symbol.symbol, bars, vol, sheet, config.setup_threshold),
+                    (None, Some(real)) => real.left_out.push((symbol.symbol.clone(), bars.session.date)),
+                    (None, None) => {}
+                }
             }
         }
         if market.days.is_empty() { Err(EnvError::NoDays) } else { Ok(market) }
     }
 
     fn append(&mut self, symbol: &Symbol, bars: &SessionBars, vol: &VolColumns, sheet: Sheet, threshold: u8) {
-        let signal = |(_, score): &(FeatureRow, SetupScore), close: f64| Signal {
+        let buyable = |t: usize| match &self.real {
+            // An order at the close of bar t meets the next open's quote, whose absence is known at that close.
+            Some(_) => sheet.tape.quoted(t + 1),
+            None => 0b11,
+        };
+        let signal = |(t, (_, score)): (usize, &(FeatureRow, SetupScore))| Signal {
             setup: score.classify(threshold),
             bull_chase: score.bull_chase,
             bear_chase: score.bear_chase,
-            at_the_money: nearest_strike(close, &sheet.spec) - sheet.tape.lowest,
+            buyable: buyable(t),
+            contracts: sheet.tape.chosen[t].map(|contract| contract as u16),
         };
+        let signals: Vec<Signal> = sheet.rows.iter().enumerate().map(signal).collect();
         // A window at the session's open repeats its first row instead of looking into another session.
         for _ in 1..self.frames {
             self.features.extend(sheet.rows[0].0);
@@ -140,12 +190,18 @@ impl Market {
             first_cell: self.quotes.len(),
             spec: sheet.spec.clone(),
         });
-        for (row, &close) in sheet.rows.iter().zip(&bars.close) {
-            self.features.extend(row.0);
-            self.signals.push(signal(row, close));
+        self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
+        self.signals.extend(signals);
+        if !sheet.tape.sizes.is_empty() {
+            self.sizes.resize(self.quotes.len(), SizeRow::default());
+            self.sizes.extend(sheet.tape.sizes);
         }
         self.quotes.extend(sheet.tape.quotes);
         self.greeks.extend(sheet.tape.greeks);
+        if let Some(real) = &mut self.real {
+            real.sessions += 1;
+            real.origin += sheet.tape.origin;
+        }
     }
 
     /// Returns the feature tape, row-major `[T, F]`.
@@ -192,15 +248,20 @@ impl Market {
         (share(bull), share(bear))
     }
 
-    /// Returns the mean cost of a round trip at the money that opens and closes at once, spread and fees together, as a
+    /// Returns what the tapes rest on where they replay real options.
+    pub fn real_options(&self) -> Option<&RealOptions> {
+        self.real.as_ref()
+    }
+
+    /// Returns the mean cost of a round trip in the contracts of entries that opens and closes at once, spread and fees together, as a
     /// fraction of the ask, over all bars at which an entry can fill: what an entry must earn before it earns anything.
     pub fn round_trip_cost(&self, days: &[u32], config: &EnvConfig) -> f64 {
         let (mut sum, mut count) = (0.0, 0u64);
         for day in days.iter().map(|&day| &self.days[day as usize]) {
             let fee = 2.0 * config.costs.fee_multiplier * day.spec.fee * 100.0 / MULTIPLIER as f64;
             for bar in 1..day.bars.saturating_sub(config.exits.flat_before_close) {
-                let call = 2 * self.signals[(day.first_row + bar - 1) as usize].at_the_money;
-                for quote in [call, call + 1].map(|contract| self.quote(day, contract, bar).open) {
+                for contract in self.signals[(day.first_row + bar - 1) as usize].contracts {
+                    let quote = self.quote(day, u32::from(contract), bar).open;
                     let Some(ask) = quote.ask else { continue };
                     let ask = f64::from(ask.get());
                     sum += (ask - f64::from(quote.bid) + fee) / ask;
@@ -239,16 +300,34 @@ impl Market {
     }
 }
 
-/// Returns the played sessions of one symbol. Features run through the sessions in order; tapes are priced in parallel.
-fn sheets(symbol: &SymbolSessions, config: &MarketConfig) -> Result<Vec<Sheet>, EnvError> {
-    let name = symbol.symbol.as_str();
-    let spec = config.contracts.get(name).cloned().or_else(|| ContractSpec::known(name)).ok_or_else(|| {
-        let mut known: Vec<&str> = config.contracts.keys().map(String::as_str).collect();
-        known.extend(["SPY", "QQQ", "IWM", "SPX"]);
-        known.sort_unstable();
-        known.dedup();
-        EnvError::UnknownContract { symbol: symbol.symbol.clone(), known: known.join(", ") }
-    })?;
+/// Finds the option rows of every played session of one symbol.
+fn option_rows<'a>(
+    symbol: &SymbolSessions,
+    options: &'a [OptionHistory],
+    config: &MarketConfig,
+) -> Result<Vec<Option<&'a OptionSession>>, EnvError> {
+    let missing = || EnvError::NoOptions { symbol: symbol.symbol.clone() };
+    let history = options.iter().find(|history| history.symbol == symbol.symbol).ok_or_else(missing)?;
+    let of_day = |bars: &SessionBars| {
+        let date = bars.session.date;
+        let expiry = match config.expiry {
+            Expiry::SameDay => date,
+            Expiry::NextDay => calendar::next_session(date)?.date,
+        };
+        history.session(date, expiry)
+    };
+    let rows: Vec<_> = symbol.days[symbol.warmup..].iter().map(of_day).collect();
+    if rows.iter().all(Option::is_none) { Err(missing()) } else { Ok(rows) }
+}
+
+/// Returns the played sessions of one symbol; with `rows`, nothing for those that have none. Features run through the
+/// sessions in order; tapes are priced in parallel.
+fn sheets(
+    symbol: &SymbolSessions,
+    rows: Option<&[Option<&OptionSession>]>,
+    config: &MarketConfig,
+) -> Result<Vec<Option<Sheet>>, EnvError> {
+    let spec = contract_of(&symbol.symbol, config)?;
     if symbol.days.len() != symbol.vol.len() {
         return Err(EnvError::Misaligned {
             symbol: symbol.symbol.clone(),
@@ -257,12 +336,27 @@ fn sheets(symbol: &SymbolSessions, config: &MarketConfig) -> Result<Vec<Sheet>, 
         });
     }
     let mut stream = FeatureStream::new(config.setup_threshold);
-    let rows: Vec<_> = symbol.days.iter().zip(&symbol.vol).map(|(bars, vol)| stream.session(bars, vol)).collect();
-    let days: Vec<_> = rows.into_iter().zip(symbol.days.iter().zip(&symbol.vol)).skip(symbol.warmup).collect();
-    let sheet = |(rows, (bars, vol)): (Vec<(FeatureRow, SetupScore)>, (&SessionBars, &VolColumns))| Sheet {
-        rows,
-        tape: OptionTape::build(bars, vol, &spec, &config.pricing, config.use_greeks),
-        spec: spec.clone(),
+    let features: Vec<_> = symbol.days.iter().zip(&symbol.vol).map(|(bars, vol)| stream.session(bars, vol)).collect();
+    let played = features.into_par_iter().enumerate().skip(symbol.warmup);
+    let sheet = |(day, features)| {
+        let options = match rows {
+            Some(rows) => Some(rows[day - symbol.warmup]?),
+            None => None,
+        };
+        let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
+        let tape = TapeBuilder { bars, vol, spec: &spec, config, options }.build();
+        Some(Sheet { rows: features, tape, spec: spec.clone() })
     };
-    Ok(days.into_par_iter().map(sheet).collect())
+    Ok(played.map(sheet).collect())
+}
+
+fn contract_of(symbol: &Symbol, config: &MarketConfig) -> Result<ContractSpec, EnvError> {
+    let name = symbol.as_str();
+    config.contracts.get(name).cloned().or_else(|| ContractSpec::known(name)).ok_or_else(|| {
+        let mut known: Vec<&str> = config.contracts.keys().map(String::as_str).collect();
+        known.extend(["SPY", "QQQ", "IWM", "SPX"]);
+        known.sort_unstable();
+        known.dedup();
+        EnvError::UnknownContract { symbol: symbol.clone(), known: known.join(", ") }
+    })
 }

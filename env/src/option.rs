@@ -2,14 +2,9 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-/// Which way an option pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// Pays `max(S - K, 0)`.
-    Call,
-    /// Pays `max(K - S, 0)`.
-    Put,
-}
+use implied_vol::{DefaultSpecialFn, ImpliedBlackVolatility};
+
+pub use market_data::Right;
 
 /// What a price depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,6 +73,31 @@ impl Inputs {
         let discounted = self.strike * (-self.rate * self.years).exp();
         let call = self.spot * normal_cdf(d1) - discounted * normal_cdf(d2);
         (call.max(0.0), (call - self.spot + discounted).max(0.0))
+    }
+
+    /// Returns the volatility at which one option is worth `price` dollars per share, all other inputs as they are; nothing
+    /// where there is none: at expiry, at or below the intrinsic value, above the spot (the discounted strike, for a put).
+    ///
+    /// # Source
+    /// Jäckel 2015, "Let's Be Rational", in a crate; undiscounted prices on the forward.
+    ///
+    /// ```
+    /// use market_env::option::{Inputs, Right};
+    /// let inputs = Inputs { spot: 680.0, strike: 681.0, years: 1.0 / 1638.0, vol: 0.221, rate: 0.04 };
+    /// let vol = inputs.implied_vol(Right::Put, inputs.price(Right::Put));
+    /// assert!((vol.unwrap() - 0.221).abs() < 1e-9);
+    /// assert_eq!(inputs.implied_vol(Right::Put, 0.9), None);
+    /// ```
+    pub fn implied_vol(&self, right: Right, price: f64) -> Option<f64> {
+        let growth = (self.rate * self.years).exp();
+        let implied = ImpliedBlackVolatility::builder()
+            .option_price(price * growth)
+            .forward(self.spot * growth)
+            .strike(self.strike)
+            .expiry(self.years)
+            .is_call(right == Right::Call)
+            .build()?;
+        implied.calculate::<DefaultSpecialFn>().filter(|vol| vol.is_finite() && *vol > 0.0)
     }
 
     /// Returns the price of one option, in dollars per share.

@@ -68,7 +68,7 @@ impl Play<'_> {
             _ => None,
         };
         let filled = right.is_some_and(|right| {
-            let contract = 2 * signal.at_the_money + right_bit(right);
+            let contract = u32::from(signal.contracts[right_bit(right) as usize]);
             let quote = self.rules.market.quote(day, contract, lane.bar + 1).open;
             let config = &self.rules.config;
             let fill = lane.account.buy(action, contract, quote, &config.account, self.rules.fees(day));

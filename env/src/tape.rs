@@ -4,11 +4,13 @@
 
 use std::num::NonZeroU32;
 
-use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 
 use crate::{
-    ContractSpec, PricingConfig, SessionPricer,
+    ContractSpec, MarketConfig, SessionPricer,
     option::{Greeks, Right},
+    overlay::{self, QuoteOrigin},
+    surface,
 };
 
 /// One side's best prices, in cents per share.
@@ -33,6 +35,9 @@ pub struct QuotePair {
 /// fraction; premium gained per volatility point, as a fraction.
 pub(crate) type GreekRow = [f32; 4];
 
+/// Contracts on display at a quote; zero where the tape does not know and the contract's usual size holds.
+pub(crate) type SizeRow = [u16; 2];
+
 /// The option tape of one session, contract-major: cell `contract · bars + bar`, contract `2 · strike + (0 call | 1 put)`.
 #[derive(Debug)]
 pub(crate) struct OptionTape {
@@ -43,6 +48,12 @@ pub(crate) struct OptionTape {
     pub(crate) quotes: Vec<QuotePair>,
     /// Empty when greeks are off.
     pub(crate) greeks: Vec<GreekRow>,
+    /// Displayed bid and ask sizes at the open; empty when the tape is a model's.
+    pub(crate) sizes: Vec<SizeRow>,
+    /// The call and the put that an order at the close of each bar buys.
+    pub(crate) chosen: Vec<[u32; 2]>,
+    /// Where the open quotes come from; all zero when the tape is a model's.
+    pub(crate) origin: QuoteOrigin,
 }
 
 /// Returns the index of the strike nearest to a price, in strike steps.
@@ -50,45 +61,88 @@ pub(crate) fn nearest_strike(price: f64, spec: &ContractSpec) -> u32 {
     (price / spec.strike_step).round().max(1.0) as u32
 }
 
-impl OptionTape {
-    /// Prices one session. The grid spans the session's range, which only bounds storage: a bar reaches its own strikes
-    /// alone, and no observation shows how many there are.
-    pub(crate) fn build(
-        bars: &SessionBars,
-        vol: &VolColumns,
-        spec: &ContractSpec,
-        pricing: &PricingConfig,
-        with_greeks: bool,
-    ) -> Self {
-        let lowest = nearest_strike(bars.low.iter().fold(f64::MAX, |a, &b| a.min(b)), spec);
-        let highest = nearest_strike(bars.high.iter().fold(f64::MIN, |a, &b| a.max(b)), spec);
-        let (n, strikes) = (bars.close.len(), highest - lowest + 1);
+/// One session on its way to a tape.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TapeBuilder<'a> {
+    pub(crate) bars: &'a SessionBars,
+    pub(crate) vol: &'a VolColumns,
+    pub(crate) spec: &'a ContractSpec,
+    pub(crate) config: &'a MarketConfig,
+    /// What really traded and was quoted; without it the tape is the model's alone.
+    pub(crate) options: Option<&'a OptionSession>,
+}
+
+impl TapeBuilder<'_> {
+    /// Prices the session.
+    ///
+    /// The strike grid spans the session's range and what orders may reach from it, which only bounds storage: a bar
+    /// reaches its own strikes alone, and no observation shows how many there are. Real rows never widen or thin it.
+    pub(crate) fn build(&self) -> OptionTape {
+        let Self { bars, vol, spec, config, options } = *self;
+        let model = SessionPricer::new(bars, vol, spec, &config.pricing).expiring(config.expiry);
+        let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
+        let pricer = match &surface {
+            Some(points) => model.corrected(points.iter().map(|point| point.correction).collect()),
+            None => model,
+        };
+        let n = bars.close.len();
+        let chosen: Vec<[u32; 2]> = (0..n).map(|t| config.strike.choose(&pricer, bars.close[t], t, spec)).collect();
+        let reached = bars.low.iter().chain(&bars.high).map(|&price| nearest_strike(price, spec));
+        let (lowest, highest) = reached
+            .chain(chosen.iter().flatten().copied())
+            .fold((u32::MAX, 0), |(low, high), strike| (low.min(strike), high.max(strike)));
+        let strikes = highest - lowest + 1;
         let cells = 2 * strikes as usize * n;
-        let pricer = SessionPricer::new(bars, vol, spec, pricing);
-        let mut tape = Self {
+        let mut tape = OptionTape {
             lowest,
             strikes,
             quotes: vec![QuotePair::default(); cells],
-            greeks: vec![[0.0; 4]; if with_greeks { cells } else { 0 }],
+            greeks: vec![[0.0; 4]; if config.use_greeks { cells } else { 0 }],
+            sizes: Vec::new(),
+            chosen: chosen.iter().map(|[call, put]| [2 * (call - lowest), 2 * (put - lowest) + 1]).collect(),
+            origin: QuoteOrigin::default(),
         };
-        for k in 0..strikes as usize {
-            let strike = f64::from(lowest + k as u32) * spec.strike_step;
-            for t in 0..n {
-                let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
-                let (opens, closes) = (open.prices(), close.prices());
-                let at_open = |premium| pricing.quote(spec, premium, t, n - t);
-                let at_close = |premium| pricing.quote(spec, premium, t + 1, n - t - 1);
-                let (call, put) = (2 * k * n + t, (2 * k + 1) * n + t);
-                tape.quotes[call] = QuotePair { open: at_open(opens.0), close: at_close(closes.0) };
-                tape.quotes[put] = QuotePair { open: at_open(opens.1), close: at_close(closes.1) };
-                if with_greeks {
-                    let (of_call, of_put) = close.greeks();
-                    tape.greeks[call] = greek_row(of_call, closes.0, bars.close[t]);
-                    tape.greeks[put] = greek_row(of_put, closes.1, bars.close[t]);
-                }
-            }
+        for k in 0..strikes {
+            self.price(&pricer, k, &mut tape);
+        }
+        if let (Some(rows), Some(points)) = (options, &surface) {
+            overlay::lay(rows, points, spec, config, &mut tape);
         }
         tape
+    }
+
+    /// Fills the cells of one strike's call and put.
+    fn price(&self, pricer: &SessionPricer<'_>, k: u32, tape: &mut OptionTape) {
+        let Self { bars, spec, config, .. } = *self;
+        let n = bars.close.len();
+        let strike = f64::from(tape.lowest + k) * spec.strike_step;
+        let (calls, puts) = (2 * k as usize * n, (2 * k as usize + 1) * n);
+        for t in 0..n {
+            let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
+            let (opens, closes) = (open.prices(), close.prices());
+            let at_open = |premium| config.pricing.quote(spec, premium, t, n - t);
+            let at_close = |premium| config.pricing.quote(spec, premium, t + 1, n - t - 1);
+            tape.quotes[calls + t] = QuotePair { open: at_open(opens.0), close: at_close(closes.0) };
+            tape.quotes[puts + t] = QuotePair { open: at_open(opens.1), close: at_close(closes.1) };
+            if config.use_greeks {
+                let (of_call, of_put) = close.greeks();
+                tape.greeks[calls + t] = greek_row(of_call, closes.0, bars.close[t]);
+                tape.greeks[puts + t] = greek_row(of_put, closes.1, bars.close[t]);
+            }
+        }
+    }
+}
+
+impl OptionTape {
+    /// Returns whether the contracts chosen at the close of the bar before `t` are offered at its open: bits 0 and 1.
+    pub(crate) fn quoted(&self, t: usize) -> u8 {
+        let bars = self.chosen.len();
+        if t >= bars {
+            return 0;
+        }
+        let offered = |contract: u32| u8::from(self.quotes[contract as usize * bars + t].open.ask.is_some());
+        let [call, put] = self.chosen[t - 1];
+        offered(call) | offered(put) << 1
     }
 }
 

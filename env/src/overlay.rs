@@ -1,0 +1,145 @@
+//! Real quotes laid over a tape: where a contract's own quote stands, it replaces the surface's; where it does not stand,
+//! nothing fills.
+//!
+//! The quote of a minute is the one that stood at its end, so an order decided at the close of bar `t` meets it at the
+//! open of bar `t + 1`. A contract that has been quoted before is traded on its own quotes only: crossed, one-sided and
+//! stale ones fill nothing on the side that is missing. A contract without a quote of its own is traded on the surface
+//! while that is fresh. Marks at a bar's close always have a value.
+
+use std::{collections::BTreeMap, num::NonZeroU32, ops::AddAssign};
+
+use market_data::{OptionSession, QuoteMinute};
+use serde::Serialize;
+
+use crate::{
+    ContractSpec, MarketConfig, Quote,
+    surface::SurfacePoint,
+    tape::{OptionTape, SizeRow, nearest_strike, right_bit},
+};
+
+/// Where the open quotes of real-option tapes come from, in contract-minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct QuoteOrigin {
+    /// The contract's own standing quote, both sides.
+    pub quoted: u64,
+    /// The surface that follows prints and quotes of other strikes and minutes.
+    pub surface: u64,
+    /// The contract's own quote, with one side missing, which nobody can trade on.
+    pub one_sided: u64,
+    /// Nothing: the bid lies above the ask.
+    pub crossed: u64,
+    /// Nothing: the contract's own quote is too old.
+    pub stale_quote: u64,
+    /// Nothing: no print of any contract is recent enough.
+    pub stale_surface: u64,
+}
+
+impl QuoteOrigin {
+    /// Returns the contract-minutes of the tape.
+    pub fn total(&self) -> u64 {
+        self.quoted + self.surface + self.one_sided + self.crossed + self.stale_quote + self.stale_surface
+    }
+}
+
+impl AddAssign for QuoteOrigin {
+    fn add_assign(&mut self, other: Self) {
+        self.quoted += other.quoted;
+        self.surface += other.surface;
+        self.one_sided += other.one_sided;
+        self.crossed += other.crossed;
+        self.stale_quote += other.stale_quote;
+        self.stale_surface += other.stale_surface;
+    }
+}
+
+/// Lays a session's quotes over its tape, and takes away what cannot be traded.
+pub(crate) fn lay(
+    rows: &OptionSession,
+    surface: &[SurfacePoint],
+    spec: &ContractSpec,
+    config: &MarketConfig,
+    tape: &mut OptionTape,
+) {
+    let (bars, at_open) = (surface.len() - 1, &surface[..surface.len() - 1]);
+    let own = by_contract(rows, spec, tape);
+    if rows.quotes.iter().any(|row| row.bid_size.is_some() || row.ask_size.is_some()) {
+        tape.sizes = vec![SizeRow::default(); tape.quotes.len()];
+    }
+    for contract in 0..2 * tape.strikes {
+        let mut quotes = own.get(&contract).into_iter().flatten().peekable();
+        let mut last: Option<&QuoteMinute> = None;
+        for (t, point) in at_open.iter().enumerate() {
+            while let Some(&row) = quotes.next_if(|row| usize::from(row.slot) < t) {
+                last = Some(row);
+            }
+            let cell = contract as usize * bars + t;
+            match last {
+                Some(row) => lay_own(row, t, cell, spec, config, tape),
+                None if point.fresh => tape.origin.surface += 1,
+                None => {
+                    tape.quotes[cell].open = Quote::default();
+                    tape.origin.stale_surface += 1;
+                }
+            }
+            if let Some(row) = quotes.peek().filter(|row| usize::from(row.slot) == t)
+                && let Some((bid, ask)) = row.sides()
+            {
+                tape.quotes[cell].close = config.pricing.widened(spec, bid, ask);
+            }
+        }
+    }
+}
+
+/// Puts what a contract's own newest quote says into the open of bar `t`.
+fn lay_own(
+    row: &QuoteMinute,
+    t: usize,
+    cell: usize,
+    spec: &ContractSpec,
+    config: &MarketConfig,
+    tape: &mut OptionTape,
+) {
+    let open = &mut tape.quotes[cell].open;
+    let age = t - usize::from(row.slot);
+    if age > config.surface.quote_stands as usize {
+        *open = Quote::default();
+        tape.origin.stale_quote += 1;
+        return;
+    }
+    if row.is_crossed() {
+        *open = Quote::default();
+        tape.origin.crossed += 1;
+        return;
+    }
+    match row.sides() {
+        Some((bid, ask)) => {
+            *open = config.pricing.widened(spec, bid, ask);
+            tape.origin.quoted += 1;
+        }
+        None => {
+            let cents = |side: Option<f64>| (side.unwrap_or(0.0) * 100.0).round() as u32;
+            *open = Quote { bid: cents(row.bid), ask: NonZeroU32::new(cents(row.ask)) };
+            tape.origin.one_sided += 1;
+        }
+    }
+    if let Some(size) = tape.sizes.get_mut(cell) {
+        *size = [row.bid_size, row.ask_size].map(|size| size.unwrap_or(0).min(u32::from(u16::MAX)) as u16);
+    }
+}
+
+/// Sorts the quotes of the tape's contracts by contract, each ascending by minute. Strikes off the grid are left out.
+fn by_contract<'a>(
+    rows: &'a OptionSession,
+    spec: &ContractSpec,
+    tape: &OptionTape,
+) -> BTreeMap<u32, Vec<&'a QuoteMinute>> {
+    let mut own: BTreeMap<u32, Vec<&QuoteMinute>> = BTreeMap::new();
+    for row in &rows.quotes {
+        let strike = nearest_strike(row.strike, spec);
+        let on_grid = (f64::from(strike) * spec.strike_step - row.strike).abs() < 1e-6;
+        if on_grid && (tape.lowest..tape.lowest + tape.strikes).contains(&strike) {
+            own.entry(2 * (strike - tape.lowest) + right_bit(row.right)).or_default().push(row);
+        }
+    }
+    own
+}

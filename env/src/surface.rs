@@ -1,0 +1,192 @@
+//! The volatility surface of one session, followed through what real options traded and quoted at.
+//!
+//! Prints say by which factor the model's implied volatility has to be multiplied. The logarithm of that factor is a
+//! parabola in standardised log-moneyness, whose three coefficients are a ridge regression on the prints so far: older
+//! prints fade with a half-life, and where nothing has printed yet the factor is one. What the surface says at an
+//! instant uses prints of minutes that have ended by then, and strikes that never printed are priced like all others:
+//! which contracts exist in the data cannot be told from it.
+
+use market_data::{OptionSession, Right, SessionBars};
+use serde::{Deserialize, Serialize};
+
+use crate::{ContractSpec, SessionPricer};
+
+/// Coefficients of the log factor on the model's volatility: level, slope and curvature in standardised log-moneyness.
+pub(crate) type Correction = [f64; 3];
+
+/// Precision of the prior, which says that the model is right: standard deviations of 0.3, 0.05 and 0.03.
+const PRIOR: Correction = [11.0, 400.0, 1_100.0];
+/// Prints beyond this many standard deviations from the money say nothing about the volatility there.
+const REACH: f64 = 3.0;
+/// Prints below this premium, in dollars, are mostly tick.
+const LEAST_PREMIUM: f64 = 0.05;
+/// Standard deviation of a print's log volatility that no precision of its price removes.
+const MODEL_ERROR: f64 = 0.03;
+/// Share of a minute's range by which the spot of a print is uncertain.
+const RANGE_SHARE: f64 = 0.25;
+
+/// How prints and quotes of real options become a tape.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SurfaceConfig {
+    /// Minutes after which a print counts half.
+    pub half_life: f64,
+    /// Minutes without a print of any contract after which nothing fills, at least 1. Any contract counts, since those
+    /// in the files may have been picked by a later price: how near they are to the money must not decide.
+    pub stale_after: u32,
+    /// Minutes for which a contract's own quote stands, at least 1.
+    pub quote_stands: u32,
+}
+
+impl Default for SurfaceConfig {
+    fn default() -> Self {
+        Self { half_life: 5.0, stale_after: 5, quote_stands: 1 }
+    }
+}
+
+impl SurfaceConfig {
+    pub(crate) fn check(&self, faults: &mut Vec<String>) {
+        if !(self.half_life > 0.0 && self.half_life <= 390.0) {
+            faults.push(format!("market.surface.half_life: {} minutes is not in (0, 390]", self.half_life));
+        }
+        for (name, value) in [("stale_after", self.stale_after), ("quote_stands", self.quote_stands)] {
+            if !(1..=390).contains(&value) {
+                faults.push(format!("market.surface.{name}: {value} is not in 1..=390 minutes"));
+            }
+        }
+    }
+}
+
+/// What the surface knows at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct SurfacePoint {
+    pub(crate) correction: Correction,
+    /// Whether the last print is recent enough to trade on.
+    pub(crate) fresh: bool,
+}
+
+/// Returns the surface at the open of every bar and at the close of the last: `bars + 1` points.
+pub(crate) fn follow(
+    model: &SessionPricer<'_>,
+    bars: &SessionBars,
+    spec: &ContractSpec,
+    rows: &OptionSession,
+    config: &SurfaceConfig,
+) -> Vec<SurfacePoint> {
+    let keep = 0.5_f64.powf(1.0 / config.half_life);
+    let (mut fit, mut last_print) = (Fit::default(), None);
+    let mut points = vec![SurfacePoint::default()];
+    for t in 0..bars.close.len() {
+        fit.fade(keep);
+        for print in prints(rows, t as u16) {
+            if let Some(seen) = Seen::of(model, bars, spec, &print, t) {
+                fit.add(seen);
+            }
+            last_print = Some(t);
+        }
+        let fresh = last_print.is_some_and(|last| t - last < config.stale_after as usize);
+        points.push(SurfacePoint { correction: fit.solve(), fresh });
+    }
+    points
+}
+
+/// Returns what a minute's trades and quotes say options are worth: volume-weighted prints and the middles of quotes.
+fn prints(rows: &OptionSession, slot: u16) -> impl Iterator<Item = Print> {
+    let trades = rows.trades_at(slot).iter();
+    let traded = trades.map(|row| Print { strike: row.strike, right: row.right, premium: row.vwap, half_width: None });
+    let quoted = rows.quotes_at(slot).iter().filter_map(|row| {
+        let (bid, ask) = row.sides()?;
+        let half_width = Some((ask - bid) / 2.0);
+        Some(Print { strike: row.strike, right: row.right, premium: (bid + ask) / 2.0, half_width })
+    });
+    traded.chain(quoted)
+}
+
+/// One premium that the market agreed on, or stood around, in a minute.
+#[derive(Debug, Clone, Copy)]
+struct Print {
+    strike: f64,
+    right: Right,
+    premium: f64,
+    /// Half the quoted width where it is known.
+    half_width: Option<f64>,
+}
+
+/// One print as the regression sees it.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Standardised log-moneyness.
+    x: f64,
+    /// Logarithm of implied over modelled volatility.
+    log_factor: f64,
+    /// One over the variance of `log_factor`.
+    weight: f64,
+}
+
+impl Seen {
+    /// Compares a print of bar `t` with the model at the minute's middle; nothing where the premium tells no volatility.
+    fn of(model: &SessionPricer<'_>, bars: &SessionBars, spec: &ContractSpec, print: &Print, t: usize) -> Option<Self> {
+        if print.premium < LEAST_PREMIUM {
+            return None;
+        }
+        let middle = (bars.open[t] + bars.high[t] + bars.low[t] + bars.close[t]) / 4.0;
+        let (inputs, x) = model.within(t, middle, print.strike);
+        if x.abs() >= REACH {
+            return None;
+        }
+        let implied = inputs.implied_vol(print.right, print.premium)?;
+        let (call, put) = inputs.greeks();
+        let greeks = if print.right == Right::Call { call } else { put };
+        let tick = spec.tick.tick_cents(print.premium * 100.0) / 100.0;
+        let width =
+            print.half_width.unwrap_or(spec.half_spread + spec.half_spread_rate * print.premium).max(tick / 2.0);
+        let spot_noise = RANGE_SHARE * greeks.delta.abs() * (bars.high[t] - bars.low[t]);
+        let noise = (width * width + spot_noise * spot_noise).sqrt() / (greeks.vega * inputs.vol).max(1e-9);
+        let weight = 1.0 / (noise * noise + MODEL_ERROR * MODEL_ERROR);
+        Some(Self { x, log_factor: (implied / inputs.vol).ln(), weight })
+    }
+}
+
+/// A ridge regression on `1, x, x²` whose evidence fades.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fit {
+    normal: [[f64; 3]; 3],
+    moment: [f64; 3],
+}
+
+impl Fit {
+    fn fade(&mut self, keep: f64) {
+        self.normal.iter_mut().flatten().chain(&mut self.moment).for_each(|sum| *sum *= keep);
+    }
+
+    fn add(&mut self, seen: Seen) {
+        let basis = [1.0, seen.x, seen.x * seen.x];
+        for (row, a) in basis.iter().enumerate() {
+            self.moment[row] += seen.weight * a * seen.log_factor;
+            for (column, b) in basis.iter().enumerate() {
+                self.normal[row][column] += seen.weight * a * b;
+            }
+        }
+    }
+
+    /// Returns the coefficients, by Cholesky's factorisation of the normal equations with the prior on their diagonal.
+    fn solve(&self) -> Correction {
+        let mut lower = [[0.0; 3]; 3];
+        let mut z = self.moment;
+        for i in 0..3 {
+            for j in 0..=i {
+                let dot: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
+                lower[i][j] = if i == j {
+                    (self.normal[i][i] + PRIOR[i] - dot).sqrt()
+                } else {
+                    (self.normal[i][j] - dot) / lower[j][j]
+                };
+            }
+            z[i] = (z[i] - (0..i).map(|k| lower[i][k] * z[k]).sum::<f64>()) / lower[i][i];
+        }
+        for i in (0..3).rev() {
+            z[i] = (z[i] - (i + 1..3).map(|k| lower[k][i] * z[k]).sum::<f64>()) / lower[i][i];
+        }
+        z
+    }
+}

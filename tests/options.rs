@@ -1,0 +1,225 @@
+//! Tapes of real options: they follow what was printed, use nothing from later minutes, and do not tell which contracts
+//! the data holds. Made-up prints know the truth; the real ones are played where they are present.
+
+use std::sync::Arc;
+
+use market_data::{
+    Dataset, OptionHistory, OptionSession, QuoteMinute, Right, SessionBars, Symbol, SymbolSessions, TradeMinute,
+};
+use market_env::{ContractSpec, EnvConfig, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer};
+
+use crate::util::{Batch, all_days, dataset};
+
+/// What the made-up market trades at: a quarter above the model.
+fn truth() -> PricingConfig {
+    let model = PricingConfig::default();
+    PricingConfig {
+        vix1d_level: 1.25 * model.vix1d_level,
+        vix_level: 1.25 * model.vix_level,
+        realised_level: 1.25 * model.realised_level,
+        ..model
+    }
+}
+
+fn spy() -> ContractSpec {
+    ContractSpec::known("SPY").unwrap()
+}
+
+/// Contracts that the data holds: all near the session's range, or a few around the session's last price.
+#[derive(Clone, Copy, PartialEq)]
+enum Listed {
+    All,
+    AroundTheClose,
+}
+
+impl Listed {
+    fn strikes(self, bars: &SessionBars) -> std::ops::RangeInclusive<u32> {
+        let extreme =
+            |prices: &[f64], pick: fn(f64, f64) -> f64| prices.iter().copied().reduce(pick).unwrap().round() as u32;
+        let last = bars.close.last().unwrap().round() as u32;
+        match self {
+            Self::All => extreme(&bars.low, f64::min) - 3..=extreme(&bars.high, f64::max) + 3,
+            Self::AroundTheClose => last - 3..=last + 3,
+        }
+    }
+}
+
+/// Prints of every minute and listed contract at the true price of the middle of the minute.
+fn prints(days: &SymbolSessions, listed: Listed) -> OptionHistory {
+    let truth = truth();
+    let session = |(bars, vol)| {
+        let bars: &SessionBars = bars;
+        let pricer = SessionPricer::new(bars, vol, &ContractSpec::known("SPY").unwrap(), &truth);
+        let mut trades = Vec::new();
+        for slot in 0..bars.close.len() {
+            for strike in listed.strikes(bars).map(f64::from) {
+                for right in [Right::Call, Right::Put] {
+                    let ends = [pricer.at_open(slot, strike), pricer.at_close(slot, strike)].map(|at| at.price(right));
+                    let print = (ends[0] + ends[1]) / 2.0;
+                    let (open, high, low, close) = (print, print, print, print);
+                    let slot = slot as u16;
+                    if print >= 0.01 {
+                        trades.push(TradeMinute {
+                            slot,
+                            strike,
+                            right,
+                            open,
+                            high,
+                            low,
+                            close,
+                            vwap: print,
+                            volume: 9.0,
+                            spot: None,
+                        });
+                    }
+                }
+            }
+        }
+        OptionSession { session: bars.session, expiry: bars.session.date, trades, quotes: Vec::new() }
+    };
+    let sessions = days.days.iter().zip(&days.vol).map(session).collect();
+    OptionHistory { symbol: Symbol::new("SPY").unwrap(), sessions, files: Vec::new(), outside: 0 }
+}
+
+fn replay(dataset: &Dataset, options: OptionHistory) -> Arc<Market> {
+    Arc::new(Market::replay_options(&dataset.symbols, &[options], &MarketConfig::default()).unwrap())
+}
+
+fn middle(pair: QuotePair) -> Option<f64> {
+    Some((f64::from(pair.open.bid) + f64::from(pair.open.ask?.get())) / 200.0)
+}
+
+/// The call at the money of a bar's open, on the tape and in truth.
+fn call_at_the_money(market: &Market, sessions: &SymbolSessions, day: usize, bar: usize) -> Option<(f64, f64)> {
+    let (bars, vol) = (&sessions.days[sessions.warmup + day], &sessions.vol[sessions.warmup + day]);
+    let strike = bars.open[bar].round();
+    let (call, _) = market.quotes_at(&market.days()[day], strike, bar as u32)?;
+    let truth = truth();
+    Some((middle(call)?, SessionPricer::new(bars, vol, &spy(), &truth).at_open(bar, strike).prices().0))
+}
+
+#[test]
+fn the_tape_follows_the_prints() {
+    let dataset = dataset(&["SPY"], 12, 3, 0.0);
+    let sessions = &dataset.symbols[0];
+    let (real, model) = (replay(&dataset, prints(sessions, Listed::All)), crate::util::market(&dataset));
+    let error = |market: &Market, bar| {
+        let (tape, truth) = call_at_the_money(market, sessions, 2, bar).unwrap();
+        (tape / truth - 1.0).abs()
+    };
+    for bar in [10, 60, 200] {
+        assert!(error(&model, bar) > 0.12, "the model alone is a fifth too cheap at bar {bar}: {}", error(&model, bar));
+        assert!(error(&real, bar) < 0.03, "the surface is not, at bar {bar}: {}", error(&real, bar));
+    }
+    let counts = real.real_options().unwrap();
+    assert_eq!((counts.sessions, counts.left_out.len()), (real.days().len(), 0));
+    assert_eq!((counts.origin.stale_surface + counts.origin.surface, counts.origin.quoted), (counts.origin.total(), 0));
+    assert!(counts.origin.stale_surface > 0, "nothing is known at the first open");
+}
+
+/// Everything that a policy can see or be refused, and the strikes that the tape holds.
+fn visible(market: &Arc<Market>) -> (Vec<u8>, Vec<u32>) {
+    let mut masks = Vec::new();
+    let mut batch = Batch::replay(market, all_days(market), &EnvConfig::default());
+    let actions = vec![0; all_days(market).len()];
+    for _ in 0..380 {
+        masks.extend(batch.lanes.mask.iter().map(|mask| mask.0));
+        batch.step(&actions);
+    }
+    let grid = market.days().iter().flat_map(|day| {
+        (0..1_000).filter(|&strike| market.quotes_at(day, f64::from(strike), 0).is_some()).collect::<Vec<u32>>()
+    });
+    (masks, grid.collect())
+}
+
+#[test]
+fn which_contracts_the_data_holds_cannot_be_seen() {
+    let dataset = dataset(&["SPY"], 120, 5, 0.0);
+    let sessions = &dataset.symbols[0];
+    let [all, picked] = [Listed::All, Listed::AroundTheClose].map(|listed| replay(&dataset, prints(sessions, listed)));
+    assert_eq!(visible(&all), visible(&picked), "masks and strike grids do not depend on what is listed");
+    assert_eq!(all.features(), picked.features());
+
+    // What one would learn from the listing itself, and what the tape gives away of it, an hour and a half into the day.
+    let bar = 90;
+    let (mut naive, mut price, mut later) = (Vec::new(), Vec::new(), Vec::new());
+    for day in 0..picked.days().len() {
+        let bars = &sessions.days[sessions.warmup + day];
+        let Some((tape, truth)) = call_at_the_money(&picked, sessions, day, bar) else { continue };
+        let listed = Listed::AroundTheClose.strikes(bars);
+        let money = bars.open[bar].round() as u32;
+        naive.push(f64::from(i8::from(listed.contains(&(money + 3))) - i8::from(listed.contains(&(money - 3)))));
+        price.push(tape / truth - 1.0);
+        later.push((bars.close.last().unwrap() / bars.open[bar]).ln());
+    }
+    let (seen, given_away) = (correlation(&naive, &later), correlation(&price, &later));
+    let chance = 3.0 / (later.len() as f64).sqrt();
+    assert!(later.len() > 70 && seen > 0.6, "the listing tells the future: {seen} on {} sessions", later.len());
+    assert!(given_away.abs() < chance, "the tape tells it too: {given_away}");
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len() as f64;
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / n;
+    let (ma, mb) = (mean(a), mean(b));
+    let sum = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(&x, &y)| f(x - ma, y - mb)).sum::<f64>();
+    sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
+}
+
+#[test]
+fn later_rows_change_nothing_before_them() {
+    let dataset = dataset(&["SPY"], 9, 4, 0.0);
+    let rows = prints(&dataset.symbols[0], Listed::All);
+    let now = 120;
+    let mut other = rows.clone();
+    for session in &mut other.sessions {
+        session.trades.retain(|row| usize::from(row.slot) < now || (row.strike as u32).is_multiple_of(2));
+        for row in session.trades.iter_mut().filter(|row| usize::from(row.slot) >= now) {
+            row.vwap *= 3.0;
+        }
+    }
+    let (first, second) = (replay(&dataset, rows), replay(&dataset, other));
+    let quotes = |market: &Market, bars: std::ops::Range<u32>| -> Vec<_> {
+        let day = &market.days()[1];
+        let strikes = (0..1_000).map(f64::from);
+        strikes.flat_map(|strike| bars.clone().map(move |bar| market.quotes_at(day, strike, bar))).flatten().collect()
+    };
+    let now = now as u32;
+    assert_eq!(quotes(&first, 0..now), quotes(&second, 0..now));
+    let opens = |market: &Market| quotes(market, now..now + 1).iter().map(|(call, _)| call.open).collect::<Vec<_>>();
+    assert_eq!(opens(&first), opens(&second), "an order decided at the last close known fills at what was known");
+    assert_ne!(quotes(&first, now..now + 9), quotes(&second, now..now + 9), "the change does arrive later");
+}
+
+#[test]
+fn absent_crossed_one_sided_and_stale_quotes_never_fill() {
+    let dataset = dataset(&["SPY"], 9, 4, 0.0);
+    let sessions = &dataset.symbols[0];
+    let bars = &sessions.days[sessions.warmup];
+    let strike = bars.close[100].round();
+    let quote =
+        |slot, bid, ask| QuoteMinute { slot, strike, right: Right::Call, bid, ask, bid_size: Some(7), ask_size: None };
+    let mut rows = prints(sessions, Listed::All);
+    rows.sessions[sessions.warmup].quotes = vec![
+        quote(100, Some(1.00), Some(1.04)),
+        quote(101, Some(1.05), Some(1.02)),
+        quote(102, None, Some(1.03)),
+        quote(103, Some(1.01), None),
+        quote(104, Some(1.02), Some(1.05)),
+    ];
+    let market = replay(&dataset, rows);
+    let open = |bar| {
+        let open = market.quotes_at(&market.days()[0], strike, bar).unwrap().0.open;
+        (open.bid, open.ask.map(std::num::NonZeroU32::get))
+    };
+    assert!(open(100).1.is_some_and(|ask| ask != 104), "the quote of minute 100 is known at the open of 101");
+    assert_eq!(open(101), (100, Some(104)));
+    assert_eq!(open(102), (0, None), "crossed");
+    assert_eq!((open(103), open(104)), ((0, Some(103)), (101, None)), "one side each");
+    assert_eq!((open(105), open(106), open(150)), ((102, Some(105)), (0, None), (0, None)), "a quote stands a minute");
+    let origin = market.real_options().unwrap().origin;
+    assert_eq!((origin.quoted, origin.crossed, origin.one_sided), (2, 1, 2));
+    assert_eq!(origin.stale_quote as usize, bars.close.len() - 106);
+    let close = market.quotes_at(&market.days()[0], strike, 150).unwrap().0.close;
+    assert!(close.bid > 0, "a mark is always there");
+}
