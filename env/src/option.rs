@@ -2,14 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-/// Which way an option pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// Pays `max(S - K, 0)`.
-    Call,
-    /// Pays `max(K - S, 0)`.
-    Put,
-}
+pub use market_data::Right;
 
 /// What a price depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
