@@ -151,6 +151,32 @@ pub enum DataError {
         /// What would be understood.
         expected: &'static str,
     },
+    /// A contract that has two rows of a kind in one minute.
+    #[error("{path}: row {row}: {contract} has another row in the minute {time}; keep one of them")]
+    RepeatedContract {
+        /// The file of the later row.
+        path: String,
+        /// Data row, counted from 1.
+        row: usize,
+        /// Expiry, strike and right.
+        contract: String,
+        /// The minute, RFC 3339.
+        time: String,
+    },
+    /// Option files without a row of the underlying on the dates asked for.
+    #[error("{path}: no option of {symbol} from {first} to {last}; the files hold options of: {}", or_none(held))]
+    NoOptions {
+        /// The folder or file as given.
+        path: String,
+        /// The underlying.
+        symbol: Symbol,
+        /// First date asked for.
+        first: Date,
+        /// Last date asked for.
+        last: Date,
+        /// Underlyings that the files do hold, on any date, ascending.
+        held: Vec<String>,
+    },
     /// A date range that holds no day.
     #[error("the date range {first} to {last} is empty; the first date must not be after the last")]
     EmptyRange {

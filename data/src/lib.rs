@@ -6,6 +6,7 @@
 //! - Sessions are those of the exchange calendar, with half days and daylight saving time ([`calendar`]).
 //! - A session has one slot per minute; a minute without a bar is filled, flagged and counted ([`SessionBars`]).
 //! - Volatility at a bar uses only what was published before the bar starts ([`Volatility`]).
+//! - Option prints and quotes keep their minute and their contract, crossed and one-sided ones too ([`OptionHistory`]).
 //! - Nothing falls back silently: made-up bars carry `synthetic = true` to the end ([`History`], [`Dataset`]).
 //!
 //! It computes no indicator, prices no option and holds no clock.
@@ -29,6 +30,7 @@ mod config;
 mod dataset;
 mod error;
 mod grid;
+mod options;
 pub mod source;
 mod split;
 mod symbol;
@@ -39,6 +41,7 @@ pub use config::DataConfig;
 pub use dataset::{Dataset, FileRecord, History, SymbolSessions, Window};
 pub use error::DataError;
 pub use grid::{GridConfig, GridReport, SessionBars};
+pub use options::{OptionHistory, OptionSession, QuoteMinute, Right, TradeMinute};
 pub use split::{DateRange, Split, SplitConfig, split};
 pub use symbol::Symbol;
 pub use volatility::{DailySeries, VolColumns, VolSource, Volatility};

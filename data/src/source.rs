@@ -1,7 +1,9 @@
-//! Where bars come from: files, or a generator that has to be asked for by name.
+//! Where bars and option minutes come from: files, or for bars a generator that has to be asked for by name.
 
 #[cfg(feature = "load")]
 pub mod files;
+#[cfg(feature = "load")]
+pub mod options;
 pub mod synthetic;
 
 use std::collections::BTreeSet;

@@ -3,9 +3,9 @@
 //! `SPY_1m.parquet` or `SPY_1m.csv` holds the minute bars of SPY in the columns timestamp, open, high, low, close and
 //! volume; other columns are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) may be there.
 
-mod csv;
+pub(super) mod csv;
 mod epoch;
-mod parquet;
+pub(super) mod parquet;
 
 use std::{
     collections::BTreeSet,
@@ -20,11 +20,11 @@ use crate::{BarColumns, Bars, DailySeries, DataError, FileRecord, History, Symbo
 /// Price columns, in the order of [`BarColumns`].
 const PRICES: [&str; 4] = ["open", "high", "low", "close"];
 /// What a numeric cell has to hold.
-const A_NUMBER: &str = "a number";
+pub(super) const A_NUMBER: &str = "a number";
 /// What a time stamp has to be.
 const A_TIME: &str = "RFC 3339 with an offset, or epoch seconds, milliseconds, microseconds or nanoseconds";
 /// What a day has to be.
-const A_DATE: &str = "a date such as 2025-06-30";
+pub(super) const A_DATE: &str = "a date such as 2025-06-30";
 
 /// Reads the minute bars of `symbols` and whatever volatility indices the folder holds.
 ///
@@ -124,7 +124,7 @@ impl<'a> Folder<'a> {
     }
 }
 
-fn is_csv(path: &Path) -> bool {
+pub(super) fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "csv")
 }
 
@@ -139,7 +139,7 @@ fn wanted(path: &Path, found: &[String], with_volume: bool) -> Result<Vec<&'stat
     Ok(names)
 }
 
-fn require(path: &Path, found: &[String], names: &[&'static str]) -> Result<(), DataError> {
+pub(super) fn require(path: &Path, found: &[String], names: &[&'static str]) -> Result<(), DataError> {
     match names.iter().find(|name| !found.iter().any(|column| column == *name)) {
         Some(column) => {
             Err(DataError::MissingColumn { path: path.display().to_string(), column, found: found.to_vec() })
@@ -155,7 +155,7 @@ fn bar_columns(ts_ns: Vec<i64>, mut numbers: Vec<Vec<f64>>) -> BarColumns {
     BarColumns { ts_ns, open, high, low, close, volume }
 }
 
-fn bad_cell(path: &Path, row: usize, column: &'static str, text: &str, expected: &'static str) -> DataError {
+pub(super) fn bad_cell(path: &Path, row: usize, column: &'static str, text: &str, expected: &'static str) -> DataError {
     DataError::Cell { path: path.display().to_string(), row, column, text: text.to_owned(), expected }
 }
 

@@ -1,13 +1,18 @@
 //! CSV through arrow: all columns as text, parsed here so that errors can name the row.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, RecordBatch, StringArray},
     csv::{ReaderBuilder, reader::Format},
     datatypes::{DataType, Field, Schema},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use super::{A_DATE, A_NUMBER, A_TIME, DailyColumns, bad_cell, bar_columns, epoch, require, unreadable, wanted};
 use crate::{BarColumns, DataError};
@@ -32,7 +37,7 @@ pub(super) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
     Ok(DailyColumns { date, close: text.numbers(1)? })
 }
 
-fn header(path: &Path) -> Result<Vec<String>, DataError> {
+pub(in crate::source) fn header(path: &Path) -> Result<Vec<String>, DataError> {
     let format = Format::default().with_header(true);
     let (schema, _) = format.infer_schema(open(path)?, Some(0)).map_err(|error| unreadable(path, error))?;
     Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
@@ -43,14 +48,14 @@ fn open(path: &Path) -> Result<File, DataError> {
 }
 
 /// The wanted columns of a file as text.
-struct Text<'a> {
-    path: &'a Path,
-    names: &'a [&'static str],
+pub(in crate::source) struct Text {
+    path: PathBuf,
+    names: Vec<&'static str>,
     batches: Vec<RecordBatch>,
 }
 
-impl<'a> Text<'a> {
-    fn read(path: &'a Path, header: &[String], names: &'a [&'static str]) -> Result<Self, DataError> {
+impl Text {
+    pub(in crate::source) fn read(path: &Path, header: &[String], names: &[&'static str]) -> Result<Self, DataError> {
         let fields: Vec<Field> = header.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
         let position = |name: &&str| header.iter().position(|column| column == name);
         let projection = names.iter().filter_map(position).collect();
@@ -63,11 +68,11 @@ impl<'a> Text<'a> {
             .build(open(path)?)
             .map_err(|error| unreadable(path, error))?;
         let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(path, error))?;
-        Ok(Self { path, names, batches })
+        Ok(Self { path: path.to_owned(), names: names.to_vec(), batches })
     }
 
     /// Returns the cells of a column from top to bottom, empty ones as "".
-    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+    pub(in crate::source) fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
         self.batches.iter().flat_map(move |batch| {
             let cells = batch.column(column).as_any().downcast_ref::<StringArray>();
             cells.expect("the schema says text").iter().map(|cell| cell.unwrap_or("").trim())
@@ -81,7 +86,7 @@ impl<'a> Text<'a> {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Vec<T>, DataError> {
         let parsed = self.cells(column).enumerate().map(|(at, cell)| {
-            parse(cell).ok_or_else(|| bad_cell(self.path, at + 1, self.names[column], cell, expected))
+            parse(cell).ok_or_else(|| bad_cell(&self.path, at + 1, self.names[column], cell, expected))
         });
         parsed.collect()
     }
@@ -90,15 +95,30 @@ impl<'a> Text<'a> {
         self.parse(column, A_NUMBER, |cell| cell.parse().ok())
     }
 
+    /// Returns the numbers of a column; an empty cell is `None`.
+    pub(in crate::source) fn optional_numbers(&self, column: usize) -> Result<Vec<Option<f64>>, DataError> {
+        self.parse(column, A_NUMBER, optional)
+    }
+
+    /// Returns the dates of a column; an empty cell is `None`.
+    pub(in crate::source) fn optional_dates(&self, column: usize) -> Result<Vec<Option<Date>>, DataError> {
+        self.parse(column, A_DATE, optional)
+    }
+
     /// Reads column 0 as times; the first cell decides whether they are integers.
-    fn timestamps(&self) -> Result<(Vec<i64>, &'static str), DataError> {
+    pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, &'static str), DataError> {
         if self.cells(0).next().is_none_or(|cell| cell.parse::<i64>().is_err()) {
             return Ok((self.parse(0, A_TIME, rfc3339_ns)?, "RFC 3339"));
         }
         let values = self.parse(0, A_TIME, |cell| cell.parse().ok())?;
         epoch::to_ns(&values)
-            .map_err(|at| bad_cell(self.path, at + 1, self.names[0], &values[at].to_string(), "the unit of row 1"))
+            .map_err(|at| bad_cell(&self.path, at + 1, self.names[0], &values[at].to_string(), "the unit of row 1"))
     }
+}
+
+/// Reads a cell that may be empty; the outer `None` is a cell that holds something else.
+fn optional<T: FromStr>(cell: &str) -> Option<Option<T>> {
+    if cell.is_empty() { Some(None) } else { cell.parse().ok().map(Some) }
 }
 
 fn rfc3339_ns(cell: &str) -> Option<i64> {

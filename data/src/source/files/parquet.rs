@@ -1,9 +1,15 @@
 //! Parquet through polars.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
-use jiff::{ToSpan, civil::date};
-use polars::prelude::{Column, DataFrame, DataType, ParquetReader, SerReader, TimeUnit};
+use jiff::{
+    ToSpan,
+    civil::{Date, date},
+};
+use polars::prelude::{Column, DataFrame, DataType, ParquetReader, SerReader, StringChunked, TimeUnit};
 
 use super::{A_DATE, A_NUMBER, A_TIME, DailyColumns, bad_cell, bar_columns, epoch, require, unreadable, wanted};
 use crate::{BarColumns, DataError};
@@ -25,13 +31,48 @@ pub(super) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
     let names = ["date", "close"];
     require(path, &columns_of(path, &mut reader)?, &names)?;
     let table = read(path, reader, &names)?;
-    let days = column(path, &table, "date")?;
-    if *days.dtype() != DataType::Date {
-        return Err(wrong_type(path, "date", days, A_DATE));
-    }
-    let epoch = date(1970, 1, 1);
-    let date = integers(path, "date", days, A_DATE)?.iter().map(|day| epoch.saturating_add(day.days())).collect();
+    let days = dates(path, "date", column(path, &table, "date")?)?;
+    let date = filled(path, "date", days, A_DATE)?;
     Ok(DailyColumns { date, close: numbers(path, "close", column(path, &table, "close")?)? })
+}
+
+/// Some columns of a file.
+pub(in crate::source) struct Table {
+    path: PathBuf,
+    table: DataFrame,
+}
+
+impl Table {
+    pub(in crate::source) fn read(path: &Path, names: &[&'static str]) -> Result<Self, DataError> {
+        Ok(Self { path: path.to_owned(), table: read(path, open(path)?, names)? })
+    }
+
+    fn column(&self, name: &str) -> Result<&Column, DataError> {
+        column(&self.path, &self.table, name)
+    }
+
+    /// Returns the column `timestamp` in UTC nanoseconds and what was detected.
+    pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, String), DataError> {
+        timestamps(&self.path, self.column("timestamp")?)
+    }
+
+    pub(in crate::source) fn texts(&self, name: &'static str) -> Result<&StringChunked, DataError> {
+        let column = self.column(name)?;
+        column.str().map_err(|_| wrong_type(&self.path, name, column, "text"))
+    }
+
+    pub(in crate::source) fn dates(&self, name: &'static str) -> Result<Vec<Option<Date>>, DataError> {
+        dates(&self.path, name, self.column(name)?)
+    }
+
+    pub(in crate::source) fn numbers(&self, name: &'static str) -> Result<Vec<Option<f64>>, DataError> {
+        optional_numbers(&self.path, name, self.column(name)?)
+    }
+}
+
+/// Returns the names of a file's columns.
+pub(in crate::source) fn header(path: &Path) -> Result<Vec<String>, DataError> {
+    columns_of(path, &mut open(path)?)
 }
 
 fn open(path: &Path) -> Result<ParquetReader<File>, DataError> {
@@ -81,19 +122,45 @@ fn timestamps(path: &Path, column: &Column) -> Result<(Vec<i64>, String), DataEr
     Ok((ns, note))
 }
 
+fn dates(path: &Path, name: &'static str, column: &Column) -> Result<Vec<Option<Date>>, DataError> {
+    if *column.dtype() != DataType::Date {
+        return Err(wrong_type(path, name, column, A_DATE));
+    }
+    let epoch = date(1970, 1, 1);
+    let days = optional_integers(path, column)?;
+    Ok(days.into_iter().map(|day| day.map(|day| epoch.saturating_add(day.days()))).collect())
+}
+
 fn integers(path: &Path, name: &'static str, column: &Column, expected: &'static str) -> Result<Vec<i64>, DataError> {
+    filled(path, name, optional_integers(path, column)?, expected)
+}
+
+fn optional_integers(path: &Path, column: &Column) -> Result<Vec<Option<i64>>, DataError> {
     let cast = column.to_physical_repr().cast(&DataType::Int64).map_err(|error| unreadable(path, error))?;
-    let cells = cast.i64().map_err(|error| unreadable(path, error))?.iter();
-    cells.enumerate().map(|(at, cell)| cell.ok_or_else(|| bad_cell(path, at + 1, name, "", expected))).collect()
+    Ok(cast.i64().map_err(|error| unreadable(path, error))?.iter().collect())
 }
 
 fn numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<f64>, DataError> {
+    filled(path, name, optional_numbers(path, name, column)?, A_NUMBER)
+}
+
+fn optional_numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<Option<f64>>, DataError> {
     if !column.dtype().is_primitive_numeric() {
         return Err(wrong_type(path, name, column, A_NUMBER));
     }
     let cast = column.cast(&DataType::Float64).map_err(|error| unreadable(path, error))?;
-    let cells = cast.f64().map_err(|error| unreadable(path, error))?.iter();
-    cells.enumerate().map(|(at, cell)| cell.ok_or_else(|| bad_cell(path, at + 1, name, "", A_NUMBER))).collect()
+    Ok(cast.f64().map_err(|error| unreadable(path, error))?.iter().collect())
+}
+
+/// Refuses empty cells.
+fn filled<T>(
+    path: &Path,
+    name: &'static str,
+    cells: Vec<Option<T>>,
+    expected: &'static str,
+) -> Result<Vec<T>, DataError> {
+    let rows = cells.into_iter().enumerate();
+    rows.map(|(at, cell)| cell.ok_or_else(|| bad_cell(path, at + 1, name, "", expected))).collect()
 }
 
 fn wrong_type(path: &Path, name: &'static str, column: &Column, expected: &'static str) -> DataError {
