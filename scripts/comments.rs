@@ -7,7 +7,11 @@ const COMMENTS: &[(&str, &str)] = &[
     ("run.symbols", "Symbols whose sessions are replayed"),
     ("run.seed", "Seed of every random stream"),
     ("run.data_source", "files, synthetic, massive, polygon, alpaca or yahoo"),
-    ("run.data_dir", "Folder of SYMBOL_1m.parquet or .csv files, for the source files"),
+    (
+        "run.data_dir",
+        "Folder of SYMBOL_1m.parquet or .csv files, for the source files (optional options: file or folder of option minutes)",
+    ),
+    ("run.options", "File or folder of option minutes to replay, instead of quotes from the pricing model"),
     ("run.start_date", "First session date; absent = as far back as the other limits and the bars go"),
     ("run.end_date", "Last session date; absent = the last bar's"),
     (
@@ -39,6 +43,10 @@ const COMMENTS: &[(&str, &str)] = &[
     ("market.frames", "Tape rows per observation"),
     ("market.setup_threshold", "Setup conditions, of 4, that make a bar strong in a direction"),
     ("market.use_greeks", "Whether the policy sees delta, gamma, theta and vega of its position"),
+    ("market.expiry", "same_day, or next_day: when the contracts that entries buy expire"),
+    ("market.strike.rule", "Which strike entries buy: at_the_money, delta or offset"),
+    ("market.strike.delta", "Absolute delta that rule delta aims at"),
+    ("market.strike.offset", "Dollars out of the money of rule offset"),
     ("market.pricing.rate", "Risk-free rate per year"),
     ("market.pricing.vix1d_level", "Factor on VIX1D as the volatility input"),
     ("market.pricing.vix_level", "Factor on VIX as the volatility input"),
@@ -47,6 +55,9 @@ const COMMENTS: &[(&str, &str)] = &[
     ("market.pricing.smile_curvature", "The same per squared standard deviation"),
     ("market.pricing.spread_multiplier", "Factor on every half-spread, for stress tests"),
     ("market.pricing.edge_of_day_multiplier", "Factor on half-spreads in a session's first 5 and last 15 minutes"),
+    ("market.surface.half_life", "Minutes after which a real print counts half"),
+    ("market.surface.stale_after", "Minutes without any real print after which nothing fills"),
+    ("market.surface.quote_stands", "Minutes for which a contract's own real quote stands"),
     ("market.contracts.*.strike_step", "Distance of neighbouring strikes, in dollars"),
     ("market.contracts.*.tick", "penny, or nickel_dime: 0.05 below 3.00 and 0.10 from there"),
     ("market.contracts.*.half_spread", "Half-spread of a worthless option, in dollars"),
@@ -143,7 +154,7 @@ mod tests {
         // The keys that have no value by default are set, so that they are looked for too.
         let mut config = RunConfig::default();
         (config.run.start_date, config.run.end_date) = (Some(Date::MIN), Some(Date::MAX));
-        config.run.load_model = Some("m".into());
+        (config.run.load_model, config.run.options) = (Some("m".into()), Some("o".into()));
         (config.ppo.target_kl, config.ppo.clip_range_vf) = (Some(0.02), Some(0.2));
         let annotated = annotate(&config.to_toml().unwrap());
         let lines: Vec<&str> = annotated.lines().collect();

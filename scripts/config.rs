@@ -44,6 +44,9 @@ pub struct RunSection {
     pub data_source: DataSource,
     /// Folder of bars for the source `files`.
     pub data_dir: PathBuf,
+    /// Folder or file of option minutes whose prints and quotes are replayed; absent = quotes of the pricing model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<PathBuf>,
     /// First session date; absent = as far back as the other limits and the bars go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_date: Option<Date>,
@@ -76,6 +79,7 @@ impl Default for RunSection {
             seed: 0,
             data_source: DataSource::Files,
             data_dir: PathBuf::from("bars"),
+            options: None,
             start_date: None,
             end_date: None,
             intraday_days: 60,

@@ -36,6 +36,9 @@ pub struct DataFlags {
     /// Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: bars]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Folder or file of option minutes to replay, instead of quotes from the pricing model
+    #[arg(long, value_name = "PATH")]
+    pub options: Option<PathBuf>,
 }
 
 /// Configuration beyond the flags.
@@ -270,7 +273,9 @@ impl DataFlags {
             name
         });
         layer.put_some("run.data_source", source);
-        layer.put_some("run.data_dir", self.data_dir.as_ref().map(|dir| dir.display().to_string()));
+        let text = |path: &PathBuf| path.display().to_string();
+        layer.put_some("run.data_dir", self.data_dir.as_ref().map(text));
+        layer.put_some("run.options", self.options.as_ref().map(text));
     }
 }
 

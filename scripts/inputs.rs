@@ -1,10 +1,11 @@
 //! From the configuration to the market that is replayed: load, cut into sessions, build the tapes, all of it reported.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use market_data::{Dataset, Split, source};
-use market_env::Market;
+use jiff::civil::Date;
+use market_data::{Dataset, DateRange, OptionHistory, Split, SymbolSessions, source};
+use market_env::{Market, RealOptions};
 use serde_json::json;
 
 use crate::{
@@ -39,9 +40,15 @@ impl Inputs {
             // Any other source was refused by the check of the configuration.
             _ => source::files::load(&run.data_dir, &run.symbols)?,
         };
-        let dataset = Dataset::build(&history, &run.window(), &config.data)?;
-        let market = Arc::new(Market::build(&dataset.symbols, &config.market)?);
-        Ok(Self { dataset, market })
+        let mut dataset = Dataset::build(&history, &run.window(), &config.data)?;
+        let market = match &run.options {
+            None => Market::build(&dataset.symbols, &config.market)?,
+            Some(path) => {
+                let options = option_rows(path, &mut dataset)?;
+                Market::replay_options(&dataset.symbols, &options, &config.market)?
+            }
+        };
+        Ok(Self { dataset, market: Arc::new(market) })
     }
 
     /// Returns the stamp of the data.
@@ -63,7 +70,7 @@ impl Inputs {
         let files = files.map(|file| format!("  {}: {} rows; {}", file.path, thousands(file.rows as i64), file.note));
         let symbols = self.dataset.symbols.iter();
         let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
-        files.chain(symbols).collect()
+        files.chain(symbols).chain(self.market.real_options().into_iter().flat_map(real_options_lines)).collect()
     }
 
     /// Returns what the manifest says about the data.
@@ -104,4 +111,51 @@ impl Inputs {
             },
         }))
     }
+}
+
+/// Loads the option minutes of all symbols, and adds their files and the loss of dates without any to the data set.
+fn option_rows(path: &Path, dataset: &mut Dataset) -> anyhow::Result<Vec<OptionHistory>> {
+    let (Some(&first), Some(&last)) = (dataset.dates.first(), dataset.dates.last()) else {
+        anyhow::bail!("there is no session to replay")
+    };
+    let dates = DateRange { first, last };
+    let load = |symbol: &SymbolSessions| source::options::load_options(path, &symbol.symbol, &dates);
+    let options = dataset.symbols.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+    for file in options.iter().flat_map(|history| &history.files) {
+        if !dataset.files.contains(file) {
+            dataset.files.push(file.clone());
+        }
+    }
+    let played =
+        |date: &Date| options.iter().any(|history| history.sessions.iter().any(|day| day.session.date == *date));
+    dataset.dates.retain(played);
+    Ok(options)
+}
+
+/// Says what tapes of real options rest on.
+fn real_options_lines(real: &RealOptions) -> Vec<String> {
+    let origin = &real.origin;
+    let share = |count: u64| format!("{:.1} %", 100.0 * count as f64 / origin.total().max(1) as f64);
+    let mut lines = vec![format!(
+        "  Real options on {} sessions; quotes that orders meet, by contract-minute: own quotes {}, the surface of prints \
+         {}; nothing fills on {} stale minutes, {} stale quotes, {} crossed, and on the missing side of {}",
+        real.sessions,
+        share(origin.quoted),
+        share(origin.surface),
+        share(origin.stale_surface),
+        share(origin.stale_quote),
+        share(origin.crossed),
+        share(origin.one_sided),
+    )];
+    if let (Some(first), Some(last)) = (real.left_out.first(), real.left_out.last()) {
+        lines.push(format!(
+            "  {} sessions without option rows are left out, {} {} to {} {}",
+            real.left_out.len(),
+            first.0,
+            first.1,
+            last.0,
+            last.1
+        ));
+    }
+    lines
 }

@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// Settings of `run` that may differ when it goes on: they change where and how long, not what.
-const FREE: [&str; 7] =
-    ["timesteps", "checkpoint_freq", "diagnostics_freq", "num_threads", "device", "out_dir", "data_dir"];
+const FREE: [&str; 8] =
+    ["timesteps", "checkpoint_freq", "diagnostics_freq", "num_threads", "device", "out_dir", "data_dir", "options"];
 
 /// What the run folder says about a run that is to go on.
 #[derive(Debug, Clone)]

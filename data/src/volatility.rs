@@ -57,7 +57,7 @@ impl fmt::Display for VolSource {
     }
 }
 
-/// The volatility columns of one session, one entry per slot of its [`SessionBars`].
+/// The volatility columns of one session: one entry per slot of its [`SessionBars`], and one more at the close.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VolColumns {
     /// Annualised volatility as a fraction (0.12 = 12 %), known before the slot starts, between 0.03 and 3: the index as
@@ -163,10 +163,9 @@ impl Volatility {
         let stale = |series: &Option<Published>| series.as_ref().map_or(0, |series| series.stale_minutes(&day.session));
 
         let (atm, atm_source) = vix1d().or_else(vix).or_else(daily).unwrap_or_else(own);
-        let (mut vix, vix_source) = vix().or_else(daily).or_else(vix1d).unwrap_or_else(own);
-        let at_close = vix.pop().expect("a session has one value per minute and one at the close");
-        let vix_previous_close = previous_close.replace(at_close).unwrap_or(vix[0]);
-        let atm_vol = atm[..minutes].iter().map(|points| bounded(points / 100.0)).collect();
+        let (vix, vix_source) = vix().or_else(daily).or_else(vix1d).unwrap_or_else(own);
+        let vix_previous_close = previous_close.replace(vix[minutes]).unwrap_or(vix[0]);
+        let atm_vol = atm.iter().map(|points| bounded(points / 100.0)).collect();
         let stale_minutes = match atm_source {
             VolSource::Vix1dMinute => stale(&self.vix1d),
             VolSource::VixMinute => stale(&self.vix),
