@@ -3,54 +3,64 @@
 
 use std::num::NonZeroU32;
 
+use jiff::civil::Date;
 use market_data::{
     SessionBars, VolColumns, VolSource,
     calendar::{self, TRADING_MINUTES_PER_YEAR},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, Expiry, Quote, option::Inputs, surface::Correction};
+use crate::{
+    ContractSpec, Expiry, Quote, VolInputs, VolModel, option::Inputs, surface::Correction, vol_model::SMILE_REACH,
+};
 
-/// Standard deviations beyond which the smile is flat.
-const SMILE_REACH: f64 = 3.0;
 /// What a night adds to the time to expiry, in trading minutes: the mean square of SPY's overnight returns over that of
 /// its session returns, 2022-01 to 2024-08, is 0.52 of 390 minutes.
 const NIGHT_MINUTES: f64 = 200.0;
+/// Volatility per trading minute of an option that expires with the next session, over VIX1D: the index gives a whole day
+/// 390 minutes, the night included, so the square root of 390 / 590.
+const NEXT_DAY_LEVEL: f64 = 0.81;
+/// VIX1D over VIX, at the median of 2023-04 to 2024-08.
+const VIX1D_OVER_VIX: f64 = 0.74;
 
-/// The pricing model. Every number is an assumption that the user can change.
+/// The pricing model: section `[market.pricing]`. Every number is an assumption that the user can change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PricingConfig {
     /// Risk-free rate per year.
     pub rate: f64,
-    /// Factor on VIX1D: it quotes a whole day, part of which a same-day option does not live through. Fitted, like
-    /// `vix_level`, so that SPY's same-day prints of 2024-01 to 2024-08 near the money are met without bias.
-    pub vix1d_level: f64,
-    /// Factor on VIX, minute or daily: it looks thirty days ahead.
-    pub vix_level: f64,
-    /// Factor on the underlying's own realised volatility.
-    pub realised_level: f64,
-    /// Slope of the smile: change of volatility, as a fraction, per standard deviation of moneyness.
-    pub smile_skew: f64,
-    /// Curvature of the smile: the same per squared standard deviation.
-    pub smile_curvature: f64,
     /// Factor on every half-spread, for stress tests; 1 is the model's own.
     pub spread_multiplier: f64,
     /// Factor on half-spreads in the first 5 and the last 15 minutes of a session.
     pub edge_of_day_multiplier: f64,
+    /// First date of the option prints that the volatility models were fitted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fitted_from: Option<Date>,
+    /// Last date of those prints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fitted_to: Option<Date>,
+    /// Volatility on days with VIX1D by the minute.
+    pub vix1d: VolModel,
+    /// Volatility on days with VIX by the minute.
+    pub vix: VolModel,
+    /// Volatility on days with the VIX of the day before.
+    pub vix_daily: VolModel,
+    /// Volatility on days with nothing but the underlying's own.
+    pub realised: VolModel,
 }
 
 impl Default for PricingConfig {
     fn default() -> Self {
         Self {
             rate: 0.04,
-            vix1d_level: 0.90,
-            vix_level: 0.68,
-            realised_level: 1.0,
-            smile_skew: -0.04,
-            smile_curvature: 0.03,
             spread_multiplier: 1.0,
             edge_of_day_multiplier: 2.0,
+            fitted_from: None,
+            fitted_to: None,
+            vix1d: VolModel::flat(0.90),
+            vix: VolModel::flat(0.68),
+            vix_daily: VolModel::flat(0.68),
+            realised: VolModel::flat(1.0),
         }
     }
 }
@@ -63,28 +73,23 @@ impl PricingConfig {
             }
         };
         demand("rate", self.rate, (-0.1..=0.5).contains(&self.rate));
-        demand("vix1d_level", self.vix1d_level, self.vix1d_level > 0.0);
-        demand("vix_level", self.vix_level, self.vix_level > 0.0);
-        demand("realised_level", self.realised_level, self.realised_level > 0.0);
-        demand("smile_skew", self.smile_skew, self.smile_skew.abs() <= 0.2);
-        demand("smile_curvature", self.smile_curvature, (0.0..=0.2).contains(&self.smile_curvature));
         demand("spread_multiplier", self.spread_multiplier, self.spread_multiplier >= 0.0);
         demand("edge_of_day_multiplier", self.edge_of_day_multiplier, self.edge_of_day_multiplier >= 1.0);
-    }
-
-    /// Returns what turns a day's volatility input into the at-the-money volatility of an underlying. VIX and VIX1D speak
-    /// of the S&P; realised volatility is the underlying's own.
-    fn level(&self, source: VolSource, spec: &ContractSpec) -> f64 {
-        match source {
-            VolSource::Vix1dMinute => self.vix1d_level * spec.vol_ratio,
-            VolSource::VixMinute | VolSource::VixDaily => self.vix_level * spec.vol_ratio,
-            VolSource::Realised => self.realised_level,
+        let models =
+            [("vix1d", &self.vix1d), ("vix", &self.vix), ("vix_daily", &self.vix_daily), ("realised", &self.realised)];
+        for (name, model) in models {
+            model.check(&format!("market.pricing.{name}"), faults);
         }
     }
 
-    /// Returns the volatility of a strike: the level bent by skew and curvature in standardised log-moneyness.
-    fn smile(&self, atm: f64, x: f64) -> f64 {
-        atm * (1.0 + self.smile_skew * x + self.smile_curvature * x * x)
+    /// Returns the model of a kind of volatility input.
+    pub fn model(&self, source: VolSource) -> &VolModel {
+        match source {
+            VolSource::Vix1dMinute => &self.vix1d,
+            VolSource::VixMinute => &self.vix,
+            VolSource::VixDaily => &self.vix_daily,
+            VolSource::Realised => &self.realised,
+        }
     }
 
     /// Returns the half-spread of a premium, in dollars, `since_open` minutes into a session with `to_close` left.
@@ -129,38 +134,59 @@ impl PricingConfig {
 #[derive(Debug, Clone)]
 pub struct SessionPricer<'a> {
     bars: &'a SessionBars,
-    pricing: &'a PricingConfig,
-    /// At-the-money volatility at the start of every bar.
-    atm: Vec<f64>,
-    /// What real options say about the model, at every bar's start and at the close; empty without them.
-    corrections: Vec<Correction>,
+    rate: f64,
+    /// Volatility at the start of every bar and at the close.
+    points: Vec<VolPoint>,
     /// Trading minutes, the night's share included, from the session's close to the expiry.
     beyond: f64,
 }
 
+/// Volatility at one instant.
+#[derive(Debug, Clone, Copy)]
+struct VolPoint {
+    /// At the money, by the model.
+    atm: f64,
+    /// Factors of `1`, `x`, `x²`, `|x|³` and `x³` in the logarithm of what it is multiplied with.
+    factors: [f64; 5],
+}
+
 impl<'a> SessionPricer<'a> {
-    /// Works out the at-the-money volatility of every instant of a session.
-    pub fn new(bars: &'a SessionBars, vol: &VolColumns, spec: &ContractSpec, pricing: &'a PricingConfig) -> Self {
-        let level = pricing.level(vol.atm_source, spec);
-        let atm = vol.atm_vol.iter().map(|atm| atm * level).collect();
-        Self { bars, pricing, atm, corrections: Vec::new(), beyond: 0.0 }
+    /// Works out the volatility of same-day options at every instant of a session.
+    pub fn new(bars: &'a SessionBars, vol: &VolColumns, spec: &ContractSpec, pricing: &PricingConfig) -> Self {
+        Self::expiring(Expiry::SameDay, bars, vol, spec, pricing)
     }
 
-    /// Returns the pricer of contracts that expire then.
-    #[must_use]
-    pub fn expiring(mut self, expiry: Expiry) -> Self {
-        self.beyond = match expiry {
-            Expiry::SameDay => 0.0,
+    /// Works out the volatility of options of some expiry at every instant of a session.
+    pub fn expiring(
+        expiry: Expiry,
+        bars: &'a SessionBars,
+        vol: &VolColumns,
+        spec: &ContractSpec,
+        pricing: &PricingConfig,
+    ) -> Self {
+        let ratio = vol_ratio(vol.atm_source, spec);
+        let inputs = VolInputs::of_session(bars, vol, ratio);
+        let next_day;
+        let (model, beyond) = match expiry {
+            Expiry::SameDay => (pricing.model(vol.atm_source), 0.0),
             Expiry::NextDay => {
-                NIGHT_MINUTES + calendar::next_session(self.bars.session.date).map_or(0.0, |next| next.minutes() as f64)
+                next_day = next_day_model(vol.atm_source);
+                let next = calendar::next_session(bars.session.date).map_or(0, |next| next.minutes());
+                (&next_day, NIGHT_MINUTES + next as f64)
             }
         };
-        self
+        let point = |inputs: &VolInputs| {
+            let [skew, curvature, wings, cubic] = model.smile(inputs);
+            VolPoint { atm: ratio * model.at_the_money(inputs), factors: [0.0, skew, curvature, wings, cubic] }
+        };
+        Self { bars, rate: pricing.rate, points: inputs.iter().map(point).collect(), beyond }
     }
 
     /// Returns the pricer whose volatilities are multiplied as real options ask for, one correction per instant.
-    pub(crate) fn corrected(mut self, corrections: Vec<Correction>) -> Self {
-        self.corrections = corrections;
+    pub(crate) fn corrected(mut self, corrections: impl Iterator<Item = Correction>) -> Self {
+        for (point, correction) in self.points.iter_mut().zip(corrections) {
+            point.factors.iter_mut().zip(correction).for_each(|(factor, more)| *factor += more);
+        }
         self
     }
 
@@ -183,13 +209,29 @@ impl<'a> SessionPricer<'a> {
     /// Prices with what is known at an instant: the start of bar `instant`, or the close of the one before.
     fn inputs(&self, instant: usize, minutes_to_close: f64, spot: f64, strike: f64) -> (Inputs, f64) {
         let years = (minutes_to_close + self.beyond) / TRADING_MINUTES_PER_YEAR;
-        let atm = self.atm[instant.min(self.atm.len() - 1)];
+        let VolPoint { atm, factors: [level, skew, curvature, wings, cubic] } = self.points[instant];
         let deviation = atm * years.sqrt();
         let x = if deviation > 0.0 { ((strike / spot).ln() / deviation).clamp(-SMILE_REACH, SMILE_REACH) } else { 0.0 };
-        let [level, slope, curvature] = self.corrections.get(instant).copied().unwrap_or_default();
-        let correction = (level + slope * x + curvature * x * x).exp();
-        let vol = self.pricing.smile(atm, x) * correction;
-        (Inputs { spot, strike, years, vol, rate: self.pricing.rate }, x)
+        let vol = atm * (level + x * (skew + x * (curvature + x * cubic)) + wings * x.abs().powi(3)).exp();
+        (Inputs { spot, strike, years, vol, rate: self.rate }, x)
+    }
+}
+
+/// Returns the volatility of options that expire with the next session: flat, since no prints of them were at hand.
+fn next_day_model(source: VolSource) -> VolModel {
+    VolModel::flat(match source {
+        VolSource::Vix1dMinute => NEXT_DAY_LEVEL,
+        VolSource::VixMinute | VolSource::VixDaily => NEXT_DAY_LEVEL * VIX1D_OVER_VIX,
+        VolSource::Realised => 1.0,
+    })
+}
+
+/// Returns the factor from the S&P's volatility, whose indices are the model's inputs, to the underlying's; one where the
+/// input is the underlying's own.
+pub fn vol_ratio(source: VolSource, spec: &ContractSpec) -> f64 {
+    match source {
+        VolSource::Vix1dMinute | VolSource::VixMinute | VolSource::VixDaily => spec.vol_ratio,
+        VolSource::Realised => 1.0,
     }
 }
 
@@ -218,20 +260,5 @@ mod tests {
         let free = PricingConfig { spread_multiplier: 0.0, ..PricingConfig::default() };
         let quote = free.quote(&ContractSpec::known("SPY").unwrap(), 1.504, 0, 390);
         assert_eq!((quote.bid, quote.ask), (150, NonZeroU32::new(150)));
-    }
-
-    #[test]
-    fn the_smile_is_flat_at_the_money_and_lifts_low_strikes() {
-        let pricing = PricingConfig::default();
-        assert_eq!(pricing.smile(0.12, 0.0), 0.12);
-        assert!(pricing.smile(0.12, -1.0) > 0.12 && pricing.smile(0.12, -1.0) > pricing.smile(0.12, 1.0));
-    }
-    #[test]
-    fn index_volatility_is_scaled_to_the_underlying_and_its_own_is_not() {
-        let (pricing, qqq) = (PricingConfig::default(), ContractSpec::known("QQQ").unwrap());
-        assert_eq!(pricing.level(VolSource::Realised, &qqq), 1.0);
-        assert_eq!(pricing.level(VolSource::Vix1dMinute, &qqq), 0.90 * 1.35);
-        assert_eq!(pricing.level(VolSource::VixDaily, &qqq), pricing.level(VolSource::VixMinute, &qqq));
-        assert!(pricing.level(VolSource::VixMinute, &qqq) < pricing.level(VolSource::Vix1dMinute, &qqq));
     }
 }

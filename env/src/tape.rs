@@ -79,10 +79,10 @@ impl TapeBuilder<'_> {
     /// reaches its own strikes alone, and no observation shows how many there are. Real rows never widen or thin it.
     pub(crate) fn build(&self) -> OptionTape {
         let Self { bars, vol, spec, config, options } = *self;
-        let model = SessionPricer::new(bars, vol, spec, &config.pricing).expiring(config.expiry);
+        let model = SessionPricer::expiring(config.expiry, bars, vol, spec, &config.pricing);
         let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
         let pricer = match &surface {
-            Some(points) => model.corrected(points.iter().map(|point| point.correction).collect()),
+            Some(points) => model.corrected(points.iter().map(|point| point.correction)),
             None => model,
         };
         let n = bars.close.len();

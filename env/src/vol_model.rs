@@ -1,0 +1,225 @@
+//! The level and the smile of implied volatility at an instant, from what is known then: a log-linear model.
+//!
+//! ```text
+//! ln σ_atm = a(m) + n(m)·ln(now) + o(m)·ln(open) + v(m)·ln(vix) + r(m)·ln(recent)      inputs over 12 %
+//! ln σ(x)  = ln σ_atm + s·x + c·x² + w·|x|³ + k·x³                                      |x| ≤ 3
+//! ```
+//!
+//! `m` counts minutes towards the close, 390 less those left, so that half days end like others. `now` is the day's
+//! volatility input (VIX1D, VIX or the symbol's own realised volatility), `open` its first value of the session, `vix` the
+//! VIX, `recent` the Garman-Klass volatility of the last minutes with the day's usual pattern taken out. `a` is linear
+//! between knots, the slopes linear from the open to the close; `s` and `c` depend on the time left and on `now`, `w` on
+//! the time left.
+//! Standardised log-moneyness is `x = ln(K/S) / (σ_atm·√T)`.
+
+use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+use serde::{Deserialize, Serialize};
+
+/// Minutes, counted towards the close, at which the intercept is given.
+pub const INTERCEPT_KNOTS: [f64; 12] = [2.0, 10.0, 30.0, 60.0, 120.0, 195.0, 270.0, 330.0, 360.0, 375.0, 385.0, 388.0];
+/// Parameters of the level: the intercept, then an open and a close value for each of the four slopes.
+pub const LEVEL_PARAMETERS: usize = INTERCEPT_KNOTS.len() + 8;
+/// Parameters of the smile: skew and curvature, each with its dependence on the time left and on the level, and wings.
+pub const SMILE_PARAMETERS: usize = 9;
+/// Standard deviations beyond which the smile is flat.
+pub const SMILE_REACH: f64 = 3.0;
+
+/// What inputs are divided by before their logarithm is taken.
+const REFERENCE: f64 = 0.12;
+/// Bounds of the level's logarithm that the smile sees.
+const SMILE_LEVELS: (f64, f64) = (-1.0, 1.5);
+/// Half-life of `recent`, in minutes.
+const RECENT_HALF_LIFE: f64 = 20.0;
+/// What `recent` starts from, as a share of the day's implied variance.
+const RECENT_START: f64 = 0.343;
+/// The usual pattern of a session's volatility per minute, over its root mean square: minute and factor. Measured on SPY's
+/// minutes of 2022 to 2024-08.
+const PATTERN: [(f64, f64); 10] = [
+    (0.0, 2.124),
+    (1.0, 1.630),
+    (5.0, 1.333),
+    (45.0, 1.235),
+    (90.0, 0.988),
+    (150.0, 0.849),
+    (270.0, 0.869),
+    (370.0, 0.988),
+    (380.0, 1.136),
+    (389.0, 1.482),
+];
+
+/// Parameters of the volatility of one kind of input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolModel {
+    /// `a` at [`INTERCEPT_KNOTS`].
+    pub intercept: [f64; INTERCEPT_KNOTS.len()],
+    /// Slope on the day's volatility input as it stands, at the open and at the close.
+    pub now: [f64; 2],
+    /// Slope on its first value of the session.
+    pub open: [f64; 2],
+    /// Slope on VIX.
+    pub vix: [f64; 2],
+    /// Slope on the volatility of the last minutes.
+    pub recent: [f64; 2],
+    /// Slope of the smile: constant, per share of the session left, per unit of the log level.
+    pub skew: [f64; 3],
+    /// Curvature of the smile, likewise.
+    pub curvature: [f64; 3],
+    /// Wings of the smile: on `|x|³`, constant and per share of the session left, and on `x³`.
+    pub wings: [f64; 3],
+}
+
+/// What the model is told at one instant: logarithms of volatilities over 12 %, and the minutes left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VolInputs {
+    /// The day's volatility input as it stands.
+    pub now: f64,
+    /// Its first value of the session.
+    pub open: f64,
+    /// VIX.
+    pub vix: f64,
+    /// Volatility of the last minutes.
+    pub recent: f64,
+    /// Minutes to the close.
+    pub minutes_left: f64,
+}
+
+impl VolInputs {
+    /// Returns what was known at the start of every bar of a session and at its close: `bars + 1` entries. The
+    /// underlying's own volatility of the last minutes is divided by `ratio`, its volatility over the S&P's.
+    pub fn of_session(bars: &SessionBars, vol: &VolColumns, ratio: f64) -> Vec<Self> {
+        let n = bars.close.len();
+        let log = |vol: f64| (vol / REFERENCE).ln();
+        let at = |column: &[f64], instant: usize| column[instant.min(column.len() - 1)];
+        let keep = 0.5_f64.powf(1.0 / RECENT_HALF_LIFE);
+        let (mut weight_of_start, mut sum) = (1.0, 0.0);
+        let instants = (0..=n).map(|instant| {
+            if let Some(t) = instant.checked_sub(1) {
+                weight_of_start *= keep;
+                sum = keep * sum + (1.0 - keep) * garman_klass(bars, t) / pattern(t).powi(2);
+            }
+            let now = at(&vol.atm_vol, instant);
+            // The first value of VIX1D is known two minutes into the session.
+            let open = at(&vol.atm_vol, instant.min(2));
+            let recent =
+                weight_of_start * RECENT_START * open * open + sum * TRADING_MINUTES_PER_YEAR / (ratio * ratio);
+            Self {
+                now: log(now),
+                open: log(open),
+                vix: log(at(&vol.vix, instant) / 100.0),
+                recent: log(recent.sqrt()),
+                minutes_left: (n - instant) as f64,
+            }
+        });
+        instants.collect()
+    }
+
+    /// Returns what the level's parameters are multiplied with, in their order.
+    pub fn level_basis(&self) -> [f64; LEVEL_PARAMETERS] {
+        let mut basis = [0.0; LEVEL_PARAMETERS];
+        let minute = (390.0 - 1.0 - self.minutes_left).clamp(INTERCEPT_KNOTS[0], INTERCEPT_KNOTS[11]);
+        let above = INTERCEPT_KNOTS.partition_point(|&knot| knot < minute).max(1);
+        let (left, right) = (INTERCEPT_KNOTS[above - 1], INTERCEPT_KNOTS[above]);
+        basis[above] = (minute - left) / (right - left);
+        basis[above - 1] = 1.0 - basis[above];
+        let late = (minute - INTERCEPT_KNOTS[0]) / (INTERCEPT_KNOTS[11] - INTERCEPT_KNOTS[0]);
+        for (i, input) in [self.now, self.open, self.vix, self.recent].into_iter().enumerate() {
+            let at = INTERCEPT_KNOTS.len() + 2 * i;
+            (basis[at], basis[at + 1]) = (input * (1.0 - late), input * late);
+        }
+        basis
+    }
+
+    /// Returns what the smile's parameters are multiplied with, in their order, `x` standard deviations from the money,
+    /// within [`SMILE_REACH`].
+    pub fn smile_basis(&self, x: f64) -> [f64; SMILE_PARAMETERS] {
+        let (left, level) = self.smile_inputs();
+        let cube = x.abs().powi(3);
+        [x, x * left, x * level, x * x, x * x * left, x * x * level, cube, cube * left, x.powi(3)]
+    }
+
+    /// Returns the share of a full session that is left, and the level.
+    fn smile_inputs(&self) -> (f64, f64) {
+        ((self.minutes_left / 390.0).min(1.0), self.now.clamp(SMILE_LEVELS.0, SMILE_LEVELS.1))
+    }
+}
+
+impl VolModel {
+    /// Returns the model with these parameters, in the order of [`VolInputs::level_basis`] and
+    /// [`VolInputs::smile_basis`].
+    pub fn from_parameters(level: &[f64; LEVEL_PARAMETERS], smile: &[f64; SMILE_PARAMETERS]) -> Self {
+        let slope = |i: usize| [level[INTERCEPT_KNOTS.len() + 2 * i], level[INTERCEPT_KNOTS.len() + 2 * i + 1]];
+        let mut intercept = [0.0; INTERCEPT_KNOTS.len()];
+        intercept.copy_from_slice(&level[..INTERCEPT_KNOTS.len()]);
+        Self {
+            intercept,
+            now: slope(0),
+            open: slope(1),
+            vix: slope(2),
+            recent: slope(3),
+            skew: [smile[0], smile[1], smile[2]],
+            curvature: [smile[3], smile[4], smile[5]],
+            wings: [smile[6], smile[7], smile[8]],
+        }
+    }
+
+    /// Returns the parameters of the level and of the smile.
+    pub fn parameters(&self) -> ([f64; LEVEL_PARAMETERS], [f64; SMILE_PARAMETERS]) {
+        let slopes = [self.now, self.open, self.vix, self.recent].into_iter().flatten();
+        let (mut level, mut smile) = ([0.0; LEVEL_PARAMETERS], [0.0; SMILE_PARAMETERS]);
+        level.iter_mut().zip(self.intercept.into_iter().chain(slopes)).for_each(|(to, from)| *to = from);
+        smile
+            .iter_mut()
+            .zip([self.skew, self.curvature, self.wings].into_iter().flatten())
+            .for_each(|(to, from)| *to = from);
+        (level, smile)
+    }
+
+    /// Returns the model that takes its input for the volatility of every option, times a factor.
+    pub fn flat(factor: f64) -> Self {
+        let mut level = [0.0; LEVEL_PARAMETERS];
+        level[..INTERCEPT_KNOTS.len()].fill(factor.ln());
+        level[INTERCEPT_KNOTS.len()..INTERCEPT_KNOTS.len() + 2].fill(1.0);
+        Self::from_parameters(&level, &[0.0; SMILE_PARAMETERS])
+    }
+
+    /// Returns the at-the-money volatility, annualised, as a fraction.
+    pub fn at_the_money(&self, inputs: &VolInputs) -> f64 {
+        REFERENCE * dot(&self.parameters().0, &inputs.level_basis()).exp()
+    }
+
+    /// Returns the factors of `x`, `x²`, `|x|³` and `x³` in the logarithm of the smile at one instant.
+    pub fn smile(&self, inputs: &VolInputs) -> [f64; 4] {
+        let (left, level) = inputs.smile_inputs();
+        let [skew, curvature] = [&self.skew, &self.curvature]
+            .map(|[constant, by_time, by_level]| constant + by_time * left + by_level * level);
+        [skew, curvature, self.wings[0] + self.wings[1] * left, self.wings[2]]
+    }
+
+    pub(crate) fn check(&self, path: &str, faults: &mut Vec<String>) {
+        let (level, smile) = self.parameters();
+        if let Some(value) = level.iter().chain(&smile).find(|value| value.is_nan() || value.abs() > 10.0) {
+            faults.push(format!("{path}: {value} is not a parameter of a volatility, all of which lie within ±10"));
+        }
+    }
+}
+
+fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Returns the variance of a bar by its range.
+///
+/// # Source
+/// Garman and Klass 1980, "On the Estimation of Security Price Volatilities from Historical Data".
+fn garman_klass(bars: &SessionBars, t: usize) -> f64 {
+    let (range, body) = ((bars.high[t] / bars.low[t]).ln(), (bars.close[t] / bars.open[t]).ln());
+    (0.5 * range * range - (2.0 * std::f64::consts::LN_2 - 1.0) * body * body).max(0.0)
+}
+
+fn pattern(t: usize) -> f64 {
+    let minute = (t as f64).min(PATTERN[PATTERN.len() - 1].0);
+    let above = PATTERN.partition_point(|(at, _)| *at < minute).max(1);
+    let ((from, low), (to, high)) = (PATTERN[above - 1], PATTERN[above]);
+    low + (high - low) * (minute - from) / (to - from)
+}
