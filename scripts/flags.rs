@@ -202,6 +202,8 @@ pub struct ToolFlags {
 pub enum Tool {
     /// Replays sessions in order with a model and reports what it would have earned.
     Backtest(BacktestFlags),
+    /// Compares modelled option prices and spreads with real trades and quotes.
+    Calibrate(CalibrateFlags),
     /// Measures how fast this machine steps, collects and learns, after checking that it does so correctly.
     Bench(BenchFlags),
     /// Proves a promise of this program by running it.
@@ -244,6 +246,33 @@ pub struct BacktestFlags {
     /// Writes every trade, as .parquet or .csv
     #[arg(long, value_name = "FILE")]
     pub trades: Option<PathBuf>,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+/// Flags of `zerodte calibrate`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    args_override_self = true,
+    mut_arg("options", |arg| arg.required(true).help("Folder or file of option minutes to compare with: trades, quotes")),
+    mut_arg("symbols", |arg| arg.help("Symbols, separated by commas [default: SPY]")),
+    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first there is]")),
+    mut_arg("end_date", |arg| arg.help("Last session date, YYYY-MM-DD [default: the last there is]")),
+    mut_arg("intraday_days", |arg| arg.help(
+        "Calendar days up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
+    )),
+)]
+pub struct CalibrateFlags {
+    /// The bars of the underlyings, and their options.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Writes the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Draws the errors and spreads as SVG files into this folder
+    #[arg(long, value_name = "DIR")]
+    pub plot: Option<PathBuf>,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
@@ -384,6 +413,21 @@ impl BacktestFlags {
         self.data.put(&mut layer, notes);
         let seed = self.seed.map(i64::try_from).transpose().context("--seed is too large")?;
         layer.put_some("run.seed", seed);
+        Ok(self.config.resolve(&base, layer)?)
+    }
+}
+
+impl CalibrateFlags {
+    /// Lays files, flags and assignments over the defaults, but for SPY and all dates.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        let mut base = RunConfig::default();
+        base.run.symbols.truncate(1);
+        base.run.intraday_days = 0;
+        let mut layer = Layer::new("flags");
+        self.data.put(&mut layer, notes);
         Ok(self.config.resolve(&base, layer)?)
     }
 }

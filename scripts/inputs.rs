@@ -28,20 +28,28 @@ pub fn stamp(synthetic: bool) -> &'static str {
     if synthetic { "SYNTHETIC" } else { "market" }
 }
 
+/// Loads the bars of a configuration and cuts them into sessions.
+///
+/// # Errors
+/// As for [`Inputs::load`].
+pub fn sessions(config: &RunConfig) -> anyhow::Result<Dataset> {
+    let run = &config.run;
+    let history = match run.data_source {
+        DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
+        // Any other source was refused by the check of the configuration.
+        _ => source::files::load(&run.data_dir, &run.symbols)?,
+    };
+    Ok(Dataset::build(&history, &run.window(), &config.data)?)
+}
+
 impl Inputs {
     /// Loads the bars of a configuration and builds their market.
     ///
     /// # Errors
     /// Whatever is wrong with the bars, in one sentence that names the place.
     pub fn load(config: &RunConfig) -> anyhow::Result<Self> {
-        let run = &config.run;
-        let history = match run.data_source {
-            DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
-            // Any other source was refused by the check of the configuration.
-            _ => source::files::load(&run.data_dir, &run.symbols)?,
-        };
-        let mut dataset = Dataset::build(&history, &run.window(), &config.data)?;
-        let market = match &run.options {
+        let mut dataset = sessions(config)?;
+        let market = match &config.run.options {
             None => Market::build(&dataset.symbols, &config.market)?,
             Some(path) => {
                 let options = option_rows(path, &mut dataset)?;

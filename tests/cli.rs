@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::util::{real_bars, symbols};
 
-fn command(binary: &str, args: &[&str]) -> Output {
+pub(crate) fn command(binary: &str, args: &[&str]) -> Output {
     let path = match binary {
         "zerodte" => env!("CARGO_BIN_EXE_zerodte"),
         _ => env!("CARGO_BIN_EXE_train_historical_model"),

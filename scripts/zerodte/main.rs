@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use zerodte_scripts::{
-    backtest, bench,
+    backtest, bench, calibrate,
     console::Console,
     flags::{Tool, ToolFlags},
     selftest, usage,
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let console = &mut Console::stdout();
     let done = match ToolFlags::parse().command {
         Tool::Backtest(flags) => backtest::run(&flags, console),
+        Tool::Calibrate(flags) => calibrate::run(&flags, console),
         Tool::Bench(flags) => bench::run(&flags, console),
         Tool::Selftest(test) => selftest::run(&test, console),
     };

@@ -1,0 +1,224 @@
+//! How far the model lies from real prices: quantiles and bias, for all prices and for buckets of them.
+
+use market_data::Right;
+use serde::Serialize;
+
+/// One real price and the model's for the same contract at the same minute's close.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Print {
+    /// What it traded at, or the middle of its quote, in dollars per share.
+    pub(crate) real: f64,
+    /// What the model says, in dollars per share.
+    pub(crate) model: f64,
+    /// `strike / spot - 1`.
+    pub(crate) distance: f64,
+    /// `ln(strike / spot)` in standard deviations of the underlying until the close, by the model's volatility.
+    pub(crate) deviations: f64,
+    /// Minutes to the close.
+    pub(crate) minutes_left: u16,
+    pub(crate) right: Right,
+    /// VIX1D as known at the bar, in points, on days that have it.
+    pub(crate) vix1d: Option<f64>,
+}
+
+impl Print {
+    /// Largest distance of a strike from spot that counts as near the money.
+    pub(crate) const NEAR_MONEY: f64 = 0.005;
+
+    pub(crate) fn is_near_money(&self) -> bool {
+        self.distance.abs() < Self::NEAR_MONEY
+    }
+
+    /// Says whether the strike lies on the side of spot where the option is worth nothing now.
+    pub(crate) fn is_out_of_the_money(&self) -> bool {
+        if self.right == Right::Call { self.distance >= 0.0 } else { self.distance <= 0.0 }
+    }
+
+    /// Returns model minus real, in dollars.
+    pub(crate) fn error_usd(&self) -> f64 {
+        self.model - self.real
+    }
+
+    /// Returns model minus real, in percent of the real price.
+    pub(crate) fn error_pct(&self) -> f64 {
+        self.error_usd() / self.real * 100.0
+    }
+}
+
+/// Errors of the model, model minus real; `pct` is percent of the real premium (6.1 = 6.1 %), `usd` dollars per share.
+/// Without a print all but `count` is NaN, which JSON shows as null.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ErrorStats {
+    /// Prints.
+    pub count: usize,
+    /// Median of the absolute error.
+    pub median_abs_pct: f64,
+    /// 90th percentile of the absolute error.
+    pub p90_abs_pct: f64,
+    /// Mean of the signed error.
+    pub bias_pct: f64,
+    /// Median of the signed error.
+    pub median_bias_pct: f64,
+    /// Median of the absolute error in dollars.
+    pub median_abs_usd: f64,
+    /// 90th percentile of the absolute error in dollars.
+    pub p90_abs_usd: f64,
+    /// Mean of the signed error in dollars.
+    pub bias_usd: f64,
+}
+
+impl ErrorStats {
+    pub(crate) fn of<'a>(prints: impl Iterator<Item = &'a Print>) -> Self {
+        let (mut pct, mut usd): (Vec<f64>, Vec<f64>) =
+            prints.map(|print| (print.error_pct(), print.error_usd())).unzip();
+        let (bias_pct, bias_usd) = (mean(&pct), mean(&usd));
+        let median_bias_pct = quantile(&mut pct, 0.5);
+        pct.iter_mut().chain(&mut usd).for_each(|error| *error = error.abs());
+        Self {
+            count: pct.len(),
+            median_abs_pct: quantile(&mut pct, 0.5),
+            p90_abs_pct: quantile(&mut pct, 0.9),
+            bias_pct,
+            median_bias_pct,
+            median_abs_usd: quantile(&mut usd, 0.5),
+            p90_abs_usd: quantile(&mut usd, 0.9),
+            bias_usd,
+        }
+    }
+}
+
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Returns a quantile, between two values by linear interpolation; NaN of nothing. The values are left in another order.
+pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let place = share * last as f64;
+    let below = (place.floor() as usize).min(last);
+    let (_, &mut low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
+    let high = above.iter().copied().min_by(f64::total_cmp).unwrap_or(low);
+    low + (high - low) * (place - below as f64)
+}
+
+/// The errors of one bucket.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bucket {
+    /// What the prints of it have in common.
+    pub bucket: String,
+    /// Their errors.
+    #[serde(flatten)]
+    pub errors: ErrorStats,
+}
+
+/// A way to tell prints apart.
+pub(crate) struct Breakdown {
+    labels: fn() -> Vec<String>,
+    of: fn(&Print) -> usize,
+}
+
+impl Breakdown {
+    /// Returns the errors of every bucket that holds a print.
+    pub(crate) fn buckets<'a>(&self, prints: impl Iterator<Item = &'a Print>) -> Vec<Bucket> {
+        let labels = (self.labels)();
+        let mut members: Vec<Vec<&Print>> = vec![Vec::new(); labels.len()];
+        prints.for_each(|print| members[(self.of)(print)].push(print));
+        let held = labels.into_iter().zip(members).filter(|(_, members)| !members.is_empty());
+        held.map(|(bucket, members)| Bucket { bucket, errors: ErrorStats::of(members.into_iter()) }).collect()
+    }
+}
+
+/// By minutes to the close, half an hour each.
+pub(crate) const BY_HALF_HOUR: Breakdown = Breakdown {
+    labels: || (0..13).map(|half| format!("{}-{}", 30 * half + 1, 30 * half + 30)).collect(),
+    of: |print| usize::from(print.minutes_left - 1) / 30,
+};
+/// By minutes to the close, two hours each; the first hours of a day are two and a half.
+pub(crate) const BY_TWO_HOURS: Breakdown = Breakdown {
+    labels: || ["1-120", "121-240", "241-390"].map(str::to_owned).to_vec(),
+    of: |print| (usize::from(print.minutes_left - 1) / 120).min(2),
+};
+/// By standardised moneyness; below zero the strike lies below spot.
+pub(crate) const BY_MONEYNESS: Breakdown = Breakdown {
+    labels: || between(&DEVIATIONS, "sd"),
+    of: |print| DEVIATIONS.partition_point(|edge| *edge <= print.deviations),
+};
+/// By call and put.
+pub(crate) const BY_RIGHT: Breakdown =
+    Breakdown { labels: || ["call", "put"].map(str::to_owned).to_vec(), of: |print| print.right as usize };
+/// By the level of VIX1D at the bar.
+pub(crate) const BY_VIX1D: Breakdown = Breakdown {
+    labels: || [between(&VIX1D, "points"), vec!["no VIX1D".to_owned()]].concat(),
+    of: |print| print.vix1d.map_or(VIX1D.len() + 1, |level| VIX1D.partition_point(|edge| *edge <= level)),
+};
+/// By what was paid.
+pub(crate) const BY_PREMIUM: Breakdown =
+    Breakdown { labels: || between(&PREMIUMS, "$"), of: |print| PREMIUMS.partition_point(|edge| *edge <= print.real) };
+
+const DEVIATIONS: [f64; 7] = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0];
+const VIX1D: [f64; 4] = [10.0, 13.0, 17.0, 25.0];
+pub(crate) const PREMIUMS: [f64; 4] = [0.5, 1.0, 2.0, 5.0];
+
+/// Names the intervals that some edges cut: the lower edge belongs to an interval, the upper one to the next.
+pub(crate) fn between(edges: &[f64], unit: &str) -> Vec<String> {
+    let inner = edges.windows(2).map(|pair| format!("{} to {} {unit}", pair[0], pair[1]));
+    let first = format!("below {} {unit}", edges[0]);
+    let last = format!("from {} {unit}", edges[edges.len() - 1]);
+    std::iter::once(first).chain(inner).chain([last]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn print(real: f64, model: f64, minutes_left: u16) -> Print {
+        Print { real, model, distance: 0.0, deviations: 0.3, minutes_left, right: Right::Put, vix1d: Some(13.0) }
+    }
+
+    #[test]
+    fn quantiles_are_those_of_numpy() {
+        let mut values = [7.0, 1.0, 3.0, 2.0];
+        for (share, expected) in [(0.0, 1.0), (0.5, 2.5), (0.9, 5.8), (1.0, 7.0)] {
+            assert!((quantile(&mut values, share) - expected).abs() < 1e-12, "{share}");
+        }
+        assert_eq!(quantile(&mut [4.0], 0.9), 4.0);
+        assert!(quantile(&mut [], 0.5).is_nan());
+    }
+
+    #[test]
+    fn errors_are_signed_in_bias_and_absolute_in_size() {
+        let prints = [print(1.0, 1.2, 10), print(2.0, 1.0, 10), print(4.0, 4.4, 10)];
+        let errors = ErrorStats::of(prints.iter());
+        assert_eq!(errors.count, 3);
+        let expected = [
+            (errors.median_abs_pct, 20.0),
+            (errors.bias_pct, (20.0 - 50.0 + 10.0) / 3.0),
+            (errors.median_bias_pct, 10.0),
+            (errors.median_abs_usd, 0.4),
+            (errors.bias_usd, -0.4 / 3.0),
+            (errors.p90_abs_usd, 0.88),
+        ];
+        for (is, should) in expected {
+            assert!((is - should).abs() < 1e-9, "{is} is not {should}");
+        }
+        let nothing = serde_json::to_value(ErrorStats::of([].iter())).unwrap();
+        assert_eq!((nothing["count"].as_u64(), nothing["bias_pct"].is_null()), (Some(0), true));
+    }
+
+    #[test]
+    fn every_print_has_its_bucket() {
+        let prints = [print(0.5, 0.5, 1), print(0.49, 0.5, 30), print(9.0, 9.0, 31), print(9.0, 9.0, 388)];
+        let names = |by: Breakdown| -> Vec<(String, usize)> {
+            by.buckets(prints.iter()).into_iter().map(|bucket| (bucket.bucket, bucket.errors.count)).collect()
+        };
+        let expected = |pairs: &[(&str, usize)]| {
+            pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<Vec<_>>()
+        };
+        assert_eq!(names(BY_HALF_HOUR), expected(&[("1-30", 2), ("31-60", 1), ("361-390", 1)]));
+        assert_eq!(names(BY_TWO_HOURS), expected(&[("1-120", 3), ("241-390", 1)]));
+        assert_eq!(names(BY_PREMIUM), expected(&[("below 0.5 $", 1), ("0.5 to 1 $", 1), ("from 5 $", 2)]));
+        assert_eq!(names(BY_MONEYNESS), expected(&[("0 to 0.5 sd", 4)]));
+        assert_eq!(names(BY_RIGHT), expected(&[("put", 4)]));
+        assert_eq!(names(BY_VIX1D), expected(&[("13 to 17 points", 4)]));
+    }
+}

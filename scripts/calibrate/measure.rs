@@ -1,0 +1,211 @@
+//! Session by session: every real price beside the model's, parity of the real prices, widths of the real quotes.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::{Date, Weekday};
+use market_data::{OptionSession, QuoteMinute, Right, SessionBars, VolColumns, VolSource, calendar};
+use market_env::{ContractSpec, EnvError, Expiry, MarketConfig, PricingConfig, SessionPricer};
+use rayon::prelude::*;
+
+use super::{
+    Pair,
+    errors::Print,
+    parity::{Residual, residuals},
+    spread::Width,
+};
+
+/// Smallest premium that is compared: below it a tick is a large part of the price.
+pub(crate) const LEAST_PREMIUM: f64 = 0.20;
+/// First minute that is compared: at the open prints come from auctions and VIX1D is not there yet.
+pub(crate) const FIRST_SLOT: u16 = 2;
+
+/// What one symbol's options showed.
+#[derive(Default)]
+pub(crate) struct Measured {
+    /// Trades of same-day options of at least [`LEAST_PREMIUM`].
+    pub(crate) prints: Vec<Print>,
+    /// Middles of the quotes of same-day options, chosen alike.
+    pub(crate) mids: Vec<Print>,
+    /// Trades and middles of quotes of options that expire on the next session, chosen alike.
+    pub(crate) next_session: Vec<Print>,
+    /// Parity of trades.
+    pub(crate) traded_parity: Vec<Residual>,
+    /// Parity of the middles of quotes.
+    pub(crate) quoted_parity: Vec<Residual>,
+    /// Widths of the quotes of all expiries.
+    pub(crate) widths: Vec<Width>,
+    /// The sessions that were compared with the model, by date.
+    pub(crate) compared: Vec<Compared>,
+    /// Sessions with options of the day or of the next one, but without bars.
+    pub(crate) without_bars: Vec<Date>,
+}
+
+/// A session that was compared with the model.
+pub(crate) struct Compared {
+    pub(crate) date: Date,
+    /// Where its volatility comes from.
+    pub(crate) source: VolSource,
+    /// Its part of [`Measured::prints`].
+    pub(crate) prints: std::ops::Range<usize>,
+}
+
+impl Measured {
+    /// Compares everything in the option files of one symbol with the model.
+    ///
+    /// # Errors
+    /// [`EnvError::UnknownContract`] if nothing is known about the symbol's contracts.
+    pub(crate) fn of(pair: &Pair, config: &MarketConfig) -> Result<Self, EnvError> {
+        let model = Model::new(pair, config)?;
+        let days: Vec<Self> = pair.options.sessions.par_iter().map(|day| model.measure(day)).collect();
+        let mut whole = Self::default();
+        days.into_iter().for_each(|day| whole.append(day));
+        Ok(whole)
+    }
+
+    fn append(&mut self, mut other: Self) {
+        let before = self.prints.len();
+        self.prints.append(&mut other.prints);
+        self.mids.append(&mut other.mids);
+        self.next_session.append(&mut other.next_session);
+        self.traded_parity.append(&mut other.traded_parity);
+        self.quoted_parity.append(&mut other.quoted_parity);
+        self.widths.append(&mut other.widths);
+        self.without_bars.append(&mut other.without_bars);
+        self.without_bars.dedup();
+        let moved = |day: Compared| Compared { prints: day.prints.start + before..day.prints.end + before, ..day };
+        self.compared.extend(other.compared.into_iter().map(moved));
+    }
+
+    /// Returns how many of the compared sessions had which volatility.
+    pub(crate) fn sources(&self) -> BTreeMap<VolSource, usize> {
+        let mut sources = BTreeMap::new();
+        self.compared.iter().for_each(|day| *sources.entry(day.source).or_default() += 1);
+        sources
+    }
+}
+
+/// The model of one symbol's options.
+pub(crate) struct Model<'a> {
+    pair: &'a Pair,
+    spec: ContractSpec,
+    pricing: &'a PricingConfig,
+}
+
+/// One session with the model's prices.
+pub(crate) struct Priced<'a> {
+    pub(crate) bars: &'a SessionBars,
+    pub(crate) vol: &'a VolColumns,
+    pub(crate) pricer: SessionPricer<'a>,
+}
+
+impl<'a> Model<'a> {
+    pub(crate) fn new(pair: &'a Pair, config: &'a MarketConfig) -> Result<Self, EnvError> {
+        let symbol = &pair.sessions.symbol;
+        let spec = config.contracts.get(symbol.as_str()).cloned();
+        let spec = spec.or_else(|| ContractSpec::known(symbol.as_str())).ok_or_else(|| EnvError::UnknownContract {
+            symbol: symbol.clone(),
+            known: config.contracts.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        Ok(Self { pair, spec, pricing: &config.pricing })
+    }
+
+    /// Returns the bars of a date with the model's prices of an expiry, where there are bars.
+    pub(crate) fn session(&'a self, date: Date, expiry: Expiry) -> Option<Priced<'a>> {
+        let sessions = &self.pair.sessions;
+        let at = sessions.days.binary_search_by_key(&date, |day| day.session.date).ok()?;
+        let (bars, vol) = (&sessions.days[at], &sessions.vol[at]);
+        Some(Priced { bars, vol, pricer: SessionPricer::expiring(expiry, bars, vol, &self.spec, self.pricing) })
+    }
+
+    fn measure(&self, day: &OptionSession) -> Measured {
+        let left = calendar::sessions(day.session.date, day.expiry).len().saturating_sub(1);
+        let mut measured = Measured { widths: self.widths(day, left), ..Measured::default() };
+        let date = day.session.date;
+        if left > 1 || (left == 1 && self.settles_in_the_morning(day.expiry)) {
+            return measured;
+        }
+        let expiry = if left == 0 { Expiry::SameDay } else { Expiry::NextDay };
+        let Some(priced) = self.session(date, expiry) else {
+            measured.without_bars.push(date);
+            return measured;
+        };
+        if left == 1 {
+            measured.next_session = priced.prints(trades(day).chain(middles(day)));
+            return measured;
+        }
+        measured.prints = priced.prints(trades(day));
+        measured.mids = priced.prints(middles(day));
+        measured.traded_parity = priced.parity(trades(day));
+        measured.quoted_parity = priced.parity(middles(day));
+        let (source, prints) = (priced.vol.atm_source, 0..measured.prints.len());
+        measured.compared.push(Compared { date, source, prints });
+        measured
+    }
+
+    /// Says whether contracts of an expiry may settle at that day's open: the monthly ones of SPX do, and files do not tell
+    /// them from the weekly ones of the same Friday.
+    fn settles_in_the_morning(&self, expiry: Date) -> bool {
+        let third_friday = expiry.weekday() == Weekday::Friday && (15..=21).contains(&expiry.day());
+        self.pair.sessions.symbol.as_str() == "SPX" && third_friday
+    }
+
+    fn widths(&self, day: &OptionSession, left: usize) -> Vec<Width> {
+        let minutes = day.session.minutes();
+        let width = |quote| Width::of(quote, minutes, left, &self.spec, self.pricing);
+        day.quotes.iter().filter_map(width).collect()
+    }
+}
+
+/// One real price: slot, strike, right and dollars per share.
+type Price = (u16, f64, Right, f64);
+
+fn trades(day: &OptionSession) -> impl Iterator<Item = Price> {
+    day.trades.iter().map(|row| (row.slot, row.strike, row.right, row.close))
+}
+
+fn middles(day: &OptionSession) -> impl Iterator<Item = Price> {
+    let middle = |quote: &QuoteMinute| quote.sides().map(|(bid, ask)| f64::midpoint(bid, ask));
+    day.quotes.iter().filter_map(move |quote| Some((quote.slot, quote.strike, quote.right, middle(quote)?)))
+}
+
+impl Priced<'_> {
+    fn prints(&self, prices: impl Iterator<Item = Price>) -> Vec<Print> {
+        prices.filter_map(|price| self.print(price)).collect()
+    }
+
+    /// Sets a real price beside the model's, or returns nothing where it is not to be compared.
+    fn print(&self, (slot, strike, right, real): Price) -> Option<Print> {
+        let minutes_left = (self.bars.close.len() as u16).checked_sub(slot + 1).filter(|minutes| *minutes > 0)?;
+        if slot < FIRST_SLOT || real < LEAST_PREMIUM {
+            return None;
+        }
+        let t = usize::from(slot);
+        let inputs = self.pricer.at_close(t, strike);
+        let deviation = self.pricer.at_close(t, inputs.spot).vol * inputs.years.sqrt();
+        let has_vix1d = self.vol.atm_source == VolSource::Vix1dMinute;
+        Some(Print {
+            real,
+            model: inputs.price(right),
+            distance: strike / inputs.spot - 1.0,
+            deviations: (strike / inputs.spot).ln() / deviation,
+            minutes_left,
+            right,
+            vix1d: has_vix1d.then(|| self.vol.atm_vol[t] * 100.0),
+        })
+    }
+
+    /// Returns the parity of real prices that come by slot, strike and right.
+    fn parity(&self, prices: impl Iterator<Item = Price>) -> Vec<Residual> {
+        let prices: Vec<Price> = prices.collect();
+        let mut found = Vec::new();
+        for minute in prices.chunk_by(|a, b| a.0 == b.0) {
+            let t = usize::from(minute[0].0);
+            let forward = |strike: f64| {
+                let inputs = self.pricer.at_close(t, strike);
+                (inputs.spot, strike * (-inputs.rate * inputs.years).exp())
+            };
+            residuals(minute.iter().map(|&(_, strike, right, price)| (strike, right, price)), forward, &mut found);
+        }
+        found
+    }
+}

@@ -1,0 +1,214 @@
+//! What the comparison found, as JSON holds it.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use market_data::DateRange;
+use market_env::PricingConfig;
+use serde::Serialize;
+
+use super::{
+    Pair,
+    errors::{
+        BY_HALF_HOUR, BY_MONEYNESS, BY_PREMIUM, BY_RIGHT, BY_TWO_HOURS, BY_VIX1D, Breakdown, Bucket, ErrorStats, Print,
+    },
+    measure::Measured,
+    parity::{ParityStats, Residual},
+    spread::{self, QuoteCounts, SpreadBucket, SpreadStats, Width},
+};
+use crate::{config::RunConfig, inputs::stamp};
+
+/// The model beside real options. Errors are model minus real.
+#[derive(Debug, Clone, Serialize)]
+pub struct CalibrationReport {
+    /// `market`, or `SYNTHETIC` for made-up bars.
+    pub data: &'static str,
+    /// The underlyings.
+    pub symbols: Vec<String>,
+    /// First and last of the sessions whose prices were compared; absent when there is none.
+    pub dates: Option<DateRange>,
+    /// Sessions whose prices were compared, over all symbols.
+    pub sessions: usize,
+    /// The pricing parameters.
+    pub pricing: PricingConfig,
+    /// The dates whose prints the pricing parameters were fitted on, as the configuration states them.
+    pub fitted_on: Option<DateRange>,
+    /// Compared sessions that lie in those dates: nothing is proved by them.
+    pub in_sample_sessions: usize,
+    /// How many sessions had which volatility as the model's input.
+    pub volatility: BTreeMap<String, usize>,
+    /// Prints of at least 0.20 within 0.5 % of the money, from the third minute to the one before the last.
+    pub near_money: ErrorStats,
+    /// The same without the limit on the strike.
+    pub all_strikes: ErrorStats,
+    /// Near the money, by underlying.
+    pub by_symbol: Vec<Bucket>,
+    /// Near the money, by minutes to the close in two hours each.
+    pub by_two_hours: Vec<Bucket>,
+    /// Near the money, by minutes to the close in half hours.
+    pub by_half_hour: Vec<Bucket>,
+    /// Near the money, by right.
+    pub by_right: Vec<Bucket>,
+    /// Near the money, by the level of VIX1D at the bar.
+    pub by_vix1d: Vec<Bucket>,
+    /// Near the money, by premium.
+    pub by_premium: Vec<Bucket>,
+    /// Out of the money, all strikes, by standardised moneyness. An option in the money is its counterpart out of the
+    /// money plus what parity says, and would hide the error in a large premium.
+    pub by_moneyness: Vec<Bucket>,
+    /// Middles of same-day quotes instead of prints, near the money.
+    pub quoted_near_money: ErrorStats,
+    /// Options that expire on the next session, prints and middles of quotes, near the money.
+    pub next_session_near_money: ErrorStats,
+    /// Put-call parity of the real prices, one entry per underlying.
+    pub parity: Vec<Parity>,
+    /// Quoted widths, one entry per underlying that has quotes.
+    pub spreads: Vec<Spreads>,
+    /// What was read and what was left out.
+    pub options: Vec<OptionFiles>,
+}
+
+/// Put-call parity of the real prices: `C - P - (S - K e^(-rT))`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parity {
+    /// The underlying.
+    pub symbol: String,
+    /// Last trades of a minute, within 0.5 % of the money.
+    pub trades_near_money: ParityStats,
+    /// The same at all strikes.
+    pub trades: ParityStats,
+    /// Middles of quotes, within 0.5 % of the money.
+    pub quotes_near_money: ParityStats,
+    /// The same at all strikes.
+    pub quotes: ParityStats,
+}
+
+/// Real widths beside modelled ones, of options that expire within two sessions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Spreads {
+    /// The underlying.
+    pub symbol: String,
+    /// All of them.
+    pub all: SpreadStats,
+    /// By the middle of the quote.
+    pub by_premium: Vec<SpreadBucket>,
+    /// By the time of day.
+    pub by_time: Vec<SpreadBucket>,
+    /// By the sessions until the expiry, later expiries too.
+    pub by_expiry: Vec<SpreadBucket>,
+    /// Quotes of all expiries, by kind.
+    pub counts: QuoteCounts,
+}
+
+/// What was read of one underlying's options.
+#[derive(Debug, Clone, Serialize)]
+pub struct OptionFiles {
+    /// The underlying.
+    pub symbol: String,
+    /// Traded minutes.
+    pub trades: usize,
+    /// Quoted minutes.
+    pub quotes: usize,
+    /// Rows outside trading hours.
+    pub outside: usize,
+    /// Dates with options of the day or of the next session, but without bars.
+    pub without_bars: Vec<Date>,
+    /// Path, rows and what was detected.
+    pub files: Vec<(String, usize, String)>,
+}
+
+impl CalibrationReport {
+    pub(crate) fn new(pairs: &[Pair], measured: &[Measured], config: &RunConfig) -> Self {
+        let prints = || measured.iter().flat_map(|of| &of.prints);
+        let near = || prints().filter(|print| print.is_near_money());
+        let by = |breakdown: Breakdown| breakdown.buckets(near());
+        let compared = || measured.iter().flat_map(|of| &of.compared);
+        let dates = || compared().map(|day| day.date);
+        let pricing = config.market.pricing.clone();
+        let fitted_on = pricing.fitted_from.zip(pricing.fitted_to).map(|(first, last)| DateRange { first, last });
+        let mut volatility: BTreeMap<String, usize> = BTreeMap::new();
+        for (source, sessions) in measured.iter().flat_map(Measured::sources) {
+            *volatility.entry(source.to_string()).or_default() += sessions;
+        }
+        Self {
+            data: stamp(pairs.iter().any(|pair| pair.synthetic)),
+            symbols: pairs.iter().map(|pair| pair.sessions.symbol.to_string()).collect(),
+            dates: dates().min().zip(dates().max()).map(|(first, last)| DateRange { first, last }),
+            sessions: compared().count(),
+            in_sample_sessions: dates().filter(|date| fitted_on.is_some_and(|dates| dates.contains(*date))).count(),
+            fitted_on,
+            pricing,
+            volatility,
+            near_money: near_money(prints()),
+            all_strikes: ErrorStats::of(prints()),
+            by_symbol: by_symbol(pairs, measured),
+            by_two_hours: by(BY_TWO_HOURS),
+            by_half_hour: by(BY_HALF_HOUR),
+            by_right: by(BY_RIGHT),
+            by_vix1d: by(BY_VIX1D),
+            by_premium: by(BY_PREMIUM),
+            by_moneyness: BY_MONEYNESS.buckets(prints().filter(|print| print.is_out_of_the_money())),
+            quoted_near_money: near_money(measured.iter().flat_map(|of| &of.mids)),
+            next_session_near_money: near_money(measured.iter().flat_map(|of| &of.next_session)),
+            parity: pairs.iter().zip(measured).map(|(pair, of)| Parity::of(pair, of)).collect(),
+            spreads: pairs.iter().zip(measured).filter_map(|(pair, of)| Spreads::of(pair, of)).collect(),
+            options: pairs.iter().zip(measured).map(|(pair, of)| OptionFiles::of(pair, of)).collect(),
+        }
+    }
+}
+
+fn near_money<'a>(prints: impl Iterator<Item = &'a Print>) -> ErrorStats {
+    ErrorStats::of(prints.filter(|print| print.is_near_money()))
+}
+
+fn by_symbol(pairs: &[Pair], measured: &[Measured]) -> Vec<Bucket> {
+    let bucket = |(pair, of): (&Pair, &Measured)| Bucket {
+        bucket: pair.sessions.symbol.to_string(),
+        errors: near_money(of.prints.iter()),
+    };
+    pairs.iter().zip(measured).map(bucket).filter(|bucket| bucket.errors.count > 0).collect()
+}
+
+impl Parity {
+    fn of(pair: &Pair, measured: &Measured) -> Self {
+        let (trades, quotes) = (&measured.traded_parity, &measured.quoted_parity);
+        let near = |residual: &&Residual| residual.near_money;
+        Self {
+            symbol: pair.sessions.symbol.to_string(),
+            trades_near_money: ParityStats::of(trades.iter().filter(near)),
+            trades: ParityStats::of(trades.iter()),
+            quotes_near_money: ParityStats::of(quotes.iter().filter(near)),
+            quotes: ParityStats::of(quotes.iter()),
+        }
+    }
+}
+
+impl Spreads {
+    fn of(pair: &Pair, measured: &Measured) -> Option<Self> {
+        let counts = QuoteCounts::of(pair.options.sessions.iter().flat_map(|day| &day.quotes));
+        let widths: Vec<Width> = measured.widths.iter().copied().filter(Width::is_near_expiry).collect();
+        (counts.quotes > 0).then(|| Self {
+            symbol: pair.sessions.symbol.to_string(),
+            all: SpreadStats::of(widths.iter()),
+            by_premium: spread::by_premium(&widths),
+            by_time: spread::by_time(&widths),
+            by_expiry: spread::by_expiry(&measured.widths),
+            counts,
+        })
+    }
+}
+
+impl OptionFiles {
+    fn of(pair: &Pair, measured: &Measured) -> Self {
+        let options = &pair.options;
+        let files = options.files.iter().map(|file| (file.path.clone(), file.rows, file.note.clone()));
+        Self {
+            symbol: options.symbol.to_string(),
+            trades: options.trades(),
+            quotes: options.quotes(),
+            outside: options.outside,
+            without_bars: measured.without_bars.clone(),
+            files: files.collect(),
+        }
+    }
+}
