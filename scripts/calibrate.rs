@@ -19,7 +19,7 @@ use self::measure::Measured;
 pub use self::{
     errors::{Bucket, ErrorStats},
     parity::ParityStats,
-    report::{CalibrationReport, OptionFiles, Parity, Spreads},
+    report::{CalibrationReport, OptionFile, OptionFiles, Parity, Spreads},
     spread::{QuoteCounts, SpreadBucket, SpreadStats},
 };
 use crate::{

@@ -101,7 +101,11 @@ fn the_models_own_prices_are_met_exactly() {
 #[test]
 fn prices_twice_the_models_show_half_of_them_missing() {
     let folder = market(2.0);
-    let (_, report) = calibrate(&folder.path().join("options"), &folder.path().join("bars"), &[]);
+    let fitted = ["--set", "market.pricing.fitted_from=2024-01-02", "--set", "market.pricing.fitted_to=2024-12-04"];
+    let (said, report) = calibrate(&folder.path().join("options"), &folder.path().join("bars"), &fitted);
+    let in_sample = report["in_sample_sessions"].as_u64().unwrap();
+    assert_eq!(in_sample + 2, report["sessions"].as_u64().unwrap(), "the last sessions are 2024-12-05 and 06");
+    assert!(said.contains(&format!("IN SAMPLE: {in_sample} of")), "{said}");
     for part in ["near_money", "all_strikes"] {
         for (key, expected) in [("bias_pct", -50.0), ("median_bias_pct", -50.0), ("median_abs_pct", 50.0)] {
             let is = report[part][key].as_f64().unwrap();

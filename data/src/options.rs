@@ -125,7 +125,7 @@ pub struct OptionHistory {
     pub symbol: Symbol,
     /// By date, then by expiry.
     pub sessions: Vec<OptionSession>,
-    /// The option files that were looked at; those without a row of the underlying in the dates are among them.
+    /// The option files that rows were taken from.
     pub files: Vec<FileRecord>,
     /// Rows of the underlying in the dates that lie in no session, such as those of the minutes after the close.
     pub outside: usize,

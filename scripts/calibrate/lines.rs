@@ -3,7 +3,7 @@
 use super::{
     errors::{Bucket, ErrorStats},
     parity::ParityStats,
-    report::{CalibrationReport, OptionFiles, Spreads},
+    report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
     spread::{SpreadBucket, SpreadStats},
 };
 use crate::{
@@ -72,9 +72,7 @@ impl CalibrationReport {
         }
         lines
     }
-}
 
-impl CalibrationReport {
     fn fitted_sentence(&self) -> String {
         match (self.fitted_on, self.in_sample_sessions) {
             (None, _) => "The configuration does not say on which dates the pricing parameters were fitted".to_owned(),
@@ -121,9 +119,8 @@ impl Spreads {
 impl OptionFiles {
     fn lines(&self) -> Vec<String> {
         let count = |n: usize| thousands(n as i64);
-        let used = self.files.iter().filter(|(.., note)| !note.starts_with("0 rows"));
-        let mut lines: Vec<String> =
-            used.map(|(path, rows, note)| format!("  {path}: {} rows; {note}", count(*rows))).collect();
+        let file = |file: &OptionFile| format!("  {}: {} rows; {}", file.path, count(file.rows), file.note);
+        let mut lines: Vec<String> = self.files.iter().map(file).collect();
         let (trades, quotes) = (count(self.trades), count(self.quotes));
         lines.push(format!("  {}: {trades} traded and {quotes} quoted minutes", self.symbol));
         if self.outside > 0 {
@@ -158,18 +155,20 @@ fn error_sentence(what: &str, errors: &ErrorStats) -> Option<String> {
 }
 
 fn parity_sentence(symbol: &str, what: &str, parity: &ParityStats) -> Option<String> {
-    (parity.count > 0).then(|| {
+    let sentence = || {
         format!(
-            "{} pairs of a call and a put of {symbol} near the money, {what}: C - P - (S - K e^(-rT)), which needs no model \
-             but the rate, is off by ${:.3} ({:.2} bp of spot) in the median and by ${:.3} at the 90th percentile; its signed \
-             median is ${:+.3}. Prices of one minute disagree by so much among themselves.",
+            "{} pairs of a call and a put of {symbol} near the money, {what}: C - P - (S - K e^(-rT)), which knows no model, is \
+             off by ${:.3} ({:.2} bp of spot, {:.1} % of premium) in the median and by ${:.3} at the 90th percentile; its signed \
+             median is ${:+.3}, zero when the rate is right. By so much do prices of one minute disagree among themselves.",
             thousands(parity.count as i64),
             parity.median_abs_usd,
             parity.median_abs_bp,
+            parity.median_abs_pct,
             parity.p90_abs_usd,
             parity.median_usd,
         )
-    })
+    };
+    (parity.count > 0).then(sentence)
 }
 
 fn named(name: &str, errors: &ErrorStats) -> Bucket {

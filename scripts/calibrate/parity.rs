@@ -10,6 +10,8 @@ use super::errors::{Print, quantile};
 pub(crate) struct Residual {
     /// `C - P - (S - K e^(-rT))`, in dollars; zero when all three prices are of one moment.
     pub(crate) usd: f64,
+    /// Mean of the two premiums, in dollars.
+    pub(crate) premium: f64,
     pub(crate) spot: f64,
     pub(crate) near_money: bool,
 }
@@ -29,12 +31,18 @@ pub struct ParityStats {
     pub median_abs_bp: f64,
     /// 90th percentile of the same.
     pub p90_abs_bp: f64,
+    /// Median of the absolute residual, in percent of the mean of the two premiums.
+    pub median_abs_pct: f64,
 }
 
 impl ParityStats {
     pub(crate) fn of<'a>(residuals: impl Iterator<Item = &'a Residual>) -> Self {
-        let (mut usd, mut bp): (Vec<f64>, Vec<f64>) =
-            residuals.map(|residual| (residual.usd, (residual.usd / residual.spot * 1e4).abs())).unzip();
+        let (mut usd, mut bp, mut pct) = (Vec::new(), Vec::new(), Vec::new());
+        for residual in residuals {
+            usd.push(residual.usd);
+            bp.push((residual.usd / residual.spot * 1e4).abs());
+            pct.push((residual.usd / residual.premium * 1e2).abs());
+        }
         let median_usd = quantile(&mut usd, 0.5);
         usd.iter_mut().for_each(|usd| *usd = usd.abs());
         Self {
@@ -44,6 +52,7 @@ impl ParityStats {
             median_usd,
             median_abs_bp: quantile(&mut bp, 0.5),
             p90_abs_bp: quantile(&mut bp, 0.9),
+            median_abs_pct: quantile(&mut pct, 0.5),
         }
     }
 }
@@ -61,8 +70,12 @@ pub(crate) fn residuals(
             (Right::Call, _) => call = Some((strike, price)),
             (Right::Put, Some((of, premium))) if of == strike => {
                 let (spot, discounted) = forward(strike);
-                let near_money = (strike / spot - 1.0).abs() < Print::NEAR_MONEY;
-                found.push(Residual { usd: premium - price - (spot - discounted), spot, near_money });
+                found.push(Residual {
+                    usd: premium - price - (spot - discounted),
+                    premium: f64::midpoint(premium, price),
+                    spot,
+                    near_money: (strike / spot - 1.0).abs() < Print::NEAR_MONEY,
+                });
             }
             (Right::Put, _) => {}
         }
@@ -90,5 +103,6 @@ mod tests {
         assert_eq!(found.iter().map(|residual| residual.near_money).collect::<Vec<_>>(), [true, false]);
         let stats = ParityStats::of(found.iter());
         assert!((stats.median_abs_bp - 0.1 / 600.4 * 1e4).abs() < 1e-6 && stats.count == 2);
+        assert!((stats.median_abs_pct - (10.0 / 1.75 + 10.0 / 4.75) / 2.0).abs() < 1e-6, "{stats:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use market_data::DateRange;
+use market_data::{DateRange, FileRecord};
 use market_env::PricingConfig;
 use serde::Serialize;
 
@@ -113,8 +113,19 @@ pub struct OptionFiles {
     pub outside: usize,
     /// Dates with options of the day or of the next session, but without bars.
     pub without_bars: Vec<Date>,
-    /// Path, rows and what was detected.
-    pub files: Vec<(String, usize, String)>,
+    /// The files that they were read from.
+    pub files: Vec<OptionFile>,
+}
+
+/// A file of option minutes.
+#[derive(Debug, Clone, Serialize)]
+pub struct OptionFile {
+    /// The path as it was opened.
+    pub path: String,
+    /// Data rows, those of other underlyings and dates included.
+    pub rows: usize,
+    /// Rows used, and what was detected.
+    pub note: String,
 }
 
 impl CalibrationReport {
@@ -201,7 +212,8 @@ impl Spreads {
 impl OptionFiles {
     fn of(pair: &Pair, measured: &Measured) -> Self {
         let options = &pair.options;
-        let files = options.files.iter().map(|file| (file.path.clone(), file.rows, file.note.clone()));
+        let files =
+            options.files.iter().cloned().map(|FileRecord { path, rows, note }| OptionFile { path, rows, note });
         Self {
             symbol: options.symbol.to_string(),
             trades: options.trades(),

@@ -44,7 +44,7 @@ pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> Result<O
     let mut held = BTreeSet::new();
     for (file, named) in files_of(path)? {
         if let Some(columns) = Columns::open(&file, named)? {
-            files.push(rows.read(&columns, &mut held)?);
+            files.extend(rows.read(&columns, &mut held)?);
         }
     }
     if rows.is_empty() {
@@ -251,7 +251,7 @@ mod tests {
         let spy = load(&dir, "SPY", "2023-01-01", "2025-06-30").unwrap();
         // A quote day of 2023 and 374 sessions of same-day trades; the options trade until 16:15.
         assert_eq!((spy.sessions.len(), spy.trades(), spy.quotes()), (375, 1_873_636, 1_560));
-        assert_eq!((spy.outside, spy.files.len()), (5_737 + 15_559 + 60, 5));
+        assert_eq!((spy.outside, spy.files.len()), (5_737 + 15_559 + 60, 3));
         let spx = load(&dir, "SPX", "2021-01-04", "2026-12-31").unwrap();
         assert_eq!((spx.sessions.len(), spx.trades(), spx.quotes()), (18 + 412 + 40, 120_815, 26_966 + 6_154));
         assert_eq!(spx.outside, 1_042 + 105);

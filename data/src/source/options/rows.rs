@@ -56,8 +56,13 @@ impl<'a> Rows<'a> {
         self.pages.is_empty()
     }
 
-    /// Takes the rows of one file and says what it held; the names of all underlyings in it are added to `held`.
-    pub(super) fn read(&mut self, columns: &Columns, held: &mut BTreeSet<String>) -> Result<FileRecord, DataError> {
+    /// Takes the rows of one file and says what it held, if there are any; the names of all underlyings in it are added to
+    /// `held`.
+    pub(super) fn read(
+        &mut self,
+        columns: &Columns,
+        held: &mut BTreeSet<String>,
+    ) -> Result<Option<FileRecord>, DataError> {
         let (times, note) = columns.times()?;
         let mut ours = vec![false; times.len()];
         let mut last = String::new();
@@ -69,14 +74,14 @@ impl<'a> Rows<'a> {
             ours[row] = self.is_ours(name) && self.span.contains(&times[row]);
         })?;
         let kept = ours.iter().filter(|ours| **ours).count();
-        let path = columns.path().display().to_string();
-        let note = format!("{kept} rows of {} in the dates; timestamps: {note}", self.symbol);
-        let record = FileRecord { path: path.clone(), rows: times.len(), note };
-        self.files.push(path);
-        if kept > 0 {
-            self.take(columns, &times, &ours)?;
+        if kept == 0 {
+            return Ok(None);
         }
-        Ok(record)
+        let path = columns.path().display().to_string();
+        self.files.push(path.clone());
+        self.take(columns, &times, &ours)?;
+        let note = format!("{kept} rows of {} in the dates; timestamps: {note}", self.symbol);
+        Ok(Some(FileRecord { path, rows: times.len(), note }))
     }
 
     fn is_ours(&self, underlying: &str) -> bool {
