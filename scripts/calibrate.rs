@@ -2,6 +2,8 @@
 
 mod errors;
 mod figures;
+mod fit;
+mod fitting;
 mod lines;
 mod measure;
 mod parity;
@@ -37,7 +39,7 @@ use crate::{
 /// Bars, option files or a configuration that cannot be used, or a file that cannot be written.
 pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
-    let config = flags.resolve(&mut notes)?;
+    let mut config = flags.resolve(&mut notes)?;
     if flags.config.print_config {
         console.say(config.to_annotated_toml()?.trim_end())?;
         return Ok(());
@@ -46,6 +48,15 @@ pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> 
         check_writable(folder)?;
     }
     let pairs = load(&config)?;
+    if let Some(path) = &flags.fit {
+        let (pricing, fit) = fitting::fit_pricing(&pairs, &config)?;
+        fitting::write(path, &pricing, &fit)?;
+        for line in fit.lines() {
+            console.say(line)?;
+        }
+        console.say(format!("Parameters written: {}\n", path.display()))?;
+        config.market.pricing = pricing;
+    }
     let measured = pairs.iter().map(|pair| Measured::of(pair, &config.market)).collect::<Result<Vec<_>, EnvError>>()?;
     let report = CalibrationReport::new(&pairs, &measured, &config);
     for line in notes.iter().map(|note| format!("Note: {note}")).chain(report.lines()) {

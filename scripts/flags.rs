@@ -267,6 +267,10 @@ pub struct CalibrateFlags {
     /// The bars of the underlyings, and their options.
     #[command(flatten)]
     pub data: DataFlags,
+    /// Fits the volatility models to the prints of these dates, judges the form month by month on months not fitted on,
+    /// writes the parameters as a configuration file and reports with them
+    #[arg(long, value_name = "FILE")]
+    pub fit: Option<PathBuf>,
     /// Writes the report as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use jiff::civil::Date;
-use market_data::{Dataset, DateRange, OptionHistory, Split, SymbolSessions, source};
+use market_data::{Dataset, DateRange, History, OptionHistory, Split, SymbolSessions, source};
 use market_env::{Market, RealOptions};
 use serde_json::json;
 
@@ -28,18 +28,25 @@ pub fn stamp(synthetic: bool) -> &'static str {
     if synthetic { "SYNTHETIC" } else { "market" }
 }
 
+/// Loads the bars of a configuration.
+///
+/// # Errors
+/// As for [`Inputs::load`].
+pub fn history(config: &RunConfig) -> anyhow::Result<History> {
+    let run = &config.run;
+    Ok(match run.data_source {
+        DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
+        // Any other source was refused by the check of the configuration.
+        _ => source::files::load(&run.data_dir, &run.symbols)?,
+    })
+}
+
 /// Loads the bars of a configuration and cuts them into sessions.
 ///
 /// # Errors
 /// As for [`Inputs::load`].
 pub fn sessions(config: &RunConfig) -> anyhow::Result<Dataset> {
-    let run = &config.run;
-    let history = match run.data_source {
-        DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
-        // Any other source was refused by the check of the configuration.
-        _ => source::files::load(&run.data_dir, &run.symbols)?,
-    };
-    Ok(Dataset::build(&history, &run.window(), &config.data)?)
+    Ok(Dataset::build(&history(config)?, &config.run.window(), &config.data)?)
 }
 
 impl Inputs {

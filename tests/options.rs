@@ -6,19 +6,21 @@ use std::sync::Arc;
 use market_data::{
     Dataset, OptionHistory, OptionSession, QuoteMinute, Right, SessionBars, Symbol, SymbolSessions, TradeMinute,
 };
-use market_env::{ContractSpec, EnvConfig, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer};
+use market_env::{
+    ContractSpec, EnvConfig, INTERCEPT_KNOTS, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer, VolModel,
+};
 
 use crate::util::{Batch, all_days, dataset};
 
 /// What the made-up market trades at: a quarter above the model.
 fn truth() -> PricingConfig {
     let model = PricingConfig::default();
-    PricingConfig {
-        vix1d_level: 1.25 * model.vix1d_level,
-        vix_level: 1.25 * model.vix_level,
-        realised_level: 1.25 * model.realised_level,
-        ..model
-    }
+    let dearer = |model: &VolModel| {
+        let (mut level, smile) = model.parameters();
+        level[..INTERCEPT_KNOTS.len()].iter_mut().for_each(|log_vol| *log_vol += 1.25_f64.ln());
+        VolModel::from_parameters(&level, &smile)
+    };
+    PricingConfig { vix1d: dearer(&model.vix1d), vix: dearer(&model.vix), realised: dearer(&model.realised), ..model }
 }
 
 fn spy() -> ContractSpec {

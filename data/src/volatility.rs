@@ -139,6 +139,17 @@ impl Volatility {
         Self { vix1d: vix1d.map(Published::new), vix: vix.map(Published::new), vix_daily }
     }
 
+    /// Returns what would be known without the inputs that are better than `best`.
+    #[must_use]
+    pub fn at_best(&self, best: VolSource) -> Self {
+        let keep = |source: VolSource| source >= best;
+        Self {
+            vix1d: self.vix1d.clone().filter(|_| keep(VolSource::Vix1dMinute)),
+            vix: self.vix.clone().filter(|_| keep(VolSource::VixMinute)),
+            vix_daily: self.vix_daily.clone().filter(|_| keep(VolSource::VixDaily)),
+        }
+    }
+
     /// Returns the columns of consecutive sessions of one symbol, each value known before its slot starts.
     ///
     /// The order of preference is VIX1D, VIX, VIX of the day before, realised for `atm_vol`; and VIX, VIX of the day

@@ -158,11 +158,10 @@ mod tests {
     fn defaults_are_sound_and_every_fault_is_named_with_its_path() {
         assert_eq!((MarketConfig::default().check(), EnvConfig::default().check()), (vec![], vec![]));
         let mut market = MarketConfig { frames: 0, setup_threshold: 5, ..MarketConfig::default() };
-        market.pricing.vix_level = 0.0;
+        market.pricing.rate = 2.0;
         market.contracts.get_mut("SPY").unwrap().fee = f64::NAN;
         let faults = market.check();
-        for path in ["market.frames", "market.setup_threshold", "market.pricing.vix_level", "market.contracts.SPY.fee"]
-        {
+        for path in ["market.frames", "market.setup_threshold", "market.pricing.rate", "market.contracts.SPY.fee"] {
             assert!(faults.iter().any(|fault| fault.starts_with(path)), "{path} is missing in {faults:?}");
         }
         let mut env = EnvConfig::default();

@@ -9,13 +9,13 @@
 use market_data::{OptionSession, Right, SessionBars};
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, SessionPricer};
+use crate::{ContractSpec, NormalEquations, SessionPricer};
 
 /// Coefficients of the log factor on the model's volatility: level, slope and curvature in standardised log-moneyness.
 pub(crate) type Correction = [f64; 3];
 
-/// Precision of the prior, which says that the model is right: standard deviations of 0.3, 0.05 and 0.03.
-const PRIOR: Correction = [11.0, 400.0, 1_100.0];
+/// The prior says that the model is right, with standard deviations of 0.3, 0.05 and 0.03: mean and precision.
+const PRIOR: [(f64, f64); 3] = [(0.0, 11.0), (0.0, 400.0), (0.0, 1_100.0)];
 /// Prints beyond this many standard deviations from the money say nothing about the volatility there.
 const REACH: f64 = 3.0;
 /// Prints below this premium, in dollars, are mostly tick.
@@ -74,18 +74,18 @@ pub(crate) fn follow(
     config: &SurfaceConfig,
 ) -> Vec<SurfacePoint> {
     let keep = 0.5_f64.powf(1.0 / config.half_life);
-    let (mut fit, mut last_print) = (Fit::default(), None);
+    let (mut fit, mut last_print) = (NormalEquations::default(), None);
     let mut points = vec![SurfacePoint::default()];
     for t in 0..bars.close.len() {
         fit.fade(keep);
         for print in prints(rows, t as u16) {
             if let Some(seen) = Seen::of(model, bars, spec, &print, t) {
-                fit.add(seen);
+                fit.observe(&[1.0, seen.x, seen.x * seen.x], seen.log_factor, seen.weight);
             }
             last_print = Some(t);
         }
         let fresh = last_print.is_some_and(|last| t - last < config.stale_after as usize);
-        points.push(SurfacePoint { correction: fit.solve(), fresh });
+        points.push(SurfacePoint { correction: fit.solve(&PRIOR), fresh });
     }
     points
 }
@@ -144,49 +144,5 @@ impl Seen {
         let noise = (width * width + spot_noise * spot_noise).sqrt() / (greeks.vega * inputs.vol).max(1e-9);
         let weight = 1.0 / (noise * noise + MODEL_ERROR * MODEL_ERROR);
         Some(Self { x, log_factor: (implied / inputs.vol).ln(), weight })
-    }
-}
-
-/// A ridge regression on `1, x, x²` whose evidence fades.
-#[derive(Debug, Clone, Copy, Default)]
-struct Fit {
-    normal: [[f64; 3]; 3],
-    moment: [f64; 3],
-}
-
-impl Fit {
-    fn fade(&mut self, keep: f64) {
-        self.normal.iter_mut().flatten().chain(&mut self.moment).for_each(|sum| *sum *= keep);
-    }
-
-    fn add(&mut self, seen: Seen) {
-        let basis = [1.0, seen.x, seen.x * seen.x];
-        for (row, a) in basis.iter().enumerate() {
-            self.moment[row] += seen.weight * a * seen.log_factor;
-            for (column, b) in basis.iter().enumerate() {
-                self.normal[row][column] += seen.weight * a * b;
-            }
-        }
-    }
-
-    /// Returns the coefficients, by Cholesky's factorisation of the normal equations with the prior on their diagonal.
-    fn solve(&self) -> Correction {
-        let mut lower = [[0.0; 3]; 3];
-        let mut z = self.moment;
-        for i in 0..3 {
-            for j in 0..=i {
-                let dot: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
-                lower[i][j] = if i == j {
-                    (self.normal[i][i] + PRIOR[i] - dot).sqrt()
-                } else {
-                    (self.normal[i][j] - dot) / lower[j][j]
-                };
-            }
-            z[i] = (z[i] - (0..i).map(|k| lower[i][k] * z[k]).sum::<f64>()) / lower[i][i];
-        }
-        for i in (0..3).rev() {
-            z[i] = (z[i] - (i + 1..3).map(|k| lower[k][i] * z[k]).sum::<f64>()) / lower[i][i];
-        }
-        z
     }
 }

@@ -1,7 +1,7 @@
 //! The level and the smile of implied volatility at an instant, from what is known then: a log-linear model.
 //!
 //! ```text
-//! ln σ_atm = a(m) + n(m)·ln(now) + o(m)·ln(open) + v(m)·ln(vix) + r(m)·ln(recent)      inputs over 12 %
+//! ln σ_atm = a(m) + n(m)·ln(now) + o(m)·ln(open) + v(m)·ln(vix) + r(m)·ln(recent) + e(m)   inputs over 12 %
 //! ln σ(x)  = ln σ_atm + s·x + c·x² + w·|x|³ + k·x³                                      |x| ≤ 3
 //! ```
 //!
@@ -15,19 +15,27 @@
 use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 use serde::{Deserialize, Serialize};
 
+use crate::events::{EventCalendar, Events};
+
 /// Minutes, counted towards the close, at which the intercept is given.
 pub const INTERCEPT_KNOTS: [f64; 12] = [2.0, 10.0, 30.0, 60.0, 120.0, 195.0, 270.0, 330.0, 360.0, 375.0, 385.0, 388.0];
-/// Parameters of the level: the intercept, then an open and a close value for each of the four slopes.
-pub const LEVEL_PARAMETERS: usize = INTERCEPT_KNOTS.len() + 8;
+/// Parameters of the level: the intercept, an open and a close value for each of the four slopes, and the events.
+pub const LEVEL_PARAMETERS: usize = INTERCEPT_KNOTS.len() + 8 + EVENT_PARAMETERS;
+/// Parameters of the events.
+const EVENT_PARAMETERS: usize = 5;
+/// Where they start.
+const FIRST_EVENT: usize = INTERCEPT_KNOTS.len() + 8;
 /// Parameters of the smile: skew and curvature, each with its dependence on the time left and on the level, and wings.
 pub const SMILE_PARAMETERS: usize = 9;
 /// Standard deviations beyond which the smile is flat.
 pub const SMILE_REACH: f64 = 3.0;
 
-/// What inputs are divided by before their logarithm is taken.
-const REFERENCE: f64 = 0.12;
+/// Volatility whose logarithm is zero: what inputs are divided by, and what the level is a multiple of.
+pub const VOL_REFERENCE: f64 = 0.12;
 /// Bounds of the level's logarithm that the smile sees.
 const SMILE_LEVELS: (f64, f64) = (-1.0, 1.5);
+/// Minutes from the open to the announcement of a rate decision.
+const ANNOUNCEMENT: f64 = 270.0;
 /// Half-life of `recent`, in minutes.
 const RECENT_HALF_LIFE: f64 = 20.0;
 /// What `recent` starts from, as a share of the day's implied variance.
@@ -61,6 +69,12 @@ pub struct VolModel {
     pub vix: [f64; 2],
     /// Slope on the volatility of the last minutes.
     pub recent: [f64; 2],
+    /// On the day of a rate decision: what has built up by 14:00, the half hour after it, and the rest of the day.
+    pub fomc: [f64; 3],
+    /// On the day before consumer prices are published, per share of the session gone.
+    pub cpi_eve: f64,
+    /// On a day whose evening brings earnings.
+    pub late_earnings: f64,
     /// Slope of the smile: constant, per share of the session left, per unit of the log level.
     pub skew: [f64; 3],
     /// Curvature of the smile, likewise.
@@ -82,14 +96,16 @@ pub struct VolInputs {
     pub recent: f64,
     /// Minutes to the close.
     pub minutes_left: f64,
+    events: Events,
 }
 
 impl VolInputs {
     /// Returns what was known at the start of every bar of a session and at its close: `bars + 1` entries. The
     /// underlying's own volatility of the last minutes is divided by `ratio`, its volatility over the S&P's.
-    pub fn of_session(bars: &SessionBars, vol: &VolColumns, ratio: f64) -> Vec<Self> {
+    pub fn of_session(bars: &SessionBars, vol: &VolColumns, ratio: f64, events: &EventCalendar) -> Vec<Self> {
+        let events = events.on(bars.session.date);
         let n = bars.close.len();
-        let log = |vol: f64| (vol / REFERENCE).ln();
+        let log = |vol: f64| (vol / VOL_REFERENCE).ln();
         let at = |column: &[f64], instant: usize| column[instant.min(column.len() - 1)];
         let keep = 0.5_f64.powf(1.0 / RECENT_HALF_LIFE);
         let (mut weight_of_start, mut sum) = (1.0, 0.0);
@@ -109,6 +125,7 @@ impl VolInputs {
                 vix: log(at(&vol.vix, instant) / 100.0),
                 recent: log(recent.sqrt()),
                 minutes_left: (n - instant) as f64,
+                events,
             }
         });
         instants.collect()
@@ -127,7 +144,18 @@ impl VolInputs {
             let at = INTERCEPT_KNOTS.len() + 2 * i;
             (basis[at], basis[at + 1]) = (input * (1.0 - late), input * late);
         }
+        basis[FIRST_EVENT..].copy_from_slice(&self.event_basis());
         basis
+    }
+
+    fn event_basis(&self) -> [f64; EVENT_PARAMETERS] {
+        let Events { fomc, cpi_eve, late_earnings } = self.events;
+        let clock = 390.0 - self.minutes_left;
+        let announced = clock - ANNOUNCEMENT;
+        let phase = [announced <= 0.0, announced > 0.0 && announced <= 30.0, announced > 30.0];
+        let [before, at, after] = phase.map(|now| f64::from(fomc && now));
+        let gone = 1.0 - (self.minutes_left / 390.0).min(1.0);
+        [before * clock / ANNOUNCEMENT, at, after, f64::from(cpi_eve) * gone, f64::from(late_earnings)]
     }
 
     /// Returns what the smile's parameters are multiplied with, in their order, `x` standard deviations from the money,
@@ -157,6 +185,9 @@ impl VolModel {
             open: slope(1),
             vix: slope(2),
             recent: slope(3),
+            fomc: [level[FIRST_EVENT], level[FIRST_EVENT + 1], level[FIRST_EVENT + 2]],
+            cpi_eve: level[FIRST_EVENT + 3],
+            late_earnings: level[FIRST_EVENT + 4],
             skew: [smile[0], smile[1], smile[2]],
             curvature: [smile[3], smile[4], smile[5]],
             wings: [smile[6], smile[7], smile[8]],
@@ -166,6 +197,7 @@ impl VolModel {
     /// Returns the parameters of the level and of the smile.
     pub fn parameters(&self) -> ([f64; LEVEL_PARAMETERS], [f64; SMILE_PARAMETERS]) {
         let slopes = [self.now, self.open, self.vix, self.recent].into_iter().flatten();
+        let slopes = slopes.chain(self.fomc).chain([self.cpi_eve, self.late_earnings]);
         let (mut level, mut smile) = ([0.0; LEVEL_PARAMETERS], [0.0; SMILE_PARAMETERS]);
         level.iter_mut().zip(self.intercept.into_iter().chain(slopes)).for_each(|(to, from)| *to = from);
         smile
@@ -185,7 +217,7 @@ impl VolModel {
 
     /// Returns the at-the-money volatility, annualised, as a fraction.
     pub fn at_the_money(&self, inputs: &VolInputs) -> f64 {
-        REFERENCE * dot(&self.parameters().0, &inputs.level_basis()).exp()
+        VOL_REFERENCE * dot(&self.parameters().0, &inputs.level_basis()).exp()
     }
 
     /// Returns the factors of `x`, `x²`, `|x|³` and `x³` in the logarithm of the smile at one instant.
