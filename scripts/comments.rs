@@ -1,6 +1,7 @@
 //! What every configuration key means, as comments in the printed configuration and so in `configs/default.toml`.
 
-/// Key and comment. Contracts have the same keys whatever their symbol: `*` stands for it.
+/// Key and comment. Contracts have the same keys whatever their symbol, and volatility models whatever their
+/// input: `*` stands for it.
 const COMMENTS: &[(&str, &str)] = &[
     ("run.model_name", "Name of the model and of everything that belongs to it"),
     ("run.timesteps", "Steps of training, summed over lanes; rounded up to whole iterations"),
@@ -47,14 +48,25 @@ const COMMENTS: &[(&str, &str)] = &[
     ("market.strike.rule", "Which strike entries buy: at_the_money, delta or offset"),
     ("market.strike.delta", "Absolute delta that rule delta aims at"),
     ("market.strike.offset", "Dollars out of the money of rule offset"),
-    ("market.pricing.rate", "Risk-free rate per year"),
-    ("market.pricing.vix1d_level", "Factor on VIX1D as the volatility input"),
-    ("market.pricing.vix_level", "Factor on VIX as the volatility input"),
-    ("market.pricing.realised_level", "Factor on the underlying's own realised volatility as the input"),
-    ("market.pricing.smile_skew", "Change of volatility, as a fraction, per standard deviation of moneyness"),
-    ("market.pricing.smile_curvature", "The same per squared standard deviation"),
+    ("market.pricing.rate", "Risk-free rate per trading year; zero, since a day earns no interest"),
     ("market.pricing.spread_multiplier", "Factor on every half-spread, for stress tests"),
     ("market.pricing.edge_of_day_multiplier", "Factor on half-spreads in a session's first 5 and last 15 minutes"),
+    ("market.pricing.fitted_from", "First date of the option prints that the models below were fitted on"),
+    ("market.pricing.fitted_to", "Last date of them"),
+    ("market.pricing.events.fomc", "Days of rate decisions, at 14:00"),
+    ("market.pricing.events.cpi", "Days on which consumer prices are published; the day before matters"),
+    ("market.pricing.events.late_earnings", "Days whose evening brings a report that moves the index"),
+    ("market.pricing.*.intercept", "Log volatility over 12 %, 2 10 30 60 120 195 270 330 360 375 385 388 minutes towards the close"),
+    ("market.pricing.*.now", "Slope on the log of the volatility input, at the open and at the close"),
+    ("market.pricing.*.open", "Slope on its first value of the session"),
+    ("market.pricing.*.vix", "Slope on VIX"),
+    ("market.pricing.*.recent", "Slope on the volatility of the last minutes"),
+    ("market.pricing.*.fomc", "On a day of a rate decision: built up by 14:00, the half hour after, the rest"),
+    ("market.pricing.*.cpi_eve", "On the day before consumer prices, per share of the session gone"),
+    ("market.pricing.*.late_earnings", "On a day whose evening brings a report"),
+    ("market.pricing.*.skew", "Slope of the smile: constant, per share of the session left, per log level"),
+    ("market.pricing.*.curvature", "Curvature of the smile, likewise"),
+    ("market.pricing.*.wings", "On |x|^3, constant and per share of the session left, and on x^3"),
     ("market.surface.half_life", "Minutes after which a real print counts half"),
     ("market.surface.stale_after", "Minutes without any real print after which nothing fills"),
     ("market.surface.quote_stands", "Minutes for which a contract's own real quote stands"),
@@ -137,6 +149,7 @@ fn comment(key: &str) -> Option<&'static str> {
     let parts: Vec<&str> = key.split('.').collect();
     let general = match parts.as_slice() {
         ["market", "contracts", _, field] => format!("market.contracts.*.{field}"),
+        ["market", "pricing", "vix1d" | "vix" | "vix_daily" | "realised", field] => format!("market.pricing.*.{field}"),
         _ => key.to_owned(),
     };
     COMMENTS.iter().find(|(known, _)| *known == general).map(|(_, comment)| *comment)

@@ -48,6 +48,7 @@ mod error;
 mod events;
 mod exits;
 mod features;
+mod fitted;
 pub mod indicator;
 mod lane;
 mod ledger;

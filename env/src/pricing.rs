@@ -11,7 +11,7 @@ use market_data::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, EventCalendar, Expiry, Quote, VolInputs, VolModel, option::Inputs, surface::Correction,
+    ContractSpec, EventCalendar, Expiry, Quote, VolInputs, VolModel, fitted, option::Inputs, surface::Correction,
     vol_model::SMILE_REACH,
 };
 
@@ -59,13 +59,13 @@ impl Default for PricingConfig {
             rate: 0.0,
             spread_multiplier: 1.0,
             edge_of_day_multiplier: 2.0,
-            fitted_from: None,
-            fitted_to: None,
+            fitted_from: Some(fitted::FITTED.0),
+            fitted_to: Some(fitted::FITTED.1),
             events: EventCalendar::default(),
-            vix1d: VolModel::flat(0.90),
-            vix: VolModel::flat(0.68),
-            vix_daily: VolModel::flat(0.68),
-            realised: VolModel::flat(1.0),
+            vix1d: fitted::VIX1D,
+            vix: fitted::VIX,
+            vix_daily: fitted::VIX_DAILY,
+            realised: fitted::REALISED,
         }
     }
 }

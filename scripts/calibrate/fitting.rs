@@ -146,7 +146,7 @@ pub(crate) fn write(path: &Path, pricing: &PricingConfig, report: &FitReport) ->
     let market = toml::Table::from_iter([("pricing".to_owned(), value)]);
     let root = toml::Table::from_iter([("market".to_owned(), toml::Value::Table(market))]);
     create_parent(path)?;
-    let text = head + "\n" + &comments::annotate(&toml::to_string_pretty(&root)?);
+    let text = head + "\n" + &comments::annotate(&toml::to_string(&root)?);
     Ok(ppo_agent::write_atomically(path, text.as_bytes())?)
 }
 
