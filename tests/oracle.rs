@@ -1,7 +1,7 @@
 //! A slow, obvious account stepped beside the batch: same money, same rewards, same masks, to the cent.
 
 use market_data::{Dataset, SessionBars};
-use market_env::{EnvConfig, ExitMode, FEATURES, Market, Setup, VecEnv};
+use market_env::{EnvConfig, ExitMode, FEATURES, Market, Setup, Trade, VecEnv};
 
 use crate::util::{Batch, Dice, all_days, dataset, market, real_bars};
 
@@ -251,8 +251,21 @@ fn compare(dataset: &Dataset, market: &std::sync::Arc<Market>, config: &EnvConfi
     let total: i64 = trades.iter().map(|trade| trade.net_pnl_cents).sum();
     assert_eq!(total, episodes.iter().map(|e| e.net_pnl_cents).sum::<i64>(), "trades add up to the sessions' cash");
     assert_eq!(total, batch.env.ledger().net_pnl_cents);
+    trades.iter().for_each(agrees_with_its_sales);
     assert!(trades.len() > days.len(), "the comparison saw trades");
     compared
+}
+
+/// Derives a trade's result anew from its entry and its sales.
+fn agrees_with_its_sales(trade: &Trade) {
+    let premium = |price: f64, contracts: u32| (price * 100.0).round() as i64 * 100 * i64::from(contracts);
+    let sold: u32 = trade.sales.iter().map(|sale| sale.contracts).sum();
+    let fees = trade.entry_fees_cents + trade.sales.iter().map(|sale| sale.fees_cents).sum::<i64>();
+    let received: i64 = trade.sales.iter().map(|sale| premium(sale.price, sale.contracts)).sum();
+    let last = trade.sales.last().unwrap();
+    assert_eq!((sold, fees), (trade.contracts, trade.fees_cents), "{trade:?}");
+    assert_eq!(received - premium(trade.entry_price, trade.contracts) - fees, trade.net_pnl_cents, "{trade:?}");
+    assert_eq!((last.ts_ns, &last.reason), (trade.exit_ts_ns, &trade.reason));
 }
 
 fn rules() -> EnvConfig {

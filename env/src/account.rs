@@ -159,6 +159,11 @@ impl Account {
 }
 
 impl Position {
+    /// Returns the fees of the entry, in cents.
+    pub(crate) fn entry_fees(&self) -> i64 {
+        self.entry_cost - i64::from(self.entry_price) * MULTIPLIER * i64::from(self.bought)
+    }
+
     /// Returns the net P&L of a position that is closed, in cents.
     pub fn net_pnl(&self) -> i64 {
         self.sold_premium - i64::from(self.entry_price) * MULTIPLIER * i64::from(self.bought) - self.fees

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Account, ActionMask, Day, EnvConfig, Episode, Market, Position, Setup,
+    Account, ActionMask, Day, EnvConfig, Episode, Market, Position, Sale, Setup,
     account::Fees,
     action::{Action, FLAT_MASK, FORCED_MASK, HOLDING_MASK},
     draw::Deck,
@@ -39,6 +39,8 @@ pub(crate) struct Lane {
     /// Bar at whose open the position was bought, and what the setup said.
     pub(crate) entry_bar: u32,
     pub(crate) entry_setup: Setup,
+    /// What was sold of the position so far; training lanes keep no record.
+    pub(crate) sales: Vec<Sale>,
     pub(crate) steps: u32,
     pub(crate) held_steps: u32,
     pub(crate) trades: u32,
@@ -59,6 +61,7 @@ impl Lane {
             order: None,
             entry_bar: 0,
             entry_setup: Setup::Weak,
+            sales: Vec::new(),
             steps: 0,
             held_steps: 0,
             trades: 0,

@@ -70,7 +70,7 @@ pub use action::{ACTION_NAMES, ACTIONS, Action, FLAT_MASK, FORCED_MASK, HOLDING_
 pub use batch::BatchEnv;
 pub use config::{AccountConfig, CostConfig, Draw, EnvConfig, MarketConfig};
 pub use contract::{ContractSpec, TickRule};
-pub use episode::{Episode, Trade};
+pub use episode::{Episode, Sale, Trade};
 pub use error::EnvError;
 pub use events::EventCalendar;
 pub use exits::{ExitConfig, ExitMode, TakeProfit};

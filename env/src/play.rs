@@ -1,7 +1,7 @@
 //! One step of one lane: orders at the next open, marks at its close, the rules' look at the position, and the reward.
 
 use crate::{
-    ActionMask, Day, EXIT_REASONS, Ledger, Position, RewardTerms, Trade,
+    ActionMask, Day, EXIT_REASONS, Fill, Ledger, Position, RewardTerms, Sale, Trade,
     action::Action,
     contract::MULTIPLIER,
     exits::{ExitOrder, ExitReason, ExitState},
@@ -116,6 +116,7 @@ impl Play<'_> {
         let Some(fill) = lane.account.sell(order.sell, quote, self.rules.fees(day)) else { return false };
         lane.fees += fill.fees;
         self.ledger.fees_cents += fill.fees;
+        self.note_sale(lane, day, fill, order.reason, bar);
         if let Some(position) = &mut lane.account.position {
             position.tier += u8::from(order.reason == ExitReason::TakeProfit);
         }
@@ -131,6 +132,8 @@ impl Play<'_> {
         if !self.sell(lane, day, order, bar)
             && let Some(expired) = lane.account.expire()
         {
+            let nothing = Fill { contracts: expired.contracts, ..Fill::default() };
+            self.note_sale(lane, day, nothing, ExitReason::ExpiredWorthless, bar);
             self.record(lane, day, &expired, ExitReason::ExpiredWorthless, bar);
         }
         lane.order = None;
@@ -175,6 +178,19 @@ impl Play<'_> {
         }
     }
 
+    /// Writes a sale down for the record of the trade, in a replay.
+    fn note_sale(&self, lane: &mut Lane, day: &Day, fill: Fill, reason: ExitReason, bar: u32) {
+        if self.rules.deck.is_none() {
+            lane.sales.push(Sale {
+                ts_ns: day.bar_ns(bar),
+                contracts: fill.contracts,
+                price: fill.premium as f64 / (MULTIPLIER * i64::from(fill.contracts)) as f64 / 100.0,
+                fees_cents: fill.fees,
+                reason: EXIT_REASONS[reason as usize].to_owned(),
+            });
+        }
+    }
+
     fn record(&mut self, lane: &mut Lane, day: &Day, closed: &Position, reason: ExitReason, bar: u32) {
         let net_pnl_cents = closed.net_pnl();
         let net_return = net_pnl_cents as f64 / closed.entry_cost as f64;
@@ -191,10 +207,13 @@ impl Play<'_> {
             date: day.date,
             side: closed.side,
             strike: day.strike(closed.contract),
+            expiry: day.date,
             entry_ts_ns: day.bar_ns(lane.entry_bar),
             exit_ts_ns: day.bar_ns(bar),
             contracts: closed.bought,
             entry_price: f64::from(closed.entry_price) / 100.0,
+            entry_fees_cents: closed.entry_fees(),
+            sales: std::mem::take(&mut lane.sales),
             exit_price: closed.sold_premium as f64 / (MULTIPLIER * i64::from(closed.bought)) as f64 / 100.0,
             fees_cents: closed.fees,
             net_pnl_cents,
