@@ -28,7 +28,7 @@ pub struct Episode {
 /// One sale of a position's contracts: an order's fill at a bar's open, or what the session's end gave for the rest.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Sale {
-    /// Start of the bar at whose open it filled, UTC nanoseconds.
+    /// Start of the bar at whose open it filled, or the session's close for a settlement, UTC nanoseconds.
     pub ts_ns: i64,
     /// Contracts sold.
     pub contracts: u32,
@@ -57,7 +57,7 @@ pub struct Trade {
     pub expiry: Date,
     /// Start of the bar at whose open the entry filled, UTC nanoseconds.
     pub entry_ts_ns: i64,
-    /// Start of the bar at whose open the last contract was sold, UTC nanoseconds.
+    /// Start of the bar at whose open the last contract was sold, or the session's close for a settlement, UTC nanoseconds.
     pub exit_ts_ns: i64,
     /// Contracts bought.
     pub contracts: u32,
