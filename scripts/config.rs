@@ -235,6 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn every_configuration_that_comes_with_the_program_is_sound() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        let mut read = std::collections::BTreeMap::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let config = resolve(&RunConfig::default(), &[Layer::file(&path).unwrap()], RunConfig::check);
+            read.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), config.unwrap());
+        }
+        assert_eq!(read["default"], RunConfig::default());
+        assert_eq!(read["live_rules"].env.exits.take_profit, RunConfig::default().env.exits.take_profit);
+        assert_eq!((read["live_rules"].env.guards.max_trades, read["live_rules"].env.exits.trail_sell), (10, 0.8));
+    }
+
+    #[test]
     fn faults_of_all_sections_come_at_once() {
         let mut config = RunConfig::default();
         config.run.model_name = "../x".to_owned();

@@ -142,8 +142,12 @@ pub struct Figures {
     pub strong_buy: Option<f64>,
     /// Share of minutes spent in a position.
     pub time_in_market: Option<f64>,
-    /// Orders not filled: no quote, or not enough cash.
+    /// Orders given up when they reached the market: no quote, or not enough cash.
     pub refused_orders: u64,
+    /// Fills of less than the order asked for.
+    pub partial_orders: u64,
+    /// Orders that kept working until their time was over.
+    pub unfilled_orders: u64,
     /// Positions closed, by reason.
     pub exits: BTreeMap<&'static str, u64>,
 }
@@ -186,6 +190,8 @@ impl Figures {
             strong_buy: ratio(ledger.strong_buys() as f64, ledger.strong_states() as f64),
             time_in_market: ratio(ledger.held_steps as f64, ledger.steps as f64),
             refused_orders: ledger.refused_orders,
+            partial_orders: ledger.partial_orders,
+            unfilled_orders: ledger.unfilled_orders,
             exits: EXIT_REASONS.into_iter().zip(ledger.exits).filter(|(_, count)| *count > 0).collect(),
         })
     }
@@ -350,10 +356,13 @@ pub(crate) mod tests {
             date: jiff::civil::date(2025, 6, 2),
             side: Action::BuyCall,
             strike: 590.0,
+            expiry: jiff::civil::date(2025, 6, 2),
             entry_ts_ns: 1_748_871_060_000_000_000,
             exit_ts_ns: 1_748_871_060_000_000_000 + minutes * 60_000_000_000,
             contracts: 3,
             entry_price: 1.25,
+            entry_fees_cents: 65,
+            sales: Vec::new(),
             exit_price: 1.5,
             fees_cents: 130,
             net_pnl_cents,

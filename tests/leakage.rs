@@ -4,7 +4,7 @@
 use market_data::{
     BarColumns, Bars, DataConfig, Dataset, History, SymbolSessions, Volatility, Window, calendar, source::synthetic,
 };
-use market_env::{EnvConfig, FEATURES, Market, MarketConfig, VecEnv};
+use market_env::{EnvConfig, FEATURES, FillRule, Market, MarketConfig, VecEnv};
 
 use crate::util::{Batch, Dice, all_days, symbols};
 
@@ -95,14 +95,14 @@ struct Seen {
 type Tamper = fn(&mut SymbolSessions);
 
 /// Replays the session on `date` with fixed actions and returns everything known at the close of its bar `last`.
-fn seen(feed: &Feed, tamper: Tamper, date: jiff::civil::Date, last: usize) -> Seen {
+fn seen(feed: &Feed, tamper: Tamper, config: &EnvConfig, date: jiff::civil::Date, last: usize) -> Seen {
     let mut dataset = feed.dataset();
     dataset.symbols.iter_mut().for_each(tamper);
     let market = std::sync::Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap());
     let day = all_days(&market).into_iter().find(|&d| market.days()[d as usize].date == date).unwrap();
     let rows = market.days()[day as usize].rows();
     let until = rows.start + last;
-    let mut batch = Batch::replay(&market, vec![day], &EnvConfig::default());
+    let mut batch = Batch::replay(&market, vec![day], config);
     let mut dice = Dice(9);
     let mut play = Vec::new();
     for _ in 0..last {
@@ -120,6 +120,15 @@ fn seen(feed: &Feed, tamper: Tamper, date: jiff::civil::Date, last: usize) -> Se
     }
 }
 
+/// The defaults, and settings under which orders stay on their way for minutes while rules and guards look on.
+fn settings() -> [EnvConfig; 2] {
+    let mut slow = EnvConfig::default();
+    (slow.execution.fill, slow.execution.delay_bars) = (FillRule::NextQuote, 3);
+    (slow.execution.slippage, slow.execution.impact, slow.execution.participation) = (0.01, 0.5, 0.1);
+    (slow.guards.daily_loss_limit, slow.guards.cooldown, slow.guards.vix_ceiling) = (0.5, 2, 40.0);
+    [EnvConfig::default(), slow]
+}
+
 /// Counts how often a changed future changed the past.
 fn violations(tamper: Tamper) -> usize {
     let feed = Feed::new();
@@ -133,7 +142,10 @@ fn violations(tamper: Tamper) -> usize {
             let mut changed = feed.clone();
             changed.rewrite_future(session.open_ns + (last as i64 + 1) * MINUTE_NS, &mut dice);
             assert!(changed.spy.close != feed.spy.close, "something was changed");
-            count += usize::from(seen(&feed, tamper, date, last) != seen(&changed, tamper, date, last));
+            let differs = |config: &EnvConfig| {
+                seen(&feed, tamper, config, date, last) != seen(&changed, tamper, config, date, last)
+            };
+            count += settings().iter().filter(|config| differs(config)).count();
         }
     }
     count

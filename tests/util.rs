@@ -6,7 +6,7 @@ use market_data::{
     DataConfig, Dataset, Symbol, Window,
     source::synthetic::{self, SyntheticConfig},
 };
-use market_env::{ActionMask, BatchEnv, EnvConfig, Episode, Market, MarketConfig, StepBuffers, VecEnv};
+use market_env::{ActionMask, BatchEnv, EnvConfig, Episode, Market, MarketConfig, StepBuffers, Trade, VecEnv};
 
 pub(crate) fn symbols(names: &[&str]) -> Vec<Symbol> {
     names.iter().map(|name| Symbol::new(name).unwrap()).collect()
@@ -75,6 +75,13 @@ impl Batch {
         let mut episodes = Vec::new();
         self.env.drain_episodes(&mut episodes);
         episodes
+    }
+
+    /// Returns the positions that were closed since the last call.
+    pub(crate) fn trades(&mut self) -> Vec<Trade> {
+        let mut trades = Vec::new();
+        self.env.drain_trades(&mut trades);
+        trades
     }
 
     pub(crate) fn restore(&mut self, state: &str) -> Result<(), String> {

@@ -163,6 +163,8 @@ pub fn metrics(interval: &Ledger, total: &Ledger) -> Vec<(String, f64)> {
     put("env/win_rate", share(interval.wins, interval.closed()));
     put("env/mean_trade_return", ratio(interval.trade_return, interval.closed() as f64));
     put("env/refused_orders", Some(interval.refused_orders as f64));
+    put("env/partial_orders", Some(interval.partial_orders as f64));
+    put("env/unfilled_orders", Some(interval.unfilled_orders as f64));
     for (term, sum) in REWARD_TERMS.iter().zip(interval.reward_terms) {
         put(&format!("reward_terms/{term}"), Some(sum));
     }
@@ -243,7 +245,7 @@ mod tests {
             bad_chase: 330,
             reward_terms: [-12.5, 820.25, -190.5, -5.25, -9.75],
             opened: 14_000,
-            exits: [14_000, 0, 0, 0, 0, 0, 0],
+            exits: [14_000, 0, 0, 0, 0, 0, 0, 0, 0],
             wins: 3500,
             trade_return: -392.0,
             net_pnl_cents: -123_456_789,

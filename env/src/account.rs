@@ -5,10 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, Quote,
+    Quote,
     action::Action,
-    config::{AccountConfig, CostConfig},
+    config::AccountConfig,
     contract::MULTIPLIER,
+    execution::{Size, Terms},
+    fees::Side,
 };
 
 /// An open position in one contract.
@@ -22,7 +24,7 @@ pub struct Position {
     pub contracts: u32,
     /// Contracts bought.
     pub bought: u32,
-    /// Ask paid, in cents per share.
+    /// Premium paid, in cents per share.
     pub entry_price: u32,
     /// Premium and fees paid at the entry, in cents.
     pub entry_cost: i64,
@@ -36,6 +38,8 @@ pub struct Position {
     pub peak: f64,
     /// Take-profit tiers already sold.
     pub tier: u8,
+    /// Whether the trailing stop has sold its part.
+    pub trailed: bool,
 }
 
 /// What an order did to the account, in cents.
@@ -43,6 +47,8 @@ pub struct Position {
 pub struct Fill {
     /// Contracts bought or sold.
     pub contracts: u32,
+    /// Contracts that the order asked for; more, where the displayed size was too small.
+    pub asked: u32,
     /// Premium paid or received.
     pub premium: i64,
     /// Fees paid.
@@ -58,17 +64,13 @@ pub struct Account {
     pub position: Option<Position>,
 }
 
-/// Fees of one side, in cents.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fees<'a> {
-    pub(crate) spec: &'a ContractSpec,
-    pub(crate) costs: &'a CostConfig,
-}
-
-impl Fees<'_> {
-    pub(crate) fn cents(&self, contracts: u32) -> i64 {
-        (self.costs.fee_multiplier * self.spec.fee * 100.0 * f64::from(contracts)).round() as i64
-    }
+/// Why an entry did not fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nobody offers, or not even one contract may be taken of what is offered.
+    NoQuote,
+    /// One contract costs more than the cash.
+    NoCash,
 }
 
 impl Account {
@@ -77,26 +79,39 @@ impl Account {
         Self { cash: (capital * 100.0).round() as i64, position: None }
     }
 
-    /// Buys at the ask as many contracts as the risk fraction allows, at least one. Nothing happens without an ask, or when
-    /// one contract costs more than the cash.
+    /// Buys as many contracts as the risk fraction allows, at least one, and no more than may be taken of the offer. The
+    /// price of a large order is that of all it would take, so that impact never carries it beyond the risk fraction.
     pub(crate) fn buy(
         &mut self,
         side: Action,
         contract: u32,
-        quote: Quote,
+        (quote, size): (Quote, Size),
         config: &AccountConfig,
-        fees: Fees<'_>,
-    ) -> Option<Fill> {
+        terms: &Terms,
+    ) -> Result<Fill, Refusal> {
         debug_assert!(self.position.is_none(), "one position at a time");
-        let ask = quote.ask?.get();
-        let per_contract = i64::from(ask) * MULTIPLIER;
-        let one = per_contract + fees.cents(1);
         let budget = (self.cash as f64 * config.risk_fraction) as i64;
-        let contracts = (budget / one).clamp(1, i64::from(config.max_contracts)) as u32;
-        let fill = Fill { contracts, premium: per_contract * i64::from(contracts), fees: fees.cents(contracts) };
+        let affordable = |price| terms.affordable(budget, price).clamp(1, i64::from(config.max_contracts)) as u32;
+        let price = |contracts| terms.buy_price(quote, size, contracts).ok_or(Refusal::NoQuote);
+        let least = price(0)?;
+        let (asked, most) = (affordable(least), terms.execution.most(size.ask));
+        if most == 0 {
+            return Err(Refusal::NoQuote);
+        }
+        let (mut contracts, mut entry_price) = (asked.min(most), price(asked.min(most))?);
+        if entry_price > least {
+            contracts = affordable(entry_price).min(contracts);
+            entry_price = price(contracts)?;
+        }
+        let fill = Fill {
+            contracts,
+            asked: if asked > most { asked } else { contracts },
+            premium: i64::from(entry_price) * MULTIPLIER * i64::from(contracts),
+            fees: terms.fees(Side::Buy, contracts, entry_price),
+        };
         let cost = fill.premium + fill.fees;
         if cost > self.cash {
-            return None;
+            return Err(Refusal::NoCash);
         }
         self.cash -= cost;
         self.position = Some(Position {
@@ -104,61 +119,61 @@ impl Account {
             contract,
             contracts,
             bought: contracts,
-            entry_price: ask,
+            entry_price,
             entry_cost: cost,
             cost_basis: cost,
             sold_premium: 0,
             fees: fill.fees,
             peak: 0.0,
             tier: 0,
+            trailed: false,
         });
-        Some(fill)
+        Ok(fill)
     }
 
-    /// Sells a part of the contracts at the bid, at least one; the cost basis shrinks pro rata. Nothing happens when flat or
-    /// without a bid. The position stays in place, with zero contracts, until [`Account::close`] takes it.
-    pub(crate) fn sell(&mut self, part: f64, quote: Quote, fees: Fees<'_>) -> Option<Fill> {
-        let position = self.position.as_mut()?;
-        if quote.bid == 0 {
+    /// Sells some contracts, as many of them as may be taken of the bid. Nothing happens when flat or where nothing would be
+    /// received. The position stays in place, with zero contracts, until [`Account::close`] takes it.
+    pub(crate) fn sell(&mut self, asked: u32, (quote, size): (Quote, Size), terms: &Terms) -> Option<Fill> {
+        let held = self.position?.contracts;
+        let contracts = asked.min(held).min(terms.execution.most(size.bid));
+        if contracts == 0 {
             return None;
         }
-        // A hair more than the product: 0.7 of 90 is 63, not 62.999…
-        let contracts = ((f64::from(position.contracts) * part + 1e-9) as u32).clamp(1, position.contracts);
-        let fill = Fill {
-            contracts,
-            premium: i64::from(quote.bid) * MULTIPLIER * i64::from(contracts),
-            fees: fees.cents(contracts),
-        };
+        let price = terms.sell_price(quote, size, contracts)?;
+        let fees = terms.fees(Side::Sell, contracts, price);
+        self.receive(contracts, asked, price, fees)
+    }
+
+    /// Pays out all contracts at their value at the session's close, in cents per share, without a fee.
+    pub(crate) fn settle(&mut self, value: u32) -> Option<Fill> {
+        let held = self.position.filter(|position| position.contracts > 0)?.contracts;
+        self.receive(held, held, value, 0)
+    }
+
+    /// Books a sale; the cost basis shrinks pro rata.
+    fn receive(&mut self, contracts: u32, asked: u32, price: u32, fees: i64) -> Option<Fill> {
+        let position = self.position.as_mut()?;
+        let premium = i64::from(price) * MULTIPLIER * i64::from(contracts);
         position.cost_basis -= position.cost_basis * i64::from(contracts) / i64::from(position.contracts);
         position.contracts -= contracts;
-        position.sold_premium += fill.premium;
-        position.fees += fill.fees;
-        self.cash += fill.premium - fill.fees;
-        Some(fill)
+        position.sold_premium += premium;
+        position.fees += fees;
+        self.cash += premium - fees;
+        Some(Fill { contracts, asked, premium, fees })
     }
 
     /// Returns the position if nothing is left of it, and makes the account flat.
     pub(crate) fn close(&mut self) -> Option<Position> {
         self.position.take_if(|position| position.contracts == 0)
     }
-
-    /// Lets the remaining contracts expire without value, and makes the account flat.
-    pub(crate) fn expire(&mut self) -> Option<Position> {
-        self.position.take()
-    }
-
-    /// Returns what selling everything at this quote would bring after fees, in cents; never negative, since a worthless
-    /// option is left to expire.
-    #[inline]
-    pub(crate) fn liquidation(&self, quote: Quote, fees: Fees<'_>) -> i64 {
-        self.position.as_ref().map_or(0, |position| {
-            let premium = i64::from(quote.bid) * MULTIPLIER * i64::from(position.contracts);
-            (premium - fees.cents(position.contracts)).max(0)
-        })
-    }
 }
 
 impl Position {
+    /// Returns the fees of the entry, in cents.
+    pub(crate) fn entry_fees(&self) -> i64 {
+        self.entry_cost - i64::from(self.entry_price) * MULTIPLIER * i64::from(self.bought)
+    }
+
     /// Returns the net P&L of a position that is closed, in cents.
     pub fn net_pnl(&self) -> i64 {
         self.sold_premium - i64::from(self.entry_price) * MULTIPLIER * i64::from(self.bought) - self.fees
@@ -169,39 +184,51 @@ impl Position {
 mod tests {
     use std::num::NonZeroU32;
 
-    use super::*;
     use proptest::prelude::*;
 
-    fn quote(bid: u32, ask: u32) -> Quote {
-        Quote { bid, ask: NonZeroU32::new(ask) }
+    use super::*;
+    use crate::{ContractSpec, ExecutionConfig, config::CostConfig};
+
+    /// A quote with so much size that an order takes what it likes.
+    fn quote(bid: u32, ask: u32) -> (Quote, Size) {
+        displayed(bid, ask, 1_000_000)
     }
 
-    fn with_fees<R>(f: impl FnOnce(Fees<'_>) -> R) -> R {
+    fn displayed(bid: u32, ask: u32, size: u32) -> (Quote, Size) {
+        (Quote { bid, ask: NonZeroU32::new(ask) }, Size { bid: size, ask: size })
+    }
+
+    fn on_terms<R>(execution: &ExecutionConfig, f: impl FnOnce(&Terms) -> R) -> R {
         let (spec, costs) = (ContractSpec::known("SPY").unwrap(), CostConfig::default());
-        f(Fees { spec: &spec, costs: &costs })
+        f(&Terms::new(&spec, &costs, execution))
+    }
+
+    fn plainly<R>(f: impl FnOnce(&Terms) -> R) -> R {
+        on_terms(&ExecutionConfig::default(), f)
     }
 
     #[test]
     fn a_round_trip_costs_the_spread_and_two_fees() {
-        with_fees(|fees| {
+        plainly(|terms| {
             let mut account = Account::new(100_000.0);
-            let fill = account.buy(Action::BuyPut, 3, quote(148, 152), &AccountConfig::default(), fees).unwrap();
-            assert_eq!(fill, Fill { contracts: 45, premium: 684_000, fees: 3_150 }, "7 % of 100,000 at 152.70 a piece");
-            assert_eq!(account.liquidation(quote(148, 152), fees), 45 * 14_800 - 3_150);
-            account.sell(1.0, quote(148, 152), fees).unwrap();
+            let fill = account.buy(Action::BuyPut, 3, quote(148, 152), &AccountConfig::default(), terms).unwrap();
+            let expected = Fill { contracts: 45, asked: 45, premium: 684_000, fees: 3_150 };
+            assert_eq!(fill, expected, "7 % of 100,000 at 152.70 a piece");
+            assert_eq!(terms.liquidation(148, 45), 45 * 14_800 - 3_163);
+            account.sell(45, quote(148, 152), terms).unwrap();
             let position = account.close().unwrap();
-            assert_eq!(position.net_pnl(), -45 * (400 + 140));
-            assert_eq!(account, Account { cash: 10_000_000 - 45 * 540, position: None });
+            assert_eq!((position.net_pnl(), position.entry_fees()), (-45 * 400 - 3_150 - 3_163, 3_150));
+            assert_eq!(account, Account { cash: 10_000_000 - 45 * 400 - 6_313, position: None });
         });
     }
 
     #[test]
     fn a_trim_takes_its_share_of_the_cost_basis() {
-        with_fees(|fees| {
+        plainly(|terms| {
             let mut account = Account::new(100_000.0);
-            account.buy(Action::BuyCall, 0, quote(99, 100), &AccountConfig::default(), fees).unwrap();
+            account.buy(Action::BuyCall, 0, quote(99, 100), &AccountConfig::default(), terms).unwrap();
             let before = account.position.unwrap();
-            account.sell(0.5, quote(110, 111), fees).unwrap();
+            account.sell(before.contracts / 2, quote(110, 111), terms).unwrap();
             let after = account.position.unwrap();
             let share = f64::from(after.contracts) / f64::from(before.contracts);
             assert!((after.cost_basis as f64 / before.cost_basis as f64 - share).abs() < 1e-6);
@@ -210,48 +237,82 @@ mod tests {
     }
 
     #[test]
-    fn seven_tenths_of_ninety_are_sixty_three() {
-        with_fees(|fees| {
-            let mut account = Account::new(1_000_000.0);
-            let config = AccountConfig { risk_fraction: 1.0, max_contracts: 90, ..AccountConfig::default() };
-            account.buy(Action::BuyCall, 0, quote(99, 100), &config, fees).unwrap();
-            assert_eq!(account.sell(0.7, quote(99, 100), fees).unwrap().contracts, 63);
+    fn the_displayed_size_bounds_both_sides() {
+        let half = ExecutionConfig { participation: 0.5, ..ExecutionConfig::default() };
+        on_terms(&half, |terms| {
+            let mut account = Account::new(100_000.0);
+            let buy = |account: &mut Account, size| {
+                account.buy(Action::BuyCall, 0, displayed(148, 152, size), &AccountConfig::default(), terms)
+            };
+            assert_eq!(buy(&mut account, 1), Err(Refusal::NoQuote), "half a contract is none");
+            let fill = buy(&mut account, 20).unwrap();
+            assert_eq!((fill.contracts, fill.asked), (10, 45));
+            assert_eq!(account.sell(10, displayed(148, 152, 1), terms), None);
+            let fill = account.sell(10, displayed(148, 152, 8), terms).unwrap();
+            assert_eq!((fill.contracts, fill.asked, account.position.unwrap().contracts), (4, 10, 6));
+        });
+    }
+
+    #[test]
+    fn impact_makes_an_order_dearer_and_smaller_but_never_larger_than_its_budget() {
+        let moving = ExecutionConfig { impact: 2.0, slippage: 0.01, ..ExecutionConfig::default() };
+        on_terms(&moving, |terms| {
+            let mut account = Account::new(100_000.0);
+            let fill = account.buy(Action::BuyCall, 0, displayed(148, 152, 50), &AccountConfig::default(), terms);
+            // 45 contracts, payable at 153, would move the price to 161; there the budget pays for 43.
+            let fill = fill.unwrap();
+            assert_eq!((fill.contracts, account.position.unwrap().entry_price), (43, 161));
+            assert!(fill.premium + fill.fees <= 700_000);
         });
     }
 
     #[test]
     fn what_cannot_be_paid_or_sold_does_not_happen() {
-        with_fees(|fees| {
+        plainly(|terms| {
+            let config = AccountConfig::default();
             let mut poor = Account::new(100.0);
-            assert_eq!(poor.buy(Action::BuyCall, 0, quote(148, 152), &AccountConfig::default(), fees), None);
-            assert_eq!(poor.buy(Action::BuyCall, 0, quote(148, 0), &AccountConfig::default(), fees), None);
+            assert_eq!(poor.buy(Action::BuyCall, 0, quote(148, 152), &config, terms), Err(Refusal::NoCash));
+            assert_eq!(poor.buy(Action::BuyCall, 0, quote(148, 0), &config, terms), Err(Refusal::NoQuote));
             assert_eq!(poor, Account::new(100.0));
-            poor.buy(Action::BuyCall, 0, quote(50, 60), &AccountConfig::default(), fees).unwrap();
+            poor.buy(Action::BuyCall, 0, quote(50, 60), &config, terms).unwrap();
             assert_eq!(poor.position.unwrap().contracts, 1, "one contract beyond the risk fraction is allowed");
-            assert_eq!(poor.sell(1.0, quote(0, 2), fees), None);
-            assert_eq!(poor.expire().unwrap().net_pnl(), -6_070);
+            assert_eq!(poor.sell(1, quote(0, 2), terms), None);
+        });
+    }
+
+    #[test]
+    fn a_settlement_costs_no_fee() {
+        plainly(|terms| {
+            for (value, pnl) in [(0, -6_070), (155, 9_430)] {
+                let mut account = Account::new(100.0);
+                account.buy(Action::BuyCall, 0, quote(50, 60), &AccountConfig::default(), terms).unwrap();
+                let fill = account.settle(value).unwrap();
+                assert_eq!((fill.fees, fill.premium), (0, i64::from(value) * MULTIPLIER));
+                assert_eq!(account.close().unwrap().net_pnl(), pnl);
+                assert_eq!(account.cash, 10_000 + pnl);
+            }
         });
     }
 
     proptest! {
         #[test]
         fn cash_is_conserved_to_the_cent(
-            ask in 1u32..5_000,
-            bids in prop::collection::vec(0u32..6_000, 1..6),
-            parts in prop::collection::vec(0.05f64..1.0, 6),
+            ask in 1u32..5_000, bids in prop::collection::vec((0u32..6_000, 0u32..300), 1..6),
+            parts in prop::collection::vec(1u32..90, 6), slippage in 0.0..0.1, impact in 0.0..3.0,
+            participation in 0.05..1.0, value in 0u32..500,
         ) {
-            with_fees(|fees| {
+            let execution = ExecutionConfig { slippage, impact, participation, ..ExecutionConfig::default() };
+            on_terms(&execution, |terms| {
                 let mut account = Account::new(100_000.0);
-                account.buy(Action::BuyCall, 0, quote(ask - 1, ask), &AccountConfig::default(), fees);
-                for (bid, part) in bids.iter().zip(parts) {
-                    if account.position.is_some_and(|p| p.contracts > 0) {
-                        account.sell(part, quote(*bid, bid + 1), fees);
-                    }
+                let _ = account.buy(Action::BuyCall, 0, displayed(ask - 1, ask, 300), &AccountConfig::default(), terms);
+                for (&(bid, size), part) in bids.iter().zip(parts) {
+                    account.sell(part, displayed(bid, bid + 1, size), terms);
                 }
-                let open = account.position.map_or(0, |p| p.contracts);
-                let basis = account.position.map_or(0, |p| p.cost_basis);
-                assert!(if open == 0 { basis == 0 } else { basis > 0 });
-                let pnl = account.expire().map_or(0, |p| p.net_pnl());
+                if let Some(position) = account.position {
+                    assert!(if position.contracts == 0 { position.cost_basis == 0 } else { position.cost_basis > 0 });
+                }
+                account.settle(value);
+                let pnl = account.close().map_or(0, |position| position.net_pnl());
                 assert_eq!(account.cash, 10_000_000 + pnl);
             });
         }

@@ -10,11 +10,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, StepOut, Trade, VecEnv,
+    ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, Sale, StepOut, Trade, VecEnv,
     action::ACTION_NAMES,
     draw::Deck,
     lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
-    play::Play,
+    play::{Play, Record},
 };
 
 /// Lanes per block.
@@ -28,6 +28,8 @@ struct Block {
     ledger: Ledger,
     episodes: Vec<Episode>,
     trades: Vec<Trade>,
+    /// In a replay, what each lane has sold of its position so far; in training nothing is recorded.
+    sales: Vec<Vec<Sale>>,
 }
 
 /// Many accounts replaying sessions of one market.
@@ -44,6 +46,7 @@ pub struct BatchEnv {
 struct State {
     lanes: Vec<Lane>,
     ledgers: Vec<Ledger>,
+    sales: Vec<Vec<Sale>>,
 }
 
 impl BatchEnv {
@@ -101,7 +104,7 @@ impl BatchEnv {
             account: ACCOUNT_COLUMNS.map(str::to_owned).to_vec(),
             actions: ACTION_NAMES.map(str::to_owned).to_vec(),
         };
-        let rules = Rules { market, config, deck };
+        let rules = Rules::new(market, config, deck);
         let blocks = (0..lanes).step_by(BLOCK).map(|first| Block::new(first, lanes, &days, &rules)).collect();
         Ok(Self { rules, days, spec, blocks, ledger: Ledger::default() })
     }
@@ -207,6 +210,7 @@ impl VecEnv for BatchEnv {
         let state = State {
             lanes: self.blocks.iter().flat_map(|block| block.lanes.clone()).collect(),
             ledgers: self.blocks.iter().map(|block| block.ledger.clone()).collect(),
+            sales: self.blocks.iter().flat_map(|block| block.sales.clone()).collect(),
         };
         serde_json::to_string(&state).expect("numbers and enums always become JSON")
     }
@@ -216,12 +220,16 @@ impl VecEnv for BatchEnv {
         if state.lanes.len() != self.lanes() || state.ledgers.len() != self.blocks.len() {
             return Err(format!("the state has {} lanes, this environment {}", state.lanes.len(), self.lanes()));
         }
+        if state.sales.len() != self.blocks.iter().map(|block| block.sales.len()).sum::<usize>() {
+            return Err("the state of a replay does not fit a training environment, nor the reverse".to_owned());
+        }
         if let Some(lane) = state.lanes.iter().find(|lane| !self.rules.holds(lane, &self.days)) {
             return Err(format!("the state plays bar {} of session {}, which is not here", lane.bar, lane.day));
         }
-        let mut lanes = state.lanes.into_iter();
+        let (mut lanes, mut sales) = (state.lanes.into_iter(), state.sales.into_iter());
         for (block, ledger) in self.blocks.iter_mut().zip(state.ledgers) {
             block.lanes.iter_mut().zip(&mut lanes).for_each(|(old, new)| *old = new);
+            block.sales.iter_mut().zip(&mut sales).for_each(|(old, new)| *old = new);
             block.ledger = ledger;
         }
         self.sum_ledgers();
@@ -234,11 +242,12 @@ impl Block {
     fn new(first: usize, lanes: usize, days: &[u32], rules: &Rules) -> Self {
         let open = |lane: usize| {
             let day = rules.deck.as_ref().map_or_else(|| days[lane], |deck| deck.draw(lane as u32, 0));
-            Lane::open(day, 0, rules.config.account.capital)
+            rules.open(day, 0)
         };
         let lanes: Vec<Lane> = (first..(first + BLOCK).min(lanes)).map(open).collect();
         let episodes = Vec::with_capacity(lanes.len());
-        Self { first_lane: first as u32, lanes, ledger: Ledger::default(), episodes, trades: Vec::new() }
+        let sales = vec![Vec::new(); if rules.deck.is_some() { 0 } else { lanes.len() }];
+        Self { first_lane: first as u32, lanes, ledger: Ledger::default(), episodes, trades: Vec::new(), sales }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one slice per column of the rollout buffer")]
@@ -256,7 +265,9 @@ impl Block {
         let outputs = row.iter_mut().zip(account).zip(mask).zip(reward).zip(terminated);
         let lanes = self.lanes.iter_mut().zip(self.first_lane..).zip(actions);
         for (((lane, number), &action), ((((row, account), mask), reward), terminated)) in lanes.zip(outputs) {
-            let mut play = Play { rules, number, ledger: &mut self.ledger, trades: &mut self.trades };
+            let sales = self.sales.get_mut((number - self.first_lane) as usize);
+            let record = sales.map(|sales| Record { sales, trades: &mut self.trades });
+            let mut play = Play { rules, number, ledger: &mut self.ledger, record };
             (*reward, *terminated) = play.step(lane, action);
             if *terminated {
                 self.episodes.push(rules.summary(lane, number));

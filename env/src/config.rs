@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, ExitConfig, Expiry, PricingConfig, RewardConfig, StrikeConfig, SurfaceConfig, setup::SETUP_CONDITIONS,
+    ContractSpec, ExecutionConfig, ExitConfig, Expiry, GuardConfig, PricingConfig, RewardConfig, StrikeConfig,
+    SurfaceConfig, setup::SETUP_CONDITIONS,
 };
 
 /// How bars become tapes: section `[market]`.
@@ -119,8 +120,12 @@ pub struct EnvConfig {
     pub draw: Draw,
     /// The account.
     pub account: AccountConfig,
+    /// How orders fill.
+    pub execution: ExecutionConfig,
     /// Who closes positions, and when.
     pub exits: ExitConfig,
+    /// When entries are allowed.
+    pub guards: GuardConfig,
     /// What is rewarded.
     pub reward: RewardConfig,
     /// Costs beyond the spread.
@@ -141,10 +146,12 @@ impl EnvConfig {
         if account.max_contracts == 0 || account.max_contracts > 1_000_000 {
             faults.push(format!("env.account.max_contracts: {} is not in 1..=1000000", account.max_contracts));
         }
-        if !(self.costs.fee_multiplier.is_finite() && self.costs.fee_multiplier >= 0.0) {
-            faults.push(format!("env.costs.fee_multiplier: {} is negative", self.costs.fee_multiplier));
+        if !(0.0..=100.0).contains(&self.costs.fee_multiplier) {
+            faults.push(format!("env.costs.fee_multiplier: {} is not between 0 and 100", self.costs.fee_multiplier));
         }
+        self.execution.check(&mut faults);
         self.exits.check(&mut faults);
+        self.guards.check(&mut faults);
         self.reward.check(&mut faults);
         faults
     }
@@ -159,15 +166,18 @@ mod tests {
         assert_eq!((MarketConfig::default().check(), EnvConfig::default().check()), (vec![], vec![]));
         let mut market = MarketConfig { frames: 0, setup_threshold: 5, ..MarketConfig::default() };
         market.pricing.rate = 2.0;
-        market.contracts.get_mut("SPY").unwrap().fee = f64::NAN;
+        market.contracts.get_mut("SPY").unwrap().fees.clearing = f64::NAN;
         let faults = market.check();
-        for path in ["market.frames", "market.setup_threshold", "market.pricing.rate", "market.contracts.SPY.fee"] {
+        let known = ["market.frames", "market.setup_threshold", "market.pricing.rate"];
+        for path in known.into_iter().chain(["market.contracts.SPY.fees.clearing"]) {
             assert!(faults.iter().any(|fault| fault.starts_with(path)), "{path} is missing in {faults:?}");
         }
         let mut env = EnvConfig::default();
         env.account.risk_fraction = 1.5;
         env.exits.stop_loss = 0.0;
         env.reward.pnl_scale = f32::NAN;
-        assert_eq!(env.check().len(), 3);
+        (env.exits.trail_sell, env.execution.participation, env.execution.slippage) = (0.0, 0.0, -0.01);
+        (env.execution.delay_bars, env.guards.cooldown, env.guards.daily_loss_limit) = (61, 391, 1.5);
+        assert_eq!(env.check().len(), 9, "{:?}", env.check());
     }
 }

@@ -25,7 +25,22 @@ pub struct Episode {
     pub held_steps: u32,
 }
 
-/// One position from its entry to its last contract.
+/// One sale of a position's contracts: an order's fill at a bar's open, or what the session's end gave for the rest.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Sale {
+    /// Start of the bar at whose open it filled, or the session's close for a settlement, UTC nanoseconds.
+    pub ts_ns: i64,
+    /// Contracts sold.
+    pub contracts: u32,
+    /// What was received, in dollars per share, after slippage and impact; fees are apart.
+    pub price: f64,
+    /// Fees of this sale, in cents.
+    pub fees_cents: i64,
+    /// Why it was made: one of [`crate::EXIT_REASONS`].
+    pub reason: String,
+}
+
+/// One position from its entry to its last contract. Every cash flow of it can be derived from this record alone.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trade {
     /// The lane that traded.
@@ -38,15 +53,21 @@ pub struct Trade {
     pub side: Action,
     /// The contract's strike, in dollars.
     pub strike: f64,
+    /// The contract's expiry.
+    pub expiry: Date,
     /// Start of the bar at whose open the entry filled, UTC nanoseconds.
     pub entry_ts_ns: i64,
-    /// Start of the bar at whose open the last contract was sold, UTC nanoseconds.
+    /// Start of the bar at whose open the last contract was sold, or the session's close for a settlement, UTC nanoseconds.
     pub exit_ts_ns: i64,
     /// Contracts bought.
     pub contracts: u32,
-    /// Ask paid, in dollars per share.
+    /// Premium paid, in dollars per share.
     pub entry_price: f64,
-    /// Contract-weighted mean of the bids hit, in dollars per share.
+    /// Fees of the entry, in cents.
+    pub entry_fees_cents: i64,
+    /// Every sale, in order; their contracts add up to those bought.
+    pub sales: Vec<Sale>,
+    /// Contract-weighted mean of the sales' prices, in dollars per share.
     pub exit_price: f64,
     /// Fees of both sides, in cents.
     pub fees_cents: i64,

@@ -1,6 +1,7 @@
 //! The deterministic layer that closes positions: stop, take-profit tiers, trailing stop, time stop, end of day.
 //!
-//! Rules look at the liquidation value at a bar's close, and their order fills at the next open, like everybody's.
+//! Rules look at the liquidation value at a bar's close, and their order fills at the next open, like everybody's. They are a
+//! function of what a position has gone through, so they serve with a policy or without one.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,17 @@ pub enum ExitMode {
     Agent,
     /// The rules alone: a policy only chooses entries.
     Rules,
+}
+
+/// What happens to a position when its session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AtTheBell {
+    /// It is sold before the bell.
+    #[default]
+    Flat,
+    /// A cash-settled one runs to its settlement at the close; one that would deliver shares is sold all the same.
+    Settle,
 }
 
 /// One take-profit tier.
@@ -36,12 +48,17 @@ pub struct ExitConfig {
     pub stop_loss: f64,
     /// Minutes before the session's close at whose open everything is sold, at least 1.
     pub flat_before_close: u32,
+    /// What happens to cash-settled contracts at the session's end.
+    pub at_the_bell: AtTheBell,
     /// Take-profit tiers, by rising gain.
     pub take_profit: Vec<TakeProfit>,
     /// Gain from which the trailing stop is armed.
     pub trail_from: f64,
-    /// Fall of the gain from its peak, in points of the cost basis, that sells everything once armed.
+    /// Fall of the gain from its peak, in points of the cost basis, that sells once armed.
     pub trail_drop: f64,
+    /// Part of the remaining contracts that the trailing stop sells, once per position; the rest, the runner, is left to the
+    /// other rules.
+    pub trail_sell: f64,
     /// Minutes after which a position is sold, 0 for never.
     pub max_minutes: u32,
 }
@@ -52,6 +69,7 @@ impl Default for ExitConfig {
             mode: ExitMode::Agent,
             stop_loss: 0.15,
             flat_before_close: 5,
+            at_the_bell: AtTheBell::Flat,
             take_profit: vec![
                 TakeProfit { gain: 0.30, sell: 0.5 },
                 TakeProfit { gain: 0.60, sell: 0.6 },
@@ -59,73 +77,116 @@ impl Default for ExitConfig {
             ],
             trail_from: 0.40,
             trail_drop: 0.18,
+            trail_sell: 1.0,
             max_minutes: 60,
         }
     }
 }
 
-/// Why a rule sells; the numbers index [`crate::EXIT_REASONS`].
+/// Why contracts were sold; the numbers index [`crate::EXIT_REASONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
-pub(crate) enum ExitReason {
+pub enum ExitReason {
+    /// The policy trimmed or left.
     Agent = 0,
+    /// The stop.
     StopLoss = 1,
+    /// A take-profit tier.
     TakeProfit = 2,
+    /// The trailing stop.
     TrailingStop = 3,
+    /// The position was held long enough.
     TimeStop = 4,
+    /// The sale before the bell.
     EndOfDay = 5,
+    /// Nothing was left of it at the close.
     ExpiredWorthless = 6,
+    /// The session's loss limit.
+    DailyLoss = 7,
+    /// Paid out at the close.
+    Settled = 8,
 }
 
-/// A rule's order for the next open.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ExitOrder {
-    /// Part of the remaining contracts to sell.
-    pub(crate) sell: f64,
-    pub(crate) reason: ExitReason,
+impl ExitReason {
+    /// Returns the reason's name as logs and files write it.
+    pub const fn name(self) -> &'static str {
+        crate::EXIT_REASONS[self as usize]
+    }
 }
 
-impl ExitOrder {
-    /// Returns the order to work next: a waiting one that found no bid, unless the new one sells more.
-    pub(crate) fn more_urgent(waiting: Option<Self>, new: Option<Self>) -> Option<Self> {
-        match (waiting, new) {
-            (Some(waiting), Some(new)) if new.sell > waiting.sell => Some(new),
-            (waiting, new) => waiting.or(new),
-        }
+/// What the rules want sold, and why.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExitDecision {
+    /// Part of the remaining contracts.
+    pub sell: f64,
+    /// Why.
+    pub reason: ExitReason,
+}
+
+impl ExitDecision {
+    /// Returns the decision to sell everything.
+    pub const fn all(reason: ExitReason) -> Self {
+        Self { sell: 1.0, reason }
     }
 }
 
 /// What the rules know of a position at a bar's close.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ExitState {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExitState {
     /// Liquidation value against the remaining cost basis, as a gain.
-    pub(crate) gain: f64,
+    pub gain: f64,
     /// Highest such gain since the entry.
-    pub(crate) peak: f64,
-    pub(crate) minutes_held: u32,
+    pub peak: f64,
+    /// Minutes since the entry's fill.
+    pub minutes_held: u32,
     /// Take-profit tiers already sold.
-    pub(crate) tier: u8,
+    pub tier: u8,
+    /// Whether the trailing stop has sold its part.
+    pub trailed: bool,
+}
+
+/// A sale that works at the opens from `due` on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ExitOrder {
+    /// Contracts still to sell.
+    pub(crate) contracts: u32,
+    pub(crate) reason: ExitReason,
+    /// First bar at whose open it can fill.
+    pub(crate) due: u32,
+}
+
+impl ExitOrder {
+    /// Sizes a decision: a part of the contracts held, at least one.
+    pub(crate) fn of(decision: ExitDecision, held: u32, due: u32) -> Self {
+        // A hair more than the product: 0.7 of 90 is 63, not 62.999…
+        let contracts = ((f64::from(held) * decision.sell + 1e-9) as u32).clamp(1, held.max(1));
+        Self { contracts, reason: decision.reason, due }
+    }
+
+    /// Returns the order to work next: the waiting one, unless the new one sells more.
+    pub(crate) fn more_urgent(waiting: Option<Self>, new: Self) -> Self {
+        waiting.filter(|waiting| waiting.contracts >= new.contracts).unwrap_or(new)
+    }
 }
 
 impl ExitConfig {
-    /// Returns the order that the rules give at this close, if any. The stop comes first.
+    /// Returns what the rules sell at this close, if anything. The stop comes first.
     #[inline]
-    pub(crate) fn order(&self, state: ExitState) -> Option<ExitOrder> {
-        let all = |reason| Some(ExitOrder { sell: 1.0, reason });
+    pub fn decide(&self, state: &ExitState) -> Option<ExitDecision> {
         if state.gain <= -self.stop_loss {
-            return all(ExitReason::StopLoss);
+            return Some(ExitDecision::all(ExitReason::StopLoss));
         }
         if self.mode == ExitMode::Agent {
             return None;
         }
         if let Some(tier) = self.take_profit.get(usize::from(state.tier)).filter(|tier| state.gain >= tier.gain) {
-            return Some(ExitOrder { sell: tier.sell, reason: ExitReason::TakeProfit });
+            return Some(ExitDecision { sell: tier.sell, reason: ExitReason::TakeProfit });
         }
-        if state.peak >= self.trail_from && state.peak - state.gain >= self.trail_drop {
-            return all(ExitReason::TrailingStop);
+        if !state.trailed && state.peak >= self.trail_from && state.peak - state.gain >= self.trail_drop {
+            return Some(ExitDecision { sell: self.trail_sell, reason: ExitReason::TrailingStop });
         }
         if self.max_minutes > 0 && state.minutes_held >= self.max_minutes {
-            return all(ExitReason::TimeStop);
+            return Some(ExitDecision::all(ExitReason::TimeStop));
         }
         None
     }
@@ -142,6 +203,9 @@ impl ExitConfig {
         if !rising || !sound || self.take_profit.len() > 100 {
             faults.push("env.exits.take_profit: gains must be positive and rise, sell must be in (0, 1]".to_owned());
         }
+        if !(self.trail_sell > 0.0 && self.trail_sell <= 1.0) {
+            faults.push(format!("env.exits.trail_sell: {} is not in (0, 1]", self.trail_sell));
+        }
         for (name, value) in [("trail_from", self.trail_from), ("trail_drop", self.trail_drop)] {
             if !(value.is_finite() && value > 0.0) {
                 faults.push(format!("env.exits.{name}: {value} is not a positive number"));
@@ -154,35 +218,61 @@ impl ExitConfig {
 mod tests {
     use super::*;
 
-    fn reason(mode: ExitMode, gain: f64, peak: f64, minutes_held: u32, tier: u8) -> Option<ExitReason> {
-        let config = ExitConfig { mode, ..ExitConfig::default() };
-        config.order(ExitState { gain, peak, minutes_held, tier }).map(|order| order.reason)
+    const FRESH: ExitState = ExitState { gain: 0.0, peak: 0.0, minutes_held: 1, tier: 0, trailed: false };
+
+    fn decide(mode: ExitMode, state: ExitState) -> Option<(ExitReason, f64)> {
+        let config = ExitConfig { mode, trail_sell: 0.8, ..ExitConfig::default() };
+        config.decide(&state).map(|decision| (decision.reason, decision.sell))
     }
 
     #[test]
     fn the_stop_holds_in_both_modes_and_comes_first() {
         for mode in [ExitMode::Agent, ExitMode::Rules] {
-            assert_eq!(reason(mode, -0.15, 2.0, 500, 0), Some(ExitReason::StopLoss));
-            assert_eq!(reason(mode, -0.149, 0.0, 0, 0), None);
+            let late = ExitState { gain: -0.15, peak: 2.0, minutes_held: 500, ..FRESH };
+            assert_eq!(decide(mode, late), Some((ExitReason::StopLoss, 1.0)));
+            assert_eq!(decide(mode, ExitState { gain: -0.149, ..FRESH }), None);
         }
     }
 
     #[test]
-    fn a_stop_replaces_a_waiting_partial_sale() {
-        let partial = ExitOrder { sell: 0.5, reason: ExitReason::TakeProfit };
-        let stop = ExitOrder { sell: 1.0, reason: ExitReason::StopLoss };
-        assert_eq!(ExitOrder::more_urgent(Some(partial), Some(stop)), Some(stop));
-        assert_eq!(ExitOrder::more_urgent(Some(stop), Some(partial)), Some(stop));
-        assert_eq!(ExitOrder::more_urgent(Some(partial), None), Some(partial));
-        assert_eq!(ExitOrder::more_urgent(None, Some(partial)), Some(partial));
+    fn only_the_rules_take_profits_trail_and_watch_the_clock() {
+        let risen = ExitState { gain: 0.30, peak: 0.49, tier: 1, ..FRESH };
+        for (state, expected) in [
+            (ExitState { gain: 0.30, peak: 0.30, ..FRESH }, Some((ExitReason::TakeProfit, 0.5))),
+            (ExitState { gain: 0.70, peak: 0.70, tier: 1, ..FRESH }, Some((ExitReason::TakeProfit, 0.6))),
+            (ExitState { gain: 0.30, peak: 0.30, tier: 1, ..FRESH }, None),
+            (risen, Some((ExitReason::TrailingStop, 0.8))),
+            (ExitState { trailed: true, ..risen }, None),
+            (ExitState { peak: 0.39, gain: 0.1, tier: 1, ..FRESH }, None),
+            (ExitState { minutes_held: 60, ..FRESH }, Some((ExitReason::TimeStop, 1.0))),
+            (ExitState { minutes_held: 60, trailed: true, ..risen }, Some((ExitReason::TimeStop, 1.0))),
+        ] {
+            assert_eq!(decide(ExitMode::Rules, state), expected, "{state:?}");
+            assert_eq!(decide(ExitMode::Agent, state), None, "{state:?}");
+        }
     }
 
     #[test]
-    fn only_the_rules_take_profits_trail_and_watch_the_clock() {
-        assert_eq!(reason(ExitMode::Agent, 5.0, 5.0, 500, 0), None);
-        assert_eq!(reason(ExitMode::Rules, 0.30, 0.30, 1, 0), Some(ExitReason::TakeProfit));
-        assert_eq!(reason(ExitMode::Rules, 0.30, 0.30, 1, 1), None, "the first tier is sold");
-        assert_eq!(reason(ExitMode::Rules, 0.30, 0.49, 1, 1), Some(ExitReason::TrailingStop));
-        assert_eq!(reason(ExitMode::Rules, 0.10, 0.10, 60, 0), Some(ExitReason::TimeStop));
+    fn a_sale_is_sized_when_it_is_ordered() {
+        let part = |sell, held| ExitOrder::of(ExitDecision { sell, reason: ExitReason::Agent }, held, 0).contracts;
+        assert_eq!([part(0.7, 90), part(0.5, 3), part(0.5, 1), part(1.0, 7)], [63, 1, 1, 7]);
+    }
+
+    #[test]
+    fn a_stop_replaces_a_waiting_partial_sale() {
+        let partial = ExitOrder { contracts: 5, reason: ExitReason::TakeProfit, due: 4 };
+        let stop = ExitOrder { contracts: 10, reason: ExitReason::StopLoss, due: 6 };
+        assert_eq!(ExitOrder::more_urgent(Some(partial), stop), stop);
+        assert_eq!(ExitOrder::more_urgent(Some(stop), partial), stop);
+        assert_eq!(ExitOrder::more_urgent(Some(stop), ExitOrder { due: 9, ..stop }), stop);
+        assert_eq!(ExitOrder::more_urgent(None, partial), partial);
+    }
+
+    #[test]
+    fn reasons_have_the_names_of_the_ledger() {
+        assert_eq!(
+            [ExitReason::Agent, ExitReason::EndOfDay, ExitReason::DailyLoss, ExitReason::Settled].map(ExitReason::name),
+            ["agent", "end_of_day", "daily_loss", "settled"]
+        );
     }
 }

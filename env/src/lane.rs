@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Account, ActionMask, Day, EnvConfig, Episode, Market, Position, Setup,
-    account::Fees,
     action::{Action, FLAT_MASK, FORCED_MASK, HOLDING_MASK},
+    contract::Settlement,
     draw::Deck,
-    exits::{ExitMode, ExitOrder},
+    execution::{FillRule, Terms},
+    exits::{AtTheBell, ExitMode, ExitOrder},
+    guard::{Guard, GuardedSession},
 };
 
 /// The lane's own columns of an observation; all zero when flat.
@@ -21,6 +23,16 @@ pub const ACCOUNT_COLUMNS: [&str; 9] =
     ["side", "delta", "gamma", "theta", "vega", "unrealised", "peak", "hours_held", "size_left"];
 pub(crate) const COLUMNS: usize = ACCOUNT_COLUMNS.len();
 const GAIN_BOUND: f64 = 3.0;
+
+/// An entry on its way to the market, or working there.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EntryOrder {
+    pub(crate) action: Action,
+    /// The contract at the money when it was decided.
+    pub(crate) contract: u32,
+    /// Bar at whose close it was decided.
+    pub(crate) decided: u32,
+}
 
 /// One account in one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,39 +46,21 @@ pub(crate) struct Lane {
     pub(crate) account: Account,
     /// Liquidation value of the whole account at the last mark, in cents.
     pub(crate) equity: i64,
-    /// The rules' order for the next open.
+    pub(crate) guard: Guard,
+    /// The entry that works, while flat.
+    pub(crate) entry: Option<EntryOrder>,
+    /// The sale that works, in a position.
     pub(crate) order: Option<ExitOrder>,
     /// Bar at whose open the position was bought, and what the setup said.
     pub(crate) entry_bar: u32,
     pub(crate) entry_setup: Setup,
     pub(crate) steps: u32,
     pub(crate) held_steps: u32,
-    pub(crate) trades: u32,
     pub(crate) fees: i64,
     pub(crate) reward: f64,
 }
 
 impl Lane {
-    pub(crate) fn open(day: u32, episode: u32, capital: f64) -> Self {
-        let account = Account::new(capital);
-        Self {
-            day,
-            bar: 0,
-            episode,
-            finished: false,
-            account,
-            equity: account.cash,
-            order: None,
-            entry_bar: 0,
-            entry_setup: Setup::Weak,
-            steps: 0,
-            held_steps: 0,
-            trades: 0,
-            fees: 0,
-            reward: 0.0,
-        }
-    }
-
     /// Returns whether the position was already held at the close before bar `next` opened.
     pub(crate) fn held_since(&self, next: u32) -> bool {
         self.account.position.is_some() && self.entry_bar < next
@@ -78,30 +72,102 @@ impl Lane {
 pub(crate) struct Rules {
     pub(crate) market: Arc<Market>,
     pub(crate) config: EnvConfig,
+    /// Liquidation value at which an account's day is lost, in cents.
+    pub(crate) floor_cents: i64,
     /// Where training lanes get their next session; a replay has none.
     pub(crate) deck: Option<Deck>,
+    /// The different terms of the market's days, and which are a day's.
+    terms: Vec<Terms>,
+    terms_of_day: Vec<u16>,
+    /// Whether an entry would be refused at once without a quote that is absent, or not, on a tape of real options.
+    quotes_are_known: bool,
 }
 
 impl Rules {
+    pub(crate) fn new(market: Arc<Market>, config: EnvConfig, deck: Option<Deck>) -> Self {
+        let floor_cents = config.guards.floor_cents(Account::new(config.account.capital).cash);
+        let mut terms: Vec<Terms> = Vec::new();
+        let terms_of_day = market.days().iter().map(|day| {
+            let of_day = Terms::new(&day.spec, &config.costs, &config.execution);
+            let known = terms.iter().position(|known| *known == of_day);
+            known.unwrap_or_else(|| {
+                terms.push(of_day);
+                terms.len() - 1
+            }) as u16
+        });
+        let terms_of_day = terms_of_day.collect();
+        let at_once = config.execution.fill == FillRule::NextOpen && config.execution.delay_bars == 0;
+        let quotes_are_known = at_once && market.real_options().is_some();
+        Self { market, config, floor_cents, deck, terms, terms_of_day, quotes_are_known }
+    }
+
+    /// Returns a lane at the first decision of a session.
+    pub(crate) fn open(&self, day: u32, episode: u32) -> Lane {
+        let account = Account::new(self.config.account.capital);
+        let session = &self.market.days()[day as usize];
+        let guard = self.config.guards.open(&GuardedSession {
+            bars: session.bars,
+            last_bar: self.last_bar(session),
+            vix_at_open: session.vix_at_open,
+        });
+        Lane {
+            day,
+            bar: 0,
+            episode,
+            finished: false,
+            account,
+            equity: account.cash,
+            guard,
+            entry: None,
+            order: None,
+            entry_bar: 0,
+            entry_setup: Setup::Weak,
+            steps: 0,
+            held_steps: 0,
+            fees: 0,
+            reward: 0.0,
+        }
+    }
+
     /// Returns the bar at whose open everything is sold.
     pub(crate) fn last_bar(&self, day: &Day) -> u32 {
         day.bars - self.config.exits.flat_before_close
     }
 
+    /// Returns whether what is held at the end of a session runs to its settlement.
+    pub(crate) fn settles(&self, day: &Day) -> bool {
+        let expires = day.expiry == day.date && day.spec.settlement == Settlement::Cash;
+        expires && self.config.exits.at_the_bell == AtTheBell::Settle
+    }
+
+    /// Returns the bar at whose open an order reaches the market that is decided at the close of a bar.
+    #[inline]
+    pub(crate) fn arrival(&self, decided: u32) -> u32 {
+        decided + 1 + self.config.execution.delay_bars
+    }
+
     pub(crate) fn mask(&self, lane: &Lane) -> ActionMask {
-        match (lane.account.position, lane.order, self.config.exits.mode) {
-            (None, ..) if !lane.finished => FLAT_MASK,
-            (Some(_), None, ExitMode::Agent) => HOLDING_MASK,
+        match lane.account.position {
+            None if !lane.finished && lane.entry.is_none() && lane.guard.allows(self.arrival(lane.bar)) => {
+                if self.quotes_are_known { self.buyable(lane) } else { FLAT_MASK }
+            }
+            Some(_) if lane.order.is_none() && self.config.exits.mode == ExitMode::Agent => HOLDING_MASK,
             _ => FORCED_MASK,
         }
+    }
+
+    /// Returns the mask of a flat account that sees at once which entries would find no quote.
+    fn buyable(&self, lane: &Lane) -> ActionMask {
+        let row = self.day(lane).first_row + lane.bar;
+        ActionMask(FORCED_MASK.0 | self.market.signal(row).buyable << 1)
     }
 
     pub(crate) fn day(&self, lane: &Lane) -> &Day {
         &self.market.days()[lane.day as usize]
     }
 
-    pub(crate) fn fees<'a>(&'a self, day: &'a Day) -> Fees<'a> {
-        Fees { spec: &day.spec, costs: &self.config.costs }
+    pub(crate) fn terms(&self, lane: &Lane) -> &Terms {
+        &self.terms[usize::from(self.terms_of_day[lane.day as usize])]
     }
 
     pub(crate) fn observe(&self, lane: &Lane, row: &mut u32, account: &mut [f32], mask: &mut ActionMask) {
@@ -132,7 +198,7 @@ impl Rules {
         match &self.deck {
             Some(deck) => {
                 let episode = lane.episode.wrapping_add(1);
-                *lane = Lane::open(deck.draw(number, episode), episode, self.config.account.capital);
+                *lane = self.open(deck.draw(number, episode), episode);
             }
             None => lane.finished = true,
         }
@@ -146,7 +212,7 @@ impl Rules {
             reward: lane.reward,
             net_pnl_cents: lane.account.cash - Account::new(self.config.account.capital).cash,
             fees_cents: lane.fees,
-            trades: lane.trades,
+            trades: lane.guard.trades(),
             held_steps: lane.held_steps,
         }
     }
@@ -157,7 +223,8 @@ impl Rules {
             return false;
         }
         let day = self.day(lane);
-        let contract = lane.account.position.map_or(0, |position| position.contract);
+        let held = lane.account.position.map(|position| position.contract);
+        let contract = held.or(lane.entry.map(|entry| entry.contract)).unwrap_or(0);
         lane.bar < self.last_bar(day) && self.market.holds_contract(day, contract)
     }
 }

@@ -22,8 +22,17 @@ pub const SETUPS: usize = 3;
 /// Names of the reward terms, in the order of [`Ledger::reward_terms`].
 pub const REWARD_TERMS: [&str; 5] = ["pnl", "good_buy", "missed_opportunity", "hold_tax", "bad_chase"];
 /// Why a position was closed, in the order of [`Ledger::exits`].
-pub const EXIT_REASONS: [&str; 7] =
-    ["agent", "stop_loss", "take_profit", "trailing_stop", "time_stop", "end_of_day", "expired_worthless"];
+pub const EXIT_REASONS: [&str; 9] = [
+    "agent",
+    "stop_loss",
+    "take_profit",
+    "trailing_stop",
+    "time_stop",
+    "end_of_day",
+    "expired_worthless",
+    "daily_loss",
+    "settled",
+];
 
 macro_rules! ledger {
     ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
@@ -63,7 +72,7 @@ ledger! {
     missed_opportunity: u64,
     /// Filled entries into an exhausted bar.
     bad_chase: u64,
-    /// Orders that were not filled: no quote, or not enough cash.
+    /// Orders of the policy that were given up when they reached the market: no quote, or not enough cash.
     refused_orders: u64,
     /// Reward by term ([`REWARD_TERMS`]).
     reward_terms: [f64; 5],
@@ -72,7 +81,7 @@ ledger! {
     /// Positions opened.
     opened: u64,
     /// Positions closed, by reason ([`EXIT_REASONS`]).
-    exits: [u64; 7],
+    exits: [u64; 9],
     /// Closed positions with a net gain.
     wins: u64,
     /// Net P&L of closed positions as a fraction of their entry cost, summed.
@@ -85,6 +94,11 @@ ledger! {
     premium_cents: i64,
     /// Sessions played to their end.
     sessions: u64,
+    /// Fills of less than the order asked for, because the displayed size was too small.
+    partial_orders: u64,
+    /// Orders that kept working until their time was over: entries without a quote until entries ended, and sales before
+    /// the bell that left something to settle.
+    unfilled_orders: u64,
 }
 
 impl Ledger {

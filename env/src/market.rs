@@ -9,7 +9,9 @@ use rayon::prelude::*;
 use crate::{
     ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
     contract::MULTIPLIER,
+    execution::Size,
     features::{FEATURES, FeatureRow, FeatureStream},
+    fees::Side,
     overlay::QuoteOrigin,
     tape::{GreekRow, OptionTape, SizeRow, TapeBuilder, nearest_strike},
 };
@@ -21,6 +23,8 @@ pub struct Day {
     pub symbol: Symbol,
     /// The session's date in New York.
     pub date: Date,
+    /// The expiry of the contracts on its tape.
+    pub expiry: Date,
     /// The session's open, UTC nanoseconds.
     pub open_ns: i64,
     /// Minutes of the session.
@@ -29,6 +33,8 @@ pub struct Day {
     pub vix_at_open: f64,
     /// Facts of the option contract.
     pub spec: ContractSpec,
+    /// The underlying's last price of the session, in cents: what contracts settle against.
+    pub settlement_cents: u32,
     /// Tape row of the first bar.
     pub(crate) first_row: u32,
     /// Index of the lowest strike, in strike steps.
@@ -53,6 +59,15 @@ impl Day {
     /// Returns the tape rows of the session's bars.
     pub fn rows(&self) -> Range<usize> {
         self.first_row as usize..(self.first_row + self.bars) as usize
+    }
+
+    /// Returns what a contract is worth at the session's close, in cents per share.
+    pub fn intrinsic_cents(&self, contract: u32) -> u32 {
+        let strike = (self.strike(contract) * 100.0).round() as u32;
+        match contract % 2 {
+            0 => self.settlement_cents.saturating_sub(strike),
+            _ => strike.saturating_sub(self.settlement_cents),
+        }
     }
 
     /// Returns where the quotes of a contract start; the bar is the offset.
@@ -150,7 +165,7 @@ impl Market {
             let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
             for ((bars, vol), sheet) in played.zip(sheets) {
                 match (sheet, &mut market.real) {
-                    (Some(sheet), _) => market.append(&symbol.symbol, bars, vol, sheet, config.setup_threshold),
+                    (Some(sheet), _) => market.append(&symbol.symbol, bars, vol, sheet, config),
                     (None, Some(real)) => real.left_out.push((symbol.symbol.clone(), bars.session.date)),
                     (None, None) => {}
                 }
@@ -159,14 +174,14 @@ impl Market {
         if market.days.is_empty() { Err(EnvError::NoDays) } else { Ok(market) }
     }
 
-    fn append(&mut self, symbol: &Symbol, bars: &SessionBars, vol: &VolColumns, sheet: Sheet, threshold: u8) {
+    fn append(&mut self, symbol: &Symbol, bars: &SessionBars, vol: &VolColumns, sheet: Sheet, config: &MarketConfig) {
         let buyable = |t: usize| match &self.real {
             // An order at the close of bar t meets the next open's quote, whose absence is known at that close.
             Some(_) => sheet.tape.quoted(t + 1),
             None => 0b11,
         };
         let signal = |(t, (_, score)): (usize, &(FeatureRow, SetupScore))| Signal {
-            setup: score.classify(threshold),
+            setup: score.classify(config.setup_threshold),
             bull_chase: score.bull_chase,
             bear_chase: score.bear_chase,
             buyable: buyable(t),
@@ -181,6 +196,7 @@ impl Market {
         self.days.push(Day {
             symbol: symbol.clone(),
             date: bars.session.date,
+            expiry: expiry_of(config, bars.session.date).unwrap_or(bars.session.date),
             open_ns: bars.session.open_ns,
             bars: sheet.rows.len() as u32,
             vix_at_open: vol.vix[0],
@@ -188,6 +204,7 @@ impl Market {
             lowest_strike: sheet.tape.lowest,
             strikes: sheet.tape.strikes,
             first_cell: self.quotes.len(),
+            settlement_cents: (bars.close[bars.close.len() - 1] * 100.0).round() as u32,
             spec: sheet.spec.clone(),
         });
         self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
@@ -258,13 +275,14 @@ impl Market {
     pub fn round_trip_cost(&self, days: &[u32], config: &EnvConfig) -> f64 {
         let (mut sum, mut count) = (0.0, 0u64);
         for day in days.iter().map(|&day| &self.days[day as usize]) {
-            let fee = 2.0 * config.costs.fee_multiplier * day.spec.fee * 100.0 / MULTIPLIER as f64;
             for bar in 1..day.bars.saturating_sub(config.exits.flat_before_close) {
                 for contract in self.signals[(day.first_row + bar - 1) as usize].contracts {
                     let quote = self.quote(day, u32::from(contract), bar).open;
                     let Some(ask) = quote.ask else { continue };
-                    let ask = f64::from(ask.get());
-                    sum += (ask - f64::from(quote.bid) + fee) / ask;
+                    let (ask, fees) = (ask.get(), &day.spec.fees);
+                    let fees = fees.order(Side::Buy, 1, ask) + fees.order(Side::Sell, 1, quote.bid);
+                    let per_share = config.costs.fee_multiplier * fees * 100.0 / MULTIPLIER as f64;
+                    sum += (f64::from(ask) - f64::from(quote.bid) + per_share) / f64::from(ask);
                     count += 1;
                 }
             }
@@ -276,6 +294,21 @@ impl Market {
     #[inline]
     pub fn quote(&self, day: &Day, contract: u32, bar: u32) -> QuotePair {
         self.quotes[day.cells(contract) + bar as usize]
+    }
+
+    /// Returns how many contracts are displayed at the best prices of a contract in a bar of a day.
+    /// Where the tape does not know, it is the contract's usual size.
+    pub fn size(&self, day: &Day, contract: u32, bar: u32) -> Size {
+        let [bid, ask] = self.sizes.get(day.cells(contract) + bar as usize).copied().unwrap_or_default();
+        let or_usual = |shown: u16| if shown == 0 { day.spec.quoted_size } else { u32::from(shown) };
+        Size { bid: or_usual(bid), ask: or_usual(ask) }
+    }
+
+    /// Takes away a quote, as a tape of real ones may lack it.
+    #[cfg(test)]
+    pub(crate) fn forget_open_quote(&mut self, day: usize, contract: u32, bar: u32) {
+        let cell = self.days[day].cells(contract) + bar as usize;
+        self.quotes[cell].open = crate::Quote::default();
     }
 
     /// Returns the quotes of the call and the put of a strike in dollars, where the day's tape holds it.
@@ -300,6 +333,14 @@ impl Market {
     }
 }
 
+/// Returns the expiry of the contracts that a session trades, if the calendar reaches that far.
+fn expiry_of(config: &MarketConfig, date: Date) -> Option<Date> {
+    match config.expiry {
+        Expiry::SameDay => Some(date),
+        Expiry::NextDay => Some(calendar::next_session(date)?.date),
+    }
+}
+
 /// Finds the option rows of every played session of one symbol.
 fn option_rows<'a>(
     symbol: &SymbolSessions,
@@ -310,11 +351,7 @@ fn option_rows<'a>(
     let history = options.iter().find(|history| history.symbol == symbol.symbol).ok_or_else(missing)?;
     let of_day = |bars: &SessionBars| {
         let date = bars.session.date;
-        let expiry = match config.expiry {
-            Expiry::SameDay => date,
-            Expiry::NextDay => calendar::next_session(date)?.date,
-        };
-        history.session(date, expiry)
+        history.session(date, expiry_of(config, date)?)
     };
     let rows: Vec<_> = symbol.days[symbol.warmup..].iter().map(of_day).collect();
     if rows.iter().all(Option::is_none) { Err(missing()) } else { Ok(rows) }

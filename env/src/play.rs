@@ -1,11 +1,13 @@
 //! One step of one lane: orders at the next open, marks at its close, the rules' look at the position, and the reward.
 
 use crate::{
-    ActionMask, Day, EXIT_REASONS, Ledger, Position, RewardTerms, Trade,
+    ActionMask, Day, Fill, Ledger, Position, RewardTerms, Sale, Trade,
+    account::Refusal,
     action::Action,
     contract::MULTIPLIER,
-    exits::{ExitOrder, ExitReason, ExitState},
-    lane::{Lane, Rules, gain},
+    execution::FillRule,
+    exits::{ExitDecision, ExitOrder, ExitReason, ExitState},
+    lane::{EntryOrder, Lane, Rules, gain},
     market::Signal,
     option::Right,
     reward::FlatDecision,
@@ -17,6 +19,15 @@ pub(crate) struct Play<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) number: u32,
     pub(crate) ledger: &'a mut Ledger,
+    /// What a replay writes down; training writes nothing.
+    pub(crate) record: Option<Record<'a>>,
+}
+
+/// Where the trades of a replay are written.
+pub(crate) struct Record<'a> {
+    /// What the lane has sold of its position so far.
+    pub(crate) sales: &'a mut Vec<Sale>,
+    /// Closed positions of all lanes.
     pub(crate) trades: &'a mut Vec<Trade>,
 }
 
@@ -34,18 +45,18 @@ impl Play<'_> {
         let day = rules.day(lane);
         let next = lane.bar + 1;
         let mut terms = if lane.account.position.is_some() {
-            self.count_held(lane, action, mask);
+            self.decide_held(lane, action, mask);
             RewardTerms::default()
         } else {
-            self.enter(lane, day, action)
+            self.decide_flat(lane, day, action, mask)
         };
         let entry_cost = lane.account.position.map_or(1, |position| position.entry_cost);
         if lane.held_since(next) {
-            self.exit(lane, day, action, next);
+            self.exit(lane, day, next);
         }
         let over = next + 1 == rules.last_bar(day);
         if over {
-            self.flatten(lane, day, next + 1);
+            self.end(lane, day);
         }
         terms.pnl = rules.config.reward.money(self.mark(lane, day, next), entry_cost);
         lane.bar = next;
@@ -58,31 +69,63 @@ impl Play<'_> {
         (reward, over)
     }
 
-    /// Carries out a flat account's decision at the next open, and returns its shaping.
-    fn enter(&mut self, lane: &mut Lane, day: &Day, action: Action) -> RewardTerms {
-        let signal = self.rules.market.signal(day.first_row + lane.bar);
-        self.ledger.flat_actions[signal.setup as usize][action.index()] += 1;
-        let right = match action {
-            Action::BuyCall => Some(Right::Call),
-            Action::BuyPut => Some(Right::Put),
-            _ => None,
-        };
-        let filled = right.is_some_and(|right| {
+    /// Counts a flat account's decision, sends its order, works the order at the next open, and returns the shaping. An
+    /// entry's shaping is that of its decision, and is paid when it fills.
+    fn decide_flat(&mut self, lane: &mut Lane, day: &Day, action: Action, mask: ActionMask) -> RewardTerms {
+        if mask.is_forced() {
+            self.ledger.forced_steps += 1;
+        } else {
+            let signal = self.rules.market.signal(day.first_row + lane.bar);
+            self.ledger.flat_actions[signal.setup as usize][action.index()] += 1;
+            let right = match action {
+                Action::BuyCall => Right::Call,
+                Action::BuyPut => Right::Put,
+                _ => return self.shape(Action::Hold, false, signal),
+            };
             let contract = u32::from(signal.contracts[right_bit(right) as usize]);
-            let quote = self.rules.market.quote(day, contract, lane.bar + 1).open;
-            let config = &self.rules.config;
-            let fill = lane.account.buy(action, contract, quote, &config.account, self.rules.fees(day));
-            self.ledger.refused_orders += u64::from(fill.is_none());
-            fill.is_some_and(|fill| {
-                lane.entry_bar = lane.bar + 1;
+            lane.entry = Some(EntryOrder { action, contract, decided: lane.bar });
+        }
+        match lane.entry {
+            Some(entry) => self.enter(lane, day, entry),
+            None => RewardTerms::default(),
+        }
+    }
+
+    /// Works an entry at the next open.
+    fn enter(&mut self, lane: &mut Lane, day: &Day, entry: EntryOrder) -> RewardTerms {
+        let (rules, bar) = (self.rules, lane.bar + 1);
+        if rules.arrival(entry.decided) > bar {
+            return RewardTerms::default();
+        }
+        let offer = (rules.market.quote(day, entry.contract, bar).open, rules.market.size(day, entry.contract, bar));
+        let bought = lane.account.buy(entry.action, entry.contract, offer, &rules.config.account, rules.terms(lane));
+        match bought {
+            Err(Refusal::NoQuote) if rules.config.execution.fill == FillRule::NextQuote => {
+                if !lane.guard.allows(bar + 1) {
+                    lane.entry = None;
+                    self.ledger.unfilled_orders += 1;
+                }
+                RewardTerms::default()
+            }
+            Err(Refusal::NoQuote | Refusal::NoCash) => {
+                lane.entry = None;
+                self.ledger.refused_orders += 1;
+                RewardTerms::default()
+            }
+            Ok(fill) => {
+                let signal = rules.market.signal(day.first_row + entry.decided);
+                lane.entry = None;
+                lane.entry_bar = bar;
                 lane.entry_setup = signal.setup;
-                lane.fees += fill.fees;
                 self.ledger.opened += 1;
-                self.ledger.fees_cents += fill.fees;
                 self.ledger.premium_cents += fill.premium;
-                true
-            })
-        });
+                self.count_fill(lane, fill);
+                self.shape(entry.action, true, signal)
+            }
+        }
+    }
+
+    fn shape(&mut self, action: Action, filled: bool, signal: Signal) -> RewardTerms {
         let Signal { setup, bull_chase, bear_chase, .. } = signal;
         let decision = FlatDecision { action, filled, setup, bull_chase, bear_chase };
         let triggers = decision.triggers();
@@ -92,80 +135,129 @@ impl Play<'_> {
         self.rules.config.reward.shape(&decision)
     }
 
-    /// Carries out the rules' order, or else the policy's, at the open of bar `next`.
-    fn exit(&mut self, lane: &mut Lane, day: &Day, action: Action, next: u32) {
-        let by_agent = |sell| Some(ExitOrder { sell, reason: ExitReason::Agent });
-        let order = lane.order.or(match action {
-            Action::Trim50 => by_agent(0.5),
-            Action::Trim70 => by_agent(0.7),
-            Action::Exit => by_agent(1.0),
-            _ => None,
-        });
-        let Some(order) = order else { return };
-        if self.sell(lane, day, order, next) {
-            lane.order = None;
-        } else {
-            self.ledger.refused_orders += 1;
-        }
-    }
-
-    /// Sells at the open of a bar; returns whether there was a bid.
-    fn sell(&mut self, lane: &mut Lane, day: &Day, order: ExitOrder, bar: u32) -> bool {
-        let Some(position) = &lane.account.position else { return true };
-        let quote = self.rules.market.quote(day, position.contract, bar).open;
-        let Some(fill) = lane.account.sell(order.sell, quote, self.rules.fees(day)) else { return false };
-        lane.fees += fill.fees;
-        self.ledger.fees_cents += fill.fees;
-        if let Some(position) = &mut lane.account.position {
-            position.tier += u8::from(order.reason == ExitReason::TakeProfit);
-        }
-        if let Some(closed) = lane.account.close() {
-            self.record(lane, day, &closed, order.reason, bar);
-        }
-        true
-    }
-
-    /// Sells everything before the bell; what finds no bid expires without value.
-    fn flatten(&mut self, lane: &mut Lane, day: &Day, bar: u32) {
-        let order = ExitOrder { sell: 1.0, reason: ExitReason::EndOfDay };
-        if !self.sell(lane, day, order, bar)
-            && let Some(expired) = lane.account.expire()
-        {
-            self.record(lane, day, &expired, ExitReason::ExpiredWorthless, bar);
-        }
-        lane.order = None;
-    }
-
-    /// Marks the account at the close of bar `next`, lets the rules look at it, and returns the change since the last mark.
-    fn mark(&mut self, lane: &mut Lane, day: &Day, next: u32) -> i64 {
-        let value = match lane.account.position {
-            None => 0,
-            Some(position) => {
-                let quote = self.rules.market.quote(day, position.contract, next).close;
-                lane.account.liquidation(quote, self.rules.fees(day))
-            }
-        };
-        let change = lane.account.cash + value - lane.equity;
-        lane.equity += change;
-        self.ledger.net_pnl_cents += change;
-        if let Some(position) = &mut lane.account.position {
-            let gain = gain(value, position);
-            position.peak = position.peak.max(gain);
-            let state =
-                ExitState { gain, peak: position.peak, minutes_held: next + 1 - lane.entry_bar, tier: position.tier };
-            lane.order = ExitOrder::more_urgent(lane.order, self.rules.config.exits.order(state));
-        }
-        change
-    }
-
-    fn count_held(&mut self, lane: &mut Lane, action: Action, mask: ActionMask) {
+    /// Counts the decision of an account with a position, and sends its order.
+    fn decide_held(&mut self, lane: &mut Lane, action: Action, mask: ActionMask) {
         lane.held_steps += 1;
         self.ledger.held_steps += 1;
         if mask.is_forced() {
             self.ledger.forced_steps += 1;
-        } else {
-            self.ledger.held_actions[action.index()] += 1;
+            return;
         }
+        self.ledger.held_actions[action.index()] += 1;
+        let sell = match action {
+            Action::Trim50 => 0.5,
+            Action::Trim70 => 0.7,
+            Action::Exit => 1.0,
+            _ => return,
+        };
+        let held = lane.account.position.map_or(0, |position| position.contracts);
+        let decision = ExitDecision { sell, reason: ExitReason::Agent };
+        lane.order = Some(ExitOrder::of(decision, held, self.rules.arrival(lane.bar)));
+    }
+
+    /// Works the sale that is due at the open of a bar. The rules' orders go on until they are filled; the policy's is over
+    /// with its first fill, and without one unless it waits for a quote.
+    fn exit(&mut self, lane: &mut Lane, day: &Day, bar: u32) {
+        let Some(order) = lane.order.filter(|order| order.due <= bar) else { return };
+        let sold = self.sell(lane, day, order.contracts, order.reason, bar);
+        let left = order.contracts - sold;
+        let by_policy = order.reason == ExitReason::Agent;
+        let waits = sold == 0 && self.rules.config.execution.fill == FillRule::NextQuote;
+        let goes_on = left > 0 && (!by_policy || waits);
+        self.ledger.refused_orders += u64::from(sold == 0 && !goes_on);
+        lane.order = goes_on.then_some(ExitOrder { contracts: left, ..order });
+        if let Some(position) = lane.account.position.as_mut().filter(|_| left == 0) {
+            position.tier += u8::from(order.reason == ExitReason::TakeProfit);
+            position.trailed |= order.reason == ExitReason::TrailingStop;
+        }
+    }
+
+    /// Sells at the open of a bar; returns how many contracts went.
+    fn sell(&mut self, lane: &mut Lane, day: &Day, contracts: u32, reason: ExitReason, bar: u32) -> u32 {
+        let (Some(position), market) = (&lane.account.position, &self.rules.market) else { return 0 };
+        let bid = (market.quote(day, position.contract, bar).open, market.size(day, position.contract, bar));
+        let Some(fill) = lane.account.sell(contracts, bid, self.rules.terms(lane)) else { return 0 };
+        self.book_sale(lane, day, fill, reason, bar);
+        fill.contracts
+    }
+
+    /// Ends the session: sells before the bell, at every open until it if need be, and settles what is left at the close. What
+    /// expires later is worth more than that, but nobody was there to pay it.
+    fn end(&mut self, lane: &mut Lane, day: &Day) {
+        lane.order = None;
+        if !self.rules.settles(day) {
+            for bar in self.rules.last_bar(day)..day.bars {
+                let Some(position) = lane.account.position else { return };
+                self.sell(lane, day, position.contracts, ExitReason::EndOfDay, bar);
+            }
+            self.ledger.unfilled_orders += u64::from(lane.account.position.is_some());
+        }
+        self.settle(lane, day);
+    }
+
+    fn settle(&mut self, lane: &mut Lane, day: &Day) {
+        let Some(position) = lane.account.position else { return };
+        let value = day.intrinsic_cents(position.contract);
+        let reason = if value > 0 { ExitReason::Settled } else { ExitReason::ExpiredWorthless };
+        if let Some(fill) = lane.account.settle(value) {
+            self.book_sale(lane, day, fill, reason, day.bars);
+        }
+    }
+
+    /// Counts a sale, writes it down in a replay, and closes the position when nothing is left of it.
+    fn book_sale(&mut self, lane: &mut Lane, day: &Day, fill: Fill, reason: ExitReason, bar: u32) {
+        self.count_fill(lane, fill);
+        if let Some(record) = &mut self.record {
+            record.sales.push(Sale {
+                ts_ns: day.bar_ns(bar),
+                contracts: fill.contracts,
+                price: fill.premium as f64 / (MULTIPLIER * i64::from(fill.contracts)) as f64 / 100.0,
+                fees_cents: fill.fees,
+                reason: reason.name().to_owned(),
+            });
+        }
+        if let Some(closed) = lane.account.close() {
+            lane.guard.closed(&self.rules.config.guards, reason, bar);
+            self.close(lane, day, &closed, reason, bar);
+        }
+    }
+
+    fn count_fill(&mut self, lane: &mut Lane, fill: Fill) {
+        lane.fees += fill.fees;
+        self.ledger.fees_cents += fill.fees;
+        self.ledger.partial_orders += u64::from(fill.contracts < fill.asked);
+    }
+
+    /// Marks the account at the close of bar `next`, lets the rules look at it, and returns the change since the last mark.
+    fn mark(&mut self, lane: &mut Lane, day: &Day, next: u32) -> i64 {
+        let rules = self.rules;
+        let value = lane.account.position.map_or(0, |position| {
+            let quote = rules.market.quote(day, position.contract, next).close;
+            rules.terms(lane).liquidation(quote.bid, position.contracts)
+        });
+        let change = lane.account.cash + value - lane.equity;
+        lane.equity += change;
+        self.ledger.net_pnl_cents += change;
+        let lost = lane.equity <= rules.floor_cents;
+        if lost {
+            lane.guard.end();
+        }
+        if let Some(position) = &mut lane.account.position {
+            let gain = gain(value, position);
+            position.peak = position.peak.max(gain);
+            let minutes_held = next + 1 - lane.entry_bar;
+            let (peak, tier, trailed) = (position.peak, position.tier, position.trailed);
+            let decision = if lost {
+                Some(ExitDecision::all(ExitReason::DailyLoss))
+            } else {
+                rules.config.exits.decide(&ExitState { gain, peak, minutes_held, tier, trailed })
+            };
+            if let Some(decision) = decision {
+                let order = ExitOrder::of(decision, position.contracts, rules.arrival(next));
+                lane.order = Some(ExitOrder::more_urgent(lane.order, order));
+            }
+        }
+        change
     }
 
     fn count_terms(&mut self, terms: &RewardTerms) {
@@ -175,31 +267,31 @@ impl Play<'_> {
         }
     }
 
-    fn record(&mut self, lane: &mut Lane, day: &Day, closed: &Position, reason: ExitReason, bar: u32) {
+    fn close(&mut self, lane: &Lane, day: &Day, closed: &Position, reason: ExitReason, bar: u32) {
         let net_pnl_cents = closed.net_pnl();
         let net_return = net_pnl_cents as f64 / closed.entry_cost as f64;
-        lane.trades += 1;
         self.ledger.exits[reason as usize] += 1;
         self.ledger.wins += u64::from(net_pnl_cents > 0);
         self.ledger.trade_return += net_return;
-        if self.rules.deck.is_some() {
-            return;
-        }
-        self.trades.push(Trade {
+        let Some(record) = &mut self.record else { return };
+        record.trades.push(Trade {
             lane: self.number,
             symbol: day.symbol.to_string(),
             date: day.date,
             side: closed.side,
             strike: day.strike(closed.contract),
+            expiry: day.expiry,
             entry_ts_ns: day.bar_ns(lane.entry_bar),
             exit_ts_ns: day.bar_ns(bar),
             contracts: closed.bought,
             entry_price: f64::from(closed.entry_price) / 100.0,
+            entry_fees_cents: closed.entry_fees(),
+            sales: std::mem::take(record.sales),
             exit_price: closed.sold_premium as f64 / (MULTIPLIER * i64::from(closed.bought)) as f64 / 100.0,
             fees_cents: closed.fees,
             net_pnl_cents,
             net_return,
-            reason: EXIT_REASONS[reason as usize].to_owned(),
+            reason: reason.name().to_owned(),
             setup: lane.entry_setup,
         });
     }

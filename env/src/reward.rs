@@ -68,7 +68,7 @@ impl RewardTerms {
 pub struct FlatDecision {
     /// What the policy chose.
     pub action: Action,
-    /// Whether the entry filled; a refused order earns nothing.
+    /// Whether the entry filled; an order that does not earns nothing.
     pub filled: bool,
     /// Class of the bar that the policy saw.
     pub setup: Setup,

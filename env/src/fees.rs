@@ -1,0 +1,187 @@
+//! What an order pays besides its premium, item by item.
+
+use serde::{Deserialize, Serialize};
+
+/// Which way an order trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Opens or adds to a position.
+    Buy,
+    /// Reduces or closes it; a sale pays regulatory fees that a purchase does not.
+    Sell,
+}
+
+/// Premium per share, in cents, from which the exchange's dearer tier applies.
+const TIER_CENTS: u32 = 100;
+
+/// The fees of one underlying's options, in dollars per contract unless said otherwise.
+///
+/// # Source
+/// Commission: IBKR Pro tiered, up to 10,000 contracts a month, premium from 0.10. Exchange: Cboe fee schedule, customer orders in SPX,
+/// effective 2024-11-01; customer orders in ETF options pay none. Clearing: OCC, 90 FR 10544, from 2025-02-14. Options
+/// Regulatory Fee: the exchanges' fees of 2024-2025 add up to 0.019-0.027. Trading Activity Fee: FINRA, per contract sold. Section 31: SEC
+/// orders; zero since the middle of 2025, 27.8 dollars per million of sale value before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeeSchedule {
+    /// Broker's commission.
+    pub commission: f64,
+    /// Least commission of one order, in dollars.
+    pub minimum_commission: f64,
+    /// Exchange fee of an option below 1.00.
+    pub exchange_below_1: f64,
+    /// Exchange fee of an option from 1.00.
+    pub exchange_from_1: f64,
+    /// Clearing house.
+    pub clearing: f64,
+    /// Options Regulatory Fee.
+    pub regulatory: f64,
+    /// FINRA's Trading Activity Fee, on sales.
+    pub sale_activity: f64,
+    /// Section 31 fee, on sales: a fraction of their value.
+    pub sale_value_rate: f64,
+}
+
+impl FeeSchedule {
+    /// Returns the schedule of customer orders with these exchange fees below and from a premium of 1.00.
+    pub(crate) fn with_exchange(exchange_below_1: f64, exchange_from_1: f64) -> Self {
+        Self {
+            commission: 0.65,
+            minimum_commission: 0.0,
+            exchange_below_1,
+            exchange_from_1,
+            clearing: 0.025,
+            regulatory: 0.025,
+            sale_activity: 0.002_79,
+            sale_value_rate: 0.0,
+        }
+    }
+
+    /// Returns an order's fees in dollars, not rounded, at a price in cents per share.
+    #[inline]
+    pub fn order(&self, side: Side, contracts: u32, price: u32) -> f64 {
+        let n = f64::from(contracts);
+        let exchange = if price < TIER_CENTS { self.exchange_below_1 } else { self.exchange_from_1 };
+        // A contract is a hundred shares, so its value in dollars is the price in cents.
+        let sale = match side {
+            Side::Buy => 0.0,
+            Side::Sell => self.sale_activity + self.sale_value_rate * f64::from(price),
+        };
+        n * (exchange + (self.clearing + self.regulatory) + sale) + (n * self.commission).max(self.minimum_commission)
+    }
+
+    /// Returns the schedule of one side, under a multiplier, in whole units.
+    pub(crate) fn tariff(&self, side: Side, multiplier: f64) -> Tariff {
+        let units = |dollars: f64| (multiplier * dollars * 100.0 * UNITS_PER_CENT as f64).round() as i64;
+        let sale = |dollars: f64| if side == Side::Sell { units(dollars) } else { 0 };
+        let common = units(self.clearing) + units(self.regulatory) + sale(self.sale_activity);
+        Tariff {
+            each: [self.exchange_below_1, self.exchange_from_1].map(|exchange| common + units(exchange)),
+            per_cent_of_price: sale(self.sale_value_rate),
+            commission: units(self.commission),
+            minimum: units(self.minimum_commission),
+        }
+    }
+
+    pub(crate) fn check(&self, path: &str, faults: &mut Vec<String>) {
+        for (name, value) in [
+            ("commission", self.commission),
+            ("minimum_commission", self.minimum_commission),
+            ("exchange_below_1", self.exchange_below_1),
+            ("exchange_from_1", self.exchange_from_1),
+            ("clearing", self.clearing),
+            ("regulatory", self.regulatory),
+            ("sale_activity", self.sale_activity),
+        ] {
+            if !(0.0..=100.0).contains(&value) {
+                faults.push(format!("{path}.{name}: {value} is not between 0 and 100"));
+            }
+        }
+        if !(0.0..=1e-4).contains(&self.sale_value_rate) {
+            faults.push(format!("{path}.sale_value_rate: {} is not between 0 and 0.0001", self.sale_value_rate));
+        }
+    }
+}
+
+/// A hundred-millionth of a dollar: every published fee is a whole number of them, so sums and halves are exact.
+const UNITS_PER_CENT: i64 = 1_000_000;
+
+/// The fees of one side in whole units: what the hot loop computes with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tariff {
+    /// Everything per contract but the commission, below and from a premium of 1.00.
+    each: [i64; 2],
+    /// Per contract and cent of its price.
+    per_cent_of_price: i64,
+    commission: i64,
+    /// Least commission of an order.
+    minimum: i64,
+}
+
+impl Tariff {
+    #[inline]
+    fn each(&self, price: u32) -> i64 {
+        self.each[usize::from(price >= TIER_CENTS)] + self.per_cent_of_price * i64::from(price)
+    }
+
+    /// Returns the fees of an order in whole cents; half a cent counts as a whole one.
+    #[inline]
+    pub(crate) fn cents(&self, contracts: u32, price: u32) -> i64 {
+        let n = i64::from(contracts);
+        (n * self.each(price) + (n * self.commission).max(self.minimum) + UNITS_PER_CENT / 2) / UNITS_PER_CENT
+    }
+
+    /// Returns the most contracts whose premium and fees a budget in cents pays; possibly none.
+    pub(crate) fn affordable(&self, budget: i64, premium: i64, price: u32) -> i64 {
+        let whole = |units: i64| (units + UNITS_PER_CENT / 2) / UNITS_PER_CENT;
+        let others = premium + whole(self.each(price));
+        let growing = budget / (others + whole(self.commission)).max(1);
+        if self.minimum == 0 {
+            return growing;
+        }
+        // The commission is the larger of a part that grows with the order and one that does not: both must be payable.
+        growing.min((budget - whole(self.minimum)) / others.max(1)).max(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ContractSpec;
+
+    fn cents(symbol: &str, side: Side, contracts: u32, price: u32) -> f64 {
+        (100.0 * ContractSpec::known(symbol).unwrap().fees.order(side, contracts, price) * 1e6).round() / 1e6
+    }
+
+    #[test]
+    fn the_items_add_up_to_the_published_sums() {
+        assert_eq!([cents("SPY", Side::Buy, 1, 150), cents("QQQ", Side::Sell, 1, 150)], [70.0, 70.279]);
+        assert_eq!([cents("SPX", Side::Buy, 1, 99), cents("SPX", Side::Buy, 1, 100)], [106.0, 115.0]);
+        assert_eq!(cents("SPX", Side::Sell, 10, 410), 1152.79);
+    }
+
+    #[test]
+    fn whole_units_give_the_same_cents() {
+        let mut fees = ContractSpec::known("SPX").unwrap().fees;
+        (fees.minimum_commission, fees.sale_value_rate) = (5.0, 27.8e-6);
+        for (side, multiplier) in [(Side::Buy, 1.0), (Side::Sell, 1.0), (Side::Sell, 0.0), (Side::Sell, 2.5)] {
+            let tariff = fees.tariff(side, multiplier);
+            for (contracts, price) in (1..600).map(|n| (n, 5 * n % 437)) {
+                let exact = multiplier * fees.order(side, contracts, price) * 100.0;
+                assert!((exact - tariff.cents(contracts, price) as f64).abs() < 0.500_001, "{contracts} at {price}");
+            }
+        }
+        let half = FeeSchedule { sale_activity: 0.00279, ..ContractSpec::known("SPY").unwrap().fees };
+        assert_eq!(half.tariff(Side::Sell, 1.0).cents(500, 150), 35_140, "351.395 dollars");
+    }
+
+    #[test]
+    fn a_small_order_pays_the_minimum_and_a_sale_pays_on_its_value() {
+        let known = ContractSpec::known("IWM").unwrap().fees;
+        let fees = FeeSchedule { minimum_commission: 1.0, sale_value_rate: 27.8e-6, ..known };
+        assert!((fees.order(Side::Buy, 1, 150) - 1.05).abs() < 1e-12);
+        assert!((fees.order(Side::Buy, 2, 150) - 1.40).abs() < 1e-12, "1.30 is above the minimum");
+        let value = 27.8e-6 * 2.0 * 150.0;
+        assert!((fees.order(Side::Sell, 2, 150) - (1.40 + 2.0 * 0.002_79 + value)).abs() < 1e-12);
+    }
+}

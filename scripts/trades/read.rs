@@ -1,0 +1,227 @@
+//! Reads a file of trades back into the records that it was written from.
+
+use std::{fs::File, path::Path, str::FromStr};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use jiff::{Timestamp, ToSpan as _, civil::Date};
+use market_env::{Action, Sale, Trade};
+use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _, TimeUnit};
+
+use super::{EPOCH, SETUPS, TradesFormat};
+
+/// Reads trades in the order of the file; the columns may lie in any order, and others are not looked at.
+///
+/// # Errors
+/// When the file cannot be read, lacks a column, or a cell is not what its column holds.
+pub fn read(path: &Path) -> anyhow::Result<Vec<Trade>> {
+    let trades = match TradesFormat::of(path)? {
+        TradesFormat::Parquet => open_parquet(path).and_then(|frame| all(frame.height(), &frame)),
+        TradesFormat::Csv => std::fs::read_to_string(path)
+            .map_err(anyhow::Error::from)
+            .and_then(|text| Csv::new(&text).and_then(|csv| all(csv.rows.len(), &csv))),
+    };
+    trades.with_context(|| format!("reading the trades of {}", path.display()))
+}
+
+fn open_parquet(path: &Path) -> anyhow::Result<DataFrame> {
+    Ok(ParquetReader::new(File::open(path)?).finish()?)
+}
+
+fn all(rows: usize, cells: &impl Cells) -> anyhow::Result<Vec<Trade>> {
+    (0..rows).map(|row| trade(cells, row).with_context(|| format!("row {}", row + 1))).collect()
+}
+
+/// Cells of a table by row and column, in the kinds that a trade is made of.
+trait Cells {
+    fn text(&self, row: usize, column: &str) -> anyhow::Result<String>;
+    fn real(&self, row: usize, column: &str) -> anyhow::Result<f64>;
+    fn whole(&self, row: usize, column: &str) -> anyhow::Result<u32>;
+    fn date(&self, row: usize, column: &str) -> anyhow::Result<Date>;
+    fn time_ns(&self, row: usize, column: &str) -> anyhow::Result<i64>;
+
+    /// Dollars, in cents.
+    fn cents(&self, row: usize, column: &str) -> anyhow::Result<i64> {
+        Ok((self.real(row, column)? * 100.0).round() as i64)
+    }
+}
+
+fn trade(cells: &impl Cells, row: usize) -> anyhow::Result<Trade> {
+    let (side, setup) = (cells.text(row, "side")?, cells.text(row, "setup")?);
+    let side = Action::ALL.into_iter().find(|action| action.name() == side);
+    let setup = SETUPS.into_iter().find(|(name, _)| *name == setup);
+    Ok(Trade {
+        lane: cells.whole(row, "lane")?,
+        symbol: cells.text(row, "symbol")?,
+        date: cells.date(row, "date")?,
+        side: side.context("column side: not the name of an action")?,
+        strike: cells.real(row, "strike")?,
+        expiry: cells.date(row, "expiry")?,
+        entry_ts_ns: cells.time_ns(row, "entry_utc")?,
+        exit_ts_ns: cells.time_ns(row, "exit_utc")?,
+        contracts: cells.whole(row, "contracts")?,
+        entry_price: cells.real(row, "entry_price")?,
+        entry_fees_cents: cells.cents(row, "entry_fees_usd")?,
+        sales: sales(&cells.text(row, "sales")?)?,
+        exit_price: cells.real(row, "exit_price")?,
+        fees_cents: cells.cents(row, "fees_usd")?,
+        net_pnl_cents: cells.cents(row, "net_pnl_usd")?,
+        net_return: cells.real(row, "net_return")?,
+        reason: cells.text(row, "reason")?,
+        setup: setup.context("column setup: not the name of a setup class")?.1,
+    })
+}
+
+/// Reads what `sales_text` writes.
+fn sales(text: &str) -> anyhow::Result<Vec<Sale>> {
+    let sale = |text: &str| {
+        let parts: Vec<&str> = text.split(' ').collect();
+        let [time, contracts, "@", price, "fees", fees, reason] = parts[..] else {
+            bail!("column sales: {text:?} is not of the form `TIME CONTRACTS @ PRICE fees DOLLARS REASON`")
+        };
+        Ok(Sale {
+            ts_ns: parsed(time, "sales", "a time").and_then(nanoseconds)?,
+            contracts: parsed(contracts, "sales", "a whole number")?,
+            price: parsed(price, "sales", "a number")?,
+            fees_cents: (parsed::<f64>(fees, "sales", "a number")? * 100.0).round() as i64,
+            reason: reason.to_owned(),
+        })
+    };
+    text.split("; ").filter(|part| !part.is_empty()).map(sale).collect()
+}
+
+fn parsed<T: FromStr>(cell: &str, column: &str, kind: &str) -> anyhow::Result<T> {
+    cell.parse().map_err(|_| anyhow!("column {column}: {cell:?} is not {kind}"))
+}
+
+fn nanoseconds(time: Timestamp) -> anyhow::Result<i64> {
+    i64::try_from(time.as_nanosecond()).with_context(|| format!("{time} is not between 1678 and 2262"))
+}
+
+/// A CSV file whose cells hold no comma, as ours do not.
+struct Csv<'a> {
+    heading: Vec<&'a str>,
+    rows: Vec<Vec<&'a str>>,
+}
+
+impl<'a> Csv<'a> {
+    fn new(text: &'a str) -> anyhow::Result<Self> {
+        let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let heading = lines.next().context("there is no heading")?;
+        let rows: Vec<Vec<&str>> = lines.collect();
+        let odd = rows.iter().position(|row| row.len() != heading.len());
+        if let Some(row) = odd {
+            bail!("row {} has {} cells under {} headings", row + 1, rows[row].len(), heading.len());
+        }
+        Ok(Self { heading, rows })
+    }
+
+    fn cell(&self, row: usize, column: &str) -> anyhow::Result<&'a str> {
+        let at = self.heading.iter().position(|name| *name == column);
+        Ok(self.rows[row][at.with_context(|| format!("there is no column {column}"))?])
+    }
+}
+
+impl Cells for Csv<'_> {
+    fn text(&self, row: usize, column: &str) -> anyhow::Result<String> {
+        Ok(self.cell(row, column)?.to_owned())
+    }
+
+    fn real(&self, row: usize, column: &str) -> anyhow::Result<f64> {
+        let value: f64 = parsed(self.cell(row, column)?, column, "a number")?;
+        ensure!(value.is_finite(), "column {column}: {value} is not a finite number");
+        Ok(value)
+    }
+
+    fn whole(&self, row: usize, column: &str) -> anyhow::Result<u32> {
+        parsed(self.cell(row, column)?, column, "a whole number")
+    }
+
+    fn date(&self, row: usize, column: &str) -> anyhow::Result<Date> {
+        parsed(self.cell(row, column)?, column, "a date")
+    }
+
+    fn time_ns(&self, row: usize, column: &str) -> anyhow::Result<i64> {
+        parsed(self.cell(row, column)?, column, "a time").and_then(nanoseconds)
+    }
+}
+
+/// Returns what `take` makes of a cell, or says that it is of another kind.
+fn taken<T>(
+    frame: &DataFrame,
+    (row, column): (usize, &str),
+    kind: &str,
+    take: impl FnOnce(&AnyValue<'_>) -> Option<T>,
+) -> anyhow::Result<T> {
+    let cell = frame.column(column)?.get(row)?;
+    take(&cell).with_context(|| format!("column {column}: {cell} is not {kind}"))
+}
+
+impl Cells for DataFrame {
+    fn text(&self, row: usize, column: &str) -> anyhow::Result<String> {
+        taken(self, (row, column), "a text", |cell| cell.get_str().map(str::to_owned))
+    }
+
+    fn real(&self, row: usize, column: &str) -> anyhow::Result<f64> {
+        taken(self, (row, column), "a finite number", |cell| cell.extract().filter(|value: &f64| value.is_finite()))
+    }
+
+    fn whole(&self, row: usize, column: &str) -> anyhow::Result<u32> {
+        taken(self, (row, column), "a whole number", |cell| cell.extract())
+    }
+
+    fn date(&self, row: usize, column: &str) -> anyhow::Result<Date> {
+        taken(self, (row, column), "a date", |cell| match cell {
+            AnyValue::Date(days) => EPOCH.checked_add(days.days()).ok(),
+            _ => None,
+        })
+    }
+
+    fn time_ns(&self, row: usize, column: &str) -> anyhow::Result<i64> {
+        taken(self, (row, column), "a time in nanoseconds", |cell| match cell {
+            AnyValue::Datetime(ns, TimeUnit::Nanoseconds, _) => Some(*ns),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{tests::trade, write};
+    use super::*;
+
+    #[test]
+    fn both_forms_read_back_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut unsold = trade();
+        (unsold.net_pnl_cents, unsold.fees_cents, unsold.net_return) = (123_456_789, 7, 1.0 / 3.0);
+        unsold.sales.clear();
+        for name in ["trades.csv", "trades.parquet"] {
+            let path = folder.path().join(name);
+            for trades in [vec![trade(), unsold.clone()], Vec::new()] {
+                write(&path, &trades, "market").unwrap();
+                assert_eq!(read(&path).unwrap(), trades, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_wrong_cell_is_named_with_its_row_and_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trades.csv");
+        write(&path, &[trade(), trade()], "market").unwrap();
+        let good = std::fs::read_to_string(&path).unwrap();
+        for (from, to, words) in [
+            ("BUY_PUT", "SELL", "column side"),
+            ("5905", "x", "column strike: \"x\""),
+            ("2025-06-03", "June", "column expiry"),
+            (" @ 4.00", " for 4.00", "column sales"),
+            ("entry_price", "price", "there is no column entry_price"),
+            (",market", "", "row 1 has 19 cells under 20 headings"),
+        ] {
+            std::fs::write(&path, good.replacen(from, to, 1)).unwrap();
+            let error = format!("{:#}", read(&path).unwrap_err());
+            assert!(error.contains(words) && error.contains("row 1"), "{error}");
+        }
+        assert!(read(Path::new("no/such.parquet")).is_err() && read(Path::new("trades.txt")).is_err());
+    }
+}
