@@ -1,28 +1,34 @@
 //! `zerodte backtest`: replays sessions in order with a trained model and says what it would have earned.
 
+use std::sync::Arc;
+
 use market_data::DateRange;
+use market_env::Market;
 use ppo_agent::{Behaviour, Policy};
 
 use crate::{
+    audit::{Audit, Claims, Terms},
     config::RunConfig,
     console::Console,
+    costs::{self, CostSensitivity},
     files::{check_writable, create_parent},
     flags::BacktestFlags,
     inputs::Inputs,
     model::{self, ModelMeta, dates_within, ranges_text},
     replay::replay,
-    report::{BacktestReport, Figures},
+    report::{BacktestReport, Figures, Played},
     staying_out::{explain_staying_out, stays_out},
     trades::{self, TradesFormat},
+    usage::Usage,
 };
 
 /// Runs a backtest and prints its report.
 ///
 /// # Errors
-/// A model, bars or a configuration that cannot be used, or a file that cannot be written.
+/// A model, bars or a configuration that cannot be used, a file that cannot be written, or an audit that found something.
 pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     if let Some(path) = &flags.trades {
-        TradesFormat::of(path).map_err(|error| crate::usage::Usage::one(format!("--trades: {error}")))?;
+        TradesFormat::of(path).map_err(|error| Usage::one(format!("--trades: {error}")))?;
     }
     let (policy, meta) = model::load(&flags.model)?;
     let mut notes = Vec::new();
@@ -32,61 +38,115 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
         console.say(config.to_annotated_toml()?.trim_end())?;
         return Ok(());
     }
+    if flags.cost_sensitivity.is_some() {
+        costs::check_spread(config.market.pricing.spread_multiplier)?;
+    }
     for path in [&flags.json, &flags.trades].into_iter().flatten() {
         path.parent().map_or(Ok(()), check_writable)?;
     }
     let inputs = Inputs::load(&config)?;
-    let report = backtest(flags, &policy, &meta, &config, &inputs, console, &notes)?;
+    let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
+    let report = backtest.report(console, &notes)?;
     if let Some(path) = &flags.json {
         create_parent(path)?;
         ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
         console.say(format!("Report written: {}", path.display()))?;
     }
-    Ok(())
+    report.audit.map_or(Ok(()), |audit| audit.verdict())
 }
 
-fn backtest(
-    flags: &BacktestFlags,
-    policy: &Policy,
-    meta: &ModelMeta,
-    config: &RunConfig,
-    inputs: &Inputs,
-    console: &mut Console,
-    notes: &[String],
-) -> anyhow::Result<BacktestReport> {
-    let days: Vec<u32> = (0..inputs.market.days().len() as u32).collect();
-    let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
-    let play = |behaviour| replay(policy, &inputs.market, &days, &config.env, behaviour, config.run.seed);
-    let played = play(behaviour)?;
-    let random = stays_out(&played.ledger).then(|| play(Behaviour::RandomLegal)).transpose()?;
-    let dates = &inputs.dataset.dates;
-    let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
-        anyhow::bail!("there is no session to replay")
-    };
-    let report = BacktestReport {
-        model: flags.model.display().to_string(),
-        data: inputs.stamp(),
-        behaviour: if flags.stochastic { "sampled" } else { "greedy" },
-        seed: config.run.seed,
-        symbols: config.run.symbols.iter().map(ToString::to_string).collect(),
-        dates: DateRange { first, last },
-        trained_on: meta.trained_on.clone(),
-        in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
-        capital_usd: config.env.account.capital,
-        figures: Figures::of(&played)?,
-        staying_out: random.map(|random| explain_staying_out(&played.ledger, &random.trades)),
-        daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
-    };
-    let lines = heading(&report, meta, inputs, notes).into_iter().chain(report.figures.lines());
-    for line in lines.chain(report.staying_out.clone()) {
-        console.say(line)?;
+/// A model, and what it is replayed on.
+struct Backtest<'a> {
+    flags: &'a BacktestFlags,
+    policy: &'a Policy,
+    meta: &'a ModelMeta,
+    config: &'a RunConfig,
+    inputs: &'a Inputs,
+}
+
+impl Backtest<'_> {
+    fn behaviour(&self) -> Behaviour {
+        if self.flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy }
     }
-    if let Some(path) = &flags.trades {
-        create_parent(path)?;
-        trades::write(path, &played.trades, inputs.stamp())?;
-        console.say(format!("Trades written: {}", path.display()))?;
+
+    fn play(&self, market: &Arc<Market>, behaviour: Behaviour) -> anyhow::Result<Played> {
+        let days: Vec<u32> = (0..market.days().len() as u32).collect();
+        replay(self.policy, market, &days, &self.config.env, behaviour, self.config.run.seed)
     }
-    Ok(report)
+
+    /// Replays, prints everything that the flags ask for, and writes the trades.
+    fn report(&self, console: &mut Console, notes: &[String]) -> anyhow::Result<BacktestReport> {
+        let (flags, inputs) = (self.flags, self.inputs);
+        let played = self.play(&inputs.market, self.behaviour())?;
+        let mut report = self.summary(&played)?;
+        let lines = heading(&report, self.meta, inputs, notes).into_iter().chain(report.figures.lines());
+        for line in lines.chain(report.staying_out.clone()) {
+            console.say(line)?;
+        }
+        if let Some(multiples) = &flags.cost_sensitivity {
+            let costs = CostSensitivity::of(multiples, |multiple| self.play_at(multiple, &played))?;
+            costs.lines().into_iter().try_for_each(|line| console.say(line))?;
+            report.cost_sensitivity = Some(costs);
+        }
+        if let Some(path) = &flags.trades {
+            create_parent(path)?;
+            trades::write(path, &played.trades, inputs.stamp())?;
+            console.say(format!("Trades written: {}", path.display()))?;
+        }
+        if flags.audit {
+            let audit = self.audit(&played, &report)?;
+            audit.lines().into_iter().try_for_each(|line| console.say(line))?;
+            report.audit = Some(audit);
+        }
+        Ok(report)
+    }
+
+    fn summary(&self, played: &Played) -> anyhow::Result<BacktestReport> {
+        let (inputs, run, meta) = (self.inputs, &self.config.run, self.meta);
+        let random =
+            stays_out(&played.ledger).then(|| self.play(&inputs.market, Behaviour::RandomLegal)).transpose()?;
+        let dates = &inputs.dataset.dates;
+        let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
+            anyhow::bail!("there is no session to replay")
+        };
+        Ok(BacktestReport {
+            model: self.flags.model.display().to_string(),
+            data: inputs.stamp(),
+            behaviour: if self.flags.stochastic { "sampled" } else { "greedy" },
+            seed: run.seed,
+            symbols: run.symbols.iter().map(ToString::to_string).collect(),
+            dates: DateRange { first, last },
+            trained_on: meta.trained_on.clone(),
+            in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
+            capital_usd: self.config.env.account.capital,
+            figures: Figures::of(played)?,
+            staying_out: random.map(|random| explain_staying_out(&played.ledger, &random.trades)),
+            daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
+            cost_sensitivity: None,
+            audit: None,
+        })
+    }
+
+    /// Replays with every spread at a multiple of the configuration's; at 1 that is what was `played` already.
+    fn play_at(&self, multiple: f64, played: &Played) -> anyhow::Result<(Arc<Market>, Played)> {
+        if multiple == 1.0 {
+            return Ok((Arc::clone(&self.inputs.market), played.clone()));
+        }
+        let mut config = self.config.market.clone();
+        config.pricing.spread_multiplier *= multiple;
+        let market = self.inputs.market_under(&config)?;
+        let played = self.play(&market, self.behaviour())?;
+        Ok((market, played))
+    }
+
+    /// Audits the file of trades, where one was written, or else the trades themselves.
+    fn audit(&self, played: &Played, report: &BacktestReport) -> anyhow::Result<Audit> {
+        let days = self.inputs.market.days();
+        let claims = Claims::of_report(&serde_json::to_value(report)?)?
+            .with_sessions(played, |day| days[day as usize].symbol.to_string());
+        let log = self.flags.trades.as_deref().map(trades::read).transpose()?;
+        Ok(Audit::of(log.as_ref().unwrap_or(&played.trades), &Terms::of(self.config), Some(&claims)))
+    }
 }
 
 fn heading(report: &BacktestReport, meta: &ModelMeta, inputs: &Inputs, notes: &[String]) -> Vec<String> {

@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
 
 use crate::{
+    audit::AuditFlags,
     bench::BenchFlags,
     config::RunConfig,
+    costs::Multiples,
+    explain::ExplainFlags,
     layers::{Layer, resolve},
     selftest::Selftest,
     usage::Usage,
@@ -200,12 +203,16 @@ pub struct ToolFlags {
 /// What `zerodte` can do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Tool {
+    /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
+    Audit(AuditFlags),
     /// Replays sessions in order with a model and reports what it would have earned.
     Backtest(BacktestFlags),
     /// Compares modelled option prices and spreads with real trades and quotes.
     Calibrate(CalibrateFlags),
     /// Measures how fast this machine steps, collects and learns, after checking that it does so correctly.
     Bench(BenchFlags),
+    /// Explains one decision of a model: what it saw, weighed and did, and what came of it.
+    Explain(ExplainFlags),
     /// Proves a promise of this program by running it.
     #[command(subcommand)]
     Selftest(Selftest),
@@ -246,6 +253,14 @@ pub struct BacktestFlags {
     /// Writes every trade, as .parquet or .csv
     #[arg(long, value_name = "FILE")]
     pub trades: Option<PathBuf>,
+    /// Re-derives the cash flow of every trade from the trade log alone (the file of --trades, where given) and compares
+    /// it to the cent; exit code 1 where anything disagrees
+    #[arg(long)]
+    pub audit: bool,
+    /// Replays the same sessions at these multiples of the spread, fees unchanged, and says at which the model breaks even
+    /// [without a list: 0,0.5,1,2,3]
+    #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = Multiples::USUAL)]
+    pub cost_sensitivity: Option<Multiples>,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
@@ -283,7 +298,8 @@ pub struct CalibrateFlags {
 }
 
 impl DataFlags {
-    fn put(&self, layer: &mut Layer, notes: &mut Vec<String>) {
+    /// Puts what was given on a layer; sentences about what was understood differently than typed are added to `notes`.
+    pub(crate) fn put(&self, layer: &mut Layer, notes: &mut Vec<String>) {
         if let Some(list) = &self.symbols {
             let symbols = list.split(',').map(str::trim);
             layer.put("run.symbols", symbols.map(toml::Value::from).collect::<Vec<_>>());
@@ -334,7 +350,7 @@ impl ConfigFlags {
     ///
     /// # Errors
     /// Every fault at once.
-    fn resolve(&self, base: &RunConfig, flags: Layer) -> Result<RunConfig, Usage> {
+    pub(crate) fn resolve(&self, base: &RunConfig, flags: Layer) -> Result<RunConfig, Usage> {
         let mut layers = self.config.iter().map(|path| Layer::file(path)).collect::<Result<Vec<_>, _>>()?;
         layers.extend([flags, Layer::assignments(&self.set)?]);
         resolve(base, &layers, RunConfig::check)

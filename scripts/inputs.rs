@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context as _;
 use jiff::civil::Date;
 use market_data::{Dataset, DateRange, History, OptionHistory, Split, SymbolSessions, source};
-use market_env::{Market, RealOptions};
+use market_env::{EnvError, Market, MarketConfig, RealOptions};
 use serde_json::json;
 
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
 pub struct Inputs {
     /// The sessions of all symbols.
     pub dataset: Dataset,
+    /// The option rows of the sessions, where real ones are replayed.
+    options: Option<Vec<OptionHistory>>,
     /// Their features and option tapes.
     pub market: Arc<Market>,
 }
@@ -56,14 +58,17 @@ impl Inputs {
     /// Whatever is wrong with the bars, in one sentence that names the place.
     pub fn load(config: &RunConfig) -> anyhow::Result<Self> {
         let mut dataset = sessions(config)?;
-        let market = match &config.run.options {
-            None => Market::build(&dataset.symbols, &config.market)?,
-            Some(path) => {
-                let options = option_rows(path, &mut dataset)?;
-                Market::replay_options(&dataset.symbols, &options, &config.market)?
-            }
-        };
-        Ok(Self { dataset, market: Arc::new(market) })
+        let options = config.run.options.as_deref().map(|path| option_rows(path, &mut dataset)).transpose()?;
+        let market = Arc::new(build(&dataset, options.as_deref(), &config.market)?);
+        Ok(Self { dataset, options, market })
+    }
+
+    /// Builds the market of the same sessions under other settings.
+    ///
+    /// # Errors
+    /// As [`Market::build`].
+    pub fn market_under(&self, config: &MarketConfig) -> anyhow::Result<Arc<Market>> {
+        Ok(Arc::new(build(&self.dataset, self.options.as_deref(), config)?))
     }
 
     /// Returns the stamp of the data.
@@ -125,6 +130,13 @@ impl Inputs {
                 "gap": split.gap,
             },
         }))
+    }
+}
+
+fn build(dataset: &Dataset, options: Option<&[OptionHistory]>, config: &MarketConfig) -> Result<Market, EnvError> {
+    match options {
+        None => Market::build(&dataset.symbols, config),
+        Some(options) => Market::replay_options(&dataset.symbols, options, config),
     }
 }
 

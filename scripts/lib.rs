@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod audit;
 pub mod backtest;
 pub mod bench;
 pub mod calibrate;
@@ -14,6 +15,8 @@ pub mod clock;
 pub mod comments;
 pub mod config;
 pub mod console;
+pub mod costs;
+pub mod explain;
 pub mod files;
 pub mod flags;
 pub mod held_out;

@@ -9,7 +9,11 @@ use market_data::DateRange;
 use market_env::{ACTION_NAMES, EXIT_REASONS, Episode, Ledger, Trade, action::Action};
 use serde::Serialize;
 
-use crate::table::{dollars, percent, thousands};
+use crate::{
+    audit::Audit,
+    costs::CostSensitivity,
+    table::{dollars, percent, thousands},
+};
 
 /// Session dates of a year, the basis on which a daily Sharpe ratio is annualised.
 pub const SESSIONS_PER_YEAR: f64 = 252.0;
@@ -307,6 +311,12 @@ pub struct BacktestReport {
     pub staying_out: Option<String>,
     /// Net P&L by session date, in dollars.
     pub daily_pnl_usd: BTreeMap<String, f64>,
+    /// The same replay at several multiples of the spread, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_sensitivity: Option<CostSensitivity>,
+    /// What the audit of the trades found, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
 }
 
 #[cfg(test)]

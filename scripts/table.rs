@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ppo_agent::diagnostics;
-pub use ppo_agent::diagnostics::percent;
+pub use ppo_agent::diagnostics::{dollars as dollars_and_cents, percent};
 
 /// Writes a number as C's `%.3g` does, which is what Stable-Baselines3 prints.
 pub fn significant(value: f64) -> String {

@@ -55,7 +55,7 @@ pub fn write(path: &Path, trades: &[Trade], data: &str) -> anyhow::Result<()> {
 const SETUPS: [(&str, Setup); 3] =
     [("weak", Setup::Weak), ("bull_strong", Setup::BullStrong), ("bear_strong", Setup::BearStrong)];
 
-fn setup_name(setup: Setup) -> &'static str {
+pub(crate) fn setup_name(setup: Setup) -> &'static str {
     SETUPS.iter().find(|(_, known)| *known == setup).map_or("", |(name, _)| name)
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn smoke(out: &Path, more: &[&str]) -> Output {
 }
 
 /// Checks that a command fails with this code, and says all of these words on stderr in a single `error:` line.
-fn refused(output: &Output, code: i32, words: &[&str]) {
+pub(crate) fn refused(output: &Output, code: i32, words: &[&str]) {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{}{stderr}", text(&output.stdout));
     for word in words {

@@ -213,7 +213,8 @@ fn decimal(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), |value| format!("{value:.1}"))
 }
 
-fn dollars(cents: i64) -> String {
+/// Writes an amount of cents as dollars and cents, its sign before the currency.
+pub fn dollars(cents: i64) -> String {
     let (sign, size) = (if cents < 0 { "-" } else { "" }, cents.unsigned_abs());
     format!("{sign}${}.{:02}", thousands(size / 100), size % 100)
 }

@@ -16,6 +16,8 @@ pub(crate) enum Choice<'a> {
     Sampled(&'a [f64]),
     /// The most probable one.
     Greedy,
+    /// This one, legal in its lane, to learn how probable it is. `[N]`
+    Given(&'a [u8]),
 }
 
 impl Choice<'_> {
@@ -23,6 +25,7 @@ impl Choice<'_> {
         match self {
             Self::Sampled(uniforms) => distribution.sample(uniforms[lane]),
             Self::Greedy => distribution.greedy(),
+            Self::Given(actions) => actions[lane],
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Plays a replay to its end with a fixed policy, or with one of the baselines that it must beat.
 
-use market_env::{Episode, Ledger, VecEnv};
+use market_env::{ActionMask, Episode, Ledger, VecEnv};
 
 use crate::{
     AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, backend,
     distribution::{MAX_ACTIONS, MaskedCategorical},
-    engine::{Choice, Sizes},
-    rollout::Rollout,
+    engine::{Choice, Engine, Sizes},
+    rollout::{ObsView, Rollout},
     streams::Streams,
 };
 
@@ -33,6 +33,27 @@ pub struct Evaluation {
     pub episodes: Vec<Episode>,
 }
 
+/// One step of an evaluation: what the lanes saw, what the policy thought of it and did, and what came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// Newest tape row that each lane saw. `[N]`
+    pub row: &'a [u32],
+    /// The lanes' own columns. `[N, A]`
+    pub account: &'a [f32],
+    /// Legal actions. `[N]`
+    pub mask: &'a [ActionMask],
+    /// Probability of each action, zero for an illegal one; a baseline has its legal ones alike. `[N]`
+    pub prob: &'a [[f32; MAX_ACTIONS]],
+    /// What the critic expected of the rest of the episode; zero of a baseline. `[N]`
+    pub value: &'a [f32],
+    /// What was done. `[N]`
+    pub action: &'a [u8],
+    /// What the step earned. `[N]`
+    pub reward: &'a [f32],
+    /// The environment's counters since its construction, this step included.
+    pub ledger: &'a Ledger,
+}
+
 /// Resets the environment and plays it until [`VecEnv::finished`]; it must be a replay, which ends.
 ///
 /// Always computed on the CPU in single precision, by the native backend if it can, so that a model gives the same actions
@@ -45,6 +66,31 @@ pub fn evaluate<E: VecEnv>(
     env: &mut E,
     behaviour: Behaviour,
     seed: u64,
+) -> Result<Evaluation, AgentError> {
+    play(policy, env, behaviour, seed, None)
+}
+
+/// The same evaluation, every step of which is shown to `watch`. Watching changes nothing but the time that it takes.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_watched<E: VecEnv>(
+    policy: &Policy,
+    env: &mut E,
+    behaviour: Behaviour,
+    seed: u64,
+    watch: &mut dyn FnMut(Moment<'_>),
+) -> Result<Evaluation, AgentError> {
+    let watcher = Watcher::new(watch, env.lanes(), policy);
+    play(policy, env, behaviour, seed, Some(watcher))
+}
+
+fn play<E: VecEnv>(
+    policy: &Policy,
+    env: &mut E,
+    behaviour: Behaviour,
+    seed: u64,
+    mut watcher: Option<Watcher<'_>>,
 ) -> Result<Evaluation, AgentError> {
     policy.check_spec(env.spec())?;
     let (lanes, actions) = (env.lanes(), policy.spec.actions.len());
@@ -69,12 +115,18 @@ pub fn evaluate<E: VecEnv>(
             Behaviour::Sampled | Behaviour::RandomLegal => Choice::Sampled(&uniforms),
             Behaviour::Greedy | Behaviour::AlwaysHold => Choice::Greedy,
         };
+        if let Some(watcher) = &mut watcher {
+            watcher.ask(engine.as_deref_mut(), &mut rollout)?;
+        }
         match &mut engine {
             Some(engine) => engine.act(&mut rollout, 0, choice)?,
             None => baseline(&mut rollout, actions, choice),
         }
         let (action, out) = rollout.step(0);
         env.step(action, out);
+        if let Some(watcher) = &mut watcher {
+            watcher.show(&rollout, env.ledger());
+        }
         rollout.note_starts(0);
         env.drain_episodes(&mut episodes);
         step += 1;
@@ -88,5 +140,107 @@ fn baseline(rollout: &mut Rollout, actions: usize, choice: Choice<'_>) {
     let (obs, out) = rollout.decision(0);
     for (lane, (action, &mask)) in out.action.iter_mut().zip(obs.mask).enumerate() {
         *action = choice.of(&MaskedCategorical::new(&logits[..actions], mask), lane);
+    }
+}
+
+/// Who watches, and what the policy thinks of the step at hand.
+struct Watcher<'w> {
+    watch: &'w mut dyn FnMut(Moment<'_>),
+    actions: usize,
+    /// `[N]`
+    prob: Vec<[f32; MAX_ACTIONS]>,
+    /// `[N]`
+    value: Vec<f32>,
+    /// What the lanes remember before the step. `[N, S]`
+    memory: Vec<f32>,
+}
+
+impl<'w> Watcher<'w> {
+    fn new(watch: &'w mut dyn FnMut(Moment<'_>), lanes: usize, policy: &Policy) -> Self {
+        Self {
+            watch,
+            actions: policy.spec.actions.len(),
+            prob: vec![[0.0; MAX_ACTIONS]; lanes],
+            value: vec![0.0; lanes],
+            memory: vec![0.0; lanes * policy.layout.state()],
+        }
+    }
+
+    /// Asks how probable every legal action is, one after the other, and leaves the engine as it was.
+    fn ask(&mut self, engine: Option<&mut (dyn Engine + 'static)>, rollout: &mut Rollout) -> Result<(), AgentError> {
+        let masks = rollout.obs.at(0).mask.to_vec();
+        let Some(engine) = engine else {
+            let alike = |mask: &ActionMask| *MaskedCategorical::new(&[0.0; MAX_ACTIONS][..self.actions], *mask).prob();
+            self.prob = masks.iter().map(alike).collect();
+            return Ok(());
+        };
+        self.prob.fill([0.0; MAX_ACTIONS]);
+        engine.memory(&mut self.memory)?;
+        for action in 0..self.actions {
+            let legal = |mask: &ActionMask| mask.allows(action as u8);
+            if !masks.iter().any(legal) {
+                continue;
+            }
+            let instead = |mask: &ActionMask| mask.0.trailing_zeros() as u8;
+            let given: Vec<u8> =
+                masks.iter().map(|mask| if legal(mask) { action as u8 } else { instead(mask) }).collect();
+            engine.act(rollout, 0, Choice::Given(&given))?;
+            engine.close(rollout)?;
+            engine.remember(&self.memory)?;
+            let lanes = self.prob.iter_mut().zip(&rollout.log_prob).zip(&masks);
+            lanes.filter(|(_, mask)| legal(mask)).for_each(|((prob, log_prob), _)| prob[action] = log_prob.exp());
+        }
+        self.value.copy_from_slice(&rollout.value[..rollout.lanes]);
+        Ok(())
+    }
+
+    /// Shows the step that the rollout holds.
+    fn show(&mut self, rollout: &Rollout, ledger: &Ledger) {
+        let ObsView { row, account, mask } = rollout.obs.at(0);
+        let Rollout { action, reward, .. } = rollout;
+        let Self { prob, value, .. } = self;
+        (self.watch)(Moment { row, account, mask, prob, value, action, reward, ledger });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        PolicyConfig, PolicyKind,
+        toy::{self, Toy},
+    };
+
+    const LANES: usize = 3;
+
+    fn game() -> Toy {
+        Toy::new(LANES).staggered().ending_at(30 * LANES as u64)
+    }
+
+    #[test]
+    fn watching_changes_nothing_and_shows_what_the_policy_thinks() {
+        for kind in [PolicyKind::Mlp, PolicyKind::Lstm, PolicyKind::Gru] {
+            let config = PolicyConfig { kind, recurrent_size: 6, net_arch: vec![8], ..PolicyConfig::default() };
+            let policy = toy::shaken_policy(&config);
+            for behaviour in [Behaviour::Greedy, Behaviour::Sampled, Behaviour::RandomLegal] {
+                let (mut steps, mut values) = (0, Vec::new());
+                let mut watch = |moment: Moment<'_>| {
+                    steps += 1;
+                    values.extend_from_slice(moment.value);
+                    for lane in 0..LANES {
+                        let (mask, prob) = (moment.mask[lane], moment.prob[lane]);
+                        let action = usize::from(moment.action[lane]);
+                        assert!((prob.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{prob:?}");
+                        assert!((0..MAX_ACTIONS).all(|a| mask.allows(a as u8) == (prob[a] > 0.0)), "{prob:?}");
+                        let most = prob.iter().fold(0.0, |most: f32, &p| most.max(p));
+                        assert!(behaviour != Behaviour::Greedy || prob[action] == most, "{prob:?} {action}");
+                    }
+                };
+                let watched = evaluate_watched(&policy, &mut game(), behaviour, 7, &mut watch).unwrap();
+                assert_eq!(watched, evaluate(&policy, &mut game(), behaviour, 7).unwrap(), "{kind:?} {behaviour:?}");
+                let thinks = behaviour != Behaviour::RandomLegal;
+                assert!(steps == 30 && values.iter().any(|&value| value != 0.0) == thinks, "{kind:?} {behaviour:?}");
+            }
+        }
     }
 }

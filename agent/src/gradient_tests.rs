@@ -187,6 +187,7 @@ fn both_backends_choose_the_same_actions_from_the_same_uniforms() {
                 let expected = match choice {
                     Choice::Greedy => slow.greedy(),
                     Choice::Sampled(_) => slow.sample(uniform),
+                    Choice::Given(given) => given[lane],
                 };
                 assert_eq!([ours.action[sample], theirs.action[sample]], [expected; 2], "step {time}, lane {lane}");
             }

@@ -62,7 +62,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{Activation, PolicyConfig, PolicyKind, PpoConfig, Precision, Trunk};
 pub use diagnostics::Cadence;
 pub use error::AgentError;
-pub use evaluate::{Behaviour, Evaluation, evaluate};
+pub use evaluate::{Behaviour, Evaluation, Moment, evaluate, evaluate_watched};
 pub use file::write_atomically;
 pub use iteration::Iteration;
 pub use model_file::ModelFile;

@@ -128,6 +128,7 @@ impl Torch {
                 self.actions.sample(&of, &Tensor::f_from_slice(uniforms)?.f_to(self.device)?)?
             }
             Choice::Greedy => of.greedy()?,
+            Choice::Given(actions) => Tensor::f_from_slice(actions)?.f_to(self.device)?.f_to_kind(Kind::Int64)?,
         };
         self.samples.note(time, &action, &of.log_prob(&action)?)?;
         let (obs, out) = rollout.decision(time);

@@ -12,6 +12,7 @@ use crate::{
     execution::Size,
     features::{FEATURES, FeatureRow, FeatureStream},
     fees::Side,
+    option::Right,
     overlay::QuoteOrigin,
     tape::{GreekRow, OptionTape, SizeRow, TapeBuilder, nearest_strike},
 };
@@ -316,6 +317,12 @@ impl Market {
         let contract = 2 * nearest_strike(strike, &day.spec).checked_sub(day.lowest_strike)?;
         let held = self.holds_contract(day, contract + 1);
         held.then(|| (self.quote(day, contract, bar), self.quote(day, contract + 1, bar)))
+    }
+
+    /// Returns the strike that an entry decided at the close of a bar buys, in dollars.
+    pub fn entry_strike(&self, day: &Day, bar: u32, right: Right) -> f64 {
+        let contracts = self.signal(day.first_row + bar).contracts;
+        day.strike(u32::from(contracts[usize::from(right == Right::Put)]))
     }
 
     /// Returns whether a contract lies on the day's tape.

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use zerodte_scripts::{
-    backtest, bench, calibrate,
+    audit, backtest, bench, calibrate,
     console::Console,
+    explain,
     flags::{Tool, ToolFlags},
     selftest, usage,
 };
@@ -13,9 +14,11 @@ use zerodte_scripts::{
 fn main() -> ExitCode {
     let console = &mut Console::stdout();
     let done = match ToolFlags::parse().command {
+        Tool::Audit(flags) => audit::run(&flags, console),
         Tool::Backtest(flags) => backtest::run(&flags, console),
         Tool::Calibrate(flags) => calibrate::run(&flags, console),
         Tool::Bench(flags) => bench::run(&flags, console),
+        Tool::Explain(flags) => explain::run(&flags, console),
         Tool::Selftest(test) => selftest::run(&test, console),
     };
     done.map_or_else(|error| usage::report(&error), |()| ExitCode::SUCCESS)

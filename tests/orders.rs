@@ -1,0 +1,110 @@
+//! Golden order lists: a scripted policy that follows the setups, on fixed days, order by order.
+//!
+//! A change of prices, fills, fees or rules moves these lists. To pin them anew: run these tests, see in the lists that they
+//! print that every change is meant, and put the constants that they print in the place of those below.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use jiff::civil::{Date, date};
+use market_data::{DataConfig, Dataset, Window, source};
+use market_env::{Action, EnvConfig, ExitConfig, ExitMode, Market, Setup, Trade};
+use sha2::{Digest as _, Sha256};
+
+use crate::util::{Batch, all_days, dataset, market, real_bars, symbols};
+
+/// Buys a call on a bull-strong setup and a put on a bear-strong one, whenever it may, and leaves the rest to the rules.
+fn follow_setups(market: &Arc<Market>, days: Vec<u32>) -> Vec<Trade> {
+    let exits = ExitConfig { mode: ExitMode::Rules, ..ExitConfig::default() };
+    let mut batch = Batch::replay(market, days, &EnvConfig { exits, ..EnvConfig::default() });
+    let choose = |(mask, row): (&market_env::ActionMask, &u32)| match market.setup(*row as usize) {
+        Setup::BullStrong if mask.allows(Action::BuyCall as u8) => Action::BuyCall as u8,
+        Setup::BearStrong if mask.allows(Action::BuyPut as u8) => Action::BuyPut as u8,
+        _ => Action::Hold as u8,
+    };
+    let mut trades = Vec::new();
+    while !market_env::VecEnv::finished(&batch.env) {
+        let actions: Vec<u8> = batch.lanes.mask.iter().zip(&batch.lanes.row).map(choose).collect();
+        batch.step(&actions);
+        batch.env.drain_trades(&mut trades);
+    }
+    trades.sort_by_key(|trade| (trade.symbol.clone(), trade.entry_ts_ns));
+    trades
+}
+
+/// Writes every order on a line of its own, times in UTC, money to the cent.
+fn order_list(trades: &[Trade]) -> String {
+    let time = |ns: i64| jiff::Timestamp::from_nanosecond(ns.into()).unwrap().strftime("%F %H:%M").to_string();
+    let usd = |cents: i64| format!("{:.2}", cents as f64 / 100.0);
+    let mut list = String::new();
+    for trade in trades {
+        let Trade { symbol, strike, contracts, entry_price, .. } = trade;
+        let (right, fees) = (trade.side.name(), usd(trade.entry_fees_cents));
+        let _ = writeln!(
+            list,
+            "{} {symbol} {right} {strike} {contracts} @ {entry_price:.2} fees {fees}",
+            time(trade.entry_ts_ns)
+        );
+        for sale in &trade.sales {
+            let fees = usd(sale.fees_cents);
+            let _ = writeln!(
+                list,
+                "{}   sell {} @ {:.2} fees {fees} {}",
+                time(sale.ts_ns),
+                sale.contracts,
+                sale.price,
+                sale.reason
+            );
+        }
+        let _ = writeln!(list, "{}   net {}", time(trade.exit_ts_ns), usd(trade.net_pnl_cents));
+    }
+    list
+}
+
+/// What a list is known by.
+#[derive(Debug, PartialEq)]
+struct Golden<'a> {
+    sha256: &'a str,
+    lines: usize,
+    first: [&'a str; 8],
+}
+
+/// Compares a list with what is pinned, and prints the whole list and what to pin.
+fn compare(name: &str, list: &str, pinned: &Golden<'_>) {
+    let sha256: String = Sha256::digest(list.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut lines = list.lines();
+    let first = std::array::from_fn(|_| lines.next().unwrap_or_default());
+    let found = Golden { sha256: &sha256, lines: list.lines().count(), first };
+    assert!(
+        found == *pinned,
+        "the orders of {name} have changed:\n{list}\nto pin them: const {name}: Golden = {found:#?};"
+    );
+}
+
+#[test]
+fn made_up_days_give_the_pinned_orders() {
+    let market = market(&dataset(&["SPX", "SPY"], 3, 3, 0.0));
+    let trades = follow_setups(&market, all_days(&market));
+    compare("MADE_UP_ORDERS", &order_list(&trades), &MADE_UP_ORDERS);
+}
+
+#[test]
+fn real_days_give_the_pinned_orders() {
+    let Some(folder) = real_bars() else { return };
+    let names = symbols(&["SPX", "SPY"]);
+    let history = source::files::load(&folder, &names).unwrap();
+    let trades: Vec<Trade> = REAL_DAYS.iter().flat_map(|&day| orders_of(&history, day)).collect();
+    compare("REAL_ORDERS", &order_list(&trades), &REAL_ORDERS);
+}
+
+fn orders_of(history: &market_data::History, day: Date) -> Vec<Trade> {
+    let window = Window { from: Some(day), to: Some(day), intraday_days: None };
+    let market = market(&Dataset::build(history, &window, &DataConfig::default()).unwrap());
+    follow_setups(&market, all_days(&market))
+}
+
+/// A calm day, the fastest day of August 2024, a half day, and a day of the tariffs of April 2025.
+const REAL_DAYS: [Date; 4] = [date(2024, 3, 12), date(2024, 8, 5), date(2024, 11, 29), date(2025, 4, 9)];
+
+const MADE_UP_ORDERS: Golden = Golden { sha256: "", lines: 0, first: [""; 8] };
+
+const REAL_ORDERS: Golden = Golden { sha256: "", lines: 0, first: [""; 8] };
