@@ -67,8 +67,10 @@ impl ContractSpec {
     /// Returns the contract of an underlying that trades same-day options every day.
     ///
     /// # Source
-    /// Strikes, ticks and settlement: exchange contract specifications. Half-spreads: quoted widths of 2023-2025. Fees: see
-    /// [`FeeSchedule`]. `vol_ratio`: median ratio of a session's realised minute volatility to SPY's, 2022-2023.
+    /// Strikes, ticks and settlement: exchange contract specifications. Half-spreads: quoted widths of 2023-2025, and for SPX
+    /// those of the quote days of 2021 and 2023 (`zerodte calibrate`). Fees: see [`FeeSchedule`]. `vol_ratio`: median ratio of
+    /// a session's realised minute volatility to SPY's, 2022-2023; SPX's options, which nobody can exercise after the
+    /// close, are worth 5 % less volatility than SPY's, for which the model is fitted (prints of 2024-01 to 2024-08).
     /// `quoted_size`, real one-minute quotes (QuantConnect Lean's sample data): same-day SPXW within 0.6 % of the money on
     /// 2021-01-04, median 25 at the bid and 17 at the ask; SPY on 2023-08-03, a month out, median 100 to 150 in the money
     /// and about 1,000 at 0.66: 200 is a cautious number between, taken for QQQ and IWM too.
@@ -90,11 +92,12 @@ impl ContractSpec {
             "SPX" => Some(Self {
                 strike_step: 5.0,
                 tick: TickRule::NickelDime,
-                half_spread: 0.05,
+                half_spread: 0.04,
+                half_spread_rate: 0.011,
                 quoted_size: 20,
                 settlement: Settlement::Cash,
                 fees: FeeSchedule::with_exchange(0.36, 0.45),
-                ..etf(1.0)
+                ..etf(0.95)
             }),
             _ => None,
         }

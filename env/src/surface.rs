@@ -14,8 +14,8 @@ use crate::{ContractSpec, NormalEquations, SessionPricer};
 /// Coefficients of the log factor on the model's volatility: level, slope and curvature in standardised log-moneyness.
 pub(crate) type Correction = [f64; 3];
 
-/// The prior says that the model is right, with standard deviations of 0.3, 0.05 and 0.03: mean and precision.
-const PRIOR: [(f64, f64); 3] = [(0.0, 11.0), (0.0, 400.0), (0.0, 1_100.0)];
+/// The prior says that the model is right, with standard deviations of 0.3, 0.1 and 0.05: mean and precision.
+const PRIOR: [(f64, f64); 3] = [(0.0, 11.0), (0.0, 100.0), (0.0, 400.0)];
 /// Prints beyond this many standard deviations from the money say nothing about the volatility there.
 const REACH: f64 = 3.0;
 /// Prints below this premium, in dollars, are mostly tick.
