@@ -7,7 +7,8 @@ use market_data::{
     Dataset, OptionHistory, OptionSession, QuoteMinute, Right, SessionBars, Symbol, SymbolSessions, TradeMinute,
 };
 use market_env::{
-    ContractSpec, EnvConfig, INTERCEPT_KNOTS, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer, VolModel,
+    ContractSpec, EnvConfig, FillRule, INTERCEPT_KNOTS, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer,
+    VecEnv as _, VolModel,
 };
 
 use crate::util::{Batch, all_days, dataset};
@@ -236,4 +237,43 @@ fn absent_crossed_one_sided_and_stale_quotes_never_fill() {
     assert_eq!(origin.stale_quote as usize, bars.close.len() - 106);
     let close = market.quotes_at(&market.days()[0], strike, 150).unwrap().0.close;
     assert!(close.bid > 0, "a mark is always there");
+}
+
+#[test]
+fn what_nobody_offers_is_masked_or_waited_for() {
+    let dataset = dataset(&["SPY"], 9, 4, 0.0);
+    let sessions = &dataset.symbols[0];
+    let spot = sessions.days[sessions.warmup].close[50].round();
+    let call = |slot: u16, strike: f64| QuoteMinute {
+        slot,
+        strike,
+        right: Right::Call,
+        bid: Some(1.00),
+        ask: (slot >= 52).then_some(1.05),
+        bid_size: Some(9),
+        ask_size: Some(7),
+    };
+    let mut rows = prints(sessions, Listed::All);
+    let strikes = [spot - 1.0, spot, spot + 1.0];
+    rows.sessions[sessions.warmup].quotes =
+        (50..54).flat_map(|slot| strikes.map(|strike| call(slot, strike))).collect();
+    let market = replay(&dataset, rows);
+    for (fill, mask) in [(FillRule::NextOpen, 0b101), (FillRule::NextQuote, 0b111)] {
+        let mut config = EnvConfig::default();
+        config.execution.fill = fill;
+        let mut batch = Batch::replay(&market, vec![0], &config);
+        (0..50).for_each(|_| batch.step(&[0]));
+        assert_eq!(batch.lanes.mask[0].0, mask, "{fill:?}: no call is offered at the open of bar 51");
+        if fill == FillRule::NextOpen {
+            continue;
+        }
+        batch.step(&[1]);
+        while !batch.env.finished() {
+            batch.step(&[0]);
+        }
+        let trade = batch.trades().remove(0);
+        assert_eq!((trade.entry_ts_ns - market.days()[0].open_ns) / 60_000_000_000, 53, "the quote of minute 52");
+        assert_eq!((trade.strike, trade.entry_price, trade.contracts), (spot, 1.05, 7), "all that was offered");
+        assert!(batch.env.ledger().partial_orders > 0);
+    }
 }

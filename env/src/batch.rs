@@ -126,8 +126,8 @@ impl BatchEnv {
         }
     }
 
-    fn observe(&self, out: &mut ObsOut<'_>) {
-        let lanes = self.blocks.iter().flat_map(|block| &block.lanes);
+    fn observe(&mut self, out: &mut ObsOut<'_>) {
+        let lanes = self.blocks.iter_mut().flat_map(|block| &mut block.lanes);
         let rows = out.row.iter_mut().zip(out.account.chunks_exact_mut(COLUMNS)).zip(out.mask.iter_mut());
         for (lane, ((row, account), mask)) in lanes.zip(rows) {
             self.rules.observe(lane, row, account, mask);

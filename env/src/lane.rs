@@ -43,6 +43,8 @@ pub(crate) struct Lane {
     pub(crate) episode: u32,
     /// A replay's lane that has played its session.
     pub(crate) finished: bool,
+    /// What the policy may do at the next decision, as the last observation said.
+    pub(crate) mask: ActionMask,
     pub(crate) account: Account,
     /// Liquidation value of the whole account at the last mark, in cents.
     pub(crate) equity: i64,
@@ -115,6 +117,7 @@ impl Rules {
             bar: 0,
             episode,
             finished: false,
+            mask: FORCED_MASK,
             account,
             equity: account.cash,
             guard,
@@ -146,7 +149,7 @@ impl Rules {
         decided + 1 + self.config.execution.delay_bars
     }
 
-    pub(crate) fn mask(&self, lane: &Lane) -> ActionMask {
+    fn mask(&self, lane: &Lane) -> ActionMask {
         match lane.account.position {
             None if !lane.finished && lane.entry.is_none() && lane.guard.allows(self.arrival(lane.bar)) => {
                 if self.quotes_are_known { self.buyable(lane) } else { FLAT_MASK }
@@ -157,6 +160,7 @@ impl Rules {
     }
 
     /// Returns the mask of a flat account that sees at once which entries would find no quote.
+    #[cold]
     fn buyable(&self, lane: &Lane) -> ActionMask {
         let row = self.day(lane).first_row + lane.bar;
         ActionMask(FORCED_MASK.0 | self.market.signal(row).buyable << 1)
@@ -170,10 +174,11 @@ impl Rules {
         &self.terms[usize::from(self.terms_of_day[lane.day as usize])]
     }
 
-    pub(crate) fn observe(&self, lane: &Lane, row: &mut u32, account: &mut [f32], mask: &mut ActionMask) {
+    pub(crate) fn observe(&self, lane: &mut Lane, row: &mut u32, account: &mut [f32], mask: &mut ActionMask) {
         let day = self.day(lane);
         *row = day.first_row + lane.bar;
-        *mask = self.mask(lane);
+        lane.mask = self.mask(lane);
+        *mask = lane.mask;
         let Some(position) = &lane.account.position else {
             account.fill(0.0);
             return;

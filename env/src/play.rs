@@ -38,7 +38,7 @@ impl Play<'_> {
         if lane.finished {
             return (0.0, false);
         }
-        let (rules, mask) = (self.rules, self.rules.mask(lane));
+        let (rules, mask) = (self.rules, lane.mask);
         let action = Action::from_index(action)
             .filter(|_| mask.allows(action))
             .unwrap_or_else(|| panic!("action {action} is not legal in lane {} (mask {:#08b})", self.number, mask.0));
