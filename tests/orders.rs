@@ -102,9 +102,35 @@ fn orders_of(history: &market_data::History, day: Date) -> Vec<Trade> {
     follow_setups(&market, all_days(&market))
 }
 
-/// A calm day, the fastest day of August 2024, a half day, and a day of the tariffs of April 2025.
+/// A day of new inflation figures, the panic of August 2024, a half day, and the tariff pause of April 2025.
 const REAL_DAYS: [Date; 4] = [date(2024, 3, 12), date(2024, 8, 5), date(2024, 11, 29), date(2025, 4, 9)];
 
-const MADE_UP_ORDERS: Golden = Golden { sha256: "", lines: 0, first: [""; 8] };
+const MADE_UP_ORDERS: Golden = Golden {
+    sha256: "ae742215f208b9fcfb7089d125a14cc915a3acae5aa3aea71778e0d0e2b1cc31",
+    lines: 472,
+    first: [
+        "2024-12-04 14:32 SPX BUY_CALL 5045 5 @ 13.10 fees 5.75",
+        "2024-12-04 14:34   sell 5 @ 10.20 fees 5.76 stop_loss",
+        "2024-12-04 14:34   net -1461.51",
+        "2024-12-04 14:41 SPX BUY_CALL 5045 6 @ 10.80 fees 6.90",
+        "2024-12-04 14:51   sell 3 @ 14.50 fees 3.46 take_profit",
+        "2024-12-04 15:35   sell 3 @ 14.10 fees 3.46 trailing_stop",
+        "2024-12-04 15:35   net 2086.18",
+        "2024-12-04 15:36 SPX BUY_CALL 5050 6 @ 10.50 fees 6.90",
+    ],
+};
 
-const REAL_ORDERS: Golden = Golden { sha256: "", lines: 0, first: [""; 8] };
+const REAL_ORDERS: Golden = Golden {
+    sha256: "e480661f83e0ab4d0d2bdd5846cd5aca4c7abd0e85a64ca19f562ba08f472548",
+    lines: 545,
+    first: [
+        "2024-03-12 13:31 SPX BUY_CALL 5145 4 @ 16.70 fees 4.60",
+        "2024-03-12 13:32   sell 4 @ 10.90 fees 4.61 stop_loss",
+        "2024-03-12 13:32   net -2329.21",
+        "2024-03-12 13:45 SPX BUY_PUT 5120 4 @ 13.90 fees 4.60",
+        "2024-03-12 13:52   sell 4 @ 11.50 fees 4.61 stop_loss",
+        "2024-03-12 13:52   net -969.21",
+        "2024-03-12 13:55 SPX BUY_CALL 5125 4 @ 14.40 fees 4.60",
+        "2024-03-12 13:58   sell 2 @ 18.80 fees 2.31 take_profit",
+    ],
+};
