@@ -244,6 +244,7 @@ mod tests {
             read.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), config.unwrap());
         }
         assert_eq!(read["default"], RunConfig::default());
+        assert_eq!(read["pricing"].market.pricing, RunConfig::default().market.pricing, "the fit's own file");
         assert_eq!(read["live_rules"].env.exits.take_profit, RunConfig::default().env.exits.take_profit);
         assert_eq!((read["live_rules"].env.guards.max_trades, read["live_rules"].env.exits.trail_sell), (10, 0.8));
     }

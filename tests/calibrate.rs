@@ -80,7 +80,7 @@ fn the_models_own_prices_are_met_exactly() {
         calibrate(&folder.path().join("options"), &folder.path().join("bars"), &["--plot", plots.to_str().unwrap()]);
     let near = &report["near_money"];
     assert!(near["count"].as_u64().unwrap() > 1_000, "{near}");
-    for key in ["median_abs_pct", "p90_abs_pct", "bias_pct", "median_bias_pct", "median_abs_usd", "p90_abs_usd"] {
+    for key in ["median_abs_pct", "p90_abs_pct", "bias_pct", "mean_bias_pct", "median_abs_usd", "p90_abs_usd"] {
         assert_eq!(near[key], 0.0, "{key}");
     }
     // Parity holds for the model's prices up to rounding, and for its quotes up to a tick.
@@ -107,7 +107,7 @@ fn prices_twice_the_models_show_half_of_them_missing() {
     assert_eq!(in_sample + 2, report["sessions"].as_u64().unwrap(), "the last sessions are 2024-12-05 and 06");
     assert!(said.contains(&format!("IN SAMPLE: {in_sample} of")), "{said}");
     for part in ["near_money", "all_strikes"] {
-        for (key, expected) in [("bias_pct", -50.0), ("median_bias_pct", -50.0), ("median_abs_pct", 50.0)] {
+        for (key, expected) in [("bias_pct", -50.0), ("mean_bias_pct", -50.0), ("median_abs_pct", 50.0)] {
             let is = report[part][key].as_f64().unwrap();
             assert!((is - expected).abs() < 1e-9, "{part}.{key} is {is}");
         }

@@ -161,30 +161,54 @@ mod tests {
         assert_eq!(Inputs { years: 0.0, spot: 678.0, ..HOUR }.prices(), (0.0, 2.0));
     }
 
+    /// A price by another implementation, undiscounted on the forward as it wants it.
+    fn price_elsewhere(at: Inputs, right: Right) -> f64 {
+        let growth = (at.rate * at.years).exp();
+        let price = implied_vol::PriceBlackScholes::builder()
+            .forward(at.spot * growth)
+            .strike(at.strike)
+            .volatility(at.vol)
+            .expiry(at.years)
+            .is_call(right == Right::Call)
+            .build()
+            .unwrap();
+        price.calculate::<DefaultSpecialFn>() / growth
+    }
+
     #[test]
-    fn greeks_are_the_derivatives_of_the_price() {
-        for strike in [676.0, 680.0, 683.0] {
-            let at = Inputs { strike, ..HOUR };
-            let bump = |change: &dyn Fn(&mut Inputs, f64), h: f64, right: Right| {
-                let (mut up, mut down) = (at, at);
-                change(&mut up, h);
-                change(&mut down, -h);
-                (up.price(right) - down.price(right)) / (2.0 * h)
-            };
-            let (call, put) = at.greeks();
-            for (greeks, right) in [(call, Right::Call), (put, Right::Put)] {
-                let near = |a: f64, b: f64| assert!((a - b).abs() <= 1e-4 * (1.0 + b.abs()), "{a} and {b}");
-                near(greeks.delta, bump(&|i, h| i.spot += h, 1e-3, right));
-                near(greeks.vega, bump(&|i, h| i.vol += h, 1e-5, right));
-                near(greeks.theta, -bump(&|i, h| i.years += h, 1e-8, right));
-                let delta = |spot| {
-                    let (call, put) = Inputs { spot, ..at }.greeks();
-                    if right == Right::Call { call.delta } else { put.delta }
-                };
-                near(greeks.gamma, (delta(680.001) - delta(679.999)) / 0.002);
+    fn prices_and_greeks_agree_with_another_implementation() {
+        for minutes in [1.0, 30.0, 390.0, 980.0] {
+            for (strike, vol) in [(640.0, 0.9), (676.0, 0.08), (680.0, 0.22), (690.0, 0.5)] {
+                let at = Inputs { strike, vol, years: minutes / 98_280.0, ..HOUR };
+                let (call, put) = at.greeks();
+                for (greeks, right) in [(call, Right::Call), (put, Right::Put)] {
+                    let near = |ours: f64, theirs: f64, what: &str| {
+                        assert!(
+                            (ours - theirs).abs() <= 2e-5 * (1.0 + theirs.abs()),
+                            "{what} of {right} {at:?}: {ours}, {theirs}"
+                        );
+                    };
+                    let slope = |up: Inputs, down: Inputs, width: f64| {
+                        (price_elsewhere(up, right) - price_elsewhere(down, right)) / width
+                    };
+                    near(at.price(right), price_elsewhere(at, right), "price");
+                    let (up, down) = (Inputs { spot: 680.01, ..at }, Inputs { spot: 679.99, ..at });
+                    near(greeks.delta, slope(up, down, 0.02), "delta");
+                    near(greeks.gamma * 0.01, slope(up, at, 0.01) - slope(at, down, 0.01), "gamma");
+                    let (up, down) = (Inputs { vol: vol + 1e-5, ..at }, Inputs { vol: vol - 1e-5, ..at });
+                    near(greeks.vega * 0.01, slope(up, down, 2e-5) * 0.01, "vega");
+                    let h = at.years * 1e-4;
+                    let (up, down) = (Inputs { years: at.years + h, ..at }, Inputs { years: at.years - h, ..at });
+                    near(greeks.theta / 98_280.0, -slope(up, down, 2.0 * h) / 98_280.0, "theta");
+                }
             }
         }
+    }
+
+    #[test]
+    fn at_expiry_only_delta_is_left() {
         let (call, put) = Inputs { years: 0.0, spot: 679.0, ..HOUR }.greeks();
         assert_eq!((call.delta, put.delta), (0.0, -1.0), "a put in the money at expiry has delta -1");
+        assert_eq!((call.gamma, call.theta, put.vega), (0.0, 0.0, 0.0));
     }
 }

@@ -55,10 +55,10 @@ pub struct ErrorStats {
     pub median_abs_pct: f64,
     /// 90th percentile of the absolute error.
     pub p90_abs_pct: f64,
-    /// Mean of the signed error.
-    pub bias_pct: f64,
     /// Median of the signed error.
-    pub median_bias_pct: f64,
+    pub bias_pct: f64,
+    /// Mean of the signed error, which a few cheap prints can carry far off.
+    pub mean_bias_pct: f64,
     /// Median of the absolute error in dollars.
     pub median_abs_usd: f64,
     /// 90th percentile of the absolute error in dollars.
@@ -71,15 +71,15 @@ impl ErrorStats {
     pub(crate) fn of<'a>(prints: impl Iterator<Item = &'a Print>) -> Self {
         let (mut pct, mut usd): (Vec<f64>, Vec<f64>) =
             prints.map(|print| (print.error_pct(), print.error_usd())).unzip();
-        let (bias_pct, bias_usd) = (mean(&pct), mean(&usd));
-        let median_bias_pct = quantile(&mut pct, 0.5);
+        let (mean_bias_pct, bias_usd) = (mean(&pct), mean(&usd));
+        let bias_pct = quantile(&mut pct, 0.5);
         pct.iter_mut().chain(&mut usd).for_each(|error| *error = error.abs());
         Self {
             count: pct.len(),
             median_abs_pct: quantile(&mut pct, 0.5),
             p90_abs_pct: quantile(&mut pct, 0.9),
             bias_pct,
-            median_bias_pct,
+            mean_bias_pct,
             median_abs_usd: quantile(&mut usd, 0.5),
             p90_abs_usd: quantile(&mut usd, 0.9),
             bias_usd,
@@ -192,8 +192,8 @@ mod tests {
         assert_eq!(errors.count, 3);
         let expected = [
             (errors.median_abs_pct, 20.0),
-            (errors.bias_pct, (20.0 - 50.0 + 10.0) / 3.0),
-            (errors.median_bias_pct, 10.0),
+            (errors.mean_bias_pct, (20.0 - 50.0 + 10.0) / 3.0),
+            (errors.bias_pct, 10.0),
             (errors.median_abs_usd, 0.4),
             (errors.bias_usd, -0.4 / 3.0),
             (errors.p90_abs_usd, 0.88),

@@ -165,8 +165,8 @@ impl FitReport {
                     "{what}: median |error| {:.1} %, 90th percentile {:.1} %, bias {:+.1} % in the median and {:+.1} % in the mean ({} prints)",
                     errors.median_abs_pct,
                     errors.p90_abs_pct,
-                    errors.median_bias_pct,
                     errors.bias_pct,
+                    errors.mean_bias_pct,
                     thousands(errors.count as i64)
                 )
             };

@@ -12,7 +12,7 @@ use crate::{
 };
 
 const ERROR_HEADINGS: [&str; 8] =
-    ["", "prints", "median |error|", "90th pct", "bias", "median bias", "median |error| $", "90th pct $"];
+    ["", "prints", "median |error|", "90th pct", "bias", "mean bias", "median |error| $", "90th pct $"];
 const SPREAD_HEADINGS: [&str; 6] = ["", "quotes", "median width $", "modelled $", "ratio", "% of middle"];
 
 impl CalibrationReport {
@@ -139,7 +139,7 @@ fn error_sentence(what: &str, errors: &ErrorStats) -> Option<String> {
     let sentence = || {
         format!(
             "{} {what} of at least $0.20 within 0.5 % of the money: the model misses half of them by less than {:.1} % \
-         (${:.3}), nine in ten by less than {:.1} % (${:.3}); it is {:.1} % {} on average, {:.1} % {} in the median.",
+         (${:.3}), nine in ten by less than {:.1} % (${:.3}); it is {:.1} % {} in the median, {:.1} % {} on average.",
             thousands(errors.count as i64),
             errors.median_abs_pct,
             errors.median_abs_usd,
@@ -147,8 +147,8 @@ fn error_sentence(what: &str, errors: &ErrorStats) -> Option<String> {
             errors.p90_abs_usd,
             errors.bias_pct.abs(),
             side(errors.bias_pct),
-            errors.median_bias_pct.abs(),
-            side(errors.median_bias_pct),
+            errors.mean_bias_pct.abs(),
+            side(errors.mean_bias_pct),
         )
     };
     (errors.count > 0).then(sentence)
@@ -179,7 +179,7 @@ fn error_cells(bucket: &Bucket) -> Vec<String> {
     let errors = &bucket.errors;
     let mut cells = vec![bucket.bucket.clone(), thousands(errors.count as i64)];
     cells.extend([errors.median_abs_pct, errors.p90_abs_pct].map(|pct| format!("{pct:.1}%")));
-    cells.extend([errors.bias_pct, errors.median_bias_pct].map(|pct| format!("{pct:+.1}%")));
+    cells.extend([errors.bias_pct, errors.mean_bias_pct].map(|pct| format!("{pct:+.1}%")));
     cells.extend([errors.median_abs_usd, errors.p90_abs_usd].map(|usd| format!("{usd:.3}")));
     cells
 }
