@@ -122,6 +122,7 @@ impl Backtest<'_> {
             figures: Figures::of(played)?,
             staying_out: random.map(|random| explain_staying_out(&played.ledger, &random.trades)),
             daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
+            real_options: inputs.market.real_options().cloned(),
             cost_sensitivity: None,
             audit: None,
         })

@@ -123,6 +123,7 @@ impl Inputs {
             "data": self.stamp(),
             "files": self.dataset.files.iter().map(file).collect::<anyhow::Result<Vec<_>>>()?,
             "symbols": symbols.collect::<Vec<_>>(),
+            "real_options": self.market.real_options(),
             "dates": {
                 "train": dates(&split.train),
                 "validation": dates(&split.validation),

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use jiff::civil::Date;
 use market_data::DateRange;
-use market_env::{ACTION_NAMES, EXIT_REASONS, Episode, Ledger, Trade, action::Action};
+use market_env::{ACTION_NAMES, EXIT_REASONS, Episode, Ledger, RealOptions, Trade, action::Action};
 use serde::Serialize;
 
 use crate::{
@@ -311,6 +311,9 @@ pub struct BacktestReport {
     pub staying_out: Option<String>,
     /// Net P&L by session date, in dollars.
     pub daily_pnl_usd: BTreeMap<String, f64>,
+    /// What the quotes rest on where real options were replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub real_options: Option<RealOptions>,
     /// The same replay at several multiples of the spread, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_sensitivity: Option<CostSensitivity>,

@@ -103,7 +103,7 @@ pub struct Market {
 }
 
 /// What tapes of real options rest on.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct RealOptions {
     /// Sessions that have option rows and are played.
     pub sessions: usize,
