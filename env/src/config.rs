@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use market_data::Symbol;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, ExecutionConfig, ExitConfig, Expiry, GuardConfig, PricingConfig, RewardConfig, StrikeConfig,
-    SurfaceConfig, setup::SETUP_CONDITIONS,
+    ContractSpec, EnvError, ExecutionConfig, ExitConfig, Expiry, GuardConfig, PricingConfig, RewardConfig,
+    StrikeConfig, SurfaceConfig, setup::SETUP_CONDITIONS,
 };
 
 /// How bars become tapes: section `[market]`.
@@ -33,7 +34,7 @@ pub struct MarketConfig {
 
 impl Default for MarketConfig {
     fn default() -> Self {
-        let known = ["SPY", "QQQ", "IWM", "SPX"];
+        let known = ContractSpec::KNOWN;
         let contracts = known.iter().filter_map(|&s| Some((s.to_owned(), ContractSpec::known(s)?))).collect();
         Self {
             frames: 1,
@@ -49,6 +50,20 @@ impl Default for MarketConfig {
 }
 
 impl MarketConfig {
+    /// Returns the contract of an underlying.
+    ///
+    /// # Errors
+    /// [`EnvError::UnknownContract`] for a symbol that neither the configuration nor the program knows.
+    pub fn contract(&self, symbol: &Symbol) -> Result<ContractSpec, EnvError> {
+        let name = symbol.as_str();
+        self.contracts.get(name).cloned().or_else(|| ContractSpec::known(name)).ok_or_else(|| {
+            let mut known: Vec<&str> = self.contracts.keys().map(String::as_str).chain(ContractSpec::KNOWN).collect();
+            known.sort_unstable();
+            known.dedup();
+            EnvError::UnknownContract { symbol: symbol.clone(), known: known.join(", ") }
+        })
+    }
+
     /// Returns every fault, each with its path.
     pub fn check(&self) -> Vec<String> {
         let mut faults = Vec::new();

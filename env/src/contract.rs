@@ -64,6 +64,9 @@ pub struct ContractSpec {
 }
 
 impl ContractSpec {
+    /// The underlyings whose contracts the program knows.
+    pub const KNOWN: [&str; 4] = ["SPY", "QQQ", "IWM", "SPX"];
+
     /// Returns the contract of an underlying that trades same-day options every day.
     ///
     /// # Source

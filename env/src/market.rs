@@ -371,7 +371,7 @@ fn sheets(
     rows: Option<&[Option<&OptionSession>]>,
     config: &MarketConfig,
 ) -> Result<Vec<Option<Sheet>>, EnvError> {
-    let spec = contract_of(&symbol.symbol, config)?;
+    let spec = config.contract(&symbol.symbol)?;
     if symbol.days.len() != symbol.vol.len() {
         return Err(EnvError::Misaligned {
             symbol: symbol.symbol.clone(),
@@ -392,15 +392,4 @@ fn sheets(
         Some(Sheet { rows: features, tape, spec: spec.clone() })
     };
     Ok(played.map(sheet).collect())
-}
-
-fn contract_of(symbol: &Symbol, config: &MarketConfig) -> Result<ContractSpec, EnvError> {
-    let name = symbol.as_str();
-    config.contracts.get(name).cloned().or_else(|| ContractSpec::known(name)).ok_or_else(|| {
-        let mut known: Vec<&str> = config.contracts.keys().map(String::as_str).collect();
-        known.extend(["SPY", "QQQ", "IWM", "SPX"]);
-        known.sort_unstable();
-        known.dedup();
-        EnvError::UnknownContract { symbol: symbol.clone(), known: known.join(", ") }
-    })
 }

@@ -23,7 +23,7 @@ pub struct Terms {
 impl Terms {
     /// Takes the terms from the configuration of a replay.
     pub fn of(config: &RunConfig) -> Self {
-        let known = ["SPY", "QQQ", "IWM", "SPX"].iter().filter_map(|&s| Some((s.to_owned(), ContractSpec::known(s)?)));
+        let known = ContractSpec::KNOWN.into_iter().filter_map(|s| Some((s.to_owned(), ContractSpec::known(s)?)));
         let mut contracts: BTreeMap<String, ContractSpec> = known.collect();
         contracts.extend(config.market.contracts.clone());
         Self {

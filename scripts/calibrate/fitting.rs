@@ -11,7 +11,7 @@ use super::{
     Pair,
     errors::{BY_TWO_HOURS, Bucket, ErrorStats, Print},
     fit::{Sample, fit, samples},
-    measure::{LEAST_PREMIUM, contract},
+    measure::LEAST_PREMIUM,
 };
 use crate::{comments, config::RunConfig, files::create_parent, inputs, table::thousands};
 
@@ -47,7 +47,7 @@ impl Evidence {
         let dataset = Dataset::build(&history, &config.run.window(), &config.data)?;
         let mut days = Vec::new();
         for (sessions, pair) in dataset.symbols.iter().zip(pairs) {
-            let spec = contract(&sessions.symbol, &config.market)?;
+            let spec = config.market.contract(&sessions.symbol)?;
             days.extend(samples(sessions, &pair.options, &spec, source, &config.market.pricing));
         }
         days.retain(|(_, samples): &(Date, Vec<Sample>)| !samples.is_empty());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::{Date, Weekday};
-use market_data::{OptionSession, QuoteMinute, Right, SessionBars, Symbol, VolColumns, VolSource, calendar};
+use market_data::{OptionSession, QuoteMinute, Right, SessionBars, VolColumns, VolSource, calendar};
 use market_env::{ContractSpec, EnvError, Expiry, MarketConfig, PricingConfig, SessionPricer};
 use rayon::prelude::*;
 
@@ -84,15 +84,6 @@ impl Measured {
     }
 }
 
-/// Returns the contract of an underlying.
-pub(crate) fn contract(symbol: &Symbol, config: &MarketConfig) -> Result<ContractSpec, EnvError> {
-    let spec = config.contracts.get(symbol.as_str()).cloned();
-    spec.or_else(|| ContractSpec::known(symbol.as_str())).ok_or_else(|| EnvError::UnknownContract {
-        symbol: symbol.clone(),
-        known: config.contracts.keys().cloned().collect::<Vec<_>>().join(", "),
-    })
-}
-
 /// The model of one symbol's options.
 pub(crate) struct Model<'a> {
     pair: &'a Pair,
@@ -109,7 +100,7 @@ pub(crate) struct Priced<'a> {
 
 impl<'a> Model<'a> {
     pub(crate) fn new(pair: &'a Pair, config: &'a MarketConfig) -> Result<Self, EnvError> {
-        let spec = contract(&pair.sessions.symbol, config)?;
+        let spec = config.contract(&pair.sessions.symbol)?;
         Ok(Self { pair, spec, pricing: &config.pricing })
     }
 
