@@ -8,7 +8,7 @@ use market_data::{
 };
 use market_env::{
     ContractSpec, EnvConfig, FillRule, INTERCEPT_KNOTS, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer,
-    VecEnv as _, VolModel,
+    StrikeConfig, StrikeRule, VecEnv as _, VolModel,
 };
 
 use crate::util::{Batch, all_days, dataset};
@@ -204,6 +204,35 @@ fn later_rows_change_nothing_before_them() {
     let opens = |market: &Market| quotes(market, now..now + 1).iter().map(|(call, _)| call.open).collect::<Vec<_>>();
     assert_eq!(opens(&first), opens(&second), "an order decided at the last close known fills at what was known");
     assert_ne!(quotes(&first, now..now + 9), quotes(&second, now..now + 9), "the change does arrive later");
+}
+
+#[test]
+fn what_may_be_bought_does_not_depend_on_the_next_open() {
+    let dataset = dataset(&["SPY"], 9, 4, 0.0);
+    let rows = prints(&dataset.symbols[0], Listed::All);
+    let mut config = MarketConfig {
+        strike: StrikeConfig { rule: StrikeRule::Offset, offset: 6.0, ..Default::default() },
+        ..Default::default()
+    };
+    config.pricing.spread_multiplier = 0.0;
+    let bar = 150;
+    // Six dollars out of the money an option is worth nothing or a cent, as the next open has it.
+    let masks = |shift: f64| -> Vec<u8> {
+        let mut dataset = dataset.clone();
+        for day in &mut dataset.symbols[0].days {
+            day.open[bar + 1] += shift;
+            day.high[bar + 1] = day.high[bar + 1].max(day.open[bar + 1]);
+            day.low[bar + 1] = day.low[bar + 1].min(day.open[bar + 1]);
+        }
+        let market = Arc::new(Market::replay_options(&dataset.symbols, &[rows.clone()], &config).unwrap());
+        let mut batch = Batch::replay(&market, all_days(&market), &EnvConfig::default());
+        for _ in 0..bar {
+            batch.step(&vec![0; all_days(&market).len()]);
+        }
+        batch.lanes.mask.iter().map(|mask| mask.0).collect()
+    };
+    let still = masks(0.0);
+    assert_eq!((masks(3.0), masks(-3.0)), (still.clone(), still));
 }
 
 #[test]

@@ -106,8 +106,8 @@ fn orders_of(history: &market_data::History, day: Date) -> Vec<Trade> {
 const REAL_DAYS: [Date; 4] = [date(2024, 3, 12), date(2024, 8, 5), date(2024, 11, 29), date(2025, 4, 9)];
 
 const MADE_UP_ORDERS: Golden = Golden {
-    sha256: "ae742215f208b9fcfb7089d125a14cc915a3acae5aa3aea71778e0d0e2b1cc31",
-    lines: 472,
+    sha256: "21268755593d66df6b3812947a617bb29d76d405258bb77d238def05b51e945b",
+    lines: 480,
     first: [
         "2024-12-04 14:32 SPX BUY_CALL 5045 5 @ 13.10 fees 5.75",
         "2024-12-04 14:34   sell 5 @ 10.20 fees 5.76 stop_loss",
@@ -121,8 +121,8 @@ const MADE_UP_ORDERS: Golden = Golden {
 };
 
 const REAL_ORDERS: Golden = Golden {
-    sha256: "e480661f83e0ab4d0d2bdd5846cd5aca4c7abd0e85a64ca19f562ba08f472548",
-    lines: 545,
+    sha256: "3d78569c2679a184c201fdb9185f2d244de0f22a51160f491af7b75a2d159d1b",
+    lines: 549,
     first: [
         "2024-03-12 13:31 SPX BUY_CALL 5145 4 @ 16.70 fees 4.60",
         "2024-03-12 13:32   sell 4 @ 10.90 fees 4.61 stop_loss",

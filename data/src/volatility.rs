@@ -229,9 +229,7 @@ impl Published {
         });
         Some(values.collect())
     }
-}
 
-impl Published {
     /// Counts the minutes after the session's first hour at which the newest value is older than an hour.
     fn stale_minutes(&self, session: &Session) -> usize {
         let instants = (session.open_ns + STALE_NS..session.close_ns).step_by(MINUTE_NS as usize);
@@ -421,6 +419,7 @@ mod tests {
         let message = DailySeries::new("VIX_1d.csv", dates, vec![1.0, 2.0]).unwrap_err().to_string();
         assert!(message.starts_with("VIX_1d.csv: row 2, column date: 2025-06-02 is earlier than row 1"), "{message}");
     }
+
     #[test]
     fn a_feed_that_stops_at_noon_is_noticed() {
         let days = [day("2025-06-02", |_| 500.0)];

@@ -53,8 +53,10 @@ pub struct ContractSpec {
     pub half_spread: f64,
     /// Half-spread added per dollar of premium.
     pub half_spread_rate: f64,
-    /// At-the-money volatility as a multiple of the S&P's, whose index the volatility input is.
+    /// Volatility of the underlying as a multiple of the S&P's, whose index the volatility input is.
     pub vol_ratio: f64,
+    /// Volatility of its options over what the model says for that, which was fitted to SPY's.
+    pub option_vol: f64,
     /// Contracts displayed at the best bid and at the best ask, where the quotes themselves do not tell.
     pub quoted_size: u32,
     /// What becomes of a contract at the close.
@@ -72,7 +74,7 @@ impl ContractSpec {
     /// # Source
     /// Strikes, ticks and settlement: exchange contract specifications. Half-spreads: quoted widths of 2023-2025, and for SPX
     /// those of the quote days of 2021 and 2023 (`zerodte calibrate`). Fees: see [`FeeSchedule`]. `vol_ratio`: median ratio of
-    /// a session's realised minute volatility to SPY's, 2022-2023; SPX's options, which nobody can exercise after the
+    /// a session's realised minute volatility to SPY's, 2022-2023. `option_vol`: SPX's options, which nobody can exercise after the
     /// close, are worth 5 % less volatility than SPY's, for which the model is fitted (prints of 2024-01 to 2024-08).
     /// `quoted_size`, real one-minute quotes (QuantConnect Lean's sample data): same-day SPXW within 0.6 % of the money on
     /// 2021-01-04, median 25 at the bid and 17 at the ask; SPY on 2023-08-03, a month out, median 100 to 150 in the money
@@ -84,6 +86,7 @@ impl ContractSpec {
             half_spread: 0.01,
             half_spread_rate: 0.005,
             vol_ratio,
+            option_vol: 1.0,
             quoted_size: 200,
             settlement: Settlement::Physical,
             fees: FeeSchedule::with_exchange(0.0, 0.0),
@@ -100,7 +103,8 @@ impl ContractSpec {
                 quoted_size: 20,
                 settlement: Settlement::Cash,
                 fees: FeeSchedule::with_exchange(0.36, 0.45),
-                ..etf(0.95)
+                option_vol: 0.95,
+                ..etf(1.0)
             }),
             _ => None,
         }
@@ -116,6 +120,7 @@ impl ContractSpec {
         positive("half_spread", self.half_spread, true);
         positive("half_spread_rate", self.half_spread_rate, true);
         positive("vol_ratio", self.vol_ratio, false);
+        positive("option_vol", self.option_vol, false);
         positive("quoted_size", f64::from(self.quoted_size), false);
         self.fees.check(&format!("{path}.fees"), faults);
     }

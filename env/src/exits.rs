@@ -163,9 +163,11 @@ impl ExitOrder {
         Self { contracts, reason: decision.reason, due }
     }
 
-    /// Returns the order to work next: the waiting one, unless the new one sells more.
+    /// Returns the order to work next: the waiting one, unless the new one sells more for another reason. The same rule
+    /// speaks again at every close until its order is filled, and means the same contracts.
     pub(crate) fn more_urgent(waiting: Option<Self>, new: Self) -> Self {
-        waiting.filter(|waiting| waiting.contracts >= new.contracts).unwrap_or(new)
+        let stands = |waiting: &Self| waiting.contracts >= new.contracts || waiting.reason == new.reason;
+        waiting.filter(stands).unwrap_or(new)
     }
 }
 
@@ -266,6 +268,8 @@ mod tests {
         assert_eq!(ExitOrder::more_urgent(Some(stop), partial), stop);
         assert_eq!(ExitOrder::more_urgent(Some(stop), ExitOrder { due: 9, ..stop }), stop);
         assert_eq!(ExitOrder::more_urgent(None, partial), partial);
+        let again = ExitOrder { contracts: 9, due: 5, ..partial };
+        assert_eq!(ExitOrder::more_urgent(Some(partial), again), partial, "half of what is left is not ordered on top");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     fees::Side,
     option::Right,
     overlay::QuoteOrigin,
-    tape::{GreekRow, OptionTape, SizeRow, TapeBuilder, nearest_strike},
+    tape::{GreekRow, OptionTape, SizeRow, TapeBuilder, UNKNOWN_SIZE, nearest_strike},
 };
 
 /// One symbol-session on the tapes.
@@ -211,7 +211,7 @@ impl Market {
         self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
         self.signals.extend(signals);
         if !sheet.tape.sizes.is_empty() {
-            self.sizes.resize(self.quotes.len(), SizeRow::default());
+            self.sizes.resize(self.quotes.len(), [UNKNOWN_SIZE; 2]);
             self.sizes.extend(sheet.tape.sizes);
         }
         self.quotes.extend(sheet.tape.quotes);
@@ -300,8 +300,8 @@ impl Market {
     /// Returns how many contracts are displayed at the best prices of a contract in a bar of a day.
     /// Where the tape does not know, it is the contract's usual size.
     pub fn size(&self, day: &Day, contract: u32, bar: u32) -> Size {
-        let [bid, ask] = self.sizes.get(day.cells(contract) + bar as usize).copied().unwrap_or_default();
-        let or_usual = |shown: u16| if shown == 0 { day.spec.quoted_size } else { u32::from(shown) };
+        let [bid, ask] = self.sizes.get(day.cells(contract) + bar as usize).copied().unwrap_or([UNKNOWN_SIZE; 2]);
+        let or_usual = |shown: u16| if shown == UNKNOWN_SIZE { day.spec.quoted_size } else { u32::from(shown) };
         Size { bid: or_usual(bid), ask: or_usual(ask) }
     }
 

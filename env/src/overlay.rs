@@ -2,9 +2,12 @@
 //! nothing fills.
 //!
 //! The quote of a minute is the one that stood at its end, so an order decided at the close of bar `t` meets it at the
-//! open of bar `t + 1`. A contract that has been quoted before is traded on its own quotes only: crossed, one-sided and
-//! stale ones fill nothing on the side that is missing. A contract without a quote of its own is traded on the surface
+//! open of bar `t + 1`. A contract that has been quoted before is traded on its own quotes only: crossed and stale ones fill
+//! nothing, one-sided ones nothing on the missing side. A contract without a quote of its own is traded on the surface
 //! while that is fresh. Marks at a bar's close always have a value.
+//!
+//! Files of quotes have to hold every strike near the money: those that were cut around a later price would show it in
+//! which contracts can be bought. Files of trades may be cut as they like, since they only move the surface.
 
 use std::{collections::BTreeMap, num::NonZeroU32, ops::AddAssign};
 
@@ -13,8 +16,9 @@ use serde::Serialize;
 
 use crate::{
     ContractSpec, MarketConfig, Quote,
+    pricing::{ask_cents, bid_cents},
     surface::SurfacePoint,
-    tape::{OptionTape, SizeRow, nearest_strike, right_bit},
+    tape::{OptionTape, UNKNOWN_SIZE, nearest_strike, right_bit},
 };
 
 /// Where the open quotes of real-option tapes come from, in contract-minutes.
@@ -24,7 +28,7 @@ pub struct QuoteOrigin {
     pub quoted: u64,
     /// The surface that follows prints and quotes of other strikes and minutes.
     pub surface: u64,
-    /// The contract's own quote, with one side missing, which nobody can trade on.
+    /// The contract's own quote, with one side missing: the other side fills.
     pub one_sided: u64,
     /// Nothing: the bid lies above the ask.
     pub crossed: u64,
@@ -63,7 +67,7 @@ pub(crate) fn lay(
     let (bars, at_open) = (surface.len() - 1, &surface[..surface.len() - 1]);
     let own = by_contract(rows, spec, tape);
     if rows.quotes.iter().any(|row| row.bid_size.is_some() || row.ask_size.is_some()) {
-        tape.sizes = vec![SizeRow::default(); tape.quotes.len()];
+        tape.sizes = vec![[UNKNOWN_SIZE; 2]; tape.quotes.len()];
     }
     for contract in 0..2 * tape.strikes {
         let mut quotes = own.get(&contract).into_iter().flatten().peekable();
@@ -117,13 +121,14 @@ fn lay_own(
             tape.origin.quoted += 1;
         }
         None => {
-            let cents = |side: Option<f64>| (side.unwrap_or(0.0) * 100.0).round() as u32;
-            *open = Quote { bid: cents(row.bid), ask: NonZeroU32::new(cents(row.ask)) };
+            let (bid, ask) = (row.bid.unwrap_or(0.0), row.ask.unwrap_or(0.0));
+            *open = Quote { bid: bid_cents(spec, bid), ask: NonZeroU32::new(ask_cents(spec, ask)) };
             tape.origin.one_sided += 1;
         }
     }
     if let Some(size) = tape.sizes.get_mut(cell) {
-        *size = [row.bid_size, row.ask_size].map(|size| size.unwrap_or(0).min(u32::from(u16::MAX)) as u16);
+        let shown = |size: u32| size.min(u32::from(UNKNOWN_SIZE) - 1) as u16;
+        *size = [row.bid_size, row.ask_size].map(|size| size.map_or(UNKNOWN_SIZE, shown));
     }
 }
 

@@ -11,16 +11,20 @@ use market_data::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, EventCalendar, Expiry, Quote, VolInputs, VolModel, fitted, option::Inputs, surface::Correction,
-    vol_model::SMILE_REACH,
+    ContractSpec, EventCalendar, Expiry, INTERCEPT_KNOTS, Quote, VolInputs, VolModel, fitted, option::Inputs,
+    surface::Correction, vol_model::SMILE_REACH,
 };
 
 /// What a night adds to the time to expiry, in trading minutes: the mean square of SPY's overnight returns over that of
 /// its session returns, 2022-01 to 2024-08, is 0.52 of 390 minutes.
 const NIGHT_MINUTES: f64 = 200.0;
-/// Volatility per trading minute of an option that expires with the next session, over VIX1D: the index gives a whole day
-/// 390 minutes, the night included, so the square root of 390 / 590.
+/// Volatility per trading minute of an option that expires with the next session, over VIX1D at the close: the index gives
+/// a whole day 390 minutes, the night included, so the square root of 390 / 590.
 const NEXT_DAY_LEVEL: f64 = 0.81;
+/// VIX1D over its first value of the session at [`INTERCEPT_KNOTS`], medians of 2023-06 to 2025-06. It rises through the day
+/// as the next one takes the place of this one in it, which says nothing about what an option of the next session is worth.
+const VIX1D_THROUGH_THE_DAY: [f64; INTERCEPT_KNOTS.len()] =
+    [1.00, 1.00, 1.01, 1.02, 1.04, 1.12, 1.19, 1.22, 1.23, 1.235, 1.24, 1.24];
 /// VIX1D over VIX, at the median of 2023-04 to 2024-08.
 const VIX1D_OVER_VIX: f64 = 0.74;
 
@@ -107,7 +111,8 @@ impl PricingConfig {
 
     /// Returns the quote around a fair premium: half a spread to either side, on the tick grid, at least one tick wide.
     ///
-    /// With a spread multiplier of zero both sides are the premium rounded to the grid.
+    /// With a spread multiplier of zero both sides are the premium rounded to the grid; a worthless option is offered at
+    /// one tick all the same, so that whether it can be bought never depends on its price.
     pub fn quote(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> Quote {
         let half = self.half_spread(spec, premium, since_open, to_close);
         let on_grid = |dollars: f64| {
@@ -120,19 +125,29 @@ impl PricingConfig {
         if half > 0.0 && ask <= bid {
             ask = bid + spec.tick.tick_cents(bid);
         }
+        let ask = ask.max(spec.tick.tick_cents(0.0));
         Quote { bid: bid as u32, ask: NonZeroU32::new(ask as u32) }
     }
 
-    /// Returns a real quote in dollars, its width times the spread multiplier, on the tick grid and never narrower.
+    /// Returns a real quote in dollars, its width times the spread multiplier, each side on the tick grid towards the worse.
     pub(crate) fn widened(&self, spec: &ContractSpec, bid: f64, ask: f64) -> Quote {
-        let (middle, half) = ((bid + ask) * 50.0, (ask - bid) * 50.0 * self.spread_multiplier);
-        // A hair against binary fractions: 1.15 dollars are 115 cents.
-        let ticks = |cents: f64| (cents / spec.tick.tick_cents(cents), spec.tick.tick_cents(cents));
-        let (low, tick) = ticks((middle - half).max(0.0));
-        let bid = (low + 1e-6).floor() * tick;
-        let (high, tick) = ticks(middle + half);
-        Quote { bid: bid as u32, ask: NonZeroU32::new(((high - 1e-6).ceil() * tick) as u32) }
+        let (middle, half) = (f64::midpoint(bid, ask), (ask - bid) / 2.0 * self.spread_multiplier);
+        Quote { bid: bid_cents(spec, middle - half), ask: NonZeroU32::new(ask_cents(spec, middle + half)) }
     }
+}
+
+/// Returns dollars as cents on the tick grid, rounded down; a hair against binary fractions: 1.15 dollars are 115 cents.
+pub(crate) fn bid_cents(spec: &ContractSpec, dollars: f64) -> u32 {
+    let cents = (dollars * 100.0).max(0.0);
+    let tick = spec.tick.tick_cents(cents);
+    ((cents / tick + 1e-6).floor() * tick) as u32
+}
+
+/// Returns dollars as cents on the tick grid, rounded up.
+pub(crate) fn ask_cents(spec: &ContractSpec, dollars: f64) -> u32 {
+    let cents = (dollars * 100.0).max(0.0);
+    let tick = spec.tick.tick_cents(cents);
+    ((cents / tick - 1e-6).ceil() * tick) as u32
 }
 
 /// Prices one session's options, at every instant with what is known then.
@@ -182,7 +197,10 @@ impl<'a> SessionPricer<'a> {
         };
         let point = |inputs: &VolInputs| {
             let [skew, curvature, wings, cubic] = model.smile(inputs);
-            VolPoint { atm: ratio * model.at_the_money(inputs), factors: [0.0, skew, curvature, wings, cubic] }
+            VolPoint {
+                atm: ratio * spec.option_vol * model.at_the_money(inputs),
+                factors: [0.0, skew, curvature, wings, cubic],
+            }
         };
         Self { bars, rate: pricing.rate, points: inputs.iter().map(point).collect(), beyond }
     }
@@ -222,13 +240,18 @@ impl<'a> SessionPricer<'a> {
     }
 }
 
-/// Returns the volatility of options that expire with the next session: flat, since no prints of them were at hand.
+/// Returns the volatility of options that expire with the next session: without a smile, since no prints of them were at
+/// hand.
 fn next_day_model(source: VolSource) -> VolModel {
-    VolModel::flat(match source {
-        VolSource::Vix1dMinute => NEXT_DAY_LEVEL,
-        VolSource::VixMinute | VolSource::VixDaily => NEXT_DAY_LEVEL * VIX1D_OVER_VIX,
-        VolSource::Realised => 1.0,
-    })
+    match source {
+        VolSource::Vix1dMinute => {
+            let at_the_close = VIX1D_THROUGH_THE_DAY[INTERCEPT_KNOTS.len() - 1];
+            let intercept = VIX1D_THROUGH_THE_DAY.map(|now| (NEXT_DAY_LEVEL * at_the_close / now).ln());
+            VolModel { intercept, ..VolModel::flat(1.0) }
+        }
+        VolSource::VixMinute | VolSource::VixDaily => VolModel::flat(NEXT_DAY_LEVEL * VIX1D_OVER_VIX),
+        VolSource::Realised => VolModel::flat(1.0),
+    }
 }
 
 /// Returns the factor from the S&P's volatility, whose indices are the model's inputs, to the underlying's; one where the
@@ -265,5 +288,65 @@ mod tests {
         let free = PricingConfig { spread_multiplier: 0.0, ..PricingConfig::default() };
         let quote = free.quote(&ContractSpec::known("SPY").unwrap(), 1.504, 0, 390);
         assert_eq!((quote.bid, quote.ask), (150, NonZeroU32::new(150)));
+    }
+
+    /// A full session of a flat spot in which VIX1D takes its usual way.
+    fn quiet_session() -> (SessionBars, VolColumns) {
+        let session = calendar::session(jiff::civil::date(2025, 5, 6)).unwrap();
+        let n = session.minutes();
+        let price = vec![600.0; n];
+        let knots = INTERCEPT_KNOTS.iter().zip(VIX1D_THROUGH_THE_DAY);
+        let usual =
+            |minute: usize| knots.clone().take_while(|(at, _)| **at <= minute as f64).last().map_or(1.0, |k| k.1);
+        let vol = VolColumns {
+            atm_vol: (0..=n).map(|minute| 0.12 * usual(minute)).collect(),
+            vix: vec![16.0; n + 1],
+            vix_previous_close: 16.0,
+            atm_source: VolSource::Vix1dMinute,
+            vix_source: VolSource::VixMinute,
+            stale_minutes: 0,
+        };
+        let (open, high, low, close) = (price.clone(), vec![600.1; n], vec![599.9; n], price);
+        let bars = SessionBars { session, open, high, low, close, volume: vec![1.0; n], filled: vec![false; n] };
+        (bars, vol)
+    }
+
+    #[test]
+    fn an_option_of_the_next_session_loses_the_value_of_a_day() {
+        let (bars, vol) = quiet_session();
+        let (spec, pricing) = (ContractSpec::known("SPY").unwrap(), PricingConfig::default());
+        let pricer = SessionPricer::expiring(Expiry::NextDay, &bars, &vol, &spec, &pricing);
+        let (open, close) = (pricer.at_open(2, 600.0).prices().0, pricer.at_close(389, 600.0).prices().0);
+        assert!((0.70..0.85).contains(&(close / open)), "square root of 590 / 980 by time alone: {}", close / open);
+        let today = SessionPricer::new(&bars, &vol, &spec, &pricing).at_open(2, 600.0).prices().0;
+        assert!(open > 1.3 * today, "a day more costs more: {open} and {today}");
+    }
+
+    #[test]
+    fn half_days_and_events_move_the_level() {
+        let (bars, vol) = quiet_session();
+        let atm = |day: &SessionBars, left: usize| {
+            let (spec, pricing) = (ContractSpec::known("SPY").unwrap(), PricingConfig::default());
+            let n = day.close.len();
+            SessionPricer::new(day, &vol, &spec, &pricing).at_close(n - 1 - left, 600.0).vol
+        };
+        let on = |date| SessionBars { session: calendar::session(date).unwrap(), ..bars.clone() };
+        let (quiet, fomc) = (on(jiff::civil::date(2025, 5, 6)), on(jiff::civil::date(2025, 5, 7)));
+        assert!(atm(&fomc, 150) > 1.15 * atm(&quiet, 150), "before the announcement");
+        assert!((atm(&fomc, 30) / atm(&quiet, 30) - 1.0).abs() < 0.05, "long after it");
+        let mut short = on(jiff::civil::date(2024, 11, 29));
+        for column in [&mut short.open, &mut short.high, &mut short.low, &mut short.close, &mut short.volume] {
+            column.truncate(210);
+        }
+        assert!(atm(&short, 5) > 1.5 * atm(&short, 100), "a half day ends like others");
+    }
+
+    #[test]
+    fn a_worthless_option_is_offered_at_a_tick_even_without_a_spread() {
+        let free = PricingConfig { spread_multiplier: 0.0, ..PricingConfig::default() };
+        for (symbol, tick) in [("SPY", 1), ("SPX", 5)] {
+            let quote = free.quote(&ContractSpec::known(symbol).unwrap(), 0.001, 100, 290);
+            assert_eq!((quote.bid, quote.ask), (0, NonZeroU32::new(tick)));
+        }
     }
 }

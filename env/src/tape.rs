@@ -35,8 +35,11 @@ pub struct QuotePair {
 /// fraction; premium gained per volatility point, as a fraction.
 pub(crate) type GreekRow = [f32; 4];
 
-/// Contracts on display at a quote; zero where the tape does not know and the contract's usual size holds.
+/// Contracts on display at the bid and at the ask, or [`UNKNOWN_SIZE`].
 pub(crate) type SizeRow = [u16; 2];
+
+/// A size that the tape does not know; the contract's usual one holds.
+pub(crate) const UNKNOWN_SIZE: u16 = u16::MAX;
 
 /// The option tape of one session, contract-major: cell `contract · bars + bar`, contract `2 · strike + (0 call | 1 put)`.
 #[derive(Debug)]

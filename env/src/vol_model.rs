@@ -38,6 +38,8 @@ const SMILE_LEVELS: (f64, f64) = (-1.0, 1.5);
 const ANNOUNCEMENT: f64 = 270.0;
 /// Half-life of `recent`, in minutes.
 const RECENT_HALF_LIFE: f64 = 20.0;
+/// Least `recent`: a market that stands still for minutes is halted, not certain.
+const LEAST_RECENT: f64 = 0.02;
 /// What `recent` starts from, as a share of the day's implied variance.
 const RECENT_START: f64 = 0.343;
 /// The usual pattern of a session's volatility per minute, over its root mean square: minute and factor. Measured on SPY's
@@ -123,7 +125,7 @@ impl VolInputs {
                 now: log(now),
                 open: log(open),
                 vix: log(at(&vol.vix, instant) / 100.0),
-                recent: log(recent.sqrt()),
+                recent: log(recent.sqrt().max(LEAST_RECENT)),
                 minutes_left: (n - instant) as f64,
                 events,
             }

@@ -74,7 +74,7 @@ pub(crate) fn samples(
             let years = inputs.minutes_left / TRADING_MINUTES_PER_YEAR;
             let option = Inputs { spot, strike: row.strike, years, vol: 0.0, rate: pricing.rate };
             let near = (row.strike / spot - 1.0).abs() < Print::NEAR_MONEY;
-            Some(Sample { inputs, option, right: row.right, premium: row.close, near, ratio })
+            Some(Sample { inputs, option, right: row.right, premium: row.close, near, ratio: ratio * spec.option_vol })
         };
         Some((date, rows.trades.iter().filter_map(sample).collect()))
     };

@@ -372,7 +372,7 @@ impl<'a> Oracle<'a> {
             return;
         };
         let contracts = self.part(part);
-        if self.sale.is_none_or(|sale| sale.contracts < contracts) {
+        if self.sale.is_none_or(|sale| sale.contracts < contracts && sale.reason != reason) {
             self.sale = Some(Sale { contracts, reason, due });
         }
     }
