@@ -39,7 +39,7 @@ pub struct DataFlags {
     /// Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: bars]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Folder or file of option minutes to replay, instead of quotes from the pricing model
+    /// Folder or file of option minutes to replay; none = quotes from the pricing model [default: none]
     #[arg(long, value_name = "PATH")]
     pub options: Option<PathBuf>,
 }
@@ -218,6 +218,10 @@ pub enum Tool {
     Selftest(Selftest),
 }
 
+/// What `--options` says where a model's configuration holds unless told otherwise.
+pub(crate) const OPTIONS_OF_A_MODEL: &str =
+    "Folder or file of option minutes to replay; none = quotes from the pricing model [default: the model's]";
+
 /// Flags of `zerodte backtest`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(
@@ -233,6 +237,7 @@ pub enum Tool {
     mut_arg("data_dir", |arg| arg.help(
         "Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: the model's]"
     )),
+    mut_arg("options", |arg| arg.help(OPTIONS_OF_A_MODEL)),
 )]
 pub struct BacktestFlags {
     /// Model file, with its .json beside it
