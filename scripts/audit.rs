@@ -24,7 +24,8 @@ use crate::{
     console::Console,
     model,
     table::{dollars_and_cents, thousands},
-    trades,
+    trades::{self, TradesFormat},
+    usage::Usage,
 };
 
 /// Disagreements that are printed.
@@ -35,6 +36,7 @@ const SHOWN: usize = 20;
 /// # Errors
 /// A file that cannot be read, a configuration that is at fault, or any disagreement.
 pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
+    TradesFormat::of(&flags.trades).map_err(|error| Usage::one(format!("--trades: {error}")))?;
     let trained =
         flags.model.as_deref().map(model::load).transpose()?.map_or_else(RunConfig::default, |(_, meta)| meta.config);
     let config = flags.resolve(&trained)?;

@@ -79,7 +79,7 @@ impl Backtest<'_> {
         let (flags, inputs) = (self.flags, self.inputs);
         let played = self.play(&inputs.market, self.behaviour())?;
         let mut report = self.summary(&played)?;
-        let lines = heading(&report, self.meta, inputs, notes).into_iter().chain(report.figures.lines());
+        let lines = self.heading(&report, notes).into_iter().chain(report.figures.lines());
         for line in lines.chain(report.staying_out.clone()) {
             console.say(line)?;
         }
@@ -148,31 +148,33 @@ impl Backtest<'_> {
         let log = self.flags.trades.as_deref().map(trades::read).transpose()?;
         Ok(Audit::of(log.as_ref().unwrap_or(&played.trades), &Terms::of(self.config), Some(&claims)))
     }
-}
 
-fn heading(report: &BacktestReport, meta: &ModelMeta, inputs: &Inputs, notes: &[String]) -> Vec<String> {
-    let mut lines: Vec<String> = notes.iter().map(|note| format!("Note: {note}")).collect();
-    if inputs.dataset.synthetic {
-        lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
+    fn heading(&self, report: &BacktestReport, notes: &[String]) -> Vec<String> {
+        let (meta, inputs) = (self.meta, self.inputs);
+        let mut lines: Vec<String> = notes.iter().map(|note| format!("Note: {note}")).collect();
+        if inputs.dataset.synthetic {
+            lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
+        }
+        if meta.data == crate::inputs::stamp(true) {
+            lines.push("The model was trained on SYNTHETIC data".to_owned());
+        }
+        lines.push(format!(
+            "Backtest of {} ({}) on {}: {}",
+            report.model,
+            report.behaviour,
+            report.symbols.join(", "),
+            report.dates
+        ));
+        lines.extend(inputs.lines());
+        lines.extend(inputs.pricing_line(&self.config.market.pricing, &report.dates));
+        let trained_on = ranges_text(&report.trained_on);
+        lines.push(match report.in_sample_dates {
+            0 => format!("Out of sample: the model was trained on {trained_on}"),
+            n => format!(
+                "IN SAMPLE: {n} of {} dates lie within the model's training dates ({trained_on}); these figures prove nothing",
+                inputs.dataset.dates.len(),
+            ),
+        });
+        lines
     }
-    if meta.data == crate::inputs::stamp(true) {
-        lines.push("The model was trained on SYNTHETIC data".to_owned());
-    }
-    lines.push(format!(
-        "Backtest of {} ({}) on {}: {}",
-        report.model,
-        report.behaviour,
-        report.symbols.join(", "),
-        report.dates
-    ));
-    lines.extend(inputs.lines());
-    let trained_on = ranges_text(&report.trained_on);
-    lines.push(match report.in_sample_dates {
-        0 => format!("Out of sample: the model was trained on {trained_on}"),
-        n => format!(
-            "IN SAMPLE: {n} of {} dates lie within the model's training dates ({trained_on}); these figures prove nothing",
-            inputs.dataset.dates.len(),
-        ),
-    });
-    lines
 }

@@ -13,8 +13,7 @@ mod spread;
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use market_data::{Dataset, DateRange, OptionHistory, SymbolSessions, calendar, source::options::load_options};
+use market_data::{Dataset, DateRange, OptionHistory, SymbolSessions, calendar};
 use market_env::EnvError;
 
 use self::measure::Measured;
@@ -92,7 +91,7 @@ fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {
     let dates = option_dates(config, &dataset)?;
     let Dataset { symbols, synthetic, .. } = dataset;
     let pair = |sessions: SymbolSessions| {
-        let options = load_options(path, &sessions.symbol, &dates).context("reading option files")?;
+        let options = inputs::load_options(path, &sessions.symbol, &dates)?;
         Ok(Pair { sessions, options, synthetic })
     };
     symbols.into_iter().map(pair).collect()

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
 use market_env::{EnvConfig, MarketConfig};
 use ppo_agent::{PolicyConfig, PolicyKind, PpoConfig};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{comments, files};
 
@@ -44,8 +44,9 @@ pub struct RunSection {
     pub data_source: DataSource,
     /// Folder of bars for the source `files`.
     pub data_dir: PathBuf,
-    /// Folder or file of option minutes whose prints and quotes are replayed; absent = quotes of the pricing model.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Folder or file of option minutes whose prints and quotes are replayed; absent = quotes of the pricing model, and so
+    /// is an empty path or `none`, which takes back what a layer below names.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "path_or_none")]
     pub options: Option<PathBuf>,
     /// First session date; absent = as far back as the other limits and the bars go.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +69,11 @@ pub struct RunSection {
     /// Model whose parameters training starts from; it must have the same observations and network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_model: Option<PathBuf>,
+}
+
+fn path_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = Option::<PathBuf>::deserialize(deserializer)?;
+    Ok(path.filter(|path| !path.as_os_str().is_empty() && path.as_os_str() != "none"))
 }
 
 impl Default for RunSection {
@@ -142,6 +148,12 @@ impl RunSection {
                 "run.data_source: downloading from {name} is not built yet; put <SYMBOL>_1m.parquet or .csv files into a \
                  folder and use --data-source files --data-dir FOLDER, or --data-source synthetic"
             ));
+        }
+        if self.options.is_some() && self.data_source == DataSource::Synthetic {
+            faults.push(
+                "run.options: real options do not belong to made-up bars; use --data-source files, or --options none"
+                    .to_owned(),
+            );
         }
         if let Err(error) = self.device.parse::<ppo_agent::DeviceChoice>() {
             faults.push(format!("run.device: {error}"));
@@ -247,6 +259,22 @@ mod tests {
         assert_eq!(read["pricing"].market.pricing, RunConfig::default().market.pricing, "the fit's own file");
         assert_eq!(read["live_rules"].env.exits.take_profit, RunConfig::default().env.exits.take_profit);
         assert_eq!((read["live_rules"].env.guards.max_trades, read["live_rules"].env.exits.trail_sell), (10, 0.8));
+    }
+
+    #[test]
+    fn real_options_can_be_taken_back_and_do_not_belong_to_made_up_bars() {
+        let mut trained = RunConfig::default();
+        trained.run.options = Some(PathBuf::from("options"));
+        let resolved = |assignments: &[&str]| {
+            let texts: Vec<String> = assignments.iter().map(ToString::to_string).collect();
+            resolve(&trained, &[Layer::assignments(&texts).unwrap()], RunConfig::check)
+        };
+        for none in ["run.options=none", "run.options=\"\"", "run.options="] {
+            assert_eq!(resolved(&[none, "run.data_source=synthetic"]).unwrap().run.options, None, "{none}");
+        }
+        assert_eq!(resolved(&[]).unwrap().run.options, trained.run.options);
+        let error = resolved(&["run.data_source=synthetic"]).unwrap_err().to_string();
+        assert!(error.starts_with("run.options: real options do not belong to made-up bars"), "{error}");
     }
 
     #[test]

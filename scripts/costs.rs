@@ -19,6 +19,11 @@ const WIDEST: f64 = 100.0;
 /// What the reader of a cost-sensitivity table has to know.
 const NOTE: &str = "the policy sees the changed quotes and may trade otherwise; the fee schedule stays";
 
+/// What else the reader has to know where real options are replayed.
+const NOTE_ON_REAL_QUOTES: &str = "the policy sees the changed quotes and may trade otherwise; the fee schedule stays; real \
+                                   quotes are rounded outward to the tick even at 0x, and those with one side only stay as \
+                                   they are";
+
 /// Multiples of the spread, ascending.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Multiples(Vec<f64>);
@@ -91,8 +96,12 @@ impl CostSensitivity {
         multiples: &Multiples,
         mut replay: impl FnMut(f64) -> anyhow::Result<(Arc<Market>, Played)>,
     ) -> anyhow::Result<Self> {
+        let mut note = NOTE;
         let line = |&multiple: &f64| {
             let (market, played) = replay(multiple)?;
+            if market.real_options().is_some() {
+                note = NOTE_ON_REAL_QUOTES;
+            }
             let figures = Figures::of(&played)?;
             anyhow::Ok(CostLine {
                 multiple,
@@ -107,7 +116,7 @@ impl CostSensitivity {
         };
         let multiples: Vec<CostLine> = multiples.values().iter().map(line).collect::<Result<_, _>>()?;
         let (break_even, break_even_text) = break_even(&multiples);
-        Ok(Self { multiples, break_even, break_even_text, note: NOTE })
+        Ok(Self { multiples, break_even, break_even_text, note })
     }
 
     /// Returns the table as lines of text.

@@ -33,7 +33,7 @@ const OPEN_MINUTE: i32 = 9 * 60 + 30;
 /// A moment at which nothing is decided; a model, bars or a configuration that cannot be used; a file that cannot be
 /// written.
 pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
-    let bar = bar_of(flags.at)?;
+    let bar = bar_of(flags.moment()?)?;
     let (policy, meta) = model::load(&flags.model)?;
     let mut notes = Vec::new();
     let config = flags.resolve(&meta.config, &mut notes)?;

@@ -2,10 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
-use market_data::{Dataset, DateRange, History, OptionHistory, Split, SymbolSessions, source};
-use market_env::{EnvError, Market, MarketConfig, RealOptions};
+use market_data::{
+    DataError, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source,
+};
+use market_env::{EnvError, Market, MarketConfig, PricingConfig, RealOptions};
 use serde_json::json;
 
 use crate::{
@@ -93,6 +95,17 @@ impl Inputs {
         files.chain(symbols).chain(self.market.real_options().into_iter().flat_map(real_options_lines)).collect()
     }
 
+    /// Says how many of the sessions on some dates are priced by a model that was fitted on their own prints, if any are:
+    /// modelled quotes of real bars, from a day of the fit.
+    pub fn pricing_line(&self, pricing: &PricingConfig, dates: &DateRange) -> Option<String> {
+        let fitted = pricing.fitted_from.zip(pricing.fitted_to).map(|(first, last)| DateRange { first, last })?;
+        if self.dataset.synthetic || self.options.is_some() {
+            return None;
+        }
+        let days = self.market.days().iter().map(|day| day.date).filter(|&date| dates.contains(date));
+        pricing_in_sample(days, &fitted)
+    }
+
     /// Returns what the manifest says about the data.
     ///
     /// # Errors
@@ -134,11 +147,42 @@ impl Inputs {
     }
 }
 
+fn pricing_in_sample(sessions: impl Iterator<Item = Date>, fitted: &DateRange) -> Option<String> {
+    let (mut inside, mut all) = (0, 0);
+    for date in sessions {
+        all += 1;
+        inside += usize::from(fitted.contains(date));
+    }
+    let sentence = || {
+        format!(
+            "The option prices of {inside} of {all} sessions are in sample: the pricing model was fitted on option prints of \
+             {fitted}"
+        )
+    };
+    (inside > 0).then(sentence)
+}
+
 fn build(dataset: &Dataset, options: Option<&[OptionHistory]>, config: &MarketConfig) -> Result<Market, EnvError> {
     match options {
         None => Market::build(&dataset.symbols, config),
         Some(options) => Market::replay_options(&dataset.symbols, options, config),
     }
+}
+
+/// Loads the option minutes of one symbol.
+///
+/// # Errors
+/// Whatever is wrong with the files, in one sentence that says that they are option files.
+pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> anyhow::Result<OptionHistory> {
+    source::options::load_options(path, symbol, dates).map_err(|error| match error {
+        DataError::Folder { path, source } => anyhow!(source).context(format!("cannot list the option files {path}")),
+        // Who named no date has asked for none.
+        DataError::NoOptions { path, symbol, first: calendar::FIRST_DATE, last: calendar::LAST_DATE, held } => {
+            let held = if held.is_empty() { "nothing".to_owned() } else { held.join(", ") };
+            anyhow!("{path}: no option of {symbol} on any date; the files hold options of: {held}")
+        }
+        error => anyhow!(error).context("reading option files"),
+    })
 }
 
 /// Loads the option minutes of all symbols, and adds their files and the loss of dates without any to the data set.
@@ -147,7 +191,7 @@ fn option_rows(path: &Path, dataset: &mut Dataset) -> anyhow::Result<Vec<OptionH
         anyhow::bail!("there is no session to replay")
     };
     let dates = DateRange { first, last };
-    let load = |symbol: &SymbolSessions| source::options::load_options(path, &symbol.symbol, &dates);
+    let load = |symbol: &SymbolSessions| load_options(path, &symbol.symbol, &dates);
     let options = dataset.symbols.iter().map(load).collect::<Result<Vec<_>, _>>()?;
     for file in options.iter().flat_map(|history| &history.files) {
         if !dataset.files.contains(file) {
@@ -186,4 +230,20 @@ fn real_options_lines(real: &RealOptions) -> Vec<String> {
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_whose_own_prints_the_pricing_was_fitted_on_are_counted() {
+        let day = |d| jiff::civil::date(2025, 6, d);
+        let fitted = DateRange { first: day(2), last: day(4) };
+        let said = |days: [i8; 3]| pricing_in_sample(days.into_iter().map(day), &fitted);
+        let sentence = "The option prices of 2 of 3 sessions are in sample: the pricing model was fitted on option prints of \
+                        2025-06-02 to 2025-06-04";
+        assert_eq!(said([3, 4, 5]).as_deref(), Some(sentence));
+        assert_eq!(said([5, 6, 9]), None);
+    }
 }

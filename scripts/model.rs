@@ -54,7 +54,13 @@ impl ModelMeta {
             let (then, now) = (text(found.first), text(found.second));
             format!("the model was trained with {} = {then}, this run uses {now}", found.key)
         };
-        Ok(found.map(sentence).collect())
+        let mut sentences: Vec<String> = found.map(sentence).collect();
+        let quotes = |config: &RunConfig| if config.run.options.is_some() { "real options" } else { "modelled quotes" };
+        if quotes(&self.config) != quotes(config) {
+            let (then, now) = (quotes(&self.config), quotes(config));
+            sentences.push(format!("the model was trained on {then}, this run replays {now}"));
+        }
+        Ok(sentences)
     }
 }
 

@@ -248,7 +248,7 @@ impl Figures {
             || "-".to_owned(),
             |held| format!("p50 {}  p90 {}  p99 {}  max {} minutes", held.p50, held.p90, held.p99, held.max),
         );
-        vec![
+        let mut lines = vec![
             format!("Sessions             {} on {} dates", thousands(self.sessions as i64), self.session_dates),
             format!(
                 "Trades               {} ({} per session), win rate {}",
@@ -275,7 +275,20 @@ impl Figures {
             format!("BUY on strong setups {}", percent(self.strong_buy)),
             format!("Time in market       {}", percent(self.time_in_market)),
             format!("Exits                {}", if exits.is_empty() { "none".to_owned() } else { exits.join("  ") }),
-        ]
+        ];
+        lines.extend(self.orders_line());
+        lines
+    }
+
+    /// Says what became of the orders that were not filled in full at once, if there are any.
+    fn orders_line(&self) -> Option<String> {
+        let counts = [self.refused_orders, self.partial_orders, self.unfilled_orders];
+        let [refused, partial, unfilled] = counts.map(|count| thousands(count as i64));
+        counts.iter().any(|&count| count > 0).then(|| {
+            format!(
+                "Orders               {refused} refused, {partial} filled in part, {unfilled} open when time was up"
+            )
+        })
     }
 }
 
@@ -424,6 +437,14 @@ pub(crate) mod tests {
         assert_eq!((figures.win_rate, figures.daily_sharpe, figures.profit_factor), (None, None, None));
         let json = serde_json::to_value(&figures).unwrap();
         assert!(json["win_rate"].is_null() && json["net_pnl_usd"] == 0.0);
-        assert!(figures.lines().iter().all(|line| !line.contains("NaN")));
+        assert!(figures.lines().iter().all(|line| !line.contains("NaN") && !line.starts_with("Orders")));
+    }
+
+    #[test]
+    fn orders_that_were_not_filled_in_full_are_counted_in_the_text() {
+        let ledger = Ledger { refused_orders: 1_200, unfilled_orders: 1, ..Ledger::default() };
+        let figures = Figures::of(&Played { ledger, ..Played::default() }).unwrap();
+        let line = "Orders               1,200 refused, 0 filled in part, 1 open when time was up";
+        assert_eq!(figures.lines().last().unwrap(), line);
     }
 }

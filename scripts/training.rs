@@ -96,6 +96,9 @@ fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Cons
             percent(Some(bear)),
         ))?;
     }
+    if let Some(line) = inputs.pricing_line(&config.market.pricing, &split.test) {
+        console.say(format!("Test: {line}"))?;
+    }
     let cost = inputs.market.round_trip_cost(&inputs.market.days_in(&split.train), &config.env);
     console.say(format!("A round trip at the money costs {} of the premium on average", percent(Some(cost))))?;
     Ok(())

@@ -134,7 +134,11 @@ fn missing_options_are_named() {
     };
     assert!(refused(&[]).contains("--options"));
     let told = refused(&["--options", &paths[0]]);
-    assert!(told.contains("no option of SPY") && told.contains("the files hold options of: nothing"), "{told}");
+    assert!(told.contains("no option of SPY on any date; the files hold options of: nothing"), "{told}");
+    let nowhere = refused(&["--options", "nowhere"]);
+    assert!(nowhere.contains("cannot list the option files nowhere"), "{nowhere}");
+    let made_up = refused(&["--options", &paths[1], "--data-source", "synthetic"]);
+    assert!(made_up.contains("run.options: real options do not belong to made-up bars"), "{made_up}");
     assert!(
         refused(&["--options", &paths[1], "--set", "market.pricing.rat=1"])
             .contains("did you mean market.pricing.rate?")

@@ -118,7 +118,10 @@ fn a_moment_without_a_decision_is_refused_with_the_reason() {
     refused(&explain("SPY", "2024-11-20T09:29", &[]), 2, &["2024-11-20T09:29", "bars from 09:30 to 15:59"]);
     refused(&explain("SPY", "2024-11-20T15:57", &[]), 2, &["the last decision", "15:53", "flat_before_close"]);
     refused(&explain("SPY", "2024-11-28T10:00", &[]), 2, &["does not trade on 2024-11-28"]);
-    refused(&explain("SPY", "yesterday", &[]), 2, &["--at"]);
+    for odd in ["yesterday", "2024-11-20T10:31:30"] {
+        let sentence = format!("--at {odd}: write it as the minute 2025-03-04T10:31, New York time");
+        refused(&explain("SPY", odd, &[]), 2, &[&sentence]);
+    }
     refused(&explain("SPY", "2025-03-04T10:31", &[]), 1, &["SPY", "2025-03-04"]);
     refused(&explain("AAPL", "2024-11-20T10:31", &[]), 1, &["AAPL", "market.contracts"]);
     refused(&explain("S PY", "2024-11-20T10:31", &[]), 2, &["not a symbol"]);
@@ -163,6 +166,7 @@ fn an_audit_passes_a_sound_log_and_catches_a_changed_one() {
     tampered(&|cells| cells[contracts] = (cells[contracts].parse::<u32>().unwrap() + 1).to_string());
     tampered(&|cells| cells.swap(column("entry_utc"), column("exit_utc")));
     fs::write(&log, &sound).unwrap();
+    refused(&command("zerodte", &["audit", "--trades", "trades.json"]), 2, &["--trades", ".parquet or .csv"]);
     let other_fees = ["audit", "--trades", &csv, "--set", "env.costs.fee_multiplier=1.5"];
     refused(&command("zerodte", &other_fees), 1, &["the audit found"]);
 }

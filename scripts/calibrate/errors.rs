@@ -24,9 +24,23 @@ pub(crate) struct Print {
 impl Print {
     /// Largest distance of a strike from spot that counts as near the money.
     pub(crate) const NEAR_MONEY: f64 = 0.005;
+    /// Smallest premium that is compared: below it a tick is a large part of the price.
+    pub(crate) const LEAST_PREMIUM: f64 = 0.20;
 
+    /// Says whether the real price is large enough to be compared.
+    pub(crate) fn is_worth_comparing(&self) -> bool {
+        self.real >= Self::LEAST_PREMIUM
+    }
+
+    /// Says whether the real or the modelled price is large enough to be compared. Far from the money, where prices are
+    /// about as large as their errors, the real one alone would pick the dear prints.
+    pub(crate) fn is_worth_comparing_either_way(&self) -> bool {
+        self.real > 0.0 && self.real.max(self.model) >= Self::LEAST_PREMIUM
+    }
+
+    /// Says whether a print that is worth comparing lies near the money.
     pub(crate) fn is_near_money(&self) -> bool {
-        self.distance.abs() < Self::NEAR_MONEY
+        self.is_worth_comparing() && self.distance.abs() < Self::NEAR_MONEY
     }
 
     /// Says whether the strike lies on the side of spot where the option is worth nothing now.
@@ -203,6 +217,15 @@ mod tests {
         }
         let nothing = serde_json::to_value(ErrorStats::of([].iter())).unwrap();
         assert_eq!((nothing["count"].as_u64(), nothing["bias_pct"].is_null()), (Some(0), true));
+    }
+
+    #[test]
+    fn a_cheap_print_that_the_model_finds_dear_counts_out_of_the_money_only() {
+        let [cheap, both, neither, nothing] =
+            [(0.1, 0.3), (0.3, 0.1), (0.1, 0.1), (0.0, 0.3)].map(|(r, m)| print(r, m, 9));
+        let ways = |print: Print| (print.is_near_money(), print.is_worth_comparing_either_way());
+        assert_eq!((ways(cheap), ways(both)), ((false, true), (true, true)));
+        assert_eq!((ways(neither), ways(nothing)), ((false, false), (false, false)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use plotters::prelude::*;
 use super::{
     Pair,
     errors::{ErrorStats, Print, quantile},
-    measure::{Compared, LEAST_PREMIUM, Measured, Model},
+    measure::{Compared, Measured, Model},
     plot::{Figure, Panel, Series},
     spread::Width,
 };
@@ -25,6 +25,8 @@ const LEAST_COUNT: usize = 30;
 const LARGEST_PCT: f64 = 120.0;
 /// Minutes of one bin of the day.
 const BIN_MINUTES: f64 = 10.0;
+/// The bar that ends at noon.
+const NOON: usize = 149;
 /// Standard deviations of one bin of moneyness, and how far the bins reach.
 const BIN_DEVIATIONS: f64 = 0.25;
 const REACH: f64 = 3.0;
@@ -151,7 +153,7 @@ fn by_moneyness<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
     let x = -REACH..REACH;
     let bins = bins(prints, x.clone(), BIN_DEVIATIONS, |print| print.deviations);
     (!bins.is_empty()).then(|| Figure {
-        title: "Error in % of premium by strike, prints of at least $0.20 out of the money: puts left, calls right"
+        title: "Error in % of premium by strike out of the money (puts left), real or modelled price at least $0.20"
             .to_owned(),
         legend: error_legend(),
         x,
@@ -161,7 +163,7 @@ fn by_moneyness<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
     })
 }
 
-/// Draws the session whose median error is nearest to that of all, at its most traded strike.
+/// Draws the session whose median error is nearest to that of all, at the traded strike nearest to the spot at noon.
 fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> anyhow::Result<Option<Figure>> {
     let near = |prints: Range<usize>| measured.prints[prints].iter().filter(|print| print.is_near_money());
     let whole = ErrorStats::of(near(0..measured.prints.len())).median_abs_pct;
@@ -172,8 +174,8 @@ fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> a
     let model = Model::new(pair, config)?;
     let day = pair.options.session(date, date);
     let Some((day, priced)) = day.zip(model.session(date, Expiry::SameDay)) else { return Ok(None) };
-    let Some(strike) = most_traded(day) else { return Ok(None) };
     let minutes = priced.bars.close.len();
+    let Some(strike) = nearest_strike(day, priced.bars.close[NOON.min(minutes - 1)]) else { return Ok(None) };
     let panel = |right: Right, title| {
         let prints: Vec<(f64, f64)> = day
             .trades
@@ -183,7 +185,7 @@ fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> a
             .collect();
         let line = (0..minutes).map(|t| (t as f64 + 1.0, priced.pricer.at_close(t, strike).price(right)));
         let line: Vec<(f64, f64)> = line.collect();
-        let highest = prints.iter().chain(&line).map(|point| point.1).fold(LEAST_PREMIUM, f64::max);
+        let highest = prints.iter().chain(&line).map(|point| point.1).fold(Print::LEAST_PREMIUM, f64::max);
         Panel {
             title,
             y: 0.0..highest * 1.08,
@@ -206,15 +208,10 @@ fn title_of(pair: &Pair, date: Date, strike: f64) -> String {
     format!("A typical session: {} on {date}, strike {strike}", pair.sessions.symbol)
 }
 
-/// Returns the strike whose call and put both printed in the most minutes.
-fn most_traded(day: &OptionSession) -> Option<f64> {
-    let mut strikes: Vec<f64> = day.trades.iter().map(|row| row.strike).collect();
-    strikes.sort_unstable_by(f64::total_cmp);
-    strikes.dedup();
-    let minutes =
-        |strike: f64, right| day.trades.iter().filter(|row| row.strike == strike && row.right == right).count();
-    let both = |strike: &f64| minutes(*strike, Right::Call).min(minutes(*strike, Right::Put));
-    strikes.into_iter().max_by_key(both)
+/// Returns the traded strike that is nearest to a spot.
+fn nearest_strike(day: &OptionSession, spot: f64) -> Option<f64> {
+    let distance = |strike: &f64| (strike - spot).abs();
+    day.trades.iter().map(|row| row.strike).min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 /// Draws widths by the middle of the quote, both axes logarithmic.

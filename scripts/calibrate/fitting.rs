@@ -11,7 +11,6 @@ use super::{
     Pair,
     errors::{BY_TWO_HOURS, Bucket, ErrorStats, Print},
     fit::{Sample, fit, samples},
-    measure::LEAST_PREMIUM,
 };
 use crate::{comments, config::RunConfig, files::create_parent, inputs, table::thousands};
 
@@ -73,8 +72,7 @@ impl Evidence {
             let model = fit(&self.between(|date| date < month));
             let judged = self.between(|date| date.first_of_month() == month);
             let prints = judged.iter().map(|sample| sample.print(&model));
-            let prints: Vec<Print> =
-                prints.filter(|print| print.is_near_money() && print.real >= LEAST_PREMIUM).collect();
+            let prints: Vec<Print> = prints.filter(Print::is_near_money).collect();
             by_month
                 .push(Bucket { bucket: month.strftime("%Y-%m").to_string(), errors: ErrorStats::of(prints.iter()) });
             all.extend(prints);

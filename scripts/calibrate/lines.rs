@@ -29,7 +29,10 @@ impl CalibrationReport {
             ("Near the money, by right", &self.by_right),
             ("Near the money, by VIX1D", &self.by_vix1d),
             ("Near the money, by premium", &self.by_premium),
-            ("Out of the money, by standardised moneyness (below zero: puts)", &self.by_moneyness),
+            (
+                "Out of the money, real or modelled price at least $0.20, by standardised moneyness (below zero: puts)",
+                &self.by_moneyness,
+            ),
         ];
         for (heading, buckets) in sections {
             if !buckets.is_empty() {

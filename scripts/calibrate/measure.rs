@@ -14,15 +14,13 @@ use super::{
     spread::Width,
 };
 
-/// Smallest premium that is compared: below it a tick is a large part of the price.
-pub(crate) const LEAST_PREMIUM: f64 = 0.20;
 /// First minute that is compared: at the open prints come from auctions and VIX1D is not there yet.
 pub(crate) const FIRST_SLOT: u16 = 2;
 
 /// What one symbol's options showed.
 #[derive(Default)]
 pub(crate) struct Measured {
-    /// Trades of same-day options of at least [`LEAST_PREMIUM`].
+    /// Trades of same-day options that are worth comparing either way, by the real price or by the model's.
     pub(crate) prints: Vec<Print>,
     /// Middles of the quotes of same-day options, chosen alike.
     pub(crate) mids: Vec<Print>,
@@ -171,14 +169,14 @@ impl Priced<'_> {
     /// Sets a real price beside the model's, or returns nothing where it is not to be compared.
     fn print(&self, (slot, strike, right, real): Price) -> Option<Print> {
         let minutes_left = (self.bars.close.len() as u16).checked_sub(slot + 1).filter(|minutes| *minutes > 0)?;
-        if slot < FIRST_SLOT || real < LEAST_PREMIUM {
+        if slot < FIRST_SLOT {
             return None;
         }
         let t = usize::from(slot);
         let inputs = self.pricer.at_close(t, strike);
         let deviation = self.pricer.at_close(t, inputs.spot).vol * inputs.years.sqrt();
         let has_vix1d = self.vol.atm_source == VolSource::Vix1dMinute;
-        Some(Print {
+        let print = Print {
             real,
             model: inputs.price(right),
             distance: strike / inputs.spot - 1.0,
@@ -186,7 +184,8 @@ impl Priced<'_> {
             minutes_left,
             right,
             vix1d: has_vix1d.then(|| self.vol.atm_vol[t] * 100.0),
-        })
+        };
+        print.is_worth_comparing_either_way().then_some(print)
     }
 
     /// Returns the parity of real prices that come by slot, strike and right.

@@ -53,8 +53,9 @@ pub struct CalibrationReport {
     pub by_vix1d: Vec<Bucket>,
     /// Near the money, by premium.
     pub by_premium: Vec<Bucket>,
-    /// Out of the money, all strikes, by standardised moneyness. An option in the money is its counterpart out of the
-    /// money plus what parity says, and would hide the error in a large premium.
+    /// Out of the money, all strikes, by standardised moneyness: prints where the real or the modelled price is at least
+    /// 0.20, since the real one alone would pick the dear prints. An option in the money is its counterpart out of the money
+    /// plus what parity says, and would hide the error in a large premium.
     pub by_moneyness: Vec<Bucket>,
     /// Middles of same-day quotes instead of prints, near the money.
     pub quoted_near_money: ErrorStats,
@@ -151,7 +152,7 @@ impl CalibrationReport {
             pricing,
             volatility,
             near_money: near_money(prints()),
-            all_strikes: ErrorStats::of(prints()),
+            all_strikes: ErrorStats::of(prints().filter(|print| print.is_worth_comparing())),
             by_symbol: by_symbol(pairs, measured),
             by_two_hours: by(BY_TWO_HOURS),
             by_half_hour: by(BY_HALF_HOUR),

@@ -8,8 +8,9 @@ use jiff::civil::DateTime;
 
 use crate::{
     config::RunConfig,
-    flags::{ConfigFlags, DataFlags},
+    flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
     layers::Layer,
+    usage::Usage,
 };
 
 /// Flags of `zerodte explain`.
@@ -26,6 +27,7 @@ use crate::{
     mut_arg("data_dir", |arg| arg.help(
         "Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: the model's]"
     )),
+    mut_arg("options", |arg| arg.help(OPTIONS_OF_A_MODEL)),
 )]
 pub struct ExplainFlags {
     /// Model file, with its .json beside it
@@ -36,7 +38,7 @@ pub struct ExplainFlags {
     pub symbol: String,
     /// The bar at whose close the decision was taken: its start in New York, such as 2025-03-04T10:31
     #[arg(long, value_name = "TIME")]
-    pub at: DateTime,
+    pub at: String,
     /// Samples actions instead of taking the most likely one, as a backtest of this session alone does
     #[arg(long)]
     pub stochastic: bool,
@@ -58,13 +60,24 @@ pub struct ExplainFlags {
 }
 
 impl ExplainFlags {
+    /// Returns the time that `--at` names.
+    ///
+    /// # Errors
+    /// When it is not a minute of a day, exit code 2.
+    pub fn moment(&self) -> Result<DateTime, Usage> {
+        let minute = |at: &DateTime| (at.second(), at.subsec_nanosecond()) == (0, 0);
+        self.at.parse().ok().filter(minute).ok_or_else(|| {
+            Usage::one(format!("--at {}: write it as the minute 2025-03-04T10:31, New York time", self.at))
+        })
+    }
+
     /// Lays files, flags and assignments over the configuration that the model was trained with, for the one session that
     /// is asked for.
     ///
     /// # Errors
     /// Every fault at once, exit code 2.
     pub fn resolve(&self, trained: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
-        let date = Some(self.at.date());
+        let date = Some(self.moment()?.date());
         let (symbols, intraday_days) = (Some(self.symbol.clone()), Some(0));
         let others = [
             ("--symbols", self.data.symbols.is_some()),
