@@ -224,7 +224,7 @@ fn what_may_be_bought_does_not_depend_on_the_next_open() {
             day.high[bar + 1] = day.high[bar + 1].max(day.open[bar + 1]);
             day.low[bar + 1] = day.low[bar + 1].min(day.open[bar + 1]);
         }
-        let market = Arc::new(Market::replay_options(&dataset.symbols, &[rows.clone()], &config).unwrap());
+        let market = Arc::new(Market::replay_options(&dataset.symbols, std::slice::from_ref(&rows), &config).unwrap());
         let mut batch = Batch::replay(&market, all_days(&market), &EnvConfig::default());
         for _ in 0..bar {
             batch.step(&vec![0; all_days(&market).len()]);
