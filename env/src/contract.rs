@@ -99,7 +99,7 @@ impl ContractSpec {
                 strike_step: 5.0,
                 tick: TickRule::NickelDime,
                 half_spread: 0.04,
-                half_spread_rate: 0.011,
+                half_spread_rate: 0.008,
                 quoted_size: 20,
                 settlement: Settlement::Cash,
                 fees: FeeSchedule::with_exchange(0.36, 0.45),
