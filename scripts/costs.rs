@@ -8,7 +8,7 @@ use market_env::{Action, Day, Market, Quote, Trade};
 use serde::Serialize;
 
 use crate::{
-    report::{Figures, Played},
+    figures::{Figures, Played},
     table::{columns, dollars, percent, thousands},
     usage::Usage,
 };
@@ -281,7 +281,7 @@ mod tests {
             entry_price: ask,
             fees_cents: 420,
             sales: vec![sale],
-            ..crate::report::tests::trade(0, 0.0, 1)
+            ..crate::figures::tests::trade(0, 0.0, 1)
         };
         let near = |trade: &Trade, cost: f64| {
             let found = cost_per_trade(&market, std::slice::from_ref(trade)).unwrap().unwrap();

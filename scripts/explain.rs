@@ -5,6 +5,7 @@ mod plot;
 mod report;
 mod session;
 mod text;
+mod words;
 
 use anyhow::Context as _;
 use jiff::civil::{Date, DateTime, Time};
@@ -14,7 +15,7 @@ use ppo_agent::Behaviour;
 pub use flags::ExplainFlags;
 pub use report::{Choice, Column, Contract, Explanation, Holding, Outcome, Prices, SetupView, Underlying};
 
-use self::{report::Speaker, session::Session};
+use self::{session::Session, words::Speaker};
 use crate::{
     config::RunConfig,
     console::Console,

@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::{
     config::RunConfig,
     console::Console,
+    figures::Figures,
     inputs::Inputs,
     model::{dates_within, ranges_text},
     replay::replay,
-    report::Figures,
     staying_out::{explain_staying_out, stays_out},
     table::columns,
 };

@@ -17,6 +17,7 @@ pub mod config;
 pub mod console;
 pub mod costs;
 pub mod explain;
+pub mod figures;
 pub mod files;
 pub mod flags;
 pub mod held_out;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use market_env::{BatchEnv, EnvConfig, Market};
 use ppo_agent::{Behaviour, Policy, evaluate};
 
-use crate::report::Played;
+use crate::figures::Played;
 
 /// Plays every given session once. The trades come in the order of their entries, then by symbol.
 ///

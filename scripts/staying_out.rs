@@ -59,7 +59,7 @@ mod tests {
     use market_env::Setup;
 
     use super::*;
-    use crate::report::tests::trade;
+    use crate::figures::tests::trade;
 
     fn policy(holds: u64, calls: u64, puts: u64) -> Ledger {
         let mut ledger = Ledger::default();

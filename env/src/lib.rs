@@ -68,6 +68,7 @@ mod setup;
 mod strike;
 mod surface;
 mod tape;
+mod tape_builder;
 mod vec_env;
 mod vol_model;
 
@@ -88,13 +89,12 @@ pub use lane::ACCOUNT_COLUMNS;
 pub use ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS, Setup};
 pub use market::{Day, Market, RealOptions};
 pub use normal::NormalEquations;
-pub use overlay::QuoteOrigin;
 pub use pricing::{PricingConfig, SessionPricer, vol_ratio};
 pub use reward::{FlatDecision, RewardConfig, RewardTerms, Triggers};
 pub use setup::SetupScore;
 pub use strike::{Expiry, StrikeConfig, StrikeRule};
 pub use surface::SurfaceConfig;
-pub use tape::{Quote, QuotePair};
+pub use tape::{Quote, QuoteOrigin, QuotePair};
 pub use vec_env::{ActionMask, ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv};
 pub use vol_model::{
     INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel,

@@ -13,8 +13,8 @@ use crate::{
     features::{FEATURES, FeatureRow, FeatureStream},
     fees::Side,
     option::Right,
-    overlay::QuoteOrigin,
-    tape::{GreekRow, OptionTape, SizeRow, TapeBuilder, UNKNOWN_SIZE, nearest_strike},
+    tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE, nearest_strike},
+    tape_builder::TapeBuilder,
 };
 
 /// One symbol-session on the tapes.

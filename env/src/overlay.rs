@@ -9,10 +9,9 @@
 //! Files of quotes have to hold every strike near the money: those that were cut around a later price would show it in
 //! which contracts can be bought. Files of trades may be cut as they like, since they only move the surface.
 
-use std::{collections::BTreeMap, num::NonZeroU32, ops::AddAssign};
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use market_data::{OptionSession, QuoteMinute};
-use serde::Serialize;
 
 use crate::{
     ContractSpec, MarketConfig, Quote,
@@ -20,41 +19,6 @@ use crate::{
     surface::SurfacePoint,
     tape::{OptionTape, UNKNOWN_SIZE, nearest_strike, right_bit},
 };
-
-/// Where the open quotes of real-option tapes come from, in contract-minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct QuoteOrigin {
-    /// The contract's own standing quote, both sides.
-    pub quoted: u64,
-    /// The surface that follows prints and quotes of other strikes and minutes.
-    pub surface: u64,
-    /// The contract's own quote, with one side missing: the other side fills.
-    pub one_sided: u64,
-    /// Nothing: the bid lies above the ask.
-    pub crossed: u64,
-    /// Nothing: the contract's own quote is too old.
-    pub stale_quote: u64,
-    /// Nothing: no print of any contract is recent enough.
-    pub stale_surface: u64,
-}
-
-impl QuoteOrigin {
-    /// Returns the contract-minutes of the tape.
-    pub fn total(&self) -> u64 {
-        self.quoted + self.surface + self.one_sided + self.crossed + self.stale_quote + self.stale_surface
-    }
-}
-
-impl AddAssign for QuoteOrigin {
-    fn add_assign(&mut self, other: Self) {
-        self.quoted += other.quoted;
-        self.surface += other.surface;
-        self.one_sided += other.one_sided;
-        self.crossed += other.crossed;
-        self.stale_quote += other.stale_quote;
-        self.stale_surface += other.stale_surface;
-    }
-}
 
 /// Lays a session's quotes over its tape, and takes away what cannot be traded.
 pub(crate) fn lay(

@@ -92,3 +92,64 @@ fn nearest(strikes: impl Iterator<Item = u32>, off_target: impl Fn(u32) -> f64) 
     }
     best.0
 }
+
+#[cfg(test)]
+mod tests {
+    use market_data::{SessionBars, VolColumns, VolSource, calendar};
+
+    use super::*;
+    use crate::PricingConfig;
+
+    /// The call's and the put's strike, in dollars, that a rule picks at the close of a bar of a flat session.
+    fn picked(symbol: &str, rule: StrikeRule, delta: f64, offset: f64, t: usize) -> [f64; 2] {
+        let session = calendar::session(jiff::civil::date(2025, 5, 6)).unwrap();
+        let (n, spot) = (session.minutes(), 600.4);
+        let level = |price: f64| vec![price; n];
+        let (open, high, low, close) = (level(spot), level(spot + 0.2), level(spot - 0.2), level(spot));
+        let bars = SessionBars { session, open, high, low, close, volume: level(1.0), filled: vec![false; n] };
+        let vol = VolColumns {
+            atm_vol: vec![0.15; n + 1],
+            vix: vec![18.0; n + 1],
+            vix_previous_close: 18.0,
+            atm_source: VolSource::Vix1dMinute,
+            vix_source: VolSource::VixMinute,
+            stale_minutes: 0,
+        };
+        let (spec, pricing) = (ContractSpec::known(symbol).unwrap(), PricingConfig::default());
+        let pricer = SessionPricer::new(&bars, &vol, &spec, &pricing);
+        let config = StrikeConfig { rule, delta, offset };
+        let strikes = config.choose(&pricer, spot, t, &spec).map(|strike| f64::from(strike) * spec.strike_step);
+        if rule == StrikeRule::Delta {
+            let off = |strike: f64, call: bool| {
+                let (of_call, of_put) = pricer.at_close(t, strike).greeks();
+                ((if call { of_call.delta } else { -of_put.delta }) - delta).abs()
+            };
+            for (strike, call, step) in [(strikes[0], true, spec.strike_step), (strikes[1], false, -spec.strike_step)] {
+                assert!(off(strike, call) <= off(strike + step, call), "a strike further out is no nearer");
+                assert!(strike == 600.0 || off(strike, call) <= off(strike - step, call), "nor is one further in");
+            }
+        }
+        strikes
+    }
+
+    #[test]
+    fn offsets_go_out_of_the_money_on_either_side() {
+        assert_eq!(picked("SPY", StrikeRule::AtTheMoney, 0.3, 2.0, 100), [600.0, 600.0]);
+        assert_eq!(picked("SPY", StrikeRule::Offset, 0.3, 2.0, 100), [602.0, 598.0]);
+        assert_eq!(picked("SPY", StrikeRule::Offset, 0.3, -3.0, 100), [597.0, 603.0]);
+        assert_eq!(
+            picked("SPX", StrikeRule::Offset, 0.3, 12.0, 100),
+            [610.0, 590.0],
+            "the nearest of five-dollar strikes"
+        );
+    }
+
+    #[test]
+    fn a_small_delta_lies_further_out_and_nearer_as_time_goes() {
+        let [call, put] = picked("SPY", StrikeRule::Delta, 0.2, 0.0, 30);
+        assert!(call > 602.0 && put < 599.0, "{call} {put}");
+        let [late, _] = picked("SPY", StrikeRule::Delta, 0.2, 0.0, 370);
+        let [wide, _] = picked("SPY", StrikeRule::Delta, 0.05, 0.0, 30);
+        assert!(late < call && call < wide, "{late} {call} {wide}");
+    }
+}

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use jiff::civil::Date;
 use serde_json::Value;
 
-use crate::report::Played;
+use crate::figures::Played;
 
 /// What a session ended with: net P&L and fees in cents, and trades.
 pub(super) type SessionEnd = (i64, i64, u32);

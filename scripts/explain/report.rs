@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use market_env::{
-    ACCOUNT_COLUMNS, ACTION_NAMES, Action, ExitMode, FEATURES, MarketConfig, Quote, REWARD_TERMS, SessionPricer, Setup,
-    Trade,
+    ACCOUNT_COLUMNS, ACTION_NAMES, Action, FEATURES, Quote, REWARD_TERMS, SessionPricer, Setup, Trade,
     option::{Greeks, Inputs, Right},
 };
 use serde::Serialize;
 
 use super::{
     session::{Session, Step},
-    text,
+    words::{self, Speaker, right_name},
 };
 
 /// What `zerodte explain --json` writes. Prices are in dollars per share, other money in dollars; times of day are New York
@@ -212,21 +211,6 @@ const ACCOUNT_MEANINGS: [&str; ACCOUNT_COLUMNS.len()] = [
     "part of the bought contracts still held",
 ];
 
-/// Who explains, and by what rules.
-#[derive(Debug, Clone)]
-pub(crate) struct Speaker<'a> {
-    pub(crate) model: String,
-    pub(crate) data: &'static str,
-    pub(crate) behaviour: &'static str,
-    pub(crate) in_sample: bool,
-    pub(crate) market: &'a MarketConfig,
-    pub(crate) exits: ExitMode,
-}
-
-pub(crate) fn right_name(side: Action) -> &'static str {
-    if side == Action::BuyCall { "call" } else { "put" }
-}
-
 impl Explanation {
     /// Explains the decision at the close of a bar of a session.
     pub(crate) fn of(session: &Session<'_>, bar: u32, speaker: &Speaker<'_>) -> Self {
@@ -260,10 +244,10 @@ impl Explanation {
             actions: choices(step),
             value: step.value,
             contracts: contracts(session, bar, held, speaker),
-            order: text::order(session, bar, speaker),
+            order: words::order(session, bar, speaker),
             reward: step.reward,
             reward_terms: terms(step),
-            afterwards: text::afterwards(session, bar, held.or(opened)),
+            afterwards: words::afterwards(session, bar, held.or(opened)),
             trade: held.or(opened).map(|trade| outcome(session, trade)),
             session_trades: session.trades.len(),
             session_net_pnl_usd: session.net_pnl_cents() as f64 / 100.0,

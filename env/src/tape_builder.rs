@@ -1,0 +1,94 @@
+//! How a session becomes a tape: priced by the model, corrected by what real options traded at, overlaid with their quotes.
+
+use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+
+use crate::{
+    ContractSpec, MarketConfig, QuoteOrigin, QuotePair, SessionPricer,
+    option::Greeks,
+    overlay, surface,
+    tape::{GreekRow, OptionTape, nearest_strike},
+};
+
+/// One session on its way to a tape.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TapeBuilder<'a> {
+    pub(crate) bars: &'a SessionBars,
+    pub(crate) vol: &'a VolColumns,
+    pub(crate) spec: &'a ContractSpec,
+    pub(crate) config: &'a MarketConfig,
+    /// What really traded and was quoted; without it the tape is the model's alone.
+    pub(crate) options: Option<&'a OptionSession>,
+}
+
+impl TapeBuilder<'_> {
+    /// Prices the session.
+    ///
+    /// The strike grid spans the session's range and what orders may reach from it, which only bounds storage: a bar
+    /// reaches its own strikes alone, and no observation shows how many there are. Real rows never widen or thin it.
+    pub(crate) fn build(&self) -> OptionTape {
+        let Self { bars, vol, spec, config, options } = *self;
+        let model = SessionPricer::expiring(config.expiry, bars, vol, spec, &config.pricing);
+        let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
+        let pricer = match &surface {
+            Some(points) => model.corrected(points.iter().map(|point| point.correction)),
+            None => model,
+        };
+        let n = bars.close.len();
+        let chosen: Vec<[u32; 2]> = (0..n).map(|t| config.strike.choose(&pricer, bars.close[t], t, spec)).collect();
+        let reached = bars.low.iter().chain(&bars.high).map(|&price| nearest_strike(price, spec));
+        let (lowest, highest) = reached
+            .chain(chosen.iter().flatten().copied())
+            .fold((u32::MAX, 0), |(low, high), strike| (low.min(strike), high.max(strike)));
+        let strikes = highest - lowest + 1;
+        let cells = 2 * strikes as usize * n;
+        let mut tape = OptionTape {
+            lowest,
+            strikes,
+            quotes: vec![QuotePair::default(); cells],
+            greeks: vec![[0.0; 4]; if config.use_greeks { cells } else { 0 }],
+            sizes: Vec::new(),
+            chosen: chosen.iter().map(|[call, put]| [2 * (call - lowest), 2 * (put - lowest) + 1]).collect(),
+            origin: QuoteOrigin::default(),
+        };
+        for k in 0..strikes {
+            self.price(&pricer, k, &mut tape);
+        }
+        if let (Some(rows), Some(points)) = (options, &surface) {
+            overlay::lay(rows, points, spec, config, &mut tape);
+        }
+        tape
+    }
+
+    /// Fills the cells of one strike's call and put.
+    fn price(&self, pricer: &SessionPricer<'_>, k: u32, tape: &mut OptionTape) {
+        let Self { bars, spec, config, .. } = *self;
+        let n = bars.close.len();
+        let strike = f64::from(tape.lowest + k) * spec.strike_step;
+        let (calls, puts) = (2 * k as usize * n, (2 * k as usize + 1) * n);
+        for t in 0..n {
+            let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
+            let (opens, closes) = (open.prices(), close.prices());
+            let at_open = |premium| config.pricing.quote(spec, premium, t, n - t);
+            let at_close = |premium| config.pricing.quote(spec, premium, t + 1, n - t - 1);
+            tape.quotes[calls + t] = QuotePair { open: at_open(opens.0), close: at_close(closes.0) };
+            tape.quotes[puts + t] = QuotePair { open: at_open(opens.1), close: at_close(closes.1) };
+            if config.use_greeks {
+                let (of_call, of_put) = close.greeks();
+                tape.greeks[calls + t] = greek_row(of_call, closes.0, bars.close[t]);
+                tape.greeks[puts + t] = greek_row(of_put, closes.1, bars.close[t]);
+            }
+        }
+    }
+}
+
+fn greek_row(greeks: Greeks, premium: f64, spot: f64) -> GreekRow {
+    // A cent of premium keeps the fractions of nearly worthless options finite.
+    let premium = premium.max(0.01);
+    [
+        greeks.delta,
+        (greeks.gamma * spot * 0.001).tanh(),
+        (greeks.theta / TRADING_MINUTES_PER_YEAR / premium * 10.0).tanh(),
+        (greeks.vega * 0.01 / premium * 5.0).tanh(),
+    ]
+    .map(|x| x as f32)
+}
