@@ -1,7 +1,7 @@
 //! `training.svg`: what the policy did in every interval, and what it earned.
 
 use anyhow::Context as _;
-use plotters::prelude::*;
+use plotters::{chart::MeshStyle, coord::ranged1d::Ranged, prelude::*};
 
 use crate::{
     records::Row,
@@ -46,6 +46,15 @@ pub fn draw(title: &str, rows: &[Row]) -> anyhow::Result<String> {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
+/// Gives a chart's mesh the style that all charts share.
+pub(crate) fn house_style<X: Ranged, Y: Ranged, DB: DrawingBackend>(mesh: &mut MeshStyle<'_, '_, X, Y, DB>) {
+    mesh.bold_line_style(FAINT)
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK)
+        .label_style(font(12))
+        .axis_desc_style(font(13));
+}
+
 pub(crate) fn font(size: i32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }
@@ -79,14 +88,9 @@ fn shares(area: &Area<'_>, rows: &[Row]) -> anyhow::Result<()> {
         .x_label_area_size(30)
         .y_label_area_size(84)
         .build_cartesian_2d(0.0..last_step(rows), 0.0..100.0)?;
-    chart
-        .configure_mesh()
-        .bold_line_style(FAINT)
-        .light_line_style(TRANSPARENT)
-        .axis_style(INK)
-        .label_style(font(12))
-        .axis_desc_style(font(13))
-        .x_label_formatter(&steps_label)
+    let mut mesh = chart.configure_mesh();
+    house_style(&mut mesh);
+    mesh.x_label_formatter(&steps_label)
         .y_label_formatter(&|share| format!("{share:.0}%"))
         .y_desc("share of decisions when flat")
         .draw()?;
@@ -110,14 +114,9 @@ fn money(area: &Area<'_>, rows: &[Row]) -> anyhow::Result<()> {
         .x_label_area_size(40)
         .y_label_area_size(84)
         .build_cartesian_2d(0.0..last_step(rows), low..high)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(FAINT)
-        .light_line_style(TRANSPARENT)
-        .axis_style(INK)
-        .label_style(font(12))
-        .axis_desc_style(font(13))
+    let mut mesh = chart.configure_mesh();
+    house_style(&mut mesh);
+    mesh.disable_x_mesh()
         .y_labels(6)
         .x_label_formatter(&steps_label)
         .y_label_formatter(&|pnl| dollars(*pnl))

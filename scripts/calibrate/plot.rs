@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::Context as _;
 use plotters::{coord::Shift, prelude::*};
 
-use crate::chart::{FAINT, INK, font};
+use crate::chart::{INK, font, house_style};
 
 const WIDTH: u32 = 1000;
 const HEAD: u32 = 84;
@@ -82,14 +82,9 @@ impl Figure {
             .x_label_area_size(if last { 44 } else { 24 })
             .y_label_area_size(84)
             .build_cartesian_2d(self.x.clone(), panel.y.clone())?;
-        chart
-            .configure_mesh()
-            .bold_line_style(FAINT)
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK)
-            .label_style(font(12))
-            .axis_desc_style(font(13))
-            .x_labels(14)
+        let mut mesh = chart.configure_mesh();
+        house_style(&mut mesh);
+        mesh.x_labels(14)
             .y_labels(7)
             .x_label_formatter(&self.x_label)
             .y_label_formatter(&panel.y_label)

@@ -13,7 +13,7 @@ use plotters::{
 
 use super::session::Session;
 use crate::{
-    chart::{CALL, FAINT, GAIN, INK, LOSS, PUT, font},
+    chart::{CALL, FAINT, GAIN, INK, LOSS, PUT, font, house_style},
     table::{dollars, dollars_and_cents},
 };
 
@@ -154,13 +154,9 @@ impl Picture<'_> {
             .y_label_area_size(84)
             .build_cartesian_2d(Minutes { bars: self.session.day.bars }, y.0..y.1)?;
         let clock = |minute: &f64| if last { self.session.clock(minute.round() as u32) } else { String::new() };
-        chart
-            .configure_mesh()
-            .bold_line_style(FAINT)
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK.mix(0.5))
-            .label_style(font(12))
-            .axis_desc_style(font(13))
+        let mut mesh = chart.configure_mesh();
+        house_style(&mut mesh);
+        mesh.axis_style(INK.mix(0.5))
             .y_labels(6)
             .x_label_formatter(&clock)
             .y_label_formatter(&y_label)

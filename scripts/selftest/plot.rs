@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use ppo_agent::cartpole::{MOST_TIMESTEPS, SOLVED};
 
 use super::curves::Curve;
-use crate::chart::{FAINT, INK, font, steps_label};
+use crate::chart::{INK, font, house_style, steps_label};
 
 const SIZE: (u32, u32) = (900, 460);
 const OURS: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
@@ -32,14 +32,9 @@ pub(crate) fn draw(ours: &[Curve], theirs: &[Curve]) -> anyhow::Result<String> {
             .x_label_area_size(40)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..most.unwrap_or(MOST_TIMESTEPS) as f64, 0.0..500.0)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(FAINT)
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK)
-            .label_style(font(12))
-            .axis_desc_style(font(13))
-            .x_label_formatter(&steps_label)
+        let mut mesh = chart.configure_mesh();
+        house_style(&mut mesh);
+        mesh.x_label_formatter(&steps_label)
             .y_label_formatter(&|mean| format!("{mean:.0}"))
             .x_desc("timesteps")
             .draw()?;
