@@ -97,5 +97,5 @@ pub use surface::SurfaceConfig;
 pub use tape::{Quote, QuoteOrigin, QuotePair};
 pub use vec_env::{ActionMask, ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv};
 pub use vol_model::{
-    INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel,
+    INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel, log_smile,
 };

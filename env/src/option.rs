@@ -106,6 +106,12 @@ impl Inputs {
         if right == Right::Call { call } else { put }
     }
 
+    /// Returns the greeks of one option.
+    pub fn greeks_of(&self, right: Right) -> Greeks {
+        let (call, put) = self.greeks();
+        if right == Right::Call { call } else { put }
+    }
+
     /// Returns the greeks of the call and the put; at expiry only delta is left.
     ///
     /// # Source

@@ -11,8 +11,10 @@ use market_data::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, EventCalendar, Expiry, INTERCEPT_KNOTS, Quote, VolInputs, VolModel, fitted, option::Inputs,
-    surface::Correction, vol_model::SMILE_REACH,
+    ContractSpec, EventCalendar, Expiry, INTERCEPT_KNOTS, Quote, VolInputs, VolModel, fitted,
+    option::Inputs,
+    surface::Correction,
+    vol_model::{SMILE_REACH, log_smile},
 };
 
 /// What a night adds to the time to expiry, in trading minutes: the mean square of SPY's overnight returns over that of
@@ -232,10 +234,10 @@ impl<'a> SessionPricer<'a> {
     /// Prices with what is known at an instant: the start of bar `instant`, or the close of the one before.
     fn inputs(&self, instant: usize, minutes_to_close: f64, spot: f64, strike: f64) -> (Inputs, f64) {
         let years = (minutes_to_close + self.beyond) / TRADING_MINUTES_PER_YEAR;
-        let VolPoint { atm, factors: [level, skew, curvature, wings, cubic] } = self.points[instant];
+        let VolPoint { atm, factors: [level, smile @ ..] } = self.points[instant];
         let deviation = atm * years.sqrt();
         let x = if deviation > 0.0 { ((strike / spot).ln() / deviation).clamp(-SMILE_REACH, SMILE_REACH) } else { 0.0 };
-        let vol = atm * (level + x * (skew + x * (curvature + x * cubic)) + wings * x.abs().powi(3)).exp();
+        let vol = atm * (level + log_smile(smile, x)).exp();
         (Inputs { spot, strike, years, vol, rate: self.rate }, x)
     }
 }

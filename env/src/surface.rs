@@ -135,8 +135,7 @@ impl Seen {
             return None;
         }
         let implied = inputs.implied_vol(print.right, print.premium)?;
-        let (call, put) = inputs.greeks();
-        let greeks = if print.right == Right::Call { call } else { put };
+        let greeks = inputs.greeks_of(print.right);
         let tick = spec.tick.tick_cents(print.premium * 100.0) / 100.0;
         let width =
             print.half_width.unwrap_or(spec.half_spread + spec.half_spread_rate * print.premium).max(tick / 2.0);

@@ -238,6 +238,14 @@ impl VolModel {
     }
 }
 
+/// Returns the logarithm of the smile, `x` standard deviations from the money and flat beyond [`SMILE_REACH`], for the factors
+/// that [`VolModel::smile`] gives.
+#[inline]
+pub fn log_smile([skew, curvature, wings, cubic]: [f64; 4], x: f64) -> f64 {
+    let x = x.clamp(-SMILE_REACH, SMILE_REACH);
+    x * (skew + x * (curvature + x * cubic)) + wings * x.abs().powi(3)
+}
+
 fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -11,7 +11,7 @@ use market_data::{
 };
 use market_env::{
     ContractSpec, LEVEL_PARAMETERS, NormalEquations, PricingConfig, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE,
-    VolInputs, VolModel,
+    VolInputs, VolModel, log_smile,
     option::{Inputs, Right},
     vol_ratio,
 };
@@ -86,10 +86,8 @@ impl Sample {
     /// Returns the print beside a model's price.
     pub(crate) fn print(&self, model: &VolModel) -> Print {
         let x = self.moneyness(model);
-        let [skew, curvature, wings, cubic] = model.smile(&self.inputs);
-        let reach = x.clamp(-SMILE_REACH, SMILE_REACH);
-        let smile = reach * (skew + reach * (curvature + reach * cubic)) + wings * reach.abs().powi(3);
-        let option = Inputs { vol: self.ratio * model.at_the_money(&self.inputs) * smile.exp(), ..self.option };
+        let smile = log_smile(model.smile(&self.inputs), x).exp();
+        let option = Inputs { vol: self.ratio * model.at_the_money(&self.inputs) * smile, ..self.option };
         Print {
             real: self.premium,
             model: option.price(self.right),
@@ -121,8 +119,7 @@ fn observe(equations: &mut NormalEquations<PARAMETERS>, sample: &Sample, x: f64,
     let log_vol: f64 = basis.iter().zip(parameters).map(|(a, b)| a * b).sum();
     let vol = sample.ratio * VOL_REFERENCE * log_vol.exp();
     let option = Inputs { vol, ..sample.option };
-    let (call, put) = option.greeks();
-    let vega = if sample.right == Right::Call { call.vega } else { put.vega };
+    let vega = option.greeks_of(sample.right).vega;
     let error = option.price(sample.right) / sample.premium - 1.0;
     let slope = vega * vol / sample.premium;
     let tick = TICK_ERROR / sample.premium;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use jiff::civil::Date;
-use market_data::{Dataset, DateRange, VolSource};
+use market_data::{Dataset, DateRange, History, VolSource};
 use market_env::{PricingConfig, VolModel};
 
 use super::{
@@ -40,10 +40,9 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn of(source: VolSource, config: &RunConfig, pairs: &[Pair]) -> anyhow::Result<Self> {
-        let mut history = inputs::history(config)?;
-        history.volatility = history.volatility.at_best(source);
-        let dataset = Dataset::build(&history, &config.run.window(), &config.data)?;
+    /// Gathers the prints under the volatility that `history` holds.
+    fn of(source: VolSource, history: &History, config: &RunConfig, pairs: &[Pair]) -> anyhow::Result<Self> {
+        let dataset = Dataset::build(history, &config.run.window(), &config.data)?;
         let mut days = Vec::new();
         for (sessions, pair) in dataset.symbols.iter().zip(pairs) {
             let spec = config.market.contract(&sessions.symbol)?;
@@ -103,8 +102,11 @@ pub(crate) struct FitReport {
 pub(crate) fn fit_pricing(pairs: &[Pair], config: &RunConfig) -> anyhow::Result<(PricingConfig, FitReport)> {
     let mut pricing = config.market.pricing.clone();
     let mut report = None;
+    let mut history = inputs::history(config)?;
     for source in SOURCES {
-        let evidence = Evidence::of(source, config, pairs)?;
+        // Best first: what is dropped for one is not needed by the next.
+        history.volatility = history.volatility.at_best(source);
+        let evidence = Evidence::of(source, &history, config, pairs)?;
         let Some(dates) = evidence.dates() else { continue };
         let all = evidence.between(|_| true);
         *model_of(&mut pricing, source) = rounded(&fit(&all));
