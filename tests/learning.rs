@@ -71,7 +71,7 @@ impl Course {
             gamma: 0.97,
             gae_lambda: 0.8,
             ent_coef: 0.05,
-            ent_schedule: Schedule::Linear,
+            ent_schedule: EntropySchedule::Linear,
             ent_coef_final: 0.0,
             ..PpoConfig::default()
         };

@@ -26,22 +26,29 @@ impl AdamState {
         Self { m: vec![0.0; params], v: vec![0.0; params], step: 0 }
     }
 
-    /// Moves the parameters against `gradient * scale`.
+    /// Moves the parameters against `gradient * scale + weight_decay * parameter`.
     ///
     /// # Source
     /// Kingma & Ba 2015, algorithm 1, in the order of operations of `torch.optim.Adam`.
-    pub(crate) fn step(&mut self, params: &mut [f32], gradient: &[f32], scale: f32, learning_rate: f64) {
+    pub(crate) fn step(
+        &mut self,
+        params: &mut [f32],
+        gradient: &[f32],
+        scale: f32,
+        (learning_rate, weight_decay): (f64, f64),
+    ) {
         self.step += 1;
         let (step_size, root) = step_size_and_root(self.step, learning_rate);
         let (beta1, beta2) = (BETA1 as f32, BETA2 as f32);
         let (rest1, rest2) = ((1.0 - BETA1) as f32, (1.0 - BETA2) as f32);
+        let weight_decay = weight_decay as f32;
         let (step_size, inverse_root, epsilon) = (step_size as f32, (1.0 / root) as f32, EPSILON as f32);
         let state = self.m.iter_mut().zip(&mut self.v);
         Arch::new().dispatch(
             #[inline(always)]
             || {
                 for ((param, &gradient), (m, v)) in params.iter_mut().zip(gradient).zip(state) {
-                    let gradient = gradient * scale;
+                    let gradient = gradient * scale + weight_decay * *param;
                     *m = *m * beta1 + gradient * rest1;
                     *v = *v * beta2 + gradient * gradient * rest2;
                     *param -= step_size * *m / (v.sqrt() * inverse_root + epsilon);
@@ -83,11 +90,15 @@ mod tests {
 
     #[test]
     fn five_steps_match_torch() {
+        [0.0, 0.1].into_iter().for_each(steps_match_torch);
+    }
+
+    fn steps_match_torch(weight_decay: f64) {
         let device = tch::Device::Cpu;
         let store = tch::nn::VarStore::new(device);
         let mut param = store.root().var("p", &[3], tch::nn::Init::Const(0.5));
         let mut torch = tch::nn::OptimizerConfig::build(
-            tch::nn::Adam { beta1: BETA1, beta2: BETA2, wd: 0.0, eps: EPSILON, amsgrad: false },
+            tch::nn::Adam { beta1: BETA1, beta2: BETA2, wd: weight_decay, eps: EPSILON, amsgrad: false },
             &store,
             0.01,
         )
@@ -97,7 +108,7 @@ mod tests {
             let gradient = [0.3, -1.0 + 0.4 * step as f32, 1e-4];
             let loss = (&param * tch::Tensor::from_slice(&gradient)).sum(tch::Kind::Float);
             torch.backward_step(&loss);
-            adam.step(&mut ours, &gradient, 1.0, 0.01);
+            adam.step(&mut ours, &gradient, 1.0, (0.01, weight_decay));
         }
         let theirs = Vec::<f32>::try_from(param.detach_()).unwrap();
         for (ours, theirs) in ours.iter().zip(&theirs) {

@@ -1,6 +1,6 @@
 //! The free choices of the policy and of PPO. One set of defaults, checked once; every fault is reported with its path.
 
-use crate::{Backend, Schedule};
+use crate::{Backend, EntropySchedule, Schedule};
 
 /// Hyper-parameters of PPO, under the names of Stable-Baselines3.
 ///
@@ -30,14 +30,27 @@ pub struct PpoConfig {
     pub clip_range_vf: Option<f64>,
     /// Weight of the entropy bonus (0 or more). 0.06: the cure of the collapse into HOLD; 0.02 collapses.
     pub ent_coef: f64,
-    /// Whether the entropy weight stays or moves in a line to `ent_coef_final`.
-    pub ent_schedule: Schedule,
+    /// Whether the entropy weight stays, moves in a line to `ent_coef_final`, or (`auto`) follows the policy's entropy.
+    pub ent_schedule: EntropySchedule,
     /// Entropy weight at the end of a linear schedule (0 or more). 0.02: room to commit once the setups are learned.
     pub ent_coef_final: f64,
+    /// Normalised entropy that `auto` aims at: mean of entropy / ln(legal actions) over unforced states (0 to 1). 0.7: where
+    /// the runs that neither collapse nor stay blind spend their training.
+    pub ent_target: f64,
+    /// Smallest weight of `auto` (0 or more). 0.005: below it the bonus says nothing beside a reward of 0.1.
+    pub ent_coef_min: f64,
+    /// Largest weight of `auto` (`ent_coef_min` or more). 0.2: above it noise pays better than any setup.
+    pub ent_coef_max: f64,
+    /// Largest relative change of `auto` in one iteration (above 0, at most 1), reached 0.1 away from the target. 0.05: slow
+    /// enough that the policy follows the weight instead of swinging with it.
+    pub ent_rate: f64,
     /// Weight of the value loss (0 or more). 0.5: Stable-Baselines3's.
     pub vf_coef: f64,
     /// Largest norm of the whole gradient (above 0). 0.5: Stable-Baselines3's.
     pub max_grad_norm: f64,
+    /// Pull of every parameter towards zero, added to its clipped gradient as in `torch.optim.Adam` (0 or more). 0: Adam
+    /// scales gradients, so even a small pull outweighs a small gradient and freezes the training.
+    pub weight_decay: f64,
     /// An update stops when the approximate KL divergence exceeds 1.5 times this (above 0, nats); off by default. A GPU must
     /// then be waited for after every minibatch instead of after every pass.
     pub target_kl: Option<f64>,
@@ -63,10 +76,15 @@ impl Default for PpoConfig {
             clip_range: 0.2,
             clip_range_vf: None,
             ent_coef: 0.06,
-            ent_schedule: Schedule::Constant,
+            ent_schedule: EntropySchedule::Constant,
             ent_coef_final: 0.02,
+            ent_target: 0.7,
+            ent_coef_min: 0.005,
+            ent_coef_max: 0.2,
+            ent_rate: 0.05,
             vf_coef: 0.5,
             max_grad_norm: 0.5,
+            weight_decay: 0.0,
             target_kl: None,
             normalize_advantage: true,
             sequence_length: 16,
@@ -108,11 +126,36 @@ impl PpoConfig {
             ("target_kl", self.target_kl),
         ];
         faults.extend(positive.into_iter().filter_map(|(name, value)| above_zero(name, value?)));
-        let unit = [("gamma", self.gamma), ("gae_lambda", self.gae_lambda)];
+        let unit = [
+            ("gamma", self.gamma),
+            ("gae_lambda", self.gae_lambda),
+            ("ent_target", self.ent_target),
+            ("ent_rate", self.ent_rate),
+        ];
         faults.extend(unit.into_iter().filter_map(|(name, value)| within_unit(name, value)));
-        let weights = [("ent_coef", self.ent_coef), ("ent_coef_final", self.ent_coef_final), ("vf_coef", self.vf_coef)];
+        let weights = [
+            ("ent_coef", self.ent_coef),
+            ("ent_coef_final", self.ent_coef_final),
+            ("ent_coef_min", self.ent_coef_min),
+            ("vf_coef", self.vf_coef),
+            ("weight_decay", self.weight_decay),
+        ];
         faults.extend(weights.into_iter().filter_map(|(name, value)| zero_or_more(name, value)));
+        if !(self.ent_coef_max >= self.ent_coef_min && self.ent_coef_max.is_finite()) {
+            let (most, least) = (self.ent_coef_max, self.ent_coef_min);
+            faults.push(format!("ppo.ent_coef_max: {most} is less than ppo.ent_coef_min {least}"));
+        }
         faults
+    }
+
+    /// Returns the entropy weight of `auto` after an update with `ent_coef` whose unforced states had this normalised entropy.
+    ///
+    /// # Source
+    /// The target-entropy rule of soft actor-critic (Haarnoja et al. 2018) on a logarithmic scale, with a bounded step.
+    pub fn adapted_ent_coef(&self, ent_coef: f64, entropy_norm: f64) -> f64 {
+        let error = ((self.ent_target - entropy_norm) / 0.1).clamp(-1.0, 1.0);
+        let moved = ent_coef.max(self.ent_coef_min) * (self.ent_rate * error).exp();
+        moved.clamp(self.ent_coef_min, self.ent_coef_max)
     }
 
     /// Returns the faults that only matter to a recurrent policy, which learns from whole sequences.
@@ -282,6 +325,16 @@ mod tests {
             "policy.precision: the native code computes in f32 only; say f32, or backend auto or tch",
         ];
         assert_eq!(policy.check(), expected);
+    }
+
+    #[test]
+    fn the_entropy_weight_follows_the_target_slowly_and_within_bounds() {
+        let config = PpoConfig::default();
+        let (up, down) = (config.adapted_ent_coef(0.06, 0.1), config.adapted_ent_coef(0.06, 0.99));
+        assert!((up / 0.06 - 0.05f64.exp()).abs() < 1e-12 && (down / 0.06 - (-0.05f64).exp()).abs() < 1e-12);
+        assert_eq!(config.adapted_ent_coef(0.06, config.ent_target), 0.06);
+        assert_eq!((config.adapted_ent_coef(0.2, 0.0), config.adapted_ent_coef(0.005, 1.0)), (0.2, 0.005));
+        assert!(config.adapted_ent_coef(0.0, 0.5) > 0.0, "a weight of zero could never grow");
     }
 
     #[test]

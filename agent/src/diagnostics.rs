@@ -6,8 +6,6 @@ use std::fmt::Write;
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
 
-use crate::Iteration;
-
 const RULE: &str = "----------------------------------------------------------------------";
 
 /// Says when a multiple of `every` lane-steps is passed; vector steps need not hit it exactly.
@@ -73,12 +71,11 @@ pub fn momentum_block(step: u64, total: &Ledger) -> String {
     text
 }
 
-/// Returns what the old block hides: which steps were counted, the same shares for them alone, money after costs, and the
-/// learner.
+/// Returns what the old block hides: which steps were counted, the same shares for them alone, and money after costs.
 ///
 /// With lanes that do not divide the cadence, or more lanes than it has steps, the old block's header shows the multiple
 /// that was passed; the window here is exact.
-pub fn interval_block(interval: &Ledger, total: &Ledger, last: Option<&Iteration>) -> String {
+pub fn interval_block(interval: &Ledger, total: &Ledger) -> String {
     let mut text = String::new();
     let first = total.steps - interval.steps + 1;
     line(&mut text, format_args!("Window    steps {} to {}", thousands(first), thousands(total.steps)));
@@ -117,20 +114,6 @@ pub fn interval_block(interval: &Ledger, total: &Ledger, last: Option<&Iteration
         let terms = REWARD_TERMS.iter().zip(ledger.reward_terms).map(|(term, sum)| format!("{term} {sum:+.3}"));
         let terms = terms.collect::<Vec<_>>().join(" | ");
         line(&mut text, format_args!("{name:<9} reward {:+.3} = {terms}", ledger.reward_terms.iter().sum::<f64>()));
-    }
-    if let Some(last) = last {
-        line(
-            &mut text,
-            format_args!(
-                "Learner   entropy {:.3} of its maximum | explained variance {:.3} | value std {:.4} of target std {:.4} | KL {:.5} | clipped {:.1}%",
-                last.entropy_norm,
-                last.explained_variance,
-                last.value_std,
-                last.return_std,
-                last.approx_kl,
-                100.0 * last.clip_fraction,
-            ),
-        );
     }
     text
 }
@@ -200,7 +183,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole != 0.0).then(|| part / whole)
 }
 
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(crate) fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     writeln!(text, "{arguments}").expect("writing to a string cannot fail");
 }
 
@@ -281,7 +264,7 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
 
     #[test]
     fn the_old_greps_still_work_on_both_blocks() {
-        let log = momentum_block(25_000, &ledger()) + &interval_block(&ledger(), &ledger(), None);
+        let log = momentum_block(25_000, &ledger()) + &interval_block(&ledger(), &ledger());
         let lines: Vec<&str> = log.lines().collect();
         let at = lines.iter().position(|line| line.contains("MomentumDiagnostics @ step=25,000")).unwrap();
         assert_eq!(lines.iter().filter(|line| line.contains("MomentumDiagnostics")).count(), 1);
@@ -302,7 +285,7 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
     fn the_interval_block_shows_money_and_state_dependence() {
         let interval = Ledger { flat_actions: [[60, 20, 20, 0, 0, 0], [5, 15, 0, 0, 0, 0], [0; 6]], ..ledger() };
         let total = Ledger { steps: 150_000, ..Ledger::default() };
-        let text = interval_block(&interval, &total, None);
+        let text = interval_block(&interval, &total);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "Window    steps 50,001 to 150,000");
         assert_eq!(

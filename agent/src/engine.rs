@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     AdamState, AgentError,
     distribution::MaskedCategorical,
+    layout::Layout,
     loss::{EpochStats, UpdateSettings},
     rollout::Rollout,
 };
@@ -16,8 +17,6 @@ pub(crate) enum Choice<'a> {
     Sampled(&'a [f64]),
     /// The most probable one.
     Greedy,
-    /// This one, legal in its lane, to learn how probable it is. `[N]`
-    Given(&'a [u8]),
 }
 
 impl Choice<'_> {
@@ -25,7 +24,6 @@ impl Choice<'_> {
         match self {
             Self::Sampled(uniforms) => distribution.sample(uniforms[lane]),
             Self::Greedy => distribution.greedy(),
-            Self::Given(actions) => actions[lane],
         }
     }
 }
@@ -61,6 +59,15 @@ pub(crate) trait Engine: fmt::Debug + Send {
     /// Takes one gradient step per minibatch of `order`, the shuffled numbers of the rollout's samples; for a recurrent
     /// policy those of its sequences: number `q · N + n` holds the steps `q · L` to `(q + 1) · L - 1` of lane `n`.
     fn epoch(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Result<EpochStats, AgentError>;
+
+    /// Returns the outputs `[B, units]` of every hidden layer, in the order of [`Layout::hidden`](crate::layout::Layout::hidden),
+    /// on some samples of the rollout collected last, or sequences, numbered as in [`Engine::epoch`].
+    fn activations(&mut self, rollout: &Rollout, picks: &[u32]) -> Result<Vec<Vec<f32>>, AgentError>;
+
+    /// Names what is not finite in the gradient of the last minibatch, where the engine still has that.
+    fn broken_gradient(&self, _layout: &Layout) -> Option<String> {
+        None
+    }
 
     /// Copies the parameters `[P]` and the optimiser's state out.
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError>;

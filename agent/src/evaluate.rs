@@ -1,12 +1,12 @@
 //! Plays a replay to its end with a fixed policy, or with one of the baselines that it must beat.
 
-use market_env::{ActionMask, Episode, Ledger, VecEnv};
+use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, backend,
+    AdamState, AgentError, Backend, DeviceChoice, Moment, Policy, Precision, backend,
     distribution::{MAX_ACTIONS, MaskedCategorical},
-    engine::{Choice, Engine, Sizes},
-    rollout::{ObsView, Rollout},
+    engine::{Choice, Sizes},
+    rollout::Rollout,
     streams::Streams,
 };
 
@@ -31,27 +31,6 @@ pub struct Evaluation {
     pub ledger: Ledger,
     /// Every episode played, in the order in which they ended.
     pub episodes: Vec<Episode>,
-}
-
-/// One step of an evaluation: what the lanes saw, what the policy thought of it and did, and what came of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment<'a> {
-    /// Newest tape row that each lane saw. `[N]`
-    pub row: &'a [u32],
-    /// The lanes' own columns. `[N, A]`
-    pub account: &'a [f32],
-    /// Legal actions. `[N]`
-    pub mask: &'a [ActionMask],
-    /// Probability of each action, zero for an illegal one; a baseline has its legal ones alike. `[N]`
-    pub prob: &'a [[f32; MAX_ACTIONS]],
-    /// What the critic expected of the rest of the episode; zero of a baseline. `[N]`
-    pub value: &'a [f32],
-    /// What was done. `[N]`
-    pub action: &'a [u8],
-    /// What the step earned. `[N]`
-    pub reward: &'a [f32],
-    /// The environment's counters since its construction, this step included.
-    pub ledger: &'a Ledger,
 }
 
 /// Resets the environment and plays it until [`VecEnv::finished`]; it must be a replay, which ends.
@@ -81,8 +60,7 @@ pub fn evaluate_watched<E: VecEnv>(
     seed: u64,
     watch: &mut dyn FnMut(Moment<'_>),
 ) -> Result<Evaluation, AgentError> {
-    let watcher = Watcher::new(watch, env.lanes(), policy);
-    play(policy, env, behaviour, seed, Some(watcher))
+    play(policy, env, behaviour, seed, Some(watch))
 }
 
 fn play<E: VecEnv>(
@@ -90,7 +68,7 @@ fn play<E: VecEnv>(
     env: &mut E,
     behaviour: Behaviour,
     seed: u64,
-    mut watcher: Option<Watcher<'_>>,
+    mut watch: Option<&mut dyn FnMut(Moment<'_>)>,
 ) -> Result<Evaluation, AgentError> {
     policy.check_spec(env.spec())?;
     let (lanes, actions) = (env.lanes(), policy.spec.actions.len());
@@ -115,19 +93,20 @@ fn play<E: VecEnv>(
             Behaviour::Sampled | Behaviour::RandomLegal => Choice::Sampled(&uniforms),
             Behaviour::Greedy | Behaviour::AlwaysHold => Choice::Greedy,
         };
-        if let Some(watcher) = &mut watcher {
-            watcher.ask(engine.as_deref_mut(), &mut rollout)?;
-        }
         match &mut engine {
             Some(engine) => engine.act(&mut rollout, 0, choice)?,
             None => baseline(&mut rollout, actions, choice),
         }
+        if let (Some(engine), Some(_)) = (&mut engine, &watch) {
+            // A backend may hold values back until a collection ends.
+            engine.close(&mut rollout)?;
+        }
         let (action, out) = rollout.step(0);
         env.step(action, out);
-        if let Some(watcher) = &mut watcher {
-            watcher.show(&rollout, env.ledger());
-        }
         rollout.note_starts(0);
+        if let Some(watch) = &mut watch {
+            watch(Moment::of(&rollout, 0, env.ledger()));
+        }
         env.drain_episodes(&mut episodes);
         step += 1;
     }
@@ -138,68 +117,10 @@ fn play<E: VecEnv>(
 fn baseline(rollout: &mut Rollout, actions: usize, choice: Choice<'_>) {
     let logits = [0.0; MAX_ACTIONS];
     let (obs, out) = rollout.decision(0);
-    for (lane, (action, &mask)) in out.action.iter_mut().zip(obs.mask).enumerate() {
-        *action = choice.of(&MaskedCategorical::new(&logits[..actions], mask), lane);
-    }
-}
-
-/// Who watches, and what the policy thinks of the step at hand.
-struct Watcher<'w> {
-    watch: &'w mut dyn FnMut(Moment<'_>),
-    actions: usize,
-    /// `[N]`
-    prob: Vec<[f32; MAX_ACTIONS]>,
-    /// `[N]`
-    value: Vec<f32>,
-    /// What the lanes remember before the step. `[N, S]`
-    memory: Vec<f32>,
-}
-
-impl<'w> Watcher<'w> {
-    fn new(watch: &'w mut dyn FnMut(Moment<'_>), lanes: usize, policy: &Policy) -> Self {
-        Self {
-            watch,
-            actions: policy.spec.actions.len(),
-            prob: vec![[0.0; MAX_ACTIONS]; lanes],
-            value: vec![0.0; lanes],
-            memory: vec![0.0; lanes * policy.layout.state()],
-        }
-    }
-
-    /// Asks how probable every legal action is, one after the other, and leaves the engine as it was.
-    fn ask(&mut self, engine: Option<&mut (dyn Engine + 'static)>, rollout: &mut Rollout) -> Result<(), AgentError> {
-        let masks = rollout.obs.at(0).mask.to_vec();
-        let Some(engine) = engine else {
-            let alike = |mask: &ActionMask| *MaskedCategorical::new(&[0.0; MAX_ACTIONS][..self.actions], *mask).prob();
-            self.prob = masks.iter().map(alike).collect();
-            return Ok(());
-        };
-        self.prob.fill([0.0; MAX_ACTIONS]);
-        engine.memory(&mut self.memory)?;
-        for action in 0..self.actions {
-            let legal = |mask: &ActionMask| mask.allows(action as u8);
-            if !masks.iter().any(legal) {
-                continue;
-            }
-            let instead = |mask: &ActionMask| mask.0.trailing_zeros() as u8;
-            let given: Vec<u8> =
-                masks.iter().map(|mask| if legal(mask) { action as u8 } else { instead(mask) }).collect();
-            engine.act(rollout, 0, Choice::Given(&given))?;
-            engine.close(rollout)?;
-            engine.remember(&self.memory)?;
-            let lanes = self.prob.iter_mut().zip(&rollout.log_prob).zip(&masks);
-            lanes.filter(|(_, mask)| legal(mask)).for_each(|((prob, log_prob), _)| prob[action] = log_prob.exp());
-        }
-        self.value.copy_from_slice(&rollout.value[..rollout.lanes]);
-        Ok(())
-    }
-
-    /// Shows the step that the rollout holds.
-    fn show(&mut self, rollout: &Rollout, ledger: &Ledger) {
-        let ObsView { row, account, mask } = rollout.obs.at(0);
-        let Rollout { action, reward, .. } = rollout;
-        let Self { prob, value, .. } = self;
-        (self.watch)(Moment { row, account, mask, prob, value, action, reward, ledger });
+    for (lane, ((action, prob), &mask)) in out.action.iter_mut().zip(out.prob).zip(obs.mask).enumerate() {
+        let distribution = MaskedCategorical::new(&logits[..actions], mask);
+        *action = choice.of(&distribution, lane);
+        *prob = *distribution.prob();
     }
 }
 

@@ -1,5 +1,7 @@
 //! What one iteration of training did, under the names of Stable-Baselines3.
 
+use crate::critic::Fit;
+
 /// Statistics of one iteration; its window is the iteration unless a field says otherwise.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Iteration {
@@ -23,6 +25,8 @@ pub struct Iteration {
     pub loss: f64,
     /// Mean divergence of the new policy from the rollout's during the last pass, in nats (k3 estimate).
     pub approx_kl: f64,
+    /// The largest divergence of a minibatch in all passes.
+    pub approx_kl_max: f64,
     /// Share of samples whose probability ratio left the trust region.
     pub clip_fraction: f64,
     /// Half-width of the trust region.
@@ -31,72 +35,60 @@ pub struct Iteration {
     pub learning_rate: f64,
     /// Weight of the entropy bonus.
     pub ent_coef: f64,
-    /// 1 - Var(target - value) / Var(target) of the rollout, with the values before the update; 0 when all targets are
-    /// equal. The targets contain the values themselves, which flatters a critic at small discounts.
-    pub explained_variance: f64,
+    /// The rollout's values, as they were before the update, against the targets that the critic learns from. The targets
+    /// contain the values themselves, which flatters a critic at small discounts.
+    pub critic: Fit,
+    /// The same values against the discounted rewards that really came, over the steps whose session ended within the
+    /// rollout; none where no session did.
+    pub critic_mc: Option<Fit>,
     /// Mean of entropy / ln(legal actions) over unforced samples: 1 is uniform, 0 is decided.
     pub entropy_norm: f64,
     /// Mean norm of the gradient before clipping.
     pub grad_norm: f64,
-    /// Standard deviation of the critic's values in the rollout.
-    pub value_std: f64,
-    /// Standard deviation of the critic's targets in the rollout.
-    pub return_std: f64,
+    /// Norm of all parameters after the update.
+    pub param_norm: f64,
+    /// Norm of the parameters' change in this iteration, as a share of their norm before; shared trunk and actor together.
+    pub actor_change: f64,
+    /// The same of shared trunk and critic together.
+    pub critic_change: f64,
 }
 
 impl Iteration {
     /// Returns every number under its key: Stable-Baselines3's, then `policy/` and `critic/` of our own.
     pub fn metrics(&self) -> Vec<(&'static str, f64)> {
-        let mut metrics = Vec::with_capacity(20);
+        let mut metrics = Vec::with_capacity(32);
         metrics.extend(self.ep_len_mean.map(|mean| ("rollout/ep_len_mean", mean)));
         metrics.extend(self.ep_rew_mean.map(|mean| ("rollout/ep_rew_mean", mean)));
+        let realised = |of: fn(&Fit) -> f64| self.critic_mc.as_ref().map_or(f64::NAN, of);
         metrics.extend([
             ("time/iterations", self.iteration as f64),
             ("time/total_timesteps", self.timesteps as f64),
             ("train/approx_kl", self.approx_kl),
+            ("train/approx_kl_max", self.approx_kl_max),
             ("train/clip_fraction", self.clip_fraction),
             ("train/clip_range", self.clip_range),
             ("train/ent_coef", self.ent_coef),
             ("train/entropy_loss", self.entropy_loss),
-            ("train/explained_variance", self.explained_variance),
+            ("train/explained_variance", self.critic.explained_variance),
             ("train/grad_norm", self.grad_norm),
             ("train/learning_rate", self.learning_rate),
             ("train/loss", self.loss),
             ("train/n_updates", self.n_updates as f64),
+            ("train/param_change_actor", self.actor_change),
+            ("train/param_change_critic", self.critic_change),
+            ("train/param_norm", self.param_norm),
             ("train/policy_gradient_loss", self.policy_gradient_loss),
             ("train/value_loss", self.value_loss),
             ("policy/entropy_norm", self.entropy_norm),
-            ("critic/pred_std", self.value_std),
-            ("critic/target_std", self.return_std),
+            ("critic/calibration_slope", self.critic.slope),
+            ("critic/calibration_slope_mc", realised(|fit| fit.slope)),
+            ("critic/explained_variance_mc", realised(|fit| fit.explained_variance)),
+            ("critic/pred_max", self.critic.pred_max),
+            ("critic/pred_min", self.critic.pred_min),
+            ("critic/pred_std", self.critic.pred_std),
+            ("critic/target_std", self.critic.outcome_std),
+            ("critic/variance_ratio", self.critic.variance_ratio),
         ]);
         metrics
-    }
-}
-
-/// Returns 1 - Var(target - value) / Var(target), and the standard deviations of values and targets.
-pub(crate) fn critic_quality(value: &[f32], target: &[f32]) -> (f64, f64, f64) {
-    let errors: Vec<f32> = target.iter().zip(value).map(|(target, value)| target - value).collect();
-    let (unexplained, of_target) = (variance(&errors), variance(target));
-    let explained = if of_target > 0.0 { 1.0 - unexplained / of_target } else { 0.0 };
-    (explained, variance(value).sqrt(), of_target.sqrt())
-}
-
-fn variance(data: &[f32]) -> f64 {
-    let count = data.len() as f64;
-    let mean = data.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-    data.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn explained_variance_knows_the_perfect_the_constant_and_the_wrong_critic() {
-        let target = [1.0, 2.0, 3.0];
-        assert_eq!(critic_quality(&target, &target).0, 1.0);
-        assert_eq!(critic_quality(&[7.0; 3], &target).0, 0.0);
-        assert_eq!(critic_quality(&[3.0, 2.0, 1.0], &target).0, -3.0);
-        assert_eq!(critic_quality(&[1.0, 2.0, 3.0], &[5.0; 3]).0, 0.0, "nothing to explain");
     }
 }

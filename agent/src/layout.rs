@@ -47,6 +47,10 @@ impl Cell {
         if self.kind == PolicyKind::Lstm { 4 } else { 3 }
     }
 
+    fn name(&self) -> &'static str {
+        if self.kind == PolicyKind::Lstm { "lstm" } else { "gru" }
+    }
+
     /// Name within the cell, shape and range of each of its tensors, in order.
     pub(crate) fn tensors(&self) -> [(&'static str, Vec<usize>, Range<usize>); 4] {
         let rows = self.gates() * self.units;
@@ -105,11 +109,17 @@ impl Net {
         Self { name, cell, layers, range: start..end, outputs }
     }
 
+    /// Name and units of its cell and of its activated layers, in order, and whether it is the cell.
+    fn hidden(&self) -> Vec<(String, usize, bool)> {
+        let cell = self.cell.iter().map(|cell| (format!("{}.{}", self.name, cell.name()), cell.units, true));
+        let layers = self.layers.iter().enumerate().filter(|(_, layer)| layer.activated);
+        cell.chain(layers.map(|(index, layer)| (format!("{}.{index}", self.name), layer.outputs, false))).collect()
+    }
+
     fn tensors(&self) -> Vec<(String, Vec<usize>, Range<usize>)> {
-        let kind = |cell: &Cell| if cell.kind == PolicyKind::Lstm { "lstm" } else { "gru" };
         let of_cell = self.cell.iter().flat_map(|cell| {
             let parts = cell.tensors().into_iter();
-            parts.map(move |(part, shape, range)| (format!("{}.{}.{part}", self.name, kind(cell)), shape, range))
+            parts.map(move |(part, shape, range)| (format!("{}.{}.{part}", self.name, cell.name()), shape, range))
         });
         let of_layers = self.layers.iter().enumerate().flat_map(|(index, layer)| {
             let weight = (format!("{}.{index}.weight", self.name), vec![layer.outputs, layer.inputs], layer.weight());
@@ -181,6 +191,11 @@ impl Layout {
     /// Every tensor's name, shape and range in the flat vector, in order.
     pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>, Range<usize>)> {
         self.nets().into_iter().flat_map(Net::tensors).collect()
+    }
+
+    /// Every hidden layer's name and units, in order, and whether it is a cell.
+    pub(crate) fn hidden(&self) -> Vec<(String, usize, bool)> {
+        self.nets().into_iter().flat_map(Net::hidden).collect()
     }
 
     /// Fills all parameters; the small policy head makes the first actions nearly uniform.

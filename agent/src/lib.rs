@@ -16,22 +16,26 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod activity;
 mod adam;
 pub mod advantage;
 mod backend;
 pub mod cartpole;
 mod checkpoint;
 mod config;
+mod critic;
 pub mod diagnostics;
 pub mod distribution;
 mod engine;
 mod error;
 mod evaluate;
 mod file;
+pub mod health;
 mod iteration;
 mod layout;
 mod loss;
 mod model_file;
+mod moment;
 mod native;
 mod normalizer;
 mod policy;
@@ -56,17 +60,20 @@ mod toy;
 #[cfg(test)]
 mod trainer_tests;
 
+pub use activity::LayerActivity;
 pub use adam::AdamState;
 pub use backend::{Backend, DeviceChoice};
 pub use checkpoint::Checkpoint;
 pub use config::{Activation, PolicyConfig, PolicyKind, PpoConfig, Precision, Trunk};
+pub use critic::Fit;
 pub use diagnostics::Cadence;
 pub use error::AgentError;
-pub use evaluate::{Behaviour, Evaluation, Moment, evaluate, evaluate_watched};
+pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
 pub use file::write_atomically;
 pub use iteration::Iteration;
 pub use model_file::ModelFile;
+pub use moment::Moment;
 pub use normalizer::Normalizer;
 pub use policy::Policy;
-pub use schedule::Schedule;
+pub use schedule::{EntropySchedule, Schedule};
 pub use trainer::{Listener, Trainer};

@@ -23,6 +23,7 @@ pub(crate) struct UpdateSettings {
     pub(crate) batch_size: usize,
     pub(crate) learning_rate: f64,
     pub(crate) max_grad_norm: f64,
+    pub(crate) weight_decay: f64,
     pub(crate) target_kl: Option<f64>,
     pub(crate) normalize_advantage: bool,
 }
@@ -73,6 +74,8 @@ pub(crate) struct EpochStats {
     pub(crate) value_loss: f64,
     pub(crate) entropy_loss: f64,
     pub(crate) approx_kl: f64,
+    /// The largest mean of a minibatch.
+    pub(crate) approx_kl_max: f64,
     pub(crate) clip_fraction: f64,
     pub(crate) grad_norm: f64,
     /// Normalised entropies summed over the unforced samples.
@@ -94,6 +97,7 @@ impl EpochStats {
         self.value_loss += value;
         self.entropy_loss -= entropy;
         self.approx_kl += sums.kl / size;
+        self.approx_kl_max = self.approx_kl_max.max(sums.kl / size);
         self.clip_fraction += sums.clipped / size;
         self.entropy_norm += sums.entropy_norm;
         self.unforced += sums.unforced;
@@ -110,6 +114,7 @@ impl EpochStats {
             value_loss: before.value_loss + later.value_loss,
             entropy_loss: before.entropy_loss + later.entropy_loss,
             approx_kl: later.approx_kl / later.minibatches,
+            approx_kl_max: before.approx_kl_max.max(later.approx_kl_max),
             clip_fraction: before.clip_fraction + later.clip_fraction,
             grad_norm: before.grad_norm + later.grad_norm,
             entropy_norm: before.entropy_norm + later.entropy_norm,

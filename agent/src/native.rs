@@ -17,6 +17,7 @@ use crate::{
     AdamState, AgentError, Policy,
     adam::{clip_scale, norm},
     engine::{Choice, Engine},
+    layout::Layout,
     loss::{EpochStats, LossSums, UpdateSettings, advantage_moments},
     rollout::{Inputs, ObsView, Rollout},
 };
@@ -105,7 +106,8 @@ impl Native {
                 break;
             }
             let scale = clip_scale(norm, settings.max_grad_norm);
-            self.adam.step(&mut self.params, gradient, scale, settings.learning_rate);
+            let rates = (settings.learning_rate, settings.weight_decay);
+            self.adam.step(&mut self.params, gradient, scale, rates);
             self.turn();
         }
         stats
@@ -176,6 +178,17 @@ impl Engine for Native {
 
     fn epoch(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Result<EpochStats, AgentError> {
         Ok(self.passes(rollout, order, settings))
+    }
+
+    fn activations(&mut self, rollout: &Rollout, picks: &[u32]) -> Result<Vec<Vec<f32>>, AgentError> {
+        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
+        Ok(blocks[0].hidden(view, rollout.obs.first(rollout.samples()), picks))
+    }
+
+    fn broken_gradient(&self, layout: &Layout) -> Option<String> {
+        let mut gradient = vec![0.0; layout.len()];
+        self.nets.unpack(&self.blocks[0].gradient, &mut gradient);
+        layout.non_finite(&gradient).map(|(tensor, _)| tensor)
     }
 
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError> {

@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{
-    AdamState, Behaviour, Checkpoint, DeviceChoice, Iteration, ModelFile, Normalizer, Policy, PolicyConfig, PolicyKind,
-    PpoConfig, Schedule, Trainer, Trunk,
+    AdamState, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, ModelFile, Normalizer, Policy,
+    PolicyConfig, PolicyKind, PpoConfig, Schedule, Trainer, Trunk,
     cue::Cue,
     engine::{Choice, Engine, Sizes},
     evaluate,
@@ -89,6 +89,7 @@ fn settings() -> UpdateSettings {
         batch_size: 2 * LENGTH,
         learning_rate: 1e-3,
         max_grad_norm: 0.5,
+        weight_decay: 0.0,
         target_kl: None,
         normalize_advantage: true,
     }
@@ -266,7 +267,7 @@ fn toy_config() -> PpoConfig {
 fn a_resumed_training_continues_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
-    let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: Schedule::Linear, ..toy_config() };
+    let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: EntropySchedule::Linear, ..toy_config() };
     let run = |trainer: &mut Trainer<Toy>, count: usize| -> Vec<Iteration> {
         (0..count).map(|_| trainer.iterate(&mut ()).unwrap()).collect()
     };

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use market_env::{ActionMask, ObsOut, ObsSpec, StepOut};
 use rayon::prelude::*;
 
-use crate::advantage::{Returns, generalized_advantage};
+use crate::{
+    advantage::{Returns, generalized_advantage},
+    distribution::MAX_ACTIONS,
+};
 
 /// Observations of several lanes at one or more times.
 #[derive(Debug, Clone)]
@@ -104,6 +107,7 @@ impl Inputs {
 #[derive(Debug)]
 pub(crate) struct Acted<'a> {
     pub(crate) action: &'a mut [u8],
+    pub(crate) prob: &'a mut [[f32; MAX_ACTIONS]],
     pub(crate) log_prob: &'a mut [f32],
     pub(crate) value: &'a mut [f32],
 }
@@ -112,15 +116,15 @@ impl<'a> Acted<'a> {
     /// Cuts the lanes into parts of `size`.
     pub(crate) fn chunks(self, size: usize) -> impl Iterator<Item = Acted<'a>> {
         let numbers = self.log_prob.chunks_mut(size).zip(self.value.chunks_mut(size));
-        let parts = self.action.chunks_mut(size).zip(numbers);
-        parts.map(|(action, (log_prob, value))| Acted { action, log_prob, value })
+        let parts = self.action.chunks_mut(size).zip(self.prob.chunks_mut(size)).zip(numbers);
+        parts.map(|((action, prob), (log_prob, value))| Acted { action, prob, log_prob, value })
     }
 
     /// The same, for several threads.
     pub(crate) fn par_chunks(self, size: usize) -> impl IndexedParallelIterator<Item = Acted<'a>> {
         let numbers = self.log_prob.par_chunks_mut(size).zip(self.value.par_chunks_mut(size));
-        let parts = self.action.par_chunks_mut(size).zip(numbers);
-        parts.map(|(action, (log_prob, value))| Acted { action, log_prob, value })
+        let parts = self.action.par_chunks_mut(size).zip(self.prob.par_chunks_mut(size)).zip(numbers);
+        parts.map(|((action, prob), (log_prob, value))| Acted { action, prob, log_prob, value })
     }
 }
 
@@ -136,6 +140,8 @@ pub(crate) struct Rollout {
     /// Whether the observation is the first of an episode: what came before shall be forgotten. `[T + 1, N]`
     pub(crate) start: Vec<bool>,
     pub(crate) action: Vec<u8>,
+    /// Probability of each action in the step decided last; zero for an illegal one. `[N]`
+    pub(crate) prob: Vec<[f32; MAX_ACTIONS]>,
     pub(crate) log_prob: Vec<f32>,
     /// `[T + 1, N]`
     pub(crate) value: Vec<f32>,
@@ -159,6 +165,7 @@ impl Rollout {
             last: Observations::new(1, lanes, columns),
             start: vec![true; samples + lanes],
             action: vec![0; samples],
+            prob: vec![[0.0; MAX_ACTIONS]; lanes],
             log_prob: vec![0.0; samples],
             value: vec![0.0; samples + lanes],
             reward: vec![0.0; samples],
@@ -193,6 +200,7 @@ impl Rollout {
         let now = time * self.lanes..(time + 1) * self.lanes;
         let out = Acted {
             action: &mut self.action[now.clone()],
+            prob: &mut self.prob,
             log_prob: &mut self.log_prob[now.clone()],
             value: &mut self.value[now],
         };

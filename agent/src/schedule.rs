@@ -21,6 +21,30 @@ impl Schedule {
     }
 }
 
+/// How the entropy weight moves over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntropySchedule {
+    /// Stays at its first value.
+    #[default]
+    Constant,
+    /// Moves in a straight line to its last value.
+    Linear,
+    /// Starts at its first value and follows the policy: it grows while the normalised entropy lies below its target and
+    /// shrinks while it lies above, slowly and within bounds.
+    Auto,
+}
+
+impl EntropySchedule {
+    /// Returns the weight at `progress`, the share of all timesteps that lies behind; the first one where it adapts.
+    pub fn at(self, first: f64, last: f64, progress: f64) -> f64 {
+        match self {
+            Self::Constant | Self::Auto => first,
+            Self::Linear => Schedule::Linear.at(first, last, progress),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,11 +128,11 @@ impl Torch {
                 self.actions.sample(&of, &Tensor::f_from_slice(uniforms)?.f_to(self.device)?)?
             }
             Choice::Greedy => of.greedy()?,
-            Choice::Given(actions) => Tensor::f_from_slice(actions)?.f_to(self.device)?.f_to_kind(Kind::Int64)?,
         };
         self.samples.note(time, &action, &of.log_prob(&action)?)?;
         let (obs, out) = rollout.decision(time);
         self.samples.read_actions(time, out.action)?;
+        of.read(out.prob)?;
         for (action, mask) in out.action.iter_mut().zip(obs.mask).filter(|(action, mask)| !mask.allows(**action)) {
             // The network's output is not a number, on which the update will stop; until then the first legal action.
             *action = mask.0.trailing_zeros() as u8;
@@ -169,7 +169,8 @@ impl Torch {
                 return totals.read(true);
             }
             let gradient = self.nets.gradient(&terms.loss)?;
-            let norm = self.adam.descend(gradient, settings.learning_rate, settings.max_grad_norm)?;
+            let rates = (settings.learning_rate, settings.weight_decay);
+            let norm = self.adam.descend(gradient, rates, settings.max_grad_norm)?;
             totals.add(terms, Some(norm))?;
         }
         totals.read(false)
@@ -207,6 +208,16 @@ impl Engine for Torch {
     ) -> Result<EpochStats, AgentError> {
         self.set_threads();
         self.pass(order, settings).map_err(failed("learn from a rollout"))
+    }
+
+    fn activations(&mut self, _rollout: &Rollout, picks: &[u32]) -> Result<Vec<Vec<f32>>, AgentError> {
+        let hidden = || {
+            let sequences = upload_numbers(picks, self.device)?;
+            let mut batch = self.samples.batch(&self.tape, &self.actions, &sequences)?;
+            let outputs = self.nets.hidden(&batch.input, &mut batch.past)?;
+            outputs.iter().map(|output| Vec::try_from(output.f_flatten(0, -1)?)).collect::<Result<_, _>>()
+        };
+        no_grad(hidden).map_err(failed("watch the hidden units"))
     }
 
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError> {

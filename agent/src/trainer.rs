@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 
-use market_env::{Episode, Ledger, VecEnv};
+use market_env::{Episode, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Checkpoint, DeviceChoice, Iteration, Policy, PpoConfig, backend,
+    AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Moment, Policy, PpoConfig,
+    activity::{LayerActivity, WATCHED, rectifies},
+    adam::norm,
+    backend,
+    critic::{Fit, realised_returns},
     engine::{Choice, Engine, Sizes},
-    iteration::critic_quality,
     loss::{EpochStats, LossSettings, UpdateSettings},
     rollout::Rollout,
     streams::Streams,
@@ -18,8 +21,8 @@ const EPISODE_WINDOW: usize = 100;
 
 /// Hears of the training while it runs. It cannot change it.
 pub trait Listener {
-    /// Called after every vector step of a rollout, with the lane-steps taken and the environment's counters.
-    fn on_step(&mut self, _timesteps: u64, _ledger: &Ledger) {}
+    /// Called after every vector step of a rollout, with the lane-steps taken and what was seen, thought and done.
+    fn on_step(&mut self, _timesteps: u64, _moment: &Moment<'_>) {}
 
     /// Called after every iteration.
     fn on_iteration(&mut self, _iteration: &Iteration) {}
@@ -40,6 +43,9 @@ pub(crate) struct Progress {
     pub(crate) n_updates: u64,
     /// Reward and length of the last episodes.
     pub(crate) recent: VecDeque<(f64, u32)>,
+    /// Entropy weight of the coming update where it does not follow from the schedule: it adapts, or somebody set it.
+    #[serde(default)]
+    pub(crate) ent_coef: Option<f64>,
 }
 
 /// Trains a policy in an environment.
@@ -75,7 +81,7 @@ impl<E: VecEnv> Trainer<E> {
     ) -> Result<Self, AgentError> {
         let adam = AdamState::new(policy.params.len());
         let recent = VecDeque::with_capacity(EPISODE_WINDOW);
-        let progress = Progress { seed, total, timesteps: 0, iteration: 0, n_updates: 0, recent };
+        let progress = Progress { seed, total, timesteps: 0, iteration: 0, n_updates: 0, recent, ent_coef: None };
         let mut trainer = Self::build(env, policy, config, adam, progress, device)?;
         let start = trainer.rollout.steps;
         trainer.env.reset(trainer.rollout.obs.out(start));
@@ -153,9 +159,14 @@ impl<E: VecEnv> Trainer<E> {
     pub fn learn(&mut self) -> Result<Iteration, AgentError> {
         self.rollout.estimate(self.config.gamma, self.config.gae_lambda);
         let settings = self.settings();
+        let before = self.policy.params.clone();
         let stats = self.update(&settings)?;
         self.progress.iteration += 1;
-        Ok(self.report(&stats, &settings))
+        let iteration = self.report(&stats, &settings, &before);
+        if self.config.ent_schedule == EntropySchedule::Auto {
+            self.progress.ent_coef = Some(self.config.adapted_ent_coef(iteration.ent_coef, iteration.entropy_norm));
+        }
+        Ok(iteration)
     }
 
     /// Runs the first half of an iteration: `n_steps` steps of every lane, to be followed by [`Trainer::learn`]. Callers that
@@ -179,7 +190,7 @@ impl<E: VecEnv> Trainer<E> {
             }
             self.rollout.note_starts(time);
             self.note_episodes();
-            listener.on_step(self.progress.timesteps, self.env.ledger());
+            listener.on_step(self.progress.timesteps, &Moment::of(&self.rollout, time, self.env.ledger()));
         }
         self.engine.close(&mut self.rollout)?;
         self.check_finite("the critic's value", &self.rollout.value)
@@ -207,7 +218,7 @@ impl<E: VecEnv> Trainer<E> {
             let pass = rayon::join(learn, shuffle).0?;
             self.orders.swap(0, 1);
             self.check_finite("the loss", &[pass.loss as f32])?;
-            self.check_finite("the norm of the gradient", &[pass.grad_norm as f32])?;
+            self.check_gradient(pass.grad_norm as f32)?;
             stats.append(&pass);
             self.progress.n_updates += 1;
             if pass.stopped {
@@ -225,30 +236,88 @@ impl<E: VecEnv> Trainer<E> {
 
     /// The coefficients of the coming update, at the present share of all timesteps.
     fn settings(&self) -> UpdateSettings {
-        let config = &self.config;
-        let share = match self.progress.total {
-            0 => 0.0,
-            total => self.progress.timesteps as f64 / total as f64,
-        };
+        let (config, share) = (&self.config, self.share());
         UpdateSettings {
             loss: LossSettings {
                 clip_range: config.clip_range as f32,
                 clip_range_vf: config.clip_range_vf.map(|clip| clip as f32),
-                ent_coef: config.ent_schedule.at(config.ent_coef, config.ent_coef_final, share) as f32,
+                ent_coef: self.ent_coef() as f32,
                 vf_coef: config.vf_coef as f32,
             },
             batch_size: config.batch_size,
             learning_rate: config.lr_schedule.at(config.learning_rate, 0.0, share),
             max_grad_norm: config.max_grad_norm,
+            weight_decay: config.weight_decay,
             target_kl: config.target_kl,
             normalize_advantage: config.normalize_advantage,
         }
     }
 
-    fn report(&self, stats: &EpochStats, settings: &UpdateSettings) -> Iteration {
-        let rollout = &self.rollout;
-        let (explained_variance, value_std, return_std) =
-            critic_quality(&rollout.value[..rollout.samples()], &rollout.target);
+    /// Share of the planned timesteps that lies behind; 0 where no length was planned.
+    fn share(&self) -> f64 {
+        match self.progress.total {
+            0 => 0.0,
+            total => self.progress.timesteps as f64 / total as f64,
+        }
+    }
+
+    /// Returns the weight of the entropy bonus in the coming update.
+    pub fn ent_coef(&self) -> f64 {
+        let config = &self.config;
+        let scheduled = || config.ent_schedule.at(config.ent_coef, config.ent_coef_final, self.share());
+        self.progress.ent_coef.unwrap_or_else(scheduled)
+    }
+
+    /// Sets the weight of the entropy bonus from the coming update on, in place of the schedule's; a checkpoint keeps it. A
+    /// schedule that adapts goes on from there.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    pub fn set_ent_coef(&mut self, ent_coef: f64) {
+        assert!(ent_coef >= 0.0 && ent_coef.is_finite(), "an entropy weight of {ent_coef}");
+        self.progress.ent_coef = Some(ent_coef);
+    }
+
+    /// Returns the norm of the change since `before` of a range of parameters, as a share of their norm then.
+    fn change(&self, before: &[f32], ranges: [&std::ops::Range<usize>; 2]) -> f64 {
+        let squares = |of: &dyn Fn(usize) -> f64| -> f64 {
+            ranges.iter().flat_map(|range| (*range).clone()).map(|index| of(index).powi(2)).sum()
+        };
+        let moved = squares(&|index| f64::from(self.policy.params[index]) - f64::from(before[index]));
+        (moved / squares(&|index| f64::from(before[index])).max(f64::MIN_POSITIVE)).sqrt()
+    }
+
+    /// The critic of the rollout against its targets, and against what really came.
+    fn critic(&self) -> (Fit, Option<Fit>) {
+        let Rollout { lanes, reward, terminated, truncated, value, target, .. } = &self.rollout;
+        let mut realised = vec![0.0; target.len()];
+        realised_returns(*lanes, reward, (terminated, truncated), self.config.gamma, &mut realised);
+        let pairs = value.iter().copied().zip(target.iter().copied());
+        let known = value.iter().copied().zip(realised.iter().copied()).filter(|(_, outcome)| !outcome.is_nan());
+        (Fit::of(pairs).expect("a rollout has samples"), Fit::of(known))
+    }
+
+    /// Returns what the hidden units did on some hundred observations of the last rollout, spread evenly over it.
+    ///
+    /// # Errors
+    /// [`AgentError::Torch`] when libtorch fails.
+    pub fn activity(&mut self) -> Result<Vec<LayerActivity>, AgentError> {
+        let (numbers, sequence) = (self.orders[0].len(), self.rollout.samples() / self.orders[0].len());
+        let count = WATCHED.div_ceil(sequence).min(numbers);
+        let picks: Vec<u32> = (0..count).map(|index| (index * numbers / count) as u32).collect();
+        let outputs = self.engine.activations(&self.rollout, &picks)?;
+        let activation = self.policy.config.activation;
+        let layers = self.policy.layout.hidden().into_iter().zip(outputs);
+        let measure = |((name, units, cell), outputs): ((String, usize, bool), Vec<f32>)| {
+            LayerActivity::of(name, units, rectifies(activation, cell), &outputs)
+        };
+        Ok(layers.map(measure).collect())
+    }
+
+    fn report(&self, stats: &EpochStats, settings: &UpdateSettings, before: &[f32]) -> Iteration {
+        let (critic, critic_mc) = self.critic();
+        let layout = &self.policy.layout;
+        let change = |net: &crate::layout::Net| self.change(before, [&layout.trunk.range, &net.range]);
         let recent = &self.progress.recent;
         let mean = |sum: f64| (!recent.is_empty()).then(|| sum / recent.len() as f64);
         Iteration {
@@ -262,15 +331,18 @@ impl<E: VecEnv> Trainer<E> {
             entropy_loss: stats.entropy_loss / stats.minibatches,
             loss: stats.loss,
             approx_kl: stats.approx_kl,
+            approx_kl_max: stats.approx_kl_max,
             clip_fraction: stats.clip_fraction / stats.minibatches,
             clip_range: self.config.clip_range,
             learning_rate: settings.learning_rate,
             ent_coef: f64::from(settings.loss.ent_coef),
-            explained_variance,
+            critic,
+            critic_mc,
             entropy_norm: stats.entropy_norm / stats.unforced.max(1.0),
             grad_norm: stats.grad_norm / stats.steps.max(1.0),
-            value_std,
-            return_std,
+            param_norm: norm(&self.policy.params),
+            actor_change: change(&layout.actor),
+            critic_change: change(&layout.critic),
         }
     }
 
@@ -282,6 +354,13 @@ impl<E: VecEnv> Trainer<E> {
                 Err(self.non_finite(format!("{what} of lane {}", index % self.config.n_envs), values[index]))
             }
         }
+    }
+
+    /// Names the tensor where the engine still knows it.
+    fn check_gradient(&self, norm: f32) -> Result<(), AgentError> {
+        let tensor = if norm.is_finite() { None } else { self.engine.broken_gradient(&self.policy.layout) };
+        let what = tensor.map_or("the norm of the gradient".to_owned(), |name| format!("the gradient of {name}"));
+        self.check_finite(&what, &[norm])
     }
 
     fn non_finite(&self, what: String, value: f32) -> AgentError {
@@ -327,6 +406,11 @@ impl<E: VecEnv> Trainer<E> {
     /// Returns the configuration of the training.
     pub fn config(&self) -> &PpoConfig {
         &self.config
+    }
+
+    /// Returns the environment, to change its rules between two iterations.
+    pub fn env_mut(&mut self) -> &mut E {
+        &mut self.env
     }
 
     /// Returns the environment.

@@ -1,8 +1,8 @@
 //! What a whole training promises: it learns, it repeats itself bit by bit, it continues, it stops with a sentence.
 
 use crate::{
-    AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, Iteration, Policy, PolicyConfig, PpoConfig, Schedule,
-    Trainer, evaluate,
+    AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PolicyConfig,
+    PpoConfig, Schedule, Trainer, evaluate,
     toy::{self, Toy},
 };
 
@@ -22,7 +22,7 @@ fn the_masked_game_is_solved_exactly() {
         lr_schedule: Schedule::Linear,
         gamma: 0.0,
         ent_coef: 0.01,
-        ent_schedule: Schedule::Linear,
+        ent_schedule: EntropySchedule::Linear,
         ent_coef_final: 0.0,
         ..toy::config()
     };
@@ -75,7 +75,7 @@ fn a_lane_is_cut_while_others_go_on() {
 fn a_resumed_training_continues_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
-    let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: Schedule::Linear, ..toy::config() };
+    let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: EntropySchedule::Linear, ..toy::config() };
     for backend in [Backend::Native, Backend::Tch] {
         let start = || {
             let policy = toy::policy(3).with_backend(backend);

@@ -86,6 +86,8 @@ ledger! {
     wins: u64,
     /// Net P&L of closed positions as a fraction of their entry cost, summed.
     trade_return: f64,
+    /// The same returns squared, summed.
+    trade_return_squares: f64,
     /// Change of the accounts' liquidation value, all costs included.
     net_pnl_cents: i64,
     /// Commissions and exchange fees paid.
@@ -131,6 +133,15 @@ impl Ledger {
         buys(Setup::BullStrong) + buys(Setup::BearStrong)
     }
 
+    /// Returns the mean net return of a closed position and its standard error, as if positions were independent; nothing
+    /// for fewer than two.
+    pub fn mean_trade_return(&self) -> Option<(f64, f64)> {
+        let n = self.closed() as f64;
+        let mean = self.trade_return / n;
+        let variance = (self.trade_return_squares / n - mean * mean).max(0.0) * n / (n - 1.0);
+        (n > 1.0).then(|| (mean, (variance / n).sqrt()))
+    }
+
     /// Returns the positions closed for any reason.
     pub fn closed(&self) -> u64 {
         self.exits.iter().sum()
@@ -164,6 +175,16 @@ impl<T: Tally, const N: usize> Tally for [T; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mean_return_knows_its_error() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.mean_trade_return(), None);
+        (ledger.exits[0], ledger.trade_return, ledger.trade_return_squares) = (3, 0.6, 0.01 + 0.04 + 0.09);
+        let (mean, error) = ledger.mean_trade_return().unwrap();
+        // Returns of 0.1, 0.2 and 0.3: sample deviation 0.1.
+        assert!((mean - 0.2).abs() < 1e-12 && (error - 0.1 / 3.0f64.sqrt()).abs() < 1e-12);
+    }
 
     #[test]
     fn an_interval_is_the_difference_of_two_states() {

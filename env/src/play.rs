@@ -273,6 +273,7 @@ impl Play<'_> {
         self.ledger.exits[reason as usize] += 1;
         self.ledger.wins += u64::from(net_pnl_cents > 0);
         self.ledger.trade_return += net_return;
+        self.ledger.trade_return_squares += net_return * net_return;
         let Some(record) = &mut self.record else { return };
         record.trades.push(Trade {
             lane: self.number,

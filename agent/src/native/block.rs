@@ -80,7 +80,7 @@ impl Block {
     /// Chooses actions for some lanes, beginning with `first`.
     pub(super) fn act(&mut self, view: View<'_>, obs: ObsView<'_>, first: usize, choice: Choice<'_>, out: Acted<'_>) {
         let (actions, width) = (view.nets.actions, view.nets.actor.width());
-        for (index, Acted { action, log_prob, value }) in out.chunks(TILE).enumerate() {
+        for (index, Acted { action, prob, log_prob, value }) in out.chunks(TILE).enumerate() {
             let (first, rows) = (first + index * TILE, action.len());
             self.read(view, obs, first..first + rows);
             let features = features(view.nets, &self.input, &self.trunk, rows);
@@ -88,9 +88,11 @@ impl Block {
             view.nets.critic.forward(view.params[2], features, &mut self.critic);
             column(&self.critic, view.nets.critic.width(), value);
             let logits = self.actor.output().chunks_exact(width);
-            for (row, (logits, (action, log_prob))) in logits.zip(action.iter_mut().zip(log_prob)).enumerate() {
+            let chosen = action.iter_mut().zip(prob).zip(log_prob);
+            for (row, (logits, ((action, prob), log_prob))) in logits.zip(chosen).enumerate() {
                 let distribution = MaskedCategorical::new(&logits[..actions], obs.mask[first + row]);
                 *action = choice.of(&distribution, first + row);
+                *prob = *distribution.prob();
                 *log_prob = distribution.log_prob(*action);
             }
         }
@@ -105,6 +107,25 @@ impl Block {
             view.nets.critic.forward(view.params[2], features, &mut self.critic);
             column(&self.critic, view.nets.critic.width(), values);
         }
+    }
+
+    /// Runs some samples through all networks and returns the outputs of every hidden layer: trunk, actor, critic.
+    pub(super) fn hidden(&mut self, view: View<'_>, obs: ObsView<'_>, picks: &[u32]) -> Vec<Vec<f32>> {
+        let nets = view.nets.all();
+        let mut outputs: Vec<Vec<f32>> = nets.iter().flat_map(|net| (0..net.hidden()).map(|_| Vec::new())).collect();
+        for picks in picks.chunks(TILE) {
+            self.read(view, obs, picks.iter().map(|&sample| sample as usize));
+            let features = features(view.nets, &self.input, &self.trunk, picks.len());
+            view.nets.actor.forward(view.params[1], features, &mut self.actor);
+            view.nets.critic.forward(view.params[2], features, &mut self.critic);
+            let mut rest = outputs.as_mut_slice();
+            for (net, work) in nets.iter().zip([&self.trunk, &self.actor, &self.critic]) {
+                let (own, later) = rest.split_at_mut(net.hidden());
+                work.copy_hidden(net, picks.len(), own);
+                rest = later;
+            }
+        }
+        outputs
     }
 
     /// Computes losses and gradients of some samples; actor and critic run side by side if `split`.

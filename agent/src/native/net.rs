@@ -65,6 +65,11 @@ impl Net {
         Self { layers, inputs, len, turned_len }
     }
 
+    /// Number of layers that an activation follows.
+    pub(super) fn hidden(&self) -> usize {
+        self.layers.iter().filter(|layer| layer.f.is_some()).count()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
@@ -189,6 +194,14 @@ impl Workspace {
     /// The network's output. `[TILE, width]`
     pub(super) fn output(&self) -> &[f32] {
         self.outputs.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// Copies the outputs of every hidden layer for some rows, without padding, behind what stands there. `[rows, units]` each
+    pub(super) fn copy_hidden(&self, net: &Net, rows: usize, out: &mut [Vec<f32>]) {
+        let hidden = net.layers.iter().zip(&self.outputs).filter(|(layer, _)| layer.f.is_some());
+        for ((layer, data), out) in hidden.zip(out) {
+            data.chunks_exact(layer.width).take(rows).for_each(|row| out.extend(&row[..layer.source.outputs]));
+        }
     }
 
     /// The output, and the place for the gradient of the loss by it, whose padding must stay zero. `[TILE, width]`

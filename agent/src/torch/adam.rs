@@ -19,7 +19,7 @@ impl Adam {
     pub(super) fn descend(
         &mut self,
         mut gradient: Tensor,
-        learning_rate: f64,
+        (learning_rate, weight_decay): (f64, f64),
         max_norm: f64,
     ) -> Result<Tensor, TchError> {
         self.step += 1;
@@ -28,6 +28,9 @@ impl Adam {
             let norm = gradient.f_norm()?;
             let scale = norm.f_add_scalar(1e-6)?.f_reciprocal_()?.f_mul_scalar_(max_norm)?.f_clamp_max_(1.0)?;
             let _ = gradient.f_mul_(&scale)?;
+            if weight_decay > 0.0 {
+                let _ = gradient.f_add_(&self.params.f_mul_scalar(weight_decay)?)?;
+            }
             let _ = self.m.f_lerp_(&gradient, 1.0 - BETA1)?;
             let _ = self.v.f_mul_scalar_(BETA2)?.f_addcmul_(&gradient.f_mul_scalar(1.0 - BETA2)?, &gradient)?;
             let denominator = self.v.f_sqrt()?.f_div_scalar_(root)?.f_add_scalar_(EPSILON)?;
@@ -50,9 +53,9 @@ mod tests {
         let mut adam = Adam { params: tensor(&params), m: tensor(&host.m), v: tensor(&host.v), step: 0 };
         for step in 0..6 {
             let gradient = [0.3, -1.0 + 0.4 * step as f32, 1e-4];
-            let norm = adam.descend(tensor(&gradient), 0.01, 0.7).unwrap().double_value(&[]);
+            let norm = adam.descend(tensor(&gradient), (0.01, 0.2), 0.7).unwrap().double_value(&[]);
             assert!((norm - crate::adam::norm(&gradient)).abs() < 1e-6);
-            host.step(&mut params, &gradient, crate::adam::clip_scale(norm, 0.7), 0.01);
+            host.step(&mut params, &gradient, crate::adam::clip_scale(norm, 0.7), (0.01, 0.2));
         }
         let device = |tensor: &Tensor| Vec::<f32>::try_from(tensor).unwrap();
         for (name, ours, theirs) in

@@ -3,6 +3,8 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::distribution::MAX_ACTIONS;
+
 /// The action numbers, and the bit of each in a mask. `[K]`
 #[derive(Debug)]
 pub(super) struct Actions {
@@ -46,6 +48,14 @@ impl Categorical {
     pub(super) fn new(logits: &Tensor, illegal: &Tensor) -> Result<Self, TchError> {
         let logits = logits.f_masked_fill(illegal, f64::NEG_INFINITY)?;
         Ok(Self { prob: logits.f_softmax(1, None)?, log_prob: logits.f_log_softmax(1, None)? })
+    }
+
+    /// Brings the probabilities of all lanes home.
+    pub(super) fn read(&self, out: &mut [[f32; MAX_ACTIONS]]) -> Result<(), TchError> {
+        let probs = Vec::<f32>::try_from(self.prob.f_flatten(0, -1)?)?;
+        let rows = probs.chunks_exact(probs.len() / out.len().max(1));
+        out.iter_mut().zip(rows).for_each(|(out, row)| out[..row.len()].copy_from_slice(row));
+        Ok(())
     }
 
     /// Returns the most probable actions, the first of equals.

@@ -78,6 +78,8 @@ fn prediction(values: &Tensor, batch: &Batch, settings: &UpdateSettings) -> Resu
 pub(super) struct Totals {
     /// Those of [`Terms`], its divergence, and the norms of the gradients. `[8]`
     sums: Tensor,
+    /// The largest divergence.
+    kl_max: Tensor,
     loss: Option<Tensor>,
     minibatches: f64,
     steps: f64,
@@ -85,7 +87,8 @@ pub(super) struct Totals {
 
 impl Totals {
     pub(super) fn new(device: tch::Device) -> Result<Self, TchError> {
-        Ok(Self { sums: Tensor::f_zeros(8, (Kind::Double, device))?, loss: None, minibatches: 0.0, steps: 0.0 })
+        let zeros = |size: &[i64]| Tensor::f_zeros(size, (Kind::Double, device));
+        Ok(Self { sums: zeros(&[8])?, kl_max: zeros(&[])?, loss: None, minibatches: 0.0, steps: 0.0 })
     }
 
     /// Adds a minibatch, with the norm of its gradient if that was applied.
@@ -93,6 +96,7 @@ impl Totals {
         let Terms { loss, approx_kl, others } = terms;
         self.minibatches += 1.0;
         self.steps += if norm.is_some() { 1.0 } else { 0.0 };
+        self.kl_max = no_grad(|| self.kl_max.f_maximum(&approx_kl))?;
         let norm = norm.unwrap_or_else(|| approx_kl.zeros_like());
         let of_batch: Vec<Tensor> = others.into_iter().chain([approx_kl, norm]).collect();
         let _ = no_grad(|| self.sums.f_add_(&Tensor::f_stack(&of_batch, 0)?))?;
@@ -116,6 +120,7 @@ impl Totals {
             &mut stats.grad_norm,
         ];
         let sums = Vec::<f64>::try_from(&self.sums)?;
+        stats.approx_kl_max = self.kl_max.double_value(&[]);
         fields.into_iter().zip(sums).for_each(|(field, sum)| *field = sum);
         Ok(stats)
     }

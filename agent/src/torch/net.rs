@@ -70,8 +70,31 @@ impl Nets {
         self.run(&self.critic, &features, past)?.f_squeeze_dim(1)
     }
 
+    /// Returns the outputs of all cells and activated layers: trunk, actor, critic. `[B, units]` each
+    pub(super) fn hidden(&self, input: &Tensor, past: &mut Past) -> Result<Vec<Tensor>, TchError> {
+        let mut outputs = Vec::new();
+        let features =
+            self.run_watched(&self.trunk, input, past, &mut |output| outputs.push(output.shallow_clone()))?;
+        for net in [&self.actor, &self.critic] {
+            let _ = self.run_watched(net, &features, past, &mut |output| outputs.push(output.shallow_clone()))?;
+        }
+        outputs.iter().map(|output| output.f_to_kind(Kind::Float)).collect()
+    }
+
     fn run(&self, net: &Net, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
+        self.run_watched(net, input, past, &mut |_| ())
+    }
+
+    /// Runs a network and shows what its cell and its activated layers return.
+    fn run_watched(
+        &self,
+        net: &Net,
+        input: &Tensor,
+        past: &mut Past,
+        watch: &mut dyn FnMut(&Tensor),
+    ) -> Result<Tensor, TchError> {
         let recalled = net.cell.as_ref().map(|cell| cell.unroll(input, past)).transpose()?;
+        recalled.iter().for_each(&mut *watch);
         let mut x = cast(recalled.as_ref().unwrap_or(input), self.kind)?;
         for layer in &net.layers {
             x = x.f_linear(&cast(&layer.weight, self.kind)?, Some(&cast(&layer.bias, self.kind)?))?;
@@ -80,6 +103,9 @@ impl Nets {
                 (true, Activation::Relu) => x.f_relu()?,
                 (false, _) => x,
             };
+            if layer.activated {
+                watch(&x);
+            }
         }
         if self.kind == Kind::Float { Ok(x) } else { x.f_to_kind(Kind::Float) }
     }

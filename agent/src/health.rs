@@ -1,0 +1,29 @@
+//! Whether a training is well: figures of every interval, a verdict with its evidence, and what to do about it.
+//!
+//! ```text
+//! Monitor (every step, every iteration) ─► Health: all figures of one interval
+//!   └► judge: a Reading of that interval alone ─► Judge: the verdict that has persisted
+//!        └► Controller: what `adapt` changes
+//! ```
+//!
+//! Policy figures are of every decision of the interval, never of a sample of it. A verdict is called only when it has
+//! been read in several intervals in a row, and it says on what it rests.
+
+mod blocks;
+mod checklist;
+mod config;
+mod controller;
+mod figures;
+mod lines;
+mod monitor;
+mod reading;
+mod verdict;
+
+pub use blocks::Band;
+pub use checklist::{CHECKPOINTS, Check, checklist};
+pub use config::{HealthConfig, OnCollapse};
+pub use controller::{Controller, Move, Response};
+pub use figures::{Health, Learner, Opportunity, OverfitGap, PolicyFigures};
+pub use monitor::{Monitor, MonitorState};
+pub use reading::Reading;
+pub use verdict::{Judge, Verdict};

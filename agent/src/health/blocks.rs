@@ -1,0 +1,149 @@
+//! Decisions of flat accounts counted by session, so that an interval for their shares knows how few sessions they are.
+
+use market_env::{Action, Setup};
+use rand::RngExt;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use serde::{Deserialize, Serialize};
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 1000;
+/// Blocks from which neighbours are joined: resampling more of them costs time and tells no more.
+const MOST_BLOCKS: usize = 400;
+/// Fewest blocks that say anything about their spread.
+const FEWEST_BLOCKS: usize = 5;
+
+/// An estimate and its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Band {
+    /// The estimate.
+    pub value: f64,
+    /// 2.5 % of the resamples lie below.
+    pub low: f64,
+    /// 2.5 % of the resamples lie above.
+    pub high: f64,
+    /// Session blocks that were resampled.
+    pub blocks: usize,
+}
+
+/// What a flat account that had a choice decided in one session, or in the part of it that lies in an interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Block {
+    strong: u64,
+    strong_buys: u64,
+    weak: u64,
+    weak_buys: u64,
+}
+
+impl Block {
+    /// Counts one decision.
+    pub(crate) fn count(&mut self, setup: Setup, action: Action) {
+        let buy = u64::from(matches!(action, Action::BuyCall | Action::BuyPut));
+        if setup == Setup::Weak {
+            (self.weak, self.weak_buys) = (self.weak + 1, self.weak_buys + buy);
+        } else {
+            (self.strong, self.strong_buys) = (self.strong + 1, self.strong_buys + buy);
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.strong += other.strong;
+        self.strong_buys += other.strong_buys;
+        self.weak += other.weak;
+        self.weak_buys += other.weak_buys;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.strong + self.weak == 0
+    }
+
+    /// P(buy | strong) - P(buy | weak).
+    fn dependence(&self) -> Option<f64> {
+        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        Some(share(self.strong_buys, self.strong)? - share(self.weak_buys, self.weak)?)
+    }
+}
+
+/// Returns P(buy | strong) - P(buy | weak) of all decisions, and the percentile interval of a bootstrap over sessions: the
+/// decisions of one session are alike, so that resampling single ones would promise too much. Nothing for fewer than
+/// five blocks, or without decisions of both kinds.
+///
+/// # Source
+/// Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 (blocks) and 13 (percentiles).
+pub(crate) fn dependence(blocks: &[Block], seed: u64) -> Option<Band> {
+    let total = sum(blocks.iter());
+    let value = total.dependence()?;
+    let joined: Vec<Block> = blocks.chunks(blocks.len().div_ceil(MOST_BLOCKS)).map(|part| sum(part.iter())).collect();
+    if joined.len() < FEWEST_BLOCKS {
+        return None;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut resample = || sum((0..joined.len()).map(|_| &joined[rng.random_range(0..joined.len())])).dependence();
+    let mut found: Vec<f64> = (0..RESAMPLES).filter_map(|_| resample()).collect();
+    found.sort_by(f64::total_cmp);
+    let at = |share: f64| found.get((share * (found.len() - 1) as f64).round() as usize).copied();
+    Some(Band { value, low: at(0.025)?, high: at(0.975)?, blocks: blocks.len() })
+}
+
+fn sum<'a>(blocks: impl Iterator<Item = &'a Block>) -> Block {
+    blocks.fold(Block::default(), |mut sum, block| {
+        sum.add(block);
+        sum
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(strong_buys: u64, weak_buys: u64) -> Block {
+        Block { strong: 100, strong_buys, weak: 200, weak_buys }
+    }
+
+    #[test]
+    fn decisions_are_counted_by_setup() {
+        let mut block = Block::default();
+        assert!(block.is_empty());
+        block.count(Setup::BullStrong, Action::BuyCall);
+        block.count(Setup::BearStrong, Action::BuyCall);
+        block.count(Setup::BearStrong, Action::Hold);
+        block.count(Setup::Weak, Action::Hold);
+        assert_eq!(block, Block { strong: 3, strong_buys: 2, weak: 1, weak_buys: 0 });
+        assert_eq!(block.dependence(), Some(2.0 / 3.0));
+    }
+
+    #[test]
+    fn equal_sessions_leave_no_doubt_and_unequal_ones_much() {
+        let alike = dependence(&[block(70, 60); 20], 1).unwrap();
+        assert!(alike.blocks == 20 && [alike.value, alike.low, alike.high].iter().all(|x| (x - 0.4).abs() < 1e-12));
+        let mixed: Vec<Block> = (0..20).map(|i| if i % 2 == 0 { block(90, 0) } else { block(10, 100) }).collect();
+        let mixed = dependence(&mixed, 1).unwrap();
+        assert!((mixed.value - 0.25).abs() < 1e-12 && mixed.low < 0.0 && mixed.high > 0.5, "{mixed:?}");
+    }
+
+    #[test]
+    fn the_interval_covers_the_truth_as_often_as_it_says() {
+        // Sessions whose buying rate varies: the truth is 0.2, and 400 repetitions must cover it in about 95 %.
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let mut covered = 0;
+        for seed in 0..400 {
+            let blocks: Vec<Block> = (0..40)
+                .map(|_| {
+                    let shift = rng.random_range(-20i64..=20);
+                    block((60 + shift) as u64, (80 + rng.random_range(-30i64..=30)) as u64)
+                })
+                .collect();
+            let band = dependence(&blocks, seed).unwrap();
+            covered += u32::from(band.low <= 0.2 && 0.2 <= band.high);
+        }
+        assert!((365..=395).contains(&covered), "{covered} of 400");
+    }
+
+    #[test]
+    fn few_sessions_or_one_kind_of_bar_say_nothing() {
+        assert_eq!(dependence(&[block(70, 60); 4], 1), None);
+        assert_eq!(dependence(&[], 1), None);
+        assert_eq!(dependence(&[Block { strong: 5, ..Block::default() }; 9], 1), None);
+        let many = dependence(&vec![block(70, 60); 5000], 1).unwrap();
+        assert!(many.blocks == 5000 && (many.low - 0.4).abs() < 1e-12);
+    }
+}

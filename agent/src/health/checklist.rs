@@ -1,0 +1,108 @@
+//! The targets of the old documents, with pass and fail, at the steps at which they looked.
+
+use super::Health;
+
+/// The steps at which the checklist is printed.
+pub const CHECKPOINTS: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
+
+/// Shares that the old documents expected on the way, in percent: HOLD, BUY and BUY on strong setups, at each checkpoint.
+const PATH: [[(f64, f64); 3]; 7] = [
+    [(50.0, 55.0), (45.0, 50.0), (45.0, 55.0)],
+    [(50.0, 60.0), (40.0, 50.0), (50.0, 60.0)],
+    [(45.0, 55.0), (45.0, 55.0), (60.0, 70.0)],
+    [(40.0, 50.0), (50.0, 60.0), (65.0, 75.0)],
+    [(35.0, 45.0), (55.0, 65.0), (70.0, 80.0)],
+    [(35.0, 40.0), (60.0, 70.0), (75.0, 80.0)],
+    [(30.0, 40.0), (60.0, 70.0), (75.0, 85.0)],
+];
+/// Where they were to end.
+const TARGETS: [(&str, f64, f64); 3] = [("hold", 30.0, 40.0), ("buy", 60.0, 70.0), ("strong_buy", 70.0, 85.0)];
+/// Most entries, as a share, that may chase an exhausted bar.
+const SMALL: f64 = 0.05;
+
+/// One line of the checklist.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Check {
+    /// What is checked.
+    pub name: String,
+    /// What it should be, and in brackets what the old documents expected at this step.
+    pub target: String,
+    /// What it is in this interval; none where there is nothing to take it of.
+    pub value: Option<f64>,
+    /// Whether it is.
+    pub pass: bool,
+}
+
+/// Returns the checklist of an interval that ended at or beyond the checkpoint `step`; empty at other steps.
+pub fn checklist(step: u64, health: &Health) -> Vec<Check> {
+    let Some(path) = CHECKPOINTS.iter().position(|&checkpoint| checkpoint == step).map(|index| PATH[index]) else {
+        return Vec::new();
+    };
+    let ledger = &health.interval;
+    let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    let buys = ledger.flat_steps() - ledger.flat_actions.iter().map(|row| row[0]).sum::<u64>();
+    let shares = [
+        ratio(ledger.flat_steps() - buys, ledger.flat_steps()),
+        ratio(buys, ledger.flat_steps()),
+        ratio(ledger.strong_buys(), ledger.strong_states()),
+    ];
+    let within = |((&(name, low, high), (from, to)), value): ((&(&str, f64, f64), (f64, f64)), Option<f64>)| Check {
+        name: name.to_owned(),
+        target: format!("{low:.0}-{high:.0}% (then expected: {from:.0}-{to:.0}%)"),
+        value,
+        pass: value.is_some_and(|share| (low..=high).contains(&(100.0 * share))),
+    };
+    let mut checks: Vec<Check> = TARGETS.iter().zip(path).zip(shares).map(within).collect();
+    let good = ratio(ledger.good_buy, ledger.good_buy + ledger.missed_opportunity);
+    let chase = ratio(ledger.bad_chase, ledger.opened);
+    let loss = health.learner.as_ref().map(|learner| learner.value_loss);
+    let ratio_to_target = health.learner.as_ref().map(|l| l.value_loss / (l.target_std * l.target_std));
+    checks.extend([
+        check("good_buy", "more good_buy than missed_opportunity", good, |share| share > 0.5),
+        check("bad_chase", "at most 5% of entries", chase, |share| share <= SMALL),
+        check("value_loss", "a number above 0", loss, |loss| loss.is_finite() && loss > 0.0),
+        check("stable_loss", "value loss at most 4 times the targets' variance", ratio_to_target, |x| x <= 4.0),
+        check("illegal", "no illegal action", Some(health.policy.illegal as f64), |count| count == 0.0),
+    ]);
+    checks
+}
+
+fn check(name: &str, target: &str, value: Option<f64>, pass: impl Fn(f64) -> bool) -> Check {
+    Check { name: name.to_owned(), target: target.to_owned(), value, pass: value.is_some_and(pass) }
+}
+
+#[cfg(test)]
+mod tests {
+    use market_env::Ledger;
+
+    use super::*;
+    use crate::health::monitor::tests::health;
+
+    #[test]
+    fn the_old_targets_pass_and_fail() {
+        let mut health = health();
+        health.interval = Ledger {
+            flat_actions: [[150, 100, 100, 0, 0, 0], [60, 170, 10, 0, 0, 0], [40, 10, 160, 0, 0, 0]],
+            good_buy: 330,
+            missed_opportunity: 100,
+            bad_chase: 5,
+            opened: 550,
+            ..Ledger::default()
+        };
+        let checks = checklist(100_000, &health);
+        let failed: Vec<&str> = checks.iter().filter(|check| !check.pass).map(|check| check.name.as_str()).collect();
+        assert_eq!((checks.len(), failed.as_slice()), (8, [].as_slice()), "{checks:?}");
+        assert_eq!(checks[2].target, "70-85% (then expected: 70-80%)");
+        health.interval.flat_actions[0][0] = 5_000;
+        health.interval.missed_opportunity = 400;
+        let checks = checklist(100_000, &health);
+        let failed: Vec<&str> = checks.iter().filter(|check| !check.pass).map(|check| check.name.as_str()).collect();
+        assert_eq!(failed, ["hold", "buy", "good_buy"]);
+        assert!(checklist(99_999, &health).is_empty());
+        health.interval = Ledger::default();
+        assert!(
+            checklist(5_000, &health).iter().all(|check| check.pass != check.value.is_none()),
+            "nothing is no pass"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! The thresholds of the verdict, and what happens when it is called.
+
+/// What happens when a verdict says that a training has gone wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCollapse {
+    /// It is written down; the training goes on.
+    #[default]
+    Warn,
+    /// The training ends there, with an exit code of its own.
+    Stop,
+    /// Entropy weight and shaping climb the documented ladder; when that is used up, the training ends.
+    Adapt,
+}
+
+/// When a verdict is read and called. The thresholds are calibrated on labelled runs: `zerodte selftest diagnostics`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// What happens when the verdict is collapsed, state_blind, frozen or exploding.
+    pub on_collapse: OnCollapse,
+    /// Intervals in a row in which something must be read before it is called (1 or more). 2: one bad interval is noise.
+    pub persistence: u32,
+    /// Fewest decisions of flat accounts, and of entries, from which an interval says anything (1 or more).
+    pub min_decisions: u64,
+    /// Iterations that a policy has to leave its nearly uniform beginning before it is called blind (0 or more).
+    pub warm_up: u64,
+    /// Share of one action among flat decisions that is collapsed (above `drift_share`, at most 1).
+    pub collapse_share: f64,
+    /// Share of one action among flat decisions that is drifting towards it (above 0).
+    pub drift_share: f64,
+    /// Variance of an action's probability across flat states up to which a policy does not look (0 or more).
+    pub blind_variance: f64,
+    /// Normalised entropy below which a policy has all but stopped exploring (0 to 1): drifting.
+    pub drift_entropy: f64,
+    /// Relative change of a network's parameters in one iteration up to which it does not learn (0 or more).
+    pub frozen_change: f64,
+    /// Divergence of an update up to which the policy does not move, unless it is decided already (0 or more, nats).
+    pub frozen_kl: f64,
+    /// Growth of the critic's loss over its calmest interval, or of the parameters over their first, that is an explosion
+    /// (above 1).
+    pub explode_factor: f64,
+    /// Intervals that `adapt` waits after a move for it to act (1 or more).
+    pub patience: u32,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            on_collapse: OnCollapse::Warn,
+            persistence: 2,
+            min_decisions: 50,
+            warm_up: 6,
+            collapse_share: 0.98,
+            drift_share: 0.90,
+            blind_variance: 1e-5,
+            drift_entropy: 0.15,
+            frozen_change: 1e-5,
+            frozen_kl: 1e-8,
+            explode_factor: 30.0,
+            patience: 4,
+        }
+    }
+}
+
+impl HealthConfig {
+    /// Returns every fault, each with its path; empty when the configuration can be used.
+    pub fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (name, value) in [
+            ("persistence", u64::from(self.persistence)),
+            ("patience", u64::from(self.patience)),
+            ("min_decisions", self.min_decisions),
+        ] {
+            if value == 0 {
+                faults.push(format!("health.{name}: must be 1 or more"));
+            }
+        }
+        for (name, value) in [
+            ("blind_variance", self.blind_variance),
+            ("drift_entropy", self.drift_entropy),
+            ("frozen_change", self.frozen_change),
+            ("frozen_kl", self.frozen_kl),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                faults.push(format!("health.{name}: {value} does not lie between 0 and 1"));
+            }
+        }
+        let (drift, collapse) = (self.drift_share, self.collapse_share);
+        if !(0.0 < drift && drift < collapse && collapse <= 1.0) {
+            faults.push(format!(
+                "health.drift_share: {drift} is not above 0 and below health.collapse_share {collapse}, which is at most 1"
+            ));
+        }
+        if !(self.explode_factor > 1.0 && self.explode_factor.is_finite()) {
+            faults.push(format!("health.explode_factor: {} is not above 1", self.explode_factor));
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_reported_with_its_path() {
+        assert_eq!(HealthConfig::default().check(), Vec::<String>::new());
+        let config = HealthConfig {
+            persistence: 0,
+            frozen_kl: f64::NAN,
+            drift_share: 0.99,
+            explode_factor: 1.0,
+            ..HealthConfig::default()
+        };
+        let expected = [
+            "health.persistence: must be 1 or more",
+            "health.frozen_kl: NaN does not lie between 0 and 1",
+            "health.drift_share: 0.99 is not above 0 and below health.collapse_share 0.98, which is at most 1",
+            "health.explode_factor: 1 is not above 1",
+        ];
+        assert_eq!(config.check(), expected);
+    }
+}

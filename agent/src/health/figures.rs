@@ -1,0 +1,242 @@
+//! All figures of one interval, as the log, the metrics and the verdict use them.
+
+use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use serde::{Deserialize, Serialize};
+
+use super::{Band, Reading, Verdict};
+use crate::{Iteration, LayerActivity, diagnostics};
+
+/// Every figure of one diagnostics interval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// Lane-steps at the end of the interval.
+    pub step: u64,
+    /// The environment's counters of the interval alone.
+    pub interval: Ledger,
+    /// The counters since step 0.
+    pub total: Ledger,
+    /// P(buy | strong) - P(buy | weak) with its interval; none with too few sessions.
+    pub dependence: Option<Band>,
+    /// What the policy's probabilities were like.
+    pub policy: PolicyFigures,
+    /// What the updates of the interval did; where it had none, those of the last one that had.
+    pub learner: Option<Learner>,
+    /// The hidden layers after the last iteration.
+    pub layers: Vec<LayerActivity>,
+    /// Training beside validation, where that was replayed.
+    pub gap: Option<OverfitGap>,
+    /// What this interval alone says.
+    pub reading: Reading,
+    /// What has been said often enough to be called, and the step since which it has.
+    pub called: (Verdict, u64),
+}
+
+/// The policy's probabilities over every decision of an interval, chosen or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct PolicyFigures {
+    /// Largest variance over flat states, of any action's probability, while the parameters stayed the same; 0 is a policy
+    /// that does not look.
+    pub variance: Option<f64>,
+    /// Mean of entropy / ln(legal actions) over states with a choice.
+    pub entropy_norm: Option<f64>,
+    /// Mean of the largest probability in flat states.
+    pub max_prob: Option<f64>,
+    /// Actions that the mask forbade; anything but 0 is a fault of this program.
+    pub illegal: u64,
+}
+
+/// The updates of an interval. Means are over its iterations, the extremes are of all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Learner {
+    /// Iterations in the interval; 0 where the figures are of an earlier one.
+    pub iterations: u64,
+    /// Iterations since the start.
+    pub iteration: u64,
+    /// Mean divergence of an update, in nats.
+    pub kl: f64,
+    /// Largest divergence of a minibatch.
+    pub kl_max: f64,
+    /// Mean share of clipped samples.
+    pub clip_fraction: f64,
+    /// Mean squared error of the critic.
+    pub value_loss: f64,
+    /// Mean norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Norm of the parameters after the last update.
+    pub param_norm: f64,
+    /// Mean relative change of trunk and actor in an iteration.
+    pub actor_change: f64,
+    /// Mean relative change of trunk and critic in an iteration.
+    pub critic_change: f64,
+    /// Explained variance against the targets that the critic learns.
+    pub explained_variance: f64,
+    /// Explained variance against what really came.
+    pub explained_variance_mc: Option<f64>,
+    /// Var(value) / Var(target).
+    pub variance_ratio: f64,
+    /// Slope of targets on values.
+    pub slope: f64,
+    /// Standard deviation of the values.
+    pub pred_std: f64,
+    /// Smallest and largest value.
+    pub pred_range: (f64, f64),
+    /// Standard deviation of the targets.
+    pub target_std: f64,
+    /// Whether every iteration's values were one constant.
+    pub constant: bool,
+    /// Weight of the entropy bonus in the last update.
+    pub ent_coef: f64,
+}
+
+impl Learner {
+    /// Sums up some iterations; nothing for none.
+    pub(crate) fn of(iterations: &[Iteration]) -> Option<Self> {
+        let last = iterations.last()?;
+        let mean = |of: fn(&Iteration) -> f64| iterations.iter().map(of).sum::<f64>() / iterations.len() as f64;
+        let most = |of: fn(&Iteration) -> f64| iterations.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
+        let realised: Vec<f64> =
+            iterations.iter().filter_map(|i| Some(i.critic_mc.as_ref()?.explained_variance)).collect();
+        Some(Self {
+            iterations: iterations.len() as u64,
+            iteration: last.iteration,
+            kl: mean(|i| i.approx_kl),
+            kl_max: most(|i| i.approx_kl_max),
+            clip_fraction: mean(|i| i.clip_fraction),
+            value_loss: mean(|i| i.value_loss),
+            grad_norm: mean(|i| i.grad_norm),
+            param_norm: last.param_norm,
+            actor_change: mean(|i| i.actor_change),
+            critic_change: mean(|i| i.critic_change),
+            explained_variance: mean(|i| i.critic.explained_variance),
+            explained_variance_mc: (!realised.is_empty()).then(|| realised.iter().sum::<f64>() / realised.len() as f64),
+            variance_ratio: mean(|i| i.critic.variance_ratio),
+            slope: mean(|i| i.critic.slope),
+            pred_std: mean(|i| i.critic.pred_std),
+            pred_range: (-most(|i| -i.critic.pred_min), most(|i| i.critic.pred_max)),
+            target_std: mean(|i| i.critic.outcome_std),
+            constant: iterations.iter().all(|i| i.critic.is_constant()),
+            ent_coef: last.ent_coef,
+        })
+    }
+}
+
+/// What entries earn on the sessions of the training, whoever makes them: whether a policy that stays out is right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Opportunity {
+    /// Somebody who knows nothing of the future earns here: who stays out leaves it. The sentence says who, and how much.
+    Earns(String),
+    /// Entries lose here, and nobody was found who earns.
+    Loses(String),
+    /// The evidence does not tell.
+    Unclear(String),
+}
+
+/// What the policy earns on the sessions that it learns from, beside those that it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OverfitGap {
+    /// Lane-steps at which the validation dates were replayed.
+    pub step: u64,
+    /// Mean net return of a trade in training since the replay before.
+    pub train: f64,
+    /// The same on the validation dates, actions sampled as in training.
+    pub validation: f64,
+    /// Standard error of their difference.
+    pub error: f64,
+}
+
+impl OverfitGap {
+    /// Returns the difference, in standard errors; large and positive, the policy has learned its sessions by heart.
+    pub fn z(&self) -> f64 {
+        (self.train - self.validation) / self.error.max(f64::MIN_POSITIVE)
+    }
+}
+
+impl Health {
+    /// Returns the share of entries on strong setups that went in the setup's direction.
+    pub fn direction_accuracy(ledger: &Ledger) -> Option<f64> {
+        let count = |setup: Setup, action: Action| ledger.flat_actions[setup as usize][action.index()] as f64;
+        let right = count(Setup::BullStrong, Action::BuyCall) + count(Setup::BearStrong, Action::BuyPut);
+        let buys = ledger.strong_buys() as f64;
+        (buys > 0.0).then(|| right / buys)
+    }
+
+    /// Returns every figure under its key: the counters', and those of the verdict. The window is the interval unless the
+    /// key says otherwise.
+    pub fn metrics(&self) -> Vec<(String, f64)> {
+        let mut metrics = diagnostics::metrics(&self.interval, &self.total);
+        let mut put = |key: String, value: Option<f64>| metrics.extend(value.map(|value| (key, value)));
+        for (space, setup) in [("bull", Setup::BullStrong), ("bear", Setup::BearStrong), ("weak", Setup::Weak)] {
+            let all = self.interval.flat_steps_in(setup) as f64;
+            for (name, action) in [("hold", Action::Hold), ("buy_call", Action::BuyCall), ("buy_put", Action::BuyPut)] {
+                let count = self.interval.flat_actions[setup as usize][action.index()] as f64;
+                put(format!("actions_{space}/frac_{name}"), (all > 0.0).then(|| count / all));
+            }
+        }
+        put("actions_strong/state_dependence_low".into(), self.dependence.map(|band| band.low));
+        put("actions_strong/state_dependence_high".into(), self.dependence.map(|band| band.high));
+        put("actions_strong/direction_accuracy".into(), Self::direction_accuracy(&self.interval));
+        put("actions_strong_cum/direction_accuracy".into(), Self::direction_accuracy(&self.total));
+        put("policy/variance_across_states".into(), self.policy.variance);
+        put("policy/entropy_norm".into(), self.policy.entropy_norm);
+        put("policy/max_prob_mean".into(), self.policy.max_prob);
+        put("env/illegal_actions".into(), Some(self.policy.illegal as f64));
+        put("env/opened".into(), Some(self.interval.opened as f64));
+        put("env/completed".into(), Some(self.interval.closed() as f64));
+        put("env/open_at_end".into(), Some((self.total.opened - self.total.closed()) as f64));
+        for (term, share) in REWARD_TERMS.iter().zip(reward_shares(&self.interval)) {
+            put(format!("reward_terms_share/{term}"), share);
+        }
+        put("reward/total".into(), Some(self.interval.reward_terms.iter().sum()));
+        if let Some(learner) = &self.learner {
+            put("critic/explained_variance_mc".into(), learner.explained_variance_mc);
+            put("critic/variance_ratio".into(), Some(learner.variance_ratio));
+            put("critic/calibration_slope".into(), Some(learner.slope));
+            put("critic/pred_std".into(), Some(learner.pred_std));
+            put("critic/pred_min".into(), Some(learner.pred_range.0));
+            put("critic/pred_max".into(), Some(learner.pred_range.1));
+        }
+        for layer in &self.layers {
+            put(format!("net/dormant_frac_{}", layer.name), Some(layer.dormant));
+            put(format!("net/effective_rank_{}", layer.name), Some(layer.effective_rank));
+        }
+        if let Some(gap) = &self.gap {
+            put("eval/mean_trade_return".into(), Some(gap.validation));
+            put("eval/overfit_gap".into(), Some(gap.train - gap.validation));
+            put("eval/overfit_gap_z".into(), Some(gap.z()));
+        }
+        metrics
+    }
+}
+
+/// Returns each term's share of the sum of absolute rewards; none where nothing was rewarded.
+pub(crate) fn reward_shares(ledger: &Ledger) -> [Option<f64>; 5] {
+    let all: f64 = ledger.reward_terms_abs.iter().sum();
+    ledger.reward_terms_abs.map(|term| (all > 0.0).then(|| term / all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn direction_counts_entries_on_strong_setups_only() {
+        let mut ledger = Ledger::default();
+        assert_eq!(Health::direction_accuracy(&ledger), None);
+        ledger.flat_actions = [[5, 50, 50, 0, 0, 0], [10, 30, 10, 0, 0, 0], [10, 5, 15, 0, 0, 0]];
+        assert_eq!(Health::direction_accuracy(&ledger), Some(45.0 / 60.0));
+    }
+
+    #[test]
+    fn shares_of_the_reward_add_up() {
+        let ledger = Ledger { reward_terms_abs: [6.0, 1.0, 2.0, 0.5, 0.5], ..Ledger::default() };
+        let shares = reward_shares(&ledger).map(Option::unwrap);
+        assert_eq!(shares, [0.6, 0.1, 0.2, 0.05, 0.05]);
+        assert_eq!(reward_shares(&Ledger::default()), [None; 5]);
+    }
+
+    #[test]
+    fn a_gap_is_measured_in_its_own_noise() {
+        let gap = OverfitGap { step: 1, train: 0.02, validation: -0.04, error: 0.02 };
+        assert!((gap.z() - 3.0).abs() < 1e-12);
+    }
+}

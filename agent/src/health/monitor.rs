@@ -1,0 +1,313 @@
+//! Listens to a training and adds up what one interval's figures are made of. Its state is part of a resumed run's.
+
+use std::sync::Arc;
+
+use market_env::{ActionMask, FLAT_MASK, Ledger, Setup};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Health, HealthConfig, Judge, Learner, Opportunity, OverfitGap, PolicyFigures,
+    blocks::{self, Block},
+    reading::{Calm, Figures},
+};
+use crate::{Iteration, LayerActivity, Moment, distribution::MAX_ACTIONS};
+
+/// Flat actions: HOLD, BUY_CALL, BUY_PUT.
+const FLAT_ACTIONS: usize = 3;
+
+/// Sums over the flat states in which a policy had all its choices, while its parameters stayed the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Stretch {
+    states: u64,
+    prob: [f64; FLAT_ACTIONS],
+    squares: [f64; FLAT_ACTIONS],
+}
+
+impl Stretch {
+    /// Sum over the states of the squared distance from their mean, by action.
+    fn scatter(&self) -> [f64; FLAT_ACTIONS] {
+        let n = (self.states as f64).max(1.0);
+        std::array::from_fn(|action| (self.squares[action] - self.prob[action] * self.prob[action] / n).max(0.0))
+    }
+}
+
+/// Sums of an interval over the policy's probabilities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    stretch: Stretch,
+    /// Of the stretches before, which other parameters made.
+    scatter: [f64; FLAT_ACTIONS],
+    states: u64,
+    max_prob: f64,
+    entropy_norm: f64,
+    unforced: u64,
+    illegal: u64,
+}
+
+impl Sums {
+    fn take(&mut self, prob: &[f32; MAX_ACTIONS], mask: ActionMask, action: u8) {
+        self.illegal += u64::from(!mask.allows(action));
+        if mask.is_forced() {
+            return;
+        }
+        self.unforced += 1;
+        let nats: f32 = prob.iter().filter(|&&p| p > 0.0).map(|&p| -p * p.ln()).sum();
+        self.entropy_norm += f64::from(nats) / f64::from(mask.count()).ln();
+        if mask == FLAT_MASK {
+            let flat = &prob[..FLAT_ACTIONS];
+            self.stretch.states += 1;
+            self.max_prob += f64::from(flat.iter().fold(0.0, |most: f32, &p| most.max(p)));
+            for (action, &p) in flat.iter().enumerate() {
+                self.stretch.prob[action] += f64::from(p);
+                self.stretch.squares[action] += f64::from(p) * f64::from(p);
+            }
+        }
+    }
+
+    /// Ends a stretch: the parameters change.
+    fn turn(&mut self) {
+        let scatter = self.stretch.scatter();
+        self.scatter.iter_mut().zip(scatter).for_each(|(sum, scatter)| *sum += scatter);
+        self.states += self.stretch.states;
+        self.stretch = Stretch::default();
+    }
+
+    fn figures(mut self) -> PolicyFigures {
+        self.turn();
+        let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
+        let scatter = self.scatter.into_iter().fold(0.0, f64::max);
+        PolicyFigures {
+            variance: mean(scatter, self.states),
+            entropy_norm: mean(self.entropy_norm, self.unforced),
+            max_prob: mean(self.max_prob, self.states),
+            illegal: self.illegal,
+        }
+    }
+}
+
+/// Everything that a monitor remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MonitorState {
+    /// The counters where the running interval began.
+    pub mark: Ledger,
+    sums: Sums,
+    /// The running session of every lane. `[N]`
+    lanes: Vec<Block>,
+    /// Sessions that ended within the interval.
+    blocks: Vec<Block>,
+    /// Iterations completed within the interval.
+    iterations: Vec<Iteration>,
+    /// The last iteration before the interval.
+    last: Option<Iteration>,
+    layers: Vec<LayerActivity>,
+    gap: Option<OverfitGap>,
+    calm: Calm,
+    judge: Judge,
+}
+
+/// Adds up figures step by step and closes them at the end of an interval.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    setups: Arc<[Setup]>,
+    config: HealthConfig,
+    state: MonitorState,
+}
+
+impl Monitor {
+    /// Starts listening to `lanes` lanes; `setups` is the setup class of every row of their tape.
+    pub fn new(setups: Arc<[Setup]>, lanes: usize, config: HealthConfig) -> Self {
+        let state = MonitorState {
+            mark: Ledger::default(),
+            sums: Sums::default(),
+            lanes: vec![Block::default(); lanes],
+            blocks: Vec::new(),
+            iterations: Vec::new(),
+            last: None,
+            layers: Vec::new(),
+            gap: None,
+            calm: Calm::default(),
+            judge: Judge::default(),
+        };
+        Self { setups, config, state }
+    }
+
+    /// Goes on as if nothing had happened.
+    pub fn resume(setups: Arc<[Setup]>, config: HealthConfig, state: MonitorState) -> Self {
+        Self { setups, config, state }
+    }
+
+    /// Returns what a resumed run needs.
+    pub fn state(&self) -> &MonitorState {
+        &self.state
+    }
+
+    /// Takes one vector step.
+    ///
+    /// # Panics
+    /// If a lane shows a row beyond the tape, or there are more lanes than announced.
+    pub fn on_step(&mut self, moment: &Moment<'_>) {
+        let MonitorState { sums, lanes, blocks, .. } = &mut self.state;
+        for (lane, block) in lanes.iter_mut().enumerate() {
+            let (mask, action) = (moment.mask[lane], moment.action[lane]);
+            sums.take(&moment.prob[lane], mask, action);
+            let flat = mask.0 & FLAT_MASK.0 & !1 != 0;
+            if let Some(action) = market_env::Action::from_index(action).filter(|_| flat) {
+                block.count(self.setups[moment.row[lane] as usize], action);
+            }
+            if moment.ended[lane] && !block.is_empty() {
+                blocks.push(std::mem::take(block));
+            }
+        }
+    }
+
+    /// Takes an iteration.
+    pub fn on_iteration(&mut self, iteration: &Iteration) {
+        self.state.sums.turn();
+        self.state.iterations.push(iteration.clone());
+    }
+
+    /// Takes what the hidden units did after the last iteration.
+    pub fn on_activity(&mut self, layers: Vec<LayerActivity>) {
+        self.state.layers = layers;
+    }
+
+    /// Takes a comparison of training with validation.
+    pub fn on_validation(&mut self, gap: OverfitGap) {
+        self.state.gap = Some(gap);
+    }
+
+    /// Returns the last iteration.
+    pub fn last_iteration(&self) -> Option<&Iteration> {
+        self.state.iterations.last().or(self.state.last.as_ref())
+    }
+
+    /// Closes the running interval and starts the next one. What entries could earn is asked for only where the policy
+    /// stays out of the market.
+    pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> Health {
+        let state = &mut self.state;
+        let interval = ledger.since(&state.mark);
+        state.blocks.extend(state.lanes.iter_mut().map(std::mem::take).filter(|block| !block.is_empty()));
+        let dependence = blocks::dependence(&state.blocks, ledger.steps);
+        let policy = std::mem::take(&mut state.sums).figures();
+        let learner = Learner::of(&state.iterations).or_else(|| {
+            let earlier = Learner::of(state.last.as_slice())?;
+            Some(Learner { iterations: 0, ..earlier })
+        });
+        let figures = Figures {
+            config: &self.config,
+            interval: &interval,
+            dependence,
+            policy,
+            learner: learner.as_ref(),
+            layers: &state.layers,
+            gap: state.gap,
+            calm: state.calm,
+        };
+        let reading = figures.read(opportunity);
+        if let Some(learner) = learner.as_ref().filter(|learner| learner.iterations > 0) {
+            state.calm.note(learner);
+        }
+        let called = state.judge.hear(ledger.steps, reading.verdict, self.config.persistence);
+        state.blocks.clear();
+        state.last = state.iterations.drain(..).next_back().or(state.last.take());
+        state.mark = ledger.clone();
+        Health {
+            step: ledger.steps,
+            interval,
+            total: ledger.clone(),
+            dependence,
+            policy,
+            learner,
+            layers: state.layers.clone(),
+            gap: state.gap,
+            reading,
+            called,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use market_env::{FORCED_MASK, HOLDING_MASK};
+
+    use super::*;
+    use crate::health::{Reading, Verdict};
+
+    /// The updates of a training that is well.
+    pub(in crate::health) fn learner() -> Learner {
+        Learner {
+            iterations: 1,
+            iteration: 20,
+            kl: 1e-3,
+            kl_max: 5e-3,
+            clip_fraction: 0.02,
+            value_loss: 0.04,
+            grad_norm: 0.4,
+            param_norm: 20.0,
+            actor_change: 0.01,
+            critic_change: 0.01,
+            explained_variance: 0.3,
+            explained_variance_mc: Some(0.1),
+            variance_ratio: 0.3,
+            slope: 1.0,
+            pred_std: 0.1,
+            pred_range: (-0.4, 0.3),
+            target_std: 0.2,
+            constant: false,
+            ent_coef: 0.06,
+        }
+    }
+
+    /// An interval of it.
+    pub(in crate::health) fn health() -> Health {
+        let reading = Reading { verdict: Verdict::Healthy, evidence: Vec::new(), advice: Vec::new() };
+        Health {
+            step: 5000,
+            interval: Ledger::default(),
+            total: Ledger::default(),
+            dependence: None,
+            policy: PolicyFigures::default(),
+            learner: Some(learner()),
+            layers: Vec::new(),
+            gap: None,
+            reading,
+            called: (Verdict::Healthy, 5000),
+        }
+    }
+
+    fn probs(hold: f32) -> [f32; MAX_ACTIONS] {
+        let mut prob = [0.0; MAX_ACTIONS];
+        prob[..3].copy_from_slice(&[hold, 0.5 - hold / 2.0, 0.5 - hold / 2.0]);
+        prob
+    }
+
+    #[test]
+    fn a_policy_that_moves_between_updates_but_never_looks_has_no_variance() {
+        let mut sums = Sums::default();
+        for hold in [0.2, 0.4, 0.9] {
+            (0..100).for_each(|_| sums.take(&probs(hold), FLAT_MASK, 0));
+            sums.turn();
+        }
+        let figures = sums.figures();
+        assert!(figures.variance.unwrap() < 1e-12, "{figures:?}");
+        let mut looks = Sums::default();
+        (0..100).for_each(|i| looks.take(&probs(if i % 2 == 0 { 0.2 } else { 0.8 }), FLAT_MASK, 0));
+        // HOLD varies by 0.3 around 0.5.
+        assert!((looks.figures().variance.unwrap() - 0.09).abs() < 1e-6);
+    }
+
+    #[test]
+    fn forced_states_have_no_say_and_illegal_actions_are_seen() {
+        let mut sums = Sums::default();
+        let mut forced = [0.0; MAX_ACTIONS];
+        forced[0] = 1.0;
+        sums.take(&forced, FORCED_MASK, 0);
+        assert_eq!(sums.figures(), PolicyFigures::default());
+        let mut holding = [0.0; MAX_ACTIONS];
+        [0, 3, 4, 5].into_iter().for_each(|action: usize| holding[action] = 0.25);
+        sums.take(&holding, HOLDING_MASK, 1);
+        let figures = sums.figures();
+        assert_eq!((figures.variance, figures.illegal), (None, 1));
+        assert!((figures.entropy_norm.unwrap() - 1.0).abs() < 1e-6);
+    }
+}

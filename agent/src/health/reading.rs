@@ -1,0 +1,391 @@
+//! What one interval says, by itself: the rules of the verdict, one after the other, each with its evidence.
+
+use market_env::{Action, Ledger};
+use serde::{Deserialize, Serialize};
+
+use super::{Band, HealthConfig, Learner, Opportunity, OverfitGap, PolicyFigures, Verdict};
+use crate::{
+    LayerActivity,
+    diagnostics::{percent, thousands},
+};
+
+/// Normalised entropy from which a policy is decided: its divergence may then be nothing without being frozen.
+const DECIDED: f64 = 0.05;
+/// Standard errors from zero from which a mean return is a gain.
+const CLEAR: f64 = 2.0;
+/// Entries from which a mean return says anything.
+const FEW_TRADES: u64 = 30;
+/// Standard errors from which training and validation differ.
+const APART: f64 = 3.0;
+/// Divergence of an update, in nats, beyond which it leaves the trust region far behind.
+const WILD_KL: f64 = 0.1;
+/// Share of dormant units beyond which a layer has lost what it could learn with.
+const MOSTLY_DORMANT: f64 = 0.6;
+
+/// What an interval says, with what it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The verdict of this interval alone.
+    pub verdict: Verdict,
+    /// Sentences with the figures that led to it.
+    pub evidence: Vec<String>,
+    /// What to do, where something is to be done.
+    pub advice: Vec<String>,
+}
+
+/// How calm the training has been so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Calm {
+    /// Smallest mean value loss of an interval.
+    loss: Option<f64>,
+    /// Norm of the parameters after the first interval.
+    norm: Option<f64>,
+}
+
+impl Calm {
+    /// Takes what an interval's updates did.
+    pub(crate) fn note(&mut self, learner: &Learner) {
+        self.loss = Some(self.loss.map_or(learner.value_loss, |calm| calm.min(learner.value_loss)));
+        self.norm.get_or_insert(learner.param_norm);
+    }
+}
+
+/// The figures that a reading is made of.
+pub(crate) struct Figures<'a> {
+    pub(crate) config: &'a HealthConfig,
+    pub(crate) interval: &'a Ledger,
+    pub(crate) dependence: Option<Band>,
+    pub(crate) policy: PolicyFigures,
+    pub(crate) learner: Option<&'a Learner>,
+    pub(crate) layers: &'a [LayerActivity],
+    pub(crate) gap: Option<OverfitGap>,
+    pub(crate) calm: Calm,
+}
+
+type Found = Option<(Verdict, Vec<String>)>;
+
+impl Figures<'_> {
+    /// Reads the interval. What entries could earn is asked for only where the policy stays out.
+    pub(crate) fn read(&self, opportunity: &mut dyn FnMut() -> Opportunity) -> Reading {
+        let found = self
+            .exploding()
+            .or_else(|| self.frozen())
+            .or_else(|| self.too_little())
+            .or_else(|| self.collapsed(opportunity))
+            .or_else(|| self.blind())
+            .or_else(|| self.drifting());
+        let (verdict, mut evidence) = found.unwrap_or((Verdict::Healthy, Vec::new()));
+        evidence.push(self.shares());
+        let advice = advice(verdict).iter().map(|&text| text.to_owned()).collect();
+        Reading { verdict, evidence, advice }
+    }
+
+    fn exploding(&self) -> Found {
+        let learner = self.learner.filter(|learner| learner.iterations > 0)?;
+        let factor = self.config.explode_factor;
+        let mut evidence = Vec::new();
+        if let Some(calm) = self.calm.loss.filter(|&calm| calm > 0.0) {
+            let growth = learner.value_loss / calm;
+            let wrong = learner.explained_variance < -1.0;
+            if growth > factor * factor || (growth > factor && wrong) {
+                evidence.push(format!(
+                    "the value loss of {:.3e} is {growth:.0} times that of the calmest interval; explained variance {:.2}",
+                    learner.value_loss, learner.explained_variance
+                ));
+            }
+        }
+        if let Some(first) = self.calm.norm.filter(|&first| learner.param_norm > factor * first) {
+            let growth = learner.param_norm / first;
+            evidence
+                .push(format!("the parameters have grown to {growth:.0} times their norm after the first interval"));
+        }
+        (!evidence.is_empty()).then_some((Verdict::Exploding, evidence))
+    }
+
+    fn frozen(&self) -> Found {
+        let learner = self.learner.filter(|learner| learner.iterations > 0)?;
+        let config = self.config;
+        let mut evidence = Vec::new();
+        for (name, change) in [("actor", learner.actor_change), ("critic", learner.critic_change)] {
+            if change <= config.frozen_change {
+                evidence.push(format!(
+                    "the {name}'s parameters moved by {change:.1e} of their norm per iteration (learning needs more than {:.0e})",
+                    config.frozen_change
+                ));
+            }
+        }
+        let undecided = self.policy.entropy_norm.is_some_and(|entropy| entropy > DECIDED);
+        if undecided && learner.kl <= config.frozen_kl {
+            evidence.push(format!(
+                "an update moves the policy by a divergence of {:.1e} nats, though it is undecided (entropy {:.2} of its maximum)",
+                learner.kl,
+                self.policy.entropy_norm.unwrap_or_default()
+            ));
+        }
+        if learner.constant {
+            evidence.push(format!(
+                "the critic predicts one value for every state: deviation {:.1e}, that of its targets {:.1e}",
+                learner.pred_std, learner.target_std
+            ));
+        }
+        (!evidence.is_empty()).then_some((Verdict::Frozen, evidence))
+    }
+
+    fn too_little(&self) -> Found {
+        let decisions = self.interval.flat_steps();
+        (decisions < self.config.min_decisions).then(|| {
+            let share = self.interval.held_steps as f64 / self.interval.steps.max(1) as f64;
+            let text = format!(
+                "only {} decisions of flat accounts: in a position for {} of the time",
+                thousands(decisions),
+                percent(Some(share))
+            );
+            (Verdict::Inconclusive, vec![text])
+        })
+    }
+
+    /// Share of an action among the decisions of flat accounts.
+    fn share(&self, action: Action) -> f64 {
+        self.interval.flat(action) as f64 / self.interval.flat_steps().max(1) as f64
+    }
+
+    fn collapsed(&self, opportunity: &mut dyn FnMut() -> Opportunity) -> Found {
+        let (hold, limit) = (self.share(Action::Hold), self.config.collapse_share);
+        if hold >= limit {
+            return Some(match opportunity() {
+                Opportunity::Earns(who) => (Verdict::Collapsed(Action::Hold), vec![who]),
+                Opportunity::Loses(why) => (Verdict::HoldIsOptimal, vec![why]),
+                Opportunity::Unclear(why) => (Verdict::Inconclusive, vec![why]),
+            });
+        }
+        let calls = self.share(Action::BuyCall) >= self.share(Action::BuyPut);
+        let most = if calls { Action::BuyCall } else { Action::BuyPut };
+        (1.0 - hold >= limit && !self.earns()).then(|| {
+            let paid = self.trade_return().unwrap_or_else(|| "too few trades to say what they earn".to_owned());
+            (
+                Verdict::Collapsed(most),
+                vec![format!("flat accounts buy {} of the time; {paid}", percent(Some(1.0 - hold)))],
+            )
+        })
+    }
+
+    /// Whether the entries of the interval clearly earned money.
+    fn earns(&self) -> bool {
+        let (mean, error) = self.interval.mean_trade_return().unwrap_or_default();
+        self.interval.closed() >= FEW_TRADES && mean > CLEAR * error
+    }
+
+    fn trade_return(&self) -> Option<String> {
+        let (mean, error) = self.interval.mean_trade_return().filter(|_| self.interval.closed() >= FEW_TRADES)?;
+        let verb = if mean < 0.0 { "lose" } else { "earn" };
+        Some(format!("entries {verb} {} (± {}) after costs", percent(Some(mean.abs())), percent(Some(error))))
+    }
+
+    fn blind(&self) -> Found {
+        let variance = self.policy.variance.filter(|&variance| variance <= self.config.blind_variance)?;
+        let warm = self.learner.is_some_and(|learner| learner.iteration > self.config.warm_up);
+        warm.then(|| {
+            let text = format!(
+                "no action's probability varies over flat states by more than {variance:.1e} (looking needs more than {:.0e})",
+                self.config.blind_variance
+            );
+            (Verdict::StateBlind, vec![text])
+        })
+    }
+
+    fn drifting(&self) -> Found {
+        let config = self.config;
+        let mut evidence = Vec::new();
+        let (hold, earns) = (self.share(Action::Hold), self.earns());
+        if hold >= config.drift_share {
+            evidence.push(format!("HOLD is {} of flat decisions", percent(Some(hold))));
+        }
+        if 1.0 - hold >= config.drift_share && !earns {
+            let paid = self.trade_return().map_or_else(String::new, |text| format!("; {text}"));
+            evidence.push(format!("BUY is {} of flat decisions{paid}", percent(Some(1.0 - hold))));
+        }
+        if let Some(entropy) = self.policy.entropy_norm.filter(|&entropy| entropy < config.drift_entropy && !earns) {
+            evidence.push(format!("entropy is {entropy:.3} of its maximum: little is explored any more"));
+        }
+        if let Some(band) = self.dependence.filter(|band| band.high < 0.0 && !earns) {
+            evidence.push(format!(
+                "strong setups are bought less than weak ones: {} (95% interval {} to {})",
+                percent(Some(band.value)),
+                percent(Some(band.low)),
+                percent(Some(band.high))
+            ));
+        }
+        if let Some(learner) = self.learner.filter(|learner| learner.kl > WILD_KL) {
+            evidence.push(format!("an update moves the policy by {:.3} nats", learner.kl));
+        }
+        for layer in self.layers.iter().filter(|layer| layer.dormant > MOSTLY_DORMANT) {
+            evidence.push(format!("{} of the units of {} are dormant", percent(Some(layer.dormant)), layer.name));
+        }
+        if let Some(gap) = self.gap.filter(|gap| gap.z() > APART) {
+            evidence.push(format!(
+                "a trade returns {} in training and {} on the validation dates: {:.1} standard errors apart",
+                percent(Some(gap.train)),
+                percent(Some(gap.validation)),
+                gap.z()
+            ));
+        }
+        (!evidence.is_empty()).then_some((Verdict::Drifting, evidence))
+    }
+
+    /// The shares behind every verdict.
+    fn shares(&self) -> String {
+        let share = |action| percent(Some(self.share(action)));
+        format!(
+            "flat HOLD {} CALL {} PUT {} over {} decisions",
+            share(Action::Hold),
+            share(Action::BuyCall),
+            share(Action::BuyPut),
+            thousands(self.interval.flat_steps())
+        )
+    }
+}
+
+/// What helps, by verdict.
+fn advice(verdict: Verdict) -> &'static [&'static str] {
+    match verdict {
+        Verdict::Collapsed(Action::Hold) => &[
+            "raise --ent-coef by 0.02 (0.06, 0.08, 0.10), or let it follow the policy with --ent-coef auto",
+            "raise env.reward.good_buy_* and lower env.reward.missed_opportunity, or start with --on-collapse adapt",
+        ],
+        Verdict::Collapsed(_) => &[
+            "the shaping outweighs money: lower env.reward.good_buy_*, raise env.reward.pnl_scale, or use configs/pnl.toml",
+            "zerodte audit-reward shows which term pays for entries that lose",
+        ],
+        Verdict::StateBlind => &[
+            "raise --learning-rate, and look whether the features vary (zerodte explain shows what a policy sees)",
+            "lower --ent-coef where it outweighs the advantages",
+        ],
+        Verdict::Frozen => &[
+            "set ppo.weight_decay to 0 and raise --learning-rate; vf_coef 0 or saturated units leave a critic constant",
+        ],
+        Verdict::Exploding => {
+            &["lower --learning-rate or ppo.max_grad_norm, set --target-kl, and look for outliers in the rewards"]
+        }
+        Verdict::HoldIsOptimal => &["more entropy would only buy losses: find an edge or lower costs first"],
+        Verdict::Drifting | Verdict::Healthy | Verdict::Inconclusive => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::monitor::tests::learner;
+
+    struct Case {
+        config: HealthConfig,
+        interval: Ledger,
+        policy: PolicyFigures,
+        learner: Learner,
+        calm: Calm,
+        opportunity: Opportunity,
+    }
+
+    fn flat(hold: u64, call: u64, put: u64) -> [[u64; 6]; 3] {
+        [[hold, call, put, 0, 0, 0], [0; 6], [0; 6]]
+    }
+
+    impl Case {
+        fn healthy() -> Self {
+            let policy =
+                PolicyFigures { variance: Some(1e-3), entropy_norm: Some(0.7), max_prob: Some(0.6), illegal: 0 };
+            Self {
+                config: HealthConfig::default(),
+                interval: Ledger { flat_actions: flat(400, 300, 300), steps: 5000, ..Ledger::default() },
+                policy,
+                learner: learner(),
+                calm: Calm { loss: Some(0.04), norm: Some(20.0) },
+                opportunity: Opportunity::Unclear("nobody knows".into()),
+            }
+        }
+
+        fn read(&self) -> Reading {
+            let figures = Figures {
+                config: &self.config,
+                interval: &self.interval,
+                dependence: None,
+                policy: self.policy,
+                learner: Some(&self.learner),
+                layers: &[],
+                gap: None,
+                calm: self.calm,
+            };
+            figures.read(&mut || self.opportunity.clone())
+        }
+
+        fn verdict(change: impl FnOnce(&mut Self)) -> String {
+            let mut case = Self::healthy();
+            change(&mut case);
+            let reading = case.read();
+            assert!(!reading.evidence.is_empty());
+            assert_eq!(reading.advice.is_empty(), advice(reading.verdict).is_empty());
+            reading.verdict.to_string()
+        }
+    }
+
+    #[test]
+    fn every_verdict_has_its_rule() {
+        assert_eq!(Case::verdict(|_| ()), "healthy");
+        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(930, 40, 30)), "drifting");
+        assert_eq!(Case::verdict(|case| case.policy.entropy_norm = Some(0.1)), "drifting");
+        assert_eq!(Case::verdict(|case| case.policy.variance = Some(1e-6)), "state_blind");
+        assert_eq!(Case::verdict(|case| case.learner.actor_change = 1e-6), "frozen");
+        assert_eq!(Case::verdict(|case| case.learner.constant = true), "frozen");
+        assert_eq!(Case::verdict(|case| case.learner.kl = 1e-10), "frozen");
+        assert_eq!(Case::verdict(|case| case.learner.param_norm = 700.0), "exploding");
+        assert_eq!(Case::verdict(|case| case.learner.value_loss = 40.0), "exploding");
+        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(10, 5, 5)), "inconclusive");
+        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(5, 700, 295)), "collapsed:BUY_CALL");
+        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(5, 0, 995)), "collapsed:BUY_PUT");
+    }
+
+    #[test]
+    fn a_policy_that_holds_is_judged_by_what_entries_earn() {
+        let holding = |opportunity: Opportunity| {
+            Case::verdict(|case| (case.interval.flat_actions, case.opportunity) = (flat(995, 3, 2), opportunity))
+        };
+        assert_eq!(holding(Opportunity::Earns("somebody".into())), "collapsed:HOLD");
+        assert_eq!(holding(Opportunity::Loses("everybody".into())), "hold_is_optimal");
+        assert_eq!(holding(Opportunity::Unclear("noise".into())), "inconclusive");
+    }
+
+    #[test]
+    fn buying_always_is_no_collapse_where_it_pays() {
+        let always = |returns: f64| {
+            Case::verdict(|case| {
+                case.interval.flat_actions = flat(5, 700, 295);
+                (case.interval.exits[0], case.interval.trade_return) = (900, 900.0 * returns);
+                case.interval.trade_return_squares = 900.0 * 0.04;
+            })
+        };
+        assert_eq!([always(0.05), always(0.0), always(-0.05)], ["healthy", "collapsed:BUY_CALL", "collapsed:BUY_CALL"]);
+    }
+
+    #[test]
+    fn a_decided_policy_is_not_frozen_and_a_young_one_is_not_blind() {
+        let decided = |case: &mut Case| {
+            (case.learner.kl, case.policy.entropy_norm) = (0.0, Some(0.001));
+            case.interval.flat_actions = flat(995, 3, 2);
+        };
+        assert_eq!(Case::verdict(decided), "inconclusive");
+        let young = |case: &mut Case| (case.policy.variance, case.learner.iteration) = (Some(1e-6), 3);
+        assert_eq!(Case::verdict(young), "healthy");
+        // An interval without an update says nothing of the learner.
+        let idle = |case: &mut Case| (case.learner.iterations, case.learner.actor_change) = (0, 0.0);
+        assert_eq!(Case::verdict(idle), "healthy");
+    }
+
+    #[test]
+    fn a_small_but_real_spread_of_the_critic_is_healthy() {
+        // The false alarm of a sister project: a calibrated critic that explains 0.4 % has 6 % of its targets' deviation.
+        let small = |case: &mut Case| {
+            (case.learner.variance_ratio, case.learner.explained_variance) = (0.004, 0.004);
+            (case.learner.pred_std, case.learner.target_std) = (0.0126, 0.2);
+        };
+        assert_eq!(Case::verdict(small), "healthy");
+    }
+}
