@@ -122,6 +122,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("env.reward.missed_opportunity", "Paid when a flat account HOLDs on a strong setup"),
     ("env.reward.hold_tax", "Paid when a flat account HOLDs without a strong setup"),
     ("env.reward.bad_chase", "Paid when an entry chases an exhausted bar"),
+    ("env.reward.shaping_final", "Part of the shaping left at the end of a training; 1 = it stays, 0 = money alone"),
     ("env.costs.fee_multiplier", "Factor on the contract's fees, for stress tests"),
     ("policy.kind", "mlp, lstm or gru: whether the policy remembers more than the frames it is shown"),
     ("policy.net_arch", "Units of each hidden layer, the same for actor and critic"),

@@ -109,6 +109,9 @@ pub struct TrainFlags {
     /// occur, are equally likely, instead of every session [default: false]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub regime_balanced: Option<bool>,
+    /// Part of the reward's shaping that is left at the end of training, 0 to 1: 0 = it fades to money alone [default: 1]
+    #[arg(long, value_name = "X", help_heading = "Market")]
+    pub shaping_final: Option<f64>,
     /// The networks.
     #[command(flatten)]
     pub policy: PolicyFlags,
@@ -292,6 +295,7 @@ impl TrainFlags {
             }
         }
         let real = [
+            ("env.reward.shaping_final", self.shaping_final),
             ("ppo.learning_rate", ppo.learning_rate),
             ("ppo.ent_coef", ppo.ent_coef),
             ("ppo.gamma", ppo.gamma),
@@ -334,13 +338,13 @@ mod tests {
             "train --symbols SPY,QQQ,SPX --timesteps 100000 --model-name tune1 --human-momentum --data-source files \
              --data-dir b --intraday-days 60 --learning-rate 3e-5 --ent-coef 0.06 --gamma 0.92 --n-steps 512 \
              --use-greeks false --regime-balanced --target-kl 0.02 --policy gru --net-arch 128,32 --activation relu \
-             --trunk shared --recurrent-size 48 --sequence-length 32 --precision bf16",
+             --trunk shared --recurrent-size 48 --sequence-length 32 --precision bf16 --shaping-final 0",
         )
         .unwrap();
         assert_eq!(config.run.symbols.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["SPY", "QQQ", "SPX"]);
         assert_eq!((config.run.timesteps, config.run.model_name.as_str()), (100_000, "tune1"));
         assert_eq!((config.market.use_greeks, config.env.draw), (false, market_env::Draw::RegimeBalanced));
-        assert_eq!(config.ppo.target_kl, Some(0.02));
+        assert_eq!((config.ppo.target_kl, config.env.reward.shaping_final), (Some(0.02), 0.0));
         assert_eq!(config.run.intraday_days, 60);
         let policy = PolicyConfig {
             kind: PolicyKind::Gru,
@@ -375,6 +379,7 @@ mod tests {
             ("train --data-source flies", "did you mean files?"),
             ("train --symbols SPY,,a/b", "not a symbol"),
             ("train --n-envs 0", "ppo.n_envs"),
+            ("train --shaping-final 1.5", "env.reward.shaping_final: 1.5 is not in 0..=1"),
             ("train --net-arch 64x64", "--net-arch 64x64: write it as"),
             ("train --policy lsmt", "did you mean lstm?"),
             ("train --policy lstm --sequence-length 100", "ppo.sequence_length: 100 does not divide ppo.n_steps 512"),

@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use market_data::{DateRange, Split};
-use market_env::{BatchEnv, VecEnv as _};
+use market_env::{BatchEnv, RewardConfig, VecEnv as _};
 use ppo_agent::{DeviceChoice, ModelFile, Normalizer, Policy, PolicyConfig, Trainer};
 use serde_json::Value;
 
@@ -175,6 +175,8 @@ impl Run<'_> {
         let mut saved = trainer.timesteps();
         reporter.console().start_bar(run.timesteps, saved);
         while trainer.timesteps() < run.timesteps {
+            let reward = reward_at(&self.config.env.reward, trainer.timesteps(), run.timesteps);
+            trainer.env_mut().set_reward(reward)?;
             trainer.iterate(reporter)?;
             reporter.check()?;
             let steps = trainer.timesteps();
@@ -345,6 +347,12 @@ impl Run<'_> {
     }
 }
 
+/// Returns the weights of the iteration that begins at a step, under `base`: shaping fades over the planned length. A
+/// function of the step alone, so that a resumed run is rewarded like an uninterrupted one.
+fn reward_at(base: &RewardConfig, timesteps: u64, total: u64) -> RewardConfig {
+    base.at(timesteps as f64 / total as f64)
+}
+
 /// Copies the log that a run had under another number of steps, so that the whole run stands in one file.
 fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
     if earlier == log || !earlier.exists() {
@@ -367,6 +375,14 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shaping_fades_over_the_planned_steps() {
+        let base = RewardConfig { shaping_final: 0.0, ..RewardConfig::default() };
+        assert_eq!(reward_at(&base, 0, 10_000), base);
+        assert_eq!(reward_at(&base, 7_500, 10_000).good_buy_call, 0.025);
+        assert_eq!(reward_at(&base, 10_240, 10_000).missed_opportunity, 0.0);
+    }
 
     #[test]
     fn durations_are_readable() {

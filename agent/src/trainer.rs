@@ -418,6 +418,12 @@ impl<E: VecEnv> Trainer<E> {
         &self.env
     }
 
+    /// Returns the environment, for settings that a schedule moves between two iterations; stepping it would tear the
+    /// rollout.
+    pub fn env_mut(&mut self) -> &mut E {
+        &mut self.env
+    }
+
     /// Says in a few words what computes the networks, for logs.
     pub fn engine(&self) -> String {
         self.engine.describe()

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, Sale, StepOut, Trade, VecEnv,
+    ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale, StepOut, Trade,
+    VecEnv,
     action::ACTION_NAMES,
     draw::Deck,
     lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
@@ -112,6 +113,29 @@ impl BatchEnv {
     /// Returns the market that is replayed.
     pub fn market(&self) -> &Arc<Market> {
         &self.rules.market
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Returns the rules of the game.
+    pub fn config(&self) -> &EnvConfig {
+        &self.rules.config
+    }
+
+    /// Changes what is rewarded, from the next step on. Lanes and counters stay as they are.
+    ///
+    /// # Errors
+    /// A weight at fault; then nothing changes.
+    pub fn set_reward(&mut self, reward: RewardConfig) -> Result<(), EnvError> {
+        let mut faults = Vec::new();
+        reward.check(&mut faults);
+        if !faults.is_empty() {
+            return Err(EnvError::Config(faults));
+        }
+        self.rules.config.reward = reward;
+        Ok(())
     }
 
     /// Returns the sessions that are played, as indices into the market's days.

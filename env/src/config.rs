@@ -190,9 +190,9 @@ mod tests {
         let mut env = EnvConfig::default();
         env.account.risk_fraction = 1.5;
         env.exits.stop_loss = 0.0;
-        env.reward.pnl_scale = f32::NAN;
+        (env.reward.pnl_scale, env.reward.shaping_final) = (f32::NAN, 1.5);
         (env.exits.trail_sell, env.execution.participation, env.execution.slippage) = (0.0, 0.0, -0.01);
         (env.execution.delay_bars, env.guards.cooldown, env.guards.daily_loss_limit) = (61, 391, 1.5);
-        assert_eq!(env.check().len(), 9, "{:?}", env.check());
+        assert_eq!(env.check().len(), 10, "{:?}", env.check());
     }
 }

@@ -110,6 +110,11 @@ impl Guard {
         self.until = 0;
     }
 
+    /// Returns the first bar at whose open an entry may reach the market again, if the day has one.
+    pub(crate) fn next_entry(&self) -> Option<u32> {
+        (self.from < self.until).then_some(self.from)
+    }
+
     /// Returns the positions that were opened and closed.
     pub fn trades(&self) -> u32 {
         self.trades

@@ -149,7 +149,7 @@ impl Rules {
         decided + 1 + self.config.execution.delay_bars
     }
 
-    fn mask(&self, lane: &Lane) -> ActionMask {
+    pub(crate) fn mask(&self, lane: &Lane) -> ActionMask {
         match lane.account.position {
             None if !lane.finished && lane.entry.is_none() && lane.guard.allows(self.arrival(lane.bar)) => {
                 if self.quotes_are_known { self.buyable(lane) } else { FLAT_MASK }

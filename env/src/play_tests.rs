@@ -6,7 +6,7 @@ use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
 use crate::{
     Action, AtTheBell, BatchEnv, EnvConfig, ExitMode, FLAT_MASK, FORCED_MASK, FillRule, HOLDING_MASK, Market,
-    MarketConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
+    MarketConfig, RewardConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
 };
 
 const CALL: u8 = Action::BuyCall as u8;
@@ -261,4 +261,19 @@ fn a_lost_day_is_sold_and_closed() {
     assert_eq!(session.act(0), 0.0, "what is forced is neither taxed nor counted");
     assert_eq!(session.env.ledger().flat_steps(), steps);
     assert_eq!(session.finish()[0].reason, "daily_loss");
+}
+
+#[test]
+fn a_new_reward_holds_from_the_next_step_and_touches_nothing_else() {
+    let mut session = Session::new(market("SPY"), patient());
+    let taxed = RewardConfig { hold_tax: -0.5, missed_opportunity: -0.25, ..RewardConfig::default() };
+    session.hold_until(5);
+    let (state, ledger) = (session.env.state(), session.env.ledger().clone());
+    let faulty = RewardConfig { bad_chase: f32::NAN, ..taxed.clone() };
+    assert!(session.env.set_reward(faulty).unwrap_err().to_string().starts_with("env.reward.bad_chase"));
+    assert_eq!(session.env.config(), &patient(), "a fault changes nothing");
+    session.env.set_reward(taxed.clone()).unwrap();
+    assert_eq!((session.env.state(), session.env.ledger(), &session.env.config().reward), (state, &ledger, &taxed));
+    let setup = session.env.market().setup((session.bar + session.env.market().days()[0].first_row) as usize);
+    assert_eq!(session.act(0), if setup == Setup::Weak { -0.5 } else { -0.25 });
 }

@@ -21,6 +21,9 @@ pub struct RewardConfig {
     pub hold_tax: f32,
     /// Paid (negative) when an entry chases an exhausted bar.
     pub bad_chase: f32,
+    /// Part of the shaping that is left at the end of a training, 0 to 1: 1 keeps all of it, 0 ends with money alone. Every
+    /// weight but `pnl_scale` moves there on a straight line ([`RewardConfig::at`]); the environment itself never reads it.
+    pub shaping_final: f32,
 }
 
 impl Default for RewardConfig {
@@ -32,6 +35,7 @@ impl Default for RewardConfig {
             missed_opportunity: -0.05,
             hold_tax: -0.001,
             bad_chase: -0.03,
+            shaping_final: 1.0,
         }
     }
 }
@@ -110,6 +114,23 @@ impl FlatDecision {
 }
 
 impl RewardConfig {
+    /// Returns the weights when this part of a training is over, 0 to 1: every shaping weight times
+    /// `1 + (shaping_final - 1) · progress`.
+    #[must_use]
+    pub fn at(&self, progress: f64) -> Self {
+        let left = 1.0 + (f64::from(self.shaping_final) - 1.0) * progress.clamp(0.0, 1.0);
+        let faded = |weight: f32| (f64::from(weight) * left) as f32;
+        Self {
+            pnl_scale: self.pnl_scale,
+            good_buy_call: faded(self.good_buy_call),
+            good_buy_put: faded(self.good_buy_put),
+            missed_opportunity: faded(self.missed_opportunity),
+            hold_tax: faded(self.hold_tax),
+            bad_chase: faded(self.bad_chase),
+            shaping_final: self.shaping_final,
+        }
+    }
+
     /// Returns the shaping terms of a flat account's decision.
     pub fn shape(&self, decision: &FlatDecision) -> RewardTerms {
         let triggers = decision.triggers();
@@ -144,6 +165,9 @@ impl RewardConfig {
             if !value.is_finite() {
                 faults.push(format!("env.reward.{name}: {value} is not a finite number"));
             }
+        }
+        if !(0.0..=1.0).contains(&self.shaping_final) {
+            faults.push(format!("env.reward.shaping_final: {} is not in 0..=1", self.shaping_final));
         }
     }
 }
@@ -185,6 +209,21 @@ mod tests {
         assert_eq!(config.shape(&chase).total(), 0.0);
         let put = FlatDecision { bull_chase: true, ..decision(Action::BuyPut, Setup::Weak) };
         assert_eq!(config.shape(&put).bad_chase, 0.0);
+    }
+
+    #[test]
+    fn shaping_fades_on_a_straight_line_and_money_never() {
+        let config = RewardConfig { shaping_final: 0.0, ..RewardConfig::default() };
+        let half = config.at(0.5);
+        assert_eq!((half.pnl_scale, half.good_buy_call, half.hold_tax), (3.0, 0.05, -0.0005));
+        assert_eq!((half.good_buy_put, half.missed_opportunity, half.bad_chase), (0.04, -0.025, -0.015));
+        assert_eq!((config.at(0.0), config.at(1.0)), (config.clone(), config.at(7.0)));
+        assert_eq!(RewardConfig { shaping_final: 0.5, ..config.clone() }.at(1.0).good_buy_call, 0.05);
+        let stays = RewardConfig::default();
+        assert_eq!(stays.at(0.7), stays, "to the last bit");
+        let money = config.at(1.0);
+        let decision = decision(Action::BuyCall, Setup::BullStrong);
+        assert_eq!((money.shape(&decision).total(), money.pnl_scale), (0.0, 3.0));
     }
 
     #[test]

@@ -1,0 +1,307 @@
+//! A perfect-foresight ceiling: the most that a session could have given to an account that knew all its prices.
+//!
+//! The account lives under the environment's own rules and costs, because its positions are played by the same step: an entry
+//! is decided at the close of a bar, buys the contract of that decision and fills at the next open's ask; it is sold at a later
+//! open's bid, by choice or by the rules; one position at a time, fees, ticks, slippage and impact as configured, flat before
+//! the bell. Among all sequences of such positions, dynamic programming backwards over the bars finds the best.
+//!
+//! It assumes that
+//! - every entry is sized by the capital of the session's start, so that gains are not traded larger,
+//! - a position is left by one order, with no trim before it,
+//! - `env.guards.max_trades` and the daily loss limit count within one position, not over the session's.
+//!
+//! For one contract at a time (`env.account.max_contracts = 1`, and capital for it) it is exact without those two guards, and a
+//! bound with them. An account that trades its gains larger could make more dollars of the same positions; whether anything
+//! can be earned at all does not depend on that.
+
+use std::{ops::AddAssign, sync::Arc};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{
+    BatchEnv, EnvConfig, EnvError, Ledger, Market,
+    action::Action,
+    lane::{Lane, Rules},
+    play::Play,
+    scripted::direction,
+};
+
+/// The best sequence of positions of a session, or of several sessions together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Ceiling {
+    /// Net P&L after all costs, in cents; never negative, since nobody has to trade.
+    pub net_pnl_cents: i64,
+    /// Premium and fees paid at its entries, in cents.
+    pub entry_cost_cents: i64,
+    /// Positions in it.
+    pub trades: u64,
+}
+
+impl Ceiling {
+    /// Returns the net P&L as a fraction of premium and fees paid at the entries; nothing without a trade.
+    pub fn return_on_premium(&self) -> Option<f64> {
+        (self.trades > 0).then(|| self.net_pnl_cents as f64 / self.entry_cost_cents as f64)
+    }
+}
+
+impl AddAssign for Ceiling {
+    fn add_assign(&mut self, other: Self) {
+        self.net_pnl_cents += other.net_pnl_cents;
+        self.entry_cost_cents += other.entry_cost_cents;
+        self.trades += other.trades;
+    }
+}
+
+/// What one session could have given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Ceilings {
+    /// With entries wherever they are allowed.
+    pub any: Ceiling,
+    /// With entries on strong setups alone, in the setup's direction.
+    pub strong: Ceiling,
+}
+
+impl AddAssign for Ceilings {
+    fn add_assign(&mut self, other: Self) {
+        self.any += other.any;
+        self.strong += other.strong;
+    }
+}
+
+impl Ceilings {
+    /// Returns the ceilings of each of these sessions.
+    ///
+    /// # Errors
+    /// As [`BatchEnv::replay`].
+    pub fn of(market: &Arc<Market>, days: &[u32], config: &EnvConfig) -> Result<Vec<Self>, EnvError> {
+        let env = BatchEnv::replay(Arc::clone(market), days.to_vec(), config.clone())?;
+        Ok(days.par_iter().map(|&day| Foresight::new(env.rules(), day).ceilings()).collect())
+    }
+}
+
+/// One way in which a position can end.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    net_pnl_cents: i64,
+    entry_cost_cents: i64,
+    /// The bar of the next decision to enter.
+    next: u32,
+}
+
+/// One session, known in advance.
+struct Foresight<'a> {
+    rules: &'a Rules,
+    day: u32,
+    /// The bar after that of the last decision.
+    end: u32,
+    /// What the steps count; nobody reads it.
+    counted: Ledger,
+}
+
+impl<'a> Foresight<'a> {
+    fn new(rules: &'a Rules, day: u32) -> Self {
+        let end = rules.last_bar(&rules.market.days()[day as usize]) - 1;
+        Self { rules, day, end, counted: Ledger::default() }
+    }
+
+    fn ceilings(mut self) -> Ceilings {
+        // What the decisions from each bar on can give.
+        let mut best = vec![Ceilings::default(); self.end as usize + 1];
+        for bar in (0..self.end).rev() {
+            let mut here = best[bar as usize + 1];
+            let flat = self.flat(bar);
+            let with_setup = direction(self.rules.market.signal(self.rules.day(&flat).first_row + bar).setup);
+            for (side, way_of_side) in [(Action::BuyCall, 1.0), (Action::BuyPut, -1.0)] {
+                if !flat.mask.allows(side as u8) {
+                    continue;
+                }
+                self.ways(flat.clone(), side, |way| {
+                    let then = best[way.next as usize];
+                    here.any.improve(way, then.any);
+                    if with_setup == way_of_side {
+                        here.strong.improve(way, then.strong);
+                    }
+                });
+            }
+            best[bar as usize] = here;
+        }
+        best[0]
+    }
+
+    /// Returns a flat account at the decision of a bar, as rich as at the open.
+    fn flat(&self, bar: u32) -> Lane {
+        let mut lane = self.rules.open(self.day, 0);
+        lane.bar = bar;
+        lane.mask = self.rules.mask(&lane);
+        lane
+    }
+
+    /// Enters, and finds every way in which the position can end; none when the order does not fill.
+    fn ways(&mut self, mut lane: Lane, side: Action, mut found: impl FnMut(Way)) {
+        let (before, mut entry_cost_cents) = (lane.account.cash, 0);
+        let mut over = self.step(&mut lane, side);
+        loop {
+            entry_cost_cents = lane.account.position.map_or(entry_cost_cents, |position| position.entry_cost);
+            let way = |lane: &Lane, next| Way { net_pnl_cents: lane.account.cash - before, entry_cost_cents, next };
+            if over || is_flat(&lane) {
+                if lane.guard.trades() > 0 {
+                    found(way(&lane, self.next_decision(&lane)));
+                }
+                return;
+            }
+            if lane.mask.allows(Action::Exit as u8) {
+                let left = self.leave(lane.clone());
+                found(way(&left, self.next_decision(&left)));
+            }
+            over = self.step(&mut lane, Action::Hold);
+        }
+    }
+
+    /// Sells the position as soon as it can be sold.
+    fn leave(&mut self, mut lane: Lane) -> Lane {
+        loop {
+            let sell = if lane.mask.allows(Action::Exit as u8) { Action::Exit } else { Action::Hold };
+            if self.step(&mut lane, sell) || is_flat(&lane) {
+                return lane;
+            }
+        }
+    }
+
+    /// Takes one step; returns whether the session is over.
+    fn step(&mut self, lane: &mut Lane, action: Action) -> bool {
+        let mut play = Play { rules: self.rules, number: 0, ledger: &mut self.counted, record: None };
+        let (_, over) = play.step(lane, action as u8);
+        if !over {
+            lane.mask = self.rules.mask(lane);
+        }
+        over
+    }
+
+    /// Returns the first bar at whose close a lane that has become flat may decide to enter again.
+    fn next_decision(&self, lane: &Lane) -> u32 {
+        let arrives = lane.guard.next_entry().unwrap_or(u32::MAX);
+        arrives.saturating_sub(self.rules.arrival(0)).max(lane.bar).min(self.end)
+    }
+}
+
+fn is_flat(lane: &Lane) -> bool {
+    lane.account.position.is_none() && lane.entry.is_none()
+}
+
+impl Ceiling {
+    /// Takes a position and what can follow it, if that is better.
+    fn improve(&mut self, way: Way, then: Self) {
+        if way.net_pnl_cents + then.net_pnl_cents > self.net_pnl_cents {
+            *self = Self {
+                net_pnl_cents: way.net_pnl_cents + then.net_pnl_cents,
+                entry_cost_cents: way.entry_cost_cents + then.entry_cost_cents,
+                trades: 1 + then.trades,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ExitMode, MarketConfig, StepBuffers, VecEnv,
+        scripted::{Scripted, play},
+    };
+    use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+
+    /// The made-up sessions around a half day, the shortest there is.
+    fn market(symbol: &str) -> Arc<Market> {
+        let mut config = DataConfig::default();
+        config.synthetic.sessions_from = jiff::civil::date(2024, 11, 20);
+        config.synthetic.sessions_to = jiff::civil::date(2024, 12, 6);
+        let history = synthetic::generate(&config.synthetic, &[Symbol::new(symbol).unwrap()]).unwrap();
+        let dataset = Dataset::build(&history, &Window::default(), &config).unwrap();
+        Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap())
+    }
+
+    fn one_contract() -> EnvConfig {
+        let mut config = EnvConfig::default();
+        config.account.max_contracts = 1;
+        config
+    }
+
+    /// Tries every sequence of actions; returns the most cents. Entries may be limited to strong setups.
+    fn brute_force(env: &BatchEnv, lanes: &StepBuffers, strong: bool) -> i64 {
+        if env.finished() {
+            return env.ledger().net_pnl_cents;
+        }
+        let with_setup = direction(env.market().setup(lanes.row[0] as usize));
+        let allowed = |action: Action| match action {
+            Action::BuyCall => !strong || with_setup > 0.0,
+            Action::BuyPut => !strong || with_setup < 0.0,
+            // One contract is sold whole or not at all.
+            action => matches!(action, Action::Hold | Action::Exit),
+        };
+        let legal = Action::ALL.into_iter().filter(|&action| lanes.mask[0].allows(action as u8) && allowed(action));
+        let outcomes = legal.map(|action| {
+            let (mut env, mut lanes) = (env.clone(), lanes.clone());
+            lanes.step(&mut env, &[action as u8]);
+            brute_force(&env, &lanes, strong)
+        });
+        outcomes.max().unwrap()
+    }
+
+    #[test]
+    fn no_sequence_of_actions_beats_it_and_one_reaches_it() {
+        let market = market("SPY");
+        let half_day = market.days().iter().position(|day| day.bars == 210).unwrap() as u32;
+        let mut profitable = 0;
+        for (open, delay, cooldown, mode) in [
+            (0, 0, 0, ExitMode::Agent),
+            (40, 1, 0, ExitMode::Agent),
+            (60, 0, 3, ExitMode::Agent),
+            (20, 0, 0, ExitMode::Rules),
+        ] {
+            let mut config = one_contract();
+            // Six bars in which entries arrive, and two hours less to end in.
+            (config.guards.no_entry_after_open, config.guards.no_entry_before_close) = (open + 1, 210 - open - 7);
+            (config.exits.flat_before_close, config.exits.mode) = (120, mode);
+            (config.execution.delay_bars, config.guards.cooldown) = (delay, cooldown);
+            let [found] = Ceilings::of(&market, &[half_day], &config).unwrap()[..] else { unreachable!() };
+            let mut env = BatchEnv::replay(market.clone(), vec![half_day], config).unwrap();
+            let lanes = StepBuffers::reset(&mut env);
+            let most = [brute_force(&env, &lanes, false), brute_force(&env, &lanes, true)];
+            assert_eq!([found.any.net_pnl_cents, found.strong.net_pnl_cents], most, "from bar {open}: {found:?}");
+            profitable += u32::from(most[0] > 0) + u32::from(most[1] > 0);
+        }
+        assert!(profitable >= 4, "{profitable} of 8 ceilings are above zero");
+    }
+
+    #[test]
+    fn no_policy_earns_more_with_one_contract() {
+        for symbol in ["SPY", "SPX"] {
+            let (market, config) = (market(symbol), one_contract());
+            let days: Vec<u32> = (0..market.days().len() as u32).collect();
+            let ceilings = Ceilings::of(&market, &days, &config).unwrap();
+            assert!(ceilings.iter().all(|of| of.strong.net_pnl_cents <= of.any.net_pnl_cents && of.any.trades > 10));
+            for policy in Scripted::family() {
+                for episode in policy.play(&market, &days, &config, 1).unwrap().episodes {
+                    let most = ceilings[episode.lane as usize].any.net_pnl_cents;
+                    assert!(episode.net_pnl_cents <= most, "{policy} earned {episode:?}, at most {most}");
+                }
+            }
+            let strong = |seed| Scripted::family()[2].play(&market, &days, &config, seed).unwrap();
+            for episode in strong(1).episodes {
+                assert!(episode.net_pnl_cents <= ceilings[episode.lane as usize].strong.net_pnl_cents);
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_that_nobody_may_make_gives_nothing() {
+        let market = market("SPY");
+        let mut config = one_contract();
+        config.guards.no_entry_after_open = 390;
+        let [none] = Ceilings::of(&market, &[0], &config).unwrap()[..] else { unreachable!() };
+        assert_eq!((none, none.any.return_on_premium()), (Ceilings::default(), None));
+        let played = play(&market, &[0], &config, |_| Action::BuyCall).unwrap();
+        assert_eq!(played.ledger.opened, 0);
+    }
+}
