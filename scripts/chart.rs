@@ -15,13 +15,15 @@ pub(crate) const GAIN: RGBColor = RGBColor(0x2e, 0x9e, 0x6b);
 pub(crate) const LOSS: RGBColor = RGBColor(0xd6, 0x5a, 0x4a);
 pub(crate) const CALL: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
 pub(crate) const PUT: RGBColor = RGBColor(0xd0, 0x7a, 0x1f);
+pub(crate) const HOLD: RGBColor = RGBColor(0x7a, 0x86, 0x94);
+pub(crate) const STRONG_BUY: RGBColor = RGBColor(0x6b, 0x3f, 0xa0);
 
 /// Lines of the upper panel: label, key of the diagnostics row, colour, width.
 const LINES: [(&str, &str, RGBColor, u32); 4] = [
-    ("HOLD", "actions/frac_hold", RGBColor(0x7a, 0x86, 0x94), 2),
+    ("HOLD", "actions/frac_hold", HOLD, 2),
     ("BUY_CALL", "actions/frac_buy_call", CALL, 2),
     ("BUY_PUT", "actions/frac_buy_put", PUT, 2),
-    ("BUY on strong setups", "actions_strong/buy", RGBColor(0x6b, 0x3f, 0xa0), 3),
+    ("BUY on strong setups", "actions_strong/buy", STRONG_BUY, 3),
 ];
 
 /// Draws the chart of a run from its diagnostics rows, as SVG text.

@@ -32,8 +32,16 @@ impl Layer {
         let name = path.display();
         let text =
             fs::read_to_string(path).map_err(|e| Usage::one(format!("cannot read the config file {name}: {e}")))?;
-        let table: Table = text.parse().map_err(|e| Usage::one(format!("{name} is not valid TOML: {e}")))?;
-        Ok(Self { origin: name.to_string(), table: renamed(plain(table)) })
+        Self::text(name.to_string(), &text)
+    }
+
+    /// Reads TOML text; `origin` begins its error messages.
+    ///
+    /// # Errors
+    /// A sentence naming the origin, when the text is not TOML.
+    pub fn text(origin: String, text: &str) -> Result<Self, Usage> {
+        let table: Table = text.parse().map_err(|e| Usage::one(format!("{origin} is not valid TOML: {e}")))?;
+        Ok(Self { origin, table: renamed(plain(table)) })
     }
 
     /// Reads `key=value` assignments: dotted keys, TOML values, anything else taken as a string.

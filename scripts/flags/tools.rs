@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::{ConfigFlags, DataFlags};
 use crate::{
     audit::AuditFlags, bench::BenchFlags, config::RunConfig, costs::Multiples, explain::ExplainFlags, layers::Layer,
-    selftest::Selftest,
+    reproduce::ReproduceFlags, selftest::Selftest,
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -33,6 +33,8 @@ pub enum Tool {
     Bench(BenchFlags),
     /// Explains one decision of a model: what it saw, weighed and did, and what came of it.
     Explain(ExplainFlags),
+    /// Trains the profiles of the old story on the same days and shows what the average of a log hides.
+    ReproduceCollapse(ReproduceFlags),
     /// Proves a promise of this program by running it.
     #[command(subcommand)]
     Selftest(Selftest),

@@ -8,7 +8,7 @@ use zerodte_scripts::{
     console::Console,
     explain,
     flags::{Tool, ToolFlags},
-    selftest, usage,
+    reproduce, selftest, usage,
 };
 
 fn main() -> ExitCode {
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Tool::Calibrate(flags) => calibrate::run(&flags, console),
         Tool::Bench(flags) => bench::run(&flags, console),
         Tool::Explain(flags) => explain::run(&flags, console),
+        Tool::ReproduceCollapse(flags) => reproduce::run(&flags, console),
         Tool::Selftest(test) => selftest::run(&test, console),
     };
     done.map_or_else(|error| usage::report(&error), |()| ExitCode::SUCCESS)

@@ -1,0 +1,90 @@
+//! The rows of `health.jsonl` and `moves.jsonl`: what a run was judged to be, interval by interval, and what its controller
+//! changed. One form for the run that writes them and the tools that read them.
+
+use serde::{Deserialize, Serialize};
+
+/// File of a run folder with one [`HealthRow`] per diagnostics interval.
+pub const HEALTH: &str = "health.jsonl";
+/// File of a run folder with one [`MoveRow`] per change of a setting.
+pub const MOVES: &str = "moves.jsonl";
+
+/// The verdict on one diagnostics interval: a line of `health.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthRow {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// Timesteps at the end of the interval.
+    pub step: u64,
+    /// First timestep of the interval.
+    pub first_step: u64,
+    /// The verdict that is called: what at least two intervals in a row have read.
+    pub verdict: String,
+    /// What this interval alone reads.
+    pub reading: String,
+    /// Timesteps at which the called verdict began.
+    pub since: u64,
+    /// The figures that the reading rests on, one sentence each.
+    pub evidence: Vec<String>,
+    /// The documented targets; empty but at 5k, 10k, 25k, 50k, 100k, 250k and 500k steps.
+    #[serde(default)]
+    pub checklist: Vec<Check>,
+    /// What to try, one sentence each.
+    #[serde(default)]
+    pub advice: Vec<String>,
+}
+
+/// One documented target, and whether it is met.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// What is checked, such as `hold`.
+    pub name: String,
+    /// The target in words, such as `30-40%`.
+    pub target: String,
+    /// What was measured; null where nothing was, or what was is not a number.
+    pub value: Option<f64>,
+    /// Whether the target is met.
+    pub pass: bool,
+}
+
+/// One change of a setting while training: a line of `moves.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MoveRow {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// Timesteps taken when it was changed.
+    pub step: u64,
+    /// Configuration key, such as `ppo.ent_coef`.
+    pub key: String,
+    /// Its value before.
+    pub from: f64,
+    /// Its value from then on.
+    pub to: f64,
+    /// Why.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    fn survives<T: Serialize + DeserializeOwned>(text: &str) -> T {
+        let row: T = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&row).unwrap(), text);
+        row
+    }
+
+    #[test]
+    fn rows_are_written_as_they_are_documented() {
+        let row: HealthRow = survives(
+            r#"{"data":"market","step":5000,"first_step":1,"verdict":"healthy","reading":"drifting","since":5000,"evidence":["flat HOLD 36.8%"],"checklist":[{"name":"hold","target":"30-40%","value":0.368,"pass":true},{"name":"loss","target":"finite","value":null,"pass":false}],"advice":["wait"]}"#,
+        );
+        assert_eq!((row.checklist[0].value, row.checklist[1].value), (Some(0.368), None));
+        survives::<MoveRow>(
+            r#"{"data":"market","step":40960,"key":"ppo.ent_coef","from":0.06,"to":0.08,"reason":"HOLD 71%"}"#,
+        );
+        let short = r#"{"data":"market","step":5,"first_step":1,"verdict":"a","reading":"b","since":5,"evidence":[]}"#;
+        assert!(serde_json::from_str::<HealthRow>(short).unwrap().checklist.is_empty());
+    }
+}

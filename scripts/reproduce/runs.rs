@@ -1,0 +1,67 @@
+//! The trainings: every profile with every seed, several at a time, each one remembered as the counters at every interval.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use market_env::{BatchEnv, Ledger, Market, VecEnv as _};
+use ppo_agent::{Cadence, DeviceChoice, Listener, Normalizer, Policy, Trainer};
+use rayon::prelude::*;
+
+use crate::config::RunConfig;
+
+/// What is trained: one story on its market.
+#[derive(Debug)]
+pub(crate) struct Story {
+    pub(crate) name: String,
+    pub(crate) config: RunConfig,
+    pub(crate) market: Arc<Market>,
+    /// Sessions trained on.
+    pub(crate) days: Vec<u32>,
+}
+
+/// One training, as the environment's counters at the end of every interval.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Curve {
+    pub(crate) seed: u64,
+    /// The multiple of the interval's length that was passed, and the counters since step 0.
+    pub(crate) totals: Vec<(u64, Ledger)>,
+}
+
+/// Trains every story with every seed; one list of curves per story, in the order of the seeds.
+pub(crate) fn train(stories: &[Story], seeds: u64) -> anyhow::Result<Vec<Vec<Curve>>> {
+    let jobs: Vec<(&Story, u64)> = stories.iter().flat_map(|story| (0..seeds).map(move |seed| (story, seed))).collect();
+    let curve = |&(story, seed): &(&Story, u64)| {
+        story.train(story.config.run.seed + seed).with_context(|| format!("training {} with seed {seed}", story.name))
+    };
+    // One job per piece of work: the trainings of one profile may take longer than those of another.
+    let curves = jobs.par_iter().with_max_len(1).map(curve).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(curves.chunks(seeds as usize).map(<[Curve]>::to_vec).collect())
+}
+
+impl Story {
+    fn train(&self, seed: u64) -> anyhow::Result<Curve> {
+        let RunConfig { run, env, policy, ppo, .. } = &self.config;
+        let env = BatchEnv::new(Arc::clone(&self.market), self.days.clone(), env.clone(), ppo.n_envs, seed)?;
+        let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows())?;
+        let policy = Policy::new(env.spec(), policy, normalizer, seed)?;
+        let mut trainer = Trainer::new(env, policy, ppo.clone(), run.timesteps, seed, DeviceChoice::Cpu)?;
+        let mut heard = Heard { cadence: Cadence::new(run.diagnostics_freq, 0), totals: Vec::new() };
+        while trainer.timesteps() < run.timesteps {
+            trainer.iterate(&mut heard)?;
+        }
+        heard.totals.retain(|(step, _)| *step <= run.timesteps);
+        Ok(Curve { seed, totals: heard.totals })
+    }
+}
+
+/// Keeps the counters at every interval's end.
+struct Heard {
+    cadence: Cadence,
+    totals: Vec<(u64, Ledger)>,
+}
+
+impl Listener for Heard {
+    fn on_step(&mut self, timesteps: u64, ledger: &Ledger) {
+        self.totals.extend(self.cadence.crossed(timesteps).map(|step| (step, ledger.clone())));
+    }
+}
