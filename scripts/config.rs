@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
 use market_env::{EnvConfig, MarketConfig};
-use ppo_agent::{PolicyConfig, PolicyKind, PpoConfig};
+use ppo_agent::{PolicyConfig, PolicyKind, PpoConfig, health::HealthConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{comments, files};
@@ -69,6 +69,10 @@ pub struct RunSection {
     /// Model whose parameters training starts from; it must have the same observations and network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_model: Option<PathBuf>,
+    /// `moves.jsonl` of an earlier run whose changes of settings are made again, at the same steps; nothing else is adapted
+    /// then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_moves: Option<PathBuf>,
 }
 
 fn path_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
@@ -95,6 +99,7 @@ impl Default for RunSection {
             num_threads: 0,
             device: "auto".to_owned(),
             load_model: None,
+            replay_moves: None,
         }
     }
 }
@@ -178,6 +183,8 @@ pub struct RunConfig {
     pub policy: PolicyConfig,
     /// The algorithm.
     pub ppo: PpoConfig,
+    /// The verdict on a training, and what it leads to.
+    pub health: HealthConfig,
 }
 
 impl RunConfig {
@@ -189,6 +196,7 @@ impl RunConfig {
         faults.extend(self.env.check());
         faults.extend(self.policy.check());
         faults.extend(self.ppo.check());
+        faults.extend(self.health.check());
         if self.policy.kind != PolicyKind::Mlp {
             faults.extend(self.ppo.check_sequences());
         }

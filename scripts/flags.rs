@@ -2,7 +2,7 @@
 
 mod tools;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser};
 use jiff::civil::Date;
@@ -112,6 +112,13 @@ pub struct TrainFlags {
     /// Part of the reward's shaping that is left at the end of training, 0 to 1: 0 = it fades to money alone [default: 1]
     #[arg(long, value_name = "X", help_heading = "Market")]
     pub shaping_final: Option<f64>,
+    /// What a verdict of collapsed, state_blind, frozen or exploding leads to: warn, stop (exit code 3, 4 or 5) or adapt (entropy
+    /// weight and shaping climb the ladder, then stop) [default: warn]
+    #[arg(long, value_name = "WHAT", help_heading = "Health")]
+    pub on_collapse: Option<String>,
+    /// Makes the changes of settings again that stand in an earlier run's moves.jsonl, and no other
+    #[arg(long, value_name = "FILE", help_heading = "Health")]
+    pub replay_moves: Option<PathBuf>,
     /// The networks.
     #[command(flatten)]
     pub policy: PolicyFlags,
@@ -147,6 +154,26 @@ pub struct PolicyFlags {
     pub precision: Option<String>,
 }
 
+/// What `--ent-coef` says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EntCoef {
+    /// This weight.
+    Weight(f64),
+    /// A weight that follows the policy's entropy.
+    Auto,
+}
+
+impl FromStr for EntCoef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Weight).map_err(|_| "say a number, or auto".to_owned()),
+        }
+    }
+}
+
 /// Parameters of the algorithm.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "PPO (configs/default.toml holds the defaults)")]
@@ -154,9 +181,9 @@ pub struct PpoFlags {
     /// Step size of Adam
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
-    /// Weight of the entropy bonus
-    #[arg(long, value_name = "X")]
-    pub ent_coef: Option<f64>,
+    /// Weight of the entropy bonus; auto = it follows the policy, slowly, towards ppo.ent_target
+    #[arg(long, value_name = "X|auto")]
+    pub ent_coef: Option<EntCoef>,
     /// Discount per bar
     #[arg(long, value_name = "X")]
     pub gamma: Option<f64>,
@@ -297,7 +324,6 @@ impl TrainFlags {
         let real = [
             ("env.reward.shaping_final", self.shaping_final),
             ("ppo.learning_rate", ppo.learning_rate),
-            ("ppo.ent_coef", ppo.ent_coef),
             ("ppo.gamma", ppo.gamma),
             ("ppo.gae_lambda", ppo.gae_lambda),
             ("ppo.clip_range", ppo.clip_range),
@@ -306,6 +332,13 @@ impl TrainFlags {
             ("ppo.target_kl", ppo.target_kl),
         ];
         real.into_iter().for_each(|(path, value)| layer.put_some(path, value));
+        match ppo.ent_coef {
+            Some(EntCoef::Weight(weight)) => layer.put("ppo.ent_coef", weight),
+            Some(EntCoef::Auto) => layer.put("ppo.ent_schedule", "auto"),
+            None => {}
+        }
+        layer.put_some("health.on_collapse", self.on_collapse.clone());
+        layer.put_some("run.replay_moves", self.replay_moves.as_ref().map(|path| path.display().to_string()));
         layer.put_some("run.model_name", self.model_name.clone());
         layer.put_some("run.device", self.device.clone());
         layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
@@ -320,7 +353,7 @@ impl TrainFlags {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
-    use ppo_agent::{Activation, PolicyConfig, PolicyKind, Precision, Trunk};
+    use ppo_agent::{Activation, EntropySchedule, PolicyConfig, PolicyKind, Precision, Trunk, health::OnCollapse};
 
     use super::*;
     use crate::config::DataSource;
@@ -338,7 +371,7 @@ mod tests {
             "train --symbols SPY,QQQ,SPX --timesteps 100000 --model-name tune1 --human-momentum --data-source files \
              --data-dir b --intraday-days 60 --learning-rate 3e-5 --ent-coef 0.06 --gamma 0.92 --n-steps 512 \
              --use-greeks false --regime-balanced --target-kl 0.02 --policy gru --net-arch 128,32 --activation relu \
-             --trunk shared --recurrent-size 48 --sequence-length 32 --precision bf16 --shaping-final 0",
+             --on-collapse adapt --trunk shared --recurrent-size 48 --sequence-length 32 --precision bf16 --shaping-final 0",
         )
         .unwrap();
         assert_eq!(config.run.symbols.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["SPY", "QQQ", "SPX"]);
@@ -346,6 +379,8 @@ mod tests {
         assert_eq!((config.market.use_greeks, config.env.draw), (false, market_env::Draw::RegimeBalanced));
         assert_eq!((config.ppo.target_kl, config.env.reward.shaping_final), (Some(0.02), 0.0));
         assert_eq!(config.run.intraday_days, 60);
+        assert_eq!((config.ppo.ent_coef, config.health.on_collapse), (0.06, OnCollapse::Adapt));
+        assert_eq!(resolved("train --ent-coef auto").unwrap().ppo.ent_schedule, EntropySchedule::Auto);
         let policy = PolicyConfig {
             kind: PolicyKind::Gru,
             net_arch: vec![128, 32],
@@ -379,6 +414,7 @@ mod tests {
             ("train --data-source flies", "did you mean files?"),
             ("train --symbols SPY,,a/b", "not a symbol"),
             ("train --n-envs 0", "ppo.n_envs"),
+            ("train --on-collapse stopp", "did you mean stop?"),
             ("train --shaping-final 1.5", "env.reward.shaping_final: 1.5 is not in 0..=1"),
             ("train --net-arch 64x64", "--net-arch 64x64: write it as"),
             ("train --policy lsmt", "did you mean lstm?"),

@@ -1,6 +1,8 @@
 //! The rows of `health.jsonl` and `moves.jsonl`: what a run was judged to be, interval by interval, and what its controller
 //! changed. One form for the run that writes them and the tools that read them.
 
+use ppo_agent::health::Health;
+pub use ppo_agent::health::{Check, checklist};
 use serde::{Deserialize, Serialize};
 
 /// File of a run folder with one [`HealthRow`] per diagnostics interval.
@@ -33,17 +35,21 @@ pub struct HealthRow {
     pub advice: Vec<String>,
 }
 
-/// One documented target, and whether it is met.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    /// What is checked, such as `hold`.
-    pub name: String,
-    /// The target in words, such as `30-40%`.
-    pub target: String,
-    /// What was measured; null where nothing was, or what was is not a number.
-    pub value: Option<f64>,
-    /// Whether the target is met.
-    pub pass: bool,
+impl HealthRow {
+    /// Returns the row of an interval that passed the multiple `step` of the cadence, under a stamp of its data.
+    pub fn of(data: &str, step: u64, health: &Health) -> Self {
+        Self {
+            data: data.to_owned(),
+            step,
+            first_step: health.total.steps - health.interval.steps + 1,
+            verdict: health.called.0.to_string(),
+            reading: health.reading.verdict.to_string(),
+            since: health.called.1,
+            evidence: health.reading.evidence.clone(),
+            checklist: checklist(step, health),
+            advice: health.reading.advice.clone(),
+        }
+    }
 }
 
 /// One change of a setting while training: a line of `moves.jsonl`.

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod backtest;
 pub mod bench;
 pub mod calibrate;
+pub mod care;
 pub mod chart;
 pub mod clock;
 pub mod comments;

@@ -1,6 +1,7 @@
 //! `progress.csv` in the form of the Stable-Baselines3 logger, and `metrics.jsonl` with one row per iteration and per
 //! diagnostics block. Only columns named `time/*` depend on the clock. `marks.jsonl` holds, for every checkpoint, where the
-//! running interval began: a resumed run goes on from there. Every row says whether the data were made up.
+//! running interval began: a resumed run goes on from there. `health.jsonl` holds the verdicts, `moves.jsonl` what the controller
+//! changed. Every row says whether the data were made up.
 
 use std::{
     collections::BTreeMap,
@@ -10,9 +11,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use market_env::Ledger;
-use ppo_agent::Iteration;
+use ppo_agent::health::{Controller, MonitorState};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::health_rows::{HEALTH, HealthRow, MOVES, MoveRow};
 
 const CSV: &str = "progress.csv";
 const METRICS: &str = "metrics.jsonl";
@@ -56,10 +58,10 @@ pub struct Mark {
     pub step: u64,
     /// SHA-256 of the checkpoint's file, in hexadecimal: no other file is a checkpoint of this run.
     pub sha256: String,
-    /// Counters at the last diagnostics block.
-    pub ledger: Ledger,
-    /// The last iteration's figures, which the next block repeats.
-    pub last: Option<Iteration>,
+    /// What the running interval has seen so far, and what was called before.
+    pub monitor: MonitorState,
+    /// The settings as they are, and what the controller has done.
+    pub controller: Controller,
 }
 
 /// One file of records that grows by whole lines.
@@ -104,6 +106,8 @@ pub struct Records {
     csv: Lines,
     metrics: Lines,
     marks: Lines,
+    health: Lines,
+    moves: Lines,
 }
 
 impl Records {
@@ -114,7 +118,8 @@ impl Records {
     pub fn create(folder: &Path, data: &str) -> anyhow::Result<Self> {
         let create = |name| Lines::create(folder.join(name));
         let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
-        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks })
+        let (health, moves) = (create(HEALTH)?, create(MOVES)?);
+        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, moves })
     }
 
     /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept.
@@ -133,12 +138,11 @@ impl Records {
             rows.retain(|row| row.step <= step);
             rows.iter().map(json_line).collect()
         })?;
-        let marks = Lines::resume(folder.join(MARKS), |text| {
-            let kept = parse::<Mark>(text)?.into_iter().filter(|mark| mark.step <= step);
-            kept.map(|mark| json_line(&mark)).collect()
-        })?;
+        let marks = Lines::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
+        let health = Lines::resume(folder.join(HEALTH), |text| cut::<HealthRow>(text, step, |row| row.step))?;
+        let moves = Lines::resume(folder.join(MOVES), |text| cut::<MoveRow>(text, step, |row| row.step))?;
         rows.retain(|row| row.kind == RowKind::Diagnostics);
-        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks }, rows))
+        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks, health, moves }, rows))
     }
 
     /// Writes the row of an iteration to `progress.csv` and `metrics.jsonl`.
@@ -174,13 +178,40 @@ impl Records {
         Ok(row)
     }
 
+    /// Writes the verdict on an interval.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn health(&mut self, row: &HealthRow) -> anyhow::Result<()> {
+        self.health.write(&json_line(row)?)
+    }
+
+    /// Writes a change of a setting.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn moved(&mut self, row: &MoveRow) -> anyhow::Result<()> {
+        self.moves.write(&json_line(row)?)
+    }
+
+    /// Returns the stamp of every row.
+    pub fn stamp(&self) -> &str {
+        &self.data
+    }
+
     /// Writes down what a run that resumes from the checkpoint at `step` needs; `sha256` is that of its file.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn mark(&mut self, step: u64, sha256: String, ledger: &Ledger, last: Option<&Iteration>) -> anyhow::Result<()> {
-        let (data, ledger, last) = (self.data.clone(), ledger.clone(), last.cloned());
-        self.marks.write(&json_line(&Mark { data, step, sha256, ledger, last })?)
+    pub fn mark(
+        &mut self,
+        step: u64,
+        sha256: String,
+        monitor: &MonitorState,
+        controller: &Controller,
+    ) -> anyhow::Result<()> {
+        let (data, monitor, controller) = (self.data.clone(), monitor.clone(), controller.clone());
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller })?)
     }
 }
 
@@ -212,6 +243,11 @@ fn parse<T: DeserializeOwned>(text: &str) -> anyhow::Result<Vec<T>> {
     text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
+/// Returns the rows up to a step.
+fn cut<T: Serialize + DeserializeOwned>(text: &str, step: u64, of: impl Fn(&T) -> u64) -> anyhow::Result<String> {
+    parse::<T>(text)?.iter().filter(|row| of(row) <= step).map(json_line).collect()
+}
+
 fn cut_csv(text: &str, step: u64) -> (String, Vec<String>) {
     let mut lines = text.lines();
     let Some(heading) = lines.next() else { return (String::new(), Vec::new()) };
@@ -227,6 +263,11 @@ fn cut_csv(text: &str, step: u64) -> (String, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use market_env::RewardConfig;
+    use ppo_agent::health::{HealthConfig, Monitor};
+
     use super::*;
 
     fn values(step: u64) -> Values {
@@ -245,10 +286,20 @@ mod tests {
     fn rows_are_written_in_both_forms_and_cut_on_resume() {
         let folder = tempfile::tempdir().unwrap();
         let mut records = Records::create(folder.path(), "SYNTHETIC").unwrap();
+        let monitor = Monitor::new(Arc::from([]), 1, HealthConfig::default());
+        let controller = Controller::new(0.06, RewardConfig::default());
         for step in 1..=3 {
             write(&mut records, step);
-            let ledger = Ledger { steps: 10 * step, ..Ledger::default() };
-            records.mark(step, format!("hash {step}"), &ledger, None).unwrap();
+            records.mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
+            let moved = MoveRow {
+                data: "SYNTHETIC".into(),
+                step,
+                key: "ppo.ent_coef".into(),
+                from: 0.06,
+                to: 0.08,
+                reason: "why".into(),
+            };
+            records.moved(&moved).unwrap();
         }
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let whole = (read("progress.csv"), read("metrics.jsonl"));
@@ -264,7 +315,8 @@ mod tests {
         fs::write(folder.path().join("metrics.jsonl"), whole.1.clone() + "{\"kind\":\"iter").unwrap();
         let (mut records, kept) = Records::resume(folder.path(), "SYNTHETIC", 2).unwrap();
         let mark_of_two = mark(folder.path(), 2).unwrap();
-        assert_eq!((mark_of_two.ledger.steps, mark_of_two.sha256.as_str()), (20, "hash 2"));
+        assert_eq!((&mark_of_two.controller, mark_of_two.sha256.as_str()), (&controller, "hash 2"));
+        assert_eq!(read(MOVES).lines().count(), 2);
         assert!(mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
         assert_eq!(kept.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(kept[0].values["actions/frac_hold"], Some(0.25));

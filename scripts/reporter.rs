@@ -1,18 +1,20 @@
-//! Listens to a training run: tables and diagnostics on the console, rows in the records, scalars for TensorBoard.
+//! Listens to a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
 
-use market_env::Ledger;
-use ppo_agent::{Cadence, Iteration, Listener, diagnostics};
+use ppo_agent::{
+    AgentError, Cadence, Iteration, LayerActivity, Listener, Moment,
+    health::{Controller, Monitor, Move, Opportunity, OverfitGap, Reading, Verdict},
+};
 
 use crate::{
     clock::Stopwatch,
     console::Console,
+    health_rows::{HealthRow, MoveRow},
     records::{Mark, Records, Row, Values},
-    table::{boxed, significant},
+    table::{boxed, significant, thousands},
     tensorboard::EventWriter,
 };
 
 /// Where a run's figures go while it trains.
-#[derive(Debug)]
 pub struct Reporter<'a> {
     console: &'a mut Console,
     records: Records,
@@ -20,10 +22,23 @@ pub struct Reporter<'a> {
     cadence: Cadence,
     stopwatch: Stopwatch,
     started_at: u64,
-    mark: Ledger,
-    last: Option<Iteration>,
+    monitor: Monitor,
+    /// What entries could earn on the sessions trained on; measured when it is first asked for.
+    opportunity: Box<dyn FnMut() -> Opportunity + 'a>,
+    /// The verdicts called since they were last taken.
+    called: Vec<Verdict>,
+    last: Option<HealthRow>,
     rows: Vec<Row>,
     failure: Option<anyhow::Error>,
+}
+
+impl std::fmt::Debug for Reporter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reporter")
+            .field("started_at", &self.started_at)
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a resumed run continues.
@@ -31,26 +46,49 @@ pub struct Reporter<'a> {
 pub struct Earlier {
     /// Diagnostics rows written before.
     pub rows: Vec<Row>,
-    /// Where the running interval began.
+    /// Where the running interval stood.
     pub mark: Option<Mark>,
     /// Steps taken before.
     pub steps: u64,
 }
 
+/// The parts that a reporter is made of.
+pub struct Parts<'a> {
+    /// The screen and the log.
+    pub console: &'a mut Console,
+    /// The files of the run folder.
+    pub records: Records,
+    /// TensorBoard's file.
+    pub events: EventWriter,
+    /// What adds up an interval's figures.
+    pub monitor: Monitor,
+    /// What entries could earn on the sessions trained on.
+    pub opportunity: Box<dyn FnMut() -> Opportunity + 'a>,
+}
+
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("records", &self.records).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Reporter<'a> {
-    /// Starts listening. `freq` is the number of steps between diagnostics blocks.
-    pub fn new(console: &'a mut Console, records: Records, events: EventWriter, freq: u64, earlier: Earlier) -> Self {
-        let (mark, last) = earlier.mark.map_or_else(Default::default, |mark| (mark.ledger, mark.last));
+    /// Starts listening. `freq` is the number of steps between diagnostics blocks, `rows` and `steps` are what a resumed run
+    /// has behind it.
+    pub fn new(parts: Parts<'a>, freq: u64, rows: Vec<Row>, steps: u64) -> Self {
+        let Parts { console, records, events, monitor, opportunity } = parts;
         Self {
             console,
             records,
             events,
-            cadence: Cadence::new(freq, earlier.steps),
+            cadence: Cadence::new(freq, steps),
             stopwatch: Stopwatch::start(),
-            started_at: earlier.steps,
-            mark,
-            last,
-            rows: earlier.rows,
+            started_at: steps,
+            monitor,
+            opportunity,
+            called: Vec::new(),
+            last: None,
+            rows,
             failure: None,
         }
     }
@@ -65,13 +103,69 @@ impl<'a> Reporter<'a> {
         &self.rows
     }
 
-    /// Writes down where the running interval began, for a run that resumes from the checkpoint at `step` in a file of
+    /// Returns the verdicts that were called since the last call, one per interval.
+    pub fn take_called(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.called)
+    }
+
+    /// Returns the last row of `health.jsonl` that this program wrote.
+    pub fn last_health(&self) -> Option<&HealthRow> {
+        self.last.as_ref()
+    }
+
+    /// Takes what the hidden units did after an iteration.
+    pub fn on_activity(&mut self, layers: Vec<LayerActivity>) {
+        self.monitor.on_activity(layers);
+    }
+
+    /// Takes a comparison of training with validation.
+    pub fn on_validation(&mut self, gap: OverfitGap) {
+        self.monitor.on_validation(gap);
+    }
+
+    /// Writes down a change of a setting.
+    ///
+    /// # Errors
+    /// When log or file cannot be written.
+    pub fn moved(&mut self, step: u64, made: &Move, loud: bool) -> anyhow::Result<()> {
+        let Move { key, from, to, reason } = made.clone();
+        if loud {
+            let step = thousands(step as i64);
+            self.console.say(format!("Adapted   step {step}: {key} {from} to {to} ({reason})"))?;
+        }
+        self.records.moved(&MoveRow { data: self.records.stamp().to_owned(), step, key, from, to, reason })
+    }
+
+    /// Writes the verdict on a training that ended with something that is not a number.
+    ///
+    /// # Errors
+    /// When log or file cannot be written.
+    pub fn broke(&mut self, step: u64, error: &AgentError) -> anyhow::Result<()> {
+        let reading = Reading::broken(error);
+        self.console.say(format!("Verdict   {} at step {}", reading.verdict, thousands(step as i64)))?;
+        let row = HealthRow {
+            data: self.records.stamp().to_owned(),
+            step,
+            first_step: step,
+            verdict: reading.verdict.to_string(),
+            reading: reading.verdict.to_string(),
+            since: step,
+            evidence: reading.evidence,
+            checklist: Vec::new(),
+            advice: reading.advice,
+        };
+        self.records.health(&row)?;
+        self.last = Some(row);
+        Ok(())
+    }
+
+    /// Writes down where the running interval stands, for a run that resumes from the checkpoint at `step` in a file of
     /// this SHA-256.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_mark(&mut self, step: u64, sha256: String) -> anyhow::Result<()> {
-        self.records.mark(step, sha256, &self.mark, self.last.as_ref())
+    pub fn save_mark(&mut self, step: u64, sha256: String, controller: &Controller) -> anyhow::Result<()> {
+        self.records.mark(step, sha256, self.monitor.state(), controller)
     }
 
     /// Returns the seconds since training began.
@@ -93,20 +187,18 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    fn diagnose(&mut self, step: u64, ledger: &Ledger) -> anyhow::Result<()> {
-        let interval = ledger.since(&self.mark);
-        let blocks = [
-            diagnostics::momentum_block(step, ledger),
-            diagnostics::interval_block(&interval, ledger, self.last.as_ref()),
-        ];
-        for block in blocks {
-            // The blocks end their last line themselves.
-            self.console.say(block.strip_suffix('\n').unwrap_or(&block))?;
-        }
-        let values = diagnostics::metrics(&interval, ledger);
+    fn diagnose(&mut self, step: u64, moment: &Moment<'_>) -> anyhow::Result<()> {
+        let health = self.monitor.close(moment.ledger, &mut self.opportunity);
+        let text = health.text(step);
+        // The block ends its last line itself.
+        self.console.say(text.strip_suffix('\n').unwrap_or(&text))?;
+        let values = health.metrics();
         self.events.scalars(step, &values)?;
         self.rows.push(self.records.diagnostics(step, &values)?);
-        self.mark = ledger.clone();
+        let row = HealthRow::of(self.records.stamp(), step, &health);
+        self.records.health(&row)?;
+        self.called.push(health.called.0);
+        self.last = Some(row);
         Ok(())
     }
 
@@ -119,21 +211,21 @@ impl<'a> Reporter<'a> {
         self.console.say(boxed(&cells))?;
         self.console.advance(iteration.timesteps, format!("{fps:.0} steps/s"));
         self.records.iteration(iteration.timesteps, &values)?;
-        self.events.scalars(iteration.timesteps, &values)?;
-        self.last = Some(iteration.clone());
-        Ok(())
+        self.events.scalars(iteration.timesteps, &values)
     }
 }
 
 impl Listener for Reporter<'_> {
-    fn on_step(&mut self, timesteps: u64, ledger: &Ledger) {
+    fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
+        self.monitor.on_step(moment);
         if let Some(step) = self.cadence.crossed(timesteps) {
-            let result = self.diagnose(step, ledger);
+            let result = self.diagnose(step, moment);
             self.keep(result);
         }
     }
 
     fn on_iteration(&mut self, iteration: &Iteration) {
+        self.monitor.on_iteration(iteration);
         let result = self.tabulate(iteration);
         self.keep(result);
     }

@@ -4,11 +4,15 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use market_data::{DateRange, Split};
-use market_env::{BatchEnv, RewardConfig, VecEnv as _};
-use ppo_agent::{DeviceChoice, ModelFile, Normalizer, Policy, PolicyConfig, Trainer};
+use market_env::{BatchEnv, Ledger, VecEnv as _};
+use ppo_agent::{
+    AgentError, Behaviour, DeviceChoice, ModelFile, Normalizer, Policy, PolicyConfig, Trainer,
+    health::{Monitor, MonitorState, Opportunity, OverfitGap},
+};
 use serde_json::Value;
 
 use crate::{
+    care::{Care, Unwell},
     chart, clock,
     config::RunConfig,
     console::{Console, cut_log},
@@ -19,7 +23,8 @@ use crate::{
     manifest, model,
     paths::Paths,
     records::Records,
-    reporter::{Earlier, Reporter},
+    replay::replay,
+    reporter::{Earlier, Parts, Reporter},
     resume::PriorRun,
     table::{percent, thousands},
     tensorboard::EventWriter,
@@ -124,6 +129,15 @@ struct Start {
     manifest: Value,
 }
 
+/// How a training ended.
+struct Outcome {
+    seconds: f64,
+    /// The verdict called last; none of a run shorter than an interval.
+    verdict: Option<String>,
+    /// Why it ended early, if it did.
+    unwell: Option<Unwell>,
+}
+
 impl Run<'_> {
     /// Makes or loads everything that training needs; writes nothing.
     fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
@@ -148,45 +162,101 @@ impl Run<'_> {
 
     fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<()> {
         let Start { mut trainer, earlier, trained_on, mut manifest } = start;
-        let mut reporter = self.open(&trainer, earlier, console)?;
-        self.write_manifest(&manifest)?;
-        self.learn(&mut trainer, &mut reporter)?;
-
-        let seconds = reporter.seconds();
-        let svg = chart::draw(&self.title(), reporter.rows())?;
-        ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
+        let Outcome { seconds, verdict, unwell } = self.learned(&mut trainer, earlier, &manifest, console)?;
         self.save_model(&trainer, &trained_on)?;
-        console.say("TRAINING COMPLETE")?;
+        console.say(if unwell.is_none() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
-        let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
-        manifest["validation"] = held_out.validation(self.split.validation, console)?;
-        manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
+        if unwell.is_none() {
+            let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
+            manifest["validation"] = held_out.validation(self.split.validation, console)?;
+            manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
+        }
+        manifest["verdict"] = verdict.clone().into();
         manifest["timesteps"] = trainer.timesteps().into();
         manifest["training_seconds"] = seconds.into();
         manifest["finished"] = clock::timestamp().into();
         self.write_manifest(&manifest)?;
+        if let Some(verdict) = verdict {
+            console.say(format!("Verdict: {verdict}"))?;
+        }
         console.say(format!("Run folder: {}", self.paths.run.display()))?;
-        Ok(())
+        unwell.map_or(Ok(()), |unwell| Err(unwell.into()))
     }
 
-    fn learn(&self, trainer: &mut Trainer<BatchEnv>, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
+    /// Trains to the end, or to where a verdict ends it, and draws the chart.
+    fn learned(
+        &self,
+        trainer: &mut Trainer<BatchEnv>,
+        mut earlier: Option<Earlier>,
+        manifest: &Value,
+        console: &mut Console,
+    ) -> anyhow::Result<Outcome> {
+        let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
+        let (monitor, controller) = mark.map(|mark| (mark.monitor, (mark.controller, mark.step))).unzip();
+        let mut care = Care::new(self.config, controller)?;
+        let mut reporter = self.open(trainer, earlier, monitor, console)?;
+        self.write_manifest(manifest)?;
+        let unwell = match self.learn(trainer, &mut reporter, &mut care) {
+            Ok(()) => None,
+            Err(error) => Some(error.downcast::<Unwell>()?),
+        };
+        let svg = chart::draw(&self.title(), reporter.rows())?;
+        ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
+        let verdict = reporter.last_health().map(|row| row.verdict.clone());
+        Ok(Outcome { seconds: reporter.seconds(), verdict, unwell })
+    }
+
+    fn learn(
+        &self,
+        trainer: &mut Trainer<BatchEnv>,
+        reporter: &mut Reporter<'_>,
+        care: &mut Care,
+    ) -> anyhow::Result<()> {
         let run = &self.config.run;
         let mut saved = trainer.timesteps();
+        let mut validated = trainer.env().ledger().clone();
         reporter.console().start_bar(run.timesteps, saved);
         while trainer.timesteps() < run.timesteps {
-            let reward = reward_at(&self.config.env.reward, trainer.timesteps(), run.timesteps);
-            trainer.env_mut().set_reward(reward)?;
-            trainer.iterate(reporter)?;
+            care.prepare(trainer)?;
+            let ent_coef = trainer.ent_coef();
+            if let Err(error) = trainer.iterate(reporter) {
+                if matches!(error, AgentError::NonFinite { .. }) {
+                    reporter.broke(trainer.timesteps(), &error)?;
+                }
+                return Err(error.into());
+            }
             reporter.check()?;
+            reporter.on_activity(trainer.activity()?);
+            care.follow(trainer, reporter, ent_coef)?;
             let steps = trainer.timesteps();
             if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
-                self.save_checkpoint(trainer, reporter)?;
+                if let Some(gap) = self.held_out_gap(trainer, &validated)? {
+                    reporter.on_validation(gap);
+                }
+                validated = trainer.env().ledger().clone();
+                self.save_checkpoint(trainer, reporter, care)?;
                 saved = steps;
             }
         }
         reporter.console().stop_bar();
         Ok(())
+    }
+
+    /// Replays the validation dates and sets what a trade returns there beside what it returned in training since
+    /// `validated`; nothing where one of them has too few trades.
+    fn held_out_gap(&self, trainer: &Trainer<BatchEnv>, validated: &Ledger) -> anyhow::Result<Option<OverfitGap>> {
+        let days = self.inputs.market.days_in(&self.split.validation);
+        let (market, config) = (&self.inputs.market, self.config);
+        let played = replay(trainer.policy(), market, &days, &config.env, Behaviour::Sampled, config.run.seed)?;
+        let train = trainer.env().ledger().since(validated).mean_trade_return();
+        let pair = train.zip(played.ledger.mean_trade_return());
+        Ok(pair.map(|((train, a), (validation, b))| OverfitGap {
+            step: trainer.timesteps(),
+            train,
+            validation,
+            error: a.hypot(b),
+        }))
     }
 
     fn env(&self) -> anyhow::Result<BatchEnv> {
@@ -275,12 +345,16 @@ impl Run<'_> {
     }
 
     /// Opens the run folder, the log and the records: from here on files are written.
-    fn open<'c>(
-        &self,
+    fn open<'c, 's>(
+        &'s self,
         trainer: &Trainer<BatchEnv>,
         earlier: Option<Earlier>,
+        monitor: Option<MonitorState>,
         console: &'c mut Console,
-    ) -> anyhow::Result<Reporter<'c>> {
+    ) -> anyhow::Result<Reporter<'c>>
+    where
+        's: 'c,
+    {
         let Paths { log, run, .. } = self.paths;
         let resumed = earlier.is_some();
         self.paths.create_folders()?;
@@ -312,13 +386,32 @@ impl Run<'_> {
         if self.inputs.dataset.synthetic {
             events.scalars(earlier.steps, &[("data/SYNTHETIC".to_owned(), 1.0)])?;
         }
-        Ok(Reporter::new(console, records, events, self.config.run.diagnostics_freq, earlier))
+        let parts = Parts { console, records, events, monitor: self.monitor(monitor), opportunity: self.opportunity() };
+        Ok(Reporter::new(parts, self.config.run.diagnostics_freq, earlier.rows, earlier.steps))
     }
 
-    fn save_checkpoint(&self, trainer: &Trainer<BatchEnv>, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
+    fn monitor(&self, earlier: Option<MonitorState>) -> Monitor {
+        let (setups, config) = (self.inputs.market.setups().collect(), self.config.health.clone());
+        match earlier {
+            Some(state) => Monitor::resume(setups, config, state),
+            None => Monitor::new(setups, self.config.ppo.n_envs, config),
+        }
+    }
+
+    /// What entries could earn on the training dates, measured when it is first asked for.
+    fn opportunity(&self) -> Box<dyn FnMut() -> Opportunity + '_> {
+        Box::new(|| Opportunity::Unclear("not measured".to_owned()))
+    }
+
+    fn save_checkpoint(
+        &self,
+        trainer: &Trainer<BatchEnv>,
+        reporter: &mut Reporter<'_>,
+        care: &Care,
+    ) -> anyhow::Result<()> {
         let path = self.paths.checkpoint(trainer.timesteps());
         trainer.checkpoint()?.save(&path, self.inputs.stamp())?;
-        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?)
+        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, care.controller())
     }
 
     fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
@@ -347,12 +440,6 @@ impl Run<'_> {
     }
 }
 
-/// Returns the weights of the iteration that begins at a step, under `base`: shaping fades over the planned length. A
-/// function of the step alone, so that a resumed run is rewarded like an uninterrupted one.
-fn reward_at(base: &RewardConfig, timesteps: u64, total: u64) -> RewardConfig {
-    base.at(timesteps as f64 / total as f64)
-}
-
 /// Copies the log that a run had under another number of steps, so that the whole run stands in one file.
 fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
     if earlier == log || !earlier.exists() {
@@ -375,14 +462,6 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shaping_fades_over_the_planned_steps() {
-        let base = RewardConfig { shaping_final: 0.0, ..RewardConfig::default() };
-        assert_eq!(reward_at(&base, 0, 10_000), base);
-        assert_eq!(reward_at(&base, 7_500, 10_000).good_buy_call, 0.025);
-        assert_eq!(reward_at(&base, 10_240, 10_000).missed_opportunity, 0.0);
-    }
 
     #[test]
     fn durations_are_readable() {

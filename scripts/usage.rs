@@ -1,6 +1,11 @@
-//! What the user can put right: faults of flags and configuration, and the exit code that tells them from failed runs.
+//! What the user can put right: faults of flags and configuration, and the exit codes that tell them from failed runs and from
+//! trainings that went wrong.
 
 use std::{error::Error, fmt, process::ExitCode};
+
+use ppo_agent::{AgentError, health::Verdict};
+
+use crate::care::Unwell;
 
 /// One or more faults of flags or configuration; a run that meets it ends with exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +45,45 @@ impl fmt::Display for Usage {
 
 impl Error for Usage {}
 
-/// Prints an error once, as a chain, and returns its exit code: 2 for usage and configuration, 1 for a failed run.
+/// Prints an error once, as a chain, and returns its exit code: 2 for usage and configuration; 3, 4 or 5 for a training that
+/// was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed run.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     use std::io::Write as _;
     // A closed stderr leaves nobody to tell.
     let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
-    ExitCode::from(if error.downcast_ref::<Usage>().is_some() { 2 } else { 1 })
+    ExitCode::from(exit_code(error))
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let broken = |cause: &AgentError| matches!(cause, AgentError::NonFinite { .. });
+    if error.downcast_ref::<Usage>().is_some() {
+        2
+    } else if let Some(unwell) = error.downcast_ref::<Unwell>() {
+        unwell.verdict.exit_code()
+    } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken) {
+        Verdict::Exploding.exit_code()
+    } else {
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_end_has_its_code() {
+        let code = |error: anyhow::Error| exit_code(&error);
+        let unwell = |verdict| Unwell { verdict, step: 5, evidence: Vec::new() };
+        let what = "a parameter of actor.0.bias".to_owned();
+        let broken = AgentError::NonFinite { what, value: f32::NAN, timesteps: 5, iteration: 1 };
+        let codes = [
+            code(anyhow::anyhow!("no such file")),
+            code(Usage::one("--seed").into()),
+            code(unwell(Verdict::StateBlind).into()),
+            code(unwell(Verdict::Frozen).into()),
+            code(anyhow::Error::from(broken).context("training")),
+        ];
+        assert_eq!(codes, [1, 2, 3, 4, 5]);
+    }
 }

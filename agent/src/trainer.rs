@@ -164,7 +164,8 @@ impl<E: VecEnv> Trainer<E> {
         self.progress.iteration += 1;
         let iteration = self.report(&stats, &settings, &before);
         if self.config.ent_schedule == EntropySchedule::Auto {
-            self.progress.ent_coef = Some(self.config.adapted_ent_coef(iteration.ent_coef, iteration.entropy_norm));
+            let adapted = self.config.adapted_ent_coef(self.ent_coef(), iteration.entropy_norm);
+            self.progress.ent_coef = Some(adapted);
         }
         Ok(iteration)
     }
@@ -406,11 +407,6 @@ impl<E: VecEnv> Trainer<E> {
     /// Returns the configuration of the training.
     pub fn config(&self) -> &PpoConfig {
         &self.config
-    }
-
-    /// Returns the environment, to change its rules between two iterations.
-    pub fn env_mut(&mut self) -> &mut E {
-        &mut self.env
     }
 
     /// Returns the environment.

@@ -253,6 +253,11 @@ impl Market {
         self.signals[row].setup
     }
 
+    /// Returns the setup class of every tape row. `[T]`
+    pub fn setups(&self) -> impl Iterator<Item = Setup> + '_ {
+        self.signals.iter().map(|signal| signal.setup)
+    }
+
     /// Returns the shares of bull-strong and bear-strong bars in these sessions.
     pub fn strong_shares(&self, days: &[u32]) -> (f64, f64) {
         let rows = days.iter().flat_map(|&day| self.days[day as usize].rows());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use market_env::{BatchEnv, Ledger, Market, VecEnv as _};
-use ppo_agent::{Cadence, DeviceChoice, Listener, Normalizer, Policy, Trainer};
+use ppo_agent::{Cadence, DeviceChoice, Listener, Moment, Normalizer, Policy, Trainer};
 use rayon::prelude::*;
 
 use crate::config::RunConfig;
@@ -61,7 +61,7 @@ struct Heard {
 }
 
 impl Listener for Heard {
-    fn on_step(&mut self, timesteps: u64, ledger: &Ledger) {
-        self.totals.extend(self.cadence.crossed(timesteps).map(|step| (step, ledger.clone())));
+    fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
+        self.totals.extend(self.cadence.crossed(timesteps).map(|step| (step, moment.ledger.clone())));
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Band, HealthConfig, Learner, Opportunity, OverfitGap, PolicyFigures, Verdict};
 use crate::{
-    LayerActivity,
+    AgentError, LayerActivity,
     diagnostics::{percent, thousands},
 };
 
@@ -31,6 +31,15 @@ pub struct Reading {
     pub evidence: Vec<String>,
     /// What to do, where something is to be done.
     pub advice: Vec<String>,
+}
+
+impl Reading {
+    /// The reading of a training that met something that is not a number; the error names it and the step.
+    pub fn broken(error: &AgentError) -> Self {
+        let verdict = Verdict::Exploding;
+        let advice = advice(verdict).iter().map(|&text| text.to_owned()).collect();
+        Self { verdict, evidence: vec![error.to_string()], advice }
+    }
 }
 
 /// How calm the training has been so far.
