@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod backtest;
+pub mod baselines;
 pub mod bench;
 pub mod calibrate;
 pub mod chart;
@@ -32,7 +33,7 @@ pub mod report;
 pub mod reporter;
 pub mod resume;
 pub mod selftest;
-pub mod staying_out;
+pub mod statistics;
 pub mod table;
 pub mod tensorboard;
 pub mod trades;
