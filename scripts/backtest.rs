@@ -8,6 +8,7 @@ use ppo_agent::{Behaviour, Policy};
 
 use crate::{
     audit::{Audit, Claims, Terms},
+    baselines::{Baselines, explain_staying_out, stays_out},
     config::RunConfig,
     console::Console,
     costs::{self, CostSensitivity},
@@ -18,7 +19,6 @@ use crate::{
     model::{self, ModelMeta, dates_within, ranges_text},
     replay::replay,
     report::BacktestReport,
-    staying_out::{explain_staying_out, stays_out},
     trades::{self, TradesFormat},
     usage::Usage,
 };
@@ -104,8 +104,6 @@ impl Backtest<'_> {
 
     fn summary(&self, played: &Played) -> anyhow::Result<BacktestReport> {
         let (inputs, run, meta) = (self.inputs, &self.config.run, self.meta);
-        let random =
-            stays_out(&played.ledger).then(|| self.play(&inputs.market, Behaviour::RandomLegal)).transpose()?;
         let dates = &inputs.dataset.dates;
         let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
             anyhow::bail!("there is no session to replay")
@@ -121,12 +119,20 @@ impl Backtest<'_> {
             in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
             capital_usd: self.config.env.account.capital,
             figures: Figures::of(played)?,
-            staying_out: random.map(|random| explain_staying_out(&played.ledger, &random.trades)),
+            staying_out: stays_out(&played.ledger).then(|| self.staying_out(played)).transpose()?,
             daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
             real_options: inputs.market.real_options().cloned(),
             cost_sensitivity: None,
             audit: None,
         })
+    }
+
+    /// Explains a policy that almost never buys.
+    fn staying_out(&self, played: &Played) -> anyhow::Result<String> {
+        let (market, config) = (&self.inputs.market, self.config);
+        let days: Vec<u32> = (0..market.days().len() as u32).collect();
+        let baselines = Baselines::measure(market, &days, &config.env, config.run.seed)?;
+        Ok(explain_staying_out(&played.ledger, &baselines.opportunity()))
     }
 
     /// Replays with every spread at a multiple of the configuration's; at 1 that is what was `played` already.

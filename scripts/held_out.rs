@@ -1,17 +1,18 @@
 //! The end of a training: its policy replays the dates that it has not seen, beside policies that know nothing.
 
 use market_data::DateRange;
+use market_env::Ledger;
 use ppo_agent::{Behaviour, Policy};
 use serde_json::Value;
 
 use crate::{
+    baselines::{Baselines, explain_staying_out, stays_out},
     config::RunConfig,
     console::Console,
     figures::Figures,
     inputs::Inputs,
     model::{dates_within, ranges_text},
     replay::replay,
-    staying_out::{explain_staying_out, stays_out},
     table::columns,
 };
 
@@ -42,45 +43,47 @@ impl HeldOut<'_> {
     /// # Errors
     /// When the dates cannot be replayed or the table cannot be written.
     pub fn validation(&self, dates: DateRange, console: &mut Console) -> anyhow::Result<Value> {
-        self.table("Validation", dates, &BEHAVIOURS[..2], console)
+        Ok(self.table("Validation", dates, &BEHAVIOURS[..2], console)?.0)
     }
 
-    /// Replays the test dates with the policy and its baselines; returns the figures.
+    /// Replays the test dates with the policy and its baselines, and explains a policy that stays out; returns the figures.
     ///
     /// # Errors
     /// As for [`HeldOut::validation`].
     pub fn test(&self, dates: DateRange, console: &mut Console) -> anyhow::Result<Value> {
-        self.table("Out of sample", dates, &BEHAVIOURS, console)
+        let (figures, greedy) = self.table("Out of sample", dates, &BEHAVIOURS, console)?;
+        if stays_out(&greedy) {
+            let (market, config) = (&self.inputs.market, self.config);
+            let baselines = Baselines::measure(market, &market.days_in(&dates), &config.env, config.run.seed)?;
+            console.say(explain_staying_out(&greedy, &baselines.opportunity()))?;
+        }
+        Ok(figures)
     }
 
+    /// Returns the figures of all behaviours, and the counters of the greedy one.
     fn table(
         &self,
         heading: &str,
         dates: DateRange,
         behaviours: &[(&str, Behaviour)],
         console: &mut Console,
-    ) -> anyhow::Result<Value> {
+    ) -> anyhow::Result<(Value, Ledger)> {
         let (inputs, config) = (self.inputs, self.config);
         let days = inputs.market.days_in(&dates);
         let (mut rows, mut results) = (Vec::new(), serde_json::Map::new());
-        let (mut greedy, mut random) = (None, None);
+        let mut greedy = Ledger::default();
         for &(name, behaviour) in behaviours {
             let played = replay(self.policy, &inputs.market, &days, &config.env, behaviour, config.run.seed)?;
             let figures = Figures::of(&played)?;
             rows.push(figures.cells(name));
             results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
-            match behaviour {
-                Behaviour::Greedy => greedy = Some(played.ledger),
-                Behaviour::RandomLegal => random = Some(played.trades),
-                Behaviour::Sampled | Behaviour::AlwaysHold => {}
+            if behaviour == Behaviour::Greedy {
+                greedy = played.ledger;
             }
         }
         let synthetic = if inputs.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
         console.say(format!("\n{heading}{synthetic}, {dates}:"))?;
         console.say(columns(&Figures::HEADINGS, &rows))?;
-        if let (Some(greedy), Some(random)) = (greedy.filter(stays_out), random) {
-            console.say(explain_staying_out(&greedy, &random))?;
-        }
         let inside: Vec<_> = inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();
         let seen = dates_within(inside.iter().copied(), &self.trained_on);
         if seen > 0 {
@@ -91,6 +94,6 @@ impl HeldOut<'_> {
                 ranges_text(&self.trained_on)
             ))?;
         }
-        Ok(Value::Object(results))
+        Ok((Value::Object(results), greedy))
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod backtest;
+pub mod baselines;
 pub mod bench;
 pub mod calibrate;
 pub mod care;
@@ -35,7 +36,7 @@ pub mod reporter;
 pub mod reproduce;
 pub mod resume;
 pub mod selftest;
-pub mod staying_out;
+pub mod statistics;
 pub mod table;
 pub mod tensorboard;
 pub mod trades;

@@ -32,7 +32,8 @@ pub struct BacktestReport {
     /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
-    /// For a policy that almost never buys: what it bought, against what random entries earned on the same sessions.
+    /// For a policy that almost never buys: what it bought, against what policies without information earned on the same
+    /// sessions.
     pub staying_out: Option<String>,
     /// Net P&L by session date, in dollars.
     pub daily_pnl_usd: BTreeMap<String, f64>,

@@ -164,9 +164,16 @@ fn one_seed_gives_one_result_for_any_number_of_threads() {
 
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
+    let plain = resumed_equals_uninterrupted(&["--checkpoint-freq", "4000"]);
+    let fading = resumed_equals_uninterrupted(&["--checkpoint-freq", "4000", "--shaping-final", "0"]);
+    assert!(plain != fading, "a reward whose shaping fades teaches something else");
+}
+
+/// Runs the smoke configuration through, and again with a pause in the middle; returns the one model of both.
+fn resumed_equals_uninterrupted(more: &[&str]) -> Vec<u8> {
     let (straight, paused) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    smoke(straight.path(), &["--checkpoint-freq", "4000"]);
-    smoke(paused.path(), &["--checkpoint-freq", "4000"]);
+    smoke(straight.path(), more);
+    smoke(paused.path(), more);
     // Whatever came after the first checkpoint is lost, as after a crash.
     let checkpoints = paused.path().join("models/checkpoints");
     let mut names: Vec<PathBuf> = fs::read_dir(&checkpoints).unwrap().map(|e| e.unwrap().path()).collect();
@@ -178,6 +185,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     let model = |out: &TempDir| fs::read(out.path().join("models/smoke.safetensors")).unwrap();
     assert!(model(&straight) == model(&paused));
     assert_eq!(metrics(straight.path(), "smoke"), metrics(paused.path(), "smoke"));
+    model(&straight)
 }
 
 #[test]

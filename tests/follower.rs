@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use market_env::{Action, EnvConfig, Episode, Market, VecEnv as _};
-
-use crate::util::Batch;
+use market_env::{
+    Action, EnvConfig, Episode, Market,
+    scripted::{Sight, play},
+};
 
 /// What the bars of a market tell, and when: one entry per tape row.
 #[derive(Debug)]
@@ -68,34 +69,26 @@ impl Follower {
 
     /// Plays each session once; the episodes come in the order in which they end.
     pub(crate) fn play(self, market: &Arc<Market>, signal: &Signal, days: &[u32], env: &EnvConfig) -> Vec<Episode> {
-        let mut batch = Batch::replay(market, days.to_vec(), env);
         let mut contrary = vec![0; days.len()];
-        while !batch.env.finished() {
-            let actions: Vec<u8> =
-                (0..days.len()).map(|lane| self.choose(&batch, lane, signal, &mut contrary[lane])).collect();
-            batch.step(&actions);
-        }
-        batch.episodes()
+        play(market, days, env, |sight| self.choose(sight, signal, &mut contrary[sight.lane])).unwrap().episodes
     }
 
-    /// Chooses a lane's action; `contrary` counts the bars against its position since the last one with it.
-    fn choose(self, batch: &Batch, lane: usize, signal: &Signal, contrary: &mut u32) -> u8 {
-        let (mask, row) = (batch.lanes.mask[lane], batch.lanes.row[lane] as usize);
-        let [side, _, _, _, _, gain, _, hours_held, _] = *batch.lane_account(lane) else { unreachable!() };
-        let told = signal.told[row];
-        if mask.allows(Action::BuyCall as u8) {
+    /// Chooses an action; `contrary` counts the bars against the position since the last one with it.
+    fn choose(self, sight: &Sight<'_>, signal: &Signal, contrary: &mut u32) -> Action {
+        let (side, told) = (sight.side(), signal.told[sight.row]);
+        if sight.is_flat() {
             *contrary = 0;
-            let enters = told != 0.0 && signal.minutes_left[row] >= self.min_minutes_left;
+            let enters = told != 0.0 && signal.minutes_left[sight.row] >= self.min_minutes_left;
             let entry = if told > 0.0 { Action::BuyCall } else { Action::BuyPut };
-            return if enters { entry as u8 } else { Action::Hold as u8 };
+            return if enters { entry } else { Action::Hold };
         }
         if told == side {
             *contrary = 0;
         } else if told == -side {
             *contrary += 1;
         }
-        let late = (hours_held * 60.0).round() as u32 >= self.max_minutes;
-        let leaves = *contrary > self.patience || late || gain >= self.take_profit;
-        if leaves && mask.allows(Action::Exit as u8) { Action::Exit as u8 } else { Action::Hold as u8 }
+        let late = sight.minutes_held() >= self.max_minutes;
+        let leaves = *contrary > self.patience || late || sight.gain() >= self.take_profit;
+        if leaves { Action::Exit } else { Action::Hold }
     }
 }

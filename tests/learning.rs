@@ -1,17 +1,23 @@
 //! Training finds what is there to find, and nothing where there is nothing.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use market_data::source::synthetic::SyntheticConfig;
-use market_env::{Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade, VecEnv as _};
+use market_env::{
+    Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade, VecEnv as _,
+    scripted::{Bet, Leave, Scripted},
+};
 use ppo_agent::{
     Behaviour, DeviceChoice, Evaluation, Normalizer, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate,
 };
-use zerodte_scripts::staying_out::{explain_staying_out, stays_out};
+use zerodte_scripts::{
+    baselines::{Baselines, Opportunity, explain_staying_out, stays_out},
+    statistics::Mean,
+};
 
 use crate::{
     follower::{Follower, Signal},
-    util::{dataset, dataset_of},
+    util::{all_days, dataset, dataset_of},
 };
 
 /// The rules of the game with money as the only reward.
@@ -92,8 +98,8 @@ impl Course {
 
     /// Returns the follower with the highest reward on the lessons.
     fn best_follower(&self) -> Follower {
-        let reward = |follower| Mean::reward(&self.follow(follower, &self.lessons)).value;
-        let rewards = Follower::family().into_iter().map(|follower| (reward(follower), follower));
+        let earned = |follower| reward(&self.follow(follower, &self.lessons)).value;
+        let rewards = Follower::family().into_iter().map(|follower| (earned(follower), follower));
         rewards.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1
     }
 
@@ -107,35 +113,14 @@ impl Course {
     }
 }
 
-/// A mean over sessions and its standard error.
-#[derive(Debug, Clone, Copy)]
-struct Mean {
-    value: f64,
-    error: f64,
+/// The mean reward of a session.
+fn reward(episodes: &[Episode]) -> Mean {
+    Mean::of(&episodes.iter().map(|episode| episode.reward).collect::<Vec<_>>()).unwrap()
 }
 
-impl fmt::Display for Mean {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} ± {:.2}", self.value, self.error)
-    }
-}
-
-impl Mean {
-    fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let value = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|x| (x - value).powi(2)).sum::<f64>() / (n - 1.0);
-        Self { value, error: (variance / n).sqrt() }
-    }
-
-    fn reward(episodes: &[Episode]) -> Self {
-        Self::of(&episodes.iter().map(|episode| episode.reward).collect::<Vec<_>>())
-    }
-
-    /// Net P&L in dollars.
-    fn pnl(episodes: &[Episode]) -> Self {
-        Self::of(&episodes.iter().map(|episode| episode.net_pnl_cents as f64 / 100.0).collect::<Vec<_>>())
-    }
+/// The mean net P&L of a session, in dollars.
+fn pnl(episodes: &[Episode]) -> Mean {
+    Mean::of(&episodes.iter().map(|episode| episode.net_pnl_cents as f64 / 100.0).collect::<Vec<_>>()).unwrap()
 }
 
 /// Trains on a visible edge and compares the policy, out of sample, with the follower that did best on the lessons.
@@ -146,14 +131,14 @@ fn the_signal_is_followed(planted_edge: f64, timesteps: u64, seed: u64) {
     let best = course.best_follower();
     let followed = course.follow(best, &course.exam);
     let learned = course.examine(&course.train(timesteps, seed), Behaviour::Greedy).0.episodes;
-    let (possible, reached) = (Mean::reward(&followed), Mean::reward(&learned));
+    let (possible, reached) = (reward(&followed), reward(&learned));
     let share = reached.value / possible.value;
     let summary = format!(
         "edge {planted_edge}, seed {seed}: {:.1} % of the best follower's reward; per session {reached} of {possible}, \
          net P&L {} of {} USD; {} sessions, a round trip costs {:.1} %, {best:?}",
         100.0 * share,
-        Mean::pnl(&learned),
-        Mean::pnl(&followed),
+        pnl(&learned),
+        pnl(&followed),
         course.exam.len(),
         100.0 * course.market.round_trip_cost(&course.exam, &course.env),
     );
@@ -186,7 +171,7 @@ fn a_hidden_edge_is_found_in_noisy_returns_and_pays_out_of_sample() {
     let course =
         Course::frictionless(150, SyntheticConfig { seed: 40, planted_edge: 0.3, ..SyntheticConfig::default() });
     let (evaluation, trades) = course.examine(&course.train(250_000, 1), Behaviour::Greedy);
-    let Mean { value, error } = Mean::pnl(&evaluation.episodes);
+    let Mean { value, error, .. } = pnl(&evaluation.episodes);
     assert!(value > 4.0 * error, "net P&L per session {value:.0} ± {error:.0}");
     assert!(trades.len() > 100);
 }
@@ -195,7 +180,7 @@ fn a_hidden_edge_is_found_in_noisy_returns_and_pays_out_of_sample() {
 fn without_an_edge_and_without_costs_nothing_pays() {
     let course = Course::frictionless(150, SyntheticConfig { seed: 40, ..SyntheticConfig::default() });
     let (evaluation, _) = course.examine(&course.train(250_000, 1), Behaviour::Greedy);
-    let Mean { value, error } = Mean::pnl(&evaluation.episodes);
+    let Mean { value, error, .. } = pnl(&evaluation.episodes);
     assert!(value < 3.0 * error, "no policy earns from noise: {value:.0} ± {error:.0}");
 }
 
@@ -207,8 +192,8 @@ fn without_an_edge_costs_teach_to_hold_and_the_report_says_so() {
     let hold = ledger.flat(Action::Hold) as f64 / ledger.flat_steps() as f64;
     assert!(hold >= 0.99, "HOLD on {:.2} % of flat decisions", 100.0 * hold);
     assert!(stays_out(&ledger));
-    let (_, random) = course.examine(&policy, Behaviour::RandomLegal);
-    let sentence = explain_staying_out(&ledger, &random);
+    let baselines = Baselines::measure(&course.market, &course.exam, &course.env, 1).unwrap();
+    let sentence = explain_staying_out(&ledger, &baselines.opportunity());
     assert!(
         sentence.starts_with("HOLD is what this policy learned: ") && sentence.ends_with("so staying out earns more."),
         "{sentence}"
@@ -217,30 +202,20 @@ fn without_an_edge_costs_teach_to_hold_and_the_report_says_so() {
 
 #[test]
 fn no_scripted_policy_earns_shaped_reward_by_losing_money_on_noise() {
-    // The old system's audit: on a market without information, the policies that the shaping could favour must not beat
-    // HOLD by losing money. Entries on strong setups collect the bonus; costs must outweigh it in cash, visibly.
+    // The old system's audit: on a market without information, the policies that the shaping could favour must not earn reward
+    // by losing money. Entries on strong setups collect the bonus; costs must outweigh it in cash, visibly.
     let dataset = dataset(&["SPY"], 60, 7, 0.0);
     let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap());
-    let days: Vec<u32> = (0..market.days().len() as u32).collect();
-    let mut batch = crate::util::Batch::replay(&market, days, &EnvConfig::default());
-    while !batch.env.finished() {
-        let actions: Vec<u8> = batch
-            .lanes
-            .mask
-            .iter()
-            .zip(&batch.lanes.row)
-            .map(|(mask, &row)| match market.setup(row as usize) {
-                market_env::Setup::BullStrong if mask.allows(1) => 1,
-                market_env::Setup::BearStrong if mask.allows(2) => 2,
-                _ if mask.allows(5) => 5,
-                _ => 0,
-            })
-            .collect();
-        batch.step(&actions);
+    let baselines = Baselines::measure(&market, &all_days(&market), &EnvConfig::default(), 1).unwrap();
+    let losers: Vec<_> = baselines.policies.iter().filter(|of| of.pnl_usd.unwrap().t() < -2.0).collect();
+    assert!(losers.len() > 15, "costs show in the money of {} policies", losers.len());
+    for loser in losers {
+        let [money, bonus, ..] = loser.reward_terms;
+        assert!(bonus + money < 0.0, "{}: bonus {bonus:.1} against money {money:.1}", loser.policy);
     }
-    let ledger = batch.env.ledger();
-    let [pnl, good_buy, ..] = ledger.reward_terms;
-    assert!(ledger.good_buy == ledger.opened && ledger.missed_opportunity == 0);
-    assert!(ledger.net_pnl_cents < 0 && pnl < 0.0, "buying every setup and leaving at once loses money");
-    assert!(good_buy > 0.0 && good_buy + pnl < 0.0, "bonus {good_buy:.1} against money {pnl:.1}");
+    let farmer = baselines.of(Scripted::Trades(Bet::WithSetup, Leave::After(1))).unwrap();
+    let [money, bonus, missed, ..] = farmer.reward_terms;
+    assert!(bonus > 0.0 && missed == 0.0, "it buys every strong setup that it may");
+    assert!(farmer.net_pnl_usd < 0.0 && money < 0.0, "and loses money on them");
+    assert!(matches!(baselines.opportunity(), Opportunity::Loses { .. }), "{:?}", baselines.opportunity());
 }

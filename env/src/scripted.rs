@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Serialize, Serializer};
 
 use crate::{
     ActionMask, BatchEnv, EnvConfig, EnvError, Episode, FEATURES, Ledger, Market, Setup, StepBuffers, Trade, VecEnv,
@@ -337,6 +338,13 @@ impl fmt::Display for Scripted {
             Leave::Trim => write!(f, "{bet}, TRIM_50 at every gain"),
             Leave::Never => write!(f, "{}, once, held", bet.trim_end_matches(" on every bar")),
         }
+    }
+}
+
+/// Written by its name.
+impl Serialize for Scripted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

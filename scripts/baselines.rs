@@ -1,0 +1,181 @@
+//! What policies without information earn on given sessions, and the most that anybody could have earned there.
+//!
+//! They say what a policy's own figures cannot: whether there is anything to earn, so whether staying out is a collapse or
+//! the right answer. Sessions of one date are one observation: symbols move together.
+
+mod opportunity;
+mod staying_out;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::civil::Date;
+use market_env::{
+    Ceilings, EnvConfig, EnvError, Market, REWARD_TERMS,
+    scripted::{Playback, Scripted},
+};
+use rayon::prelude::*;
+use serde::Serialize;
+
+pub use self::{
+    opportunity::Opportunity,
+    staying_out::{explain_staying_out, stays_out},
+};
+use crate::{
+    statistics::Mean,
+    table::{columns, dollars, percent, thousands},
+};
+
+/// What one scripted policy did on the sessions. Money is after all costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Baseline {
+    /// The policy.
+    pub policy: Scripted,
+    /// Positions opened and closed.
+    pub trades: u64,
+    /// P&L of all sessions, in dollars.
+    pub net_pnl_usd: f64,
+    /// Shaped reward of a session; the error is by session date. Nothing for fewer than two dates.
+    pub reward: Option<Mean>,
+    /// P&L of a session, in dollars, likewise.
+    pub pnl_usd: Option<Mean>,
+    /// Net return of a trade, as a fraction of premium and fees paid at its entry, likewise.
+    pub trade_return: Option<Mean>,
+    /// Reward of all sessions by term ([`REWARD_TERMS`]).
+    pub reward_terms: [f64; REWARD_TERMS.len()],
+    /// Shaped reward of each session, in the order of the days that were measured.
+    #[serde(skip)]
+    pub rewards: Vec<f64>,
+}
+
+/// What policies without information earned on some sessions, and what perfect foresight would have.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Baselines {
+    /// Symbol-sessions that each policy played; each starts flat with the configured capital.
+    pub sessions: usize,
+    /// Their dates.
+    pub session_dates: usize,
+    /// One entry per policy, in the order of [`Scripted::family`].
+    pub policies: Vec<Baseline>,
+    /// The most that the sessions together could have given under the same rules and costs.
+    pub ceilings: Ceilings,
+    /// For each session its date, counted from 0.
+    #[serde(skip)]
+    date_of_session: Vec<usize>,
+}
+
+impl Baselines {
+    /// Plays every scripted policy through these sessions once, and finds the ceilings.
+    ///
+    /// # Errors
+    /// When the sessions cannot be replayed under these settings.
+    pub fn measure(market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> Result<Self, EnvError> {
+        let family = Scripted::family();
+        let sessions = Sessions::of(market, days);
+        let play = |policy: Scripted| Ok(sessions.summary(policy, &policy.play(market, days, config, seed)?));
+        let policies = || family.into_par_iter().map(play).collect::<Result<Vec<_>, _>>();
+        let (policies, ceilings) = rayon::join(policies, || Ceilings::of(market, days, config));
+        let mut total = Ceilings::default();
+        ceilings?.into_iter().for_each(|of_session| total += of_session);
+        Ok(Self {
+            sessions: days.len(),
+            session_dates: sessions.dates,
+            policies: policies?,
+            ceilings: total,
+            date_of_session: sessions.date_of,
+        })
+    }
+
+    /// Returns what one member of the family did.
+    pub fn of(&self, policy: Scripted) -> Option<&Baseline> {
+        self.policies.iter().find(|baseline| baseline.policy == policy)
+    }
+
+    /// Returns how much more shaped reward a policy had in a session than one that always HOLDs; the error is by session
+    /// date.
+    pub fn reward_over_hold(&self, baseline: &Baseline) -> Option<Mean> {
+        let hold = self.of(Scripted::AlwaysHold)?;
+        let more = baseline.rewards.iter().zip(&hold.rewards).map(|(reward, hold)| reward - hold);
+        Mean::of_groups(by_date(self.session_dates, self.date_of_session.iter().copied().zip(more)))
+    }
+
+    /// Returns whether there is anything to earn on these sessions.
+    pub fn opportunity(&self) -> Opportunity {
+        Opportunity::of(self)
+    }
+
+    /// Returns a table of the policies, and the ceilings, as lines of text.
+    pub fn lines(&self) -> Vec<String> {
+        let heading = ["policy", "trades", "reward per session", "net P&L", "mean trade", "+-", "t of P&L"];
+        let row = |baseline: &Baseline| {
+            let of_trade = |part: fn(&Mean) -> f64| percent(baseline.trade_return.as_ref().map(part));
+            vec![
+                baseline.policy.to_string(),
+                thousands(baseline.trades as i64),
+                baseline.reward.map_or_else(|| "-".to_owned(), |reward| format!("{:.2}", reward.value)),
+                dollars(baseline.net_pnl_usd),
+                of_trade(|mean| mean.value),
+                of_trade(|mean| mean.error),
+                baseline.pnl_usd.map_or_else(|| "-".to_owned(), |pnl| format!("{:.1}", pnl.t())),
+            ]
+        };
+        let rows: Vec<_> = self.policies.iter().map(row).collect();
+        vec![columns(&heading, &rows), self.ceiling_line()]
+    }
+
+    /// Says what perfect foresight would have earned.
+    pub fn ceiling_line(&self) -> String {
+        let per_session = |cents: i64| dollars(cents as f64 / 100.0 / self.sessions.max(1) as f64);
+        let Ceilings { any, strong } = &self.ceilings;
+        format!(
+            "Perfect foresight after costs, per session: {} on any bar, {} on strong setups ({} of premium)",
+            per_session(any.net_pnl_cents),
+            per_session(strong.net_pnl_cents),
+            percent(strong.return_on_premium()),
+        )
+    }
+}
+
+/// The sessions that are measured.
+struct Sessions {
+    dates: usize,
+    /// For each session its date, counted from 0.
+    date_of: Vec<usize>,
+    number: BTreeMap<Date, usize>,
+}
+
+impl Sessions {
+    fn of(market: &Market, days: &[u32]) -> Self {
+        let date = |&day: &u32| market.days()[day as usize].date;
+        let mut number: BTreeMap<Date, usize> = days.iter().map(|day| (date(day), 0)).collect();
+        number.values_mut().zip(0..).for_each(|(number, n)| *number = n);
+        Self { dates: number.len(), date_of: days.iter().map(|day| number[&date(day)]).collect(), number }
+    }
+
+    fn summary(&self, policy: Scripted, played: &Playback) -> Baseline {
+        let (mut rewards, mut pnl) = (vec![0.0; self.date_of.len()], vec![0.0; self.date_of.len()]);
+        for episode in &played.episodes {
+            rewards[episode.lane as usize] = episode.reward;
+            pnl[episode.lane as usize] = episode.net_pnl_cents as f64 / 100.0;
+        }
+        let of_sessions = |values: &[f64]| {
+            Mean::of_groups(by_date(self.dates, self.date_of.iter().copied().zip(values.iter().copied())))
+        };
+        let returns = played.trades.iter().map(|trade| (self.number[&trade.date], trade.net_return));
+        Baseline {
+            policy,
+            trades: played.trades.len() as u64,
+            net_pnl_usd: pnl.iter().sum(),
+            reward: of_sessions(&rewards),
+            pnl_usd: of_sessions(&pnl),
+            trade_return: Mean::of_groups(by_date(self.dates, returns)),
+            reward_terms: played.ledger.reward_terms,
+            rewards,
+        }
+    }
+}
+
+fn by_date(dates: usize, values: impl Iterator<Item = (usize, f64)>) -> Vec<Vec<f64>> {
+    let mut groups = vec![Vec::new(); dates];
+    values.for_each(|(date, value)| groups[date].push(value));
+    groups
+}
