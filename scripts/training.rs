@@ -12,6 +12,7 @@ use ppo_agent::{
 use serde_json::Value;
 
 use crate::{
+    baselines::Baselines,
     care::{Care, Unwell},
     chart, clock,
     config::RunConfig,
@@ -400,7 +401,16 @@ impl Run<'_> {
 
     /// What entries could earn on the training dates, measured when it is first asked for.
     fn opportunity(&self) -> Box<dyn FnMut() -> Opportunity + '_> {
-        Box::new(|| Opportunity::Unclear("not measured".to_owned()))
+        let mut found = None;
+        Box::new(move || {
+            let measure = || {
+                let days = self.inputs.market.days_in(&self.split.train);
+                let baselines = Baselines::measure(&self.inputs.market, &days, &self.config.env, self.config.run.seed);
+                baselines
+                    .map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.opportunity().into())
+            };
+            found.get_or_insert_with(measure).clone()
+        })
     }
 
     fn save_checkpoint(

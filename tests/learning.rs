@@ -8,7 +8,8 @@ use market_env::{
     scripted::{Bet, Leave, Scripted},
 };
 use ppo_agent::{
-    Behaviour, DeviceChoice, Evaluation, Normalizer, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate,
+    Behaviour, DeviceChoice, EntropySchedule, Evaluation, Normalizer, Policy, PolicyConfig, PpoConfig, Schedule,
+    Trainer, evaluate,
 };
 use zerodte_scripts::{
     baselines::{Baselines, Opportunity, explain_staying_out, stays_out},
