@@ -16,6 +16,8 @@ use market_env::{
 use rayon::prelude::*;
 use serde::Serialize;
 
+#[cfg(test)]
+pub(crate) use self::opportunity::tests;
 pub use self::{
     opportunity::Opportunity,
     staying_out::{explain_staying_out, stays_out},
@@ -69,7 +71,7 @@ impl Baselines {
     /// # Errors
     /// When the sessions cannot be replayed under these settings.
     pub fn measure(market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> Result<Self, EnvError> {
-        let family = Scripted::family();
+        let family = Scripted::family(config.exits.mode);
         let sessions = Sessions::of(market, days);
         let play = |policy: Scripted| Ok(sessions.summary(policy, &policy.play(market, days, config, seed)?));
         let policies = || family.into_par_iter().map(play).collect::<Result<Vec<_>, _>>();

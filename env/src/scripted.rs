@@ -11,7 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    ActionMask, BatchEnv, EnvConfig, EnvError, Episode, FEATURES, Ledger, Market, Setup, StepBuffers, Trade, VecEnv,
+    ActionMask, BatchEnv, EnvConfig, EnvError, Episode, ExitMode, FEATURES, Ledger, Market, Setup, StepBuffers, Trade,
+    VecEnv,
     action::{ACTIONS, Action},
     lane::{ACCOUNT_COLUMNS, COLUMNS},
 };
@@ -203,6 +204,8 @@ pub enum Leave {
     Gain(u32),
     /// Never: half of it is sold whenever selling would gain.
     Trim,
+    /// When the environment's rules say so.
+    ToRules,
     /// Never, and nothing is bought in the session any more.
     Never,
 }
@@ -222,14 +225,25 @@ pub enum Scripted {
 const NO_CAP: u32 = 390;
 
 impl Scripted {
-    /// Every member of the family; the first does nothing, the second acts at random.
-    pub fn family() -> Vec<Self> {
+    /// Returns every member of the family; the first does nothing, the second acts at random. Where the rules alone sell,
+    /// members that differ only in what they sell are one.
+    pub fn family(mode: ExitMode) -> Vec<Self> {
+        let mut family = vec![Self::AlwaysHold, Self::RandomLegal];
+        for (bet, leave) in Self::trades() {
+            let leave = if mode == ExitMode::Rules && leave != Leave::Never { Leave::ToRules } else { leave };
+            let member = Self::Trades(bet, leave);
+            if !family.contains(&member) {
+                family.push(member);
+            }
+        }
+        family
+    }
+
+    fn trades() -> Vec<(Bet, Leave)> {
         use Bet::{AgainstBar, AgainstSetup, AgainstVwap, Call, Coin, Put, WithBar, WithSetup, WithVwap};
         use Leave::{After, Gain, Never, Trim};
-        let mut family = vec![Self::AlwaysHold, Self::RandomLegal];
-        let bets = [
+        let mut trades = vec![
             (WithSetup, Gain(NO_CAP)),
-            (WithSetup, Gain(60)),
             (WithSetup, Trim),
             (AgainstSetup, Gain(NO_CAP)),
             (Call, After(1)),
@@ -242,11 +256,10 @@ impl Scripted {
             (WithVwap, After(30)),
             (AgainstVwap, After(30)),
         ];
-        family.extend(bets.map(|(bet, leave)| Self::Trades(bet, leave)));
         for bet in [WithSetup, AgainstSetup] {
-            family.extend([1, 5, 15, 30, 60].map(|minutes| Self::Trades(bet, After(minutes))));
+            trades.extend([1, 5, 15, 30, 60].map(|minutes| (bet, After(minutes))));
         }
-        family
+        trades
     }
 
     /// Plays every given session once. What is random depends on the seed, the session and the bar alone.
@@ -336,6 +349,7 @@ impl fmt::Display for Scripted {
             Leave::Gain(NO_CAP) => write!(f, "{bet}, out at gain >= 0"),
             Leave::Gain(minutes) => write!(f, "{bet}, out at gain >= 0 or {minutes} min"),
             Leave::Trim => write!(f, "{bet}, TRIM_50 at every gain"),
+            Leave::ToRules => write!(f, "{bet}, left to the rules"),
             Leave::Never => write!(f, "{}, once, held", bet.trim_end_matches(" on every bar")),
         }
     }
@@ -442,11 +456,12 @@ mod tests {
 
     #[test]
     fn the_family_has_distinct_names_and_its_first_member_does_nothing() {
-        let family = Scripted::family();
+        let family = Scripted::family(ExitMode::Agent);
         let mut names: Vec<String> = family.iter().map(ToString::to_string).collect();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), family.len());
+        assert_eq!((family.len(), Scripted::family(ExitMode::Rules).len()), (24, 13));
         let (market, days) = market();
         let held = family[0].play(&market, &days, &EnvConfig::default(), 1).unwrap();
         assert_eq!((held.ledger.opened, held.episodes.len()), (0, days.len()));
