@@ -51,9 +51,12 @@ pub fn run(flags: &AuditRewardFlags, console: &mut Console) -> anyhow::Result<()
     flags.json.iter().filter_map(|path| path.parent()).try_for_each(check_writable)?;
     notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
     weights_lines(&config.env.reward).into_iter().try_for_each(|line| console.say(line))?;
+    let configs = [Some(made_up(&config)), flags.has_bars().then_some(config.clone())].into_iter().flatten();
+    // All bars before the first policy: what is wrong with them is said at once.
+    let sets = configs.map(|config| Ok((Inputs::load(&config)?, config))).collect::<anyhow::Result<Vec<_>>>()?;
     let mut audits = Vec::new();
-    for config in [Some(made_up(&config)), flags.has_bars().then_some(config.clone())].into_iter().flatten() {
-        let audit = audit(&config)?;
+    for (inputs, config) in &sets {
+        let audit = audit(inputs, config)?;
         audit.lines().into_iter().try_for_each(|line| console.say(line))?;
         audits.push(audit);
     }
@@ -73,12 +76,11 @@ pub fn run(flags: &AuditRewardFlags, console: &mut Console) -> anyhow::Result<()
     Ok(())
 }
 
-/// Plays the policies on the bars of a configuration, under its rules and its reward.
+/// Plays the policies on bars, under the rules and the reward of a configuration.
 ///
 /// # Errors
-/// Bars that cannot be used.
-pub fn audit(config: &RunConfig) -> anyhow::Result<RewardAudit> {
-    let inputs = Inputs::load(config)?;
+/// Bars without a session, or a configuration that does not fit them.
+pub fn audit(inputs: &Inputs, config: &RunConfig) -> anyhow::Result<RewardAudit> {
     let market = &inputs.market;
     let days: Vec<u32> = (0..market.days().len() as u32).collect();
     let baselines = Baselines::measure(market, &days, &config.env, config.run.seed)?;

@@ -24,7 +24,7 @@ use crate::{
     mut_arg("data_dir", |arg| arg.help("Folder of SYMBOL_1m.parquet or .csv files; means --data-source files")),
 )]
 pub struct AuditRewardFlags {
-    /// Real bars, where they are to be audited on. What a profile says of data is not read.
+    /// Which bars to use; a profile alone never asks for real ones.
     #[command(flatten)]
     pub data: DataFlags,
     /// Writes the audit as JSON

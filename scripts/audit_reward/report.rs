@@ -5,7 +5,7 @@ use market_env::{REWARD_TERMS, scripted::Scripted};
 use serde::Serialize;
 
 use crate::{
-    baselines::{Baseline, Baselines},
+    baselines::{Baseline, Baselines, Opportunity},
     inputs::stamp,
     statistics::{Mean, kendall_tau_b},
     table::{columns, dollars, percent, thousands},
@@ -56,6 +56,8 @@ pub struct RewardAudit {
     pub policies: Vec<Probe>,
     /// How far the policies' ranks by reward and by P&L agree, -1 to 1: Kendall's `tau_b` (1945).
     pub rank_agreement: Option<f64>,
+    /// Whether there is anything to earn.
+    pub opportunity: Opportunity,
     /// What perfect foresight would have earned, in words.
     pub ceiling: String,
 }
@@ -76,6 +78,7 @@ impl RewardAudit {
             session_dates: baselines.session_dates,
             policies: baselines.policies.iter().map(|baseline| Probe::of(baselines, baseline)).collect(),
             rank_agreement: kendall_tau_b(&column(|policy| policy.reward), &column(|policy| policy.pnl_usd)),
+            opportunity: baselines.opportunity(),
             ceiling: baselines.ceiling_line(),
         }
     }
@@ -92,8 +95,18 @@ impl RewardAudit {
 
     /// Returns the table as lines of text.
     pub fn lines(&self) -> Vec<String> {
-        let heading =
-            ["policy", "reward per session", "over HOLD", "+-", "trades", "net P&L", "t of P&L", "paid by (share)", ""];
+        let heading = [
+            "policy",
+            "reward per session",
+            "over HOLD",
+            "+-",
+            "trades",
+            "mean trade",
+            "net P&L",
+            "t of P&L",
+            "paid by (share)",
+            "",
+        ];
         let agreement = self.rank_agreement.map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"));
         vec![
             format!(
@@ -106,6 +119,7 @@ impl RewardAudit {
             ),
             columns(&heading, &self.policies.iter().map(Probe::cells).collect::<Vec<_>>()),
             format!("Ranks by reward and by P&L agree at {agreement} (Kendall's tau-b; 1 is in full)"),
+            format!("{}: {}", self.opportunity.heading(), self.opportunity.evidence()),
             self.ceiling.clone(),
         ]
     }
@@ -140,6 +154,7 @@ impl Probe {
             number(over_hold.map(|more| more.value), 2),
             number(over_hold.map(|more| more.error), 2),
             thousands(baseline.trades as i64),
+            percent(baseline.trade_return.map(|mean| mean.value)),
             dollars(baseline.net_pnl_usd),
             number(baseline.pnl_usd.map(|pnl| pnl.t()), 1),
             paying.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),

@@ -94,6 +94,15 @@ impl Opportunity {
         }
     }
 
+    /// Names what was found, as the beginning of a line.
+    pub fn heading(&self) -> &'static str {
+        match self {
+            Self::Earns { .. } => "Something earns here",
+            Self::Loses { .. } => "Entries lose here",
+            Self::Unclear { .. } => "Unclear whether entries earn here",
+        }
+    }
+
     /// Returns the evidence.
     pub fn evidence(&self) -> &str {
         match self {
