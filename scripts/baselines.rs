@@ -22,7 +22,7 @@ pub use self::{
 };
 use crate::{
     statistics::Mean,
-    table::{columns, dollars, percent, thousands},
+    table::{dollars, percent},
 };
 
 /// What one scripted policy did on the sessions. Money is after all costs.
@@ -69,7 +69,7 @@ impl Baselines {
     /// # Errors
     /// When the sessions cannot be replayed under these settings.
     pub fn measure(market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> Result<Self, EnvError> {
-        let family = Scripted::family();
+        let family = Scripted::family(config.exits.mode);
         let sessions = Sessions::of(market, days);
         let play = |policy: Scripted| Ok(sessions.summary(policy, &policy.play(market, days, config, seed)?));
         let policies = || family.into_par_iter().map(play).collect::<Result<Vec<_>, _>>();
@@ -101,25 +101,6 @@ impl Baselines {
     /// Returns whether there is anything to earn on these sessions.
     pub fn opportunity(&self) -> Opportunity {
         Opportunity::of(self)
-    }
-
-    /// Returns a table of the policies, and the ceilings, as lines of text.
-    pub fn lines(&self) -> Vec<String> {
-        let heading = ["policy", "trades", "reward per session", "net P&L", "mean trade", "+-", "t of P&L"];
-        let row = |baseline: &Baseline| {
-            let of_trade = |part: fn(&Mean) -> f64| percent(baseline.trade_return.as_ref().map(part));
-            vec![
-                baseline.policy.to_string(),
-                thousands(baseline.trades as i64),
-                baseline.reward.map_or_else(|| "-".to_owned(), |reward| format!("{:.2}", reward.value)),
-                dollars(baseline.net_pnl_usd),
-                of_trade(|mean| mean.value),
-                of_trade(|mean| mean.error),
-                baseline.pnl_usd.map_or_else(|| "-".to_owned(), |pnl| format!("{:.1}", pnl.t())),
-            ]
-        };
-        let rows: Vec<_> = self.policies.iter().map(row).collect();
-        vec![columns(&heading, &rows), self.ceiling_line()]
     }
 
     /// Says what perfect foresight would have earned.
@@ -178,4 +159,41 @@ fn by_date(dates: usize, values: impl Iterator<Item = (usize, f64)>) -> Vec<Vec<
     let mut groups = vec![Vec::new(); dates];
     values.for_each(|(date, value)| groups[date].push(value));
     groups
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use market_env::{
+        MarketConfig,
+        scripted::{Bet, Leave},
+    };
+
+    pub(crate) use super::opportunity::tests::baselines;
+    use super::*;
+    use crate::bench;
+
+    #[test]
+    fn sessions_of_one_date_are_one_observation() {
+        let dataset = bench::dataset(6).unwrap();
+        let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap());
+        let days: Vec<u32> = (0..market.days().len() as u32).collect();
+        let measured = Baselines::measure(&market, &days, &EnvConfig::default(), 3).unwrap();
+        assert_eq!((measured.session_dates, measured.sessions), (6, days.len()));
+        assert!(days.len() >= 12, "several symbols a date");
+        let coin = Scripted::Trades(Bet::Coin, Leave::After(1));
+        let (played, baseline) =
+            (coin.play(&market, &days, &EnvConfig::default(), 3).unwrap(), measured.of(coin).unwrap());
+        assert_eq!(baseline.trades, played.ledger.opened);
+        assert!((baseline.net_pnl_usd - played.ledger.net_pnl_cents as f64 / 100.0).abs() < 1e-6);
+        let (pnl, returns) = (baseline.pnl_usd.unwrap(), baseline.trade_return.unwrap());
+        assert_eq!((pnl.observations, returns.observations), (6, 6));
+        assert!((pnl.value * days.len() as f64 - baseline.net_pnl_usd).abs() < 1e-6);
+        assert!((returns.value - played.ledger.trade_return / played.ledger.closed() as f64).abs() < 1e-9);
+        let held = measured.of(Scripted::AlwaysHold).unwrap();
+        assert_eq!((held.trades, measured.reward_over_hold(held).unwrap().value), (0, 0.0));
+        let more = measured.reward_over_hold(baseline).unwrap().value;
+        assert!((more - (baseline.reward.unwrap().value - held.reward.unwrap().value)).abs() < 1e-9);
+        assert!(measured.ceilings.any.net_pnl_cents > measured.ceilings.strong.net_pnl_cents);
+        assert!(measured.ceilings.strong.net_pnl_cents > 0);
+    }
 }

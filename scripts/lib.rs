@@ -1,12 +1,13 @@
 //! The command-line layer: flags and files become a configuration, a run becomes logs, tables, charts and models.
 //!
 //! The binaries `train_historical_model` and `zerodte` only parse their flags and call [`training::run`],
-//! [`backtest::run`], [`calibrate::run`], [`bench::run`] and [`selftest::run`]. This is the one place that knows the clock, the terminal and
+//! [`backtest::run`], [`calibrate::run`], [`audit_reward::run`], [`bench::run`] and [`selftest::run`]. This is the one place that knows the clock, the terminal and
 //! the file system.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod audit;
+pub mod audit_reward;
 pub mod backtest;
 pub mod baselines;
 pub mod bench;

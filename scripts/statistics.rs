@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_those_of_scipy() {
+    fn quantiles_are_those_of_tables() {
         for (probability, expected) in [(0.975, 1.959_964), (0.99, 2.326_348), (0.999_6, 3.352_795)] {
             near(normal_quantile(probability), expected, 4.5e-4);
         }
@@ -138,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn rank_agreement_is_that_of_scipy() {
-        // scipy.stats.kendalltau([12, 2, 1, 12, 2], [1, 4, 7, 1, 0])
+    fn rank_agreement_is_that_of_scipys_example() {
+        // The example in the documentation of scipy.stats.kendalltau.
         let tau = kendall_tau_b(&[12.0, 2.0, 1.0, 12.0, 2.0], &[1.0, 4.0, 7.0, 1.0, 0.0]).unwrap();
         near(tau, -0.471_404_520_791_031_6, 1e-12);
         assert_eq!(kendall_tau_b(&[1.0, 2.0, 3.0], &[10.0, 20.0, 30.0]), Some(1.0));

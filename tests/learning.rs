@@ -202,6 +202,16 @@ fn without_an_edge_costs_teach_to_hold_and_the_report_says_so() {
 }
 
 #[test]
+fn a_trend_that_outlives_its_costs_is_an_opportunity() {
+    for (planted_edge, expected) in [(0.0, false), (0.5, true)] {
+        let course = Course::new(200, SyntheticConfig { seed: 40, planted_edge, ..SyntheticConfig::default() });
+        let baselines = Baselines::measure(&course.market, &course.exam, &course.env, 1).unwrap();
+        let opportunity = baselines.opportunity();
+        assert_eq!(matches!(opportunity, Opportunity::Earns { .. }), expected, "{planted_edge}: {opportunity:?}");
+    }
+}
+
+#[test]
 fn no_scripted_policy_earns_shaped_reward_by_losing_money_on_noise() {
     // The old system's audit: on a market without information, the policies that the shaping could favour must not earn reward
     // by losing money. Entries on strong setups collect the bonus; costs must outweigh it in cash, visibly.

@@ -3,10 +3,12 @@
 //! `oracle` steps a slow account beside the batch, `conservation` adds up a year's money, `leakage` proves that nothing
 //! comes from the future, `determinism` repeats runs, `learning` trains and compares with `follower`, `golden` pins what
 //! people grep, `orders` what a scripted policy buys and sells, `cli` runs the binaries, `tools` what they do with a trained
-//! model, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story, and `resume` kills runs.
+//! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story,
+//! and `resume` kills runs.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
+mod audit_reward;
 mod calibrate;
 mod cli;
 mod conservation;

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
     use crate::{
         ExitMode, MarketConfig, StepBuffers, VecEnv,
-        scripted::{Scripted, play},
+        scripted::{Bet, Leave, Scripted, play},
     };
     use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
@@ -281,13 +281,14 @@ mod tests {
             let days: Vec<u32> = (0..market.days().len() as u32).collect();
             let ceilings = Ceilings::of(&market, &days, &config).unwrap();
             assert!(ceilings.iter().all(|of| of.strong.net_pnl_cents <= of.any.net_pnl_cents && of.any.trades > 10));
-            for policy in Scripted::family() {
+            for policy in Scripted::family(ExitMode::Agent) {
                 for episode in policy.play(&market, &days, &config, 1).unwrap().episodes {
                     let most = ceilings[episode.lane as usize].any.net_pnl_cents;
                     assert!(episode.net_pnl_cents <= most, "{policy} earned {episode:?}, at most {most}");
                 }
             }
-            let strong = |seed| Scripted::family()[2].play(&market, &days, &config, seed).unwrap();
+            let strong =
+                |seed| Scripted::Trades(Bet::WithSetup, Leave::Gain(390)).play(&market, &days, &config, seed).unwrap();
             for episode in strong(1).episodes {
                 assert!(episode.net_pnl_cents <= ceilings[episode.lane as usize].strong.net_pnl_cents);
             }

@@ -3,6 +3,9 @@
 //! Plain Rust: no files, no tensors, no clock. A row of features at bar `t` uses bars up to `t` only; a decision is taken
 //! at the close of bar `t` and filled at the open of bar `t + 1`, on the bad side of the spread.
 //!
+//! [`scripted`] plays sessions with policies that are plain code and know nothing of the future, [`Ceilings`] says what somebody
+//! who knows it could have made.
+//!
 //! ```text
 //! SymbolSessions ─► feature rows + setups ┐
 //!                ─► option tape           ┴► Market (read-only) ─► BatchEnv: N accounts stepped together

@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(
             explained([-0.051, -0.031], [-0.05, -0.03]),
             "HOLD is what this policy learned: it bought on 3 of 12,345 flat decisions; random entries lost 4.1% (± 0.2%) \
-             per trade after costs and none of 24 scripted policies clearly earned, so staying out earns more."
+             per trade after costs and none of 23 scripted policies clearly earned, so staying out earns more."
         );
         let collapse = explained([-0.051, -0.031], [0.05, 0.03]);
         assert!(collapse.starts_with("HOLD is where this policy ended: it bought on 3 of 12,345 flat decisions; \""));

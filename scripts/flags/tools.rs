@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{ConfigFlags, DataFlags};
 use crate::{
-    audit::AuditFlags, bench::BenchFlags, config::RunConfig, costs::Multiples, explain::ExplainFlags, layers::Layer,
-    reproduce::ReproduceFlags, selftest::Selftest,
+    audit::AuditFlags, audit_reward::AuditRewardFlags, bench::BenchFlags, config::RunConfig, costs::Multiples,
+    explain::ExplainFlags, layers::Layer, reproduce::ReproduceFlags, selftest::Selftest,
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -25,6 +25,8 @@ pub struct ToolFlags {
 pub enum Tool {
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
     Audit(AuditFlags),
+    /// Plays policies that know nothing and flags those that a reward pays for losing money.
+    AuditReward(AuditRewardFlags),
     /// Replays sessions in order with a model and reports what it would have earned.
     Backtest(BacktestFlags),
     /// Compares modelled option prices and spreads with real trades and quotes.

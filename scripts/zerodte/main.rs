@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use zerodte_scripts::{
-    audit, backtest, bench, calibrate,
+    audit, audit_reward, backtest, bench, calibrate,
     console::Console,
     explain,
     flags::{Tool, ToolFlags},
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let console = &mut Console::stdout();
     let done = match ToolFlags::parse().command {
         Tool::Audit(flags) => audit::run(&flags, console),
+        Tool::AuditReward(flags) => audit_reward::run(&flags, console),
         Tool::Backtest(flags) => backtest::run(&flags, console),
         Tool::Calibrate(flags) => calibrate::run(&flags, console),
         Tool::Bench(flags) => bench::run(&flags, console),

@@ -1,0 +1,323 @@
+//! The family of scripted policies: which way each bets, and when it leaves.
+
+use std::{fmt, sync::Arc};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Serialize, Serializer};
+
+use super::{Playback, Sight, direction, play};
+use crate::{
+    EnvConfig, EnvError, ExitMode, Market,
+    action::{ACTIONS, Action},
+};
+
+/// Which way an entry bets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bet {
+    /// On a rise.
+    Call,
+    /// On a fall.
+    Put,
+    /// Either, like a coin.
+    Coin,
+    /// With a strong setup; on a weak one nothing is bought.
+    WithSetup,
+    /// Against a strong setup; on a weak one nothing is bought.
+    AgainstSetup,
+    /// That the next bars go where the last one went.
+    WithBar,
+    /// That they go back.
+    AgainstBar,
+    /// Away from the session's VWAP, where the price is.
+    WithVwap,
+    /// Back to it.
+    AgainstVwap,
+}
+
+/// When a position is given up; the environment's own rules sell besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// So many minutes after it was bought.
+    After(u32),
+    /// As soon as selling would not lose, or after so many minutes.
+    Gain(u32),
+    /// Never: half of it is sold whenever selling would gain.
+    Trim,
+    /// When the environment's rules say so.
+    ToRules,
+    /// Never, and nothing is bought in the session any more.
+    Never,
+}
+
+/// A policy that knows nothing of the future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scripted {
+    /// Does nothing.
+    AlwaysHold,
+    /// Any legal action, each as likely as the next.
+    RandomLegal,
+    /// Buys whenever it may and its bet has a direction.
+    Trades(Bet, Leave),
+}
+
+/// Longer than any session.
+const NO_CAP: u32 = 390;
+
+impl Scripted {
+    /// Returns every member of the family; the first does nothing, the second acts at random. Where the rules alone sell,
+    /// members that differ only in what they sell are one.
+    pub fn family(mode: ExitMode) -> Vec<Self> {
+        let mut family = vec![Self::AlwaysHold, Self::RandomLegal];
+        for (bet, leave) in Self::trades() {
+            let leave = if mode == ExitMode::Rules && leave != Leave::Never { Leave::ToRules } else { leave };
+            let member = Self::Trades(bet, leave);
+            if !family.contains(&member) {
+                family.push(member);
+            }
+        }
+        family
+    }
+
+    fn trades() -> Vec<(Bet, Leave)> {
+        use Bet::{AgainstBar, AgainstSetup, AgainstVwap, Call, Coin, Put, WithBar, WithSetup, WithVwap};
+        use Leave::{After, Gain, Never, Trim};
+        let mut trades = vec![
+            (WithSetup, Gain(NO_CAP)),
+            (WithSetup, Trim),
+            (AgainstSetup, Gain(NO_CAP)),
+            (Call, After(1)),
+            (Put, After(1)),
+            (Coin, After(1)),
+            (Call, Never),
+            (Put, Never),
+            (WithBar, After(5)),
+            (AgainstBar, After(5)),
+            (WithVwap, After(30)),
+            (AgainstVwap, After(30)),
+        ];
+        for bet in [WithSetup, AgainstSetup] {
+            trades.extend([1, 5, 15, 30, 60].map(|minutes| (bet, After(minutes))));
+        }
+        trades
+    }
+
+    /// Plays every given session once. What is random depends on the seed, the session and the bar alone.
+    ///
+    /// # Errors
+    /// As [`BatchEnv::replay`].
+    pub fn play(self, market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> Result<Playback, EnvError> {
+        let mut bought = vec![false; days.len()];
+        play(market, days, config, |sight| {
+            let action = self.choose(sight, bought[sight.lane], seed);
+            bought[sight.lane] |= sight.is_flat() && action != Action::Hold && sight.allows(action);
+            action
+        })
+    }
+
+    /// Chooses an action; `bought` says whether the session has seen an entry of this policy.
+    fn choose(self, sight: &Sight<'_>, bought: bool, seed: u64) -> Action {
+        match self {
+            Self::AlwaysHold => Action::Hold,
+            Self::RandomLegal => {
+                let nth = draw(seed, sight, sight.mask.count());
+                let legal = (0..ACTIONS as u8).filter(|&action| sight.mask.allows(action));
+                legal.skip(nth as usize).find_map(Action::from_index).unwrap_or(Action::Hold)
+            }
+            Self::Trades(_, Leave::Never) if sight.is_flat() && bought => Action::Hold,
+            Self::Trades(bet, _) if sight.is_flat() => bet.entry(sight, seed),
+            Self::Trades(_, leave) => leave.order(sight),
+        }
+    }
+}
+
+impl Bet {
+    fn entry(self, sight: &Sight<'_>, seed: u64) -> Action {
+        let direction = match self {
+            Self::Call => 1.0,
+            Self::Put => -1.0,
+            Self::Coin => [1.0, -1.0][draw(seed, sight, 2) as usize],
+            Self::WithSetup => direction(sight.setup),
+            Self::AgainstSetup => -direction(sight.setup),
+            Self::WithBar => sight.bar_direction(),
+            Self::AgainstBar => -sight.bar_direction(),
+            Self::WithVwap => sight.vwap_direction(),
+            Self::AgainstVwap => -sight.vwap_direction(),
+        };
+        if direction > 0.0 {
+            Action::BuyCall
+        } else if direction < 0.0 {
+            Action::BuyPut
+        } else {
+            Action::Hold
+        }
+    }
+}
+
+impl Leave {
+    fn order(self, sight: &Sight<'_>) -> Action {
+        let over = |minutes| sight.minutes_held() >= minutes;
+        match self {
+            Self::After(minutes) if over(minutes) => Action::Exit,
+            Self::Gain(minutes) if sight.gain() >= 0.0 || over(minutes) => Action::Exit,
+            Self::Trim if sight.gain() > 0.0 => Action::Trim50,
+            _ => Action::Hold,
+        }
+    }
+}
+
+impl fmt::Display for Scripted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bet, leave) = match self {
+            Self::AlwaysHold => return f.write_str("always-HOLD"),
+            Self::RandomLegal => return f.write_str("random-legal"),
+            Self::Trades(bet, leave) => (bet, leave),
+        };
+        let bet = match bet {
+            Bet::Call => "call on every bar",
+            Bet::Put => "put on every bar",
+            Bet::Coin => "coin on every bar",
+            Bet::WithSetup => "with strong setups",
+            Bet::AgainstSetup => "against strong setups",
+            Bet::WithBar => "with the last bar",
+            Bet::AgainstBar => "against the last bar",
+            Bet::WithVwap => "away from VWAP",
+            Bet::AgainstVwap => "back to VWAP",
+        };
+        match leave {
+            Leave::After(minutes) => write!(f, "{bet}, {minutes} min"),
+            Leave::Gain(NO_CAP) => write!(f, "{bet}, out at gain >= 0"),
+            Leave::Gain(minutes) => write!(f, "{bet}, out at gain >= 0 or {minutes} min"),
+            Leave::Trim => write!(f, "{bet}, TRIM_50 at every gain"),
+            Leave::ToRules => write!(f, "{bet}, left to the rules"),
+            Leave::Never => write!(f, "{}, once, held", bet.trim_end_matches(" on every bar")),
+        }
+    }
+}
+
+/// Written by its name.
+impl Serialize for Scripted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Draws a number below `sides`: the stream is addressed by session and bar, so that nothing else moves it.
+fn draw(seed: u64, sight: &Sight<'_>, sides: u32) -> u32 {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream((u64::from(sight.day) << 32) | u64::from(sight.bar));
+    rng.random_range(0..sides)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+
+    use super::*;
+    use crate::{MarketConfig, Setup, Trade};
+
+    pub(crate) fn market() -> (Arc<Market>, Vec<u32>) {
+        let mut config = DataConfig::default();
+        config.synthetic.sessions_to = config.synthetic.sessions_from.saturating_add(jiff::Span::new().days(6));
+        let symbols = ["SPY", "SPX"].map(|name| Symbol::new(name).unwrap());
+        let history = synthetic::generate(&config.synthetic, &symbols).unwrap();
+        let dataset = Dataset::build(&history, &Window::default(), &config).unwrap();
+        let market = Market::build(&dataset.symbols, &MarketConfig::default()).unwrap();
+        let days = (0..market.days().len() as u32).collect();
+        (Arc::new(market), days)
+    }
+
+    /// Plays under rules that sell nothing but at the stop of everything and before the bell.
+    fn playback(bet: Bet, leave: Leave) -> Playback {
+        let (market, days) = market();
+        let mut config = EnvConfig::default();
+        config.exits.stop_loss = 1.0;
+        Scripted::Trades(bet, leave).play(&market, &days, &config, 1).unwrap()
+    }
+
+    fn with_setup(trade: &Trade) -> bool {
+        let side = if trade.side == Action::BuyCall { 1.0 } else { -1.0 };
+        side == direction(trade.setup)
+    }
+
+    #[test]
+    fn setups_are_followed_and_faded() {
+        let with = playback(Bet::WithSetup, Leave::After(5));
+        assert!(with.trades.iter().all(with_setup) && with.ledger.good_buy == with.ledger.opened);
+        let against = playback(Bet::AgainstSetup, Leave::After(5));
+        let faded = |trade: &Trade| trade.setup != Setup::Weak && !with_setup(trade);
+        assert!(against.trades.iter().all(faded) && against.ledger.good_buy == 0);
+        for played in [with, against] {
+            assert!(played.trades.len() > 100);
+            // Nothing but the bell shortens what was to be held for five minutes.
+            assert!(played.trades.iter().all(|trade| trade.minutes_held() == 5 || trade.reason == "end_of_day"));
+        }
+    }
+
+    #[test]
+    fn bars_and_vwap_name_opposite_directions() {
+        let (market, days) = market();
+        for (bet, opposite) in [(Bet::WithBar, Bet::AgainstBar), (Bet::WithVwap, Bet::AgainstVwap)] {
+            let (mut calls, mut puts) = (0, 0);
+            play(&market, &days, &EnvConfig::default(), |sight| {
+                let (one, other) = (bet.entry(sight, 0), opposite.entry(sight, 0));
+                match one {
+                    Action::BuyCall => (calls, _) = (calls + 1, assert_eq!(other, Action::BuyPut)),
+                    Action::BuyPut => (puts, _) = (puts + 1, assert_eq!(other, Action::BuyCall)),
+                    _ => assert_eq!(other, Action::Hold),
+                }
+                Action::Hold
+            })
+            .unwrap();
+            assert!(calls > 500 && puts > 500, "{bet:?}: {calls} calls, {puts} puts");
+        }
+    }
+
+    #[test]
+    fn positions_are_left_as_the_policy_says() {
+        let every_bar = playback(Bet::Coin, Leave::After(1));
+        assert!(every_bar.trades.iter().all(|trade| trade.minutes_held() == 1));
+        let calls = every_bar.trades.iter().filter(|trade| trade.side == Action::BuyCall).count() as f64;
+        assert!((calls / every_bar.trades.len() as f64 - 0.5).abs() < 0.05, "a fair coin");
+
+        let once = playback(Bet::Put, Leave::Never);
+        assert_eq!(once.trades.len(), once.episodes.len());
+        assert!(once.trades.iter().all(|trade| trade.side == Action::BuyPut && trade.minutes_held() > 200));
+
+        let trimmed = playback(Bet::WithSetup, Leave::Trim);
+        assert!(trimmed.trades.iter().any(|trade| trade.sales.len() > 3));
+        let halved = |trade: &Trade| trade.sales[0].contracts == (trade.contracts / 2).max(1);
+        assert!(trimmed.trades.iter().filter(|trade| trade.sales.len() > 1).all(halved));
+
+        let capped = playback(Bet::WithSetup, Leave::Gain(7));
+        assert!(capped.trades.iter().all(|trade| trade.minutes_held() <= 7));
+        assert!(capped.trades.iter().any(|trade| trade.minutes_held() == 7) && capped.ledger.wins > 0);
+    }
+
+    #[test]
+    fn the_family_has_distinct_names_and_its_first_member_does_nothing() {
+        let family = Scripted::family(ExitMode::Agent);
+        let mut names: Vec<String> = family.iter().map(ToString::to_string).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), family.len());
+        assert_eq!((family.len(), Scripted::family(ExitMode::Rules).len()), (24, 13));
+        let (market, days) = market();
+        let held = family[0].play(&market, &days, &EnvConfig::default(), 1).unwrap();
+        assert_eq!((held.ledger.opened, held.episodes.len()), (0, days.len()));
+    }
+
+    #[test]
+    fn what_is_random_depends_on_the_session_and_not_on_the_company_it_is_played_in() {
+        let (market, days) = market();
+        let pnl = |days: &[u32], seed| {
+            let played = Scripted::RandomLegal.play(&market, days, &EnvConfig::default(), seed).unwrap();
+            let of_session = |day: u32| played.episodes.iter().find(|episode| episode.day == day);
+            days.iter().map(|&day| of_session(day).unwrap().net_pnl_cents).collect::<Vec<_>>()
+        };
+        let all = pnl(&days, 1);
+        assert_eq!(all[2..], pnl(&days[2..], 1));
+        assert!(all != pnl(&days, 2), "another seed");
+        assert!(all.iter().sum::<i64>() < 0, "it pays the spread: {all:?}");
+    }
+}
