@@ -1,10 +1,10 @@
 //! One locked writer for everything a run says: the screen, and the run's own log file with the same text.
 //!
-//! Text never carries escape codes; the progress bar lives on stderr and is taken away while text is printed.
+//! Text never carries escape codes, but for a view that is redrawn on a terminal; the progress bar lives on stderr and is taken away while text is printed.
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     path::Path,
 };
 
@@ -59,6 +59,23 @@ impl Console {
             }
             other => other,
         }
+    }
+
+    /// Returns whether the screen is a terminal, which can be redrawn.
+    pub fn is_terminal() -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Shows a text in place of all that the terminal shows; the log does not get it.
+    ///
+    /// # Errors
+    /// When the screen cannot be written.
+    pub fn redraw(&mut self, text: &str) -> io::Result<()> {
+        // To the upper left corner, every line to its end, then everything below: nothing flickers.
+        let lines = text.replace('\n', "\u{1b}[K\r\n");
+        let mut stdout = io::stdout().lock();
+        write!(stdout, "\u{1b}[H{lines}\u{1b}[K\r\n\u{1b}[J")?;
+        stdout.flush()
     }
 
     /// Writes a line to the log only: what the caller prints elsewhere. Failing here must not hide the failure told.

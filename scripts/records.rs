@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::health_rows::{HEALTH, HealthRow, MOVES, MoveRow};
 
-const CSV: &str = "progress.csv";
-const METRICS: &str = "metrics.jsonl";
+pub(crate) const CSV: &str = "progress.csv";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 const MARKS: &str = "marks.jsonl";
 /// Column of the stamp.
 const STAMP: &str = "data";

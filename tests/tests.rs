@@ -4,7 +4,7 @@
 //! comes from the future, `determinism` repeats runs, `learning` trains and compares with `follower`, `golden` pins what
 //! people grep, `orders` what a scripted policy buys and sells, `cli` runs the binaries, `tools` what they do with a trained
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story,
-//! and `resume` kills runs.
+//! `watch` looks at runs and logs, and `resume` kills runs.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
@@ -24,3 +24,4 @@ mod reproduce;
 mod resume;
 mod tools;
 mod util;
+mod watch;

@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use super::{ConfigFlags, DataFlags};
 use crate::{
     audit::AuditFlags, audit_reward::AuditRewardFlags, bench::BenchFlags, config::RunConfig, costs::Multiples,
-    explain::ExplainFlags, layers::Layer, reproduce::ReproduceFlags, selftest::Selftest,
+    diagnose::DiagnoseFlags, explain::ExplainFlags, layers::Layer, reproduce::ReproduceFlags, selftest::Selftest,
+    watch::WatchFlags,
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -33,6 +34,8 @@ pub enum Tool {
     Calibrate(CalibrateFlags),
     /// Measures how fast this machine steps, collects and learns, after checking that it does so correctly.
     Bench(BenchFlags),
+    /// Says what a training was judged to be; exit code 3 collapsed or state-blind, 4 frozen, 5 exploding.
+    Diagnose(DiagnoseFlags),
     /// Explains one decision of a model: what it saw, weighed and did, and what came of it.
     Explain(ExplainFlags),
     /// Trains the profiles of the old story on the same days and shows what the average of a log hides.
@@ -40,6 +43,8 @@ pub enum Tool {
     /// Proves a promise of this program by running it.
     #[command(subcommand)]
     Selftest(Selftest),
+    /// Shows what a training does at this moment, from its run folder or a log, be it one of the old system.
+    Watch(WatchFlags),
 }
 
 /// What `--options` says where a model's configuration holds unless told otherwise.

@@ -22,6 +22,8 @@ const MONEY: i32 = 100;
 /// Room for labels beside a panel.
 const LEFT: u32 = 62;
 const RIGHT: u32 = 48;
+/// Intervals from which on lines are thin.
+const CROWDED: usize = 40;
 /// Between two labels, in pixels.
 const LINE_HEIGHT: i32 = 14;
 
@@ -148,7 +150,8 @@ impl Panel<'_> {
                 Some((chart.backend_coord(&(self.last, share)), share, color.mix(ink)))
             }));
             chart.draw_series(DashedLineSeries::new(dashed, 5, 4, color.mix(0.75).stroke_width(2)))?;
-            chart.draw_series(LineSeries::new(solid, color.stroke_width(3)))?;
+            let width = if solid.len() > CROWDED { 2 } else { 3 };
+            chart.draw_series(LineSeries::new(solid, color.stroke_width(width)))?;
         }
         let origin = area.get_base_pixel();
         keep_apart(&mut labels);

@@ -6,9 +6,9 @@ use clap::Parser as _;
 use zerodte_scripts::{
     audit, audit_reward, backtest, bench, calibrate,
     console::Console,
-    explain,
+    diagnose, explain,
     flags::{Tool, ToolFlags},
-    reproduce, selftest, usage,
+    reproduce, selftest, usage, watch,
 };
 
 fn main() -> ExitCode {
@@ -19,9 +19,13 @@ fn main() -> ExitCode {
         Tool::Backtest(flags) => backtest::run(&flags, console),
         Tool::Calibrate(flags) => calibrate::run(&flags, console),
         Tool::Bench(flags) => bench::run(&flags, console),
+        Tool::Diagnose(flags) => {
+            return diagnose::run(&flags, console).map_or_else(|error| usage::report(&error), ExitCode::from);
+        }
         Tool::Explain(flags) => explain::run(&flags, console),
         Tool::ReproduceCollapse(flags) => reproduce::run(&flags, console),
         Tool::Selftest(test) => selftest::run(&test, console),
+        Tool::Watch(flags) => watch::run(&flags, console),
     };
     done.map_or_else(|error| usage::report(&error), |()| ExitCode::SUCCESS)
 }

@@ -1,0 +1,110 @@
+//! Reads a text file that another program is writing: whole lines only, each of them once.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+/// A file that grows, and how much of it was read.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    /// Number of the file in its file system: another one means that the file was replaced.
+    inode: u64,
+    /// Bytes read, up to the end of a line.
+    at: u64,
+    changed: Option<Timestamp>,
+}
+
+/// What was found since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// The file was cut or replaced: what was read before no longer holds, and the lines are the first ones.
+    pub restarted: bool,
+    /// The new lines, without their ends.
+    pub lines: Vec<String>,
+}
+
+impl Tail {
+    /// Starts before the first line of a file, which need not exist yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, inode: 0, at: 0, changed: None }
+    }
+
+    /// Returns the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns when the file had last changed at the last look.
+    pub fn changed(&self) -> Option<Timestamp> {
+        self.changed
+    }
+
+    /// Reads the lines that were finished since the last look. A file that does not exist has none.
+    ///
+    /// # Errors
+    /// When the file exists but cannot be read.
+    pub fn look(&mut self) -> anyhow::Result<News> {
+        let found = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(News::default()),
+            opened => opened.and_then(|file| self.read(file)),
+        };
+        found.with_context(|| format!("reading {}", self.path.display()))
+    }
+
+    fn read(&mut self, mut file: File) -> io::Result<News> {
+        let about = file.metadata()?;
+        let replaced = self.inode != 0 && self.inode != about.ino();
+        let restarted = replaced || about.len() < self.at;
+        if restarted {
+            self.at = 0;
+        }
+        self.inode = about.ino();
+        self.changed = about.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(self.at))?;
+        file.read_to_end(&mut bytes)?;
+        bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+        self.at += bytes.len() as u64;
+        let lines = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
+        Ok(News { restarted, lines })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use super::*;
+
+    #[test]
+    fn whole_lines_come_once_and_a_cut_or_replaced_file_from_the_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        let mut tail = Tail::new(path.clone());
+        let mut look = || {
+            let News { restarted, lines } = tail.look().unwrap();
+            (restarted, lines.join(","))
+        };
+        let said = |restarted: bool, lines: &str| (restarted, lines.to_owned());
+        assert_eq!(look(), said(false, ""), "it does not exist yet");
+        fs::write(&path, "one\ntwo\nthr").unwrap();
+        assert_eq!(look(), said(false, "one,two"));
+        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"ee\n").unwrap();
+        assert_eq!(look(), said(false, "three"));
+        assert_eq!(look(), said(false, ""));
+        fs::write(&path, "one\n").unwrap();
+        assert_eq!(look(), said(true, "one"), "cut");
+        ppo_agent::write_atomically(&path, b"uno\ndue\ntre\n").unwrap();
+        assert_eq!(look(), said(true, "uno,due,tre"), "replaced by a longer one");
+        assert!(tail.changed().is_some());
+        let error = Tail::new(folder.path().to_owned()).look().unwrap_err();
+        assert!(error.to_string().starts_with("reading "), "{error:#}");
+    }
+}
