@@ -72,9 +72,9 @@ impl Console {
     /// When the screen cannot be written.
     pub fn redraw(&mut self, text: &str) -> io::Result<()> {
         // To the upper left corner, every line to its end, then everything below: nothing flickers.
-        let lines = text.replace('\n', "\u{1b}[K\r\n");
+        let lines = text.replace('\n', "\u{1b}[K\n");
         let mut stdout = io::stdout().lock();
-        write!(stdout, "\u{1b}[H{lines}\u{1b}[K\r\n\u{1b}[J")?;
+        write!(stdout, "\u{1b}[H{lines}\u{1b}[K\n\u{1b}[J")?;
         stdout.flush()
     }
 

@@ -104,7 +104,7 @@ pub fn run(flags: &WatchFlags, console: &mut Console) -> anyhow::Result<()> {
     loop {
         let view = watched.look()?;
         if terminal {
-            console.redraw(&frame(view))?;
+            console.redraw(&frame::living_frame(view))?;
         } else {
             // A run that was resumed has fewer intervals than before.
             said = said.min(view.intervals.len());

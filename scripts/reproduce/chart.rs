@@ -144,7 +144,7 @@ impl Panel<'_> {
             chart.draw_series([Polygon::new(over.chain(under).collect::<Vec<_>>(), color.mix(0.15).filled())])?;
             let [solid, dashed] = [&interval, &cumulative]
                 .map(|points| points.iter().map(|&(step, spread)| (step, 100.0 * spread.median)).collect::<Vec<_>>());
-            let ends = [(solid.last().copied(), 1.0), (dashed.last().copied(), 0.6)];
+            let ends = [(solid.last().copied(), 1.0), (dashed.last().copied(), 0.7)];
             labels.extend(ends.into_iter().filter_map(|(end, ink)| {
                 let share = end?.1;
                 Some((chart.backend_coord(&(self.last, share)), share, color.mix(ink)))

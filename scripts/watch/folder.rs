@@ -103,7 +103,7 @@ impl Folder {
     fn finished(&self) -> bool {
         let manifest = fs::read_to_string(self.metrics.path().with_file_name(MANIFEST)).ok();
         let manifest = manifest.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-        manifest.is_some_and(|manifest| manifest.get("finished").is_some())
+        manifest.is_some_and(|manifest| manifest["finished"].is_string())
     }
 }
 
@@ -206,6 +206,8 @@ mod tests {
         let (mut records, _) = Records::resume(path, "market", 4096).unwrap();
         assert_eq!(look(&mut run, &mut view), 0);
         records.diagnostics(5000, &diagnostics::metrics(&ledger, &ledger)).unwrap();
+        fs::write(path.join(MANIFEST), r#"{"finished":null}"#).unwrap();
+        assert_eq!((look(&mut run, &mut view), view.finished), (1, false));
         fs::write(path.join(MANIFEST), r#"{"finished":"2026-11-27T05:00:00Z"}"#).unwrap();
         assert_eq!((look(&mut run, &mut view), view.finished), (1, true));
         fs::write(path.join(MOVES), "{}\n").unwrap();

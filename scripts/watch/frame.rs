@@ -42,6 +42,11 @@ pub fn frame(view: &View) -> String {
     lines.join("\n")
 }
 
+/// Draws the same frame for somebody who may end the view.
+pub(super) fn living_frame(view: &View) -> String {
+    format!("{}\n{}", frame(view), named("", "q and Enter, or Ctrl-C, ends this view"))
+}
+
 /// Draws the interval at a place in the history as one line.
 pub fn line(view: &View, index: usize) -> String {
     let Some(seen) = view.intervals.get(index) else { return String::new() };
@@ -133,7 +138,7 @@ fn footer(view: &View) -> String {
         || "nothing written yet".to_owned(),
         |time| format!("last written {}", time.strftime("%Y-%m-%d %H:%M:%S UTC")),
     );
-    let state = if view.finished { "finished" } else { "q and Enter, or Ctrl-C, ends this view" };
+    let state = if view.finished { "finished" } else { "not finished" };
     named("", &format!("{updated}; {state}"))
 }
 
@@ -201,7 +206,7 @@ strong BUY  ▄▃▅▇█
             the last 5 of 5 intervals, 0 to 100%
 
 learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
-            nothing written yet; q and Enter, or Ctrl-C, ends this view";
+            nothing written yet; not finished";
         assert_eq!(frame(&view), expected);
         assert_eq!(
             line(&view, 4),
