@@ -105,7 +105,7 @@ impl Scripted {
     /// Plays every given session once. What is random depends on the seed, the session and the bar alone.
     ///
     /// # Errors
-    /// As [`BatchEnv::replay`].
+    /// As [`crate::BatchEnv::replay`].
     pub fn play(self, market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> Result<Playback, EnvError> {
         let mut bought = vec![false; days.len()];
         play(market, days, config, |sight| {
