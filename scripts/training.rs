@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use market_data::{DateRange, Split};
 use market_env::{BatchEnv, Ledger, VecEnv as _};
 use ppo_agent::{
-    AgentError, Behaviour, DeviceChoice, ModelFile, Normalizer, Policy, PolicyConfig, Trainer,
+    AgentError, Behaviour, DeviceChoice, ModelFile, Policy, PolicyConfig, Trainer,
     health::{Monitor, MonitorState, Opportunity, OverfitGap},
 };
 use serde_json::Value;
@@ -276,10 +276,7 @@ impl Run<'_> {
         let (env, config) = (self.env()?, self.config);
         let (policy, parents) = match &config.run.load_model {
             Some(path) => self.warm_start(path, &env, console)?,
-            None => {
-                let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows())?;
-                (Policy::new(env.spec(), &config.policy, normalizer, config.run.seed)?, Vec::new())
-            }
+            None => (Policy::for_env(&env, &config.policy, config.run.seed)?, Vec::new()),
         };
         let run = &config.run;
         let trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, self.device()?)?;

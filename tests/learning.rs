@@ -8,7 +8,7 @@ use market_env::{
     scripted::{Bet, Leave, Scripted},
 };
 use ppo_agent::{
-    Behaviour, DeviceChoice, EntropySchedule, Evaluation, Normalizer, Policy, PolicyConfig, PpoConfig, Schedule,
+    Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule,
     Trainer, evaluate,
 };
 use zerodte_scripts::{
@@ -84,8 +84,7 @@ impl Course {
         };
         let env =
             BatchEnv::new(self.market.clone(), self.lessons.clone(), self.env.clone(), config.n_envs, seed).unwrap();
-        let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows()).unwrap();
-        let policy = Policy::new(env.spec(), &PolicyConfig::default(), normalizer, seed).unwrap();
+        let policy = Policy::for_env(&env, &PolicyConfig::default(), seed).unwrap();
         let mut trainer = Trainer::new(env, policy, config, timesteps, seed, DeviceChoice::Cpu).unwrap();
         while trainer.timesteps() < timesteps {
             trainer.iterate(&mut ()).unwrap();

@@ -1,6 +1,6 @@
 //! The policy: what it sees, how it normalises it, and the parameters of its networks in one flat vector.
 
-use market_env::ObsSpec;
+use market_env::{ObsSpec, VecEnv};
 
 use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, layout::Layout, streams::Streams};
 
@@ -30,6 +30,22 @@ impl Policy {
         let mut policy = Self::untrained(spec, config, normalizer)?;
         policy.layout.init(&mut Streams::new(seed).init(), &mut policy.params);
         Ok(policy)
+    }
+
+    /// Returns an untrained policy for an environment, its normaliser fitted on what the environment's episodes can show.
+    ///
+    /// # Errors
+    /// As [`Policy::new`], and [`AgentError::Tape`] when the tape holds what cannot be normalised.
+    pub fn for_env(env: &impl VecEnv, config: &PolicyConfig, seed: u64) -> Result<Self, AgentError> {
+        let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows())?;
+        Self::new(env.spec(), config, normalizer, seed)
+    }
+
+    /// Returns the parameters of one tensor, such as `critic.1.bias`, to be changed by hand before a training; nothing where
+    /// no tensor has that name.
+    pub fn tensor_mut(&mut self, name: &str) -> Option<&mut [f32]> {
+        let (_, _, range) = self.layout.tensors().into_iter().find(|(known, ..)| known == name)?;
+        Some(&mut self.params[range])
     }
 
     /// Returns a policy whose parameters are all zero, to be filled from a file.
@@ -134,6 +150,15 @@ mod tests {
             account: names(&["pnl"]),
             actions: names(&["HOLD", "BUY"]),
         }
+    }
+
+    #[test]
+    fn a_tensor_is_found_by_its_name() {
+        let mut policy = Policy::new(&spec(), &PolicyConfig::default(), Normalizer::identity(2), 1).unwrap();
+        policy.tensor_mut("critic.2.bias").unwrap()[0] = 7.0;
+        assert_eq!(policy.params().last(), Some(&7.0), "the critic's head lies last");
+        assert_eq!(policy.tensor_mut("actor.1.weight").unwrap().len(), 64 * 64);
+        assert!(policy.tensor_mut("actor.9.bias").is_none());
     }
 
     #[test]

@@ -199,9 +199,8 @@ impl VecEnv for Toy {
 /// A small untrained policy for the game.
 pub(crate) fn policy(seed: u64) -> Policy {
     let env = Toy::new(1);
-    let normalizer = Normalizer::fit(env.tape(), FEATURES, &env.visible_rows()).unwrap();
     let config = PolicyConfig { net_arch: vec![8], ..PolicyConfig::default() };
-    Policy::new(env.spec(), &config, normalizer, seed).unwrap()
+    Policy::for_env(&env, &config, seed).unwrap()
 }
 
 /// A policy for the game's observations whose parameters, biases too, lie far from where training starts.

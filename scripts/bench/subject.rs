@@ -99,8 +99,7 @@ impl<E: VecEnv> Learning<E> {
 
     /// Starts a training, runs one iteration, and returns how far it moved the parameters.
     fn after_one_iteration(case: &Case, env: E, seed: u64) -> anyhow::Result<(Self, f32)> {
-        let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows())?;
-        let policy = Policy::new(env.spec(), &case.policy, normalizer, seed)?;
+        let policy = Policy::for_env(&env, &case.policy, seed)?;
         let untrained = policy.params().to_vec();
         let mut trainer = Trainer::new(env, policy, case.ppo.clone(), 0, seed, case.device)?;
         let iteration = trainer.iterate(&mut ())?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use market_env::{BatchEnv, Ledger, Market, VecEnv as _};
-use ppo_agent::{Cadence, DeviceChoice, Listener, Moment, Normalizer, Policy, Trainer};
+use ppo_agent::{Cadence, DeviceChoice, Listener, Moment, Policy, Trainer};
 use rayon::prelude::*;
 
 use crate::config::RunConfig;
@@ -42,8 +42,7 @@ impl Story {
     fn train(&self, seed: u64) -> anyhow::Result<Curve> {
         let RunConfig { run, env, policy, ppo, .. } = &self.config;
         let env = BatchEnv::new(Arc::clone(&self.market), self.days.clone(), env.clone(), ppo.n_envs, seed)?;
-        let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows())?;
-        let policy = Policy::new(env.spec(), policy, normalizer, seed)?;
+        let policy = Policy::for_env(&env, policy, seed)?;
         let mut trainer = Trainer::new(env, policy, ppo.clone(), run.timesteps, seed, DeviceChoice::Cpu)?;
         let mut heard = Heard { cadence: Cadence::new(run.diagnostics_freq, 0), totals: Vec::new() };
         while trainer.timesteps() < run.timesteps {

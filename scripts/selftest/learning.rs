@@ -1,29 +1,23 @@
-//! `zerodte selftest`: promises of this program, proved by running it.
+//! `zerodte selftest learning`: CartPole-v1 is learned in as few steps as by Stable-Baselines3.
 
 mod curves;
 mod plot;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::ensure;
-use clap::{Args, Subcommand};
+use clap::Args;
 use ppo_agent::cartpole;
 use rayon::prelude::*;
 
 use self::curves::Curve;
+use super::write;
 use crate::{
     bench::median,
     console::Console,
-    files::{check_writable, create_parent},
+    files::check_writable,
     table::{columns, thousands},
 };
-
-/// What can be proved.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Selftest {
-    /// Learns CartPole-v1 in as few steps as Stable-Baselines3 does with the same hyper-parameters.
-    Learning(LearningFlags),
-}
 
 /// Flags of `zerodte selftest learning`.
 #[derive(Debug, Clone, Args)]
@@ -43,8 +37,7 @@ pub struct LearningFlags {
 ///
 /// # Errors
 /// A training that stops, a file that cannot be written, or a proof that failed.
-pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
-    let Selftest::Learning(flags) = test;
+pub(super) fn run(flags: &LearningFlags, console: &mut Console) -> anyhow::Result<()> {
     for path in [&flags.csv, &flags.svg].into_iter().flatten() {
         path.parent().map_or(Ok(()), check_writable)?;
     }
@@ -64,15 +57,6 @@ pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
 fn train(seeds: u64) -> anyhow::Result<Vec<Curve>> {
     let train = |seed| Ok(Curve { seed, points: cartpole::learning_curve(seed)? });
     (0..seeds).into_par_iter().map(train).collect()
-}
-
-fn write(path: Option<&Path>, text: impl Fn() -> anyhow::Result<String>, console: &mut Console) -> anyhow::Result<()> {
-    if let Some(path) = path {
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, text()?.as_bytes())?;
-        console.say(format!("Written: {}", path.display()))?;
-    }
-    Ok(())
 }
 
 /// Returns the steps that each seed needed, ascending; the limit for one that did not get there.
