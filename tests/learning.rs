@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use market_data::source::synthetic::SyntheticConfig;
 use market_env::{
-    Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade, VecEnv as _,
+    Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade,
     scripted::{Bet, Leave, Scripted},
 };
 use ppo_agent::{
-    Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule,
-    Trainer, evaluate,
+    Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate,
 };
 use zerodte_scripts::{
     baselines::{Baselines, Opportunity, explain_staying_out, stays_out},

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use market_env::{Ledger, StepBuffers, VecEnv};
-use ppo_agent::{DeviceChoice, Iteration, Normalizer, Policy, Trainer};
+use ppo_agent::{DeviceChoice, Iteration, Policy, Trainer};
 use serde_json::{Map, Value, json};
 
 use super::case::{Case, Part};

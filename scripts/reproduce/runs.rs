@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use market_env::{BatchEnv, Ledger, Market, VecEnv as _};
+use market_env::{BatchEnv, Ledger, Market};
 use ppo_agent::{Cadence, DeviceChoice, Listener, Moment, Policy, Trainer};
 use rayon::prelude::*;
 

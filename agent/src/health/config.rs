@@ -27,6 +27,9 @@ pub struct HealthConfig {
     pub warm_up: u64,
     /// Share of one action among flat decisions that is collapsed (above `drift_share`, at most 1).
     pub collapse_share: f64,
+    /// Share of entries among flat decisions that is collapsed where entries clearly lose: the shaping is farmed (above
+    /// `drift_share`, at most 1).
+    pub farmed_share: f64,
     /// Share of one action among flat decisions that is drifting towards it (above 0).
     pub drift_share: f64,
     /// Variance of an action's probability across flat states up to which a policy does not look (0 or more).
@@ -52,6 +55,7 @@ impl Default for HealthConfig {
             min_decisions: 50,
             warm_up: 6,
             collapse_share: 0.98,
+            farmed_share: 0.95,
             drift_share: 0.90,
             blind_variance: 1e-5,
             drift_entropy: 0.15,
@@ -92,6 +96,11 @@ impl HealthConfig {
                 "health.drift_share: {drift} is not above 0 and below health.collapse_share {collapse}, which is at most 1"
             ));
         }
+        if !(drift < self.farmed_share && self.farmed_share <= 1.0) {
+            let farmed = self.farmed_share;
+            faults
+                .push(format!("health.farmed_share: {farmed} is not above health.drift_share {drift}, and at most 1"));
+        }
         if !(self.explode_factor > 1.0 && self.explode_factor.is_finite()) {
             faults.push(format!("health.explode_factor: {} is not above 1", self.explode_factor));
         }
@@ -109,14 +118,15 @@ mod tests {
         let config = HealthConfig {
             persistence: 0,
             frozen_kl: f64::NAN,
-            drift_share: 0.99,
+            drift_share: 0.985,
+            farmed_share: 0.99,
             explode_factor: 1.0,
             ..HealthConfig::default()
         };
         let expected = [
             "health.persistence: must be 1 or more",
             "health.frozen_kl: NaN does not lie between 0 and 1",
-            "health.drift_share: 0.99 is not above 0 and below health.collapse_share 0.98, which is at most 1",
+            "health.drift_share: 0.985 is not above 0 and below health.collapse_share 0.98, which is at most 1",
             "health.explode_factor: 1 is not above 1",
         ];
         assert_eq!(config.check(), expected);

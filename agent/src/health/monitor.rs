@@ -205,7 +205,7 @@ impl Monitor {
         };
         let reading = figures.read(opportunity);
         if let Some(learner) = learner.as_ref().filter(|learner| learner.iterations > 0) {
-            state.calm.note(learner);
+            state.calm.note(learner, policy.variance);
         }
         let called = state.judge.hear(ledger.steps, reading.verdict, self.config.persistence);
         state.blocks.clear();

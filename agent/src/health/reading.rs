@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Band, HealthConfig, Learner, Opportunity, OverfitGap, PolicyFigures, Verdict};
 use crate::{
     AgentError, LayerActivity,
-    diagnostics::{percent, thousands},
+    diagnostics::{dollars, percent, thousands},
 };
 
 /// Normalised entropy from which a policy is decided: its divergence may then be nothing without being frozen.
@@ -19,6 +19,10 @@ const FEW_TRADES: u64 = 30;
 const APART: f64 = 3.0;
 /// Divergence of an update, in nats, beyond which it leaves the trust region far behind.
 const WILD_KL: f64 = 0.1;
+/// Variance across states that rounding alone leaves; an untrained policy has some hundred times as much.
+const ASLEEP: f64 = 1e-8;
+/// Growth of the variance across states from one interval to the next by which a policy is on its way to look.
+const WAKING: f64 = 1.5;
 /// Share of dormant units beyond which a layer has lost what it could learn with.
 const MOSTLY_DORMANT: f64 = 0.6;
 
@@ -49,11 +53,14 @@ pub(crate) struct Calm {
     loss: Option<f64>,
     /// Norm of the parameters after the first interval.
     norm: Option<f64>,
+    /// Variance across states in the interval before.
+    variance: Option<f64>,
 }
 
 impl Calm {
-    /// Takes what an interval's updates did.
-    pub(crate) fn note(&mut self, learner: &Learner) {
+    /// Takes what an interval's updates did, and how much the policy looked.
+    pub(crate) fn note(&mut self, learner: &Learner, variance: Option<f64>) {
+        self.variance = variance;
         self.loss = Some(self.loss.map_or(learner.value_loss, |calm| calm.min(learner.value_loss)));
         self.norm.get_or_insert(learner.param_norm);
     }
@@ -160,7 +167,7 @@ impl Figures<'_> {
 
     fn collapsed(&self, opportunity: &mut dyn FnMut() -> Opportunity) -> Found {
         let (hold, limit) = (self.share(Action::Hold), self.config.collapse_share);
-        if hold >= limit {
+        if hold >= limit && !self.earns() {
             return Some(match opportunity() {
                 Opportunity::Earns(who) => (Verdict::Collapsed(Action::Hold), vec![who]),
                 Opportunity::Loses(why) => (Verdict::HoldIsOptimal, vec![why]),
@@ -169,6 +176,7 @@ impl Figures<'_> {
         }
         let calls = self.share(Action::BuyCall) >= self.share(Action::BuyPut);
         let most = if calls { Action::BuyCall } else { Action::BuyPut };
+        let limit = if self.loses() { self.config.farmed_share } else { limit };
         (1.0 - hold >= limit && !self.earns()).then(|| {
             let paid = self.trade_return().unwrap_or_else(|| "too few trades to say what they earn".to_owned());
             (
@@ -184,6 +192,12 @@ impl Figures<'_> {
         self.interval.closed() >= FEW_TRADES && mean > CLEAR * error
     }
 
+    /// Whether they clearly lost it.
+    fn loses(&self) -> bool {
+        let (mean, error) = self.interval.mean_trade_return().unwrap_or_default();
+        self.interval.closed() >= FEW_TRADES && mean < -CLEAR * error
+    }
+
     fn trade_return(&self) -> Option<String> {
         let (mean, error) = self.interval.mean_trade_return().filter(|_| self.interval.closed() >= FEW_TRADES)?;
         let verb = if mean < 0.0 { "lose" } else { "earn" };
@@ -193,7 +207,9 @@ impl Figures<'_> {
     fn blind(&self) -> Found {
         let variance = self.policy.variance.filter(|&variance| variance <= self.config.blind_variance)?;
         let warm = self.learner.is_some_and(|learner| learner.iteration > self.config.warm_up);
-        warm.then(|| {
+        // Whoever begins slowly looks more and more.
+        let opens_its_eyes = self.calm.variance.is_some_and(|before| before > ASLEEP && variance > WAKING * before);
+        (warm && !opens_its_eyes).then(|| {
             let text = format!(
                 "no action's probability varies over flat states by more than {variance:.1e} (looking needs more than {:.0e})",
                 self.config.blind_variance
@@ -224,6 +240,9 @@ impl Figures<'_> {
                 percent(Some(band.high))
             ));
         }
+        if let Some(text) = self.paid_for_losses() {
+            evidence.push(text);
+        }
         if let Some(learner) = self.learner.filter(|learner| learner.kl > WILD_KL) {
             evidence.push(format!("an update moves the policy by {:.3} nats", learner.kl));
         }
@@ -239,6 +258,15 @@ impl Figures<'_> {
             ));
         }
         (!evidence.is_empty()).then_some((Verdict::Drifting, evidence))
+    }
+
+    /// Says that the shaping pays for entries that lose, if it does.
+    fn paid_for_losses(&self) -> Option<String> {
+        let reward: f64 = self.interval.reward_terms.iter().sum();
+        (reward > 0.0 && self.loses()).then(|| {
+            let lost = dollars(-self.interval.net_pnl_cents);
+            format!("the shaping pays for losses: reward {reward:+.1} for entries that lost {lost} (zerodte audit-reward shows which term)")
+        })
     }
 
     /// The shares behind every verdict.
@@ -307,7 +335,7 @@ mod tests {
                 interval: Ledger { flat_actions: flat(400, 300, 300), steps: 5000, ..Ledger::default() },
                 policy,
                 learner: learner(),
-                calm: Calm { loss: Some(0.04), norm: Some(20.0) },
+                calm: Calm { loss: Some(0.04), norm: Some(20.0), variance: None },
                 opportunity: Opportunity::Unclear("nobody knows".into()),
             }
         }
@@ -372,6 +400,26 @@ mod tests {
             })
         };
         assert_eq!([always(0.05), always(0.0), always(-0.05)], ["healthy", "collapsed:BUY_CALL", "collapsed:BUY_CALL"]);
+        let farming = |returns: f64| {
+            Case::verdict(|case| {
+                case.interval.flat_actions = flat(40, 200, 760);
+                (case.interval.exits[0], case.interval.trade_return) = (900, 900.0 * returns);
+                case.interval.trade_return_squares = 900.0 * 0.04;
+            })
+        };
+        assert_eq!([farming(0.0), farming(-0.05)], ["drifting", "collapsed:BUY_PUT"]);
+    }
+
+    #[test]
+    fn shaping_that_pays_for_losses_is_drifting() {
+        let paid = |bonus: f64| {
+            Case::verdict(|case| {
+                (case.interval.exits[0], case.interval.trade_return) = (900, -45.0);
+                (case.interval.trade_return_squares, case.interval.reward_terms) =
+                    (36.0, [-135.0, bonus, 0.0, 0.0, 0.0]);
+            })
+        };
+        assert_eq!([paid(140.0), paid(130.0)], ["drifting", "healthy"]);
     }
 
     #[test]
@@ -383,6 +431,8 @@ mod tests {
         assert_eq!(Case::verdict(decided), "inconclusive");
         let young = |case: &mut Case| (case.policy.variance, case.learner.iteration) = (Some(1e-6), 3);
         assert_eq!(Case::verdict(young), "healthy");
+        let waking = |case: &mut Case| (case.policy.variance, case.calm.variance) = (Some(1e-6), Some(5e-7));
+        assert_eq!(Case::verdict(waking), "healthy");
         // An interval without an update says nothing of the learner.
         let idle = |case: &mut Case| (case.learner.iterations, case.learner.actor_change) = (0, 0.0);
         assert_eq!(Case::verdict(idle), "healthy");

@@ -24,7 +24,7 @@ impl Curve {
 
 /// Returns the curves that `scripts/reference/cartpole_sb3.py` recorded.
 pub(crate) fn reference() -> anyhow::Result<Vec<Curve>> {
-    from_csv(include_str!("../reference/cartpole_sb3.csv")).context("reading the curves of Stable-Baselines3")
+    from_csv(include_str!("../../reference/cartpole_sb3.csv")).context("reading the curves of Stable-Baselines3")
 }
 
 /// Writes curves with two decimals, as the reference has.

@@ -1,0 +1,44 @@
+//! `zerodte selftest`: promises of this program, proved by running it.
+
+mod diagnostics;
+mod learning;
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+pub use self::{
+    diagnostics::{DiagnosticsFlags, DiagnosticsReport, TrialReport},
+    learning::LearningFlags,
+};
+use crate::{console::Console, files::create_parent};
+
+/// What can be proved.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Selftest {
+    /// Learns CartPole-v1 in as few steps as Stable-Baselines3 does with the same hyper-parameters.
+    Learning(LearningFlags),
+    /// Trains policies with and without planted faults: every fault must be called by its name, and nothing else.
+    Diagnostics(DiagnosticsFlags),
+}
+
+/// Runs a proof and says how it went.
+///
+/// # Errors
+/// A training that stops, a file that cannot be written, or a proof that failed.
+pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
+    match test {
+        Selftest::Learning(flags) => learning::run(flags, console),
+        Selftest::Diagnostics(flags) => diagnostics::run(flags, console),
+    }
+}
+
+/// Writes a file that was asked for, and says so.
+fn write(path: Option<&Path>, text: impl Fn() -> anyhow::Result<String>, console: &mut Console) -> anyhow::Result<()> {
+    if let Some(path) = path {
+        create_parent(path)?;
+        ppo_agent::write_atomically(path, text()?.as_bytes())?;
+        console.say(format!("Written: {}", path.display()))?;
+    }
+    Ok(())
+}
