@@ -46,13 +46,14 @@ impl Care {
     /// Begins with the settings of a run, or goes on with those of a resumed one at `step`.
     ///
     /// # Errors
-    /// [`Usage`] when the moves to replay cannot be read.
+    /// [`Usage`] when the moves to replay cannot be read, or one of them cannot be made.
     pub fn new(config: &RunConfig, resumed: Option<(Controller, u64)>) -> anyhow::Result<Self> {
         let (controller, step) = resumed.map_or_else(
             || (Controller::new(config.ppo.ent_coef, config.env.reward.clone()), None),
             |(controller, step)| (controller, Some(step)),
         );
-        let mut replayed = config.run.replay_moves.as_deref().map(read_moves).transpose()?;
+        let read = |path| read_moves(path, Controller::new(config.ppo.ent_coef, config.env.reward.clone()));
+        let mut replayed = config.run.replay_moves.as_deref().map(read).transpose()?;
         if let Some(moves) = &mut replayed {
             // What a resumed run has made stands in its checkpoint.
             moves.retain(|row| step.is_none_or(|step| row.step > step));
@@ -125,7 +126,7 @@ impl Care {
     fn replay(&mut self, trainer: &mut Trainer<BatchEnv>, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
         let Some(moves) = &mut self.replayed else { return Ok(()) };
         while let Some(row) = moves.pop_if(|row| row.step <= trainer.timesteps()) {
-            let made = Move { key: row.key, from: row.from, to: row.to, reason: row.reason };
+            let made = row.made();
             self.controller.apply(&made).map_err(|fault| Usage::one(format!("--replay-moves: {fault}")))?;
             apply(&made, trainer, reporter, true)?;
         }
@@ -141,15 +142,22 @@ fn apply(made: &Move, trainer: &mut Trainer<BatchEnv>, reporter: &mut Reporter<'
     reporter.moved(trainer.timesteps(), made, loud)
 }
 
-fn read_moves(path: &Path) -> anyhow::Result<Vec<MoveRow>> {
+/// Reads the moves of an earlier run and tries each on `controller`, so that a faulty one is named before anything begins.
+fn read_moves(path: &Path, mut controller: Controller) -> anyhow::Result<Vec<MoveRow>> {
     let name = path.display();
     let text =
         fs::read_to_string(path).map_err(|error| Usage::one(format!("--replay-moves: cannot read {name}: {error}")))?;
-    let row = |(index, line)| {
-        serde_json::from_str(line).map_err(|error| Usage::one(format!("{name}, line {}: {error}", index + 1)))
+    let mut earlier = 0;
+    let mut read = |line: &str| -> Result<MoveRow, String> {
+        let row: MoveRow = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        controller.apply(&row.made())?;
+        let before = std::mem::replace(&mut earlier, row.step);
+        if row.step < before { Err(format!("step {} follows step {before}", row.step)) } else { Ok(row) }
     };
-    let moves: Vec<MoveRow> = text.lines().enumerate().map(row).collect::<Result<_, _>>()?;
-    Ok(moves)
+    let row = |(line, number): (&str, u32)| {
+        read(line).map_err(|fault| Usage::one(format!("--replay-moves: {name}, line {number}: {fault}")).into())
+    };
+    text.lines().zip(1..).map(row).collect()
 }
 
 /// Returns the weights of the iteration that begins at a step, under `base`: shaping fades over the planned length. A
@@ -174,12 +182,21 @@ mod tests {
     fn moves_of_a_file_are_read_or_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("moves.jsonl");
+        let read = |path: &Path| read_moves(path, Controller::new(0.06, RewardConfig::default()));
         let row = r#"{"data":"market","step":40960,"key":"ppo.ent_coef","from":0.06,"to":0.08,"reason":"why"}"#;
         fs::write(&path, format!("{row}\n")).unwrap();
-        assert_eq!(read_moves(&path).unwrap()[0].to, 0.08);
-        fs::write(&path, format!("{row}\nnonsense\n")).unwrap();
-        assert!(read_moves(&path).unwrap_err().to_string().contains("line 2: expected"));
-        let missing = read_moves(&folder.path().join("no")).unwrap_err();
-        assert!(missing.downcast_ref::<Usage>().is_some() && missing.to_string().contains("cannot read"));
+        assert_eq!(read(&path).unwrap()[0].to, 0.08);
+        let faults = [
+            ("nonsense".to_owned(), "line 2: expected"),
+            (row.replace("ppo.ent_coef", "ppo.gamma"), "line 2: `ppo.gamma` is no setting that a controller moves"),
+            (row.replace("0.08", "-0.08"), "line 2: ppo.ent_coef cannot be -0.08"),
+            (row.replace("40960", "2048"), "line 2: step 2048 follows step 40960"),
+        ];
+        for (line, words) in faults {
+            fs::write(&path, format!("{row}\n{line}\n")).unwrap();
+            let fault = read(&path).unwrap_err();
+            assert!(fault.downcast_ref::<Usage>().is_some() && fault.to_string().contains(words), "{fault}");
+        }
+        assert!(read(&folder.path().join("no")).unwrap_err().to_string().contains("cannot read"));
     }
 }

@@ -23,8 +23,13 @@ const COMMENTS: &[(&str, &str)] = &[
     ("run.checkpoint_freq", "Steps between checkpoints"),
     ("run.diagnostics_freq", "Steps between diagnostics blocks"),
     ("run.num_threads", "Threads, 0 = one per core; the results do not depend on it"),
-    ("run.device", "auto, cpu, cuda or cuda:N (optional load_model: the model whose parameters training starts from)"),
+    (
+        "run.device",
+        "auto, cpu, cuda or cuda:N (optional load_model: the model whose parameters training starts from; replay_moves: \
+         moves.jsonl of a run whose changes of settings are made again)",
+    ),
     ("run.load_model", "Model whose parameters training starts from"),
+    ("run.replay_moves", "File moves.jsonl of a run whose changes of settings are made again, and no other"),
     ("data.warmup_sessions", "Sessions kept back before the first traded one, so that indicators are warm"),
     ("data.grid.max_filled_fraction", "Largest share of filled minutes; a session with more is refused"),
     ("data.split.train", "Share of the sessions for training, the earliest"),
@@ -145,16 +150,42 @@ const COMMENTS: &[(&str, &str)] = &[
     ("ppo.clip_range", "Half-width of the trust region of the probability ratio (optional clip_range_vf: of a value)"),
     ("ppo.clip_range_vf", "Half-width of the allowed change of a value, in reward units"),
     ("ppo.ent_coef", "Weight of the entropy bonus"),
-    ("ppo.ent_schedule", "constant, or linear: moves to ent_coef_final"),
+    ("ppo.ent_schedule", "constant; linear: moves to ent_coef_final; auto: follows the policy's entropy"),
     ("ppo.ent_coef_final", "Entropy weight at the end of a linear schedule"),
+    ("ppo.ent_target", "Entropy that auto aims at, as a part of the largest possible one where there is a choice"),
+    ("ppo.ent_coef_min", "Smallest entropy weight of auto"),
+    ("ppo.ent_coef_max", "Largest entropy weight of auto"),
+    ("ppo.ent_rate", "Largest relative change of auto in one iteration"),
     ("ppo.vf_coef", "Weight of the value loss"),
     (
         "ppo.max_grad_norm",
         "Largest norm of the whole gradient (optional target_kl: stops an update above 1.5 times it)",
     ),
+    (
+        "ppo.weight_decay",
+        "Pull of every parameter towards zero, as in torch's Adam; even a small one can freeze a training",
+    ),
     ("ppo.target_kl", "An update stops above 1.5 times this divergence"),
     ("ppo.normalize_advantage", "Whether advantages are standardised within each minibatch"),
     ("ppo.sequence_length", "Steps of the sequences that an lstm or gru learns from; divides n_steps and batch_size"),
+    (
+        "health.on_collapse",
+        "What a verdict of collapsed, state_blind, frozen or exploding leads to: warn, stop or adapt",
+    ),
+    ("health.persistence", "Intervals in a row in which something must be read before it is called"),
+    ("health.min_decisions", "Fewest decisions of flat accounts from which an interval says anything"),
+    ("health.warm_up", "Iterations that a policy has before it is called state_blind"),
+    ("health.collapse_share", "Share of HOLD, or of BUY, among flat decisions that is collapsed"),
+    ("health.drift_share", "Share that is drifting"),
+    ("health.blind_variance", "Variance of an action's probability across flat states up to which a policy is blind"),
+    ("health.drift_entropy", "Part of the largest entropy below which a policy is drifting"),
+    ("health.frozen_change", "Relative change of a network's parameters per iteration up to which it is frozen"),
+    ("health.frozen_kl", "Divergence of an update, in nats, up to which an undecided policy is frozen"),
+    (
+        "health.explode_factor",
+        "Growth of the critic's loss over its calmest interval, or of the parameters over their first, that is exploding",
+    ),
+    ("health.patience", "Intervals that adapt waits after a move for it to act"),
 ];
 
 /// Puts its comment above every key of a configuration that was written as TOML.
@@ -197,6 +228,7 @@ mod tests {
         let mut config = RunConfig::default();
         (config.run.start_date, config.run.end_date) = (Some(Date::MIN), Some(Date::MAX));
         (config.run.load_model, config.run.options) = (Some("m".into()), Some("o".into()));
+        config.run.replay_moves = Some("r".into());
         (config.ppo.target_kl, config.ppo.clip_range_vf) = (Some(0.02), Some(0.2));
         let annotated = annotate(&config.to_toml().unwrap());
         let lines: Vec<&str> = annotated.lines().collect();

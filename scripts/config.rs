@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, path::PathBuf};
 use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
 use market_env::{EnvConfig, MarketConfig};
-use ppo_agent::{PolicyConfig, PolicyKind, PpoConfig, health::HealthConfig};
+use ppo_agent::{EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, health::HealthConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{comments, files};
+use crate::{comments, files, paths::Paths};
 
 /// Where the bars come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +163,10 @@ impl RunSection {
         if let Err(error) = self.device.parse::<ppo_agent::DeviceChoice>() {
             faults.push(format!("run.device: {error}"));
         }
+        let own = |path: &PathBuf| path.starts_with(Paths::of(self).run);
+        if self.replay_moves.as_ref().is_some_and(own) {
+            faults.push("run.replay_moves: the run sets that folder aside; give it another run.model_name".to_owned());
+        }
         faults
     }
 }
@@ -197,6 +201,11 @@ impl RunConfig {
         faults.extend(self.policy.check());
         faults.extend(self.ppo.check());
         faults.extend(self.health.check());
+        if self.run.replay_moves.is_some() && self.ppo.ent_schedule == EntropySchedule::Auto {
+            faults.push(
+                "run.replay_moves: ppo.ent_schedule auto would move besides; replay its moves with constant".to_owned(),
+            );
+        }
         if self.policy.kind != PolicyKind::Mlp {
             faults.extend(self.ppo.check_sequences());
         }
@@ -294,8 +303,19 @@ mod tests {
         config.run.end_date = Some(jiff::civil::date(2025, 2, 1));
         config.run.device = "tpu".to_owned();
         config.market.frames = 0;
+        (config.run.replay_moves, config.ppo.ent_schedule) = (Some(PathBuf::from("moves")), EntropySchedule::Auto);
+        assert!(!config.check().join("\n").contains("sets that folder aside"));
+        config.run.replay_moves = Some(Paths::of(&config.run).run.join("moves.jsonl"));
         let text = config.check().join("\n");
-        for path in ["run.model_name", "run.data_source", "run.start_date", "run.device", "market.frames"] {
+        for path in [
+            "run.model_name",
+            "run.data_source",
+            "run.start_date",
+            "run.device",
+            "market.frames",
+            "folder aside",
+            "auto would",
+        ] {
             assert!(text.contains(path), "{path} is missing in:\n{text}");
         }
     }

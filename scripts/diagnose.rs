@@ -4,8 +4,9 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::Args;
+use ppo_agent::health::Verdict;
 use serde::Serialize;
 
 use crate::{
@@ -59,8 +60,8 @@ pub struct Diagnosis {
     pub checklists: Vec<Checklist>,
     /// What the controller changed, oldest first.
     pub moves: Vec<MoveRow>,
-    /// The last interval, and all steps so far.
-    pub last: Seen,
+    /// The last interval, and all steps so far; absent where the training broke before one was over.
+    pub last: Option<Seen>,
 }
 
 /// What a verdict rests on.
@@ -105,16 +106,9 @@ pub fn run(flags: &DiagnoseFlags, console: &mut Console) -> anyhow::Result<u8> {
     Ok(diagnosis.exit_code)
 }
 
-/// Returns the exit code of a verdict: 3 for a policy that has collapsed or does not look, 4 for a frozen one, 5 for one that
-/// explodes, else 0.
+/// Returns the exit code of a verdict ([`Verdict::exit_code`]), 0 for an unknown word.
 pub fn exit_code(verdict: &str) -> u8 {
-    match verdict {
-        "state_blind" => 3,
-        collapsed if collapsed.starts_with("collapsed:") => 3,
-        "frozen" => 4,
-        "exploding" => 5,
-        _ => 0,
-    }
+    verdict.parse().map_or(0, Verdict::exit_code)
 }
 
 impl Diagnosis {
@@ -130,18 +124,18 @@ impl Diagnosis {
             !watched.is_log() || view.last().is_some(),
             "{name} holds no MomentumDiagnostics block: it is no log of a training, or its first interval is not over"
         );
-        let Some(last) = view.last().cloned() else {
-            anyhow::bail!("{name}: the first diagnostics interval is not over, so there is nothing to judge yet")
-        };
-        let diagnosis = match view.health.last().cloned() {
-            Some(row) => Self::judged(view, row, last),
-            None => Self::read(view, if watched.is_log() { Basis::Log } else { Basis::Shares }, last),
-        };
-        Ok(diagnosis)
+        let basis = if watched.is_log() { Basis::Log } else { Basis::Shares };
+        match (view.health.last().cloned(), view.last().cloned()) {
+            (Some(row), last) => Ok(Self::judged(view, row, last)),
+            (None, Some(last)) => Ok(Self::read(view, basis, last)),
+            (None, None) => {
+                bail!("{name}: the first diagnostics interval is not over, so there is nothing to judge yet")
+            }
+        }
     }
 
     /// Takes the verdict that was written.
-    fn judged(view: View, row: HealthRow, last: Seen) -> Self {
+    fn judged(view: View, row: HealthRow, last: Option<Seen>) -> Self {
         let checked = view.health.iter().filter(|row| !row.checklist.is_empty());
         Self {
             history: spans(view.health.iter().map(|row| (row.step, row.verdict.as_str()))),
@@ -188,7 +182,7 @@ impl Diagnosis {
             planned: view.planned,
             finished: view.finished,
             moves: view.moves,
-            last,
+            last: Some(last),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The rows of `health.jsonl` and `moves.jsonl`: what a run was judged to be, interval by interval, and what its controller
 //! changed. One form for the run that writes them and the tools that read them.
 
-use ppo_agent::health::Health;
 pub use ppo_agent::health::{Check, checklist};
+use ppo_agent::health::{Health, Move};
 use serde::{Deserialize, Serialize};
 
 /// File of a run folder with one [`HealthRow`] per diagnostics interval.
@@ -67,6 +67,19 @@ pub struct MoveRow {
     pub to: f64,
     /// Why.
     pub reason: String,
+}
+
+impl MoveRow {
+    /// Returns the row of a move made after `step` timesteps, under a stamp of its data.
+    pub fn of(data: &str, step: u64, made: &Move) -> Self {
+        let Move { key, from, to, reason } = made.clone();
+        Self { data: data.to_owned(), step, key, from, to, reason }
+    }
+
+    /// Returns the move.
+    pub fn made(&self) -> Move {
+        Move { key: self.key.clone(), from: self.from, to: self.to, reason: self.reason.clone() }
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,7 @@ pub struct Records {
     metrics: Lines,
     marks: Lines,
     health: Lines,
+    last_health: Option<HealthRow>,
     moves: Lines,
 }
 
@@ -119,7 +120,7 @@ impl Records {
         let create = |name| Lines::create(folder.join(name));
         let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
         let (health, moves) = (create(HEALTH)?, create(MOVES)?);
-        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, moves })
+        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, last_health: None, moves })
     }
 
     /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept.
@@ -127,7 +128,7 @@ impl Records {
     /// # Errors
     /// When they cannot be read, or hold lines of another form.
     pub fn resume(folder: &Path, data: &str, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
-        let (mut columns, mut rows) = (Vec::new(), Vec::<Row>::new());
+        let (mut columns, mut rows, mut last_health) = (Vec::new(), Vec::<Row>::new(), None);
         let csv = Lines::resume(folder.join(CSV), |text| {
             let (kept, heading) = cut_csv(text, step);
             columns = heading;
@@ -139,10 +140,16 @@ impl Records {
             rows.iter().map(json_line).collect()
         })?;
         let marks = Lines::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
-        let health = Lines::resume(folder.join(HEALTH), |text| cut::<HealthRow>(text, step, |row| row.step))?;
+        let health = Lines::resume(folder.join(HEALTH), |text| {
+            let mut rows = parse::<HealthRow>(text)?;
+            rows.retain(|row| row.step <= step);
+            let kept = rows.iter().map(json_line).collect();
+            last_health = rows.pop();
+            kept
+        })?;
         let moves = Lines::resume(folder.join(MOVES), |text| cut::<MoveRow>(text, step, |row| row.step))?;
         rows.retain(|row| row.kind == RowKind::Diagnostics);
-        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks, health, moves }, rows))
+        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks, health, last_health, moves }, rows))
     }
 
     /// Writes the row of an iteration to `progress.csv` and `metrics.jsonl`.
@@ -182,8 +189,15 @@ impl Records {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn health(&mut self, row: &HealthRow) -> anyhow::Result<()> {
-        self.health.write(&json_line(row)?)
+    pub fn health(&mut self, row: HealthRow) -> anyhow::Result<()> {
+        self.health.write(&json_line(&row)?)?;
+        self.last_health = Some(row);
+        Ok(())
+    }
+
+    /// Returns the last verdict that was written, by this program or by the one that it goes on for.
+    pub fn last_health(&self) -> Option<&HealthRow> {
+        self.last_health.as_ref()
     }
 
     /// Writes a change of a setting.

@@ -25,9 +25,8 @@ pub struct Reporter<'a> {
     monitor: Monitor,
     /// What entries could earn on the sessions trained on; measured when it is first asked for.
     opportunity: Box<dyn FnMut() -> Opportunity + 'a>,
-    /// The verdicts called since they were last taken.
+    /// The verdicts to act upon since they were last taken.
     called: Vec<Verdict>,
-    last: Option<HealthRow>,
     rows: Vec<Row>,
     failure: Option<anyhow::Error>,
 }
@@ -36,7 +35,7 @@ impl std::fmt::Debug for Reporter<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reporter")
             .field("started_at", &self.started_at)
-            .field("last", &self.last)
+            .field("records", &self.records)
             .finish_non_exhaustive()
     }
 }
@@ -87,7 +86,6 @@ impl<'a> Reporter<'a> {
             monitor,
             opportunity,
             called: Vec::new(),
-            last: None,
             rows,
             failure: None,
         }
@@ -103,14 +101,14 @@ impl<'a> Reporter<'a> {
         &self.rows
     }
 
-    /// Returns the verdicts that were called since the last call, one per interval.
+    /// Returns the verdicts to act upon that came since the last call, one per interval.
     pub fn take_called(&mut self) -> Vec<Verdict> {
         std::mem::take(&mut self.called)
     }
 
-    /// Returns the last row of `health.jsonl` that this program wrote.
+    /// Returns the last row of `health.jsonl`.
     pub fn last_health(&self) -> Option<&HealthRow> {
-        self.last.as_ref()
+        self.records.last_health()
     }
 
     /// Takes what the hidden units did after an iteration.
@@ -128,12 +126,12 @@ impl<'a> Reporter<'a> {
     /// # Errors
     /// When log or file cannot be written.
     pub fn moved(&mut self, step: u64, made: &Move, loud: bool) -> anyhow::Result<()> {
-        let Move { key, from, to, reason } = made.clone();
         if loud {
-            let step = thousands(step as i64);
+            let (step, Move { key, from, to, reason }) = (thousands(step as i64), made);
             self.console.say(format!("Adapted   step {step}: {key} {from} to {to} ({reason})"))?;
         }
-        self.records.moved(&MoveRow { data: self.records.stamp().to_owned(), step, key, from, to, reason })
+        let row = MoveRow::of(self.records.stamp(), step, made);
+        self.records.moved(&row)
     }
 
     /// Writes the verdict on a training that ended with something that is not a number.
@@ -146,7 +144,7 @@ impl<'a> Reporter<'a> {
         let row = HealthRow {
             data: self.records.stamp().to_owned(),
             step,
-            first_step: step,
+            first_step: step.min(self.monitor.state().mark.steps + 1),
             verdict: reading.verdict.to_string(),
             reading: reading.verdict.to_string(),
             since: step,
@@ -154,9 +152,7 @@ impl<'a> Reporter<'a> {
             checklist: Vec::new(),
             advice: reading.advice,
         };
-        self.records.health(&row)?;
-        self.last = Some(row);
-        Ok(())
+        self.records.health(row)
     }
 
     /// Writes down where the running interval stands, for a run that resumes from the checkpoint at `step` in a file of
@@ -195,11 +191,8 @@ impl<'a> Reporter<'a> {
         let values = health.metrics();
         self.events.scalars(step, &values)?;
         self.rows.push(self.records.diagnostics(step, &values)?);
-        let row = HealthRow::of(self.records.stamp(), step, &health);
-        self.records.health(&row)?;
-        self.called.push(health.called.0);
-        self.last = Some(row);
-        Ok(())
+        self.called.push(health.standing());
+        self.records.health(HealthRow::of(self.records.stamp(), step, &health))
     }
 
     fn tabulate(&mut self, iteration: &Iteration) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ fn ledger() -> Ledger {
 }
 
 /// Runs a shell pipeline on a log file, as the old watchers do.
-fn shell(script: &str, log: &str) -> String {
+pub(crate) fn shell(script: &str, log: &str) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), log).unwrap();
     let output = Command::new("bash").args(["-c", script, "bash", file.path().to_str().unwrap()]).output().unwrap();

@@ -4,7 +4,7 @@
 //! comes from the future, `determinism` repeats runs, `learning` trains and compares with `follower`, `golden` pins what
 //! people grep, `orders` what a scripted policy buys and sells, `cli` runs the binaries, `tools` what they do with a trained
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story,
-//! `watch` looks at runs and logs, and `resume` kills runs.
+//! `watch` looks at runs and logs, `health` lets trainings go wrong, and `resume` kills runs.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
@@ -15,6 +15,7 @@ mod conservation;
 mod determinism;
 mod follower;
 mod golden;
+mod health;
 mod leakage;
 mod learning;
 mod options;

@@ -17,9 +17,11 @@ pub(super) fn lines(diagnosis: &Diagnosis) -> Vec<String> {
     }
     lines.extend(evidence.iter().map(|sentence| format!("  {sentence}")));
     lines.extend(advice.iter().map(|sentence| format!("  to try: {sentence}")));
-    lines.push(String::new());
-    lines.push(habits(last));
-    lines.push(format!("Learner: {}", learner(&last.learner)));
+    if let Some(last) = last {
+        lines.push(String::new());
+        lines.push(habits(last));
+        lines.push(format!("Learner: {}", learner(&last.learner)));
+    }
     if diagnosis.history.len() > 1 {
         lines.push(format!("History: {}", diagnosis.history.iter().map(span).collect::<Vec<_>>().join(", ")));
     }
@@ -113,7 +115,7 @@ mod tests {
                 to: 0.08,
                 reason: "HOLD 71%".to_owned(),
             }],
-            last,
+            last: Some(last),
         }
     }
 

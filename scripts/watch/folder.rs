@@ -69,6 +69,10 @@ impl Folder {
         self.progress(view)?;
         // After the metrics: whoever writes a verdict wrote the figures before it.
         refresh(&mut self.health, &mut view.health)?;
+        if let Some(row) = view.health.last() {
+            // A training that broke has a verdict, and perhaps no figures.
+            (view.step, view.data) = (view.step.max(row.step), Some(row.data.clone()));
+        }
         refresh(&mut self.moves, &mut view.moves)?;
         let files = [&self.metrics, &self.progress, &self.health, &self.moves];
         view.updated = files.iter().filter_map(|file| file.changed()).max();

@@ -46,13 +46,14 @@ pub fn checklist(step: u64, health: &Health) -> Vec<Check> {
         ratio(buys, ledger.flat_steps()),
         ratio(ledger.strong_buys(), ledger.strong_states()),
     ];
-    let within = |((&(name, low, high), (from, to)), value): ((&(&str, f64, f64), (f64, f64)), Option<f64>)| Check {
+    let targets = TARGETS.into_iter().zip(path).zip(shares);
+    let within = targets.map(|(((name, low, high), (from, to)), value)| Check {
         name: name.to_owned(),
         target: format!("{low:.0}-{high:.0}% (then expected: {from:.0}-{to:.0}%)"),
         value,
         pass: value.is_some_and(|share| (low..=high).contains(&(100.0 * share))),
-    };
-    let mut checks: Vec<Check> = TARGETS.iter().zip(path).zip(shares).map(within).collect();
+    });
+    let mut checks: Vec<Check> = within.collect();
     let good = ratio(ledger.good_buy, ledger.good_buy + ledger.missed_opportunity);
     let chase = ratio(ledger.bad_chase, ledger.opened);
     let loss = health.learner.as_ref().map(|learner| learner.value_loss);

@@ -138,12 +138,18 @@ impl Controller {
     /// Takes a move that was decided before, as a replayed run does.
     ///
     /// # Errors
-    /// A sentence when no setting has that name.
+    /// A sentence when no setting has that name, or it cannot have that value.
     pub fn apply(&mut self, made: &Move) -> Result<(), String> {
-        if made.key != ENT_COEF && self.weight(&made.key).is_none() {
-            return Err(format!("`{}` is no setting that a controller moves", made.key));
+        let Move { key, to, reason, .. } = made;
+        let possible = match self.weight(key) {
+            Some(_) => (*to as f32).is_finite(),
+            None if key == ENT_COEF => *to >= 0.0 && to.is_finite(),
+            None => return Err(format!("`{key}` is no setting that a controller moves")),
+        };
+        if !possible {
+            return Err(format!("{key} cannot be {to}"));
         }
-        self.set(&made.key, made.to, &made.reason);
+        self.set(key, *to, reason);
         Ok(())
     }
 
@@ -252,5 +258,9 @@ mod tests {
         assert_eq!((second.reward(), second.ent_coef), (first.reward(), first.ent_coef));
         let odd = Move { key: "env.reward.pnl_scale".into(), ..made[0].clone() };
         assert_eq!(second.apply(&odd), Err("`env.reward.pnl_scale` is no setting that a controller moves".into()));
+        let negative = Move { to: -0.1, ..made[0].clone() };
+        assert_eq!(second.apply(&negative), Err("ppo.ent_coef cannot be -0.1".into()));
+        let huge = Move { to: 1e300, ..made[1].clone() };
+        assert!(second.apply(&huge).is_err() && second.apply(&Move { to: -0.1, ..huge }).is_ok());
     }
 }

@@ -152,6 +152,12 @@ impl OverfitGap {
 }
 
 impl Health {
+    /// Returns the verdict to act upon: the one that is called, unless this interval alone reads no alarm any more. Who
+    /// recovers is let alone.
+    pub fn standing(&self) -> Verdict {
+        if self.reading.verdict.is_alarm() { self.called.0 } else { self.reading.verdict }
+    }
+
     /// Returns the share of entries on strong setups that went in the setup's direction.
     pub fn direction_accuracy(ledger: &Ledger) -> Option<f64> {
         let count = |setup: Setup, action: Action| ledger.flat_actions[setup as usize][action.index()] as f64;
@@ -217,6 +223,7 @@ pub(crate) fn reward_shares(ledger: &Ledger) -> [Option<f64>; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::monitor::tests::health;
 
     #[test]
     fn direction_counts_entries_on_strong_setups_only() {
@@ -232,6 +239,19 @@ mod tests {
         let shares = reward_shares(&ledger).map(Option::unwrap);
         assert_eq!(shares, [0.6, 0.1, 0.2, 0.05, 0.05]);
         assert_eq!(reward_shares(&Ledger::default()), [None; 5]);
+    }
+
+    #[test]
+    fn an_alarm_stands_while_it_is_read_and_called() {
+        let mut health = health();
+        let hold = Verdict::Collapsed(Action::Hold);
+        let mut standing = |called, reading| {
+            (health.called.0, health.reading.verdict) = (called, reading);
+            health.standing()
+        };
+        assert_eq!(standing(hold, hold), hold);
+        assert_eq!(standing(hold, Verdict::Drifting), Verdict::Drifting, "it recovers");
+        assert_eq!(standing(Verdict::Healthy, hold), Verdict::Healthy, "one interval is noise");
     }
 
     #[test]
