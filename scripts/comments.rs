@@ -176,6 +176,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("health.min_decisions", "Fewest decisions of flat accounts from which an interval says anything"),
     ("health.warm_up", "Iterations that a policy has before it is called state_blind"),
     ("health.collapse_share", "Share of HOLD, or of BUY, among flat decisions that is collapsed"),
+    ("health.farmed_share", "Share of entries that is collapsed where they clearly lose"),
     ("health.drift_share", "Share that is drifting"),
     ("health.blind_variance", "Variance of an action's probability across flat states up to which a policy is blind"),
     ("health.drift_entropy", "Part of the largest entropy below which a policy is drifting"),

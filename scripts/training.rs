@@ -7,7 +7,7 @@ use market_data::{DateRange, Split};
 use market_env::{BatchEnv, Ledger, VecEnv as _};
 use ppo_agent::{
     AgentError, Behaviour, DeviceChoice, ModelFile, Policy, PolicyConfig, Trainer,
-    health::{Monitor, MonitorState, Opportunity, OverfitGap},
+    health::{Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
 };
 use serde_json::Value;
 
@@ -125,6 +125,7 @@ struct Start {
     trainer: Trainer<BatchEnv>,
     /// What a resumed run continues.
     earlier: Option<Earlier>,
+    care: Care,
     /// The training dates of this run and of the models behind it.
     trained_on: Vec<DateRange>,
     manifest: Value,
@@ -158,12 +159,26 @@ impl Run<'_> {
         console.say(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
         let mut manifest = manifest::start(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
         manifest["trained_on"] = serde_json::to_value(&trained_on)?;
-        Ok(Start { trainer, earlier, trained_on, manifest })
+        let mark = earlier.as_ref().and_then(|earlier| earlier.mark.as_ref());
+        let care = Care::new(self.config, mark.map(|mark| (mark.controller.clone(), mark.step)))?;
+        Ok(Start { trainer, earlier, care, trained_on, manifest })
     }
 
     fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<()> {
-        let Start { mut trainer, earlier, trained_on, mut manifest } = start;
-        let Outcome { seconds, verdict, unwell } = self.learned(&mut trainer, earlier, &manifest, console)?;
+        let Start { mut trainer, earlier, care, trained_on, mut manifest } = start;
+        let outcome = self.learned(&mut trainer, earlier, care, &manifest, console);
+        manifest["timesteps"] = trainer.timesteps().into();
+        let Outcome { seconds, verdict, unwell } = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if matches!(error.downcast_ref(), Some(AgentError::NonFinite { .. })) {
+                    manifest["verdict"] = Verdict::Exploding.to_string().into();
+                    manifest["finished"] = clock::timestamp().into();
+                    self.write_manifest(&manifest)?;
+                }
+                return Err(error);
+            }
+        };
         self.save_model(&trainer, &trained_on)?;
         console.say(if unwell.is_none() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
@@ -174,7 +189,6 @@ impl Run<'_> {
             manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
         }
         manifest["verdict"] = verdict.clone().into();
-        manifest["timesteps"] = trainer.timesteps().into();
         manifest["training_seconds"] = seconds.into();
         manifest["finished"] = clock::timestamp().into();
         self.write_manifest(&manifest)?;
@@ -190,13 +204,12 @@ impl Run<'_> {
         &self,
         trainer: &mut Trainer<BatchEnv>,
         mut earlier: Option<Earlier>,
+        mut care: Care,
         manifest: &Value,
         console: &mut Console,
     ) -> anyhow::Result<Outcome> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
-        let (monitor, controller) = mark.map(|mark| (mark.monitor, (mark.controller, mark.step))).unzip();
-        let mut care = Care::new(self.config, controller)?;
-        let mut reporter = self.open(trainer, earlier, monitor, console)?;
+        let mut reporter = self.open(trainer, earlier, mark.map(|mark| mark.monitor), console)?;
         self.write_manifest(manifest)?;
         let unwell = match self.learn(trainer, &mut reporter, &mut care) {
             Ok(()) => None,
