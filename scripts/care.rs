@@ -96,6 +96,7 @@ impl Care {
             self.note_entropy(trainer, reporter, used)?;
         }
         for verdict in called {
+            self.controller.note_ent_coef(trainer.ent_coef());
             match self.controller.respond(verdict, &self.health, auto) {
                 Response::GoOn => {}
                 Response::Moves(moves) => {

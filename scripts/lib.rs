@@ -1,8 +1,9 @@
 //! The command-line layer: flags and files become a configuration, a run becomes logs, tables, charts and models.
 //!
-//! The binaries `train_historical_model` and `zerodte` only parse their flags and call [`training::run`],
-//! [`backtest::run`], [`calibrate::run`], [`audit_reward::run`], [`bench::run`] and [`selftest::run`]. This is the one place that knows the clock, the terminal and
-//! the file system.
+//! The binaries only parse their flags: `train_historical_model` calls [`training::run`], and the commands of `zerodte` call
+//! [`backtest::run`], [`audit::run`] and [`explain::run`] (trained models), [`watch::run`], [`diagnose::run`], [`audit_reward::run`] and
+//! [`reproduce::run`] (trainings and rewards), [`calibrate::run`] (option prices), [`bench::run`] and [`selftest::run`]
+//! (this program). This is the one place that knows the clock, the terminal and the file system.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 

@@ -69,6 +69,11 @@ impl Controller {
         &self.reward
     }
 
+    /// Takes notice of the entropy weight as it is now, wherever its schedule has brought it.
+    pub fn note_ent_coef(&mut self, ent_coef: f64) {
+        self.ent_coef = ent_coef;
+    }
+
     /// Says what follows from the verdict that is called after an interval; `auto` tells that the entropy weight follows the
     /// policy by itself, so that the ladder leaves it alone.
     pub fn respond(&mut self, verdict: Verdict, config: &HealthConfig, auto: bool) -> Response {
@@ -223,6 +228,14 @@ mod tests {
         let (mut controller, config) = adapting();
         let made = moves(controller.respond(HOLD, &config, true));
         assert!(made.iter().all(|(key, ..)| key.starts_with("env.reward.")) && made.len() == 3, "{made:?}");
+    }
+
+    #[test]
+    fn a_rung_starts_from_where_the_schedule_has_brought_the_weight() {
+        let (mut controller, config) = adapting();
+        controller.note_ent_coef(0.03);
+        let made = moves(controller.respond(HOLD, &config, false));
+        assert_eq!(made[0], ("ppo.ent_coef".to_owned(), 0.03, 0.08));
     }
 
     #[test]
