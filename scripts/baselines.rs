@@ -13,6 +13,7 @@ use market_env::{
     Ceilings, EnvConfig, EnvError, Market, REWARD_TERMS,
     scripted::{Playback, Scripted},
 };
+use ppo_agent::health;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -103,12 +104,23 @@ impl Baselines {
         Opportunity::of(self)
     }
 
-    /// Says what perfect foresight would have earned.
+    /// Returns the same as the verdict on a training takes it, the ceiling beside it.
+    pub fn outlook(&self) -> health::Opportunity {
+        let found = self.opportunity();
+        let evidence = format!("{}; {}", found.evidence(), self.ceiling_line());
+        match found {
+            Opportunity::Earns { .. } => health::Opportunity::Earns(evidence),
+            Opportunity::Loses { .. } => health::Opportunity::Loses(evidence),
+            Opportunity::Unclear { .. } => health::Opportunity::Unclear(evidence),
+        }
+    }
+
+    /// Says what perfect foresight would have earned, as a clause without a full stop.
     pub fn ceiling_line(&self) -> String {
         let per_session = |cents: i64| dollars(cents as f64 / 100.0 / self.sessions.max(1) as f64);
         let Ceilings { any, strong } = &self.ceilings;
         format!(
-            "Perfect foresight after costs, per session: {} on any bar, {} on strong setups ({} of premium)",
+            "perfect foresight earns, after costs and per session, {} on any bar and {} on strong setups ({} of premium)",
             per_session(any.net_pnl_cents),
             per_session(strong.net_pnl_cents),
             percent(strong.return_on_premium()),

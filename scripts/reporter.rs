@@ -224,10 +224,14 @@ impl Listener for Reporter<'_> {
     }
 }
 
-/// Returns an iteration's figures with the clock's; a mean over episodes that have not ended yet is not a number.
+/// Figures that an iteration may lack, before an episode has ended.
+const PERHAPS: [&str; 4] =
+    ["rollout/ep_len_mean", "rollout/ep_rew_mean", "critic/calibration_slope_mc", "critic/explained_variance_mc"];
+
+/// Returns an iteration's figures with the clock's; what it lacks is not a number.
 fn iteration_values(iteration: &Iteration, fps: f64, seconds: f64) -> Values {
     let mut values: Values = iteration.metrics().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    for key in ["rollout/ep_len_mean", "rollout/ep_rew_mean"] {
+    for key in PERHAPS {
         if values.iter().all(|(known, _)| known != key) {
             values.push((key.to_owned(), f64::NAN));
         }

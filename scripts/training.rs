@@ -416,8 +416,7 @@ impl Run<'_> {
             let measure = || {
                 let days = self.inputs.market.days_in(&self.split.train);
                 let baselines = Baselines::measure(&self.inputs.market, &days, &self.config.env, self.config.run.seed);
-                baselines
-                    .map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.opportunity().into())
+                baselines.map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.outlook())
             };
             found.get_or_insert_with(measure).clone()
         })

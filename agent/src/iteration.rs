@@ -59,7 +59,12 @@ impl Iteration {
         let mut metrics = Vec::with_capacity(32);
         metrics.extend(self.ep_len_mean.map(|mean| ("rollout/ep_len_mean", mean)));
         metrics.extend(self.ep_rew_mean.map(|mean| ("rollout/ep_rew_mean", mean)));
-        let realised = |of: fn(&Fit) -> f64| self.critic_mc.as_ref().map_or(f64::NAN, of);
+        if let Some(realised) = &self.critic_mc {
+            metrics.extend([
+                ("critic/calibration_slope_mc", realised.slope),
+                ("critic/explained_variance_mc", realised.explained_variance),
+            ]);
+        }
         metrics.extend([
             ("time/iterations", self.iteration as f64),
             ("time/total_timesteps", self.timesteps as f64),
@@ -81,8 +86,6 @@ impl Iteration {
             ("train/value_loss", self.value_loss),
             ("policy/entropy_norm", self.entropy_norm),
             ("critic/calibration_slope", self.critic.slope),
-            ("critic/calibration_slope_mc", realised(|fit| fit.slope)),
-            ("critic/explained_variance_mc", realised(|fit| fit.explained_variance)),
             ("critic/pred_max", self.critic.pred_max),
             ("critic/pred_min", self.critic.pred_min),
             ("critic/pred_std", self.critic.pred_std),

@@ -120,7 +120,7 @@ impl RewardAudit {
             columns(&heading, &self.policies.iter().map(Probe::cells).collect::<Vec<_>>()),
             format!("Ranks by reward and by P&L agree at {agreement} (Kendall's tau-b; 1 is in full)"),
             format!("{}: {}", self.opportunity.heading(), self.opportunity.evidence()),
-            self.ceiling.clone(),
+            format!("Ceiling: {}", self.ceiling),
         ]
     }
 }

@@ -1,7 +1,6 @@
 //! Whether there is anything to earn: what scripted policies earned, judged together, and the perfect-foresight ceiling.
 
 use market_env::scripted::Scripted;
-use ppo_agent::health;
 use serde::Serialize;
 
 use super::{Baseline, Baselines};
@@ -108,16 +107,6 @@ impl Opportunity {
     pub fn evidence(&self) -> &str {
         match self {
             Self::Earns { evidence, .. } | Self::Loses { evidence } | Self::Unclear { evidence } => evidence,
-        }
-    }
-}
-
-impl From<Opportunity> for health::Opportunity {
-    fn from(found: Opportunity) -> Self {
-        match found {
-            Opportunity::Earns { evidence, .. } => Self::Earns(evidence),
-            Opportunity::Loses { evidence } => Self::Loses(evidence),
-            Opportunity::Unclear { evidence } => Self::Unclear(evidence),
         }
     }
 }

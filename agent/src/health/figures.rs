@@ -19,6 +19,8 @@ pub struct Health {
     pub dependence: Option<Band>,
     /// What the policy's probabilities were like.
     pub policy: PolicyFigures,
+    /// The same since step 0.
+    pub policy_total: PolicyFigures,
     /// What the updates of the interval did; where it had none, those of the last one that had.
     pub learner: Option<Learner>,
     /// The hidden layers after the last iteration.
@@ -60,6 +62,8 @@ pub struct Learner {
     pub clip_fraction: f64,
     /// Mean squared error of the critic.
     pub value_loss: f64,
+    /// Its change since the interval before, as a share of what it was.
+    pub loss_change: Option<f64>,
     /// Mean norm of the gradient before clipping.
     pub grad_norm: f64,
     /// Norm of the parameters after the last update.
@@ -103,6 +107,7 @@ impl Learner {
             kl_max: most(|i| i.approx_kl_max),
             clip_fraction: mean(|i| i.clip_fraction),
             value_loss: mean(|i| i.value_loss),
+            loss_change: None,
             grad_norm: mean(|i| i.grad_norm),
             param_norm: last.param_norm,
             actor_change: mean(|i| i.actor_change),
@@ -185,6 +190,8 @@ impl Health {
         put("policy/variance_across_states".into(), self.policy.variance);
         put("policy/entropy_norm".into(), self.policy.entropy_norm);
         put("policy/max_prob_mean".into(), self.policy.max_prob);
+        put("policy_cum/variance_across_states".into(), self.policy_total.variance);
+        put("policy_cum/entropy_norm".into(), self.policy_total.entropy_norm);
         put("env/illegal_actions".into(), Some(self.policy.illegal as f64));
         put("env/opened".into(), Some(self.interval.opened as f64));
         put("env/completed".into(), Some(self.interval.closed() as f64));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
 
-use super::{Health, Learner, checklist, figures::reward_shares};
+use super::{Health, Learner, PolicyFigures, checklist, figures::reward_shares};
 use crate::diagnostics::{self, line, percent, thousands};
 
 impl Health {
@@ -59,27 +59,23 @@ impl Health {
                 direction(&self.total)
             ),
         );
-        let policy = &self.policy;
-        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
-        let variance = policy.variance.map_or_else(|| "-".to_owned(), |variance| format!("{variance:.1e}"));
-        line(
-            text,
-            format_args!(
-                "Policy    entropy {} of its maximum | variance across states {variance} | largest probability {} | illegal actions {}",
-                number(policy.entropy_norm),
-                number(policy.max_prob),
-                policy.illegal
-            ),
-        );
-        line(
-            text,
-            format_args!(
-                "Trades    {} opened, {} completed, {} open at the end",
-                thousands(self.interval.opened),
-                thousands(self.interval.closed()),
-                thousands(self.total.opened - self.total.closed())
-            ),
-        );
+        for (name, policy) in [("Interval", &self.policy), ("Total", &self.policy_total)] {
+            line(text, format_args!("{name:<9} {}", probabilities(policy)));
+        }
+        for (name, ledger) in [("Interval", &self.interval), ("Total", &self.total)] {
+            line(
+                text,
+                format_args!(
+                    "{name:<9} {} opened, {} completed, {} open at the end | good_buy {} missed_opportunity {} bad_chase {}",
+                    thousands(ledger.opened),
+                    thousands(ledger.closed()),
+                    thousands(self.total.opened - self.total.closed()),
+                    thousands(ledger.good_buy),
+                    thousands(ledger.missed_opportunity),
+                    thousands(ledger.bad_chase)
+                ),
+            );
+        }
         for (name, ledger) in [("Interval", &self.interval), ("Total", &self.total)] {
             let shares = REWARD_TERMS.iter().zip(reward_shares(ledger));
             let shares: Vec<String> = shares.map(|(term, share)| format!("{term} {}", percent(share))).collect();
@@ -120,6 +116,18 @@ impl Health {
     }
 }
 
+/// What the policy's probabilities were like.
+fn probabilities(policy: &PolicyFigures) -> String {
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
+    let variance = policy.variance.map_or_else(|| "-".to_owned(), |variance| format!("{variance:.1e}"));
+    format!(
+        "entropy {} of its maximum | variance across states {variance} | largest probability {} | illegal actions {}",
+        number(policy.entropy_norm),
+        number(policy.max_prob),
+        policy.illegal
+    )
+}
+
 /// Shares of the three actions by setup class.
 fn setups(ledger: &Ledger) -> String {
     let mut text = String::new();
@@ -146,7 +154,7 @@ fn learner_lines(learner: &Learner, text: &mut String) {
     line(
         text,
         format_args!(
-            "Critic    explained variance {:.3} of its targets, {realised} of what came | variance ratio {:.4} | slope {:.2} | values {:.3} to {:.3}, std {:.4} of target std {:.4} | loss {:.3e}",
+            "Critic    explained variance {:.3} of its targets, {realised} of what came | variance ratio {:.4} | slope {:.2} | values {:.3} to {:.3}, std {:.4} of target std {:.4} | loss {:.3e} ({})",
             learner.explained_variance,
             learner.variance_ratio,
             learner.slope,
@@ -154,7 +162,8 @@ fn learner_lines(learner: &Learner, text: &mut String) {
             learner.pred_range.1,
             learner.pred_std,
             learner.target_std,
-            learner.value_loss
+            learner.value_loss,
+            learner.loss_change.map_or_else(|| "first".to_owned(), |change| format!("{:+.1}%", 100.0 * change))
         ),
     );
     line(

@@ -72,8 +72,17 @@ impl Sums {
         self.stretch = Stretch::default();
     }
 
-    fn figures(mut self) -> PolicyFigures {
-        self.turn();
+    /// Adds another interval's sums, whose stretches are all over.
+    fn add(&mut self, other: &Self) {
+        self.scatter.iter_mut().zip(other.scatter).for_each(|(sum, scatter)| *sum += scatter);
+        self.states += other.states;
+        self.max_prob += other.max_prob;
+        self.entropy_norm += other.entropy_norm;
+        self.unforced += other.unforced;
+        self.illegal += other.illegal;
+    }
+
+    fn figures(&self) -> PolicyFigures {
         let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
         let scatter = self.scatter.into_iter().fold(0.0, f64::max);
         PolicyFigures {
@@ -91,6 +100,8 @@ pub struct MonitorState {
     /// The counters where the running interval began.
     pub mark: Ledger,
     sums: Sums,
+    /// Those of all intervals before.
+    total: Sums,
     /// The running session of every lane. `[N]`
     lanes: Vec<Block>,
     /// Sessions that ended within the interval.
@@ -119,6 +130,7 @@ impl Monitor {
         let state = MonitorState {
             mark: Ledger::default(),
             sums: Sums::default(),
+            total: Sums::default(),
             lanes: vec![Block::default(); lanes],
             blocks: Vec::new(),
             iterations: Vec::new(),
@@ -188,11 +200,15 @@ impl Monitor {
         let interval = ledger.since(&state.mark);
         state.blocks.extend(state.lanes.iter_mut().map(std::mem::take).filter(|block| !block.is_empty()));
         let dependence = blocks::dependence(&state.blocks, ledger.steps);
-        let policy = std::mem::take(&mut state.sums).figures();
+        let mut sums = std::mem::take(&mut state.sums);
+        sums.turn();
+        state.total.add(&sums);
+        let policy = sums.figures();
         let learner = Learner::of(&state.iterations).or_else(|| {
             let earlier = Learner::of(state.last.as_slice())?;
             Some(Learner { iterations: 0, ..earlier })
         });
+        let learner = learner.map(|learner| Learner { loss_change: state.calm.loss_change(&learner), ..learner });
         let figures = Figures {
             config: &self.config,
             interval: &interval,
@@ -217,6 +233,7 @@ impl Monitor {
             total: ledger.clone(),
             dependence,
             policy,
+            policy_total: state.total.figures(),
             learner,
             layers: state.layers.clone(),
             gap: state.gap,
@@ -242,6 +259,7 @@ pub(super) mod tests {
             kl_max: 5e-3,
             clip_fraction: 0.02,
             value_loss: 0.04,
+            loss_change: Some(-0.1),
             grad_norm: 0.4,
             param_norm: 20.0,
             actor_change: 0.01,
@@ -267,6 +285,7 @@ pub(super) mod tests {
             total: Ledger::default(),
             dependence: None,
             policy: PolicyFigures::default(),
+            policy_total: PolicyFigures::default(),
             learner: Some(learner()),
             layers: Vec::new(),
             gap: None,
@@ -290,9 +309,13 @@ pub(super) mod tests {
         }
         let figures = sums.figures();
         assert!(figures.variance.unwrap() < 1e-12, "{figures:?}");
+        let mut twice = sums;
+        twice.add(&sums);
+        assert_eq!((twice.figures(), twice.states), (figures, 600), "means of two equal intervals");
         let mut looks = Sums::default();
         (0..100).for_each(|i| looks.take(&probs(if i % 2 == 0 { 0.2 } else { 0.8 }), FLAT_MASK, 0));
         // HOLD varies by 0.3 around 0.5.
+        looks.turn();
         assert!((looks.figures().variance.unwrap() - 0.09).abs() < 1e-6);
     }
 

@@ -23,6 +23,8 @@ const WILD_KL: f64 = 0.1;
 const ASLEEP: f64 = 1e-8;
 /// Growth of the variance across states from one interval to the next by which a policy is on its way to look.
 const WAKING: f64 = 1.5;
+/// Value loss that is nothing but rounding.
+const NOTHING: f64 = 1e-12;
 /// Share of dormant units beyond which a layer has lost what it could learn with.
 const MOSTLY_DORMANT: f64 = 0.6;
 
@@ -55,12 +57,20 @@ pub(crate) struct Calm {
     norm: Option<f64>,
     /// Variance across states in the interval before.
     variance: Option<f64>,
+    /// Mean value loss of the interval before.
+    before: Option<f64>,
 }
 
 impl Calm {
+    /// Returns by which share the value loss has changed since the interval before.
+    pub(crate) fn loss_change(&self, learner: &Learner) -> Option<f64> {
+        self.before.filter(|&before| before > 0.0).map(|before| learner.value_loss / before - 1.0)
+    }
+
     /// Takes what an interval's updates did, and how much the policy looked.
     pub(crate) fn note(&mut self, learner: &Learner, variance: Option<f64>) {
         self.variance = variance;
+        self.before = Some(learner.value_loss);
         self.loss = Some(self.loss.map_or(learner.value_loss, |calm| calm.min(learner.value_loss)));
         self.norm.get_or_insert(learner.param_norm);
     }
@@ -138,11 +148,17 @@ impl Figures<'_> {
                 self.policy.entropy_norm.unwrap_or_default()
             ));
         }
+        if learner.value_loss <= NOTHING {
+            evidence.push(format!("the value loss is {:.1e}: there is nothing left to learn from", learner.value_loss));
+        }
         if learner.constant {
             evidence.push(format!(
                 "the critic predicts one value for every state: deviation {:.1e}, that of its targets {:.1e}",
                 learner.pred_std, learner.target_std
             ));
+        }
+        if let Some(change) = learner.loss_change.filter(|_| !evidence.is_empty()) {
+            evidence.push(format!("the value loss moved by {change:+.1e} of itself since the interval before"));
         }
         (!evidence.is_empty()).then_some((Verdict::Frozen, evidence))
     }
@@ -335,7 +351,7 @@ mod tests {
                 interval: Ledger { flat_actions: flat(400, 300, 300), steps: 5000, ..Ledger::default() },
                 policy,
                 learner: learner(),
-                calm: Calm { loss: Some(0.04), norm: Some(20.0), variance: None },
+                calm: Calm { loss: Some(0.04), norm: Some(20.0), ..Calm::default() },
                 opportunity: Opportunity::Unclear("nobody knows".into()),
             }
         }
@@ -373,6 +389,7 @@ mod tests {
         assert_eq!(Case::verdict(|case| case.learner.actor_change = 1e-6), "frozen");
         assert_eq!(Case::verdict(|case| case.learner.constant = true), "frozen");
         assert_eq!(Case::verdict(|case| case.learner.kl = 1e-10), "frozen");
+        assert_eq!(Case::verdict(|case| case.learner.value_loss = 0.0), "frozen");
         assert_eq!(Case::verdict(|case| case.learner.param_norm = 700.0), "exploding");
         assert_eq!(Case::verdict(|case| case.learner.value_loss = 40.0), "exploding");
         assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(10, 5, 5)), "inconclusive");

@@ -83,7 +83,7 @@ impl Ground {
     fn opportunity(&self) -> Opportunity {
         let measure = || {
             let found = Baselines::measure(&self.market, &self.days(), &self.config.env, 0);
-            found.map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.opportunity().into())
+            found.map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.outlook())
         };
         self.opportunity.get_or_init(measure).clone()
     }
@@ -167,10 +167,10 @@ impl Trial<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.report(ear.heard))
+        Ok(self.report(&ear.heard))
     }
 
-    fn report(&self, heard: Vec<(u64, Verdict, Reading)>) -> TrialReport {
+    fn report(&self, heard: &[(u64, Verdict, Reading)]) -> TrialReport {
         let called = |wanted: &dyn Fn(Verdict) -> bool| {
             heard.iter().find(|(_, called, _)| wanted(*called)).map(|&(step, called, _)| (step, called))
         };
