@@ -60,7 +60,7 @@ pub struct RunSection {
     pub out_dir: PathBuf,
     /// Steps between checkpoints; one is written at the end of the iteration that reaches a multiple.
     pub checkpoint_freq: u64,
-    /// Steps between diagnostics blocks.
+    /// Steps between diagnostics blocks; where an iteration is longer, there is one block per iteration.
     pub diagnostics_freq: u64,
     /// Threads of environment and trainer; 0 = one per core. The results do not depend on it.
     pub num_threads: usize,

@@ -19,7 +19,8 @@ pub struct HealthRow {
     pub step: u64,
     /// First timestep of the interval.
     pub first_step: u64,
-    /// The verdict that is called: what at least two intervals in a row have read.
+    /// The verdict that is called: what `health.persistence` intervals in a row have read; of collapses into different actions
+    /// the latest.
     pub verdict: String,
     /// What this interval alone reads.
     pub reading: String,
@@ -46,7 +47,7 @@ impl HealthRow {
             reading: health.reading.verdict.to_string(),
             since: health.called.1,
             evidence: health.reading.evidence.clone(),
-            checklist: checklist(step, health),
+            checklist: checklist(health),
             advice: health.reading.advice.clone(),
         }
     }

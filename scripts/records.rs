@@ -300,7 +300,7 @@ mod tests {
     fn rows_are_written_in_both_forms_and_cut_on_resume() {
         let folder = tempfile::tempdir().unwrap();
         let mut records = Records::create(folder.path(), "SYNTHETIC").unwrap();
-        let monitor = Monitor::new(Arc::from([]), 1, HealthConfig::default());
+        let monitor = Monitor::new(Arc::from([]), HealthConfig::default());
         let controller = Controller::new(0.06, RewardConfig::default());
         for step in 1..=3 {
             write(&mut records, step);

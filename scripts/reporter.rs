@@ -211,7 +211,7 @@ impl<'a> Reporter<'a> {
 impl Listener for Reporter<'_> {
     fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
         self.monitor.on_step(moment);
-        if let Some(step) = self.cadence.crossed(timesteps) {
+        if let Some(step) = self.monitor.due(self.cadence.crossed(timesteps)) {
             let result = self.diagnose(step, moment);
             self.keep(result);
         }

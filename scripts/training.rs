@@ -7,7 +7,7 @@ use market_data::{DateRange, Split};
 use market_env::{BatchEnv, Ledger, VecEnv as _};
 use ppo_agent::{
     AgentError, Behaviour, DeviceChoice, ModelFile, Policy, PolicyConfig, Trainer,
-    health::{Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
+    health::{FEW_TRADES, Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
 };
 use serde_json::Value;
 
@@ -241,7 +241,10 @@ impl Run<'_> {
                 return Err(error.into());
             }
             reporter.check()?;
-            reporter.on_activity(trainer.activity()?);
+            let (steps, next) = (trainer.timesteps(), trainer.config().rollout_size() as u64);
+            if (steps + next) / run.diagnostics_freq > steps / run.diagnostics_freq {
+                reporter.on_activity(trainer.activity()?);
+            }
             care.follow(trainer, reporter, ent_coef)?;
             let steps = trainer.timesteps();
             if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
@@ -263,8 +266,8 @@ impl Run<'_> {
         let days = self.inputs.market.days_in(&self.split.validation);
         let (market, config) = (&self.inputs.market, self.config);
         let played = replay(trainer.policy(), market, &days, &config.env, Behaviour::Sampled, config.run.seed)?;
-        let train = trainer.env().ledger().since(validated).mean_trade_return();
-        let pair = train.zip(played.ledger.mean_trade_return());
+        let enough = |ledger: &Ledger| ledger.mean_trade_return().filter(|_| ledger.closed() >= FEW_TRADES);
+        let pair = enough(&trainer.env().ledger().since(validated)).zip(enough(&played.ledger));
         Ok(pair.map(|((train, a), (validation, b))| OverfitGap {
             step: trainer.timesteps(),
             train,
@@ -402,10 +405,10 @@ impl Run<'_> {
     }
 
     fn monitor(&self, earlier: Option<MonitorState>) -> Monitor {
-        let (setups, config) = (self.inputs.market.setups().collect(), self.config.health.clone());
+        let (rows, config) = (self.inputs.market.rows().collect(), self.config.health.clone());
         match earlier {
-            Some(state) => Monitor::resume(setups, config, state),
-            None => Monitor::new(setups, self.config.ppo.n_envs, config),
+            Some(state) => Monitor::resume(rows, config, state),
+            None => Monitor::new(rows, config),
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) use self::frame::{habits, learner};
 use self::{folder::Folder, log::Log};
 pub use self::{
     frame::{frame, line},
-    reading::{COLLAPSED, DRIFTING, Reading, read},
+    reading::{Reading, read},
     view::{Habits, Learner, Seen, View},
 };
 use crate::console::Console;

@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
 
+/// Minutes of a full session.
+const FULL_SESSION: f64 = 390.0;
 const RULE: &str = "----------------------------------------------------------------------";
 
 /// Says when a multiple of `every` lane-steps is passed; vector steps need not hit it exactly.
@@ -103,7 +105,7 @@ pub fn interval_block(interval: &Ledger, total: &Ledger) -> String {
                 dollars(ledger.net_pnl_cents),
                 dollars(ledger.fees_cents),
                 thousands(ledger.opened),
-                decimal(share(ledger.opened, ledger.sessions)),
+                decimal(per_session(ledger)),
                 percent(ratio(ledger.trade_return, ledger.closed() as f64)),
                 percent(share(ledger.wins, ledger.closed())),
                 percent(share(ledger.held_steps, ledger.steps)),
@@ -139,7 +141,7 @@ pub fn metrics(interval: &Ledger, total: &Ledger) -> Vec<(String, f64)> {
         put(&format!("{space}/call_on_bull"), in_setup(ledger, Setup::BullStrong, Action::BuyCall));
         put(&format!("{space}/put_on_bear"), in_setup(ledger, Setup::BearStrong, Action::BuyPut));
     }
-    put("env/trades_per_session", share(interval.opened, interval.sessions));
+    put("env/trades_per_session", per_session(interval));
     put("env/time_in_market", share(interval.held_steps, interval.steps));
     put("env/forced_share", share(interval.forced_steps, interval.steps));
     put("env/cost_share", ratio(interval.fees_cents as f64, interval.premium_cents as f64));
@@ -173,6 +175,12 @@ fn weak_buy_share(ledger: &Ledger) -> Option<f64> {
 
 fn state_dependence(ledger: &Ledger) -> Option<f64> {
     Some(share(ledger.strong_buys(), ledger.strong_states())? - weak_buy_share(ledger)?)
+}
+
+/// Positions opened per full session of minutes: lanes end their sessions together, so that those which ended in an interval
+/// are no measure of what was played in it.
+fn per_session(ledger: &Ledger) -> Option<f64> {
+    ratio(ledger.opened as f64 * FULL_SESSION, ledger.steps as f64)
 }
 
 fn share(part: u64, whole: u64) -> Option<f64> {
@@ -295,7 +303,7 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
         assert_eq!(lines[2], "Total     flat HOLD - CALL - PUT - | strong BUY - weak BUY - (difference -)");
         assert_eq!(
             lines[3],
-            "Interval  net P&L -$1,234,567.89 after fees of $42,000.05 | 14,000 trades, 56.0 per session, \
+            "Interval  net P&L -$1,234,567.89 after fees of $42,000.05 | 14,000 trades, 54.6 per session, \
              mean return -2.8%, wins 25.0% | in market 70.0%"
         );
         assert!(lines[5].starts_with("Interval  reward +602.250 = pnl -12.500 | good_buy +820.250"), "{}", lines[5]);

@@ -21,9 +21,9 @@ mod verdict;
 
 pub use blocks::Band;
 pub use checklist::{CHECKPOINTS, Check, checklist};
-pub use config::{HealthConfig, OnCollapse};
+pub use config::{COLLAPSED, DRIFTING, HealthConfig, OnCollapse};
 pub use controller::{Controller, Move, Response};
 pub use figures::{Health, Learner, Opportunity, OverfitGap, PolicyFigures};
 pub use monitor::{Monitor, MonitorState};
-pub use reading::Reading;
+pub use reading::{FEW_TRADES, Reading};
 pub use verdict::{Judge, Verdict};

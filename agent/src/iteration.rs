@@ -15,6 +15,8 @@ pub struct Iteration {
     pub ep_rew_mean: Option<f64>,
     /// Mean decisions of the last 100 episodes; none before the first has ended.
     pub ep_len_mean: Option<f64>,
+    /// Minibatches of the update.
+    pub minibatches: u64,
     /// Mean of the clipped surrogate loss.
     pub policy_gradient_loss: f64,
     /// Mean squared error of the critic, in squared reward units.

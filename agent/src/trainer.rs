@@ -163,7 +163,8 @@ impl<E: VecEnv> Trainer<E> {
         let stats = self.update(&settings)?;
         self.progress.iteration += 1;
         let iteration = self.report(&stats, &settings, &before);
-        if self.config.ent_schedule == EntropySchedule::Auto {
+        // A rollout in which nothing could be chosen says nothing of the entropy.
+        if self.config.ent_schedule == EntropySchedule::Auto && stats.unforced > 0.0 {
             let adapted = self.config.adapted_ent_coef(self.ent_coef(), iteration.entropy_norm);
             self.progress.ent_coef = Some(adapted);
         }
@@ -281,11 +282,15 @@ impl<E: VecEnv> Trainer<E> {
 
     /// Returns the norm of the change since `before` of a range of parameters, as a share of their norm then.
     fn change(&self, before: &[f32], ranges: [&std::ops::Range<usize>; 2]) -> f64 {
-        let squares = |of: &dyn Fn(usize) -> f64| -> f64 {
-            ranges.iter().flat_map(|range| (*range).clone()).map(|index| of(index).powi(2)).sum()
-        };
-        let moved = squares(&|index| f64::from(self.policy.params[index]) - f64::from(before[index]));
-        (moved / squares(&|index| f64::from(before[index])).max(f64::MIN_POSITIVE)).sqrt()
+        let (mut moved, mut whole) = (0.0, 0.0);
+        for range in ranges {
+            for (&now, &then) in self.policy.params[range.clone()].iter().zip(&before[range.clone()]) {
+                let (now, then) = (f64::from(now), f64::from(then));
+                moved += (now - then) * (now - then);
+                whole += then * then;
+            }
+        }
+        (moved / whole.max(f64::MIN_POSITIVE)).sqrt()
     }
 
     /// The critic of the rollout against its targets, and against what really came.
@@ -327,6 +332,7 @@ impl<E: VecEnv> Trainer<E> {
             n_updates: self.progress.n_updates,
             ep_rew_mean: mean(recent.iter().map(|&(reward, _)| reward).sum()),
             ep_len_mean: mean(recent.iter().map(|&(_, steps)| f64::from(steps)).sum()),
+            minibatches: stats.minibatches as u64,
             policy_gradient_loss: stats.policy_loss / stats.minibatches,
             value_loss: stats.value_loss / stats.minibatches,
             entropy_loss: stats.entropy_loss / stats.minibatches,

@@ -253,9 +253,12 @@ impl Market {
         self.signals[row].setup
     }
 
-    /// Returns the setup class of every tape row. `[T]`
-    pub fn setups(&self) -> impl Iterator<Item = Setup> + '_ {
-        self.signals.iter().map(|signal| signal.setup)
+    /// Returns the setup class of every tape row and the index of the day that it belongs to. `[T]`
+    pub fn rows(&self) -> impl Iterator<Item = (Setup, u32)> + '_ {
+        let of_day =
+            |(index, day): (usize, &Day)| std::iter::repeat_n(index as u32, self.frames - 1 + day.bars as usize);
+        let days = self.days.iter().enumerate().flat_map(of_day);
+        self.signals.iter().map(|signal| signal.setup).zip(days)
     }
 
     /// Returns the shares of bull-strong and bear-strong bars in these sessions.

@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use ppo_agent::health::Verdict;
+
 use super::view::{Habits, Seen, View};
-use crate::{inputs::stamp, tail::Tail};
+use crate::{health_rows::HealthRow, inputs::stamp, tail::Tail};
 
 /// Actions that the block may count.
 const ACTIONS: usize = 6;
@@ -48,6 +50,7 @@ impl Log {
         if news.restarted {
             (self.open, self.last) = (None, Counts::default());
             view.intervals.clear();
+            view.health.clear();
         }
         news.lines.iter().for_each(|line| self.read(line, view));
         view.updated = self.tail.changed();
@@ -78,6 +81,7 @@ impl Log {
         if total.step <= self.last.step {
             self.last = Counts::default();
             view.intervals.clear();
+            view.health.clear();
         }
         let interval = total.since(&self.last);
         view.intervals.push(Seen {
@@ -157,8 +161,36 @@ impl Counts {
     }
 }
 
+/// Reads the line of a verdict, below the figures of the newest interval: `Verdict   WORD since step N`.
+fn verdict(line: &str, view: &View) -> Option<HealthRow> {
+    let (word, rest) = line.strip_prefix("Verdict   ")?.split_once(' ')?;
+    word.parse::<Verdict>().ok()?;
+    let (_, step) = rest.split_once("step ")?;
+    let reading = rest.split_once("(this interval alone: ").map_or(word, |(_, word)| word.trim_end_matches(')'));
+    let seen = view.last();
+    Some(HealthRow {
+        data: view.data.clone().unwrap_or_default(),
+        step: seen.map_or(view.step, |seen| seen.step),
+        first_step: seen.map_or(1, |seen| seen.first_step),
+        verdict: word.to_owned(),
+        reading: reading.to_owned(),
+        since: count(step.split_whitespace().next()?)?,
+        evidence: Vec::new(),
+        checklist: Vec::new(),
+        advice: Vec::new(),
+    })
+}
+
 /// Takes note of what else a log of this program says: exact shares by setup, money, made-up data, the end.
 fn remark(line: &str, view: &mut View) {
+    if let Some(row) = verdict(line, view) {
+        view.health.push(row);
+    } else if let (Some(text), Some(row)) = (line.strip_prefix("          "), view.health.last_mut()) {
+        match text.strip_prefix("advice: ") {
+            Some(advice) => row.advice.push(advice.to_owned()),
+            None => row.evidence.push(text.to_owned()),
+        }
+    }
     if let Some(seen) = view.intervals.last_mut() {
         for (name, habits) in [("Interval ", &mut seen.interval), ("Total ", &mut seen.total)] {
             let Some(rest) = line.strip_prefix(name).map(str::trim_start) else { continue };

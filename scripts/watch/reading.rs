@@ -1,12 +1,9 @@
 //! What the shares of one interval alone allow to say, where no verdict was written: of a log, or of a run without `health.jsonl`.
 
+use ppo_agent::health::{COLLAPSED, DRIFTING};
+
 use super::view::{Habits, Seen};
 use crate::table::{percent, thousands};
-
-/// Largest share of one action beyond which a policy has collapsed into it.
-pub const COLLAPSED: f64 = 0.98;
-/// Largest share of HOLD, of one side, or of buying at all, beyond which it drifts there.
-pub const DRIFTING: f64 = 0.90;
 
 /// A reading of shares, with the figures that it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]

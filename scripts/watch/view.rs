@@ -20,7 +20,7 @@ pub struct View {
     pub intervals: Vec<Seen>,
     /// The newest figures of the learner.
     pub learner: Learner,
-    /// The verdicts, oldest first; empty for a log.
+    /// The verdicts, oldest first; empty for a log of the old system.
     pub health: Vec<HealthRow>,
     /// What the controller changed, oldest first; empty for a log.
     pub moves: Vec<MoveRow>,

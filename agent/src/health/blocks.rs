@@ -25,7 +25,7 @@ pub struct Band {
     pub blocks: usize,
 }
 
-/// What a flat account that had a choice decided in one session, or in the part of it that lies in an interval.
+/// What flat accounts that had a choice decided in one session, all lanes that played it together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Block {
     strong: u64,
@@ -52,10 +52,6 @@ impl Block {
         self.weak_buys += other.weak_buys;
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.strong + self.weak == 0
-    }
-
     /// P(buy | strong) - P(buy | weak).
     fn dependence(&self) -> Option<f64> {
         let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
@@ -64,14 +60,16 @@ impl Block {
 }
 
 /// Returns P(buy | strong) - P(buy | weak) of all decisions, and the percentile interval of a bootstrap over sessions: the
-/// decisions of one session are alike, so that resampling single ones would promise too much. Nothing for fewer than
+/// decisions of one session are alike, so that resampling single ones would promise too much; lanes that play the same one
+/// count as one. Nothing for fewer than
 /// five blocks, or without decisions of both kinds.
 ///
 /// # Source
 /// Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 (blocks) and 13 (percentiles).
 pub(crate) fn dependence(blocks: &[Block], seed: u64) -> Option<Band> {
-    let total = sum(blocks.iter());
-    let value = total.dependence()?;
+    let played: Vec<Block> = blocks.iter().filter(|block| block.strong + block.weak > 0).copied().collect();
+    let blocks = played.as_slice();
+    let value = sum(blocks.iter()).dependence()?;
     let joined: Vec<Block> = blocks.chunks(blocks.len().div_ceil(MOST_BLOCKS)).map(|part| sum(part.iter())).collect();
     if joined.len() < FEWEST_BLOCKS {
         return None;
@@ -102,7 +100,6 @@ mod tests {
     #[test]
     fn decisions_are_counted_by_setup() {
         let mut block = Block::default();
-        assert!(block.is_empty());
         block.count(Setup::BullStrong, Action::BuyCall);
         block.count(Setup::BearStrong, Action::BuyCall);
         block.count(Setup::BearStrong, Action::Hold);

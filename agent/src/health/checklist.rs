@@ -33,9 +33,11 @@ pub struct Check {
     pub pass: bool,
 }
 
-/// Returns the checklist of an interval that ended at or beyond the checkpoint `step`; empty at other steps.
-pub fn checklist(step: u64, health: &Health) -> Vec<Check> {
-    let Some(path) = CHECKPOINTS.iter().position(|&checkpoint| checkpoint == step).map(|index| PATH[index]) else {
+/// Returns the checklist of an interval in which a checkpoint was passed, the last of them; empty for other intervals.
+pub fn checklist(health: &Health) -> Vec<Check> {
+    let (before, now) = (health.total.steps - health.interval.steps, health.total.steps);
+    let passed = |&checkpoint: &u64| before < checkpoint && checkpoint <= now;
+    let Some(path) = CHECKPOINTS.iter().rposition(passed).map(|index| PATH[index]) else {
         return Vec::new();
     };
     let ledger = &health.interval;
@@ -49,7 +51,7 @@ pub fn checklist(step: u64, health: &Health) -> Vec<Check> {
     let targets = TARGETS.into_iter().zip(path).zip(shares);
     let within = targets.map(|(((name, low, high), (from, to)), value)| Check {
         name: name.to_owned(),
-        target: format!("{low:.0}-{high:.0}% (then expected: {from:.0}-{to:.0}%)"),
+        target: format!("{low:.0}-{high:.0}% in the end (the old documents expected {from:.0}-{to:.0}% here)"),
         value,
         pass: value.is_some_and(|share| (low..=high).contains(&(100.0 * share))),
     });
@@ -82,7 +84,9 @@ mod tests {
     #[test]
     fn the_old_targets_pass_and_fail() {
         let mut health = health();
+        health.total.steps = 100_003;
         health.interval = Ledger {
+            steps: 5_000,
             flat_actions: [[150, 100, 100, 0, 0, 0], [60, 170, 10, 0, 0, 0], [40, 10, 160, 0, 0, 0]],
             good_buy: 330,
             missed_opportunity: 100,
@@ -90,20 +94,20 @@ mod tests {
             opened: 550,
             ..Ledger::default()
         };
-        let checks = checklist(100_000, &health);
+        let checks = checklist(&health);
         let failed: Vec<&str> = checks.iter().filter(|check| !check.pass).map(|check| check.name.as_str()).collect();
         assert_eq!((checks.len(), failed.as_slice()), (8, [].as_slice()), "{checks:?}");
-        assert_eq!(checks[2].target, "70-85% (then expected: 70-80%)");
+        assert_eq!(checks[2].target, "70-85% in the end (the old documents expected 70-80% here)");
         health.interval.flat_actions[0][0] = 5_000;
         health.interval.missed_opportunity = 400;
-        let checks = checklist(100_000, &health);
+        let checks = checklist(&health);
         let failed: Vec<&str> = checks.iter().filter(|check| !check.pass).map(|check| check.name.as_str()).collect();
         assert_eq!(failed, ["hold", "buy", "good_buy"]);
-        assert!(checklist(99_999, &health).is_empty());
-        health.interval = Ledger::default();
-        assert!(
-            checklist(5_000, &health).iter().all(|check| check.pass != check.value.is_none()),
-            "nothing is no pass"
-        );
+        health.total.steps = 99_999;
+        assert!(checklist(&health).is_empty());
+        health.total.steps = 30_000;
+        health.interval = Ledger { steps: 30_000, ..Ledger::default() };
+        assert!(checklist(&health)[0].target.ends_with("45-55% here)"), "the last of three checkpoints");
+        assert!(checklist(&health).iter().all(|check| check.pass != check.value.is_none()), "nothing is no pass");
     }
 }

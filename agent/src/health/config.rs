@@ -1,5 +1,10 @@
 //! The thresholds of the verdict, and what happens when it is called.
 
+/// Share of one action among flat decisions that is collapsed, unless configured otherwise.
+pub const COLLAPSED: f64 = 0.98;
+/// Share that is drifting, unless configured otherwise.
+pub const DRIFTING: f64 = 0.90;
+
 /// What happens when a verdict says that a training has gone wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,9 +59,9 @@ impl Default for HealthConfig {
             persistence: 2,
             min_decisions: 50,
             warm_up: 6,
-            collapse_share: 0.98,
+            collapse_share: COLLAPSED,
             farmed_share: 0.95,
-            drift_share: 0.90,
+            drift_share: DRIFTING,
             blind_variance: 1e-5,
             drift_entropy: 0.15,
             frozen_change: 1e-5,

@@ -143,9 +143,9 @@ impl Controller {
     /// Takes a move that was decided before, as a replayed run does.
     ///
     /// # Errors
-    /// A sentence when no setting has that name, or it cannot have that value.
+    /// A sentence when no setting has that name, it cannot have that value, or a weight had another one before.
     pub fn apply(&mut self, made: &Move) -> Result<(), String> {
-        let Move { key, to, reason, .. } = made;
+        let Move { key, from, to, reason } = made;
         let possible = match self.weight(key) {
             Some(_) => (*to as f32).is_finite(),
             None if key == ENT_COEF => *to >= 0.0 && to.is_finite(),
@@ -153,6 +153,10 @@ impl Controller {
         };
         if !possible {
             return Err(format!("{key} cannot be {to}"));
+        }
+        let here = self.weight(key).map(|weight| decimal(*weight)).filter(|here| here != from);
+        if let Some(here) = here {
+            return Err(format!("{key} is {here} here, but was {from} in the run that moved it"));
         }
         self.set(key, *to, reason);
         Ok(())
@@ -274,6 +278,9 @@ mod tests {
         let negative = Move { to: -0.1, ..made[0].clone() };
         assert_eq!(second.apply(&negative), Err("ppo.ent_coef cannot be -0.1".into()));
         let huge = Move { to: 1e300, ..made[1].clone() };
-        assert!(second.apply(&huge).is_err() && second.apply(&Move { to: -0.1, ..huge }).is_ok());
+        assert!(second.apply(&huge).is_err());
+        let elsewhere = "env.reward.good_buy_call is 0.12 here, but was 0.1 in the run that moved it".to_owned();
+        assert_eq!(second.apply(&Move { to: -0.1, ..huge.clone() }), Err(elsewhere));
+        assert_eq!(second.apply(&Move { from: 0.12, to: -0.1, ..huge }), Ok(()));
     }
 }

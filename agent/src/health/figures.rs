@@ -54,6 +54,10 @@ pub struct Learner {
     pub iterations: u64,
     /// Iterations since the start.
     pub iteration: u64,
+    /// Minibatches of the last update.
+    pub minibatches: u64,
+    /// Adam's step size in the last update.
+    pub learning_rate: f64,
     /// Mean divergence of an update, in nats.
     pub kl: f64,
     /// Largest divergence of a minibatch.
@@ -103,6 +107,8 @@ impl Learner {
         Some(Self {
             iterations: iterations.len() as u64,
             iteration: last.iteration,
+            minibatches: last.minibatches,
+            learning_rate: last.learning_rate,
             kl: mean(|i| i.approx_kl),
             kl_max: most(|i| i.approx_kl_max),
             clip_fraction: mean(|i| i.clip_fraction),

@@ -25,7 +25,7 @@ impl Health {
             line(
                 &mut text,
                 format_args!(
-                    "Overfit   a trade returns {} in training, {} on the validation dates (difference of {:.1} standard errors, step {})",
+                    "Overfit   a trade returns {} in training since the checkpoint before, {} on the validation dates (z {:.1}, at step {})",
                     percent(Some(gap.train)),
                     percent(Some(gap.validation)),
                     gap.z(),
@@ -34,7 +34,7 @@ impl Health {
             );
         }
         self.verdict_lines(&mut text);
-        for check in checklist(step, self) {
+        for check in checklist(self) {
             let value = check.value.map_or_else(|| "-".to_owned(), |value| show(&check.name, value));
             let word = if check.pass { "pass" } else { "FAIL" };
             line(&mut text, format_args!("Checklist {word} {}: {value}, target {}", check.name, check.target));

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use market_env::{ActionMask, FLAT_MASK, Ledger, Setup};
+use market_env::{Action, ActionMask, FLAT_MASK, Ledger, Setup};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Health, HealthConfig, Judge, Learner, Opportunity, OverfitGap, PolicyFigures,
     blocks::{self, Block},
-    reading::{Calm, Figures},
+    reading::{Calm, Figures, earns},
 };
 use crate::{Iteration, LayerActivity, Moment, distribution::MAX_ACTIONS};
 
+/// Fewest degrees of freedom from which a variance says anything.
+const FEWEST_DEGREES: u64 = 50;
 /// Flat actions: HOLD, BUY_CALL, BUY_PUT.
 const FLAT_ACTIONS: usize = 3;
 
@@ -38,6 +40,8 @@ struct Sums {
     /// Of the stretches before, which other parameters made.
     scatter: [f64; FLAT_ACTIONS],
     states: u64,
+    /// Their degrees of freedom: one less than the states of every stretch.
+    degrees: u64,
     max_prob: f64,
     entropy_norm: f64,
     unforced: u64,
@@ -69,6 +73,7 @@ impl Sums {
         let scatter = self.stretch.scatter();
         self.scatter.iter_mut().zip(scatter).for_each(|(sum, scatter)| *sum += scatter);
         self.states += self.stretch.states;
+        self.degrees += self.stretch.states.saturating_sub(1);
         self.stretch = Stretch::default();
     }
 
@@ -76,6 +81,7 @@ impl Sums {
     fn add(&mut self, other: &Self) {
         self.scatter.iter_mut().zip(other.scatter).for_each(|(sum, scatter)| *sum += scatter);
         self.states += other.states;
+        self.degrees += other.degrees;
         self.max_prob += other.max_prob;
         self.entropy_norm += other.entropy_norm;
         self.unforced += other.unforced;
@@ -86,7 +92,7 @@ impl Sums {
         let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
         let scatter = self.scatter.into_iter().fold(0.0, f64::max);
         PolicyFigures {
-            variance: mean(scatter, self.states),
+            variance: mean(scatter, self.degrees).filter(|_| self.degrees >= FEWEST_DEGREES),
             entropy_norm: mean(self.entropy_norm, self.unforced),
             max_prob: mean(self.max_prob, self.states),
             illegal: self.illegal,
@@ -99,12 +105,14 @@ impl Sums {
 pub struct MonitorState {
     /// The counters where the running interval began.
     pub mark: Ledger,
+    /// The counters since which there were too few decisions to read; those of the mark, where there were enough.
+    pool: Ledger,
+    /// A multiple of the cadence that was passed, while the running interval has no update yet.
+    due: Option<u64>,
     sums: Sums,
     /// Those of all intervals before.
     total: Sums,
-    /// The running session of every lane. `[N]`
-    lanes: Vec<Block>,
-    /// Sessions that ended within the interval.
+    /// Decisions of the interval, by day.
     blocks: Vec<Block>,
     /// Iterations completed within the interval.
     iterations: Vec<Iteration>,
@@ -119,20 +127,23 @@ pub struct MonitorState {
 /// Adds up figures step by step and closes them at the end of an interval.
 #[derive(Debug, Clone)]
 pub struct Monitor {
-    setups: Arc<[Setup]>,
+    /// Setup class and day of every tape row. `[T]`
+    rows: Arc<[(Setup, u32)]>,
     config: HealthConfig,
     state: MonitorState,
 }
 
 impl Monitor {
-    /// Starts listening to `lanes` lanes; `setups` is the setup class of every row of their tape.
-    pub fn new(setups: Arc<[Setup]>, lanes: usize, config: HealthConfig) -> Self {
+    /// Starts listening; `rows` says of every row of the tape its setup class and the day that it belongs to.
+    pub fn new(rows: Arc<[(Setup, u32)]>, config: HealthConfig) -> Self {
+        let days = rows.iter().map(|&(_, day)| day as usize + 1).max().unwrap_or(0);
         let state = MonitorState {
             mark: Ledger::default(),
+            pool: Ledger::default(),
+            due: None,
             sums: Sums::default(),
             total: Sums::default(),
-            lanes: vec![Block::default(); lanes],
-            blocks: Vec::new(),
+            blocks: vec![Block::default(); days],
             iterations: Vec::new(),
             last: None,
             layers: Vec::new(),
@@ -140,12 +151,12 @@ impl Monitor {
             calm: Calm::default(),
             judge: Judge::default(),
         };
-        Self { setups, config, state }
+        Self { rows, config, state }
     }
 
     /// Goes on as if nothing had happened.
-    pub fn resume(setups: Arc<[Setup]>, config: HealthConfig, state: MonitorState) -> Self {
-        Self { setups, config, state }
+    pub fn resume(rows: Arc<[(Setup, u32)]>, config: HealthConfig, state: MonitorState) -> Self {
+        Self { rows, config, state }
     }
 
     /// Returns what a resumed run needs.
@@ -156,20 +167,24 @@ impl Monitor {
     /// Takes one vector step.
     ///
     /// # Panics
-    /// If a lane shows a row beyond the tape, or there are more lanes than announced.
+    /// If a lane shows a row beyond the tape.
     pub fn on_step(&mut self, moment: &Moment<'_>) {
-        let MonitorState { sums, lanes, blocks, .. } = &mut self.state;
-        for (lane, block) in lanes.iter_mut().enumerate() {
-            let (mask, action) = (moment.mask[lane], moment.action[lane]);
+        let MonitorState { sums, blocks, .. } = &mut self.state;
+        for (lane, (&mask, &action)) in moment.mask.iter().zip(moment.action).enumerate() {
             sums.take(&moment.prob[lane], mask, action);
-            let flat = mask.0 & FLAT_MASK.0 & !1 != 0;
-            if let Some(action) = market_env::Action::from_index(action).filter(|_| flat) {
-                block.count(self.setups[moment.row[lane] as usize], action);
-            }
-            if moment.ended[lane] && !block.is_empty() {
-                blocks.push(std::mem::take(block));
+            let may_enter = mask.0 & FLAT_MASK.0 & !1 != 0;
+            if let Some(action) = Action::from_index(action).filter(|_| may_enter) {
+                let (setup, day) = self.rows[moment.row[lane] as usize];
+                blocks[day as usize].count(setup, action);
             }
         }
+    }
+
+    /// Notes whether a multiple of the cadence was passed, and returns the newest one as soon as the running interval holds
+    /// an update: without one it would say nothing of the learner, and repeat what was read of the same policy.
+    pub fn due(&mut self, crossed: Option<u64>) -> Option<u64> {
+        self.state.due = crossed.or(self.state.due);
+        if self.state.iterations.is_empty() { None } else { self.state.due.take() }
     }
 
     /// Takes an iteration.
@@ -197,8 +212,7 @@ impl Monitor {
     /// stays out of the market.
     pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> Health {
         let state = &mut self.state;
-        let interval = ledger.since(&state.mark);
-        state.blocks.extend(state.lanes.iter_mut().map(std::mem::take).filter(|block| !block.is_empty()));
+        let (interval, pooled) = (ledger.since(&state.mark), ledger.since(&state.pool));
         let dependence = blocks::dependence(&state.blocks, ledger.steps);
         let mut sums = std::mem::take(&mut state.sums);
         sums.turn();
@@ -211,7 +225,7 @@ impl Monitor {
         let learner = learner.map(|learner| Learner { loss_change: state.calm.loss_change(&learner), ..learner });
         let figures = Figures {
             config: &self.config,
-            interval: &interval,
+            interval: &pooled,
             dependence,
             policy,
             learner: learner.as_ref(),
@@ -221,10 +235,15 @@ impl Monitor {
         };
         let reading = figures.read(opportunity);
         if let Some(learner) = learner.as_ref().filter(|learner| learner.iterations > 0) {
-            state.calm.note(learner, policy.variance);
+            state.calm.note(learner, policy.variance, earns(&pooled));
         }
-        let called = state.judge.hear(ledger.steps, reading.verdict, self.config.persistence);
-        state.blocks.clear();
+        let called = if pooled.flat_steps() < self.config.min_decisions && !reading.verdict.is_alarm() {
+            state.judge.called()
+        } else {
+            state.pool = ledger.clone();
+            state.judge.hear(ledger.steps, reading.verdict, self.config.persistence)
+        };
+        state.blocks.fill(Block::default());
         state.last = state.iterations.drain(..).next_back().or(state.last.take());
         state.mark = ledger.clone();
         Health {
@@ -255,6 +274,8 @@ pub(super) mod tests {
         Learner {
             iterations: 1,
             iteration: 20,
+            minibatches: 640,
+            learning_rate: 3e-5,
             kl: 1e-3,
             kl_max: 5e-3,
             clip_fraction: 0.02,

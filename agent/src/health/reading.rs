@@ -11,12 +11,15 @@ use crate::{
 
 /// Normalised entropy from which a policy is decided: its divergence may then be nothing without being frozen.
 const DECIDED: f64 = 0.05;
-/// Standard errors from zero from which a mean return is a gain.
-const CLEAR: f64 = 2.0;
-/// Entries from which a mean return says anything.
-const FEW_TRADES: u64 = 30;
+/// Standard errors, as if trades were independent, from which a mean return is a gain or a loss. Trades of one session are
+/// alike, with a true error of some twice that, hence 4 and not 2.
+const CLEAR: f64 = 4.0;
+/// Trades from which a mean return says anything.
+pub const FEW_TRADES: u64 = 30;
 /// Standard errors from which training and validation differ.
 const APART: f64 = 3.0;
+/// Divergence of an update, in nats, beyond which the policy before it is forgotten.
+const BLOWN_KL: f64 = 1.0;
 /// Divergence of an update, in nats, beyond which it leaves the trust region far behind.
 const WILD_KL: f64 = 0.1;
 /// Variance across states that rounding alone leaves; an untrained policy has some hundred times as much.
@@ -51,8 +54,13 @@ impl Reading {
 /// How calm the training has been so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Calm {
-    /// Smallest mean value loss of an interval.
+    /// Smallest mean value loss of an interval, and that of the first.
     loss: Option<f64>,
+    first_loss: Option<f64>,
+    /// Adam's step size in the first interval.
+    rate: Option<f64>,
+    /// Whether entries have clearly earned in some interval.
+    earned: bool,
     /// Norm of the parameters after the first interval.
     norm: Option<f64>,
     /// Variance across states in the interval before.
@@ -68,7 +76,10 @@ impl Calm {
     }
 
     /// Takes what an interval's updates did, and how much the policy looked.
-    pub(crate) fn note(&mut self, learner: &Learner, variance: Option<f64>) {
+    pub(crate) fn note(&mut self, learner: &Learner, variance: Option<f64>, earned: bool) {
+        self.earned |= earned;
+        self.rate.get_or_insert(learner.learning_rate);
+        self.first_loss.get_or_insert(learner.value_loss);
         self.variance = variance;
         self.before = Some(learner.value_loss);
         self.loss = Some(self.loss.map_or(learner.value_loss, |calm| calm.min(learner.value_loss)));
@@ -110,7 +121,9 @@ impl Figures<'_> {
         let learner = self.learner.filter(|learner| learner.iterations > 0)?;
         let factor = self.config.explode_factor;
         let mut evidence = Vec::new();
-        if let Some(calm) = self.calm.loss.filter(|&calm| calm > 0.0) {
+        // An interval with hardly a trade has hardly a loss; that is no yardstick.
+        let floor = self.calm.first_loss.map_or(0.0, |first| first / factor);
+        if let Some(calm) = self.calm.loss.map(|calm| calm.max(floor)).filter(|&calm| calm > 0.0) {
             let growth = learner.value_loss / calm;
             let wrong = learner.explained_variance < -1.0;
             if growth > factor * factor || (growth > factor && wrong) {
@@ -119,6 +132,9 @@ impl Figures<'_> {
                     learner.value_loss, learner.explained_variance
                 ));
             }
+        }
+        if learner.kl > BLOWN_KL {
+            evidence.push(format!("an update moves the policy by {:.2} nats", learner.kl));
         }
         if let Some(first) = self.calm.norm.filter(|&first| learner.param_norm > factor * first) {
             let growth = learner.param_norm / first;
@@ -131,24 +147,29 @@ impl Figures<'_> {
     fn frozen(&self) -> Found {
         let learner = self.learner.filter(|learner| learner.iterations > 0)?;
         let config = self.config;
+        // Where a schedule lowers the learning rate, less movement is as planned.
+        let planned = self.calm.rate.map_or(1.0, |first| learner.learning_rate / first);
         let mut evidence = Vec::new();
-        for (name, change) in [("actor", learner.actor_change), ("critic", learner.critic_change)] {
-            if change <= config.frozen_change {
+        let undecided = self.policy.entropy_norm.is_some_and(|entropy| entropy > DECIDED);
+        // A decided actor has no gradient left; that is a collapse, or right.
+        let actor = undecided.then_some(("actor", learner.actor_change));
+        for (name, change) in actor.into_iter().chain([("critic", learner.critic_change)]) {
+            if change < config.frozen_change * planned {
                 evidence.push(format!(
                     "the {name}'s parameters moved by {change:.1e} of their norm per iteration (learning needs more than {:.0e})",
                     config.frozen_change
                 ));
             }
         }
-        let undecided = self.policy.entropy_norm.is_some_and(|entropy| entropy > DECIDED);
-        if undecided && learner.kl <= config.frozen_kl {
+        // The divergence of a minibatch is measured before its own step: a single one is compared with itself.
+        if undecided && learner.minibatches > 1 && learner.kl < config.frozen_kl * planned * planned {
             evidence.push(format!(
                 "an update moves the policy by a divergence of {:.1e} nats, though it is undecided (entropy {:.2} of its maximum)",
                 learner.kl,
                 self.policy.entropy_norm.unwrap_or_default()
             ));
         }
-        if learner.value_loss <= NOTHING {
+        if learner.value_loss <= NOTHING && self.interval.opened > 0 {
             evidence.push(format!("the value loss is {:.1e}: there is nothing left to learn from", learner.value_loss));
         }
         if learner.constant {
@@ -184,6 +205,10 @@ impl Figures<'_> {
     fn collapsed(&self, opportunity: &mut dyn FnMut() -> Opportunity) -> Found {
         let (hold, limit) = (self.share(Action::Hold), self.config.collapse_share);
         if hold >= limit && !self.earns() {
+            if self.calm.earned {
+                let evidence = "entries clearly earned in an earlier interval of this training".to_owned();
+                return Some((Verdict::Collapsed(Action::Hold), vec![evidence]));
+            }
             return Some(match opportunity() {
                 Opportunity::Earns(who) => (Verdict::Collapsed(Action::Hold), vec![who]),
                 Opportunity::Loses(why) => (Verdict::HoldIsOptimal, vec![why]),
@@ -202,10 +227,8 @@ impl Figures<'_> {
         })
     }
 
-    /// Whether the entries of the interval clearly earned money.
     fn earns(&self) -> bool {
-        let (mean, error) = self.interval.mean_trade_return().unwrap_or_default();
-        self.interval.closed() >= FEW_TRADES && mean > CLEAR * error
+        earns(self.interval)
     }
 
     /// Whether they clearly lost it.
@@ -267,7 +290,8 @@ impl Figures<'_> {
         }
         if let Some(gap) = self.gap.filter(|gap| gap.z() > APART) {
             evidence.push(format!(
-                "a trade returns {} in training and {} on the validation dates: {:.1} standard errors apart",
+                "at step {} a trade returned {} in training and {} on the validation dates: z {:.1}",
+                thousands(gap.step),
                 percent(Some(gap.train)),
                 percent(Some(gap.validation)),
                 gap.z()
@@ -298,6 +322,12 @@ impl Figures<'_> {
     }
 }
 
+/// Whether entries clearly earned money.
+pub(crate) fn earns(interval: &Ledger) -> bool {
+    let (mean, error) = interval.mean_trade_return().unwrap_or_default();
+    interval.closed() >= FEW_TRADES && mean > CLEAR * error
+}
+
 /// What helps, by verdict.
 fn advice(verdict: Verdict) -> &'static [&'static str] {
     match verdict {
@@ -319,7 +349,9 @@ fn advice(verdict: Verdict) -> &'static [&'static str] {
         Verdict::Exploding => {
             &["lower --learning-rate or ppo.max_grad_norm, set --target-kl, and look for outliers in the rewards"]
         }
-        Verdict::HoldIsOptimal => &["more entropy would only buy losses: find an edge or lower costs first"],
+        Verdict::HoldIsOptimal => &[
+            "nobody was found who earns here, so that more entropy would buy losses: find an edge or lower costs first",
+        ],
         Verdict::Drifting | Verdict::Healthy | Verdict::Inconclusive => &[],
     }
 }
@@ -389,9 +421,12 @@ mod tests {
         assert_eq!(Case::verdict(|case| case.learner.actor_change = 1e-6), "frozen");
         assert_eq!(Case::verdict(|case| case.learner.constant = true), "frozen");
         assert_eq!(Case::verdict(|case| case.learner.kl = 1e-10), "frozen");
-        assert_eq!(Case::verdict(|case| case.learner.value_loss = 0.0), "frozen");
+        let idle = |case: &mut Case| case.learner.value_loss = 0.0;
+        assert_eq!(Case::verdict(idle), "healthy", "without a trade there is nothing to lose");
+        assert_eq!(Case::verdict(|case| (idle(case), case.interval.opened = 1).1), "frozen");
         assert_eq!(Case::verdict(|case| case.learner.param_norm = 700.0), "exploding");
         assert_eq!(Case::verdict(|case| case.learner.value_loss = 40.0), "exploding");
+        assert_eq!(Case::verdict(|case| case.learner.kl = 60.0), "exploding");
         assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(10, 5, 5)), "inconclusive");
         assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(5, 700, 295)), "collapsed:BUY_CALL");
         assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(5, 0, 995)), "collapsed:BUY_PUT");
@@ -425,6 +460,41 @@ mod tests {
             })
         };
         assert_eq!([farming(0.0), farming(-0.05)], ["drifting", "collapsed:BUY_PUT"]);
+    }
+
+    #[test]
+    fn a_schedule_that_ends_and_a_single_minibatch_are_not_frozen() {
+        let ending = |case: &mut Case, rate: f64| {
+            (case.calm.rate, case.learner.learning_rate) = (Some(3e-5), rate);
+            (case.learner.actor_change, case.learner.critic_change, case.learner.kl) = (1e-6, 1e-6, 1e-10);
+        };
+        assert_eq!(Case::verdict(|case| ending(case, 3e-5)), "frozen");
+        assert_eq!(Case::verdict(|case| ending(case, 1e-6)), "healthy");
+        assert_eq!(Case::verdict(|case| ending(case, 0.0)), "healthy");
+        let single = |case: &mut Case| (case.learner.kl, case.learner.minibatches) = (0.0, 1);
+        assert_eq!(Case::verdict(single), "healthy");
+    }
+
+    #[test]
+    fn a_quiet_interval_is_no_yardstick_of_an_explosion() {
+        let woken = |first: f64| {
+            Case::verdict(|case| {
+                (case.calm.loss, case.calm.first_loss) = (Some(1e-6), Some(first));
+                case.learner.value_loss = 0.05;
+            })
+        };
+        assert_eq!([woken(0.04), woken(1e-6)], ["healthy", "exploding"]);
+    }
+
+    #[test]
+    fn who_has_earned_before_is_not_right_to_stay_out() {
+        let stays = |earned: bool| {
+            Case::verdict(|case| {
+                (case.interval.flat_actions, case.calm.earned) = (flat(995, 3, 2), earned);
+                case.opportunity = Opportunity::Loses("everybody".into());
+            })
+        };
+        assert_eq!([stays(false), stays(true)], ["hold_is_optimal", "collapsed:HOLD"]);
     }
 
     #[test]

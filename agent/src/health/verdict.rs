@@ -43,9 +43,12 @@ impl Verdict {
         }
     }
 
-    /// What is alike for the purpose of persistence: alarms of any kind, and everything else by its word.
+    /// What is alike for the purpose of persistence: collapses of any kind, and everything else by its word.
     fn family(self) -> Self {
-        if self.is_alarm() { Self::Collapsed(Action::Hold) } else { self }
+        match self {
+            Self::Collapsed(_) | Self::StateBlind => Self::Collapsed(Action::Hold),
+            word => word,
+        }
     }
 }
 
@@ -112,7 +115,8 @@ impl Default for Judge {
 
 impl Judge {
     /// Takes the reading of the interval that ended at `step`; returns the verdict that is called now and the step at which
-    /// it was first read. A policy that alternates between two alarms has an alarm: the latest of them is called.
+    /// it was first read. A policy that alternates between two collapses has collapsed: the latest of them is called. An alarm
+    /// is taken back when as many readings in a row are none, alike or not.
     pub fn hear(&mut self, step: u64, reading: Verdict, persistence: u32) -> (Verdict, u64) {
         self.read.push((step, reading));
         let keep = persistence.max(1) as usize;
@@ -122,6 +126,8 @@ impl Judge {
             let goes_on = self.called.0.family() == reading.family() && self.called.1 > 0;
             let since = if goes_on { self.called.1 } else { self.read[0].0 };
             self.called = (reading, since);
+        } else if self.called.0.is_alarm() && self.read.iter().all(|(_, earlier)| !earlier.is_alarm()) {
+            self.called = (reading, self.read[0].0);
         }
         self.called
     }
@@ -185,6 +191,8 @@ mod tests {
         assert_eq!(judge.hear(10, call, 2), (call, 5));
         assert_eq!(judge.hear(15, hold, 2), (hold, 5));
         assert_eq!(judge.hear(20, Verdict::Healthy, 2), (hold, 5));
-        assert_eq!(judge.hear(25, Verdict::Healthy, 2), (Verdict::Healthy, 20));
+        assert_eq!(judge.hear(25, Verdict::Drifting, 2), (Verdict::Drifting, 20), "neither is an alarm");
+        assert_eq!(judge.hear(30, Verdict::Frozen, 2), (Verdict::Drifting, 20));
+        assert_eq!(judge.hear(35, hold, 2), (Verdict::Drifting, 20), "two alarms that have nothing in common");
     }
 }

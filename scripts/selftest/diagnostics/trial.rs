@@ -124,7 +124,7 @@ pub struct TrialReport {
     pub verdict: Verdict,
     /// Lane-steps after which the first alarm was called, and which.
     pub alarm: Option<(u64, Verdict)>,
-    /// Lane-steps after which the expected alarm was called.
+    /// Lane-steps after which the first alarm was called, if it is the expected one.
     pub detected_at: Option<u64>,
     /// Whether a planted fault was called by its name, or a healthy run left alone.
     pub right: bool,
@@ -152,8 +152,8 @@ impl Trial<'_> {
             let places = place.map_or(0..tensor.len(), |place| place..place + 1);
             tensor[places].fill(value);
         }
-        let setups: Arc<[Setup]> = self.ground.market.setups().collect();
-        let monitor = Monitor::new(setups, config.ppo.n_envs, config.health.clone());
+        let rows: Arc<[(Setup, u32)]> = self.ground.market.rows().collect();
+        let monitor = Monitor::new(rows, config.health.clone());
         let mut ear = Ear { monitor, cadence: Cadence::new(INTERVAL, 0), ground: self.ground, heard: Vec::new() };
         let mut trainer = Trainer::new(env, policy, config.ppo, self.timesteps, self.seed, DeviceChoice::Cpu)?;
         while trainer.timesteps() < self.timesteps {
@@ -176,7 +176,7 @@ impl Trial<'_> {
         };
         let planted = self.expected != Expected::NoAlarm;
         let alarm = called(&|verdict| verdict.is_alarm());
-        let detected_at = called(&|verdict| planted && self.expected.allows(verdict)).map(|(step, _)| step);
+        let detected_at = alarm.filter(|(_, first)| planted && self.expected.allows(*first)).map(|(step, _)| step);
         let (verdict, evidence) = heard
             .last()
             .map_or((Verdict::Inconclusive, Vec::new()), |(_, called, reading)| (*called, reading.evidence.clone()));
@@ -208,7 +208,7 @@ struct Ear<'a> {
 impl Listener for Ear<'_> {
     fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
         self.monitor.on_step(moment);
-        if let Some(step) = self.cadence.crossed(timesteps) {
+        if let Some(step) = self.monitor.due(self.cadence.crossed(timesteps)) {
             let health = self.monitor.close(moment.ledger, &mut || self.ground.opportunity());
             self.heard.push((step, health.called.0, health.reading));
         }
