@@ -93,7 +93,7 @@ fn planted() -> Vec<Kind> {
         },
         Kind { set: &[], ..kind("exploding value", Exactly(Verdict::Exploding), Fault::Double(2_000)) },
         Kind {
-            set: &["ppo.learning_rate=5e-4", "ppo.weight_decay=100"],
+            set: &["ppo.learning_rate=5e-4", "ppo.weight_decay=1"],
             ..kind("frozen by weight decay", frozen, Fault::None)
         },
         Kind {
@@ -101,6 +101,12 @@ fn planted() -> Vec<Kind> {
             weights: &[("actor.2.weight", None, 0.0), ("actor.2.bias", Some(2), 30.0)],
             ..kind("entropy death", AnyCollapse, Fault::None)
         },
+        Kind { set: &["ppo.learning_rate=1e-12"], ..kind("learning rate of nothing", frozen, Fault::None) },
+        Kind {
+            set: &["ppo.learning_rate=1e-12", "ppo.n_steps=2048"],
+            ..kind("the same, rollouts longer than intervals", frozen, Fault::None)
+        },
+        Kind { set: &["ppo.learning_rate=10"], ..kind("blown-up updates", Exactly(Verdict::Exploding), Fault::None) },
         kind("NaN reward", Exactly(Verdict::Exploding), Fault::NotANumber(22_000)),
         Kind { ground: barren, ..kind("reward-hacked entries", OnlyEntries, Fault::PayEntries(1.0)) },
     ]
@@ -153,6 +159,9 @@ fn healthy() -> Vec<Kind> {
                 "ppo.ent_coef=0.01",
             ],
         ),
+        kind("learning rate that falls to zero", weak, &["ppo.lr_schedule=linear", "ppo.learning_rate=1e-4"]),
+        kind("rollouts longer than intervals", plain, &["ppo.n_steps=2048", "ppo.learning_rate=1e-4"]),
+        kind("one minibatch per update", plain, &["ppo.batch_size=4096", "ppo.n_epochs=1", "ppo.learning_rate=3e-3"]),
         kind("entropy weight that adapts", plain, &["ppo.ent_schedule=auto", "ppo.learning_rate=3e-4"]),
     ]
 }
