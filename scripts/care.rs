@@ -1,35 +1,24 @@
 //! What happens to a training because of what it does: shaping that fades, a controller's moves, moves of an earlier run that
 //! are replayed, and the end when a verdict asks for it.
 
-use std::{error::Error, fmt, fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use market_env::{BatchEnv, RewardConfig};
 use ppo_agent::{
     EntropySchedule, Trainer,
-    health::{Controller, HealthConfig, Move, Response, Verdict},
+    health::{Controller, HealthConfig, Move, Response},
 };
 
-use crate::{config::RunConfig, health_rows::MoveRow, reporter::Reporter, usage::Usage};
-
-/// A training that was ended because of its verdict; the program's exit code tells which.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Unwell {
-    /// What was called.
-    pub verdict: Verdict,
-    /// Timesteps taken.
-    pub step: u64,
-    /// What it rests on.
-    pub evidence: Vec<String>,
-}
-
-impl fmt::Display for Unwell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, step, evidence } = self;
-        write!(f, "training was stopped at step {step}: {verdict}; {}", evidence.join("; "))
-    }
-}
-
-impl Error for Unwell {}
+use crate::{
+    config::RunConfig,
+    health_rows::MoveRow,
+    paths::Paths,
+    reporter::Reporter,
+    usage::{Unwell, Usage},
+};
 
 /// Looks after one training, between its iterations.
 #[derive(Debug)]
@@ -52,6 +41,11 @@ impl Care {
             || (Controller::new(config.ppo.ent_coef, config.env.reward.clone()), None),
             |(controller, step)| (controller, Some(step)),
         );
+        let own = |path: &PathBuf| path.starts_with(Paths::of(&config.run).run);
+        if config.run.replay_moves.as_ref().is_some_and(own) {
+            let fault = "run.replay_moves: the run sets that folder aside; give it another run.model_name";
+            return Err(Usage::one(fault).into());
+        }
         let read = |path| read_moves(path, Controller::new(config.ppo.ent_coef, config.env.reward.clone()));
         let mut replayed = config.run.replay_moves.as_deref().map(read).transpose()?;
         if let Some(moves) = &mut replayed {
@@ -170,6 +164,14 @@ fn reward_at(base: &RewardConfig, timesteps: u64, total: u64) -> RewardConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_does_not_replay_the_folder_that_it_sets_aside() {
+        let mut config = RunConfig::default();
+        config.run.replay_moves = Some(Paths::of(&config.run).run.join("moves.jsonl"));
+        let refusal = Care::new(&config, None).unwrap_err();
+        assert!(refusal.downcast_ref::<Usage>().is_some() && refusal.to_string().contains("sets that folder aside"));
+    }
 
     #[test]
     fn shaping_fades_over_the_planned_steps() {

@@ -8,7 +8,7 @@ use market_env::{EnvConfig, MarketConfig};
 use ppo_agent::{EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, health::HealthConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{comments, files, paths::Paths};
+use crate::{comments, files};
 
 /// Where the bars come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,10 +163,6 @@ impl RunSection {
         if let Err(error) = self.device.parse::<ppo_agent::DeviceChoice>() {
             faults.push(format!("run.device: {error}"));
         }
-        let own = |path: &PathBuf| path.starts_with(Paths::of(self).run);
-        if self.replay_moves.as_ref().is_some_and(own) {
-            faults.push("run.replay_moves: the run sets that folder aside; give it another run.model_name".to_owned());
-        }
         faults
     }
 }
@@ -304,18 +300,9 @@ mod tests {
         config.run.device = "tpu".to_owned();
         config.market.frames = 0;
         (config.run.replay_moves, config.ppo.ent_schedule) = (Some(PathBuf::from("moves")), EntropySchedule::Auto);
-        assert!(!config.check().join("\n").contains("sets that folder aside"));
-        config.run.replay_moves = Some(Paths::of(&config.run).run.join("moves.jsonl"));
         let text = config.check().join("\n");
-        for path in [
-            "run.model_name",
-            "run.data_source",
-            "run.start_date",
-            "run.device",
-            "market.frames",
-            "folder aside",
-            "auto would",
-        ] {
+        for path in ["run.model_name", "run.data_source", "run.start_date", "run.device", "market.frames", "auto would"]
+        {
             assert!(text.contains(path), "{path} is missing in:\n{text}");
         }
     }

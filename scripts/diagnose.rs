@@ -72,7 +72,7 @@ pub enum Basis {
     Health,
     /// The shares of single intervals of a run without `health.jsonl`.
     Shares,
-    /// The shares of single intervals of a log, made from its cumulative counts.
+    /// A log: its own verdict where it has one, else the shares of single intervals, made from its cumulative counts.
     Log,
 }
 
@@ -126,7 +126,10 @@ impl Diagnosis {
         );
         let basis = if watched.is_log() { Basis::Log } else { Basis::Shares };
         match (view.health.last().cloned(), view.last().cloned()) {
-            (Some(row), last) => Ok(Self::judged(view, row, last)),
+            (Some(row), last) => {
+                let basis = if watched.is_log() { Basis::Log } else { Basis::Health };
+                Ok(Self::judged(view, row, last, basis))
+            }
             (None, Some(last)) => Ok(Self::read(view, basis, last)),
             (None, None) => {
                 bail!("{name}: the first diagnostics interval is not over, so there is nothing to judge yet")
@@ -135,7 +138,7 @@ impl Diagnosis {
     }
 
     /// Takes the verdict that was written.
-    fn judged(view: View, row: HealthRow, last: Option<Seen>) -> Self {
+    fn judged(view: View, row: HealthRow, last: Option<Seen>, basis: Basis) -> Self {
         let checked = view.health.iter().filter(|row| !row.checklist.is_empty());
         Self {
             history: spans(view.health.iter().map(|row| (row.step, row.verdict.as_str()))),
@@ -146,7 +149,7 @@ impl Diagnosis {
             reading: row.reading,
             evidence: row.evidence,
             advice: row.advice,
-            basis: Basis::Health,
+            basis,
             source: view.source,
             data: view.data,
             step: view.step,
@@ -163,7 +166,7 @@ impl Diagnosis {
         let words: Vec<(u64, String)> = view.intervals.iter().map(|seen| (seen.step, watch::read(seen).word)).collect();
         let history = spans(words.iter().map(|(step, word)| (*step, word.as_str())));
         evidence.push(match basis {
-            Basis::Log => "read from the shares alone: a log holds no verdict".to_owned(),
+            Basis::Log => "read from the shares alone: this log holds no verdict".to_owned(),
             _ => "read from the shares alone: the run has no health.jsonl".to_owned(),
         });
         Self {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     baselines::Baselines,
-    care::{Care, Unwell},
+    care::Care,
     chart, clock,
     config::RunConfig,
     console::{Console, cut_log},
@@ -29,6 +29,7 @@ use crate::{
     resume::PriorRun,
     table::{percent, thousands},
     tensorboard::EventWriter,
+    usage::Unwell,
 };
 
 /// Does what the flags say.

@@ -5,8 +5,6 @@ use std::{error::Error, fmt, process::ExitCode};
 
 use ppo_agent::{AgentError, health::Verdict};
 
-use crate::care::Unwell;
-
 /// One or more faults of flags or configuration; a run that meets it ends with exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage(Vec<String>);
@@ -44,6 +42,26 @@ impl fmt::Display for Usage {
 }
 
 impl Error for Usage {}
+
+/// A training that was ended because of its verdict; the program's exit code tells which.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unwell {
+    /// What was called.
+    pub verdict: Verdict,
+    /// Timesteps taken.
+    pub step: u64,
+    /// What it rests on.
+    pub evidence: Vec<String>,
+}
+
+impl fmt::Display for Unwell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdict, step, evidence } = self;
+        write!(f, "training was stopped at step {step}: {verdict}; {}", evidence.join("; "))
+    }
+}
+
+impl Error for Unwell {}
 
 /// Prints an error once, as a chain, and returns its exit code: 2 for usage and configuration; 3, 4 or 5 for a training that
 /// was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed run.

@@ -70,7 +70,9 @@ fn a_finished_run_is_shown_and_diagnosed_from_its_folder_and_from_its_log() {
     assert_eq!((of_log["basis"].as_str(), of_log["data"].as_str()), (Some("log"), Some("SYNTHETIC")));
     assert_eq!((of_run["finished"].as_bool(), of_run["planned"].as_u64()), (Some(true), Some(10_000)));
     let people = said(&tool("diagnose", &log, &[]), 0);
-    assert!(people.contains("Verdict: inconclusive, since step") && people.contains("strong BUY"), "{people}");
+    let verdict = of_run["verdict"].as_str().unwrap();
+    assert_eq!((of_log["verdict"].as_str(), &of_log["evidence"]), (Some(verdict), &of_run["evidence"]));
+    assert!(people.contains(&format!("Verdict: {verdict}, since step")) && people.contains("strong BUY"), "{people}");
 }
 
 #[test]
