@@ -100,7 +100,7 @@ impl BatchEnv {
             return Err(EnvError::Config(faults));
         }
         let spec = ObsSpec {
-            features: Market::feature_names(),
+            features: market.feature_names(),
             frames: market.frames(),
             account: ACCOUNT_COLUMNS.map(str::to_owned).to_vec(),
             actions: ACTION_NAMES.map(str::to_owned).to_vec(),

@@ -93,6 +93,8 @@ pub(crate) struct Signal {
 #[derive(Debug)]
 pub struct Market {
     frames: usize,
+    /// Names of the columns behind [`FEATURES`].
+    more: Vec<String>,
     features: Vec<f32>,
     signals: Vec<Signal>,
     quotes: Vec<QuotePair>,
@@ -152,6 +154,7 @@ impl Market {
         }
         let mut market = Self {
             frames: config.frames,
+            more: Vec::new(),
             features: Vec::new(),
             signals: Vec::new(),
             quotes: Vec::new(),
@@ -227,9 +230,32 @@ impl Market {
         &self.features
     }
 
-    /// Returns the names of the feature columns, in order.
-    pub fn feature_names() -> Vec<String> {
-        FEATURES.iter().map(|(name, _)| (*name).to_owned()).collect()
+    /// Returns the names of the feature columns, in order: [`FEATURES`], and whatever was added.
+    pub fn feature_names(&self) -> Vec<String> {
+        FEATURES.iter().map(|(name, _)| (*name).to_owned()).chain(self.more.iter().cloned()).collect()
+    }
+
+    /// Returns the features of a tape row. `[F]`
+    pub fn row(&self, row: usize) -> &[f32] {
+        let width = FEATURES.len() + self.more.len();
+        &self.features[row * width..(row + 1) * width]
+    }
+
+    /// Adds columns to the features, such as forecasts; their values are `[T, C]` and must be known at the close of their row's bar,
+    /// which nobody checks here.
+    ///
+    /// # Panics
+    /// If there is not one value per name and row.
+    #[must_use]
+    pub fn with_columns(mut self, names: Vec<String>, values: &[f32]) -> Self {
+        let (width, rows) = (FEATURES.len() + self.more.len(), self.signals.len());
+        assert_eq!(values.len(), rows * names.len(), "the values are [{rows}, {}]", names.len());
+        if !names.is_empty() {
+            let pairs = self.features.chunks_exact(width).zip(values.chunks_exact(names.len()));
+            self.features = pairs.flat_map(|(row, more)| row.iter().chain(more)).copied().collect();
+        }
+        self.more.extend(names);
+        self
     }
 
     /// Returns the tape rows of an observation.

@@ -71,7 +71,7 @@ fn sight<'a>(market: &'a Market, day: u32, lane: usize, lanes: &'a StepBuffers) 
         row,
         setup: market.setup(row),
         mask: lanes.mask[lane],
-        features: &market.features()[row * FEATURES.len()..(row + 1) * FEATURES.len()],
+        features: &market.row(row)[..FEATURES.len()],
         account: &lanes.account[lane * COLUMNS..(lane + 1) * COLUMNS],
     }
 }
