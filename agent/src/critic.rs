@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A prediction set beside what it predicts. One number alone cannot tell a flat critic from one that is wrong: with `EV`
 /// the explained variance, `VR` the variance ratio and `b` the slope, `EV = VR · (2b - 1)`, and a calibrated critic has
 /// `b = 1` and `EV = VR`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
     /// 1 - Var(outcome - prediction) / Var(outcome); 0 when all outcomes are equal.
     pub explained_variance: f64,

@@ -19,7 +19,6 @@ mod monitor;
 mod reading;
 mod verdict;
 
-pub use blocks::Band;
 pub use checklist::{CHECKPOINTS, Check, checklist};
 pub use config::{COLLAPSED, DRIFTING, HealthConfig, OnCollapse};
 pub use controller::{Controller, Move, Response};
@@ -27,3 +26,5 @@ pub use figures::{Health, Learner, Opportunity, OverfitGap, PolicyFigures};
 pub use monitor::{Monitor, MonitorState};
 pub use reading::{FEW_TRADES, Reading};
 pub use verdict::{Judge, Verdict};
+
+pub use crate::bootstrap::Band;

@@ -1,29 +1,9 @@
 //! Decisions of flat accounts counted by session, so that an interval for their shares knows how few sessions they are.
 
 use market_env::{Action, Setup};
-use rand::RngExt;
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
-/// Resamples of the bootstrap.
-const RESAMPLES: usize = 1000;
-/// Blocks from which neighbours are joined: resampling more of them costs time and tells no more.
-const MOST_BLOCKS: usize = 400;
-/// Fewest blocks that say anything about their spread.
-const FEWEST_BLOCKS: usize = 5;
-
-/// An estimate and its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Band {
-    /// The estimate.
-    pub value: f64,
-    /// 2.5 % of the resamples lie below.
-    pub low: f64,
-    /// 2.5 % of the resamples lie above.
-    pub high: f64,
-    /// Session blocks that were resampled.
-    pub blocks: usize,
-}
+use crate::bootstrap::{self, Band, Sums};
 
 /// What flat accounts that had a choice decided in one session, all lanes that played it together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,13 +25,6 @@ impl Block {
         }
     }
 
-    fn add(&mut self, other: &Self) {
-        self.strong += other.strong;
-        self.strong_buys += other.strong_buys;
-        self.weak += other.weak;
-        self.weak_buys += other.weak_buys;
-    }
-
     /// P(buy | strong) - P(buy | weak).
     fn dependence(&self) -> Option<f64> {
         let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
@@ -59,38 +32,29 @@ impl Block {
     }
 }
 
-/// Returns P(buy | strong) - P(buy | weak) of all decisions, and the percentile interval of a bootstrap over sessions: the
-/// decisions of one session are alike, so that resampling single ones would promise too much; lanes that play the same one
-/// count as one. Nothing for fewer than
-/// five blocks, or without decisions of both kinds.
-///
-/// # Source
-/// Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 (blocks) and 13 (percentiles).
-pub(crate) fn dependence(blocks: &[Block], seed: u64) -> Option<Band> {
-    let played: Vec<Block> = blocks.iter().filter(|block| block.strong + block.weak > 0).copied().collect();
-    let blocks = played.as_slice();
-    let value = sum(blocks.iter()).dependence()?;
-    let joined: Vec<Block> = blocks.chunks(blocks.len().div_ceil(MOST_BLOCKS)).map(|part| sum(part.iter())).collect();
-    if joined.len() < FEWEST_BLOCKS {
-        return None;
+impl Sums for Block {
+    const NOTHING: Self = Self { strong: 0, strong_buys: 0, weak: 0, weak_buys: 0 };
+
+    fn add(&mut self, other: &Self) {
+        self.strong += other.strong;
+        self.strong_buys += other.strong_buys;
+        self.weak += other.weak;
+        self.weak_buys += other.weak_buys;
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut resample = || sum((0..joined.len()).map(|_| &joined[rng.random_range(0..joined.len())])).dependence();
-    let mut found: Vec<f64> = (0..RESAMPLES).filter_map(|_| resample()).collect();
-    found.sort_by(f64::total_cmp);
-    let at = |share: f64| found.get((share * (found.len() - 1) as f64).round() as usize).copied();
-    Some(Band { value, low: at(0.025)?, high: at(0.975)?, blocks: blocks.len() })
 }
 
-fn sum<'a>(blocks: impl Iterator<Item = &'a Block>) -> Block {
-    blocks.fold(Block::default(), |mut sum, block| {
-        sum.add(block);
-        sum
-    })
+/// Returns P(buy | strong) - P(buy | weak) of all decisions, and its interval over the sessions that were played; lanes
+/// that play the same one count as one. Nothing for fewer than five blocks, or without decisions of both kinds.
+pub(crate) fn dependence(blocks: &[Block], seed: u64) -> Option<Band> {
+    let played: Vec<Block> = blocks.iter().filter(|block| block.strong + block.weak > 0).copied().collect();
+    bootstrap::interval(&played, Block::dependence, seed)
 }
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+    use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
     use super::*;
 
     fn block(strong_buys: u64, weak_buys: u64) -> Block {

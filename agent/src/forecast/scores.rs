@@ -1,0 +1,420 @@
+//! How good forecasts are, over all of them and in double precision; on request with 95 % intervals over sessions.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    measure::{auc, class_accuracy, rank_ic, sign_accuracy, skill, slope},
+    outcomes::{Outcomes, Pairs, TargetKind},
+};
+use crate::{bootstrap::Band, critic::Fit};
+
+/// Smallest probability that a logarithm is taken of.
+const LEAST_PROBABILITY: f64 = 1e-7;
+
+/// Scores of forecasts of an amount. Of pairs with a finite forecast only: `not_finite` says how many others there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegressionScores {
+    /// Pairs that are scored.
+    pub samples: u64,
+    /// Session dates that they are of.
+    pub blocks: usize,
+    /// Forecasts that are no finite number.
+    pub not_finite: u64,
+    /// Mean of the target over the training samples.
+    pub train_mean: f64,
+    /// Spread, slope and range of the forecasts.
+    pub fit: Fit,
+    /// 1 - Σ(outcome - forecast)² / Σ(outcome - `train_mean`)²: out of sample against the training mean, so that a wrong
+    /// level costs; 0 when all outcomes are the training mean.
+    ///
+    /// # Source
+    /// Campbell & Thompson 2008, "Predicting excess stock returns out of sample: can anything beat the historical
+    /// average?", eq. 1.
+    pub r2: f64,
+    /// Standard deviation of the forecasts over that of the outcomes; its square is `fit.variance_ratio`.
+    pub std_ratio: f64,
+    /// Largest forecast less the smallest.
+    pub pred_range: f64,
+    /// Spearman's correlation of forecasts and outcomes; 0 when either are all equal.
+    pub rank_ic: f64,
+    /// Of returns: share of the outcomes other than 0 whose sign the forecast has, one of exactly 0 being half right;
+    /// nothing when all outcomes are 0.
+    pub directional_accuracy: Option<f64>,
+    /// Mean absolute error.
+    pub mae: f64,
+    /// Root of the mean squared error.
+    pub rmse: f64,
+    /// Mean of |outcome - forecast| / |outcome| over outcomes other than 0; 0 when there are none.
+    pub mape: f64,
+    /// Outcomes of 0, which `mape` leaves out.
+    pub mape_left_out: u64,
+    /// Mean of forecast - outcome.
+    pub bias: f64,
+    /// Intervals, where they were asked for.
+    pub intervals: Option<RegressionIntervals>,
+}
+
+/// Intervals of the scores of an amount; nothing for fewer than five sessions, or where a score has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RegressionIntervals {
+    /// Of `r2`.
+    pub r2: Option<Band>,
+    /// Of `fit.slope`.
+    pub slope: Option<Band>,
+    /// Of `rank_ic`.
+    pub rank_ic: Option<Band>,
+    /// Of `directional_accuracy`.
+    pub directional_accuracy: Option<Band>,
+}
+
+impl RegressionScores {
+    /// Scores forecasts, quickly enough for every epoch; nothing where no outcome is known.
+    ///
+    /// # Panics
+    /// If lengths differ, or an outcome is infinite.
+    pub fn of(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Self> {
+        Pairs::of(outcomes).map(|pairs| Self::score(kind, &pairs))
+    }
+
+    /// Scores forecasts, with intervals.
+    ///
+    /// # Panics
+    /// If lengths differ, or an outcome is infinite.
+    pub fn with_intervals(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Self> {
+        let pairs = Pairs::of(outcomes)?;
+        let intervals = RegressionIntervals {
+            r2: skill(&pairs).band(),
+            slope: slope(&pairs).band(),
+            rank_ic: rank_ic(&pairs).band(),
+            directional_accuracy: signed(kind).then(|| sign_accuracy(&pairs).band()).flatten(),
+        };
+        Some(Self { intervals: Some(intervals), ..Self::score(kind, &pairs) })
+    }
+
+    fn score(kind: TargetKind, pairs: &Pairs) -> Self {
+        let fit = pairs.fit();
+        let zeros = pairs.of.iter().filter(|(_, y)| *y == 0.0).count();
+        let relative = pairs.mean(|p, y| if y == 0.0 { 0.0 } else { (y - p).abs() / y.abs() });
+        let others = (pairs.of.len() - zeros).max(1) as f64;
+        Self {
+            samples: fit.samples,
+            blocks: pairs.sessions,
+            not_finite: pairs.not_finite,
+            train_mean: pairs.train_mean,
+            fit,
+            r2: skill(pairs).value().unwrap_or_default(),
+            std_ratio: fit.variance_ratio.sqrt(),
+            pred_range: fit.pred_max - fit.pred_min,
+            rank_ic: rank_ic(pairs).value().unwrap_or_default(),
+            directional_accuracy: signed(kind).then(|| sign_accuracy(pairs).value()).flatten(),
+            mae: pairs.mean(|p, y| (y - p).abs()),
+            rmse: pairs.mean(|p, y| (y - p).powi(2)).sqrt(),
+            mape: relative * pairs.of.len() as f64 / others,
+            mape_left_out: zeros as u64,
+            bias: pairs.mean(|p, y| p - y),
+            intervals: None,
+        }
+    }
+}
+
+/// Whether the sign of a target says something: a volatility has but one.
+fn signed(kind: TargetKind) -> bool {
+    kind == TargetKind::Return
+}
+
+/// Scores of the probability of a rise. Of pairs with a finite forecast only: `not_finite` says how many others there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassScores {
+    /// Pairs that are scored.
+    pub samples: u64,
+    /// Session dates that they are of.
+    pub blocks: usize,
+    /// Forecasts that are no finite number.
+    pub not_finite: u64,
+    /// Share of rises among the training samples.
+    pub train_mean: f64,
+    /// Spread, slope and range of the probabilities.
+    pub fit: Fit,
+    /// Mean squared error of the probability.
+    pub brier: f64,
+    /// 1 - `brier` / that of the training share: what R² is of an amount; 0 when all outcomes are the training share.
+    pub brier_skill: f64,
+    /// Mean of -ln of the probability given to what came, clamped to 1e-7 and more.
+    pub log_loss: f64,
+    /// Chance that a rise has a higher probability than a fall, ties counting half; 0.5 when either never comes.
+    pub auc: f64,
+    /// Share of outcomes on whose side of one half the probability lies, one of exactly one half being half right.
+    pub accuracy: f64,
+    /// Share of rises.
+    pub base_rate: f64,
+    /// Standard deviation of the probabilities.
+    pub pred_std: f64,
+    /// Mean of probability - outcome.
+    pub bias: f64,
+    /// Intervals, where they were asked for.
+    pub intervals: Option<ClassIntervals>,
+}
+
+/// Intervals of the scores of a probability; nothing for fewer than five sessions, or where a score has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassIntervals {
+    /// Of `brier_skill`.
+    pub brier_skill: Option<Band>,
+    /// Of `fit.slope`.
+    pub slope: Option<Band>,
+    /// Of `auc`.
+    pub auc: Option<Band>,
+    /// Of `accuracy`.
+    pub accuracy: Option<Band>,
+}
+
+impl ClassScores {
+    /// Scores probabilities, quickly enough for every epoch; nothing where no outcome is known.
+    ///
+    /// # Panics
+    /// If lengths differ, or an outcome is infinite.
+    pub fn of(outcomes: &Outcomes<'_>) -> Option<Self> {
+        Pairs::of(outcomes).map(|pairs| Self::score(&pairs))
+    }
+
+    /// Scores probabilities, with intervals.
+    ///
+    /// # Panics
+    /// If lengths differ, or an outcome is infinite.
+    pub fn with_intervals(outcomes: &Outcomes<'_>) -> Option<Self> {
+        let pairs = Pairs::of(outcomes)?;
+        let intervals = ClassIntervals {
+            brier_skill: skill(&pairs).band(),
+            slope: slope(&pairs).band(),
+            auc: auc(&pairs).band(),
+            accuracy: class_accuracy(&pairs).band(),
+        };
+        Some(Self { intervals: Some(intervals), ..Self::score(&pairs) })
+    }
+
+    fn score(pairs: &Pairs) -> Self {
+        let fit = pairs.fit();
+        let surprise = |p: f64, y: f64| {
+            let came = if y > 0.5 { p } else { 1.0 - p };
+            -came.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY).ln()
+        };
+        Self {
+            samples: fit.samples,
+            blocks: pairs.sessions,
+            not_finite: pairs.not_finite,
+            train_mean: pairs.train_mean,
+            fit,
+            brier: pairs.mean(|p, y| (y - p).powi(2)),
+            brier_skill: skill(pairs).value().unwrap_or_default(),
+            log_loss: pairs.mean(surprise),
+            auc: auc(pairs).value().unwrap_or(0.5),
+            accuracy: class_accuracy(pairs).value().unwrap_or_default(),
+            base_rate: pairs.mean(|_, y| y),
+            pred_std: fit.pred_std,
+            bias: pairs.mean(|p, y| p - y),
+            intervals: None,
+        }
+    }
+}
+
+/// Scores of a target of either sort.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scores {
+    /// Of an amount.
+    Regression(RegressionScores),
+    /// Of a probability.
+    Class(ClassScores),
+}
+
+impl Scores {
+    /// Scores forecasts of a target, quickly enough for every epoch; nothing where no outcome is known.
+    ///
+    /// # Panics
+    /// If lengths differ, or an outcome is infinite.
+    pub fn of(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Self> {
+        match kind {
+            TargetKind::Direction => ClassScores::of(outcomes).map(Self::Class),
+            _ => RegressionScores::of(kind, outcomes).map(Self::Regression),
+        }
+    }
+
+    /// Scores forecasts of a target, with intervals.
+    ///
+    /// # Panics
+    /// If lengths differ, or an outcome is infinite.
+    pub fn with_intervals(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Self> {
+        match kind {
+            TargetKind::Direction => ClassScores::with_intervals(outcomes).map(Self::Class),
+            _ => RegressionScores::with_intervals(kind, outcomes).map(Self::Regression),
+        }
+    }
+
+    /// Forecasts that are no finite number.
+    pub fn not_finite(&self) -> u64 {
+        match self {
+            Self::Regression(scores) => scores.not_finite,
+            Self::Class(scores) => scores.not_finite,
+        }
+    }
+
+    /// The scores of an amount.
+    pub fn regression(&self) -> Option<&RegressionScores> {
+        match self {
+            Self::Regression(scores) => Some(scores),
+            Self::Class(_) => None,
+        }
+    }
+
+    /// Share of the squared error of the training mean that forecasts save: R², or the Brier skill.
+    pub fn r2(&self) -> f64 {
+        match self {
+            Self::Regression(scores) => scores.r2,
+            Self::Class(scores) => scores.brier_skill,
+        }
+    }
+
+    /// Interval of [`Self::r2`], where it was asked for.
+    pub fn r2_band(&self) -> Option<Band> {
+        match self {
+            Self::Regression(scores) => scores.intervals?.r2,
+            Self::Class(scores) => scores.intervals?.brier_skill,
+        }
+    }
+
+    /// Spread, slope and range of the forecasts.
+    pub fn fit(&self) -> &Fit {
+        match self {
+            Self::Regression(scores) => &scores.fit,
+            Self::Class(scores) => &scores.fit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every pair is a session of its own.
+    fn outcomes<'a>(predicted: &'a [f32], actual: &'a [f32], train_mean: f64) -> Outcomes<'a> {
+        const DATES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        Outcomes { predicted, actual, block: &DATES[..actual.len()], train_mean }
+    }
+
+    fn amount(predicted: &[f32], actual: &[f32], train_mean: f64) -> RegressionScores {
+        RegressionScores::with_intervals(TargetKind::Return, &outcomes(predicted, actual, train_mean)).unwrap()
+    }
+
+    fn rise(predicted: &[f32], actual: &[f32], train_mean: f64) -> ClassScores {
+        ClassScores::with_intervals(&outcomes(predicted, actual, train_mean)).unwrap()
+    }
+
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-7, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn errors_are_those_of_scikit_learns_examples() {
+        // The example of r2_score, mean_absolute_error, mean_squared_error and mean_absolute_percentage_error.
+        let scores = amount(&[2.5, 0.0, 2.0, 8.0], &[3.0, -0.5, 2.0, 7.0], 2.875);
+        near(scores.r2, 0.948_608_137_044_967_9);
+        near(scores.mae, 0.5);
+        near(scores.rmse, 0.375_f64.sqrt());
+        near(scores.mape, 0.327_380_952_380_952_4);
+        near(scores.bias, 0.25);
+        near(scores.pred_range, 8.0);
+        assert_eq!((scores.samples, scores.blocks, scores.mape_left_out), (4, 4, 0));
+        assert_eq!(scores.directional_accuracy, Some(0.875), "three right, a zero half");
+        assert_eq!(scores.intervals.unwrap().r2, None, "four sessions");
+    }
+
+    #[test]
+    fn probabilities_are_scored_as_in_scikit_learns_examples() {
+        near(rise(&[0.1, 0.9, 0.8, 0.3], &[0.0, 1.0, 1.0, 0.0], 0.5).brier, 0.0375);
+        near(rise(&[0.9, 0.1, 0.2, 0.65], &[1.0, 0.0, 0.0, 1.0], 0.5).log_loss, 0.216_161_874_682_4);
+        let scores = rise(&[0.1, 0.4, 0.35, 0.8], &[0.0, 0.0, 1.0, 1.0], 0.5);
+        near(scores.auc, 0.75);
+        near(scores.accuracy, 0.75);
+        near(scores.brier_skill, 1.0 - (0.01 + 0.16 + 0.4225 + 0.04) / 4.0 / 0.25);
+        near(scores.bias, -0.0875);
+    }
+
+    #[test]
+    fn rank_ic_is_that_of_scipys_example_with_its_tie() {
+        let ic = |p: &[f32], y: &[f32]| amount(p, y, 0.0).rank_ic;
+        near(ic(&[1.0, 2.0, 3.0, 4.0, 5.0], &[5.0, 6.0, 7.0, 8.0, 7.0]), 0.820_782_681_668_123_3);
+        near(ic(&[1.0, 10.0, 100.0], &[-3.0, -2.0, 90.0]), 1.0);
+        near(ic(&[3.0, 2.0, 1.0], &[-3.0, -2.0, 90.0]), -1.0);
+        assert_eq!(ic(&[0.3; 3], &[1.0, 2.0, 3.0]), 0.0);
+    }
+
+    #[test]
+    fn the_perfect_the_constant_and_the_wrong_forecast_are_told_apart() {
+        let y = [1.0, -2.0, 3.0, -4.0, 5.0, 6.0];
+        let perfect = amount(&y, &y, 0.5);
+        assert_eq!((perfect.r2, perfect.rank_ic, perfect.directional_accuracy), (1.0, 1.0, Some(1.0)));
+        assert_eq!((perfect.std_ratio, perfect.mae, perfect.mape), (1.0, 0.0, 0.0));
+        let r2 = perfect.intervals.unwrap().r2.unwrap();
+        assert_eq!((r2.low, r2.high, r2.blocks), (1.0, 1.0, 6));
+        let mean = amount(&[0.5; 6], &y, 0.5);
+        assert_eq!((mean.r2, mean.std_ratio, mean.rank_ic), (0.0, 0.0, 0.0));
+        assert_eq!(mean.directional_accuracy, Some(4.0 / 6.0), "always up");
+        assert!(amount(&[7.0; 6], &y, 0.5).r2 < -1.0, "a wrong level costs");
+        let wrong = amount(&y.map(|y| -y), &y, 0.0);
+        assert_eq!((wrong.r2, wrong.rank_ic, wrong.directional_accuracy), (-3.0, -1.0, Some(0.0)));
+    }
+
+    #[test]
+    fn perfect_and_constant_probabilities_are_told_apart() {
+        let y = [1.0, 0.0, 1.0, 0.0, 1.0, 1.0];
+        let perfect = rise(&y, &y, 0.5);
+        assert_eq!((perfect.brier_skill, perfect.auc, perfect.accuracy), (1.0, 1.0, 1.0));
+        near(perfect.log_loss, 1e-7);
+        let auc = perfect.intervals.unwrap().auc.unwrap();
+        assert_eq!((auc.low, auc.high), (1.0, 1.0));
+        let constant = rise(&[0.5; 6], &y, 0.5);
+        assert_eq!((constant.brier_skill, constant.auc, constant.accuracy), (0.0, 0.5, 0.5));
+        near(constant.log_loss, std::f64::consts::LN_2);
+        near(constant.base_rate, 4.0 / 6.0);
+        let wrong = rise(&y.map(|y| 1.0 - y), &y, 0.5);
+        assert_eq!((wrong.auc, wrong.accuracy, wrong.brier), (0.0, 0.0, 1.0));
+        assert!((wrong.log_loss - 16.118).abs() < 1e-3, "the logarithm is clamped");
+        let one_class = rise(&[0.2, 0.9, 0.4, 0.5, 0.6], &[1.0; 5], 0.5);
+        assert_eq!((one_class.auc, one_class.intervals.unwrap().auc), (0.5, None));
+    }
+
+    #[test]
+    fn outcomes_of_zero_have_no_sign_and_no_relative_error() {
+        let scores = amount(&[1.0, 3.0, -1.0, 5.0], &[2.0, 0.0, 0.0, -4.0], 0.0);
+        assert_eq!((scores.mape, scores.mape_left_out), ((0.5 + 2.25) / 2.0, 2));
+        assert_eq!(scores.directional_accuracy, Some(0.5));
+        let zeros = amount(&[1.0, 2.0], &[0.0, 0.0], 0.0);
+        assert_eq!((zeros.mape, zeros.mape_left_out, zeros.directional_accuracy), (0.0, 2, None));
+        assert_eq!(zeros.r2, 0.0, "nothing to explain");
+        let of = outcomes(&[1.0], &[2.0], 0.0);
+        assert_eq!(RegressionScores::of(TargetKind::Volatility, &of).unwrap().directional_accuracy, None);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_reported_and_not_scored() {
+        let scores = amount(&[1.0, f32::NAN, 3.0, f32::NAN], &[1.0, 2.0, f32::NAN, f32::NAN], 0.0);
+        assert_eq!((scores.samples, scores.not_finite, scores.r2), (1, 1, 1.0));
+        let broken = Scores::of(TargetKind::Return, &outcomes(&[f32::NAN; 2], &[1.0; 2], 0.0)).unwrap();
+        assert_eq!((broken.r2(), broken.fit().samples), (0.0, 0));
+        assert_eq!(Scores::of(TargetKind::Direction, &outcomes(&[0.5; 2], &[f32::NAN; 2], 0.0)), None);
+    }
+
+    #[test]
+    fn scores_survive_json_and_the_quick_ones_are_the_same() {
+        let (p, y) = ([0.1, 0.7, 0.4, 0.9, 0.3, 0.6], [0.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+        for kind in [TargetKind::Return, TargetKind::Direction] {
+            let scores = Scores::with_intervals(kind, &outcomes(&p, &y, 0.4)).unwrap();
+            let text = serde_json::to_string(&scores).unwrap();
+            assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);
+            let quick = Scores::of(kind, &outcomes(&p, &y, 0.4)).unwrap();
+            assert_eq!((quick.r2(), quick.fit()), (scores.r2(), scores.fit()));
+            assert_eq!(scores.r2_band().unwrap().value, scores.r2());
+            assert_eq!(quick.r2_band(), None);
+        }
+    }
+}
