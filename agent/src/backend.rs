@@ -35,6 +35,19 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
+impl DeviceChoice {
+    /// Returns the device as libtorch names it.
+    ///
+    /// # Errors
+    /// [`AgentError::Device`] for a GPU that is not there.
+    pub(crate) fn torch(self) -> Result<tch::Device, AgentError> {
+        match choose(Backend::Tch, self, Gpus::seen())? {
+            Chosen::Tch(device) => Ok(device),
+            Chosen::Native => Ok(tch::Device::Cpu),
+        }
+    }
+}
+
 impl FromStr for DeviceChoice {
     type Err = String;
 

@@ -39,6 +39,10 @@ pub enum AgentError {
         value: f32,
     },
 
+    /// A forecaster cannot be trained on these samples.
+    #[error("the forecaster cannot be trained: {0}")]
+    Forecast(String),
+
     /// An environment does not have the shape that the policy was trained for.
     #[error("the policy does not fit this environment: {0}")]
     Spec(String),

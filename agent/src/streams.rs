@@ -10,6 +10,9 @@ enum Purpose {
     Action = 2,
     Shuffle = 3,
     Episode = 4,
+    Dropout = 5,
+    Pretraining = 6,
+    Planted = 7,
 }
 
 /// The random streams of one run: pure functions of (seed, purpose, iteration, position).
@@ -46,6 +49,21 @@ impl Streams {
     /// Draws how an episode of a reference environment starts.
     pub(crate) fn episode(self, lane: u64, episode: u64) -> ChaCha8Rng {
         self.stream(Purpose::Episode, lane, episode)
+    }
+
+    /// Draws which units an epoch of a forecaster's training leaves out.
+    pub(crate) fn dropout(self, epoch: u64) -> ChaCha8Rng {
+        self.stream(Purpose::Dropout, epoch, 0)
+    }
+
+    /// Draws the parameters (pass 0), hidden frames and left-out units of a forecaster's pretraining.
+    pub(crate) fn pretraining(self, pass: u64) -> ChaCha8Rng {
+        self.stream(Purpose::Pretraining, pass, 0)
+    }
+
+    /// Draws data made for a test of the forecaster.
+    pub(crate) fn planted(self, part: u64) -> ChaCha8Rng {
+        self.stream(Purpose::Planted, part, 0)
     }
 
     fn stream(self, purpose: Purpose, iteration: u64, position: u64) -> ChaCha8Rng {

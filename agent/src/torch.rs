@@ -17,12 +17,15 @@ mod samples;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use self::{
+pub(crate) use self::{
     adam::Adam,
+    recurrent::{Cell, Past},
+};
+use self::{
     categorical::{Actions, Categorical},
     loss::{Terms, Totals},
     net::Nets,
-    recurrent::{Memory, Past},
+    recurrent::Memory,
     samples::{Samples, Tape},
 };
 use crate::{

@@ -6,17 +6,17 @@ use crate::adam::{BETA1, BETA2, EPSILON, step_size_and_root};
 
 /// The parameters and their moments. `[P]`
 #[derive(Debug)]
-pub(super) struct Adam {
-    pub(super) params: Tensor,
-    pub(super) m: Tensor,
-    pub(super) v: Tensor,
-    pub(super) step: u64,
+pub(crate) struct Adam {
+    pub(crate) params: Tensor,
+    pub(crate) m: Tensor,
+    pub(crate) v: Tensor,
+    pub(crate) step: u64,
 }
 
 impl Adam {
     /// Scales the gradient to at most `max_norm`, moves the parameters against it, and returns its norm before. The norm
     /// stays on the device.
-    pub(super) fn descend(
+    pub(crate) fn descend(
         &mut self,
         mut gradient: Tensor,
         (learning_rate, weight_decay): (f64, f64),

@@ -6,16 +6,16 @@ use crate::PolicyKind;
 
 /// What the lanes of a batch remember before its first step, and where they forget it. Networks without cells ignore it.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(crate) struct Past {
     /// A `[b, U]` for every hidden state and cell state, in the order of the networks.
-    pub(super) parts: Vec<Tensor>,
+    pub(crate) parts: Vec<Tensor>,
     /// Steps whose observation begins an episode: a lane forgets before it sees that. `[L, b, 1]`; none begins without it.
-    pub(super) start: Option<Tensor>,
+    pub(crate) start: Option<Tensor>,
 }
 
 impl Past {
     /// Cuts memories `[b, S]` into their parts of `units` each.
-    pub(super) fn new(memory: &Tensor, units: i64, start: Option<Tensor>) -> Result<Self, TchError> {
+    pub(crate) fn new(memory: &Tensor, units: i64, start: Option<Tensor>) -> Result<Self, TchError> {
         Ok(Self { parts: memory.f_split(units, 1)?, start })
     }
 
@@ -44,7 +44,7 @@ impl Memory {
 
 /// A cell of PyTorch's `nn.LSTM` or `nn.GRU`.
 #[derive(Debug)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     kind: PolicyKind,
     /// Input weights, recurrent weights and their two biases.
     tensors: [Tensor; 4],
@@ -54,7 +54,7 @@ pub(super) struct Cell {
 
 impl Cell {
     /// `parts` counts the parts of a memory that earlier cells own; this one's are added.
-    pub(super) fn new(kind: PolicyKind, tensors: [Tensor; 4], parts: &mut usize) -> Self {
+    pub(crate) fn new(kind: PolicyKind, tensors: [Tensor; 4], parts: &mut usize) -> Self {
         let cell = Self { kind, tensors, first: *parts };
         *parts += cell.parts();
         cell
@@ -70,7 +70,7 @@ impl Cell {
 
     /// Passes sequences `[L · b, inputs]`, time-major, through the cell; returns the hidden states `[L · b, U]` and
     /// advances the memory to the last.
-    pub(super) fn unroll(&self, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
+    pub(crate) fn unroll(&self, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
         let Past { parts, start } = past;
         let parts = &mut parts[self.first..self.first + self.parts()];
         let (lanes, inputs) = (parts[0].size()[0], input.size()[1]);

@@ -1,0 +1,48 @@
+//! One forecaster set against another on the same samples, sample by sample: what both miss alike does not blur the comparison.
+
+use super::outcomes::{Outcomes, Pairs};
+use crate::bootstrap::{Band, interval};
+
+/// Seed of the interval.
+const SEED: u64 = 0;
+
+/// Returns by how much the R² of some forecasts is above that of others `[N]` on the same samples, with an interval over dates; nothing for
+/// fewer than five dates, or where a forecast is not finite.
+///
+/// # Panics
+/// If lengths differ.
+pub fn r2_gain(mine: &Outcomes<'_>, theirs: &[f32]) -> Option<Band> {
+    let (a, b) = (Pairs::of(mine)?, Pairs::of(&Outcomes { predicted: theirs, ..*mine })?);
+    if a.not_finite + b.not_finite > 0 {
+        return None;
+    }
+    let row = |i: usize, p: f64, y: f64| {
+        let other = f64::from(b.of[i].0);
+        [(y - other).powi(2) - (y - p).powi(2), (y - a.train_mean).powi(2)]
+    };
+    interval(&a.sums(row), |&[saved, whole]: &[f64; 2]| (whole > 0.0).then(|| saved / whole), SEED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::{RegressionScores, TargetKind};
+
+    #[test]
+    fn a_gain_is_the_difference_of_both_scores_and_knows_more_than_their_intervals() {
+        let actual: Vec<f32> = (0..400).map(|i| ((i * 7919) % 400) as f32 / 200.0 - 1.0).collect();
+        let block: Vec<u32> = (0..400).map(|i| i / 10).collect();
+        let of = |share: f32| {
+            actual.iter().enumerate().map(|(i, y)| share * y + 0.1 * (i as f32).sin()).collect::<Vec<f32>>()
+        };
+        let (better, worse) = (of(0.5), of(0.45));
+        let outcomes = |predicted| Outcomes { predicted, actual: &actual, block: &block, train_mean: 0.0 };
+        let r2 = |predicted| RegressionScores::with_intervals(TargetKind::Return, &outcomes(predicted)).unwrap();
+        let gain = r2_gain(&outcomes(&better), &worse).unwrap();
+        let (a, b) = (r2(&better), r2(&worse));
+        assert!((gain.value - (a.r2 - b.r2)).abs() < 1e-12);
+        let alone = a.intervals.unwrap().r2.unwrap();
+        assert!(gain.low > 0.0 && gain.high - gain.low < (alone.high - alone.low) / 3.0, "{gain:?} {alone:?}");
+        assert_eq!(r2_gain(&outcomes(&better), &vec![f32::NAN; 400]), None);
+    }
+}

@@ -1,0 +1,345 @@
+//! The training of a forecaster: epochs, their scores over all validation samples, the best one kept.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
+
+use super::{
+    Emergency, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, RegressionScores, Ridge, Samples,
+    Scores, StopMetric, Target, TargetKind, TargetMoments,
+    dropout::Dropout,
+    loss::Loss,
+    optimiser::Optimiser,
+    pretrain::pretrain,
+    watchdog::Watchdog,
+    windows::{Tape, Windows},
+};
+use crate::{AgentError, DeviceChoice, streams::Streams};
+
+/// One pass over the training samples, judged on all validation samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Number of the pass, from 1.
+    pub epoch: usize,
+    /// Step size of its last minibatch.
+    pub learning_rate: f64,
+    /// Mean loss over its minibatches, units left out.
+    pub train_loss: f64,
+    /// Mean loss over the validation samples, nothing left out.
+    pub validation_loss: f64,
+    /// Mean norm of the gradients before clipping.
+    pub gradient_norm: f64,
+    /// How far the parameters moved, over their norm.
+    pub movement: f64,
+    /// What early stopping watches, the larger the better.
+    pub score: f64,
+    /// The validation scores of each target; nothing where it is not known of any sample. `[M]`
+    pub targets: Vec<Option<Scores>>,
+}
+
+impl Epoch {
+    /// Returns the mean R² of the regression targets.
+    pub fn mean_r2(&self) -> f64 {
+        let (sum, count) = self.regressions().fold((0.0, 0.0), |(sum, count), scores| (sum + scores.r2, count + 1.0));
+        sum / count
+    }
+
+    fn regressions(&self) -> impl Iterator<Item = &RegressionScores> {
+        self.targets.iter().flatten().filter_map(Scores::regression)
+    }
+
+    /// Returns the line that the old logs had, for the first target, which is the return of the first horizon.
+    pub fn line(&self) -> String {
+        let Some(scores) = self.regressions().next() else { return format!("Epoch {}", self.epoch) };
+        let (ratio, std) = (100.0 * scores.std_ratio, scores.fit.pred_std);
+        format!("Epoch {} | R²: {:.3} | Var Ratio: {ratio:.1}% | Pred Std: {std:.2}", self.epoch, scores.r2)
+    }
+
+    /// The largest spread of forecasts among the regression targets, as a share of the target's.
+    pub(crate) fn widest(&self) -> f64 {
+        self.regressions().map(|scores| scores.std_ratio).fold(0.0, f64::max)
+    }
+
+    pub(crate) fn all_alike(&self, share: f64) -> bool {
+        self.widest() < share
+    }
+
+    pub(crate) fn is_finite(&self) -> bool {
+        let losses = [self.train_loss, self.validation_loss, self.score];
+        losses.iter().all(|loss| loss.is_finite())
+            && self.targets.iter().flatten().all(|scores| scores.not_finite() == 0)
+    }
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// After the last epoch that was allowed.
+    MaxEpochs,
+    /// Because nothing had become better for `patience` epochs.
+    Patience,
+    /// Because it could not come to anything.
+    Emergency(Emergency),
+}
+
+/// What is known before the first epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outset {
+    /// Validation loss of the training means, which is what a forecaster that learned nothing has.
+    pub constant_loss: f64,
+    /// Validation scores of a linear predictor of the same inputs. `[M]`
+    pub linear: Vec<Option<Scores>>,
+    /// Why the loss will not do what its name says.
+    pub warnings: Vec<String>,
+    /// The passes of pretraining, if there were any.
+    pub pretraining: Vec<PretrainEpoch>,
+}
+
+/// A trained forecaster and how it came about.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The forecaster of the best epoch.
+    pub forecaster: Forecaster,
+    /// What was known before.
+    pub outset: Outset,
+    /// Every epoch.
+    pub epochs: Vec<Epoch>,
+    /// Number of the best epoch; 0 where none was.
+    pub best: usize,
+    /// How it ended.
+    pub end: End,
+}
+
+/// Hears of a training.
+pub trait FitListener {
+    /// What is known before the first epoch.
+    fn on_outset(&mut self, _outset: &Outset) {}
+    /// An epoch is over.
+    fn on_epoch(&mut self, _epoch: &Epoch) {}
+}
+
+impl FitListener for () {}
+
+/// Trains a forecaster. The same data, configuration and seed give the same bits on one device.
+///
+/// # Errors
+/// [`AgentError::Config`] with every fault; [`AgentError::Forecast`] for samples that nothing can be learned from;
+/// [`AgentError::Tape`] for a feature that is not a number; [`AgentError::Device`] and [`AgentError::Torch`].
+pub fn fit(
+    data: &ForecastData,
+    config: &ForecastConfig,
+    seed: u64,
+    device: DeviceChoice,
+    listener: &mut dyn FitListener,
+) -> Result<Fitted, AgentError> {
+    let faults = config.check();
+    if !faults.is_empty() {
+        return Err(AgentError::Config(faults));
+    }
+    for (name, samples) in [("training", &data.train), ("validation", &data.validation)] {
+        if samples.is_empty() {
+            return Err(AgentError::Forecast(format!("there is no {name} sample")));
+        }
+    }
+    let training = Training::new(data, config, seed, device.torch()?)?;
+    training.run(listener)
+}
+
+/// One training, its data on the device.
+struct Training<'a> {
+    data: &'a ForecastData,
+    config: &'a ForecastConfig,
+    streams: Streams,
+    forecaster: Forecaster,
+    tape: Tape,
+    train: Windows,
+    validation: Windows,
+    loss: Loss,
+}
+
+impl<'a> Training<'a> {
+    fn new(data: &'a ForecastData, config: &'a ForecastConfig, seed: u64, device: Device) -> Result<Self, AgentError> {
+        let (targets, normalizer) = (&data.targets, data.normalizer()?);
+        let moments = TargetMoments::of(&data.train, targets)?;
+        // Trainings side by side share the cores among them, and sums in one thread do not depend on their number.
+        tch::set_num_threads(1);
+        let features = data.features.len();
+        let build = || {
+            let tape = Tape::new(&normalizer.apply(&data.tape), features, config.temporal_frames, device)?;
+            let (train, validation) = (Windows::new(&data.train, device)?, Windows::new(&data.validation, device)?);
+            Ok((tape, train, validation, Loss::new(config, targets, &moments, device)?))
+        };
+        let (tape, train, validation, loss) = build().map_err(failed("put samples on the device"))?;
+        let forecaster = Forecaster {
+            config: config.clone(),
+            features: data.features.clone(),
+            targets: targets.clone(),
+            moments,
+            normalizer,
+            params: Vec::new(),
+        };
+        Ok(Self { data, config, streams: Streams::new(seed), forecaster, tape, train, validation, loss })
+    }
+
+    fn run(mut self, listener: &mut dyn FitListener) -> Result<Fitted, AgentError> {
+        let (mut optimiser, outset) = self.outset()?;
+        listener.on_outset(&outset);
+        let watchdog = self.watchdog(&outset);
+        let mut epochs: Vec<Epoch> = Vec::new();
+        let (mut best, mut end) = ((f64::NEG_INFINITY, 0), End::MaxEpochs);
+        self.forecaster.params = optimiser.params().map_err(failed("read the parameters back"))?;
+        for epoch in 1..=self.config.max_epochs {
+            let row = self.epoch(&mut optimiser, epoch).map_err(failed("train a forecaster"))?;
+            listener.on_epoch(&row);
+            // Forecasts that are no numbers have no score that could be compared.
+            let score = if row.is_finite() { row.score } else { f64::NEG_INFINITY };
+            epochs.push(row);
+            if score > best.0 + self.config.min_delta {
+                best = (score, epoch);
+                self.forecaster.params = optimiser.params().map_err(failed("read the parameters back"))?;
+            }
+            if let Some(emergency) = watchdog.look(&epochs) {
+                end = End::Emergency(emergency);
+                break;
+            }
+            if epoch - best.1 >= self.config.patience {
+                end = End::Patience;
+                break;
+            }
+        }
+        Ok(Fitted { forecaster: self.forecaster, outset, epochs, best: best.1, end })
+    }
+
+    fn outset(&self) -> Result<(Optimiser, Outset), AgentError> {
+        let (features, targets) = (self.data.features.len(), &self.data.targets);
+        let (mut rng, device) = (self.streams.init(), self.tape.device());
+        let mut build = || {
+            let mut optimiser = Optimiser::new(self.config, features, targets.len(), &mut rng, device)?;
+            let mut pretraining = Vec::new();
+            if self.config.pretrain.enabled {
+                let samples = (&self.tape, &self.train, &self.validation);
+                let (encoder, epochs) = pretrain(self.config, samples, features, self.streams)?;
+                optimiser.adopt(&encoder)?;
+                pretraining = epochs;
+            }
+            Ok((optimiser, pretraining, no_grad(|| self.constant_loss(targets))?))
+        };
+        let (optimiser, pretraining, constant_loss) = build().map_err(failed("set a forecaster up"))?;
+        let linear = Ridge::fit(self.data, self.config.temporal_frames)?;
+        let forecasts = linear.predict(&self.data.tape, &self.data.validation)?;
+        let linear = scores(targets, &self.data.validation, &forecasts, &self.forecaster.moments, Scores::of);
+        let warnings = self.config.loss.warnings(targets, &self.forecaster.moments);
+        Ok((optimiser, Outset { constant_loss, linear, warnings, pretraining }))
+    }
+
+    fn watchdog(&self, outset: &Outset) -> Watchdog {
+        let mut skills = outset.linear.iter().flatten().filter_map(Scores::regression).map(|scores| scores.r2);
+        // A linear predictor that explains more than its own noise on some target.
+        let learnable = skills.any(|r2| r2 > LEARNABLE);
+        Watchdog {
+            constant_loss: outset.constant_loss,
+            learnable: Some(learnable),
+            weight_decay: self.config.weight_decay,
+        }
+    }
+
+    /// Validation loss of outputs that are the training means.
+    fn constant_loss(&self, targets: &[Target]) -> Result<f64, TchError> {
+        let TargetMoments { mean, .. } = &self.forecaster.moments;
+        let raw = self.config.target_scale == super::TargetScale::Raw;
+        let constant = |(target, &mean): (&Target, &f64)| match target.kind {
+            TargetKind::Direction => (mean / (1.0 - mean)).ln(),
+            _ if raw => mean,
+            _ => 0.0,
+        };
+        let row: Vec<f32> = targets.iter().zip(mean).map(|pair| constant(pair) as f32).collect();
+        let row = Tensor::f_from_slice(&row)?.f_to(self.tape.device())?;
+        self.mean_loss(|picks| row.f_expand([picks.size()[0], targets.len() as i64], false)).map(|(loss, _)| loss)
+    }
+
+    /// The mean loss over the validation samples of some outputs, and the forecasts that they are.
+    fn mean_loss(&self, outputs: impl Fn(&Tensor) -> Result<Tensor, TchError>) -> Result<(f64, Vec<f32>), TchError> {
+        let (mut sum, mut forecasts) = (0.0, Vec::new());
+        for picks in self.validation.chunks()? {
+            let outputs = outputs(&picks)?;
+            let loss = self.loss.total(&outputs, &self.validation.actual(&picks)?)?;
+            sum += loss.double_value(&[]) * picks.size()[0] as f64;
+            forecasts.extend(Vec::<f32>::try_from(self.loss.forecasts(&outputs)?.f_flatten(0, -1)?)?);
+        }
+        Ok((sum / self.validation.len() as f64, forecasts))
+    }
+
+    fn epoch(&self, optimiser: &mut Optimiser, epoch: usize) -> Result<Epoch, TchError> {
+        let before = optimiser.params()?;
+        let (train_loss, gradient_norm, learning_rate) = self.learn(optimiser, epoch)?;
+        let movement = movement(&before, &optimiser.params()?);
+        let net = &optimiser.net;
+        let outputs = |picks: &Tensor| net.forward(&self.tape.frames(&self.validation, picks)?, &mut Dropout::none());
+        let (validation_loss, forecasts) = no_grad(|| self.mean_loss(outputs))?;
+        let targets =
+            scores(&self.data.targets, &self.data.validation, &forecasts, &self.forecaster.moments, Scores::of);
+        let mut row =
+            Epoch { epoch, learning_rate, train_loss, validation_loss, gradient_norm, movement, score: 0.0, targets };
+        row.score = match self.config.early_stopping {
+            StopMetric::R2 => row.mean_r2(),
+            StopMetric::Loss => -validation_loss,
+            StopMetric::Combined => 2.0 * row.mean_r2() - validation_loss,
+        };
+        Ok(row)
+    }
+
+    /// One pass over the training samples; mean loss, mean norm of the gradients, last step size.
+    fn learn(&self, optimiser: &mut Optimiser, epoch: usize) -> Result<(f64, f64, f64), TchError> {
+        let mut order = vec![0; self.train.len()];
+        self.streams.shuffle(0, epoch as u64, &mut order);
+        let order: Vec<i64> = order.into_iter().map(i64::from).collect();
+        let order = Tensor::f_from_slice(&order)?.f_to(self.tape.device())?;
+        let batches = order.f_split(self.config.batch_size as i64, 0)?;
+        let mut rng = self.streams.dropout(epoch as u64);
+        let zero = || Tensor::f_zeros([1], (Kind::Float, self.tape.device()));
+        let (mut losses, mut norms, mut rate) = (zero()?, zero()?, 0.0);
+        for picks in &batches {
+            let frames = self.tape.frames(&self.train, picks)?;
+            let outputs = optimiser.net.forward(&frames, &mut Dropout::new(self.config.dropout, &mut rng))?;
+            let loss = self.loss.total(&outputs, &self.train.actual(picks)?)?;
+            rate = optimiser.learning_rate();
+            let norm = optimiser.descend(&loss)?;
+            let _ = no_grad(|| losses.f_add_(&loss))?;
+            let _ = norms.f_add_(&norm)?;
+        }
+        let count = batches.len() as f64;
+        Ok((losses.double_value(&[0]) / count, norms.double_value(&[0]) / count, rate))
+    }
+}
+
+/// R² on validation from which a linear predictor is taken to have found something.
+const LEARNABLE: f64 = 0.001;
+
+/// How far parameters moved, over their norm.
+fn movement(before: &[f32], after: &[f32]) -> f64 {
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    let moved = norm(&mut before.iter().zip(after).map(|(a, b)| f64::from(b - a)));
+    moved / norm(&mut before.iter().map(|&a| f64::from(a))).max(f64::MIN_POSITIVE)
+}
+
+/// Scores the forecasts `[N, M]` of some samples, target by target, by [`Scores::of`] or [`Scores::with_intervals`].
+pub fn scores(
+    targets: &[Target],
+    samples: &Samples,
+    forecasts: &[f32],
+    moments: &TargetMoments,
+    score: fn(TargetKind, &Outcomes<'_>) -> Option<Scores>,
+) -> Vec<Option<Scores>> {
+    let of_target = |(index, target): (usize, &Target)| {
+        let predicted: Vec<f32> = forecasts.iter().skip(index).step_by(targets.len()).copied().collect();
+        let actual = samples.column(index);
+        let train_mean = moments.mean[index];
+        score(target.kind, &Outcomes { predicted: &predicted, actual: &actual, block: &samples.block, train_mean })
+    };
+    targets.par_iter().enumerate().map(of_target).collect()
+}
+
+fn failed(action: &'static str) -> impl FnOnce(TchError) -> AgentError {
+    move |source| AgentError::Torch { action, source }
+}
