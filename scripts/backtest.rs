@@ -46,6 +46,7 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
         path.parent().map_or(Ok(()), check_writable)?;
     }
     let inputs = Inputs::load(&config)?;
+    notes.extend(meta.changed_forecaster(&inputs));
     let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
     let report = backtest.report(console, &notes)?;
     if let Some(path) = &flags.json {

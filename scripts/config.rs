@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
 use market_env::{EnvConfig, MarketConfig};
-use ppo_agent::{EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, health::HealthConfig};
+use ppo_agent::{EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, forecast::ForecastConfig, health::HealthConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{comments, files};
@@ -69,6 +69,11 @@ pub struct RunSection {
     /// Model whose parameters training starts from; it must have the same observations and network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_model: Option<PathBuf>,
+    /// Forecaster whose forecasts become columns of the tape; absent = none, and so is an empty path or `none`.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "path_or_none")]
+    pub forecaster: Option<PathBuf>,
+    /// Whether the actor starts with the layers of the forecaster's encoder.
+    pub forecaster_transfer: bool,
     /// `moves.jsonl` of an earlier run whose changes of settings are made again, at the same steps; nothing else is adapted
     /// then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +104,8 @@ impl Default for RunSection {
             num_threads: 0,
             device: "auto".to_owned(),
             load_model: None,
+            forecaster: None,
+            forecaster_transfer: false,
             replay_moves: None,
         }
     }
@@ -160,6 +167,9 @@ impl RunSection {
                     .to_owned(),
             );
         }
+        if self.forecaster_transfer && self.forecaster.is_none() {
+            faults.push("run.forecaster_transfer: name the forecaster with run.forecaster".to_owned());
+        }
         if let Err(error) = self.device.parse::<ppo_agent::DeviceChoice>() {
             faults.push(format!("run.device: {error}"));
         }
@@ -185,6 +195,8 @@ pub struct RunConfig {
     pub ppo: PpoConfig,
     /// The verdict on a training, and what it leads to.
     pub health: HealthConfig,
+    /// A forecaster and its training.
+    pub forecast: ForecastConfig,
 }
 
 impl RunConfig {
@@ -197,6 +209,7 @@ impl RunConfig {
         faults.extend(self.policy.check());
         faults.extend(self.ppo.check());
         faults.extend(self.health.check());
+        faults.extend(self.forecast.check());
         if self.run.replay_moves.is_some() && self.ppo.ent_schedule == EntropySchedule::Auto {
             faults.push(
                 "run.replay_moves: ppo.ent_schedule auto would move besides; replay its moves with constant".to_owned(),

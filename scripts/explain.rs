@@ -47,6 +47,7 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
         path.parent().map_or(Ok(()), check_writable)?;
     }
     let inputs = Inputs::load(&config)?;
+    notes.extend(meta.changed_forecaster(&inputs));
     let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
     let session = Session::replay(&policy, &inputs, &config.env, behaviour, config.run.seed)?;
     check_decided(&session, bar, &config)?;

@@ -88,6 +88,12 @@ pub struct TrainFlags {
     /// Starts from the parameters of this model (fresh optimiser, step 0)
     #[arg(long, value_name = "MODEL", help_heading = "Run", conflicts_with = "resume")]
     pub load_model: Option<PathBuf>,
+    /// Adds the forecasts of this forecaster to what the policy sees; it must have seen no date from the training's first on
+    #[arg(long, value_name = "MODEL", help_heading = "Run")]
+    pub forecaster: Option<PathBuf>,
+    /// Starts the actor with the layers of the forecaster's encoder
+    #[arg(long, help_heading = "Run", requires = "forecaster")]
+    pub forecaster_transfer: bool,
     /// Continues a run from a checkpoint: its path, or the newest good one of the model name. The configuration of the
     /// run folder takes the place of the defaults
     #[arg(long, value_name = "PATH|latest", num_args = 0..=1, default_missing_value = "latest", help_heading = "Run")]
@@ -343,6 +349,8 @@ impl TrainFlags {
         layer.put_some("run.device", self.device.clone());
         layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
         layer.put_some("run.load_model", self.load_model.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("run.forecaster", self.forecaster.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("run.forecaster_transfer", self.forecaster_transfer.then_some(true));
         layer.put_some("market.use_greeks", self.use_greeks);
         let draw = self.regime_balanced.map(|balanced| if balanced { "regime_balanced" } else { "uniform" });
         layer.put_some("env.draw", draw);

@@ -7,12 +7,13 @@ use jiff::civil::Date;
 use market_data::{
     DataError, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source,
 };
-use market_env::{EnvError, Market, MarketConfig, PricingConfig, RealOptions};
+use market_env::{Market, MarketConfig, PricingConfig, RealOptions};
 use serde_json::json;
 
 use crate::{
     config::{DataSource, RunConfig},
-    files,
+    foreseen::Foreseer,
+    manifest,
     table::thousands,
 };
 
@@ -23,6 +24,8 @@ pub struct Inputs {
     pub dataset: Dataset,
     /// The option rows of the sessions, where real ones are replayed.
     options: Option<Vec<OptionHistory>>,
+    /// The forecaster whose forecasts are columns of the market, if there is one.
+    pub foreseer: Option<Foreseer>,
     /// Their features and option tapes.
     pub market: Arc<Market>,
 }
@@ -61,8 +64,9 @@ impl Inputs {
     pub fn load(config: &RunConfig) -> anyhow::Result<Self> {
         let mut dataset = sessions(config)?;
         let options = config.run.options.as_deref().map(|path| option_rows(path, &mut dataset)).transpose()?;
-        let market = Arc::new(build(&dataset, options.as_deref(), &config.market)?);
-        Ok(Self { dataset, options, market })
+        let foreseer = config.run.forecaster.as_deref().map(Foreseer::load).transpose()?;
+        let market = Arc::new(build(&dataset, options.as_deref(), foreseer.as_ref(), &config.market)?);
+        Ok(Self { dataset, options, foreseer, market })
     }
 
     /// Builds the market of the same sessions under other settings.
@@ -70,7 +74,7 @@ impl Inputs {
     /// # Errors
     /// As [`Market::build`].
     pub fn market_under(&self, config: &MarketConfig) -> anyhow::Result<Arc<Market>> {
-        Ok(Arc::new(build(&self.dataset, self.options.as_deref(), config)?))
+        Ok(Arc::new(build(&self.dataset, self.options.as_deref(), self.foreseer.as_ref(), config)?))
     }
 
     /// Returns the stamp of the data.
@@ -92,7 +96,9 @@ impl Inputs {
         let files = files.map(|file| format!("  {}: {} rows; {}", file.path, thousands(file.rows as i64), file.note));
         let symbols = self.dataset.symbols.iter();
         let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
-        files.chain(symbols).chain(self.market.real_options().into_iter().flat_map(real_options_lines)).collect()
+        let options = self.market.real_options().into_iter().flat_map(real_options_lines);
+        let forecasts = self.foreseer.iter().map(|foreseer| format!("  {}", foreseer.line()));
+        files.chain(symbols).chain(options).chain(forecasts).collect()
     }
 
     /// Says how many of the sessions on some dates are priced by a model that was fitted on their own prints, if any are:
@@ -111,10 +117,6 @@ impl Inputs {
     /// # Errors
     /// When a file that was read cannot be read again.
     pub fn manifest(&self, split: &Split) -> anyhow::Result<serde_json::Value> {
-        let file = |file: &market_data::FileRecord| -> anyhow::Result<_> {
-            let sha256 = files::sha256(file.path.as_ref())?;
-            Ok(json!({ "path": file.path, "rows": file.rows, "note": file.note, "sha256": sha256 }))
-        };
         let dates = |part: &market_data::DateRange| {
             let inside = self.dataset.dates.iter().filter(|&&date| part.contains(date));
             inside.map(ToString::to_string).collect::<Vec<_>>()
@@ -134,9 +136,10 @@ impl Inputs {
         });
         Ok(json!({
             "data": self.stamp(),
-            "files": self.dataset.files.iter().map(file).collect::<anyhow::Result<Vec<_>>>()?,
+            "files": manifest::files_read(&self.dataset.files)?,
             "symbols": symbols.collect::<Vec<_>>(),
             "real_options": self.market.real_options(),
+            "forecaster": self.foreseer.as_ref().map(Foreseer::record),
             "dates": {
                 "train": dates(&split.train),
                 "validation": dates(&split.validation),
@@ -162,10 +165,19 @@ fn pricing_in_sample(sessions: impl Iterator<Item = Date>, fitted: &DateRange) -
     (inside > 0).then(sentence)
 }
 
-fn build(dataset: &Dataset, options: Option<&[OptionHistory]>, config: &MarketConfig) -> Result<Market, EnvError> {
-    match options {
-        None => Market::build(&dataset.symbols, config),
-        Some(options) => Market::replay_options(&dataset.symbols, options, config),
+fn build(
+    dataset: &Dataset,
+    options: Option<&[OptionHistory]>,
+    foreseer: Option<&Foreseer>,
+    config: &MarketConfig,
+) -> anyhow::Result<Market> {
+    let market = match options {
+        None => Market::build(&dataset.symbols, config)?,
+        Some(options) => Market::replay_options(&dataset.symbols, options, config)?,
+    };
+    match foreseer {
+        None => Ok(market),
+        Some(foreseer) => foreseer.widen(market),
     }
 }
 

@@ -25,6 +25,8 @@ pub mod explain;
 pub mod figures;
 pub mod files;
 pub mod flags;
+pub mod forecast;
+pub mod foreseen;
 pub mod health_rows;
 pub mod held_out;
 pub mod inputs;

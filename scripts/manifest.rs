@@ -1,16 +1,33 @@
 //! `manifest.json`: what ran, on what, with what, so that a result can be traced and repeated.
 
+use market_data::{Dataset, FileRecord, Split};
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::{clock, inputs::Inputs};
+use crate::{
+    clock,
+    config::RunConfig,
+    files,
+    inputs::{Inputs, stamp},
+};
 
 /// The lock file that this program was built with.
 const LOCK: &str = include_str!("../Cargo.lock");
 
 /// Packages whose version can change a number.
-const PACKAGES: [&str; 10] =
-    ["arrow", "jiff", "ndarray", "polars", "rand", "rand_chacha", "rand_distr", "rayon", "safetensors", "tch"];
+const PACKAGES: [&str; 11] = [
+    "arrow",
+    "forust-ml",
+    "jiff",
+    "ndarray",
+    "polars",
+    "rand",
+    "rand_chacha",
+    "rand_distr",
+    "rayon",
+    "safetensors",
+    "tch",
+];
 
 /// The major and minor version of PyTorch that the tch of the lock file binds to.
 pub const LIBTORCH: &str = "2.11";
@@ -51,6 +68,38 @@ pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Va
         "versions": versions(),
         "dataset": dataset,
     })
+}
+
+/// Returns what a manifest says about the files that were read.
+///
+/// # Errors
+/// When one of them cannot be read again.
+pub fn files_read(records: &[FileRecord]) -> anyhow::Result<Vec<Value>> {
+    let file = |file: &FileRecord| {
+        let sha256 = files::sha256(file.path.as_ref())?;
+        Ok(json!({ "path": file.path, "rows": file.rows, "note": file.note, "sha256": sha256 }))
+    };
+    records.iter().map(file).collect()
+}
+
+/// Returns the manifest of a forecaster's run that is over.
+///
+/// # Errors
+/// When a file that was read cannot be read again.
+pub fn of_forecaster(config: &RunConfig, dataset: &Dataset, split: &Split) -> anyhow::Result<Value> {
+    Ok(json!({
+        "forecaster": config.run.model_name,
+        "data": stamp(dataset.synthetic),
+        "command": std::env::args().collect::<Vec<_>>(),
+        "seed": config.run.seed,
+        "device": config.run.device,
+        "git_revision": revision(),
+        "versions": versions(),
+        "dataset": {
+            "files": files_read(&dataset.files)?,
+            "dates": { "train": split.train, "validation": split.validation, "test": split.test, "gap": split.gap },
+        },
+    }))
 }
 
 #[cfg(test)]

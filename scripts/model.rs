@@ -11,6 +11,8 @@ use toml::Value;
 
 use crate::{
     config::RunConfig,
+    foreseen::ForecasterRecord,
+    inputs::Inputs,
     layers::{Difference, differences},
     paths::model_path,
 };
@@ -28,6 +30,9 @@ pub struct ModelMeta {
     pub split: Split,
     /// The training dates of this run, then those of the models that it started from.
     pub trained_on: Vec<DateRange>,
+    /// The forecaster whose forecasts it saw, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecaster: Option<ForecasterRecord>,
 }
 
 /// Reads a model, named with or without its ending, and its meta.
@@ -61,6 +66,18 @@ impl ModelMeta {
             sentences.push(format!("the model was trained on {then}, this run replays {now}"));
         }
         Ok(sentences)
+    }
+
+    /// Says that the forecasts now come from another forecaster than in the model's training, if they do.
+    pub fn changed_forecaster(&self, inputs: &Inputs) -> Option<String> {
+        let (then, now) = (self.forecaster.as_ref()?, inputs.foreseer.as_ref()?.record());
+        let sentence = || {
+            format!(
+                "the model was trained with other forecasts than those of {}, which has changed",
+                now.path.display()
+            )
+        };
+        (then.sha256 != now.sha256).then(sentence)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `zerodte selftest`: promises of this program, proved by running it.
 
 mod diagnostics;
+mod forecast;
 mod learning;
 
 use std::path::Path;
@@ -9,6 +10,7 @@ use clap::Subcommand;
 
 pub use self::{
     diagnostics::{DiagnosticsFlags, DiagnosticsReport, TrialReport},
+    forecast::ForecastFlags,
     learning::LearningFlags,
 };
 use crate::{console::Console, files::create_parent};
@@ -20,6 +22,8 @@ pub enum Selftest {
     Learning(LearningFlags),
     /// Trains policies with and without planted faults: every fault must be called by its name, and nothing else.
     Diagnostics(DiagnosticsFlags),
+    /// Lets the failures of earlier forecasters happen again: each must be called by its name, and cured.
+    Forecast(ForecastFlags),
 }
 
 /// Runs a proof and says how it went.
@@ -30,6 +34,7 @@ pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
     match test {
         Selftest::Learning(flags) => learning::run(flags, console),
         Selftest::Diagnostics(flags) => diagnostics::run(flags, console),
+        Selftest::Forecast(flags) => forecast::run(flags, console),
     }
 }
 

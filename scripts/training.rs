@@ -144,6 +144,9 @@ struct Outcome {
 impl Run<'_> {
     /// Makes or loads everything that training needs; writes nothing.
     fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
+        if let Some(foreseer) = &self.inputs.foreseer {
+            foreseer.check(self.split.train.first)?;
+        }
         let dataset = self.inputs.manifest(self.split)?;
         let (trainer, earlier, trained_on) = match self.resume {
             Some((prior, which)) => {
@@ -293,11 +296,22 @@ impl Run<'_> {
         let (env, config) = (self.env()?, self.config);
         let (policy, parents) = match &config.run.load_model {
             Some(path) => self.warm_start(path, &env, console)?,
-            None => (Policy::for_env(&env, &config.policy, config.run.seed)?, Vec::new()),
+            None => (self.new_policy(&env, console)?, Vec::new()),
         };
         let run = &config.run;
         let trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, self.device()?)?;
         Ok((trainer, parents))
+    }
+
+    /// An untrained policy, its actor begun with the forecaster's encoder where that was asked for.
+    fn new_policy(&self, env: &BatchEnv, console: &mut Console) -> anyhow::Result<Policy> {
+        let config = self.config;
+        let mut policy = Policy::for_env(env, &config.policy, config.run.seed)?;
+        if let Some(foreseer) = self.inputs.foreseer.as_ref().filter(|_| config.run.forecaster_transfer) {
+            let layers = policy.adopt_encoder(foreseer.forecaster()).context("run.forecaster_transfer")?;
+            console.say(format!("The actor starts with {layers} layer(s) of the forecaster's encoder"))?;
+        }
+        Ok(policy)
     }
 
     fn warm_start(
@@ -310,7 +324,7 @@ impl Run<'_> {
         policy.check_spec(env.spec())?;
         model::check_shape(policy.config(), &self.config.policy)
             .with_context(|| format!("--load-model {}", path.display()))?;
-        for note in meta.changed_inputs(self.config)? {
+        for note in meta.changed_inputs(self.config)?.into_iter().chain(meta.changed_forecaster(self.inputs)) {
             console.say(format!("Note: {note}"))?;
         }
         if meta.data == stamp(true) {
@@ -444,6 +458,7 @@ impl Run<'_> {
             config: self.config.clone(),
             split: self.split.clone(),
             trained_on: trained_on.to_vec(),
+            forecaster: self.inputs.foreseer.as_ref().map(|foreseer| foreseer.record().clone()),
         };
         let model = ModelFile { policy: trainer.policy().clone(), meta: serde_json::to_value(meta)? };
         model.save(&self.paths.model)?;

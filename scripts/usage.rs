@@ -3,7 +3,11 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
-use ppo_agent::{AgentError, health::Verdict};
+use ppo_agent::{
+    AgentError,
+    forecast::{Emergency, Trouble},
+    health::Verdict,
+};
 
 /// One or more faults of flags or configuration; a run that meets it ends with exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +67,28 @@ impl fmt::Display for Unwell {
 
 impl Error for Unwell {}
 
+/// A forecaster's training that was ended because nothing could come of it; the program's exit code tells why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped(pub Emergency);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the training of the forecaster was stopped: {}", self.0)
+    }
+}
+
+impl Error for Stopped {}
+
+impl Stopped {
+    fn exit_code(&self) -> u8 {
+        match self.0.trouble {
+            Trouble::Collapsed => 3,
+            Trouble::Frozen => 4,
+            Trouble::Exploding | Trouble::NotFinite => 5,
+        }
+    }
+}
+
 /// Prints an error once, as a chain, and returns its exit code: 2 for usage and configuration; 3, 4 or 5 for a training that
 /// was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed run.
 pub fn report(error: &anyhow::Error) -> ExitCode {
@@ -78,6 +104,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         2
     } else if let Some(unwell) = error.downcast_ref::<Unwell>() {
         unwell.verdict.exit_code()
+    } else if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        stopped.exit_code()
     } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken) {
         Verdict::Exploding.exit_code()
     } else {
@@ -95,6 +123,10 @@ mod tests {
         let unwell = |verdict| Unwell { verdict, step: 5, evidence: Vec::new() };
         let what = "a parameter of actor.0.bias".to_owned();
         let broken = AgentError::NonFinite { what, value: f32::NAN, timesteps: 5, iteration: 1 };
+        let stopped = |trouble| Stopped(Emergency { trouble, reason: String::new(), advice: String::new() });
+        let of_forecasters =
+            [Trouble::Collapsed, Trouble::Frozen, Trouble::NotFinite].map(|trouble| code(stopped(trouble).into()));
+        assert_eq!(of_forecasters, [3, 4, 5]);
         let codes = [
             code(anyhow::anyhow!("no such file")),
             code(Usage::one("--seed").into()),

@@ -191,7 +191,7 @@ pub struct Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub struct Column {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// Its value, before normalisation.
     pub value: f32,
     /// What it means.
@@ -216,8 +216,8 @@ impl Explanation {
     pub(crate) fn of(session: &Session<'_>, bar: u32, speaker: &Speaker<'_>) -> Self {
         let step = &session.steps[bar as usize];
         let (held, opened) = (session.held_at(bar), session.opened_by(bar));
-        let row = (session.day.rows().start + bar as usize) * FEATURES.len();
-        let features = &session.market.features()[row..row + FEATURES.len()];
+        let row = session.day.rows().start + bar as usize;
+        let features = session.market.row(row);
         let t = bar as usize;
         let bars = session.bars;
         Self {
@@ -238,7 +238,7 @@ impl Explanation {
                 vwap: session.vwap[t],
                 filled: bars.filled[t],
             },
-            setup: setup(features, session.market.setup(row / FEATURES.len())),
+            setup: setup(features, session.market.setup(row)),
             position: held.map(|trade| holding(session, trade, bar, step)),
             action: step.action.name(),
             actions: choices(step),
@@ -251,7 +251,7 @@ impl Explanation {
             trade: held.or(opened).map(|trade| outcome(session, trade)),
             session_trades: session.trades.len(),
             session_net_pnl_usd: session.net_pnl_cents() as f64 / 100.0,
-            observation: named(FEATURES, features),
+            observation: observation(session, features),
             account: match held {
                 Some(_) => {
                     named(std::array::from_fn::<_, 9, _>(|i| (ACCOUNT_COLUMNS[i], ACCOUNT_MEANINGS[i])), &step.account)
@@ -262,8 +262,22 @@ impl Explanation {
     }
 }
 
+/// The row's columns; those behind the usual ones are forecasts.
+fn observation(session: &Session<'_>, features: &[f32]) -> Vec<Column> {
+    let meanings = FEATURES
+        .iter()
+        .map(|(_, meaning)| *meaning)
+        .chain(std::iter::repeat("forecast of the model that the run names"));
+    let columns = session.market.feature_names().into_iter().zip(features).zip(meanings);
+    columns.map(|((name, &value), meaning)| Column { name, value, meaning }).collect()
+}
+
 fn named<const N: usize>(names: [(&'static str, &'static str); N], values: &[f32]) -> Vec<Column> {
-    names.into_iter().zip(values).map(|((name, meaning), &value)| Column { name, value, meaning }).collect()
+    names
+        .into_iter()
+        .zip(values)
+        .map(|((name, meaning), &value)| Column { name: name.to_owned(), value, meaning })
+        .collect()
 }
 
 fn feature(features: &[f32], name: &str) -> f32 {

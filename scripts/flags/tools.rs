@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use super::{ConfigFlags, DataFlags};
 use crate::{
     audit::AuditFlags, audit_reward::AuditRewardFlags, bench::BenchFlags, config::RunConfig, costs::Multiples,
-    diagnose::DiagnoseFlags, explain::ExplainFlags, layers::Layer, reproduce::ReproduceFlags, selftest::Selftest,
-    watch::WatchFlags,
+    diagnose::DiagnoseFlags, explain::ExplainFlags, forecast::ForecastTool, layers::Layer, reproduce::ReproduceFlags,
+    selftest::Selftest, watch::WatchFlags,
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -38,6 +38,9 @@ pub enum Tool {
     Diagnose(DiagnoseFlags),
     /// Explains one decision of a model: what it saw, weighed and did, and what came of it.
     Explain(ExplainFlags),
+    /// Trains and judges forecasters of returns, volatility and direction.
+    #[command(subcommand)]
+    Forecast(Box<ForecastTool>),
     /// Trains the profiles of the old story on the same days and shows what the average of a log hides.
     ReproduceCollapse(ReproduceFlags),
     /// Proves a promise of this program by running it.

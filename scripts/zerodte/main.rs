@@ -8,7 +8,7 @@ use zerodte_scripts::{
     console::Console,
     diagnose, explain,
     flags::{Tool, ToolFlags},
-    reproduce, selftest, usage, watch,
+    forecast, reproduce, selftest, usage, watch,
 };
 
 fn main() -> ExitCode {
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             return diagnose::run(&flags, console).map_or_else(|error| usage::report(&error), ExitCode::from);
         }
         Tool::Explain(flags) => explain::run(&flags, console),
+        Tool::Forecast(tool) => forecast::run(&tool, console),
         Tool::ReproduceCollapse(flags) => reproduce::run(&flags, console),
         Tool::Selftest(test) => selftest::run(&test, console),
         Tool::Watch(flags) => watch::run(&flags, console),

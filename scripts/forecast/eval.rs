@@ -1,0 +1,124 @@
+//! `zerodte forecast eval`: a forecaster on dates that it has not seen, beside predictors that take no thought.
+
+use anyhow::{Context as _, ensure};
+use market_data::DateRange;
+
+use super::{
+    files,
+    flags::ForecastEvalFlags,
+    judgement::Court,
+    material::Material,
+    model::{self, ForecasterMeta},
+};
+use crate::{
+    console::Console,
+    files::{check_writable, create_parent},
+    inputs::stamp,
+    model::{dates_within, ranges_text},
+    usage::Usage,
+};
+
+/// Judges a forecaster and prints the table.
+///
+/// # Errors
+/// A forecaster, bars or a configuration that cannot be used, or a file that cannot be written.
+pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::Result<()> {
+    let (forecaster, meta) = model::load(&flags.model)?;
+    let mut notes = Vec::new();
+    let mut config = flags.resolve(&meta.config, &mut notes)?;
+    if flags.config.print_config {
+        console.say(config.to_annotated_toml()?.trim_end())?;
+        return Ok(());
+    }
+    let outputs = [&flags.json, &flags.markdown, &flags.predictions];
+    outputs.iter().filter_map(|path| path.as_deref()?.parent()).try_for_each(check_writable)?;
+    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+
+    // The other predictors learn from what the forecaster learned from, so that the bars must reach back that far.
+    let asked = (config.run.start_date, config.run.intraday_days);
+    (config.run.start_date, config.run.intraday_days) = (None, 0);
+    let material = Material::load(&config, forecaster.config())?;
+    forecaster.check_features(material.tape.feature_names())?;
+    let dates = asked_dates(&material, &meta, asked)?;
+    let (data, picked) = (material.data(forecaster.config(), &meta.split), material.pick(&dates));
+    ensure!(!picked.samples.is_empty(), "there is no sample on {dates}");
+    heading(flags, &meta, &material, &dates, console)?;
+    if data.train.is_empty() || data.validation.is_empty() {
+        let (train, valid) = (meta.split.train, meta.split.validation);
+        return Err(Usage::one(format!(
+            "the bars do not reach back to the forecaster's training ({train} and {valid}), which the other predictors are fitted on"
+        ))
+        .into());
+    }
+    let forecasts = forecaster.predict(&data.tape, &picked.samples)?;
+    let court = Court {
+        material: &material,
+        data: &data,
+        forecaster: &forecaster,
+        boosted: flags.boosted,
+        seed: config.run.seed,
+    };
+    let judgement = court.judge(&picked, &forecasts, dates)?;
+    judgement.lines().into_iter().try_for_each(|line| console.say(line))?;
+
+    let data_stamp = stamp(material.dataset.synthetic);
+    let written = [
+        (&flags.json, (serde_json::to_string_pretty(&judgement)? + "\n").into_bytes()),
+        (&flags.markdown, judgement.markdown().into_bytes()),
+        (&flags.predictions, files::predictions(&material, &picked, &data.targets, &forecasts, data_stamp)?),
+    ];
+    for (path, bytes) in written {
+        let Some(path) = path else { continue };
+        create_parent(path)?;
+        ppo_agent::write_atomically(path, &bytes)?;
+        console.say(format!("Written: {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The dates asked for; without any, all that have not shaped the forecaster.
+fn asked_dates(
+    material: &Material,
+    meta: &ForecasterMeta,
+    (start, days): (Option<jiff::civil::Date>, u32),
+) -> anyhow::Result<DateRange> {
+    let dates = &material.dataset.dates;
+    let last = *dates.last().context("there is no session")?;
+    let windowed = (days > 0).then(|| last.saturating_sub(jiff::Span::new().days(i64::from(days) - 1)));
+    let first = match start.into_iter().chain(windowed).max() {
+        Some(first) => first,
+        None => *dates.iter().find(|&&date| date > meta.last_seen()).with_context(|| {
+            format!(
+                "the bars end on {last}, and the forecaster has seen dates up to {}; name older ones with --start-date",
+                meta.last_seen()
+            )
+        })?,
+    };
+    Ok(DateRange { first, last })
+}
+
+fn heading(
+    flags: &ForecastEvalFlags,
+    meta: &ForecasterMeta,
+    material: &Material,
+    dates: &DateRange,
+    console: &mut Console,
+) -> anyhow::Result<()> {
+    if material.dataset.synthetic {
+        console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
+    }
+    if meta.data == stamp(true) {
+        console.say("The forecaster was trained on SYNTHETIC data")?;
+    }
+    console.say(format!("Forecaster {} on {dates}, intervals over dates", flags.model.display()))?;
+    let inside = || material.dataset.dates.iter().copied().filter(|&date| dates.contains(date));
+    let (seen, ranges) = (dates_within(inside(), &meta.seen()), ranges_text(&meta.seen()));
+    console.say(match seen {
+        0 => format!("Out of sample: the forecaster has seen {ranges}"),
+        n => format!(
+            "IN SAMPLE: {n} of {} dates have shaped the forecaster ({ranges}); these figures prove nothing",
+            inside().count()
+        ),
+    })?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The samples of a forecaster: bars become a tape with targets, cut by date into what is learned, what stops it, what judges it.
+
+use jiff::civil::Date;
+use market_data::{DataError, Dataset, DateRange, Split, Symbol};
+use market_env::{ForecastTape, Move};
+use ppo_agent::forecast::{ForecastConfig, ForecastData, Samples};
+
+use crate::{config::RunConfig, inputs};
+
+/// Day 0 of the numbers of dates.
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
+/// Bars, and what a forecaster can learn from them.
+#[derive(Debug)]
+pub(crate) struct Material {
+    pub(crate) dataset: Dataset,
+    pub(crate) tape: ForecastTape,
+}
+
+/// Samples of some dates, with the symbol and the moment of each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Picked {
+    /// Positions on the tape.
+    pub(crate) index: Vec<u32>,
+    pub(crate) samples: Samples,
+}
+
+impl Material {
+    /// Loads the bars of a configuration and computes the tape and the targets of a forecaster.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the bars or the horizons, in one sentence.
+    pub(crate) fn load(config: &RunConfig, forecast: &ForecastConfig) -> anyhow::Result<Self> {
+        let dataset = inputs::sessions(config)?;
+        let (bars, horizons) = (forecast.bars, &forecast.horizons);
+        let tape = ForecastTape::build(&dataset.symbols, bars, horizons, config.market.setup_threshold)?;
+        Ok(Self { dataset, tape })
+    }
+
+    /// Returns the dates of training, validation and test.
+    ///
+    /// # Errors
+    /// When there are too few sessions.
+    pub(crate) fn split(&self, config: &RunConfig) -> Result<Split, DataError> {
+        market_data::split(&self.dataset.dates, &config.data.split)
+    }
+
+    /// Returns the samples of some dates of which any target is known by the last of them.
+    pub(crate) fn pick(&self, dates: &DateRange) -> Picked {
+        let mut picked = Picked::default();
+        for index in self.tape.samples_in(dates) {
+            let ahead: Vec<Option<Move>> = self.tape.ahead(index, dates.last).collect();
+            if ahead.iter().all(Option::is_none) {
+                continue;
+            }
+            let sample = &self.tape.samples()[index as usize];
+            picked.index.push(index);
+            picked.samples.row.push(sample.row);
+            picked.samples.first_row.push(sample.first_row);
+            picked.samples.block.push(day_number(sample.date));
+            picked.samples.actual.extend(ahead.into_iter().flat_map(targets));
+        }
+        picked
+    }
+
+    /// Returns the tape with the samples of training and validation.
+    pub(crate) fn data(&self, forecast: &ForecastConfig, split: &Split) -> ForecastData {
+        ForecastData {
+            features: self.tape.feature_names().to_vec(),
+            tape: self.tape.features().to_vec(),
+            targets: forecast.targets(),
+            train: self.pick(&split.train).samples,
+            validation: self.pick(&split.validation).samples,
+        }
+    }
+
+    /// Returns what the last-value predictor says of some samples: what happened over as long a time before, and the direction of that.
+    /// `[N, M]`
+    pub(crate) fn last_values(&self, picked: &Picked) -> Vec<f32> {
+        picked
+            .index
+            .iter()
+            .flat_map(|&index| self.tape.behind(index))
+            .flat_map(|&behind| targets(Some(behind)))
+            .collect()
+    }
+
+    /// Returns the symbol of every sample.
+    pub(crate) fn symbols<'a>(&'a self, picked: &'a Picked) -> impl Iterator<Item = &'a Symbol> {
+        picked.index.iter().map(|&index| &self.tape.symbols()[self.tape.samples()[index as usize].symbol as usize])
+    }
+
+    /// Returns the samples of one symbol among some, as positions among them.
+    pub(crate) fn of_symbol(&self, picked: &Picked, symbol: &Symbol) -> Vec<usize> {
+        self.symbols(picked).enumerate().filter(|(_, of)| *of == symbol).map(|(position, _)| position).collect()
+    }
+}
+
+/// Return, volatility and direction of a move; not a number where there is none.
+fn targets(change: Option<Move>) -> [f32; 3] {
+    change.map_or([f32::NAN; 3], |Move { log_return, volatility }| {
+        [log_return, volatility, f32::from(u8::from(log_return > 0.0))]
+    })
+}
+
+/// The number of a date: what happens on it is one piece of evidence, whatever the symbol.
+fn day_number(date: Date) -> u32 {
+    (date - EPOCH).get_days().unsigned_abs()
+}
+
+/// The date of a number.
+pub(crate) fn date_of(day: u32) -> Date {
+    EPOCH.saturating_add(jiff::Span::new().days(i64::from(day)))
+}
+
+impl Picked {
+    /// Returns some of the samples, by their positions.
+    pub(crate) fn subset(&self, positions: &[usize]) -> Self {
+        let targets = self.samples.actual.len().checked_div(self.samples.len()).unwrap_or(0);
+        let pick = |values: &[u32]| positions.iter().map(|&position| values[position]).collect();
+        Self {
+            index: pick(&self.index),
+            samples: Samples {
+                row: pick(&self.samples.row),
+                first_row: pick(&self.samples.first_row),
+                block: pick(&self.samples.block),
+                actual: rows(&self.samples.actual, targets, positions),
+            },
+        }
+    }
+}
+
+/// Returns some rows of a matrix `[N, columns]`.
+pub(crate) fn rows(matrix: &[f32], columns: usize, positions: &[usize]) -> Vec<f32> {
+    positions.iter().flat_map(|&position| &matrix[position * columns..(position + 1) * columns]).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DataSource;
+
+    fn material(bars: &str, horizons: &[&str]) -> (RunConfig, Material) {
+        let mut config = RunConfig::default();
+        (config.run.data_source, config.run.intraday_days) = (DataSource::Synthetic, 0);
+        config.forecast.horizons = horizons.iter().map(|text| text.parse().unwrap()).collect();
+        config.forecast.bars = if bars == "day" { market_env::BarSize::Day } else { market_env::BarSize::Minute };
+        let material = Material::load(&config, &config.forecast).unwrap();
+        (config, material)
+    }
+
+    #[test]
+    fn parts_share_no_date_and_no_target_looks_past_its_part() {
+        for (bars, horizons) in [("minute", ["5", "close"]), ("day", ["1d", "5d"])] {
+            let (config, material) = material(bars, &horizons);
+            let split = material.split(&config).unwrap();
+            let mut last = 0;
+            for dates in [&split.train, &split.validation, &split.test] {
+                let picked = material.pick(dates);
+                let days = &picked.samples.block;
+                assert!(days.iter().all(|&day| day > last && dates.contains(date_of(day))), "{bars}");
+                last = *days.iter().max().unwrap();
+                assert_eq!(picked.samples.actual.len(), 6 * picked.samples.len());
+                let known = |index: u32| material.tape.ahead(index, dates.last).all(|ahead| ahead.is_some());
+                // Some are known of every horizon, the last of a part only of the short one.
+                assert!(
+                    picked.index.iter().any(|&index| known(index)) && !picked.index.iter().all(|&index| known(index))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_value_of_a_return_is_the_return_before() {
+        let (config, material) = material("minute", &["5"]);
+        let picked = material.pick(&material.split(&config).unwrap().train);
+        let (actual, last) = (&picked.samples.actual, material.last_values(&picked));
+        // Five bars later, what came has become what was.
+        assert_eq!(picked.samples.row[105] - picked.samples.row[100], 5);
+        assert!((actual[300] - last[315]).abs() < 1e-3 && (actual[301] - last[316]).abs() < 1e-3);
+        let positions = material.of_symbol(&picked, &material.tape.symbols()[1]);
+        let second = picked.subset(&positions);
+        assert_eq!(
+            (second.index[0], second.samples.actual[..3].to_vec()),
+            (picked.index[positions[0]], actual[3 * positions[0]..3 * positions[0] + 3].to_vec())
+        );
+    }
+}
