@@ -18,7 +18,7 @@ pub(crate) struct Signal {
 impl Signal {
     /// Reads the features that a policy sees: a bar is all body in an upward regime, mostly wicks in a downward one.
     pub(crate) fn of(market: &Market) -> Self {
-        let names = Market::feature_names();
+        let names = market.feature_names();
         let column = |name: &str| names.iter().position(|known| known == name).unwrap();
         let (body, to_close) = (column("body_ratio"), column("to_close"));
         let rows = market.features().chunks_exact(names.len());

@@ -4,7 +4,8 @@
 //! comes from the future, `determinism` repeats runs, `learning` trains and compares with `follower`, `golden` pins what
 //! people grep, `orders` what a scripted policy buys and sells, `cli` runs the binaries, `tools` what they do with a trained
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story,
-//! `watch` looks at runs and logs, `health` lets trainings go wrong, and `resume` kills runs.
+//! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
+//! wrong, and `resume` kills runs.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
@@ -14,6 +15,8 @@ mod cli;
 mod conservation;
 mod determinism;
 mod follower;
+mod forecast;
+mod forecast_compare;
 mod golden;
 mod health;
 mod leakage;
