@@ -7,6 +7,8 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use market_data::FileRecord;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// Proves that a folder can be written, or created, without leaving anything behind: probes the nearest one that exists.
@@ -67,6 +69,18 @@ pub fn sha256(path: &Path) -> anyhow::Result<String> {
         }
     };
     hash().with_context(|| format!("hashing {}", path.display()))
+}
+
+/// Returns what a manifest says about the files that were read.
+///
+/// # Errors
+/// When one of them cannot be read again.
+pub fn read_records(records: &[FileRecord]) -> anyhow::Result<Vec<Value>> {
+    let file = |file: &FileRecord| {
+        let sha256 = sha256(file.path.as_ref())?;
+        Ok(json!({ "path": file.path, "rows": file.rows, "note": file.note, "sha256": sha256 }))
+    };
+    records.iter().map(file).collect()
 }
 
 /// Refuses a name that is not safe as part of a file name.

@@ -34,6 +34,13 @@ pub struct ForecasterRecord {
     pub columns: Vec<String>,
 }
 
+impl ForecasterRecord {
+    /// Returns the dates that have shaped it.
+    pub fn seen(&self) -> [DateRange; 2] {
+        [self.learned_from, self.chosen_by]
+    }
+}
+
 /// A forecaster whose forecasts are added to markets.
 #[derive(Debug)]
 pub struct Foreseer {

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::{
     config::{DataSource, RunConfig},
+    files,
     foreseen::Foreseer,
-    manifest,
     table::thousands,
 };
 
@@ -136,7 +136,7 @@ impl Inputs {
         });
         Ok(json!({
             "data": self.stamp(),
-            "files": manifest::files_read(&self.dataset.files)?,
+            "files": files::read_records(&self.dataset.files)?,
             "symbols": symbols.collect::<Vec<_>>(),
             "real_options": self.market.real_options(),
             "forecaster": self.foreseer.as_ref().map(Foreseer::record),

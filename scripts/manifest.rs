@@ -1,6 +1,6 @@
 //! `manifest.json`: what ran, on what, with what, so that a result can be traced and repeated.
 
-use market_data::{Dataset, FileRecord, Split};
+use market_data::{Dataset, Split};
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -70,18 +70,6 @@ pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Va
     })
 }
 
-/// Returns what a manifest says about the files that were read.
-///
-/// # Errors
-/// When one of them cannot be read again.
-pub fn files_read(records: &[FileRecord]) -> anyhow::Result<Vec<Value>> {
-    let file = |file: &FileRecord| {
-        let sha256 = files::sha256(file.path.as_ref())?;
-        Ok(json!({ "path": file.path, "rows": file.rows, "note": file.note, "sha256": sha256 }))
-    };
-    records.iter().map(file).collect()
-}
-
 /// Returns the manifest of a forecaster's run that is over.
 ///
 /// # Errors
@@ -96,7 +84,7 @@ pub fn of_forecaster(config: &RunConfig, dataset: &Dataset, split: &Split) -> an
         "git_revision": revision(),
         "versions": versions(),
         "dataset": {
-            "files": files_read(&dataset.files)?,
+            "files": files::read_records(&dataset.files)?,
             "dates": { "train": split.train, "validation": split.validation, "test": split.test, "gap": split.gap },
         },
     }))

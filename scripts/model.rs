@@ -28,7 +28,7 @@ pub struct ModelMeta {
     pub config: RunConfig,
     /// The dates of training, validation and test.
     pub split: Split,
-    /// The training dates of this run, then those of the models that it started from.
+    /// The training dates of this run, then those of the models that it started from and of the forecaster that it listens to.
     pub trained_on: Vec<DateRange>,
     /// The forecaster whose forecasts it saw, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,7 @@ mod read;
 pub use read::read;
 
 /// Day 0 of Parquet's dates.
-const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+pub(crate) const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
 /// Forms of a trades file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -156,7 +156,8 @@ impl Run<'_> {
             }
             None => {
                 let (trainer, parents) = self.fresh(console)?;
-                (trainer, None, [vec![self.split.train], parents].concat())
+                let seen = self.inputs.foreseer.iter().flat_map(|foreseer| foreseer.record().seen());
+                (trainer, None, [self.split.train].into_iter().chain(parents).chain(seen).collect())
             }
         };
         let run = &self.config.run;

@@ -254,6 +254,12 @@ fn forecasts_reach_a_policy_only_from_a_forecaster_that_was_finished_before() {
     let model = out.path().join("models/policy");
     let replay = command("zerodte", &["backtest", "--model", model.to_str().unwrap(), "--start-date", "2024-06-03"]);
     assert!(replay.status.success(), "{}{}", text(&replay.stdout), text(&replay.stderr));
+    let early = command("zerodte", &["backtest", "--model", model.to_str().unwrap(), "--end-date", "2024-03-01"]);
+    assert!(
+        text(&early.stdout).contains("IN SAMPLE: "),
+        "the forecaster has seen these dates: {}",
+        text(&early.stdout)
+    );
     let gone = command(
         "zerodte",
         &[

@@ -25,6 +25,7 @@
 mod boosted;
 mod config;
 mod dropout;
+mod epoch;
 pub mod failures;
 mod gain;
 mod gate;
@@ -52,6 +53,7 @@ pub use config::{
     Encoder, ForecastConfig, HuberDelta, LossConfig, LossKind, OutputInit, PretrainConfig, StopMetric, Target,
     TargetScale, VarianceTerm,
 };
+pub use epoch::Epoch;
 pub use gain::r2_gain;
 pub use gate::{Gate, GateConfig, GateVerdict, Reference};
 pub use model::{Forecaster, ForecasterFile};
@@ -60,5 +62,5 @@ pub use pretrain::PretrainEpoch;
 pub use ridge::Ridge;
 pub use samples::{ForecastData, Samples, TargetMoments};
 pub use scores::{ClassIntervals, ClassScores, RegressionIntervals, RegressionScores, Scores};
-pub use training::{End, Epoch, FitListener, Fitted, Outset, fit, scores};
+pub use training::{End, FitListener, Fitted, Outset, fit, scores};
 pub use watchdog::{Emergency, Trouble};

@@ -9,7 +9,8 @@ use polars::prelude::{
 };
 use ppo_agent::forecast::{Epoch, Scores, Target};
 
-use super::material::{Material, Picked, date_of};
+use super::material::{Material, Picked};
+use crate::trades::EPOCH;
 
 /// One row per epoch.
 pub(crate) const EPOCHS: &str = "epochs.csv";
@@ -95,7 +96,7 @@ pub(crate) fn predictions(
     data: &str,
 ) -> anyhow::Result<Vec<u8>> {
     let samples = &picked.samples;
-    let days: Vec<i32> = samples.block.iter().map(|&day| day as i32).collect();
+    let days: Vec<i32> = material.dates(picked).map(|date| (date - EPOCH).get_days()).collect();
     let bars: Vec<i32> =
         samples.row.iter().zip(&samples.first_row).map(|(&row, &first)| (row - first) as i32).collect();
     let symbols: Vec<&str> = material.symbols(picked).map(market_data::Symbol::as_str).collect();
@@ -146,7 +147,7 @@ pub(crate) fn read_pairs(path: &Path, target: &str) -> anyhow::Result<Pairs> {
             if let (Some(forecast), Some(actual), Some(day)) = (forecast, actual, day) {
                 pairs.forecast.push(forecast);
                 pairs.actual.push(actual);
-                pairs.date.push(date_of(day.unsigned_abs()));
+                pairs.date.push(EPOCH.saturating_add(jiff::Span::new().days(i64::from(day))));
             }
         }
         Ok(pairs)

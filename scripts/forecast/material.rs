@@ -7,9 +7,6 @@ use ppo_agent::forecast::{ForecastConfig, ForecastData, Samples};
 
 use crate::{config::RunConfig, inputs};
 
-/// Day 0 of the numbers of dates.
-const EPOCH: Date = jiff::civil::date(1970, 1, 1);
-
 /// Bars, and what a forecaster can learn from them.
 #[derive(Debug)]
 pub(crate) struct Material {
@@ -57,10 +54,22 @@ impl Material {
             picked.index.push(index);
             picked.samples.row.push(sample.row);
             picked.samples.first_row.push(sample.first_row);
-            picked.samples.block.push(day_number(sample.date));
+            picked.samples.block.push(self.block(sample.date));
             picked.samples.actual.extend(ahead.into_iter().flat_map(targets));
         }
         picked
+    }
+
+    /// Returns the number of the piece of evidence that a date belongs to, whatever the symbol: the date itself, or as many sessions as the
+    /// longest target spans, since targets that overlap repeat each other.
+    fn block(&self, date: Date) -> u32 {
+        let sessions = self.tape.horizons().iter().map(|horizon| horizon.sessions()).max().unwrap_or(1);
+        (self.dataset.dates.partition_point(|known| *known < date) / sessions) as u32
+    }
+
+    /// Returns the date of every sample.
+    pub(crate) fn dates<'a>(&'a self, picked: &'a Picked) -> impl Iterator<Item = Date> + 'a {
+        picked.index.iter().map(|&index| self.tape.samples()[index as usize].date)
     }
 
     /// Returns the tape with the samples of training and validation.
@@ -101,16 +110,6 @@ fn targets(change: Option<Move>) -> [f32; 3] {
     change.map_or([f32::NAN; 3], |Move { log_return, volatility }| {
         [log_return, volatility, f32::from(u8::from(log_return > 0.0))]
     })
-}
-
-/// The number of a date: what happens on it is one piece of evidence, whatever the symbol.
-fn day_number(date: Date) -> u32 {
-    (date - EPOCH).get_days().unsigned_abs()
-}
-
-/// The date of a number.
-pub(crate) fn date_of(day: u32) -> Date {
-    EPOCH.saturating_add(jiff::Span::new().days(i64::from(day)))
 }
 
 impl Picked {
@@ -154,12 +153,21 @@ mod tests {
         for (bars, horizons) in [("minute", ["5", "close"]), ("day", ["1d", "5d"])] {
             let (config, material) = material(bars, &horizons);
             let split = material.split(&config).unwrap();
-            let mut last = 0;
+            let mut last: Option<Date> = None;
             for dates in [&split.train, &split.validation, &split.test] {
                 let picked = material.pick(dates);
-                let days = &picked.samples.block;
-                assert!(days.iter().all(|&day| day > last && dates.contains(date_of(day))), "{bars}");
-                last = *days.iter().max().unwrap();
+                let days: Vec<Date> = material.dates(&picked).collect();
+                assert!(days.iter().all(|&day| Some(day) > last && dates.contains(day)), "{bars}");
+                last = days.iter().max().copied();
+                // Daily targets of five sessions overlap, so that five dates are one piece of evidence.
+                let blocks: std::collections::BTreeSet<u32> = picked.samples.block.iter().copied().collect();
+                let sessions: std::collections::BTreeSet<Date> = days.into_iter().collect();
+                let expected = if bars == "day" {
+                    sessions.len().div_ceil(5)..=sessions.len() / 5 + 2
+                } else {
+                    sessions.len()..=sessions.len()
+                };
+                assert!(expected.contains(&blocks.len()), "{bars}: {} of {}", blocks.len(), sessions.len());
                 assert_eq!(picked.samples.actual.len(), 6 * picked.samples.len());
                 let known = |index: u32| material.tape.ahead(index, dates.last).all(|ahead| ahead.is_some());
                 // Some are known of every horizon, the last of a part only of the short one.

@@ -235,13 +235,14 @@ impl Told<'_> {
         Ok(ppo_agent::write_atomically(&self.folder.join(files::EPOCHS), text.as_bytes())?)
     }
 
+    fn pretraining(&mut self, row: &PretrainEpoch) -> anyhow::Result<()> {
+        let PretrainEpoch { epoch, train, validation, mean, nearest } = row;
+        Ok(self.console.say(format!(
+            "Pretraining {epoch} | hidden frames: error {validation:.4} (train {train:.4}, mean {mean:.4}, nearest frame {nearest:.4})"
+        ))?)
+    }
+
     fn outset(&mut self, outset: &Outset) -> anyhow::Result<()> {
-        for row in &outset.pretraining {
-            let PretrainEpoch { epoch, train, validation, mean, nearest } = row;
-            self.console.say(format!(
-                "Pretraining {epoch} | hidden frames: error {validation:.4} (train {train:.4}, mean {mean:.4}, nearest frame {nearest:.4})"
-            ))?;
-        }
         outset.warnings.iter().try_for_each(|warning| self.console.say(format!("Warning: {warning}")))?;
         self.console.say(format!("The training mean has a validation loss of {:.4}", outset.constant_loss))?;
         let found = self.data.targets.iter().zip(&outset.linear);
@@ -251,6 +252,11 @@ impl Told<'_> {
 }
 
 impl FitListener for Told<'_> {
+    fn on_pretraining(&mut self, epoch: &PretrainEpoch) {
+        let done = self.pretraining(epoch);
+        self.note(done);
+    }
+
     fn on_outset(&mut self, outset: &Outset) {
         let done = self.outset(outset);
         self.note(done);

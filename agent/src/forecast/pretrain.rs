@@ -38,6 +38,7 @@ pub(crate) fn pretrain(
     (tape, train, validation): (&Tape, &Windows, &Windows),
     features: usize,
     streams: Streams,
+    tell: &mut dyn FnMut(&PretrainEpoch),
 ) -> Result<(Vec<f32>, Vec<PretrainEpoch>), TchError> {
     let frames = config.temporal_frames;
     let config = &ForecastConfig { output_init: super::OutputInit::Default, ..config.clone() };
@@ -57,7 +58,9 @@ pub(crate) fn pretrain(
             let _ = optimiser.descend(&loss)?;
         }
         let [found, mean, nearest] = no_grad(|| judge(config, (tape, validation), &optimiser.net, streams))?;
-        epochs.push(PretrainEpoch { epoch, train: sum / train.len() as f64, validation: found, mean, nearest });
+        let row = PretrainEpoch { epoch, train: sum / train.len() as f64, validation: found, mean, nearest };
+        tell(&row);
+        epochs.push(row);
         if found < best - config.min_delta {
             (best, kept) = (found, optimiser.params()?);
         }

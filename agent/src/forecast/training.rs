@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::{
-    Emergency, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, RegressionScores, Ridge, Samples,
-    Scores, StopMetric, Target, TargetKind, TargetMoments,
+    Emergency, Epoch, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, Ridge, Samples, Scores,
+    StopMetric, Target, TargetKind, TargetMoments,
     dropout::Dropout,
     loss::Loss,
     optimiser::Optimiser,
@@ -15,61 +15,6 @@ use super::{
     windows::{Tape, Windows},
 };
 use crate::{AgentError, DeviceChoice, streams::Streams};
-
-/// One pass over the training samples, judged on all validation samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Number of the pass, from 1.
-    pub epoch: usize,
-    /// Step size of its last minibatch.
-    pub learning_rate: f64,
-    /// Mean loss over its minibatches, units left out.
-    pub train_loss: f64,
-    /// Mean loss over the validation samples, nothing left out.
-    pub validation_loss: f64,
-    /// Mean norm of the gradients before clipping.
-    pub gradient_norm: f64,
-    /// How far the parameters moved, over their norm.
-    pub movement: f64,
-    /// What early stopping watches, the larger the better.
-    pub score: f64,
-    /// The validation scores of each target; nothing where it is not known of any sample. `[M]`
-    pub targets: Vec<Option<Scores>>,
-}
-
-impl Epoch {
-    /// Returns the mean R² of the regression targets.
-    pub fn mean_r2(&self) -> f64 {
-        let (sum, count) = self.regressions().fold((0.0, 0.0), |(sum, count), scores| (sum + scores.r2, count + 1.0));
-        sum / count
-    }
-
-    fn regressions(&self) -> impl Iterator<Item = &RegressionScores> {
-        self.targets.iter().flatten().filter_map(Scores::regression)
-    }
-
-    /// Returns the line that the old logs had, for the first target, which is the return of the first horizon.
-    pub fn line(&self) -> String {
-        let Some(scores) = self.regressions().next() else { return format!("Epoch {}", self.epoch) };
-        let (ratio, std) = (100.0 * scores.std_ratio, scores.fit.pred_std);
-        format!("Epoch {} | R²: {:.3} | Var Ratio: {ratio:.1}% | Pred Std: {std:.2}", self.epoch, scores.r2)
-    }
-
-    /// The largest spread of forecasts among the regression targets, as a share of the target's.
-    pub(crate) fn widest(&self) -> f64 {
-        self.regressions().map(|scores| scores.std_ratio).fold(0.0, f64::max)
-    }
-
-    pub(crate) fn all_alike(&self, share: f64) -> bool {
-        self.widest() < share
-    }
-
-    pub(crate) fn is_finite(&self) -> bool {
-        let losses = [self.train_loss, self.validation_loss, self.score];
-        losses.iter().all(|loss| loss.is_finite())
-            && self.targets.iter().flatten().all(|scores| scores.not_finite() == 0)
-    }
-}
 
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +58,8 @@ pub struct Fitted {
 
 /// Hears of a training.
 pub trait FitListener {
+    /// A pass of pretraining is over.
+    fn on_pretraining(&mut self, _epoch: &PretrainEpoch) {}
     /// What is known before the first epoch.
     fn on_outset(&mut self, _outset: &Outset) {}
     /// An epoch is over.
@@ -183,7 +130,7 @@ impl<'a> Training<'a> {
     }
 
     fn run(mut self, listener: &mut dyn FitListener) -> Result<Fitted, AgentError> {
-        let (mut optimiser, outset) = self.outset()?;
+        let (mut optimiser, outset) = self.outset(listener)?;
         listener.on_outset(&outset);
         let watchdog = self.watchdog(&outset);
         let mut epochs: Vec<Epoch> = Vec::new();
@@ -211,7 +158,7 @@ impl<'a> Training<'a> {
         Ok(Fitted { forecaster: self.forecaster, outset, epochs, best: best.1, end })
     }
 
-    fn outset(&self) -> Result<(Optimiser, Outset), AgentError> {
+    fn outset(&self, listener: &mut dyn FitListener) -> Result<(Optimiser, Outset), AgentError> {
         let (features, targets) = (self.data.features.len(), &self.data.targets);
         let (mut rng, device) = (self.streams.init(), self.tape.device());
         let mut build = || {
@@ -219,7 +166,8 @@ impl<'a> Training<'a> {
             let mut pretraining = Vec::new();
             if self.config.pretrain.enabled {
                 let samples = (&self.tape, &self.train, &self.validation);
-                let (encoder, epochs) = pretrain(self.config, samples, features, self.streams)?;
+                let (encoder, epochs) =
+                    pretrain(self.config, samples, features, self.streams, &mut |row| listener.on_pretraining(row))?;
                 optimiser.adopt(&encoder)?;
                 pretraining = epochs;
             }

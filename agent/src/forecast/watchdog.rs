@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::training::Epoch;
+use super::Epoch;
 
 /// Epochs in a row that it takes.
 const EPOCHS: usize = 5;

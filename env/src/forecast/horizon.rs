@@ -58,6 +58,14 @@ impl Horizon {
         (at < end && end < len).then_some(end)
     }
 
+    /// Returns the sessions that a target spans: 1 within a session.
+    pub fn sessions(self) -> usize {
+        match self {
+            Self::Days(n) => n as usize,
+            Self::Bars(_) | Self::Close => 1,
+        }
+    }
+
     /// Returns the bars or sessions that it spans; 1 for the close, which may be any number.
     pub(super) fn bars(self) -> usize {
         match self {
