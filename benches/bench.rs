@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "criterion's entry points")]
 
 mod env;
+mod forecast;
 mod update;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ fn main() {
     update::halves(&mut criterion);
     update::iteration(&mut criterion);
     update::lanes(&mut criterion);
+    forecast::epoch(&mut criterion);
     criterion.final_summary();
 }
 
