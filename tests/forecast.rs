@@ -127,6 +127,19 @@ fn a_forecaster_is_judged_on_what_it_has_not_seen() {
     assert_eq!(predictors, 5, "forecaster, constant, last value, linear, boosted");
     let all = forecast(&["eval"], &["--model", model, "--start-date", "2024-01-02"]);
     assert!(text(&all.stdout).contains("IN SAMPLE: "), "{}", text(&all.stdout));
+    // The other predictors are still fitted on the whole training, wherever the dates asked for end.
+    let early = forecast(&["eval"], &["--model", model, "--start-date", "2024-01-02", "--end-date", "2024-02-15"]);
+    assert!(early.status.success(), "{}{}", text(&early.stdout), text(&early.stderr));
+    refused(
+        &forecast(&["eval"], &["--model", model, "--end-date", "2024-02-15"]),
+        1,
+        &["has seen all dates up to", "--start-date"],
+    );
+    refused(
+        &command("zerodte", &["backtest", "--model", model]),
+        1,
+        &["ppo-agent forecaster 1", "here a `ppo-agent model 1` is read"],
+    );
 }
 
 #[test]

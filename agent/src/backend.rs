@@ -36,6 +36,14 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// Checks that libtorch can use the device.
+    ///
+    /// # Errors
+    /// [`AgentError::Device`] for a GPU that is not there.
+    pub fn check(self) -> Result<(), AgentError> {
+        self.torch().map(drop)
+    }
+
     /// Returns the device as libtorch names it.
     ///
     /// # Errors

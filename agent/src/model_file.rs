@@ -106,11 +106,13 @@ fn sidecar_path(path: &Path) -> PathBuf {
 
 fn read_sidecar(path: &Path) -> Result<Sidecar, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("its sidecar {}: {error}", path.display()))?;
-    let sidecar: Sidecar =
-        serde_json::from_str(&text).map_err(|error| format!("its sidecar {}: {error}", path.display()))?;
-    if sidecar.format != FORMAT {
-        return Err(format!("its sidecar says `{}`, this program reads `{FORMAT}`", sidecar.format));
+    let broken = |error: serde_json::Error| format!("its sidecar {}: {error}", path.display());
+    // The format first: the fields of another one are none of its faults.
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
+    if let Some(format) = value["format"].as_str().filter(|format| *format != FORMAT) {
+        return Err(format!("its sidecar says `{format}`, and here a `{FORMAT}` is read"));
     }
+    let sidecar: Sidecar = serde_json::from_value(value).map_err(broken)?;
     let schema = schema_sha256(&sidecar.spec);
     if sidecar.schema_sha256 != schema {
         return Err(format!("its sidecar's columns were edited: their hash is {schema}"));

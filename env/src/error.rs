@@ -32,6 +32,12 @@ pub enum EnvError {
     /// Nothing to play.
     #[error("there is no session to replay in the given dates")]
     NoDays,
+    /// There is nothing that a forecaster could learn.
+    #[error("no target of the horizons {horizons} is known of any session: the dates are too few")]
+    NoTargets {
+        /// The horizons asked for.
+        horizons: String,
+    },
     /// The environment would have no lane.
     #[error("the number of lanes must be at least 1")]
     NoLanes,

@@ -57,7 +57,7 @@ impl ForecastTape {
     /// Computes the features and targets of some horizons; minute rows are those of [`crate::Market::build`] with this threshold of setups.
     ///
     /// # Errors
-    /// [`EnvError::Config`] for horizons that do not belong to such bars, [`EnvError::NoDays`] when there is no sample at all.
+    /// [`EnvError::Config`] for horizons that do not belong to such bars, [`EnvError::NoTargets`] when there is no sample at all.
     pub fn build(
         symbols: &[SymbolSessions],
         bars: BarSize,
@@ -87,7 +87,11 @@ impl ForecastTape {
                 BarSize::Day => tape.append_days(index, sessions),
             }
         }
-        if tape.samples.is_empty() { Err(EnvError::NoDays) } else { Ok(tape) }
+        if tape.samples.is_empty() {
+            let horizons = horizons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(EnvError::NoTargets { horizons });
+        }
+        Ok(tape)
     }
 
     fn rows(&self) -> u32 {
@@ -289,5 +293,6 @@ mod tests {
         assert!(refused(BarSize::Day, &["close"]).contains("forecast.horizons: close lies within a session"));
         assert!(refused(BarSize::Minute, &["5", "5"]).contains("5 is named twice"));
         assert!(refused(BarSize::Minute, &[]).contains("at least one"));
+        assert!(refused(BarSize::Day, &["60d"]).contains("no target of the horizons 60d is known"));
     }
 }

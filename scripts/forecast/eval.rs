@@ -1,7 +1,7 @@
 //! `zerodte forecast eval`: a forecaster on dates that it has not seen, beside predictors that take no thought.
 
 use anyhow::{Context as _, ensure};
-use market_data::DateRange;
+use market_data::{DateRange, Window};
 
 use super::{
     files,
@@ -35,11 +35,12 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
 
     // The other predictors learn from what the forecaster learned from, so that the bars must reach back that far.
-    let asked = (config.run.start_date, config.run.intraday_days);
+    let asked = config.run.window();
     (config.run.start_date, config.run.intraday_days) = (None, 0);
+    config.run.end_date = asked.to.map(|end| end.max(meta.last_seen()));
     let material = Material::load(&config, forecaster.config())?;
     forecaster.check_features(material.tape.feature_names())?;
-    let dates = asked_dates(&material, &meta, asked)?;
+    let dates = asked_dates(&material, &meta, &asked)?;
     let (data, picked) = (material.data(forecaster.config(), &meta.split), material.pick(&dates));
     ensure!(!picked.samples.is_empty(), "there is no sample on {dates}");
     heading(flags, &meta, &material, &dates, console)?;
@@ -77,24 +78,18 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
 }
 
 /// The dates asked for; without any, all that have not shaped the forecaster.
-fn asked_dates(
-    material: &Material,
-    meta: &ForecasterMeta,
-    (start, days): (Option<jiff::civil::Date>, u32),
-) -> anyhow::Result<DateRange> {
+fn asked_dates(material: &Material, meta: &ForecasterMeta, asked: &Window) -> anyhow::Result<DateRange> {
     let dates = &material.dataset.dates;
-    let last = *dates.last().context("there is no session")?;
-    let windowed = (days > 0).then(|| last.saturating_sub(jiff::Span::new().days(i64::from(days) - 1)));
-    let first = match start.into_iter().chain(windowed).max() {
-        Some(first) => first,
-        None => *dates.iter().find(|&&date| date > meta.last_seen()).with_context(|| {
-            format!(
-                "the bars end on {last}, and the forecaster has seen dates up to {}; name older ones with --start-date",
-                meta.last_seen()
-            )
-        })?,
-    };
-    Ok(DateRange { first, last })
+    let range = asked.dates(*dates.last().context("there is no session")?)?;
+    if asked.from.is_some() || asked.intraday_days.is_some() {
+        return Ok(range);
+    }
+    let unseen = dates.iter().find(|&&date| date > meta.last_seen() && range.contains(date));
+    let first = *unseen.with_context(|| {
+        let (seen, last) = (meta.last_seen(), range.last);
+        format!("the forecaster has seen all dates up to {seen}, and none after that lies before {last}; name older ones with --start-date")
+    })?;
+    Ok(DateRange { first, last: range.last })
 }
 
 fn heading(

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use market_data::Split;
-use ppo_agent::forecast::{End, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, Outset, PretrainEpoch, fit};
+use ppo_agent::{
+    DeviceChoice,
+    forecast::{End, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, Outset, PretrainEpoch, fit},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -115,9 +118,10 @@ impl Run<'_> {
     }
 
     fn train(&self, console: &mut Console) -> anyhow::Result<()> {
+        let device: DeviceChoice = self.config.run.device.parse().map_err(anyhow::Error::msg)?;
+        device.check()?;
         self.open(console)?;
         let watch = Stopwatch::start();
-        let device = self.config.run.device.parse().map_err(anyhow::Error::msg)?;
         let fitted = {
             let mut told = Told {
                 console,
