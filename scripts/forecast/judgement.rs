@@ -149,7 +149,13 @@ impl Judgement {
         let failures = self.rows.iter().filter(|row| row.gate.verdict.is_failure());
         let why = failures.map(|row| {
             let advice = row.gate.advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default();
-            format!("{} of {}: {}: {}{advice}", row.target, row.symbol, row.gate.verdict, row.gate.evidence.join("; "))
+            format!(
+                "{} of {}: {}: {}{advice}",
+                row.target,
+                row.symbol,
+                row.gate.verdict,
+                row.gate.evidence.first().map_or("", String::as_str)
+            )
         });
         [columns(&heading, &rows)].into_iter().chain(why).collect()
     }

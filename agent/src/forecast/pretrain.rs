@@ -45,7 +45,7 @@ pub(crate) fn pretrain(
     let mut optimiser =
         Optimiser::new(config, features, frames * features, &mut streams.pretraining(0), tape.device())?;
     let mut epochs: Vec<PretrainEpoch> = Vec::new();
-    let (mut best, mut kept) = (f64::INFINITY, optimiser.params()?);
+    let (mut best, mut kept) = ((f64::INFINITY, 0), optimiser.params()?);
     let mut order: Vec<u32> = vec![0; train.len()];
     for epoch in 1..=config.pretrain.epochs {
         let rng = &mut streams.pretraining(epoch as u64);
@@ -61,11 +61,10 @@ pub(crate) fn pretrain(
         let row = PretrainEpoch { epoch, train: sum / train.len() as f64, validation: found, mean, nearest };
         tell(&row);
         epochs.push(row);
-        if found < best - config.min_delta {
-            (best, kept) = (found, optimiser.params()?);
+        if found < best.0 - config.min_delta {
+            (best, kept) = ((found, epoch), optimiser.params()?);
         }
-        let since = epochs.iter().rev().take_while(|row| row.validation > best).count();
-        if since >= config.pretrain.patience {
+        if epoch - best.1 >= config.pretrain.patience {
             break;
         }
     }
@@ -158,4 +157,51 @@ fn hide(steps: usize, count: usize, rng: &mut ChaCha8Rng) -> Vec<bool> {
 fn indices(picks: &[u32], tape: &Tape) -> Result<Tensor, TchError> {
     let picks: Vec<i64> = picks.iter().map(|&pick| i64::from(pick)).collect();
     Tensor::f_from_slice(&picks)?.f_to(tape.device())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::{
+        DeviceChoice,
+        forecast::{Encoder, PretrainConfig, fit, planted},
+    };
+
+    #[test]
+    fn as_many_frames_are_hidden_as_asked_and_every_one_may_be() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut hidden = [0; 5];
+        for _ in 0..1000 {
+            let mask = hide(5, 2, &mut rng);
+            assert_eq!(mask.iter().filter(|&&hidden| hidden).count(), 2);
+            hidden.iter_mut().zip(mask).for_each(|(count, mask)| *count += usize::from(mask));
+        }
+        assert!(hidden.iter().all(|count| (330..470).contains(count)), "{hidden:?}");
+    }
+
+    #[test]
+    fn slow_features_are_reconstructed_better_than_by_the_nearest_frame_and_patience_ends_it() {
+        let planted = planted::noise(4000, 1);
+        let pretrain = PretrainConfig { enabled: true, masked: 0.34, epochs: 40, patience: 2 };
+        for encoder in [Encoder::Mlp, Encoder::Gru, Encoder::Attention] {
+            let config = ForecastConfig {
+                encoder,
+                pretrain: pretrain.clone(),
+                hidden_size: 32,
+                dropout: 0.0,
+                max_epochs: 1,
+                batch_size: 64,
+                learning_rate: 3e-3,
+                ..ForecastConfig::default()
+            };
+            let rows = fit(&planted.data, &config, 1, DeviceChoice::Cpu, &mut ()).unwrap().outset.pretraining;
+            let best = rows.iter().map(|row| row.validation).fold(f64::INFINITY, f64::min);
+            let (first, last) = (&rows[0], &rows[rows.len() - 1]);
+            // Half of the features move slowly, half are noise that no other frame knows: the best error is a little above a half.
+            assert!(best < 0.75 && best < first.nearest && first.mean > 0.9, "{encoder:?}: {best}, {first:?}");
+            assert!(last.epoch == 40 || last.validation > best, "{encoder:?}: {last:?}");
+        }
+    }
 }

@@ -158,3 +158,46 @@ impl Products {
         Ok(of_inputs.double_value(&[]) - 2.0 * of_targets.double_value(&[]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::{Outcomes, RegressionScores, planted};
+
+    #[test]
+    fn a_linear_truth_is_found_where_it_is_known_and_nothing_in_noise() {
+        let mut planted = planted::noise(3000, 1);
+        let tape = planted.data.tape.clone();
+        // A return that is linear in two frames, unknown of every third sample; its direction stays noise.
+        let law = |samples: &mut Samples| {
+            for i in 0..samples.len() {
+                let (row, last) =
+                    (samples.row[i] as usize, samples.row[i].saturating_sub(1).max(samples.first_row[i]) as usize);
+                let value = 3.0 + 2.0 * tape[8 * row] - tape[8 * last + 1];
+                let known = !i.is_multiple_of(3);
+                samples.actual[2 * i] = if known { value } else { f32::NAN };
+                samples.actual[2 * i + 1] = if known { samples.actual[2 * i + 1] } else { f32::NAN };
+            }
+        };
+        law(&mut planted.data.train);
+        law(&mut planted.data.validation);
+        law(&mut planted.test);
+        let ridge = Ridge::fit(&planted.data, 2).unwrap();
+        let forecasts = ridge.predict(&planted.data.tape, &planted.test).unwrap();
+        for (forecast, actual) in forecasts.chunks_exact(2).zip(planted.test.actual.chunks_exact(2)) {
+            assert!(actual[0].is_nan() || (forecast[0] - actual[0]).abs() < 0.01, "{forecast:?} is not {actual:?}");
+            assert!((0.3..0.7).contains(&forecast[1]), "a coin: {forecast:?}");
+        }
+    }
+
+    #[test]
+    fn what_trees_need_for_an_interaction_no_line_has() {
+        let planted = planted::interaction(8000, 1);
+        let forecasts = Ridge::fit(&planted.data, 1).unwrap().predict(&planted.data.tape, &planted.test).unwrap();
+        let predicted: Vec<f32> = forecasts.iter().step_by(2).copied().collect();
+        let actual = planted.test.column(0);
+        let outcomes = Outcomes { predicted: &predicted, actual: &actual, block: &planted.test.block, train_mean: 0.0 };
+        let r2 = RegressionScores::of(TargetKind::Return, &outcomes).unwrap().r2;
+        assert!(r2.abs() < 0.005, "{r2}");
+    }
+}

@@ -291,3 +291,90 @@ pub fn scores(
 fn failed(action: &'static str) -> impl FnOnce(TchError) -> AgentError {
     move |source| AgentError::Torch { action, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::planted;
+
+    fn trained(change: impl Fn(&mut ForecastConfig)) -> (planted::Planted, Fitted) {
+        let planted = planted::heavy_tailed(3000, 2);
+        let mut config = ForecastConfig {
+            max_epochs: 12,
+            patience: 4,
+            batch_size: 64,
+            learning_rate: 3e-3,
+            ..ForecastConfig::default()
+        };
+        change(&mut config);
+        let fitted = fit(&planted.data, &config, 5, DeviceChoice::Cpu, &mut ()).unwrap();
+        (planted, fitted)
+    }
+
+    #[test]
+    fn the_best_epoch_is_what_is_returned_and_patience_counts_from_it() {
+        for metric in [StopMetric::R2, StopMetric::Loss, StopMetric::Combined] {
+            let (planted, fitted) = trained(|config| config.early_stopping = metric);
+            let best = &fitted.epochs[fitted.best - 1];
+            let forecasts = fitted.forecaster.predict(&planted.data.tape, &planted.data.validation).unwrap();
+            let again = scores(
+                &planted.data.targets,
+                &planted.data.validation,
+                &forecasts,
+                fitted.forecaster.moments(),
+                Scores::of,
+            );
+            assert_eq!(again, best.targets, "{metric:?}");
+            assert!(fitted.epochs.iter().all(|epoch| epoch.score <= best.score + 1e-5));
+            let expected = match metric {
+                StopMetric::R2 => best.mean_r2(),
+                StopMetric::Loss => -best.validation_loss,
+                StopMetric::Combined => 2.0 * best.mean_r2() - best.validation_loss,
+            };
+            assert_eq!(best.score, expected);
+            match fitted.end {
+                End::Patience => assert_eq!(fitted.epochs.len() - fitted.best, 4),
+                _ => assert_eq!(fitted.epochs.len(), 12),
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_repeats_every_bit_and_another_does_not() {
+        let run = |seed| {
+            let planted = planted::noise(1000, 1);
+            let config = ForecastConfig { max_epochs: 2, ..ForecastConfig::default() };
+            fit(&planted.data, &config, seed, DeviceChoice::Cpu, &mut ()).unwrap().forecaster
+        };
+        assert_eq!(run(1), run(1));
+        assert_ne!(run(1).params(), run(2).params());
+    }
+
+    #[test]
+    fn nothing_but_training_samples_sets_the_scale() {
+        let planted = planted::heavy_tailed(2000, 3);
+        let mut changed = planted.data.clone();
+        let later = changed.validation.row[0] as usize * changed.features.len();
+        changed.tape[later..].iter_mut().for_each(|x| *x *= 50.0);
+        changed.validation.actual.iter_mut().for_each(|y| *y *= 50.0);
+        let config = ForecastConfig { max_epochs: 1, temporal_frames: 1, ..ForecastConfig::default() };
+        let of = |data| fit(data, &config, 1, DeviceChoice::Cpu, &mut ()).unwrap().forecaster;
+        let (a, b) = (of(&planted.data), of(&changed));
+        assert_eq!((a.normalizer(), a.moments()), (b.normalizer(), b.moments()));
+    }
+
+    #[test]
+    fn samples_that_teach_nothing_are_refused() {
+        let refused = |change: &dyn Fn(&mut ForecastData)| {
+            let mut data = planted::noise(400, 1).data;
+            change(&mut data);
+            fit(&data, &ForecastConfig::default(), 1, DeviceChoice::Cpu, &mut ()).unwrap_err().to_string()
+        };
+        assert!(refused(&|data| data.validation = Samples::default()).contains("there is no validation sample"));
+        assert!(
+            refused(&|data| data.train.actual.fill(1.0))
+                .contains("return_1 is known of 280 training samples and does not vary")
+        );
+        assert!(refused(&|data| data.tape[5] = f32::NAN).contains("feature number 5 is NaN"));
+    }
+}
