@@ -197,8 +197,16 @@ impl ForecastTrainFlags {
         layer.put_some("run.device", self.device.clone());
         layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
         layer.put_some("run.seed", self.seed.map(i64::try_from).transpose().context("--seed is too large")?);
-        Ok(self.config.resolve(&base(), layer)?)
+        let config = self.config.resolve(&base(), layer)?;
+        notes.extend(options_note(&config));
+        Ok(config)
     }
+}
+
+/// Says that options are not looked at, where the configuration names some.
+fn options_note(config: &RunConfig) -> Option<String> {
+    let note = "run.options is not looked at: a forecaster sees the bars of the underlying alone";
+    config.run.options.is_some().then(|| note.to_owned())
 }
 
 /// Flags of `zerodte forecast eval`.
@@ -246,13 +254,21 @@ impl ForecastEvalFlags {
         (base.run.start_date, base.run.end_date, base.run.intraday_days) = (None, None, 0);
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
-        Ok(self.config.resolve(&base, layer)?)
+        let config = self.config.resolve(&base, layer)?;
+        notes.extend(options_note(&config));
+        Ok(config)
     }
 }
 
 /// Flags of `zerodte forecast ablate`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(args_override_self = true)]
+#[command(
+    args_override_self = true,
+    mut_arg("model_name", |arg| arg.hide(true)),
+    mut_arg("out_dir", |arg| arg.hide(true)),
+    mut_arg("device", |arg| arg.hide(true)),
+    mut_arg("boosted", |arg| arg.hide(true)),
+)]
 pub struct ForecastAblateFlags {
     /// Which bars, and what all runs have in common.
     #[command(flatten)]
