@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     files,
     forecast::model::{self, ForecasterMeta},
+    inputs::stamp,
     paths::model_path,
     usage::Usage,
 };
@@ -46,6 +47,8 @@ impl ForecasterRecord {
 pub struct Foreseer {
     forecaster: Forecaster,
     record: ForecasterRecord,
+    /// What its features took for a strong setup.
+    setup_threshold: u8,
 }
 
 impl Foreseer {
@@ -54,8 +57,15 @@ impl Foreseer {
     /// # Errors
     /// When its file cannot be used, or it sees daily bars or other columns than the tape's.
     pub fn load(named: &Path) -> anyhow::Result<Self> {
-        let (forecaster, meta) = model::load(named).context("loading the forecaster")?;
+        let (forecaster, meta) = model::load(named)
+            .context("loading the forecaster (--forecaster or --set run.forecaster= names another place)")?;
         let name = named.display();
+        if let Some(emergency) = &meta.emergency {
+            return Err(Usage::one(format!(
+                "run.forecaster: the training of {name} was stopped ({emergency}); it knows nothing"
+            ))
+            .into());
+        }
         if forecaster.config().bars != BarSize::Minute {
             return Err(Usage::one(format!(
                 "run.forecaster: {name} forecasts from daily bars, a policy acts on minutes"
@@ -64,13 +74,13 @@ impl Foreseer {
         }
         let names: Vec<String> = FEATURES.iter().map(|(name, _)| (*name).to_owned()).collect();
         forecaster.check_features(&names).with_context(|| format!("the forecaster {name}"))?;
-        let ForecasterMeta { data, split, .. } = meta;
+        let ForecasterMeta { data, config, split, .. } = meta;
         let columns = forecaster.targets().iter().map(|target| format!("forecast_{target}")).collect();
         let path = model_path(named);
         let sha256 = files::sha256(&path)?;
         let record =
             ForecasterRecord { path, sha256, data, learned_from: split.train, chosen_by: split.validation, columns };
-        Ok(Self { forecaster, record })
+        Ok(Self { forecaster, record, setup_threshold: config.market.setup_threshold })
     }
 
     /// Returns what a manifest says about it.
@@ -98,6 +108,18 @@ impl Foreseer {
              it with an --end-date before, or the policy with a later --start-date",
             path.display()
         )))
+    }
+
+    /// Says what makes its inputs mean something else here than in its training, and that it was trained on made-up bars.
+    pub fn notes(&self, synthetic: bool, setup_threshold: u8) -> Vec<String> {
+        let path = self.record.path.display();
+        let made_up = self.record.data == stamp(true) && !synthetic;
+        let made_up = made_up.then(|| format!("the forecaster {path} was trained on SYNTHETIC data"));
+        let other = (self.setup_threshold != setup_threshold).then(|| {
+            let then = self.setup_threshold;
+            format!("the forecaster {path} was trained with market.setup_threshold = {then}, this run uses {setup_threshold}")
+        });
+        made_up.into_iter().chain(other).collect()
     }
 
     /// Adds the forecasts to a market: return, volatility and probability of up of every horizon, each known at the close of its bar.

@@ -26,6 +26,8 @@ pub struct Inputs {
     options: Option<Vec<OptionHistory>>,
     /// The forecaster whose forecasts are columns of the market, if there is one.
     pub foreseer: Option<Foreseer>,
+    /// What the features take for a strong setup.
+    setup_threshold: u8,
     /// Their features and option tapes.
     pub market: Arc<Market>,
 }
@@ -66,7 +68,7 @@ impl Inputs {
         let options = config.run.options.as_deref().map(|path| option_rows(path, &mut dataset)).transpose()?;
         let foreseer = config.run.forecaster.as_deref().map(Foreseer::load).transpose()?;
         let market = Arc::new(build(&dataset, options.as_deref(), foreseer.as_ref(), &config.market)?);
-        Ok(Self { dataset, options, foreseer, market })
+        Ok(Self { dataset, options, foreseer, market, setup_threshold: config.market.setup_threshold })
     }
 
     /// Builds the market of the same sessions under other settings.
@@ -98,7 +100,9 @@ impl Inputs {
         let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
         let options = self.market.real_options().into_iter().flat_map(real_options_lines);
         let forecasts = self.foreseer.iter().map(|foreseer| format!("  {}", foreseer.line()));
-        files.chain(symbols).chain(options).chain(forecasts).collect()
+        let notes =
+            self.foreseer.iter().flat_map(|foreseer| foreseer.notes(self.dataset.synthetic, self.setup_threshold));
+        files.chain(symbols).chain(options).chain(forecasts).chain(notes.map(|note| format!("Note: {note}"))).collect()
     }
 
     /// Says how many of the sessions on some dates are priced by a model that was fitted on their own prints, if any are:

@@ -66,7 +66,7 @@ impl PriorRun {
         Ok(Usage::check(faults.collect())?)
     }
 
-    /// Refuses other bars than the run was started with; `dataset` is the manifest's part about them.
+    /// Refuses other bars, or forecasts of another forecaster, than the run was started with; `dataset` is the manifest's part about them.
     ///
     /// # Errors
     /// When dates or hashes differ.
@@ -76,6 +76,11 @@ impl PriorRun {
             files.map(|file| file["sha256"].clone()).collect()
         };
         let then = &self.manifest["dataset"];
+        ensure!(
+            then["forecaster"]["sha256"] == dataset["forecaster"]["sha256"],
+            "--resume: the forecaster is not the one that the run was started with; {} names it",
+            self.folder.join("manifest.json").display()
+        );
         ensure!(
             then["dates"] == dataset["dates"] && hashes(then) == hashes(dataset),
             "--resume: the bars are not those that the run was started with; {} lists them",

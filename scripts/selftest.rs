@@ -22,7 +22,7 @@ pub enum Selftest {
     Learning(LearningFlags),
     /// Trains policies with and without planted faults: every fault must be called by its name, and nothing else.
     Diagnostics(DiagnosticsFlags),
-    /// Lets the failures of earlier forecasters happen again: each must be called by its name, and cured.
+    /// Lets the failures of earlier forecasters happen again: none may be called healthy, and each is cured.
     Forecast(ForecastFlags),
 }
 

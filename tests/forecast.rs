@@ -154,6 +154,12 @@ fn a_training_that_comes_to_nothing_ends_with_its_reason_and_its_code() {
     assert!(code == Some(3) || code == Some(4), "{code:?}: {}{}", text(&collapsed.stdout), text(&collapsed.stderr));
     refused(&collapsed, code.unwrap(), &["the training of the forecaster was stopped", "lower forecast.weight_decay"]);
     assert!(out.path().join("runs/decay/metrics.json").exists(), "the run is still reported");
+    let stopped = out.path().join("models/decay");
+    let policy = command(
+        "train_historical_model",
+        &["--config", "configs/smoke.toml", "--forecaster", stopped.to_str().unwrap()],
+    );
+    refused(&policy, 2, &["run.forecaster: the training of", "was stopped"]);
     let broken = run(
         "broken",
         &["--learning-rate", "1e9", "--set", "forecast.warmup_steps=1", "--set", "forecast.activation=relu"],
@@ -232,6 +238,27 @@ fn forecasts_reach_a_policy_only_from_a_forecaster_that_was_finished_before() {
         ]
         .concat(),
     );
+    train(
+        out.path(),
+        "other",
+        &[
+            &dates[..],
+            &["--seed", "9"],
+            &[
+                "--intraday-days",
+                "0",
+                "--end-date",
+                "2024-03-28",
+                "--temporal-frames",
+                "1",
+                "--hidden-size",
+                "64",
+                "--activation",
+                "tanh",
+            ],
+        ]
+        .concat(),
+    );
     let seer = out.path().join("models/seer");
     let policy = |start: &str, more: &[&str]| {
         let args = [
@@ -272,6 +299,15 @@ fn forecasts_reach_a_policy_only_from_a_forecaster_that_was_finished_before() {
         text(&early.stdout).contains("IN SAMPLE: "),
         "the forecaster has seen these dates: {}",
         text(&early.stdout)
+    );
+    for ending in ["safetensors", "json"] {
+        let file = |name: &str| out.path().join("models").join(name).with_extension(ending);
+        fs::copy(file("other"), file("seer")).unwrap();
+    }
+    refused(
+        &policy("2024-04-02", &["--forecaster-transfer", "--resume"]),
+        1,
+        &["--resume: the forecaster is not the one"],
     );
     let gone = command(
         "zerodte",

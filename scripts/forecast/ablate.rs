@@ -27,6 +27,9 @@ use crate::{
     usage::Usage,
 };
 
+/// Fewest pieces of evidence that an interval can be had from.
+const FEWEST_DATES: usize = 5;
+
 /// The variants, best first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ablation {
@@ -108,6 +111,11 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
     let material = Material::load(&config, &config.forecast)?;
     let split = material.split(&config).context("splitting the sessions by date")?;
     let data = material.data(&config.forecast, &split);
+    let dates: std::collections::BTreeSet<u32> = data.validation.block.iter().copied().collect();
+    if dates.len() < FEWEST_DATES {
+        let found = dates.len();
+        return Err(Usage::one(format!("ranking needs {FEWEST_DATES} pieces of evidence or more, the validation dates hold {found}: name more dates")).into());
+    }
     let lab = Lab { variants: &variants, data: &data, seeds: flags.seeds, first_seed: config.run.seed };
     let stamp = stamp(material.dataset.synthetic);
     console.say(format!(

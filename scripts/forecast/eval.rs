@@ -56,6 +56,7 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
         material: &material,
         data: &data,
         forecaster: &forecaster,
+        gate: &config.forecast.gate,
         boosted: flags.boosted,
         seed: config.run.seed,
     };
@@ -84,7 +85,8 @@ fn asked_dates(material: &Material, meta: &ForecasterMeta, asked: &Window) -> an
     if asked.from.is_some() || asked.intraday_days.is_some() {
         return Ok(range);
     }
-    let unseen = dates.iter().find(|&&date| date > meta.last_seen() && range.contains(date));
+    let unseen =
+        dates.iter().find(|&&date| date > meta.last_seen() && !meta.split.gap.contains(&date) && range.contains(date));
     let first = *unseen.with_context(|| {
         let (seen, last) = (meta.last_seen(), range.last);
         format!("the forecaster has seen all dates up to {seen}, and none after that lies before {last}; name older ones with --start-date")
@@ -109,6 +111,11 @@ fn heading(
     let inside = || material.dataset.dates.iter().copied().filter(|&date| dates.contains(date));
     let (seen, ranges) = (dates_within(inside(), &meta.seen()), ranges_text(&meta.seen()));
     console.say(match seen {
+        0 if dates.last < meta.split.train.first => {
+            format!(
+                "Out of sample, but before what the forecaster has seen ({ranges}): its weights know what came later"
+            )
+        }
         0 => format!("Out of sample: the forecaster has seen {ranges}"),
         n => format!(
             "IN SAMPLE: {n} of {} dates have shaped the forecaster ({ranges}); these figures prove nothing",

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use polars::prelude::{
     Column, DataFrame, DataType, NamedFrom as _, ParquetReader, ParquetWriter, SerReader as _, Series,
 };
-use ppo_agent::forecast::{Epoch, Scores, Target};
+use ppo_agent::forecast::{Epoch, Scores, Target, TargetKind};
 
 use super::material::{Material, Picked};
 use crate::trades::EPOCH;
@@ -20,14 +20,10 @@ pub(crate) const PREDICTIONS: &str = "predictions.parquet";
 pub(crate) const METRICS: &str = "metrics.json";
 
 /// Writes the rows of all epochs; `data` (`"SYNTHETIC"` or `"market"`) is the last column.
-pub(crate) fn epochs_csv(epochs: &[Epoch], targets: &[Target], data: &str) -> String {
+pub(crate) fn epochs_csv(epochs: &[Epoch], named: &[Target], data: &str) -> String {
     let mut out = "epoch,learning_rate,train_loss,validation_loss,gradient_norm,movement,score".to_owned();
-    for target in targets {
-        let columns: &[&str] = match target.kind {
-            ppo_agent::forecast::TargetKind::Direction => &DIRECTION,
-            _ => &REGRESSION,
-        };
-        for column in columns {
+    for target in named {
+        for column in columns_of(target) {
             let _ = write!(out, ",{target}/{column}");
         }
     }
@@ -36,8 +32,8 @@ pub(crate) fn epochs_csv(epochs: &[Epoch], targets: &[Target], data: &str) -> St
         let Epoch { epoch, learning_rate, train_loss, validation_loss, gradient_norm, movement, score, targets } = row;
         let _ =
             write!(out, "{epoch},{learning_rate},{train_loss},{validation_loss},{gradient_norm},{movement},{score}");
-        for scores in targets.iter().flatten() {
-            for cell in cells(scores) {
+        for (target, scores) in named.iter().zip(targets) {
+            for cell in scores.as_ref().map_or_else(|| vec![String::new(); columns_of(target).len()], cells) {
                 let _ = write!(out, ",{cell}");
             }
         }
@@ -46,7 +42,12 @@ pub(crate) fn epochs_csv(epochs: &[Epoch], targets: &[Target], data: &str) -> St
     out
 }
 
-const REGRESSION: [&str; 13] = [
+/// The columns of a target.
+fn columns_of(target: &Target) -> &'static [&'static str] {
+    if target.kind == TargetKind::Direction { &DIRECTION } else { &REGRESSION }
+}
+
+const REGRESSION: [&str; 16] = [
     "r2",
     "std_ratio",
     "variance_ratio",
@@ -57,30 +58,35 @@ const REGRESSION: [&str; 13] = [
     "bias",
     "rank_ic",
     "directional_accuracy",
+    "directional_accuracy_low",
+    "directional_accuracy_high",
     "mae",
     "rmse",
     "mape",
+    "mape_left_out",
 ];
 const DIRECTION: [&str; 6] = ["brier", "brier_skill", "log_loss", "auc", "accuracy", "pred_std"];
 
 fn cells(scores: &Scores) -> Vec<String> {
     let values: Vec<Option<f64>> = match scores {
-        Scores::Regression(s) => [
-            s.r2,
-            s.std_ratio,
-            s.fit.variance_ratio,
-            s.fit.slope,
-            s.fit.pred_std,
-            s.fit.pred_min,
-            s.fit.pred_max,
-            s.bias,
-            s.rank_ic,
-        ]
-        .map(Some)
-        .into_iter()
-        .chain([s.directional_accuracy])
-        .chain([s.mae, s.rmse, s.mape].map(Some))
-        .collect(),
+        Scores::Regression(s) => {
+            let fit = &s.fit;
+            let band = s.intervals.and_then(|found| found.directional_accuracy);
+            let spread = [
+                s.r2,
+                s.std_ratio,
+                fit.variance_ratio,
+                fit.slope,
+                fit.pred_std,
+                fit.pred_min,
+                fit.pred_max,
+                s.bias,
+                s.rank_ic,
+            ];
+            let right = [s.directional_accuracy, band.map(|band| band.low), band.map(|band| band.high)];
+            let errors = [s.mae, s.rmse, s.mape, s.mape_left_out as f64];
+            spread.map(Some).into_iter().chain(right).chain(errors.map(Some)).collect()
+        }
         Scores::Class(s) => [s.brier, s.brier_skill, s.log_loss, s.auc, s.accuracy, s.fit.pred_std].map(Some).to_vec(),
     };
     values.into_iter().map(|value| value.map_or_else(String::new, |value| value.to_string())).collect()

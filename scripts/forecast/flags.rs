@@ -274,7 +274,7 @@ pub struct ForecastAblateFlags {
     #[command(flatten)]
     pub train: ForecastTrainFlags,
     /// Values of one key of the section forecast, separated by commas, such as temporal_frames=1,3,5; every combination of all grids is
-    /// trained [default: temporal_frames=1,3,5, then one change at a time]
+    /// trained [default: frames, lambda, init, overweight, ssl and loss, one change at a time]
     #[arg(long, value_name = "KEY=LIST")]
     pub grid: Vec<String>,
     /// Seeds of every combination

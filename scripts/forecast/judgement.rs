@@ -4,7 +4,8 @@ use market_data::DateRange;
 use ppo_agent::{
     AgentError,
     forecast::{
-        ForecastData, Forecaster, Gate, Reference, Ridge, Scores, Target, TargetKind, TargetMoments, boosted, scores,
+        ForecastData, Forecaster, Gate, GateConfig, Reference, Ridge, Scores, Target, TargetKind, TargetMoments,
+        boosted, scores,
     },
     health::Band,
 };
@@ -62,6 +63,8 @@ pub(crate) struct Court<'a> {
     /// What the forecaster was trained on, which the other predictors are fitted on, too.
     pub(crate) data: &'a ForecastData,
     pub(crate) forecaster: &'a Forecaster,
+    /// What the verdicts go by.
+    pub(crate) gate: &'a GateConfig,
     /// Whether gradient-boosted trees are among the predictors.
     pub(crate) boosted: bool,
     pub(crate) seed: u64,
@@ -127,7 +130,7 @@ impl Court<'_> {
                 .collect::<Option<_>>()?;
             let linear = predictors.iter().find(|found| found.predictor == "linear")?;
             let reference = Reference::of("a linear predictor", &linear.scores);
-            let gate = Gate::of(target.kind, &predictors[0].scores, reference.as_ref(), &self.forecaster.config().gate);
+            let gate = Gate::of(target.kind, &predictors[0].scores, reference.as_ref(), self.gate);
             Some(Judged { symbol: symbol.to_owned(), target, gate, predictors })
         };
         targets.iter().enumerate().filter_map(judged).collect()

@@ -60,10 +60,11 @@ impl Material {
         picked
     }
 
-    /// Returns the number of the piece of evidence that a date belongs to, whatever the symbol: the date itself, or as many sessions as the
-    /// longest target spans, since targets that overlap repeat each other.
+    /// Returns the number of the piece of evidence that a date belongs to, whatever the symbol: the date itself, or twice as many sessions as
+    /// the longest target spans, since targets that overlap repeat each other.
     fn block(&self, date: Date) -> u32 {
-        let sessions = self.tape.horizons().iter().map(|horizon| horizon.sessions()).max().unwrap_or(1);
+        let longest = self.tape.horizons().iter().map(|horizon| horizon.sessions()).max().unwrap_or(1);
+        let sessions = if longest > 1 { 2 * longest } else { 1 };
         (self.dataset.dates.partition_point(|known| *known < date) / sessions) as u32
     }
 
@@ -159,11 +160,11 @@ mod tests {
                 let days: Vec<Date> = material.dates(&picked).collect();
                 assert!(days.iter().all(|&day| Some(day) > last && dates.contains(day)), "{bars}");
                 last = days.iter().max().copied();
-                // Daily targets of five sessions overlap, so that five dates are one piece of evidence.
+                // Daily targets of five sessions overlap, so that ten dates are one piece of evidence.
                 let blocks: std::collections::BTreeSet<u32> = picked.samples.block.iter().copied().collect();
                 let sessions: std::collections::BTreeSet<Date> = days.into_iter().collect();
                 let expected = if bars == "day" {
-                    sessions.len().div_ceil(5)..=sessions.len() / 5 + 2
+                    sessions.len().div_ceil(10)..=sessions.len() / 10 + 2
                 } else {
                     sessions.len()..=sessions.len()
                 };

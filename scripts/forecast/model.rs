@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use jiff::civil::Date;
 use market_data::{DateRange, Split};
-use ppo_agent::forecast::{Forecaster, ForecasterFile};
+use ppo_agent::forecast::{Emergency, Forecaster, ForecasterFile};
 use serde::{Deserialize, Serialize};
 
 use crate::{config::RunConfig, paths::model_path};
@@ -19,6 +19,9 @@ pub struct ForecasterMeta {
     pub config: RunConfig,
     /// The dates that it learned from, that it was stopped by, and that it was judged on.
     pub split: Split,
+    /// Why its training was ended because nothing could come of it, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Emergency>,
 }
 
 impl ForecasterMeta {

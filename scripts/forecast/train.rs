@@ -34,7 +34,7 @@ use crate::{
 pub struct Metrics {
     /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
     pub data: String,
-    /// Number of the epoch that was kept; 0 = none was better than the first parameters.
+    /// Number of the epoch that was kept; 0 = none had forecasts that are numbers, and the first parameters were kept.
     pub best_epoch: usize,
     /// How the training ended.
     pub end: End,
@@ -174,8 +174,12 @@ impl Run<'_> {
     }
 
     fn save(&self, fitted: &Fitted) -> anyhow::Result<()> {
-        let meta =
-            ForecasterMeta { data: self.stamp().to_owned(), config: self.config.clone(), split: self.split.clone() };
+        let emergency = match &fitted.end {
+            End::Emergency(emergency) => Some(emergency.clone()),
+            End::MaxEpochs | End::Patience => None,
+        };
+        let (data, config, split) = (self.stamp().to_owned(), self.config.clone(), self.split.clone());
+        let meta = ForecasterMeta { data, config, split, emergency };
         let file = ForecasterFile { forecaster: fitted.forecaster.clone(), meta: serde_json::to_value(meta)? };
         Ok(file.save(&self.paths.model)?)
     }
@@ -186,7 +190,8 @@ impl Run<'_> {
         let bytes = files::predictions(self.material, &self.test, &self.data.targets, &forecasts, self.stamp())?;
         ppo_agent::write_atomically(&self.paths.run.join(files::PREDICTIONS), &bytes)?;
         let (material, data, seed) = (self.material, &self.data, self.config.run.seed);
-        let court = Court { material, data, forecaster, boosted: self.boosted, seed };
+        let gate = &self.config.forecast.gate;
+        let court = Court { material, data, forecaster, gate, boosted: self.boosted, seed };
         let judgement = court.judge(&self.test, &forecasts, self.split.test)?;
         let synthetic = if self.material.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
         console.say(format!("\nOut of sample{synthetic}, {}, intervals over dates:", self.split.test))?;

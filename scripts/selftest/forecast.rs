@@ -1,4 +1,4 @@
-//! `zerodte selftest forecast`: the failures of earlier forecasters happen again, are called by their names, and are cured.
+//! `zerodte selftest forecast`: the failures of earlier forecasters happen again, none is called healthy, and each is cured.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "
 /// Runs a proof and says how it went.
 ///
 /// # Errors
-/// A training that breaks, a file that cannot be written, a failure that goes unnoticed, or a cure that is none.
+/// A training that breaks, a file that cannot be written, a failed attempt that is called healthy, or a cure that is none.
 pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Result<()> {
     flags.markdown.as_deref().and_then(|path| path.parent()).map_or(Ok(()), check_writable)?;
     let failures = failures(flags.seed);
@@ -54,6 +54,8 @@ pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Resul
             failure.name,
             cure.gate.verdict
         );
+        let unnoticed = broken.iter().filter(|outcome| outcome.gate.verdict == GateVerdict::Healthy).count();
+        ensure!(unnoticed == 0, "{}: {unnoticed} failed attempt(s) are called healthy", failure.name);
         let worse =
             broken.iter().all(|outcome| outcome.scores[0].as_ref().is_none_or(|scores| scores.r2() < cure_r2(cure)));
         ensure!(worse, "{}: an attempt is as good as the cure", failure.name);

@@ -40,13 +40,15 @@ pub enum GateVerdict {
     Overdispersed,
     /// They hardly tell one sample from another, though there is something to tell or they miss the level.
     Collapsed,
+    /// They know something, and a simple predictor of the same inputs knows clearly more.
+    Outdone,
     /// The training mean is clearly better.
     WorseThanConstant,
     /// They are too good to be true.
     LeakSuspected,
     /// Some are no number.
     Broken,
-    /// There is too little to go by.
+    /// There is too little to go by, or R² and ranks disagree.
     Inconclusive,
 }
 
@@ -54,9 +56,12 @@ impl GateVerdict {
     /// Returns whether something has gone wrong: such a forecaster is not to be used.
     pub fn is_failure(self) -> bool {
         match self {
-            Self::Overdispersed | Self::Collapsed | Self::WorseThanConstant | Self::LeakSuspected | Self::Broken => {
-                true
-            }
+            Self::Overdispersed
+            | Self::Collapsed
+            | Self::Outdone
+            | Self::WorseThanConstant
+            | Self::LeakSuspected
+            | Self::Broken => true,
             Self::Healthy | Self::NoSkill | Self::Miscalibrated | Self::Inconclusive => false,
         }
     }
@@ -70,6 +75,7 @@ impl fmt::Display for GateVerdict {
             Self::Miscalibrated => "miscalibrated",
             Self::Overdispersed => "overdispersed",
             Self::Collapsed => "collapsed",
+            Self::Outdone => "outdone",
             Self::WorseThanConstant => "worse_than_constant",
             Self::LeakSuspected => "leak_suspected",
             Self::Broken => "broken",
@@ -213,7 +219,7 @@ impl<'a> Case<'a> {
             .or_else(|| self.leak())
             .or_else(|| self.worse())
             .or_else(|| self.shrunk())
-            .or_else(|| self.blind())
+            .or_else(|| self.outdone())
             .or_else(|| self.overdispersed())
             .or_else(|| self.no_skill())
             .or_else(|| self.miscalibrated());
@@ -298,10 +304,15 @@ impl<'a> Case<'a> {
         self.fit.variance_ratio.sqrt()
     }
 
+    /// The agreement of ranks, where it is clearly above chance.
+    fn clear_order(&self) -> Option<Band> {
+        self.order.filter(|order| order.value - CLEAR * (order.value - order.low) > self.chance)
+    }
+
     /// Both witnesses must speak: a slope hangs on a few large outcomes, ranks know no scale.
     fn shrunk(&self) -> Found {
         let slope = self.slope.filter(|slope| slope.low > SHRUNK)?;
-        let order = self.order.filter(|order| order.value - CLEAR * (order.value - order.low) > self.chance)?;
+        let order = self.clear_order()?;
         let share = percent(Some(1.0 / slope.value));
         let text = format!(
             "forecasts know something ({} {order}) and show {share} of the spread it deserves: slope {slope:.1}",
@@ -312,11 +323,12 @@ impl<'a> Case<'a> {
 
     /// Intervals that do not meet are more than a clear difference needs, but those of two forecasts of the same samples
     /// are not independent.
-    fn blind(&self) -> Found {
-        let r2 = self.r2.filter(|r2| r2.low <= 0.0)?;
+    fn outdone(&self) -> Found {
+        let r2 = self.r2?;
         let better = self.reference.filter(|reference| reference.has_skill() && reference.r2.low > r2.high)?;
+        let blind = r2.low <= 0.0 && self.spread() < NARROW;
         let text = format!("{} sees what the model does not: R² {} against {r2}", better.name, better.r2);
-        Some((GateVerdict::Collapsed, vec![text]))
+        Some((if blind { GateVerdict::Collapsed } else { GateVerdict::Outdone }, vec![text]))
     }
 
     fn overdispersed(&self) -> Found {
@@ -333,6 +345,14 @@ impl<'a> Case<'a> {
 
     fn no_skill(&self) -> Found {
         let r2 = self.r2.filter(|r2| r2.low <= 0.0)?;
+        if let Some(order) = self.clear_order() {
+            let text = format!("R² {r2} may be zero, but the ranks know something: {} {order}", self.order_name());
+            return Some((GateVerdict::Inconclusive, vec![text]));
+        }
+        if let Some(reference) = self.reference.filter(|reference| reference.has_skill()) {
+            let text = format!("R² {r2} may be zero, where {} has {}", reference.name, reference.r2);
+            return Some((GateVerdict::Inconclusive, vec![text]));
+        }
         let text = if r2.high < 0.0 {
             format!("the training mean is better, but not clearly by more than the fitting of noise costs: R² {r2}")
         } else {
@@ -378,6 +398,7 @@ fn advice(verdict: GateVerdict) -> Option<&'static str> {
         GateVerdict::Collapsed => {
             Some("look whether inputs and targets are scaled, raise the learning rate, lower the weight decay")
         }
+        GateVerdict::Outdone => Some("train longer or with other settings, or use the simple predictor"),
         GateVerdict::WorseThanConstant => {
             Some("do not use it: compare the level of training and validation targets, then stop earlier")
         }

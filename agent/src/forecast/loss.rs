@@ -120,7 +120,9 @@ impl Loss {
         let (predicted, actual) = (known.centered(&known.predicted)?, known.centered(&known.actual)?);
         let count = known.count()?;
         let variance = |x: &Tensor| x.f_square()?.f_sum_dim_intlist(0, false, Kind::Float)?.f_div(&count);
-        let outcome = variance(&actual)?.f_clamp_min(1e-12)?;
+        // Few or equal outcomes have no spread to compare with: then a quarter of the usual one stands in.
+        let floor = self.usual.1.f_square()?.f_mul_scalar(0.25)?;
+        let outcome = variance(&actual)?.f_maximum(&floor)?;
         let each = match self.config.variance_term {
             VarianceTerm::Variance => variance(&predicted)?.f_div(&outcome)?.f_rsub_scalar(1.0)?.f_square()?,
             VarianceTerm::Std => {

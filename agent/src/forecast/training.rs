@@ -226,7 +226,7 @@ impl<'a> Training<'a> {
         let outputs = |picks: &Tensor| net.forward(&self.tape.frames(&self.validation, picks)?, &mut Dropout::none());
         let (validation_loss, forecasts) = no_grad(|| self.mean_loss(outputs))?;
         let targets =
-            scores(&self.data.targets, &self.data.validation, &forecasts, &self.forecaster.moments, Scores::of);
+            scores(&self.data.targets, &self.data.validation, &forecasts, &self.forecaster.moments, every_epoch);
         let mut row =
             Epoch { epoch, learning_rate, train_loss, validation_loss, gradient_norm, movement, score: 0.0, targets };
         row.score = match self.config.early_stopping {
@@ -259,6 +259,11 @@ impl<'a> Training<'a> {
         let count = batches.len() as f64;
         Ok((losses.double_value(&[0]) / count, norms.double_value(&[0]) / count, rate))
     }
+}
+
+/// Scores a target after every epoch: a return with intervals, since a share of right directions says nothing without.
+fn every_epoch(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Scores> {
+    if kind == TargetKind::Return { Scores::with_intervals(kind, outcomes) } else { Scores::of(kind, outcomes) }
 }
 
 /// R² on validation from which a linear predictor is taken to have found something.
@@ -322,7 +327,7 @@ mod tests {
                 &planted.data.validation,
                 &forecasts,
                 fitted.forecaster.moments(),
-                Scores::of,
+                every_epoch,
             );
             assert_eq!(again, best.targets, "{metric:?}");
             assert!(fitted.epochs.iter().all(|epoch| epoch.score <= best.score + 1e-5));

@@ -29,7 +29,7 @@ pub enum Trouble {
     NotFinite,
     /// The loss runs away.
     Exploding,
-    /// The parameters stand still, or the loss stays where a constant is while they shrink.
+    /// The parameters stand still, or the loss does while the forecasts of every target are alike.
     Frozen,
     /// The forecasts of every target are alike.
     Collapsed,
