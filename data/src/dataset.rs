@@ -1,6 +1,9 @@
 //! From bars to the sessions that a run replays: window, grid, warm-up and volatility per symbol.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use jiff::{ToSpan, civil::Date};
 
@@ -19,6 +22,16 @@ pub struct FileRecord {
     pub rows: usize,
     /// What was detected, such as `timestamps: RFC 3339`.
     pub note: String,
+    /// SHA-256 of the rows that were used, where the file may hold and get others; else the file itself is hashed.
+    pub digest: Option<String>,
+}
+
+impl FileRecord {
+    /// Describes a file whose rows were all used.
+    #[must_use]
+    pub fn new(path: &Path, rows: usize, note: String) -> Self {
+        Self { path: path.display().to_string(), rows, note, digest: None }
+    }
 }
 
 /// Everything that a source delivers.

@@ -115,6 +115,16 @@ pub enum DataError {
         /// What the reader said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A cache file that belongs to another series.
+    #[error("{path} holds {adjustment} prices of {series}, which do not belong there; move it away")]
+    Mixed {
+        /// The file.
+        path: String,
+        /// Vendor and symbol of the series that it belongs to.
+        series: String,
+        /// How its prices are adjusted.
+        adjustment: String,
+    },
     /// A required column that the file lacks.
     #[error("{path}: no column {column}; the file has: {}", or_none(found))]
     MissingColumn {

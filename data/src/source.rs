@@ -1,10 +1,23 @@
-//! Where bars and option minutes come from: files, or for bars a generator that has to be asked for by name.
+//! Where bars and option minutes come from: files, vendors through a cache, or for bars a generator that has to be asked
+//! for by name.
 
+#[cfg(feature = "fetch")]
+pub mod alpaca;
+#[cfg(feature = "fetch")]
+pub mod cache;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 #[cfg(feature = "load")]
 pub mod files;
+#[cfg(feature = "fetch")]
+pub mod massive;
 #[cfg(feature = "load")]
 pub mod options;
 pub mod synthetic;
+#[cfg(feature = "fetch")]
+pub mod vendor;
+#[cfg(feature = "fetch")]
+pub mod yahoo;
 
 use std::collections::BTreeSet;
 

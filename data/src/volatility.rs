@@ -117,6 +117,18 @@ impl DailySeries {
         Ok(Self { date, close })
     }
 
+    /// Says whether there is a close of this date.
+    #[cfg(feature = "fetch")]
+    pub(crate) fn holds(&self, date: Date) -> bool {
+        self.date.binary_search(&date).is_ok()
+    }
+
+    /// Returns the dates of the first and the last close.
+    #[cfg(feature = "fetch")]
+    pub(crate) fn span(&self) -> Option<crate::DateRange> {
+        self.date.first().zip(self.date.last()).map(|(&first, &last)| crate::DateRange { first, last })
+    }
+
     /// Returns the last close of a day before `date`, unless it is stale.
     fn before(&self, date: Date) -> Option<f64> {
         let at = self.date.partition_point(|day| *day < date).checked_sub(1)?;

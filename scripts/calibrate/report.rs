@@ -214,7 +214,7 @@ impl OptionFiles {
     fn of(pair: &Pair, measured: &Measured) -> Self {
         let options = &pair.options;
         let files =
-            options.files.iter().cloned().map(|FileRecord { path, rows, note }| OptionFile { path, rows, note });
+            options.files.iter().cloned().map(|FileRecord { path, rows, note, .. }| OptionFile { path, rows, note });
         Self {
             symbol: options.symbol.to_string(),
             trades: options.trades(),

@@ -44,9 +44,9 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
 
 /// Daily closes as a file holds them.
 #[derive(Default)]
-struct DailyColumns {
-    date: Vec<Date>,
-    close: Vec<f64>,
+pub(super) struct DailyColumns {
+    pub(super) date: Vec<Date>,
+    pub(super) close: Vec<f64>,
 }
 
 /// The folder and a record of the files read from it.
@@ -112,7 +112,7 @@ impl<'a> Folder<'a> {
     }
 
     fn record(&mut self, path: &Path, rows: usize, note: String) {
-        self.read.push(FileRecord { path: path.display().to_string(), rows, note });
+        self.read.push(FileRecord::new(path, rows, note));
     }
 
     /// Returns the symbols whose minute bars the folder holds; the volatility indices are not among them.
@@ -159,7 +159,7 @@ pub(super) fn bad_cell(path: &Path, row: usize, column: &'static str, text: &str
     DataError::Cell { path: path.display().to_string(), row, column, text: text.to_owned(), expected }
 }
 
-fn unreadable(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataError {
+pub(super) fn unreadable(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataError {
     DataError::Read { path: path.display().to_string(), source: source.into() }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn bars(path: &Path, with_volume: bool) -> Result<(BarColumns, String
 }
 
 /// Reads daily closes.
-pub(super) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
+pub(in crate::source) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
     let mut reader = open(path)?;
     let names = ["date", "close"];
     require(path, &columns_of(path, &mut reader)?, &names)?;

@@ -77,11 +77,10 @@ impl<'a> Rows<'a> {
         if kept == 0 {
             return Ok(None);
         }
-        let path = columns.path().display().to_string();
-        self.files.push(path.clone());
+        self.files.push(columns.path().display().to_string());
         self.take(columns, &times, &ours)?;
         let note = format!("{kept} rows of {} in the dates; timestamps: {note}", self.symbol);
-        Ok(Some(FileRecord { path, rows: times.len(), note }))
+        Ok(Some(FileRecord::new(columns.path(), times.len(), note)))
     }
 
     fn is_ours(&self, underlying: &str) -> bool {

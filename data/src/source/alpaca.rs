@@ -1,0 +1,275 @@
+//! Alpaca: minute bars of stocks and options since 2016, free. It has no indices, so no SPX and no VIX.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::vendor::{
+    Client, Clock, Contract, Http, Json, OptionMinutes, OptionVendor, Pace, Page, Progress, Row, Secret, Take, Vendor,
+    VendorError,
+};
+use crate::{DateRange, Symbol, calendar};
+
+/// Where the service is.
+pub const BASE: &str = "https://data.alpaca.markets";
+/// Pairs of variables that hold the key and its secret; the first pair that is set wins.
+pub const KEYS: [(&str, &str); 3] = [
+    ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
+    ("ALPACA_API_KEY", "ALPACA_SECRET_KEY"),
+    ("ALPACA_KEY", "ALPACA_SECRET"),
+];
+const NAME: &str = "Alpaca";
+const LIMIT: usize = 10_000;
+const MOST_PAGES: usize = 2_000;
+/// Bars younger than this are not free.
+const DELAY_MS: i64 = 16 * 60_000;
+const NO_INDICES: &str = "it has no indices; leave it out of --symbols, or use --data-source massive or files";
+
+/// How Alpaca is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlpacaConfig {
+    /// Calls per rolling minute: 200 on the free plan, 10,000 on the paid one.
+    pub calls_per_minute: u32,
+    /// Which trades the bars are made of: sip (all exchanges) or iex (one).
+    pub feed: Feed,
+}
+
+/// Which trades bars are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feed {
+    /// Those of all exchanges.
+    Sip,
+    /// Those of one exchange, 2 to 3 % of the volume.
+    Iex,
+}
+
+impl Default for AlpacaConfig {
+    fn default() -> Self {
+        Self { calls_per_minute: 200, feed: Feed::Sip }
+    }
+}
+
+/// A page: bars by symbol.
+#[derive(Debug, Deserialize)]
+struct Bars {
+    bars: Option<BTreeMap<String, Vec<Bar>>>,
+    next_page_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Bar {
+    t: Timestamp,
+    o: f64,
+    h: f64,
+    l: f64,
+    c: f64,
+    v: Option<f64>,
+    vw: Option<f64>,
+    n: Option<f64>,
+}
+
+impl Bar {
+    fn row(&self) -> Result<Row, String> {
+        let ts_ns = i64::try_from(self.t.as_nanosecond()).map_err(|_| format!("the time {} is none", self.t))?;
+        let Self { o: open, h: high, l: low, c: close, v: volume, vw: vwap, n: trades, .. } = *self;
+        Ok(Row { ts_ns, open, high, low, close, volume, vwap, trades })
+    }
+}
+
+/// A page of bars.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BarsPage {
+    /// Rows by symbol, ascending.
+    pub rows: BTreeMap<String, Vec<Row>>,
+    /// What to ask the next page with; nothing after the last.
+    pub next: Option<String>,
+}
+
+/// Reads a page of bars.
+///
+/// # Errors
+/// One sentence about a body that is no such JSON.
+pub fn parse_bars(body: &[u8]) -> Result<BarsPage, String> {
+    serde_json::from_slice::<Bars>(body).map_err(|error| error.to_string())?.rows()
+}
+
+impl Bars {
+    fn rows(self) -> Result<BarsPage, String> {
+        let rows = |bars: Vec<Bar>| bars.iter().map(Bar::row).collect::<Result<Vec<_>, _>>();
+        let bars = self.bars.into_iter().flatten();
+        let bars = bars.map(|(symbol, bars)| Ok::<_, String>((symbol, rows(bars)?))).collect::<Result<_, _>>()?;
+        Ok(BarsPage { rows: bars, next: self.next_page_token.filter(|token| !token.is_empty()) })
+    }
+}
+
+/// The service, asked with one key.
+#[derive(Debug)]
+pub struct Alpaca<'a> {
+    client: Client<'a>,
+    feed: Feed,
+}
+
+impl<'a> Alpaca<'a> {
+    /// Returns the service at `base`, asked with a key and its secret, each with the name of the variable that holds it.
+    /// Without them every call fails.
+    #[must_use]
+    pub fn new(
+        base: Url,
+        keys: Option<[(&Secret, &str); 2]>,
+        feed: Feed,
+        pace: Pace,
+        clock: &'a dyn Clock,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let client = Client::new(NAME, base, Http::new(Duration::from_secs(30)), pace, clock, progress);
+        let client = match keys {
+            Some([(key, name), (secret, secret_name)]) => client
+                .with_key("APCA-API-KEY-ID", key.clone(), name)
+                .with_key("APCA-API-SECRET-KEY", secret.clone(), secret_name),
+            None => client.without_key([KEYS[0].0, KEYS[0].1]),
+        };
+        Self { client, feed }
+    }
+
+    /// Gives up on an answer after `patience` instead of half a minute.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.client = self.client.with_http(Http::new(patience));
+        self
+    }
+
+    /// Asks for bars and hands over every page, its rows by symbol.
+    fn bars(
+        &self,
+        what: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        take: &mut dyn FnMut(BTreeMap<String, Vec<Row>>, String, bool) -> Result<(), VendorError>,
+    ) -> Result<(), VendorError> {
+        let limit = LIMIT.to_string();
+        let mut token = None::<String>;
+        for _ in 0..MOST_PAGES {
+            let mut query = query.to_vec();
+            query.extend([("timeframe", "1Min"), ("limit", limit.as_str()), ("sort", "asc")]);
+            query.extend(token.as_deref().map(|token| ("page_token", token)));
+            let Json { value, sha256 } = self.client.json(what, &self.client.url(path, &query), |_: &Bars| Ok(()))?;
+            let BarsPage { rows, next } = value.rows().map_err(|said| self.client.malformed(what, &said))?;
+            if next.is_some() && next == token {
+                break;
+            }
+            take(rows, sha256, next.is_none())?;
+            if next.is_none() {
+                return Ok(());
+            }
+            token = next;
+        }
+        Err(self.client.malformed(what, "its pages go in a circle"))
+    }
+
+    /// Returns first and last instant to ask for: none younger than a quarter of an hour.
+    fn span(&self, dates: DateRange) -> [String; 2] {
+        let newest = self.client.clock().now_ms() - DELAY_MS;
+        let first = calendar::midnight_ns(dates.first) / 1_000_000;
+        let last = (calendar::midnight_ns(dates.last) / 1_000_000 + 24 * 3_600_000 - 1).min(newest).max(first);
+        let time = |ms: i64| Timestamp::from_second(ms / 1_000).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
+        [time(first), time(last)]
+    }
+}
+
+impl Vendor for Alpaca<'_> {
+    fn name(&self) -> &'static str {
+        "alpaca"
+    }
+
+    fn check(&self, symbol: &Symbol) -> Result<(), VendorError> {
+        let index =
+            matches!(symbol.as_str(), "SPX" | "NDX" | "RUT" | "DJI" | "XSP") || symbol.as_str().starts_with("VIX");
+        if index {
+            return Err(VendorError::Unsupported { vendor: NAME, symbol: symbol.clone(), why: NO_INDICES });
+        }
+        Ok(())
+    }
+
+    fn window_days(&self, _: &Symbol) -> i32 {
+        90
+    }
+
+    fn calls(&self, _: &Symbol, sessions: usize) -> usize {
+        (sessions * 960).div_ceil(LIMIT).max(1)
+    }
+
+    fn parallel(&self) -> usize {
+        4
+    }
+
+    fn calls_per_minute(&self) -> u32 {
+        self.client.calls_per_minute()
+    }
+
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
+        self.check(symbol)?;
+        let [start, end] = self.span(dates);
+        let feed = if self.feed == Feed::Sip { "sip" } else { "iex" };
+        let query =
+            [("symbols", symbol.as_str()), ("start", &start), ("end", &end), ("adjustment", "split"), ("feed", feed)];
+        let what = format!("minute bars of {symbol} from {dates}");
+        self.bars(&what, "/v2/stocks/bars", &query, &mut |mut rows, sha256, last| {
+            let ours = rows.remove(symbol.as_str()).unwrap_or_default();
+            match rows.keys().next() {
+                None => take(Page { rows: ours, sha256, last }),
+                Some(other) => Err(self.client.malformed(&what, &format!("bars of {other:?}"))),
+            }
+        })
+    }
+
+    fn daily_closes(&self, symbol: &Symbol, _: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
+        Err(VendorError::Unsupported { vendor: NAME, symbol: symbol.clone(), why: NO_INDICES })
+    }
+}
+
+impl OptionVendor for Alpaca<'_> {
+    fn batch(&self) -> usize {
+        100
+    }
+
+    fn option_minutes(&self, contracts: &[Contract], date: Date) -> Result<OptionMinutes, VendorError> {
+        let tickers: Vec<String> = contracts.iter().map(ToString::to_string).collect();
+        let list = tickers.join(",");
+        let [start, end] = self.span(DateRange { first: date, last: date });
+        let mut minutes = OptionMinutes::default();
+        let what = format!("minute bars of {} options on {date}", tickers.len());
+        let query = [("symbols", list.as_str()), ("start", &start), ("end", &end)];
+        self.bars(&what, "/v1beta1/options/bars", &query, &mut |rows, sha256, _| {
+            for (ticker, rows) in rows {
+                let at = tickers.iter().position(|known| *known == ticker);
+                let at = at.ok_or_else(|| self.client.malformed(&what, &format!("bars of {ticker:?}")))?;
+                minutes.rows.extend(rows.into_iter().map(|row| (at, row)));
+            }
+            minutes.bodies.push(sha256);
+            Ok(())
+        })?;
+        Ok(minutes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_full_and_empty_are_read() {
+        let body = r#"{"bars":{"SPY":[{"t":"2025-06-02T13:30:00Z","o":600,"h":600.84,"l":599.31,"c":600.61,"v":85998033,"n":732412,"vw":600.703516}]},
+                       "next_page_token":"QUFQTA=="}"#;
+        let BarsPage { rows, next } = parse_bars(body.as_bytes()).unwrap();
+        assert_eq!((rows["SPY"][0].ts_ns, rows["SPY"][0].open), (1_748_871_000_000_000_000, 600.0));
+        assert_eq!(next.as_deref(), Some("QUFQTA=="));
+        for empty in [r#"{"bars":{},"next_page_token":null}"#, r#"{"bars":null}"#] {
+            assert_eq!(parse_bars(empty.as_bytes()), Ok(BarsPage::default()));
+        }
+        assert!(parse_bars(br#"{"bars":{"SPY":[{"t":"noon","o":1,"h":1,"l":1,"c":1}]}}"#).is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! One Parquet file of the cache: columns, and a record in its footer.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use jiff::civil::Date;
+use polars::prelude::{
+    Column, DataFrame, DataType, IntoColumn as _, KeyValueMetadata, NamedFrom as _, ParquetReader, ParquetWriter,
+    SerReader as _, Series,
+};
+
+use super::MonthRecord;
+use crate::{
+    DataError,
+    source::{
+        files::{parquet, unreadable},
+        vendor::VendorError,
+    },
+};
+
+/// Key of the record among the footer's entries.
+const KEY: &str = "zerodte";
+
+/// Reads the record of a month.
+pub(super) fn read_record(path: &Path) -> Result<MonthRecord, DataError> {
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let mut reader = ParquetReader::new(file);
+    let metadata = reader.get_metadata().map_err(|error| unreadable(path, error))?;
+    let entries = metadata.key_value_metadata.iter().flatten();
+    let text = entries.filter(|entry| entry.key == KEY).find_map(|entry| entry.value.as_deref());
+    let text = text.ok_or_else(|| unreadable(path, "it has no record of its sessions; move it away"))?;
+    serde_json::from_str(text).map_err(|error| unreadable(path, error))
+}
+
+/// Writes a month, under another name first.
+pub(super) fn write(path: &Path, columns: &[Column], record: &MonthRecord) -> Result<(), VendorError> {
+    let text = serde_json::to_string(record).map_err(|error| unreadable(path, error))?;
+    let entries = KeyValueMetadata::from_static(vec![(KEY.to_owned(), text)]);
+    write_table(path, columns.to_vec(), Some(entries))
+}
+
+/// Reads daily closes.
+pub(super) fn read_daily(path: &Path) -> Result<Vec<(Date, f64)>, DataError> {
+    let columns = parquet::daily(path)?;
+    Ok(columns.date.into_iter().zip(columns.close).collect())
+}
+
+/// Writes daily closes.
+pub(super) fn write_daily(path: &Path, days: &[(Date, f64)]) -> Result<(), VendorError> {
+    let dates: Vec<i32> = days.iter().map(|(date, _)| super::rows::days_since_1970(*date)).collect();
+    let dates = Series::new("date".into(), dates).cast(&DataType::Date).map_err(|error| unreadable(path, error))?;
+    let closes = Series::new("close".into(), days.iter().map(|(_, close)| *close).collect::<Vec<_>>());
+    write_table(path, vec![dates.into_column(), closes.into_column()], None)
+}
+
+fn write_table(path: &Path, columns: Vec<Column>, entries: Option<KeyValueMetadata>) -> Result<(), VendorError> {
+    let fault = |doing| move |source| VendorError::Cache { path: path.to_owned(), doing, source };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(fault("making its folder"))?;
+    }
+    let part = path.with_extension(format!("part-{}", std::process::id()));
+    let mut table = DataFrame::new_infer_height(columns).map_err(|error| unreadable(path, error))?;
+    let file = File::create(&part).map_err(fault("writing it"))?;
+    let written = ParquetWriter::new(&file).with_key_value_metadata(entries).finish(&mut table);
+    let kept =
+        written.map_err(std::io::Error::other).and_then(|_| file.sync_all()).and_then(|()| fs::rename(&part, path));
+    kept.inspect_err(|_| drop(fs::remove_file(&part))).map_err(fault("writing it"))
+}

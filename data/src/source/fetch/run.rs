@@ -1,0 +1,272 @@
+//! Asking for what is missing, several windows at a time where the plan allows it, and storing it page by page.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{Timestamp, ToSpan as _, civil::Date};
+
+use super::{Asked, Plan, Wishes, plan};
+use crate::{
+    DateRange, Symbol,
+    calendar::{self, MINUTE_NS},
+    source::{
+        cache::{Cache, Kind, Lock, SessionRecord, Shelf},
+        vendor::{Clock, Page, Progress, Refusal, Row, Rows, Vendor, VendorError},
+    },
+};
+
+/// A session of today is taken for complete when its last bar starts within this long before the close.
+const TAIL_NS: i64 = 5 * MINUTE_NS;
+
+/// What a fetch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Sessions stored.
+    pub sessions: usize,
+    /// Of them, sessions without a bar.
+    pub empty: usize,
+    /// Rows stored.
+    pub rows: usize,
+    /// Rows outside trading hours, left out.
+    pub outside: usize,
+    /// Rows that contradict themselves, left out because that was asked for.
+    pub bad: Vec<String>,
+    /// Sessions that the plan of the key does not reach, by symbol.
+    pub refused: BTreeMap<Symbol, usize>,
+    /// Sessions that were complete before.
+    pub complete: usize,
+}
+
+/// Everything that the threads of a fetch share.
+struct Job<'a> {
+    vendor: &'a dyn Vendor,
+    shelves: BTreeMap<Symbol, Shelf>,
+    clock: &'a dyn Clock,
+    progress: &'a dyn Progress,
+    wishes: Wishes,
+    windows: Mutex<VecDeque<Asked>>,
+    fetched: Mutex<Fetched>,
+    /// The first date that the plan reaches, as far as it has been found out.
+    floor: Mutex<Option<Date>>,
+    fault: Mutex<Option<VendorError>>,
+}
+
+/// Fetches the missing sessions of `dates` into the cache.
+///
+/// # Errors
+/// What the vendor refuses or garbles, or a cache that cannot be written. What was stored before stays.
+#[expect(clippy::too_many_arguments, reason = "a fetch has a vendor, a cache, a question and three helpers")]
+pub fn fetch(
+    vendor: &dyn Vendor,
+    cache: &Cache,
+    symbols: &[Symbol],
+    dates: DateRange,
+    wishes: Wishes,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    planned: &mut dyn FnMut(&Plan),
+) -> Result<Fetched, VendorError> {
+    let mut shelves = BTreeMap::new();
+    for symbol in symbols {
+        vendor.check(symbol)?;
+        let shelf = cache.shelf(vendor.name(), vendor.adjustment(), Kind::Minute, symbol);
+        shelves.insert(symbol.clone(), shelf);
+    }
+    let _locks = lock(shelves.values(), progress)?;
+    // Only now: another program may just have fetched what is missing.
+    let plan = plan(vendor, cache, symbols, dates, clock.now_ms(), wishes)?;
+    planned(&plan);
+    if plan.out_of_reach > 0 {
+        let (lost, name) = (plan.out_of_reach, vendor.name());
+        progress.note(format!("{lost} sessions are older than {name} reaches; left out"));
+    }
+    let threads = vendor.parallel().min(plan.windows.len());
+    let job = Job {
+        vendor,
+        shelves,
+        clock,
+        progress,
+        wishes,
+        windows: Mutex::new(plan.windows.into()),
+        fetched: Mutex::new(Fetched { complete: plan.complete, ..Fetched::default() }),
+        floor: Mutex::new(None),
+        fault: Mutex::new(None),
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| job.work()))));
+    match job.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(fault) => Err(fault),
+        None => Ok(job.fetched.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+/// Locks series in one order, so that two programs never wait for each other.
+pub(super) fn lock<'a>(
+    shelves: impl Iterator<Item = &'a Shelf>,
+    progress: &dyn Progress,
+) -> Result<Vec<Lock>, VendorError> {
+    let wait = |shelf: &Shelf| {
+        let folder = shelf.folder().display().to_string();
+        shelf.lock(|| progress.note(format!("another program is filling {folder}; waiting for it")))
+    };
+    shelves.map(wait).collect()
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Job<'_> {
+    /// Takes windows until there is none, or something went wrong.
+    fn work(&self) {
+        loop {
+            if held(&self.fault).is_some() {
+                return;
+            }
+            let Some(asked) = held(&self.windows).pop_front() else { return };
+            if let Err(error) = self.window(asked) {
+                held(&self.fault).get_or_insert(error);
+            }
+        }
+    }
+
+    /// Asks for one window, moved where the plan of the key ends.
+    fn window(&self, mut asked: Asked) -> Result<(), VendorError> {
+        let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
+        let mut floors: VecDeque<Date> = self.vendor.floors(today).into();
+        loop {
+            if let Some(floor) = *held(&self.floor)
+                && !self.cut(&mut asked, floor)
+            {
+                return Ok(());
+            }
+            let error = match self.pages(&asked) {
+                Err(error) if error.refusal().is_some() => error,
+                done => return done,
+            };
+            match error.refusal() {
+                Some(Refusal::Today) if asked.dates.last == today && asked.sessions > 1 => {
+                    self.progress.note(format!("{error}; going on without it"));
+                    let earlier = calendar::sessions(asked.dates.first, today.saturating_sub(1.day()));
+                    asked.dates.last = earlier.last().map_or(asked.dates.first, |session| session.date);
+                    asked.sessions -= 1;
+                }
+                Some(Refusal::Today) if asked.dates.first == today => {
+                    self.progress.note(format!("{error}; going on without it"));
+                    return Ok(());
+                }
+                Some(Refusal::Timeframe) => {
+                    let next = floors.iter().position(|floor| *floor > asked.dates.first);
+                    let Some(floor) = next.and_then(|at| floors.drain(..=at).next_back()) else { return Err(error) };
+                    let mut known = held(&self.floor);
+                    *known = known.max(Some(floor));
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Gives up the sessions before `floor`; says whether any is left.
+    fn cut(&self, asked: &mut Asked, floor: Date) -> bool {
+        if asked.dates.first >= floor {
+            return true;
+        }
+        let left: Vec<Date> = calendar::sessions(floor, asked.dates.last).iter().map(|session| session.date).collect();
+        let lost = asked.sessions - left.len().min(asked.sessions);
+        *held(&self.fetched).refused.entry(asked.symbol.clone()).or_default() += lost;
+        asked.sessions = left.len();
+        left.first().inspect(|first| asked.dates.first = **first).is_some()
+    }
+
+    /// Asks for one window and stores its sessions as they become whole.
+    fn pages(&self, asked: &Asked) -> Result<(), VendorError> {
+        let mut filler = Filler::new(self, asked);
+        self.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
+        if filler.rows.last_ns().is_none() {
+            // Nothing at all may be a slip; nothing twice is an answer.
+            filler = Filler { believes: true, ..Filler::new(self, asked) };
+            self.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
+        }
+        let rows = filler.rows;
+        let mut fetched = held(&self.fetched);
+        fetched.outside += rows.outside;
+        fetched.bad.extend(rows.bad.into_iter().map(|fault| format!("{}: {fault}", asked.symbol)));
+        Ok(())
+    }
+}
+
+/// Collects the pages of a window.
+struct Filler<'a> {
+    job: &'a Job<'a>,
+    asked: &'a Asked,
+    /// Sessions not stored yet.
+    sessions: VecDeque<calendar::Session>,
+    rows: Rows,
+    /// Hashes of the pages that the sessions not stored yet came in.
+    bodies: Vec<String>,
+    /// Whether an answer without any row is believed.
+    believes: bool,
+}
+
+impl<'a> Filler<'a> {
+    fn new(job: &'a Job<'a>, asked: &'a Asked) -> Self {
+        let sessions = calendar::sessions(asked.dates.first, asked.dates.last).into();
+        Self { job, asked, sessions, rows: Rows::default(), bodies: Vec::new(), believes: false }
+    }
+
+    fn page(&mut self, page: Page) -> Result<(), VendorError> {
+        let Page { rows, sha256, last } = page;
+        self.rows.add(&rows, self.job.wishes.drop_bad).map_err(|said| VendorError::Malformed {
+            vendor: self.job.vendor.name(),
+            what: format!("minute bars of {} from {}", self.asked.symbol, self.asked.dates),
+            said,
+        })?;
+        self.bodies.push(sha256.clone());
+        if self.rows.last_ns().is_some() || self.believes {
+            self.store(last)?;
+        }
+        if !last {
+            // The first session that is not whole yet began in this page.
+            self.bodies = vec![sha256];
+        }
+        if self.job.progress.stopped() { Err(VendorError::Stopped) } else { Ok(()) }
+    }
+
+    /// Stores the sessions after whose close a row has come, or all of them after the last page.
+    fn store(&mut self, last: bool) -> Result<(), VendorError> {
+        let reached = if last { i64::MAX } else { self.rows.last_ns().unwrap_or(i64::MIN) };
+        let whole = self.sessions.iter().take_while(|session| session.close_ns <= reached).count();
+        let now_ms = self.job.clock.now_ms();
+        let fetched = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
+        let today = calendar::exchange_date(now_ms.saturating_mul(1_000_000));
+        let mut stored = Vec::with_capacity(whole);
+        let mut totals = (0, 0);
+        for session in self.sessions.drain(..whole) {
+            let count = self.rows.kept.partition_point(|row| row.ts_ns < session.close_ns);
+            let rows: Vec<Row> = self.rows.kept.drain(..count).collect();
+            let tail = rows.last().is_some_and(|row| row.ts_ns >= session.close_ns - TAIL_NS);
+            if session.date >= today && !tail {
+                // Not all of it has been published.
+                continue;
+            }
+            totals = (totals.0 + rows.len(), totals.1 + usize::from(rows.is_empty()));
+            let record =
+                SessionRecord { fetched: fetched.clone(), bodies: self.bodies.clone(), ..SessionRecord::default() };
+            stored.push((session.date, record, rows));
+        }
+        let sessions = stored.len();
+        if let Some(shelf) = self.job.shelves.get(&self.asked.symbol).filter(|_| sessions > 0) {
+            shelf.store(stored)?;
+        }
+        let mut fetched = held(&self.job.fetched);
+        (fetched.sessions, fetched.rows) = (fetched.sessions + sessions, fetched.rows + totals.0);
+        fetched.empty += totals.1;
+        Ok(())
+    }
+}
+
+/// The dates of a range without those after the last final session.
+pub(super) fn until(dates: DateRange, last: Date) -> DateRange {
+    DateRange { first: dates.first, last: dates.last.min(last) }
+}

@@ -1,0 +1,372 @@
+//! Massive, formerly Polygon.io: minute bars of stocks and indices, option reference, chains and greeks, flat files.
+//!
+//! The key travels in the header `Authorization` and nowhere else. Bars are adjusted for splits. A free key gets five
+//! calls a minute and no bar of today; what a plan refuses is an error that says which of three reasons it is.
+
+pub mod flat;
+pub mod options;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::{ToSpan as _, civil::Date};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::Url;
+
+use super::vendor::{Client, Clock, Http, Json, Pace, Page, Progress, Row, Secret, Take, Vendor, VendorError};
+use crate::{DateRange, Symbol, calendar};
+
+/// Where the service is.
+pub const BASE: &str = "https://api.massive.com";
+/// Variables that hold the key, the first that is set wins.
+pub const KEYS: [&str; 2] = ["MASSIVE_API_KEY", "POLYGON_API_KEY"];
+/// Its present and its former host, which know the same addresses.
+const FAMILY: [&str; 2] = ["api.massive.com", "api.polygon.io"];
+/// Symbols that are indices there.
+const INDICES: [&str; 10] = ["SPX", "NDX", "RUT", "DJI", "XSP", "VIX", "VIX1D", "VIX9D", "VIX3M", "VVIX"];
+/// Most rows of a page.
+const LIMIT: usize = 50_000;
+/// Pages after which an answer is thought to go in a circle.
+const MOST_PAGES: usize = 500;
+/// Name in errors.
+const NAME: &str = "Massive";
+
+/// How Massive is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MassiveConfig {
+    /// Calls per rolling minute: 5 on the free plan; 0 = a paid plan, as fast as it answers and several calls at once.
+    pub calls_per_minute: u32,
+    /// Whether stocks and indices are read from the flat files of a paid plan (raw prices) instead of the REST service.
+    pub flat_files: bool,
+}
+
+impl Default for MassiveConfig {
+    fn default() -> Self {
+        Self { calls_per_minute: 5, flat_files: false }
+    }
+}
+
+/// A body of aggregates. Every field that any plan or asset class leaves out is optional.
+#[derive(Debug, Deserialize)]
+struct Aggregates {
+    ticker: Option<String>,
+    status: Option<String>,
+    results: Option<Vec<Aggregate>>,
+    next_url: Option<String>,
+    error: Option<String>,
+    message: Option<String>,
+}
+
+/// One aggregate: prices, start in epoch milliseconds, and what indices do not have.
+#[derive(Debug, Deserialize)]
+struct Aggregate {
+    t: i64,
+    o: f64,
+    h: f64,
+    l: f64,
+    c: f64,
+    v: Option<f64>,
+    vw: Option<f64>,
+    n: Option<f64>,
+}
+
+/// A page of a list: reference data and snapshots.
+#[derive(Debug, Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct Listing<T> {
+    results: Option<Vec<T>>,
+    next_url: Option<String>,
+}
+
+/// The service, asked with one key.
+#[derive(Debug)]
+pub struct Massive<'a> {
+    client: Client<'a>,
+}
+
+/// Reads a body of aggregates. Rows are as sent, in order of the body.
+///
+/// # Errors
+/// One sentence about a body that is no such JSON, or says itself that it failed.
+pub fn parse_aggregates(body: &[u8]) -> Result<Vec<Row>, String> {
+    let body: Aggregates = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    body.check("")?;
+    body.rows()
+}
+
+impl Aggregates {
+    /// Says what is wrong with a body that asked for `ticker`; an empty one asks for any.
+    fn check(&self, ticker: &str) -> Result<(), String> {
+        if let Some(status) = self.status.as_deref().filter(|status| !matches!(*status, "OK" | "DELAYED")) {
+            let said = self.message.as_ref().or(self.error.as_ref()).map_or("nothing", String::as_str);
+            return Err(format!("status {status}: {said}"));
+        }
+        if let Some(found) = self.ticker.as_deref().filter(|found| !ticker.is_empty() && *found != ticker) {
+            return Err(format!("bars of {found:?}"));
+        }
+        self.rows().map(drop)
+    }
+
+    fn rows(&self) -> Result<Vec<Row>, String> {
+        self.results.iter().flatten().map(Aggregate::row).collect()
+    }
+}
+
+impl Aggregate {
+    fn row(&self) -> Result<Row, String> {
+        let ts_ns = self.t.checked_mul(1_000_000).ok_or_else(|| format!("the time {} is none", self.t))?;
+        let Self { o: open, h: high, l: low, c: close, v: volume, vw: vwap, n: trades, .. } = *self;
+        Ok(Row { ts_ns, open, high, low, close, volume, vwap, trades })
+    }
+}
+
+impl<'a> Massive<'a> {
+    /// Returns the service at `base`, asked with a key and the name of the variable that holds it. Without one every call
+    /// fails.
+    #[must_use]
+    pub fn new(
+        base: Url,
+        key: Option<(&Secret, &str)>,
+        pace: Pace,
+        clock: &'a dyn Clock,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let client = Client::new(NAME, base, Http::new(Duration::from_secs(30)), pace, clock, progress);
+        let client = match key {
+            Some((key, name)) => client.with_key("Authorization", Secret::bearer(key), name),
+            None => client.without_key(KEYS),
+        };
+        Self { client }
+    }
+
+    /// Gives up on an answer after `patience` instead of half a minute.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.client = self.client.with_http(Http::new(patience));
+        self
+    }
+
+    /// Returns what a symbol is called there: `I:SPX` for an index, else as it is.
+    #[must_use]
+    pub fn ticker(symbol: &Symbol) -> String {
+        if is_index(symbol) { format!("I:{symbol}") } else { symbol.to_string() }
+    }
+
+    /// Asks for aggregates of `ticker` and hands over every page.
+    fn aggregates(
+        &self,
+        what: &str,
+        ticker: &str,
+        span: &str,
+        dates: DateRange,
+        take: &mut Take<'_>,
+    ) -> Result<(), VendorError> {
+        let path = format!("/v2/aggs/ticker/{ticker}/range/1/{span}/{}/{}", dates.first, dates.last);
+        let limit = LIMIT.to_string();
+        let first = self.client.url(&path, &[("adjusted", "true"), ("sort", "asc"), ("limit", &limit)]);
+        let prefix = format!("/v2/aggs/ticker/{ticker}/");
+        let mut pages = Pages::new(&self.client, what, prefix, first);
+        while let Some(url) = pages.next.take() {
+            let Json { value, sha256 } = self.client.json(what, &url, |body: &Aggregates| body.check(ticker))?;
+            pages.follow(value.next_url.as_deref())?;
+            let rows = value.rows().map_err(|said| self.client.malformed(what, &said))?;
+            take(Page { rows, sha256, last: pages.next.is_none() })?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a list, all of its pages.
+    fn listed<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Vec<T>, VendorError> {
+        let mut pages = Pages::new(&self.client, what, path.to_owned(), self.client.url(path, query));
+        let mut rows = Vec::new();
+        while let Some(url) = pages.next.take() {
+            let page = self.client.json(what, &url, |_: &Listing<T>| Ok(()))?.value;
+            pages.follow(page.next_url.as_deref())?;
+            rows.extend(page.results.into_iter().flatten());
+        }
+        Ok(rows)
+    }
+
+    /// Asks what time it is there: milliseconds since 1970. Any key may ask.
+    ///
+    /// # Errors
+    /// As for any call; a key that is unknown is told here.
+    pub fn server_time(&self) -> Result<i64, VendorError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Status {
+            server_time: jiff::Timestamp,
+        }
+        let url = self.client.url("/v1/marketstatus/now", &[]);
+        let status = self.client.json("the time of the market", &url, |_: &Status| Ok(()))?;
+        Ok(status.value.server_time.as_millisecond())
+    }
+
+    /// Asks for sessions of the calendar that the exchange changed: `(date, closed)` of full closures (true) and half
+    /// days (false) ahead.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub fn upcoming(&self) -> Result<Vec<(Date, bool)>, VendorError> {
+        #[derive(Deserialize)]
+        struct Day {
+            date: Date,
+            exchange: Option<String>,
+            status: Option<String>,
+        }
+        let url = self.client.url("/v1/marketstatus/upcoming", &[]);
+        let days: Vec<Day> = self.client.json("the holidays ahead", &url, |_: &Vec<Day>| Ok(()))?.value;
+        let exchange = |day: &Day| day.exchange.as_deref() == Some("NYSE");
+        let days = days.into_iter().filter(exchange);
+        Ok(days.map(|day| (day.date, day.status.as_deref() == Some("closed"))).collect())
+    }
+
+    /// Counts the minute bars of a ticker on some dates, for a look at what a plan allows.
+    ///
+    /// # Errors
+    /// What the vendor refuses or garbles.
+    pub fn probe(&self, ticker: &str, dates: DateRange) -> Result<usize, VendorError> {
+        let mut rows = 0;
+        self.aggregates(&format!("minute bars of {ticker}"), ticker, "minute", dates, &mut |page| {
+            rows += page.rows.len();
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+}
+
+fn is_index(symbol: &Symbol) -> bool {
+    INDICES.contains(&symbol.as_str())
+}
+
+/// Follows `next_url`, on the vendor's host, under the path that was asked for, and never twice to one address.
+struct Pages<'a> {
+    client: &'a Client<'a>,
+    what: &'a str,
+    prefix: String,
+    seen: BTreeSet<String>,
+    next: Option<Url>,
+}
+
+impl<'a> Pages<'a> {
+    fn new(client: &'a Client<'a>, what: &'a str, prefix: String, first: Url) -> Self {
+        Self { client, what, prefix, seen: BTreeSet::from([first.to_string()]), next: Some(first) }
+    }
+
+    fn follow(&mut self, next_url: Option<&str>) -> Result<(), VendorError> {
+        let Some(address) = next_url.filter(|address| !address.is_empty()) else { return Ok(()) };
+        let url = self.client.rebase(self.what, address, &FAMILY)?;
+        let path = url.path().replace("%3A", ":").replace("%3a", ":");
+        if !path.starts_with(&self.prefix) {
+            return Err(self.client.malformed(self.what, &format!("the next page is said to be {path:?}")));
+        }
+        if !self.seen.insert(url.to_string()) || self.seen.len() > MOST_PAGES {
+            return Err(self.client.malformed(self.what, "its pages go in a circle"));
+        }
+        self.next = Some(url);
+        Ok(())
+    }
+}
+
+impl Vendor for Massive<'_> {
+    fn name(&self) -> &'static str {
+        "massive"
+    }
+
+    fn check(&self, _: &Symbol) -> Result<(), VendorError> {
+        Ok(())
+    }
+
+    fn window_days(&self, symbol: &Symbol) -> i32 {
+        // One page each: 52 days of 960 minutes, or 123 of an index's.
+        if is_index(symbol) { 175 } else { 70 }
+    }
+
+    fn calls(&self, symbol: &Symbol, sessions: usize) -> usize {
+        let minutes = if is_index(symbol) { 400 } else { 960 };
+        (sessions * minutes).div_ceil(LIMIT).max(1)
+    }
+
+    fn floors(&self, today: Date) -> Vec<Date> {
+        // Plans go back ten, five or two years; one day more is not theirs.
+        [10, 5, 2].map(|years| today.saturating_sub(years.years()).saturating_add(1.day())).to_vec()
+    }
+
+    fn parallel(&self) -> usize {
+        if self.client.calls_per_minute() == 0 { 8 } else { 1 }
+    }
+
+    fn calls_per_minute(&self) -> u32 {
+        self.client.calls_per_minute()
+    }
+
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
+        let ticker = Self::ticker(symbol);
+        self.aggregates(&format!("minute bars of {ticker} from {dates}"), &ticker, "minute", dates, take)
+    }
+
+    fn daily_closes(&self, symbol: &Symbol, dates: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
+        let ticker = Self::ticker(symbol);
+        let mut days = Vec::new();
+        // Stocks stamp midnight in New York, indices one hour later: the date there is the session's for both.
+        let mut take = |page: Page| {
+            days.extend(page.rows.iter().map(|row| (calendar::exchange_date(row.ts_ns), row.close)));
+            Ok(())
+        };
+        self.aggregates(&format!("daily closes of {ticker} from {dates}"), &ticker, "day", dates, &mut take)?;
+        Ok(days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_of_every_shape_are_read() {
+        let stock = r#"{"ticker":"SPY","adjusted":true,"queryCount":2,"resultsCount":2,"status":"DELAYED","request_id":7,
+            "results":[{"v":6319.407237,"vw":600.37,"o":600.06,"c":600.53,"h":600.84,"l":599.22,"t":1748871000000,"n":454},
+                       {"v":7.0661926525697e+07,"o":600,"c":600,"h":600,"l":600,"t":1748871060000}],
+            "next_url":"https://api.massive.com/v2/aggs/ticker/SPY/range/1/minute/1748871120000/2025-06-02?cursor=abc"}"#;
+        let rows = parse_aggregates(stock.as_bytes()).unwrap();
+        assert_eq!(
+            (rows[0].volume, rows[0].trades, rows[0].ts_ns),
+            (Some(6_319.407_237), Some(454.0), 1_748_871_000_000_000_000)
+        );
+        assert_eq!((rows[1].volume, rows[1].vwap, rows[1].open), (Some(70_661_926.525_697), None, 600.0));
+        let index = r#"{"ticker":"I:SPX","status":"OK","count":1,"results":[{"o":6000.1,"c":6000.5,"h":6001,"l":6000,"t":1748871000000}]}"#;
+        assert_eq!(parse_aggregates(index.as_bytes()).unwrap()[0].volume, None);
+        for empty in
+            [r#"{"status":"OK","resultsCount":0}"#, r#"{"results":[]}"#, r#"{"results":null,"status":"DELAYED"}"#]
+        {
+            assert_eq!(parse_aggregates(empty.as_bytes()), Ok(Vec::new()), "{empty}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_none_are_refused() {
+        for (body, part) in [
+            (r#"{"status":"ERROR","error":"Could not parse"}"#, "status ERROR: Could not parse"),
+            (r#"{"status":"NOT_AUTHORIZED","message":"You are not entitled"}"#, "You are not entitled"),
+            (r#"{"results":[{"o":1,"h":1,"l":1,"t":1748871000000}]}"#, "missing field `c`"),
+            (r#"{"results":[{"o":1,"h":1,"l":1,"c":1,"t":9223372036854775807}]}"#, "is none"),
+            (r#"{"results":[{"o":"1""#, "string"),
+            ("<html>", "expected value"),
+            ("", "EOF"),
+        ] {
+            let error = parse_aggregates(body.as_bytes()).unwrap_err();
+            assert!(error.contains(part), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn symbols_have_their_tickers() {
+        let ticker = |text: &str| Massive::ticker(&Symbol::new(text).unwrap());
+        assert_eq!(["SPY", "SPX", "VIX", "VIX1D", "BRK.B"].map(ticker), ["SPY", "I:SPX", "I:VIX", "I:VIX1D", "BRK.B"]);
+    }
+}

@@ -1,0 +1,237 @@
+//! Flat files: one compressed table of all tickers per day and class, read as it arrives. Prices are not adjusted.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, Read},
+    time::Duration,
+};
+
+use flate2::read::MultiGzDecoder;
+use jiff::{Timestamp, civil::Date};
+use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::source::vendor::{Clock, Http, Progress, Refusal, Row, Secret, VendorError};
+
+/// Where the files are.
+pub const BASE: &str = "https://files.massive.com";
+/// Variables of the two halves of the key, which is another than that of the service.
+pub const KEYS: [(&str, &str); 2] = [
+    ("MASSIVE_S3_ACCESS_KEY", "MASSIVE_S3_SECRET_KEY"),
+    ("MASSIVE_FLATFILES_ACCESS_KEY_ID", "MASSIVE_FLATFILES_SECRET_ACCESS_KEY"),
+];
+const ATTEMPTS: u32 = 5;
+const NAME: &str = "Massive";
+
+/// What kind of tickers a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// US stocks and ETFs.
+    Stocks,
+    /// Indices, `I:SPX`.
+    Indices,
+    /// Options, `O:SPY…`.
+    Options,
+}
+
+impl Class {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Stocks => "us_stocks_sip",
+            Self::Indices => "us_indices",
+            Self::Options => "us_options_opra",
+        }
+    }
+}
+
+/// The minute bars of the tickers wanted from one day's file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FlatDay {
+    /// Rows by ticker, ascending.
+    pub rows: BTreeMap<String, Vec<Row>>,
+    /// SHA-256 of the compressed file.
+    pub sha256: String,
+}
+
+/// The files, asked for with one key.
+pub struct FlatFiles<'a> {
+    bucket: Bucket,
+    credentials: Credentials,
+    http: Http,
+    clock: &'a dyn Clock,
+    progress: &'a dyn Progress,
+}
+
+impl std::fmt::Debug for FlatFiles<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlatFiles").field("bucket", &self.bucket.name()).finish_non_exhaustive()
+    }
+}
+
+/// Reads a table of minute aggregates and returns the rows of wanted tickers, ascending by time.
+///
+/// # Errors
+/// A table that is cut, lacks a column, or has a cell that is no number.
+pub fn parse_table(table: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String, Vec<Row>>, String> {
+    let mut reader = csv::Reader::from_reader(table);
+    let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
+    let place = |name: &str| header.iter().position(|column| column == name.as_bytes());
+    let needed = |name: &str| place(name).ok_or_else(|| format!("the table has no column {name}"));
+    let (ticker, start) = (needed("ticker")?, needed("window_start")?);
+    let prices = [needed("open")?, needed("high")?, needed("low")?, needed("close")?];
+    let (volume, trades) = (place("volume"), place("transactions"));
+    let mut rows: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
+        let Ok(name) = std::str::from_utf8(&record[ticker]) else { continue };
+        if !wanted(name) {
+            continue;
+        }
+        let cell = |at: usize| std::str::from_utf8(&record[at]).unwrap_or_default().trim();
+        let odd = |at: usize| format!("{:?} in a row of {name} is no number", cell(at));
+        let number = |at: usize| cell(at).parse::<f64>().map_err(|_| odd(at));
+        let [open, high, low, close] = prices.map(number);
+        let row = Row {
+            ts_ns: cell(start).parse().map_err(|_| odd(start))?,
+            open: open?,
+            high: high?,
+            low: low?,
+            close: close?,
+            volume: volume.map(number).transpose()?,
+            vwap: None,
+            trades: trades.map(number).transpose()?,
+        };
+        rows.entry(name.to_owned()).or_default().push(row);
+    }
+    rows.values_mut().for_each(|rows| rows.sort_by_key(|row| row.ts_ns));
+    Ok(rows)
+}
+
+impl<'a> FlatFiles<'a> {
+    /// Returns the files at `base`, asked for with a pair of keys.
+    ///
+    /// # Errors
+    /// [`VendorError::Address`] for an address that cannot hold files.
+    pub fn new(
+        base: Url,
+        access: &Secret,
+        secret: &Secret,
+        clock: &'a dyn Clock,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, VendorError> {
+        let text = base.to_string();
+        let bucket = Bucket::new(base, UrlStyle::Path, "flatfiles", "us-east-1")
+            .map_err(|_| VendorError::Address { name: "MASSIVE_S3_BASE_URL", text })?;
+        let credentials = Credentials::new(access.reveal(), secret.reveal());
+        Ok(Self { bucket, credentials, http: Http::new(Duration::from_secs(60)), clock, progress })
+    }
+
+    /// Returns the wanted rows of one day; nothing where there is no file, as on a holiday or before it is ready.
+    ///
+    /// # Errors
+    /// What the vendor refuses, or a file that is cut or garbled in several attempts.
+    pub fn day(&self, class: Class, date: Date, wanted: &dyn Fn(&str) -> bool) -> Result<Option<FlatDay>, VendorError> {
+        let key = format!("{}/minute_aggs_v1/{}.csv.gz", class.folder(), date.strftime("%Y/%m/%Y-%m-%d"));
+        let mut said = String::new();
+        for attempt in 1..=ATTEMPTS {
+            if self.progress.stopped() {
+                return Err(VendorError::Stopped);
+            }
+            let read = self.http.stream(&self.signed(&key));
+            self.progress.called();
+            match read {
+                Ok((200, body)) => match read_day(body, wanted) {
+                    Ok(day) => return Ok(Some(day)),
+                    Err(error) => said = error,
+                },
+                Ok((404, _)) => return Ok(None),
+                Ok((status @ (401 | 403), body)) => {
+                    return Err(VendorError::Refused {
+                        vendor: NAME,
+                        what: format!("the flat file {key}"),
+                        refusal: Refusal::Entitlement,
+                        said: format!("status {status}, {} (or the pair of flat-file keys is wrong)", code(body)),
+                    });
+                }
+                Ok((status, _)) => said = format!("status {status}"),
+                Err(error) => said = error,
+            }
+            let wait = Duration::from_secs(1 << attempt);
+            self.progress.waiting(wait, &said);
+            self.clock.sleep(wait);
+        }
+        Err(VendorError::Unavailable { vendor: NAME, what: format!("the flat file {key}"), attempts: ATTEMPTS, said })
+    }
+
+    fn signed(&self, key: &str) -> Url {
+        let now = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.bucket.get_object(Some(&self.credentials), key).sign_with_time(Duration::from_secs(900), &now)
+    }
+}
+
+fn read_day(body: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<FlatDay, String> {
+    let mut hashed = Hashed { inner: body, hasher: Sha256::new() };
+    let rows = parse_table(MultiGzDecoder::new(&mut hashed), wanted)?;
+    // What follows the table belongs to the file as well.
+    io::copy(&mut hashed, &mut io::sink()).map_err(|error| error.to_string())?;
+    let mut sha256 = String::with_capacity(64);
+    for byte in hashed.hasher.finalize() {
+        let _ = write!(sha256, "{byte:02x}");
+    }
+    Ok(FlatDay { rows, sha256 })
+}
+
+/// Returns the code of an error in XML, as S3 writes it.
+fn code(body: impl Read) -> String {
+    let mut text = String::new();
+    let _ = body.take(4_096).read_to_string(&mut text);
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    code.map_or_else(|| "no reason given".to_owned(), |(code, _)| code.chars().take(60).collect())
+}
+
+/// Passes bytes on and hashes them.
+struct Hashed<R> {
+    inner: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_by_name_and_only_wanted_tickers_are_kept() {
+        let stocks = "ticker,volume,open,close,high,low,window_start,transactions\n\
+                      A,1,1,1,1,1,1748871000000000000,1\nSPY,17798.430378,600.29,600.5,600.63,600.1,1748871060000000000,129\n\
+                      SPY,4930,600,600.2,600.63,600,1748871000000000000,57\n";
+        let rows = parse_table(stocks.as_bytes(), &|ticker| ticker == "SPY").unwrap();
+        assert_eq!(rows.keys().collect::<Vec<_>>(), ["SPY"]);
+        let spy = &rows["SPY"];
+        assert_eq!(
+            (spy[0].ts_ns, spy[1].volume, spy[1].close),
+            (1_748_871_000_000_000_000, Some(17_798.430_378), 600.5)
+        );
+        let index = "ticker,open,close,high,low,window_start\nI:SPX,5930.1,5931.2,5931.9,5929.8,1748871000000000000\n";
+        let rows = parse_table(index.as_bytes(), &|_| true).unwrap();
+        assert_eq!((rows["I:SPX"][0].volume, rows["I:SPX"][0].high), (None, 5_931.9));
+    }
+
+    #[test]
+    fn a_table_that_is_none_is_refused() {
+        let parse = |text: &str| parse_table(text.as_bytes(), &|_| true).unwrap_err();
+        assert_eq!(parse("a,b\n1,2\n"), "the table has no column ticker");
+        let header = "ticker,open,close,high,low,window_start\n";
+        assert_eq!(parse(&format!("{header}SPY,1,x,1,1,5\n")), "\"x\" in a row of SPY is no number");
+        assert!(parse(&format!("{header}SPY,1,1\n")).contains("found record with 3 fields"));
+    }
+}

@@ -1,0 +1,372 @@
+//! Asking a vendor: paced, with patience for what passes, and with none for what does not.
+
+use std::{fmt::Write as _, time::Duration};
+
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::{Clock, Http, Pace, Progress, Refusal, Reply, Secret, VendorError, http::Header};
+
+/// Attempts at a call that the server or the line breaks.
+const ATTEMPTS: u32 = 6;
+/// Attempts at a call that the server says comes too early.
+const PATIENCE: u32 = 10;
+/// Attempts at an answer that cannot be understood; a proxy may have written it.
+const GARBLED: u32 = 3;
+/// A rolling minute, with a second to spare.
+const MINUTE: Duration = Duration::from_secs(61);
+/// The longest wait that a server may ask for.
+const LONGEST: Duration = Duration::from_secs(120);
+/// Redirects followed, on the vendor's own host.
+const REDIRECTS: u32 = 3;
+/// Letters of a vendor's words that an error repeats.
+const WORDS: usize = 200;
+
+/// An answer, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Json<T> {
+    /// What it says.
+    pub value: T,
+    /// SHA-256 of the body as it was sent.
+    pub sha256: String,
+}
+
+/// One vendor's address, key and pace.
+pub struct Client<'a> {
+    /// Display name of the vendor.
+    pub(crate) vendor: &'static str,
+    /// Where the key came from.
+    key_name: String,
+    /// Where a key was looked for in vain.
+    missing: Vec<&'static str>,
+    base: Url,
+    headers: Vec<Header>,
+    http: Http,
+    pace: Pace,
+    clock: &'a dyn Clock,
+    progress: &'a dyn Progress,
+}
+
+impl std::fmt::Debug for Client<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("vendor", &self.vendor)
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to do with a reply.
+enum Verdict<T> {
+    Done(T),
+    Again { wait: Duration, said: String, most: u32 },
+    Redirect(Url),
+}
+
+impl<'a> Client<'a> {
+    /// Returns a client of the vendor at `base`, without a key yet.
+    #[must_use]
+    pub fn new(
+        vendor: &'static str,
+        base: Url,
+        http: Http,
+        pace: Pace,
+        clock: &'a dyn Clock,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self {
+            vendor,
+            key_name: String::new(),
+            missing: Vec::new(),
+            base,
+            headers: Vec::new(),
+            http,
+            pace,
+            clock,
+            progress,
+        }
+    }
+
+    /// Adds a header that carries a key, taken from the variable `name`.
+    #[must_use]
+    pub fn with_key(mut self, header: &'static str, value: Secret, name: &str) -> Self {
+        let joint = if self.key_name.is_empty() { "" } else { " and " };
+        let _ = write!(self.key_name, "{joint}{name}");
+        self.headers.push(Header { name: header, value });
+        self
+    }
+
+    /// Says that no key was found under these names: every call fails, so that what is in a cache can be used without one.
+    #[must_use]
+    pub fn without_key(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
+        self.missing = names.into_iter().collect();
+        self
+    }
+
+    /// Speaks through another HTTP client.
+    #[must_use]
+    pub fn with_http(mut self, http: Http) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// Returns the address of a path; query values are encoded.
+    #[must_use]
+    pub fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url.set_query(None);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Returns the calls allowed per minute; 0 = no limit.
+    #[must_use]
+    pub fn calls_per_minute(&self) -> u32 {
+        self.pace.calls_per_minute()
+    }
+
+    /// Returns the clock.
+    #[must_use]
+    pub fn clock(&self) -> &'a dyn Clock {
+        self.clock
+    }
+
+    /// Moves an address that the vendor sent onto its own host, without a key in the query.
+    ///
+    /// # Errors
+    /// [`VendorError::ForeignHost`] unless it is the host that was asked, or one of `also`.
+    pub fn rebase(&self, what: &str, address: &str, also: &[&str]) -> Result<Url, VendorError> {
+        let found = self.base.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
+        self.check_host(what, &found, also)?;
+        let keep = |name: &str| !["apikey", "api_key", "token"].contains(&name.to_ascii_lowercase().as_str());
+        let pairs: Vec<(String, String)> = found.query_pairs().into_owned().filter(|(name, _)| keep(name)).collect();
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Ok(self.url(found.path(), &pairs))
+    }
+
+    /// Asks for JSON.
+    ///
+    /// # Errors
+    /// What the vendor refuses, does not answer in several attempts, or garbles; and what `check` finds wrong.
+    pub fn json<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        url: &Url,
+        check: impl Fn(&T) -> Result<(), String>,
+    ) -> Result<Json<T>, VendorError> {
+        self.get(what, url, |body| {
+            let value = serde_json::from_slice(body).map_err(|error| format!("{error} in {:?}", words(body)))?;
+            check(&value)?;
+            Ok(Json { value, sha256: sha256(body) })
+        })
+    }
+
+    /// Asks until there is an answer that `parse` understands, or no hope of one.
+    fn get<T>(&self, what: &str, url: &Url, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<T, VendorError> {
+        if !self.missing.is_empty() {
+            return Err(VendorError::NoKey { vendor: self.vendor, names: self.missing.clone() });
+        }
+        let (mut url, mut redirects) = (url.clone(), 0);
+        let mut attempt = 0;
+        loop {
+            if self.progress.stopped() {
+                return Err(VendorError::Stopped);
+            }
+            self.pace.admit(self.clock, self.progress)?;
+            attempt += 1;
+            let verdict = match self.http.get(&url, &self.headers) {
+                Ok(reply) => self.judge(what, &url, &reply, attempt, &parse)?,
+                Err(error) => again(attempt, self.scrub(&error)),
+            };
+            self.progress.called();
+            match verdict {
+                Verdict::Done(value) => return Ok(value),
+                Verdict::Redirect(next) if redirects < REDIRECTS => (url, redirects) = (next, redirects + 1),
+                Verdict::Redirect(_) => return Err(self.malformed(what, "it redirects in a circle")),
+                Verdict::Again { said, most, .. } if attempt >= most => {
+                    return Err(match most {
+                        GARBLED => self.malformed(what, &said),
+                        _ => VendorError::Unavailable {
+                            vendor: self.vendor,
+                            what: what.to_owned(),
+                            attempts: attempt,
+                            said,
+                        },
+                    });
+                }
+                Verdict::Again { wait, said, .. } => {
+                    self.progress.waiting(wait, &said);
+                    self.clock.sleep(wait);
+                }
+            }
+        }
+    }
+
+    fn judge<T>(
+        &self,
+        what: &str,
+        asked: &Url,
+        reply: &Reply,
+        attempt: u32,
+        parse: &impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Verdict<T>, VendorError> {
+        let said = || self.scrub(&words(&reply.body));
+        let (vendor, what_owned) = (self.vendor, what.to_owned());
+        match reply.status {
+            200 => match parse(&reply.body) {
+                Ok(value) => Ok(Verdict::Done(value)),
+                // Some refusals come with a status that says all is well.
+                Err(_) if contains(&reply.body, b"NOT_AUTHORIZED") => {
+                    Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() })
+                }
+                Err(said) => Ok(Verdict::Again { wait: backoff(attempt), said: self.scrub(&said), most: GARBLED }),
+            },
+            300..=399 => {
+                let to = reply.location.as_deref().unwrap_or_default();
+                let next = asked.join(to).map_err(|error| self.malformed(what, &format!("{to:?}: {error}")))?;
+                self.check_host(what, &next, &[])?;
+                Ok(Verdict::Redirect(next))
+            }
+            401 => Err(VendorError::Unauthorised { vendor, name: self.key_name.clone(), said: said() }),
+            403 => Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() }),
+            404 => Err(VendorError::NotFound { vendor, what: what_owned, said: said() }),
+            429 => {
+                let wait = reply.retry_after.map_or(MINUTE, |seconds| Duration::from_secs(seconds).min(LONGEST));
+                let said = format!("too many calls (status 429): {}", said());
+                Ok(Verdict::Again { wait: wait.max(Duration::from_secs(1)), said, most: PATIENCE })
+            }
+            413 | 408 | 499 | 500..=599 => Ok(again(attempt, format!("status {}: {}", reply.status, said()))),
+            status => Err(VendorError::BadRequest { vendor, what: what_owned, status, said: said() }),
+        }
+    }
+
+    fn check_host(&self, what: &str, url: &Url, also: &[&str]) -> Result<(), VendorError> {
+        let host = |url: &Url| (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default());
+        let known = host(url) == host(&self.base) && url.scheme() == self.base.scheme();
+        let family = |url: &Url| url.host_str().is_some_and(|name| also.contains(&name)) && url.scheme() == "https";
+        if known || family(url) && family(&self.base) {
+            return Ok(());
+        }
+        let host = url.host_str().unwrap_or("no host").to_owned();
+        Err(VendorError::ForeignHost { vendor: self.vendor, what: what.to_owned(), host })
+    }
+
+    /// Returns an error about an answer that makes no sense.
+    pub(crate) fn malformed(&self, what: &str, said: &str) -> VendorError {
+        VendorError::Malformed { vendor: self.vendor, what: what.to_owned(), said: self.scrub(said) }
+    }
+
+    fn scrub(&self, text: &str) -> String {
+        let bare = |value: &str| Secret::new(value.strip_prefix("Bearer ").unwrap_or(value));
+        let keys = self.headers.iter().filter_map(|header| bare(header.value.reveal()));
+        keys.fold(text.to_owned(), |text, key| key.scrub(&text))
+    }
+}
+
+fn again<T>(attempt: u32, said: String) -> Verdict<T> {
+    Verdict::Again { wait: backoff(attempt), said, most: ATTEMPTS }
+}
+
+/// Returns 1, 2, 4, 8, 16 s and so on, less up to a fifth that differs from attempt to attempt.
+fn backoff(attempt: u32) -> Duration {
+    let base = 1_000_u64 << attempt.saturating_sub(1).min(5);
+    Duration::from_millis(base - base * u64::from((attempt * 37 + std::process::id()) % 20) / 100)
+}
+
+/// Tells the three kinds of 403 apart by what stands in the body.
+fn refusal(body: &[u8]) -> Refusal {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    if text.contains("today's data") || text.contains("before end of day") || text.contains("recent sip data") {
+        Refusal::Today
+    } else if text.contains("timeframe") || text.contains("time frame") {
+        Refusal::Timeframe
+    } else {
+        Refusal::Entitlement
+    }
+}
+
+fn contains(body: &[u8], part: &[u8]) -> bool {
+    body.windows(part.len()).any(|window| window == part)
+}
+
+/// Returns what a body says, in one line: the `message` or `error` of JSON, the title of a page, or the text itself.
+fn words(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let said = match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(value) => ["message", "error", "description"].iter().find_map(|name| named(&value, name)),
+        Err(_) => title(&text),
+    };
+    let line = said.unwrap_or_else(|| text.into_owned()).split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        return "an empty answer".to_owned();
+    }
+    line.chars().take(WORDS).collect()
+}
+
+/// Finds a text of this name, also inside `chart` and `error`, where Yahoo puts it.
+fn named(value: &serde_json::Value, name: &str) -> Option<String> {
+    let found = value.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+    let deeper = || ["chart", "error"].iter().find_map(|part| named(value.get(part)?, name));
+    found.map(str::to_owned).or_else(deeper)
+}
+
+fn title(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let start = lower.find("<title>")? + "<title>".len();
+    let end = start + lower.get(start..)?.find("</title>")?;
+    text.get(start..end).map(|title| format!("a web page, {title:?}"))
+}
+
+/// Returns the SHA-256 of a body, in hexadecimal.
+pub(crate) fn sha256(body: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(body) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_put_into_one_line_of_words() {
+        let cases: [(&str, &str); 8] = [
+            (r#"{"status":"ERROR","error":"Unknown API Key"}"#, "Unknown API Key"),
+            (r#"{"status":"ERROR","message":"Invalid  API\nkey"}"#, "Invalid API key"),
+            (r#"{"chart":{"result":null,"error":{"code":"Not Found","description":"No data"}}}"#, "No data"),
+            ("<html>\n<head><title>504 Gateway Time-out</title></head></html>", "a web page, \"504 Gateway Time-out\""),
+            ("Too Many Requests\r\n", "Too Many Requests"),
+            ("", "an empty answer"),
+            ("{}", "{}"),
+            ("<title>", "<title>"),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(words(body.as_bytes()), expected);
+        }
+        assert_eq!(words(&[b'x'; 1_000]).len(), WORDS);
+        words(&[0xff, 0xfe, b'<']);
+    }
+
+    #[test]
+    fn three_kinds_of_no_are_told_apart() {
+        let no = |text: &str| refusal(format!(r#"{{"status":"NOT_AUTHORIZED","message":"{text}"}}"#).as_bytes());
+        assert_eq!(no("You are not entitled to this data. Please upgrade your plan"), Refusal::Entitlement);
+        assert_eq!(no("Your plan doesn't include this data timeframe."), Refusal::Timeframe);
+        assert_eq!(no("Attempted to request today's data before end of day."), Refusal::Today);
+        assert_eq!(no("Forbidden."), Refusal::Entitlement);
+        assert_eq!(no("subscription does not permit querying recent SIP data"), Refusal::Today);
+    }
+
+    #[test]
+    fn waits_grow_and_stay_below_a_minute() {
+        let waits: Vec<u128> = (1..9).map(|attempt| backoff(attempt).as_millis()).collect();
+        assert!(waits.windows(2).take(5).all(|pair| pair[0] < pair[1]), "{waits:?}");
+        assert!(waits.iter().all(|wait| (800..=32_000).contains(wait)), "{waits:?}");
+    }
+}

@@ -1,0 +1,90 @@
+//! One GET: the status decides nothing here, a redirect is not followed, a body that is cut is a fault.
+
+use std::{fmt, io::Read, time::Duration};
+
+use ureq::{Agent, http::Response, tls::TlsConfig};
+use url::Url;
+
+use super::Secret;
+
+/// A body larger than this is not an answer; a page of 50,000 bars has 7 MB.
+const BODY_LIMIT: u64 = 256 << 20;
+
+/// Speaks HTTP. One of it is enough for all threads: it keeps connections.
+#[derive(Clone)]
+pub struct Http {
+    agent: Agent,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The header `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+    /// The header `Location`.
+    pub location: Option<String>,
+    /// The body, unpacked.
+    pub body: Vec<u8>,
+}
+
+/// A header and its value.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    pub(super) name: &'static str,
+    pub(super) value: Secret,
+}
+
+impl Http {
+    /// Returns a client that gives up on an answer after `patience`.
+    #[must_use]
+    pub fn new(patience: Duration) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(patience.min(Duration::from_secs(10))))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
+            .tls_config(TlsConfig::default())
+            .user_agent("Mozilla/5.0 (compatible; zerodte)")
+            .build();
+        Self { agent: config.new_agent() }
+    }
+
+    /// Sends one GET and reads the whole answer.
+    pub(super) fn get(&self, url: &Url, headers: &[Header]) -> Result<Reply, String> {
+        let mut response = self.send(url, headers)?;
+        let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let reply = Reply {
+            status: response.status().as_u16(),
+            retry_after: header("retry-after").and_then(|text| text.trim().parse().ok()),
+            location: header("location"),
+            body: Vec::new(),
+        };
+        let body =
+            response.body_mut().with_config().limit(BODY_LIMIT).read_to_vec().map_err(|error| error.to_string())?;
+        Ok(Reply { body, ..reply })
+    }
+
+    /// Sends one GET and hands over the status and the body as it arrives.
+    pub(crate) fn stream(&self, url: &Url) -> Result<(u16, impl Read + use<>), String> {
+        let response = self.send(url, &[])?;
+        Ok((response.status().as_u16(), response.into_body().into_with_config().limit(u64::MAX).reader()))
+    }
+
+    fn send(&self, url: &Url, headers: &[Header]) -> Result<Response<ureq::Body>, String> {
+        let mut request = self.agent.get(url.as_str());
+        for header in headers {
+            request = request.header(header.name, header.value.reveal());
+        }
+        request.call().map_err(|error| error.to_string())
+    }
+}

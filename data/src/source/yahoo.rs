@@ -1,0 +1,217 @@
+//! Yahoo's chart: the last thirty days of minutes, without a key and without any promise. Only where it is named.
+
+use std::time::Duration;
+
+use jiff::{ToSpan as _, civil::Date};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::vendor::{Client, Clock, Http, Json, Pace, Page, Progress, Row, Take, Vendor, VendorError};
+use crate::{DateRange, Symbol, calendar};
+
+/// Where the service is.
+pub const BASE: &str = "https://query2.finance.yahoo.com";
+const NAME: &str = "Yahoo";
+
+/// How Yahoo is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct YahooConfig {
+    /// Calls per rolling minute; it tells nobody how many it bears.
+    pub calls_per_minute: u32,
+}
+
+impl Default for YahooConfig {
+    fn default() -> Self {
+        Self { calls_per_minute: 30 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Body {
+    chart: Chart,
+}
+
+#[derive(Debug, Deserialize)]
+struct Chart {
+    result: Option<Vec<Series>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Series {
+    #[serde(default)]
+    meta: Meta,
+    /// Absent where there is no bar.
+    timestamp: Option<Vec<i64>>,
+    indicators: Indicators,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Meta {
+    symbol: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Indicators {
+    #[serde(default)]
+    quote: Vec<Quote>,
+}
+
+/// Columns; each cell may be null.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Quote {
+    open: Vec<Option<f64>>,
+    high: Vec<Option<f64>>,
+    low: Vec<Option<f64>>,
+    close: Vec<Option<f64>>,
+    volume: Vec<Option<f64>>,
+}
+
+/// Reads a chart. A row with a null price is none; a live value between two minutes is none either.
+///
+/// # Errors
+/// One sentence about a body that is no such JSON, or whose columns differ in length.
+pub fn parse_chart(body: &[u8]) -> Result<Vec<Row>, String> {
+    serde_json::from_slice::<Body>(body).map_err(|error| error.to_string())?.rows("", 60)
+}
+
+impl Body {
+    fn rows(self, symbol: &str, seconds: i64) -> Result<Vec<Row>, String> {
+        let Some(series) = self.chart.result.unwrap_or_default().into_iter().next() else { return Ok(Vec::new()) };
+        if let Some(found) = series.meta.symbol.filter(|found| !symbol.is_empty() && found != symbol) {
+            return Err(format!("a chart of {found:?}"));
+        }
+        let times = series.timestamp.unwrap_or_default();
+        let Some(quote) = series.indicators.quote.into_iter().next() else { return Ok(Vec::new()) };
+        let lengths = [&quote.open, &quote.high, &quote.low, &quote.close].map(Vec::len);
+        if !times.is_empty() && lengths != [times.len(); 4] {
+            return Err(format!("{} times, but {lengths:?} prices", times.len()));
+        }
+        let row = |(at, time): (usize, &i64)| {
+            let prices = [quote.open[at], quote.high[at], quote.low[at], quote.close[at]];
+            let [Some(open), Some(high), Some(low), Some(close)] = prices else { return None };
+            let volume = quote.volume.get(at).copied().flatten();
+            let ts_ns = time.checked_mul(1_000_000_000).filter(|_| time % seconds == 0)?;
+            Some(Row { ts_ns, open, high, low, close, volume, vwap: None, trades: None })
+        };
+        Ok(times.iter().enumerate().filter_map(row).collect())
+    }
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Yahoo<'a> {
+    client: Client<'a>,
+}
+
+impl<'a> Yahoo<'a> {
+    /// Returns the service at `base`.
+    #[must_use]
+    pub fn new(base: Url, pace: Pace, clock: &'a dyn Clock, progress: &'a dyn Progress) -> Self {
+        Self { client: Client::new(NAME, base, Http::new(Duration::from_secs(30)), pace, clock, progress) }
+    }
+
+    /// Gives up on an answer after `patience` instead of half a minute.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.client = self.client.with_http(Http::new(patience));
+        self
+    }
+
+    fn chart(&self, symbol: &Symbol, interval: &str, dates: DateRange) -> Result<(Vec<Row>, String), VendorError> {
+        let ticker = ticker(symbol);
+        let what = format!("{interval} bars of {ticker} from {dates}");
+        let second = |date| (calendar::midnight_ns(date) / 1_000_000_000).to_string();
+        let (first, last) = (second(dates.first), second(dates.last.saturating_add(1.day())));
+        let query = [
+            ("interval", interval),
+            ("period1", &first),
+            ("period2", &last),
+            ("includePrePost", "false"),
+            ("events", "div,splits"),
+        ];
+        let url = self.client.url(&format!("/v8/finance/chart/{ticker}"), &query);
+        let Json { value, sha256 } = self.client.json(&what, &url, |_: &Body| Ok(()))?;
+        let seconds = if interval == "1m" { 60 } else { 1 };
+        let rows = value.rows(&ticker, seconds).map_err(|said| self.client.malformed(&what, &said))?;
+        Ok((rows, sha256))
+    }
+}
+
+fn ticker(symbol: &Symbol) -> String {
+    match symbol.as_str() {
+        "SPX" => "^GSPC".to_owned(),
+        index @ ("NDX" | "RUT" | "DJI" | "VIX" | "VIX1D" | "VIX9D" | "VIX3M" | "VVIX") => format!("^{index}"),
+        stock => stock.replace('.', "-"),
+    }
+}
+
+impl Vendor for Yahoo<'_> {
+    fn name(&self) -> &'static str {
+        "yahoo"
+    }
+
+    fn check(&self, _: &Symbol) -> Result<(), VendorError> {
+        Ok(())
+    }
+
+    fn window_days(&self, _: &Symbol) -> i32 {
+        7
+    }
+
+    fn calls(&self, _: &Symbol, _: usize) -> usize {
+        1
+    }
+
+    fn first_date(&self, today: Date) -> Option<Date> {
+        Some(today.saturating_sub(29.days()))
+    }
+
+    fn parallel(&self) -> usize {
+        1
+    }
+
+    fn calls_per_minute(&self) -> u32 {
+        self.client.calls_per_minute()
+    }
+
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
+        let (rows, sha256) = self.chart(symbol, "1m", dates)?;
+        take(Page { rows, sha256, last: true })
+    }
+
+    fn daily_closes(&self, symbol: &Symbol, dates: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
+        let (rows, _) = self.chart(symbol, "1d", dates)?;
+        Ok(rows.iter().map(|row| (calendar::exchange_date(row.ts_ns), row.close)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nulls_and_live_values_are_no_rows() {
+        let body = r#"{"chart":{"result":[{"meta":{"symbol":"SPY","tradingPeriods":[[{"start":1}]]},"timestamp":[1748871000,1748871060,1748871120,1748871137],
+            "indicators":{"quote":[{"open":[1,null,2,2],"high":[1,1,2,2],"low":[1,1,2,2],"close":[1,1,2,2],"volume":[0,5,null,7]}]}}],"error":null}}"#;
+        let rows = parse_chart(body.as_bytes()).unwrap();
+        assert_eq!(rows.iter().map(|row| (row.close, row.volume)).collect::<Vec<_>>(), [(1.0, Some(0.0)), (2.0, None)]);
+    }
+
+    #[test]
+    fn empty_and_odd_charts() {
+        let empty = r#"{"chart":{"result":[{"meta":{"symbol":"SPY"},"indicators":{"quote":[{}]}}],"error":null}}"#;
+        assert_eq!(parse_chart(empty.as_bytes()), Ok(Vec::new()));
+        let short = r#"{"chart":{"result":[{"timestamp":[60],"indicators":{"quote":[{"open":[1],"high":[1],"low":[1],"close":[]}]}}]}}"#;
+        assert!(parse_chart(short.as_bytes()).unwrap_err().contains("1 times"));
+        assert_eq!(parse_chart(br#"{"chart":{"result":null,"error":null}}"#), Ok(Vec::new()));
+        assert!(parse_chart(b"Too Many Requests").is_err());
+    }
+
+    #[test]
+    fn symbols_have_their_tickers() {
+        let name = |text: &str| ticker(&Symbol::new(text).unwrap());
+        assert_eq!(["SPX", "VIX1D", "SPY", "BRK.B"].map(name), ["^GSPC", "^VIX1D", "SPY", "BRK-B"]);
+    }
+}
