@@ -2,8 +2,8 @@
 //!
 //! The binaries only parse their flags: `train_historical_model` calls [`training::run`], and the commands of `zerodte` call
 //! [`backtest::run`], [`audit::run`] and [`explain::run`] (trained models), [`watch::run`], [`diagnose::run`], [`audit_reward::run`] and
-//! [`reproduce::run`] (trainings and rewards), [`calibrate::run`] (option prices), [`bench::run`] and [`selftest::run`]
-//! (this program). This is the one place that knows the clock, the terminal and the file system.
+//! [`reproduce::run`] (trainings and rewards), [`inspect::run`] (bars), [`calibrate::run`] (option prices), [`bench::run`] and
+//! [`selftest::run`] (this program). This is the one place that knows the clock, the terminal and the file system.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -30,6 +30,7 @@ pub mod foreseen;
 pub mod health_rows;
 pub mod held_out;
 pub mod inputs;
+pub mod inspect;
 pub mod layers;
 pub mod manifest;
 pub mod model;

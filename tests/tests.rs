@@ -3,7 +3,8 @@
 //! `oracle` steps a slow account beside the batch, `conservation` adds up a year's money, `leakage` proves that nothing
 //! comes from the future, `determinism` repeats runs, `learning` trains and compares with `follower`, `golden` pins what
 //! people grep, `orders` what a scripted policy buys and sells, `cli` runs the binaries, `tools` what they do with a trained
-//! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story,
+//! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `inspect` finds
+//! planted faults of bars, `reproduce` tells the old story,
 //! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
 //! wrong, and `resume` kills runs.
 
@@ -19,6 +20,7 @@ mod forecast;
 mod forecast_compare;
 mod golden;
 mod health;
+mod inspect;
 mod leakage;
 mod learning;
 mod options;

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use super::{ConfigFlags, DataFlags};
 use crate::{
     audit::AuditFlags, audit_reward::AuditRewardFlags, bench::BenchFlags, config::RunConfig, costs::Multiples,
-    diagnose::DiagnoseFlags, explain::ExplainFlags, forecast::ForecastTool, layers::Layer, reproduce::ReproduceFlags,
-    selftest::Selftest, watch::WatchFlags,
+    diagnose::DiagnoseFlags, explain::ExplainFlags, forecast::ForecastTool, inspect::InspectFlags, layers::Layer,
+    reproduce::ReproduceFlags, selftest::Selftest, watch::WatchFlags,
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -41,6 +41,8 @@ pub enum Tool {
     /// Trains and judges forecasters of returns, volatility and direction.
     #[command(subcommand)]
     Forecast(Box<ForecastTool>),
+    /// Looks at the bars of a symbol: coverage, gaps, repeats, outliers, half days, and a second source beside them.
+    Inspect(InspectFlags),
     /// Trains the profiles of the old story on the same days and shows what the average of a log hides.
     ReproduceCollapse(ReproduceFlags),
     /// Proves a promise of this program by running it.

@@ -8,7 +8,7 @@ use zerodte_scripts::{
     console::Console,
     diagnose, explain,
     flags::{Tool, ToolFlags},
-    forecast, reproduce, selftest, usage, watch,
+    forecast, inspect, reproduce, selftest, usage, watch,
 };
 
 fn main() -> ExitCode {
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         }
         Tool::Explain(flags) => explain::run(&flags, console),
         Tool::Forecast(tool) => forecast::run(&tool, console),
+        Tool::Inspect(flags) => inspect::run(&flags, console),
         Tool::ReproduceCollapse(flags) => reproduce::run(&flags, console),
         Tool::Selftest(test) => selftest::run(&test, console),
         Tool::Watch(flags) => watch::run(&flags, console),

@@ -1,0 +1,191 @@
+//! Bars as they came, laid on the sessions of the calendar: nothing is filled, refused or left out without being counted.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use market_data::{
+    Bars, DateRange,
+    calendar::{self, Session},
+};
+use serde::{Serialize, Serializer};
+
+const MINUTE_NS: i64 = 60_000_000_000;
+/// Minutes of a session that is no half day.
+pub(crate) const FULL: usize = 390;
+
+/// A minute of a session: minutes after the open, shown as time in New York.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At {
+    /// The session.
+    pub date: Date,
+    /// Minutes after 09:30.
+    pub minute: usize,
+}
+
+impl At {
+    /// Writes the time of day in New York.
+    pub(crate) fn clock(minute: usize) -> String {
+        let minute = minute + 9 * 60 + 30;
+        format!("{:02}:{:02}", minute / 60, minute % 60)
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}T{}", self.date, Self::clock(self.minute))
+    }
+}
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A bar and its minute after the open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bar {
+    pub(crate) minute: usize,
+    pub(crate) open: f64,
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+    pub(crate) close: f64,
+    pub(crate) volume: f64,
+}
+
+/// A session of the calendar and the bars that lie in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Day {
+    pub(crate) session: Session,
+    /// Ascending by minute.
+    pub(crate) bars: Vec<Bar>,
+    /// Bars from the early close to 16:00: none on a full day.
+    pub(crate) afternoon: Vec<usize>,
+}
+
+impl Day {
+    pub(crate) fn date(&self) -> Date {
+        self.session.date
+    }
+
+    pub(crate) fn at(&self, minute: usize) -> At {
+        At { date: self.date(), minute }
+    }
+
+    pub(crate) fn is_half(&self) -> bool {
+        self.session.minutes() < 300
+    }
+
+    /// Returns the bars of neighbouring minutes, in pairs.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Bar, &Bar)> {
+        self.bars.windows(2).map(|pair| (&pair[0], &pair[1])).filter(|(a, b)| a.minute + 1 == b.minute)
+    }
+
+    /// Returns the bars by minute, `None` where there is none.
+    pub(crate) fn slots(&self) -> Vec<Option<Bar>> {
+        let mut slots = vec![None; self.session.minutes()];
+        self.bars.iter().for_each(|bar| slots[bar.minute] = Some(*bar));
+        slots
+    }
+}
+
+/// Bars that lie in no session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Outside {
+    /// Before the open of a session.
+    pub before_open: usize,
+    /// From the close of a session on; an index often has one that starts at the bell.
+    pub after_close: usize,
+    /// On weekends and holidays.
+    pub no_session: usize,
+    /// Not on a whole minute: a run refuses such bars.
+    pub off_minute: usize,
+}
+
+impl Outside {
+    /// Returns their number.
+    pub fn total(&self) -> usize {
+        self.before_open + self.after_close + self.no_session + self.off_minute
+    }
+}
+
+/// Lays bars on the sessions from the first to the last date.
+pub(crate) fn cut(bars: &Bars, range: &DateRange) -> (Vec<Day>, Outside) {
+    let sessions = calendar::sessions(range.first, range.last);
+    let day = |session| Day { session, bars: Vec::new(), afternoon: Vec::new() };
+    let mut days: Vec<Day> = sessions.into_iter().map(day).collect();
+    let mut outside = Outside::default();
+    let mut next = 0;
+    for (row, &ts) in bars.ts_ns().iter().enumerate() {
+        let date = calendar::exchange_date(ts);
+        if !range.contains(date) {
+            continue;
+        }
+        while days.get(next).is_some_and(|day| day.date() < date) {
+            next += 1;
+        }
+        match days.get_mut(next).filter(|day| day.date() == date) {
+            Some(day) => place(day, bars, row, &mut outside),
+            None => outside.no_session += 1,
+        }
+    }
+    (days, outside)
+}
+
+fn place(day: &mut Day, bars: &Bars, row: usize, outside: &mut Outside) {
+    let ts = bars.ts_ns()[row];
+    let Ok(after_open) = usize::try_from(ts - day.session.open_ns) else {
+        outside.before_open += 1;
+        return;
+    };
+    let minute = after_open / MINUTE_NS as usize;
+    if ts % MINUTE_NS != 0 {
+        outside.off_minute += 1;
+    } else if ts >= day.session.close_ns {
+        outside.after_close += 1;
+        if minute < FULL {
+            day.afternoon.push(minute);
+        }
+    } else {
+        let (open, high, low) = (bars.open()[row], bars.high()[row], bars.low()[row]);
+        day.bars.push(Bar { minute, open, high, low, close: bars.close()[row], volume: bars.volume()[row] });
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use market_data::{BarColumns, Symbol};
+
+    use super::*;
+
+    /// A bar that opens, closes and stays at one price.
+    pub(crate) fn flat(minute: usize, price: f64) -> Bar {
+        Bar { minute, open: price, high: price, low: price, close: price, volume: 100.0 }
+    }
+
+    /// A session with such bars, and no other.
+    pub(crate) fn day(date: &str, bars: Vec<Bar>) -> Day {
+        let session = calendar::session(date.parse().unwrap()).unwrap();
+        Day { session, bars, afternoon: Vec::new() }
+    }
+
+    #[test]
+    fn every_bar_is_in_a_session_or_counted() {
+        let friday = calendar::session("2025-11-28".parse().unwrap()).unwrap();
+        let at = |minute: i64| friday.open_ns + minute * MINUTE_NS;
+        let weekend = at(24 * 60);
+        let ts_ns = vec![at(-900), at(-1), at(0), at(5), at(6) + 1, at(210), at(390), weekend];
+        let price = vec![10.0; ts_ns.len()];
+        let (open, high, low, close, volume) =
+            (price.clone(), price.clone(), price.clone(), price.clone(), price.clone());
+        let columns = BarColumns { ts_ns, open, high, low, close, volume };
+        let bars = Bars::new(Symbol::new("SPY").unwrap(), "test", columns).unwrap();
+        let range = DateRange { first: friday.date, last: "2025-11-30".parse().unwrap() };
+        let (days, outside) = cut(&bars, &range);
+        assert_eq!(days[0].bars.iter().map(|bar| bar.minute).collect::<Vec<_>>(), [0, 5]);
+        assert_eq!((days.len(), days[0].is_half(), &days[0].afternoon[..]), (1, true, &[210][..]));
+        let expected = Outside { before_open: 1, after_close: 2, no_session: 1, off_minute: 1 };
+        assert_eq!((outside, outside.total()), (expected, 5), "the bar of the day before is not asked for");
+        assert_eq!(days[0].at(91).to_string(), "2025-11-28T11:01");
+    }
+}
