@@ -30,3 +30,17 @@ pub fn timestamp() -> String {
     let seconds = unix_seconds() as i64;
     jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
+
+/// The machine's clock, for those who ask vendors.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl market_data::source::vendor::Clock for System {
+    fn now_ms(&self) -> i64 {
+        (unix_seconds() * 1000.0) as i64
+    }
+
+    fn sleep(&self, pause: Duration) {
+        std::thread::sleep(pause);
+    }
+}

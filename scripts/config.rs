@@ -1,6 +1,6 @@
 //! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
@@ -18,14 +18,32 @@ pub enum DataSource {
     Files,
     /// A made-up market; everything that comes of it is stamped SYNTHETIC.
     Synthetic,
-    /// The Massive (formerly Polygon) service.
+    /// The Massive service, formerly Polygon, through the cache in `run.data_dir`.
+    #[serde(alias = "polygon", alias = "intraday")]
     Massive,
-    /// The Polygon service.
-    Polygon,
-    /// The Alpaca service.
+    /// The Alpaca service, likewise.
     Alpaca,
-    /// Yahoo Finance.
+    /// Yahoo's chart, likewise; the last thirty days.
     Yahoo,
+}
+
+impl DataSource {
+    /// Returns whether bars are fetched, so that the same words mean other dates tomorrow.
+    pub fn is_vendor(self) -> bool {
+        matches!(self, Self::Massive | Self::Alpaca | Self::Yahoo)
+    }
+}
+
+impl fmt::Display for DataSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Files => "files",
+            Self::Synthetic => "synthetic",
+            Self::Massive => "massive",
+            Self::Alpaca => "alpaca",
+            Self::Yahoo => "yahoo",
+        })
+    }
 }
 
 /// What is run, on what, and where the results go.
@@ -42,7 +60,7 @@ pub struct RunSection {
     pub seed: u64,
     /// Where the bars come from.
     pub data_source: DataSource,
-    /// Folder of bars for the source `files`.
+    /// Folder of bars for the source `files`, or of the cache for a vendor.
     pub data_dir: PathBuf,
     /// Folder or file of option minutes whose prints and quotes are replayed; absent = quotes of the pricing model, and so
     /// is an empty path or `none`, which takes back what a layer below names.
@@ -147,19 +165,6 @@ impl RunSection {
             && start > end
         {
             faults.push(format!("run.start_date: {start} is after run.end_date {end}"));
-        }
-        let service = match self.data_source {
-            DataSource::Files | DataSource::Synthetic => None,
-            DataSource::Massive => Some("massive"),
-            DataSource::Polygon => Some("polygon"),
-            DataSource::Alpaca => Some("alpaca"),
-            DataSource::Yahoo => Some("yahoo"),
-        };
-        if let Some(name) = service {
-            faults.push(format!(
-                "run.data_source: downloading from {name} is not built yet; put <SYMBOL>_1m.parquet or .csv files into a \
-                 folder and use --data-source files --data-dir FOLDER, or --data-source synthetic"
-            ));
         }
         if self.options.is_some() && self.data_source == DataSource::Synthetic {
             faults.push(
@@ -307,15 +312,14 @@ mod tests {
     fn faults_of_all_sections_come_at_once() {
         let mut config = RunConfig::default();
         config.run.model_name = "../x".to_owned();
-        config.run.data_source = DataSource::Massive;
+        config.run.symbols.clear();
         config.run.start_date = Some(jiff::civil::date(2025, 3, 1));
         config.run.end_date = Some(jiff::civil::date(2025, 2, 1));
         config.run.device = "tpu".to_owned();
         config.market.frames = 0;
         (config.run.replay_moves, config.ppo.ent_schedule) = (Some(PathBuf::from("moves")), EntropySchedule::Auto);
         let text = config.check().join("\n");
-        for path in ["run.model_name", "run.data_source", "run.start_date", "run.device", "market.frames", "auto would"]
-        {
+        for path in ["run.model_name", "run.symbols", "run.start_date", "run.device", "market.frames", "auto would"] {
             assert!(text.contains(path), "{path} is missing in:\n{text}");
         }
     }

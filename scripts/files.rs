@@ -11,6 +11,8 @@ use market_data::FileRecord;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::table::thousands;
+
 /// Proves that a folder can be written, or created, without leaving anything behind: probes the nearest one that exists.
 ///
 /// # Errors
@@ -71,13 +73,28 @@ pub fn sha256(path: &Path) -> anyhow::Result<String> {
     hash().with_context(|| format!("hashing {}", path.display()))
 }
 
+/// Says which files were read: one line each, or one for the months of a series.
+pub fn lines(records: &[FileRecord]) -> Vec<String> {
+    let folder =
+        |file: &FileRecord| file.digest.as_ref().and_then(|_| Some(Path::new(&file.path).parent()?.to_owned()));
+    let series = records.chunk_by(|a, b| folder(a).is_some() && folder(a) == folder(b) && a.note == b.note);
+    let line = |files: &[FileRecord]| {
+        let rows = thousands(files.iter().map(|file| file.rows).sum::<usize>() as i64);
+        let (first, last) = (&files[0], &files[files.len() - 1]);
+        let name = Path::new(&last.path).file_stem().unwrap_or_default().to_string_lossy();
+        let more = if files.len() > 1 { format!(" to {name}") } else { String::new() };
+        format!("{}{more}: {rows} rows; {}", first.path, first.note)
+    };
+    series.map(line).collect()
+}
+
 /// Returns what a manifest says about the files that were read.
 ///
 /// # Errors
 /// When one of them cannot be read again.
 pub fn read_records(records: &[FileRecord]) -> anyhow::Result<Vec<Value>> {
     let file = |file: &FileRecord| {
-        let sha256 = sha256(file.path.as_ref())?;
+        let sha256 = file.digest.clone().map_or_else(|| sha256(file.path.as_ref()), Ok)?;
         Ok(json!({ "path": file.path, "rows": file.rows, "note": file.note, "sha256": sha256 }))
     };
     records.iter().map(file).collect()

@@ -31,10 +31,10 @@ pub struct DataFlags {
     /// Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 60]
     #[arg(long, value_name = "N")]
     pub intraday_days: Option<u32>,
-    /// files, synthetic, massive, polygon, alpaca or yahoo [default: files]
+    /// files, synthetic, massive (also: polygon, intraday), alpaca or yahoo [default: files]
     #[arg(long, value_name = "SOURCE")]
     pub data_source: Option<String>,
-    /// Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: bars]
+    /// Folder of SYMBOL_1m.parquet or .csv files; for a vendor, of what was fetched from it [default: bars]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Folder or file of option minutes to replay; none = quotes from the pricing model [default: none]
@@ -243,6 +243,7 @@ impl DataFlags {
                     ("files", "--data-source enriched named the old system's pickles; reading --data-dir as files")
                 }
                 "intraday" => ("massive", "--data-source intraday is now called massive"),
+                "polygon" => ("massive", "--data-source polygon is now called massive"),
                 "yfinance" => ("yahoo", "--data-source yfinance is now called yahoo"),
                 other => return other,
             };
@@ -417,8 +418,7 @@ mod tests {
         for (line, part) in [
             ("train --use-features", "--human-momentum"),
             ("train --human-momentum false", "only observation"),
-            ("train --data-source massive", "not built yet"),
-            ("train --data-source yfinance", "yahoo"),
+            ("train --set data.massive.calls_per_minute=20000", "is not between 0 and 10000"),
             ("train --data-source flies", "did you mean files?"),
             ("train --symbols SPY,,a/b", "not a symbol"),
             ("train --n-envs 0", "ppo.n_envs"),

@@ -14,7 +14,7 @@ use crate::{
     config::{DataSource, RunConfig},
     files,
     foreseen::Foreseer,
-    table::thousands,
+    vendor,
 };
 
 /// What a run reads.
@@ -45,8 +45,8 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
-        // Any other source was refused by the check of the configuration.
-        _ => source::files::load(&run.data_dir, &run.symbols)?,
+        DataSource::Files => source::files::load(&run.data_dir, &run.symbols)?,
+        DataSource::Massive | DataSource::Alpaca | DataSource::Yahoo => vendor::history(config)?,
     })
 }
 
@@ -94,15 +94,15 @@ impl Inputs {
 
     /// Returns what was read and what was done to it, as lines of text.
     pub fn lines(&self) -> Vec<String> {
-        let files = self.dataset.files.iter();
-        let files = files.map(|file| format!("  {}: {} rows; {}", file.path, thousands(file.rows as i64), file.note));
+        let files = files::lines(&self.dataset.files).into_iter().map(|line| format!("  {line}"));
         let symbols = self.dataset.symbols.iter();
         let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
         let options = self.market.real_options().into_iter().flat_map(real_options_lines);
         let forecasts = self.foreseer.iter().map(|foreseer| format!("  {}", foreseer.line()));
         let notes =
             self.foreseer.iter().flat_map(|foreseer| foreseer.notes(self.dataset.synthetic, self.setup_threshold));
-        files.chain(symbols).chain(options).chain(forecasts).chain(notes.map(|note| format!("Note: {note}"))).collect()
+        let notes = self.dataset.notes.iter().cloned().chain(notes).map(|note| format!("Note: {note}"));
+        files.chain(symbols).chain(options).chain(forecasts).chain(notes).collect()
     }
 
     /// Says how many of the sessions on some dates are priced by a model that was fitted on their own prints, if any are:

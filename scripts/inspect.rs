@@ -30,7 +30,7 @@ use self::{coverage as minutes, days::Day};
 use crate::{
     config::{DataSource, RunConfig},
     console::Console,
-    files::{check_writable, create_parent},
+    files::{self, check_writable, create_parent},
     inputs::{self, stamp},
     usage::Usage,
 };
@@ -104,8 +104,8 @@ impl Read {
 /// Names a source as `--against` takes it.
 fn name(config: &RunConfig) -> String {
     match config.run.data_source {
-        DataSource::Files => format!("files:{}", config.run.data_dir.display()),
-        other => format!("{other:?}").to_lowercase(),
+        DataSource::Synthetic => "synthetic".to_owned(),
+        source => format!("{source}:{}", config.run.data_dir.display()),
     }
 }
 
@@ -131,17 +131,6 @@ fn sessions_asked_for(bars: &Bars, config: &RunConfig) -> anyhow::Result<DateRan
     Ok(range)
 }
 
-/// A file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ReadFile {
-    /// The path as it was opened.
-    pub path: String,
-    /// Data rows.
-    pub rows: usize,
-    /// What was detected.
-    pub note: String,
-}
-
 /// What was found, as JSON holds it. Times are those of New York.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InspectReport {
@@ -155,8 +144,8 @@ pub struct InspectReport {
     pub dates: DateRange,
     /// What to know, in sentences; the first sums up.
     pub findings: Vec<String>,
-    /// The files read.
-    pub files: Vec<ReadFile>,
+    /// The files read, one line each, or one for the months of a series.
+    pub files: Vec<String>,
     /// Which minutes there are.
     pub coverage: Coverage,
     /// Runs of missing minutes inside sessions.
@@ -178,14 +167,13 @@ impl InspectReport {
         let days = &read.days;
         let dates = days.first().zip(days.last()).map(|(first, last)| (first.date(), last.date()));
         let (first, last) = dates.context("there is no session")?;
-        let files = read.files.iter().cloned().map(|FileRecord { path, rows, note }| ReadFile { path, rows, note });
         let mut report = Self {
             data: read.data,
             symbol: read.symbol.clone(),
             source: read.source.clone(),
             dates: DateRange { first, last },
             findings: Vec::new(),
-            files: files.collect(),
+            files: files::lines(&read.files),
             coverage: Coverage::of(days, read.outside),
             gaps: days.iter().flat_map(minutes::gaps).collect(),
             stale: days.iter().flat_map(minutes::stale).collect(),

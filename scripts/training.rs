@@ -49,6 +49,7 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
     threads.build_global().context("starting the threads")?;
     let inputs = Inputs::load(&config)?;
+    let config = pinned(config, &inputs);
     let split = inputs.split(&config)?;
     notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
     header(&config, &inputs, &split, console)?;
@@ -65,6 +66,15 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
         console.log_only(format!("error: {error:#}"));
     }
     result
+}
+
+/// Names the last date where a vendor's latest is meant, so that the run means the same dates tomorrow.
+fn pinned(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
+    let run = &mut config.run;
+    if run.data_source.is_vendor() {
+        run.end_date = run.end_date.or_else(|| inputs.dataset.dates.last().copied());
+    }
+    config
 }
 
 /// Resolves the configuration; for a resumed run that of its run folder takes the place of the defaults.

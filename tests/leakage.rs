@@ -65,6 +65,7 @@ impl Feed {
             volatility: Volatility::new(Some(&vix1d), Some(&vix), None),
             files: Vec::new(),
             synthetic: true,
+            notes: Vec::new(),
         };
         Dataset::build(&history, &Window::default(), &DataConfig::default()).unwrap()
     }

@@ -6,7 +6,7 @@
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `inspect` finds
 //! planted faults of bars, `reproduce` tells the old story,
 //! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
-//! wrong, and `resume` kills runs.
+//! wrong, `resume` kills runs, and `vendor_cli` runs the commands that ask vendors against `vendor`, which is one.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
@@ -30,4 +30,6 @@ mod reproduce;
 mod resume;
 mod tools;
 mod util;
+mod vendor;
+mod vendor_cli;
 mod watch;

@@ -102,16 +102,34 @@ impl Gpus {
 
     /// Says why a GPU cannot be used and what helps.
     fn lacking(self, index: usize) -> AgentError {
-        let reason = match self {
+        let reason = self.reason(index);
+        AgentError::Device(format!("device cuda:{index} was asked for, but {reason}, or choose --device cpu"))
+    }
+
+    fn reason(self, index: usize) -> String {
+        match self {
             Self { cuda: false, .. } => {
                 "this libtorch is built for the CPU only; run scripts/setup.sh --cuda and build again".to_owned()
             }
             Self { count: 0, .. } => {
                 "libtorch sees no GPU; see with nvidia-smi whether there is one and its driver works".to_owned()
             }
-            Self { count, .. } => format!("libtorch sees {count} GPU(s); name one from cuda:0 to cuda:{}", count - 1),
-        };
-        AgentError::Device(format!("device cuda:{index} was asked for, but {reason}, or choose --device cpu"))
+            Self { count, .. } if index >= count => {
+                format!("libtorch sees {count} GPU(s); name one from cuda:0 to cuda:{}", count - 1)
+            }
+            Self { count, .. } => format!("libtorch sees {count} GPU(s)"),
+        }
+    }
+}
+
+/// Says which GPUs libtorch can use, or why it can use none.
+///
+/// # Errors
+/// The reason, and what helps.
+pub fn gpus() -> Result<usize, String> {
+    match Gpus::seen() {
+        Gpus { count: 0, cuda } => Err(Gpus { count: 0, cuda }.reason(0)),
+        Gpus { count, .. } => Ok(count),
     }
 }
 

@@ -64,7 +64,7 @@ mod trainer_tests;
 
 pub use activity::LayerActivity;
 pub use adam::AdamState;
-pub use backend::{Backend, DeviceChoice};
+pub use backend::{Backend, DeviceChoice, gpus};
 pub use checkpoint::Checkpoint;
 pub use config::{Activation, PolicyConfig, PolicyKind, PpoConfig, Precision, Trunk};
 pub use critic::Fit;

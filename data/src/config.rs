@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "fetch")]
+use crate::source::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
 use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
 
 /// How bars become sessions and sessions become train, validation and test.
@@ -16,6 +18,15 @@ pub struct DataConfig {
     pub split: SplitConfig,
     /// The made-up market, used only when it is asked for by name.
     pub synthetic: SyntheticConfig,
+    /// How Massive is asked.
+    #[cfg(feature = "fetch")]
+    pub massive: MassiveConfig,
+    /// How Alpaca is asked.
+    #[cfg(feature = "fetch")]
+    pub alpaca: AlpacaConfig,
+    /// How Yahoo is asked.
+    #[cfg(feature = "fetch")]
+    pub yahoo: YahooConfig,
 }
 
 impl Default for DataConfig {
@@ -25,6 +36,12 @@ impl Default for DataConfig {
             grid: GridConfig::default(),
             split: SplitConfig::default(),
             synthetic: SyntheticConfig::default(),
+            #[cfg(feature = "fetch")]
+            massive: MassiveConfig::default(),
+            #[cfg(feature = "fetch")]
+            alpaca: AlpacaConfig::default(),
+            #[cfg(feature = "fetch")]
+            yahoo: YahooConfig::default(),
         }
     }
 }
@@ -40,6 +57,24 @@ impl DataConfig {
         faults.extend(self.grid.check());
         faults.extend(self.split.check());
         faults.extend(self.synthetic.check());
+        #[cfg(feature = "fetch")]
+        faults.extend(self.check_paces());
+        faults
+    }
+
+    #[cfg(feature = "fetch")]
+    fn check_paces(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let paces = [
+            ("massive", self.massive.calls_per_minute, 0),
+            ("alpaca", self.alpaca.calls_per_minute, 1),
+            ("yahoo", self.yahoo.calls_per_minute, 1),
+        ];
+        for (name, calls, least) in paces {
+            if !(least..=10_000).contains(&calls) {
+                faults.push(format!("data.{name}.calls_per_minute: {calls} is not between {least} and 10000"));
+            }
+        }
         faults
     }
 }

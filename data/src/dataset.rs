@@ -45,6 +45,8 @@ pub struct History {
     pub files: Vec<FileRecord>,
     /// Whether the bars are made up; every artefact of a run has to show it.
     pub synthetic: bool,
+    /// What else there is to know about where they come from, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// The dates to replay; with nothing given, all that there are.
@@ -120,6 +122,8 @@ pub struct Dataset {
     pub synthetic: bool,
     /// The files read.
     pub files: Vec<FileRecord>,
+    /// What else there is to know about where the bars come from, one sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Dataset {
@@ -147,7 +151,8 @@ impl Dataset {
         let traded = symbols.iter().flat_map(|symbol| &symbol.days[symbol.warmup..]);
         let dates: BTreeSet<Date> = traded.map(|day| day.session.date).collect();
         let dates = dates.into_iter().collect();
-        Ok(Self { symbols, dates, synthetic: history.synthetic, files: history.files.clone() })
+        let (files, notes) = (history.files.clone(), history.notes.clone());
+        Ok(Self { symbols, dates, synthetic: history.synthetic, files, notes })
     }
 }
 

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use super::{ConfigFlags, DataFlags};
 use crate::{
     audit::AuditFlags, audit_reward::AuditRewardFlags, bench::BenchFlags, config::RunConfig, costs::Multiples,
-    diagnose::DiagnoseFlags, explain::ExplainFlags, forecast::ForecastTool, inspect::InspectFlags, layers::Layer,
-    reproduce::ReproduceFlags, selftest::Selftest, watch::WatchFlags,
+    diagnose::DiagnoseFlags, doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool,
+    inspect::InspectFlags, layers::Layer, reproduce::ReproduceFlags, selftest::Selftest, watch::WatchFlags,
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -36,8 +36,12 @@ pub enum Tool {
     Bench(BenchFlags),
     /// Says what a training was judged to be; exit code 3 collapsed or state-blind, 4 frozen, 5 exploding.
     Diagnose(DiagnoseFlags),
+    /// Says what this machine and the keys on it can do: plan by asset class, cache, libtorch, GPU, disk.
+    Doctor(DoctorFlags),
     /// Explains one decision of a model: what it saw, weighed and did, and what came of it.
     Explain(ExplainFlags),
+    /// Fetches bars, volatility indices and options from a vendor into the cache.
+    Fetch(FetchFlags),
     /// Trains and judges forecasters of returns, volatility and direction.
     #[command(subcommand)]
     Forecast(Box<ForecastTool>),
@@ -66,10 +70,10 @@ pub(crate) const OPTIONS_OF_A_MODEL: &str =
         "Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
     )),
     mut_arg("data_source", |arg| arg.help(
-        "files, synthetic, massive, polygon, alpaca or yahoo [default: the model's]"
+        "files, synthetic, massive (also: polygon, intraday), alpaca or yahoo [default: the model's]"
     )),
     mut_arg("data_dir", |arg| arg.help(
-        "Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: the model's]"
+        "Folder of SYMBOL_1m.parquet or .csv files; for a vendor, of what was fetched from it [default: the model's]"
     )),
     mut_arg("options", |arg| arg.help(OPTIONS_OF_A_MODEL)),
 )]

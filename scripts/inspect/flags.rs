@@ -26,7 +26,7 @@ pub struct InspectFlags {
     /// The symbol whose bars are looked at
     #[arg(value_name = "SYMBOL")]
     pub symbol: String,
-    /// Compares with the bars of a second source on the same minutes: files:DIR, or the name of another source
+    /// Compares with the bars of a second source on the same minutes: files:DIR, or another source, such as alpaca or massive:DIR
     #[arg(long, value_name = "SOURCE[:DIR]")]
     pub against: Option<Against>,
     /// Draws every minute of every session as SVG
@@ -63,8 +63,8 @@ impl FromStr for Against {
         match (source, &folder) {
             ("", _) => Err("name a source, such as files:DIR".to_owned()),
             ("files", None) => Err("name the folder of the second bars, as files:DIR".to_owned()),
-            ("files", Some(_)) | (_, None) => Ok(Self { source: source.to_owned(), folder }),
-            (_, Some(_)) => Err(format!("only files takes a folder; {source} takes none")),
+            ("synthetic", Some(_)) => Err("synthetic takes no folder".to_owned()),
+            _ => Ok(Self { source: source.to_owned(), folder }),
         }
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!((parsed.source.as_str(), parsed.folder), ("files", Some(PathBuf::from("/tmp/a:b"))));
         assert_eq!("synthetic".parse::<Against>().unwrap().folder, None);
         for (text, part) in
-            [("files", "files:DIR"), ("files:", "files:DIR"), ("yahoo:x", "only files"), (":x", "name a")]
+            [("files", "files:DIR"), ("files:", "files:DIR"), ("synthetic:x", "no folder"), (":x", "name a")]
         {
             assert!(text.parse::<Against>().unwrap_err().contains(part), "{text}");
         }

@@ -18,8 +18,7 @@ impl InspectReport {
     /// Returns the report as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.findings.clone();
-        let files = self.files.iter();
-        lines.extend(files.map(|file| format!("  {}: {} rows; {}", file.path, thousands(file.rows as i64), file.note)));
+        lines.extend(self.files.iter().map(|file| format!("  {file}")));
         lines.extend(self.coverage_lines());
         let some = count(self.gaps.count, "gap");
         lines.extend(runs(&format!("Missing minutes inside sessions: {some}"), &self.gaps));

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use zerodte_scripts::{
     audit, audit_reward, backtest, bench, calibrate,
     console::Console,
-    diagnose, explain,
+    diagnose, doctor, explain, fetch,
     flags::{Tool, ToolFlags},
     forecast, inspect, reproduce, selftest, usage, watch,
 };
@@ -22,7 +22,9 @@ fn main() -> ExitCode {
         Tool::Diagnose(flags) => {
             return diagnose::run(&flags, console).map_or_else(|error| usage::report(&error), ExitCode::from);
         }
+        Tool::Doctor(flags) => doctor::run(&flags, console),
         Tool::Explain(flags) => explain::run(&flags, console),
+        Tool::Fetch(flags) => fetch::run(&flags, console),
         Tool::Forecast(tool) => forecast::run(&tool, console),
         Tool::Inspect(flags) => inspect::run(&flags, console),
         Tool::ReproduceCollapse(flags) => reproduce::run(&flags, console),

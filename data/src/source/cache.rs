@@ -138,17 +138,24 @@ impl Cache {
         self.folder(vendor).join("day").join(format!("{symbol}.parquet"))
     }
 
-    /// Reads the daily closes of an index, if they are there, and the file.
+    /// Reads the daily closes of an index between two dates, if there are any, and the file.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn load_daily(&self, vendor: &str, symbol: &Symbol) -> Result<Option<(DailySeries, FileRecord)>, DataError> {
+    pub fn load_daily(
+        &self,
+        vendor: &str,
+        symbol: &Symbol,
+        dates: DateRange,
+    ) -> Result<Option<(DailySeries, FileRecord)>, DataError> {
         let path = self.daily(vendor, symbol);
         if !path.exists() {
             return Ok(None);
         }
-        let days = month::read_daily(&path)?;
-        let file = FileRecord::new(&path, days.len(), format!("daily closes from {vendor}"));
+        let mut days = month::read_daily(&path)?;
+        days.retain(|(date, _)| dates.contains(*date));
+        let digest = Some(rows::digest_daily(&days));
+        let file = FileRecord { digest, ..FileRecord::new(&path, days.len(), format!("daily closes from {vendor}")) };
         let (date, close) = days.into_iter().unzip();
         Ok(Some((DailySeries::new(&path.display().to_string(), date, close)?, file)))
     }

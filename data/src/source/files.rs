@@ -39,7 +39,7 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
     let vix = folder.index(&Symbol::new("VIX")?)?;
     let vix_daily = folder.daily("VIX_1d")?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
-    Ok(History { bars, volatility, files: folder.read, synthetic: false })
+    Ok(History { bars, volatility, files: folder.read, synthetic: false, notes: Vec::new() })
 }
 
 /// Daily closes as a file holds them.

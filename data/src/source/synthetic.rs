@@ -132,6 +132,7 @@ pub fn generate(config: &SyntheticConfig, symbols: &[Symbol]) -> Result<History,
         volatility: Volatility::new(Some(&vix1d), Some(&vix), None),
         files: Vec::new(),
         synthetic: true,
+        notes: Vec::new(),
     })
 }
 

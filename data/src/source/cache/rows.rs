@@ -159,6 +159,13 @@ pub(super) fn append(columns: &mut BarColumns, rows: &[Row]) {
     columns.volume.extend(rows.iter().map(|row| row.volume.unwrap_or(0.0)));
 }
 
+/// Returns the SHA-256 of daily closes.
+pub(super) fn digest_daily(days: &[(Date, f64)]) -> String {
+    let day =
+        |(date, close): &(Date, f64)| [days_since_1970(*date).to_le_bytes().to_vec(), close.to_le_bytes().to_vec()];
+    sha256(&days.iter().flat_map(day).flatten().collect::<Vec<u8>>())
+}
+
 /// Returns the SHA-256 of what a replay sees of the rows.
 pub(super) fn digest(rows: &[Row]) -> String {
     let mut bytes = Vec::with_capacity(rows.len() * 48);

@@ -17,6 +17,9 @@ use crate::{
 /// A refusal is believed for so many days, then tried again.
 const BELIEVED_DAYS: i64 = 7;
 
+/// Calendar days before the first session whose daily closes are wanted: a long weekend, and some to spare.
+const CLOSES_BEFORE: i64 = 10;
+
 /// What a history is to hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Needs {
@@ -102,7 +105,7 @@ fn volatility(
 /// Returns the dates of the daily closes that some sessions need: the day before the first may be a long weekend away.
 fn daily_dates(dates: DateRange, now_ms: i64) -> DateRange {
     let last = last_final(now_ms).unwrap_or(dates.last).min(dates.last);
-    DateRange { first: dates.first.saturating_sub(10.days()), last }
+    DateRange { first: dates.first.saturating_sub(CLOSES_BEFORE.days()), last }
 }
 
 fn covered(
@@ -113,7 +116,7 @@ fn covered(
     clock: &dyn Clock,
 ) -> Result<bool, DataError> {
     let DateRange { first, last } = daily_dates(dates, clock.now_ms());
-    let Some((days, _)) = cache.load_daily(vendor.name(), symbol)? else { return Ok(false) };
+    let Some((days, _)) = cache.load_daily(vendor.name(), symbol, DateRange { first, last })? else { return Ok(false) };
     let sessions = calendar::sessions(first, last);
     let ends = sessions.first().zip(sessions.last());
     Ok(ends.is_none_or(|(first, last)| days.holds(first.date) && days.holds(last.date)))
@@ -128,7 +131,7 @@ fn daily(
 ) -> Result<(), VendorError> {
     let DateRange { mut first, mut last } = daily_dates(dates, clock.now_ms());
     // One file, one range: what is there already is asked for again, in the same call.
-    if let Some((days, _)) = cache.load_daily(vendor.name(), symbol)?
+    if let Some((days, _)) = cache.load_daily(vendor.name(), symbol, DateRange { first: Date::MIN, last: Date::MAX })?
         && let Some(held) = days.span()
     {
         (first, last) = (first.min(held.first), last.max(held.last));
@@ -211,13 +214,14 @@ impl Cache {
             Ok::<_, DataError>(Some(series(&Symbol::new(name)?)?).filter(|bars| !bars.is_empty()))
         };
         let (vix1d, vix) = (index("VIX1D", &mut series)?, index("VIX", &mut series)?);
-        let daily = self.load_daily(vendor.name(), &Symbol::new("VIX")?)?;
+        let before = DateRange { first: dates.first.saturating_sub(CLOSES_BEFORE.days()), last: dates.last };
+        let daily = self.load_daily(vendor.name(), &Symbol::new("VIX")?, before)?;
         let daily = daily.map(|(days, file)| {
             files.push(file);
             days
         });
         let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), daily);
-        Ok(History { bars, volatility, files, synthetic: false })
+        Ok(History { bars, volatility, files, synthetic: false, notes: Vec::new() })
     }
 
     /// Returns the dates from the first to the last session that the cache holds of any of the symbols.

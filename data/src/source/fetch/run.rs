@@ -80,7 +80,8 @@ pub fn fetch(
     planned(&plan);
     if plan.out_of_reach > 0 {
         let (lost, name) = (plan.out_of_reach, vendor.name());
-        progress.note(format!("{lost} sessions are older than {name} reaches; left out"));
+        let names = symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        progress.note(format!("{names}: {lost} sessions are older than {name} reaches; left out"));
     }
     let threads = vendor.parallel().min(plan.windows.len());
     let job = Job {

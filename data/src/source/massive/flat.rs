@@ -1,19 +1,24 @@
 //! Flat files: one compressed table of all tickers per day and class, read as it arrives. Prices are not adjusted.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{self, Read},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use flate2::read::MultiGzDecoder;
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, ToSpan as _, civil::Date};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::source::vendor::{Clock, Http, Progress, Refusal, Row, Secret, VendorError};
+use super::{Massive, is_index};
+use crate::{
+    DateRange, Symbol, calendar,
+    source::vendor::{Adjustment, Clock, Http, Page, Progress, Refusal, Row, Secret, Take, Vendor, VendorError},
+};
 
 /// Where the files are.
 pub const BASE: &str = "https://files.massive.com";
@@ -26,7 +31,7 @@ const ATTEMPTS: u32 = 5;
 const NAME: &str = "Massive";
 
 /// What kind of tickers a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// US stocks and ETFs.
     Stocks,
@@ -58,8 +63,12 @@ pub struct FlatDay {
 /// The files, asked for with one key.
 pub struct FlatFiles<'a> {
     bucket: Bucket,
-    credentials: Credentials,
+    credentials: Option<Credentials>,
     http: Http,
+    /// Tickers that are kept of a day's file.
+    wanted: BTreeSet<String>,
+    /// Days that were read for one ticker and hold others that are wanted too; nothing for a day without a file.
+    read: Mutex<BTreeMap<(Class, Date), Option<FlatDay>>>,
     clock: &'a dyn Clock,
     progress: &'a dyn Progress,
 }
@@ -110,22 +119,25 @@ pub fn parse_table(table: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<BT
 }
 
 impl<'a> FlatFiles<'a> {
-    /// Returns the files at `base`, asked for with a pair of keys.
+    /// Returns the files at `base`, asked for with a pair of keys, of which the bars of `symbols` are wanted. Without the
+    /// keys every call fails.
     ///
     /// # Errors
     /// [`VendorError::Address`] for an address that cannot hold files.
     pub fn new(
         base: Url,
-        access: &Secret,
-        secret: &Secret,
+        keys: Option<(&Secret, &Secret)>,
+        symbols: &[Symbol],
         clock: &'a dyn Clock,
         progress: &'a dyn Progress,
     ) -> Result<Self, VendorError> {
         let text = base.to_string();
         let bucket = Bucket::new(base, UrlStyle::Path, "flatfiles", "us-east-1")
             .map_err(|_| VendorError::Address { name: "MASSIVE_S3_BASE_URL", text })?;
-        let credentials = Credentials::new(access.reveal(), secret.reveal());
-        Ok(Self { bucket, credentials, http: Http::new(Duration::from_secs(60)), clock, progress })
+        let credentials = keys.map(|(access, secret)| Credentials::new(access.reveal(), secret.reveal()));
+        let wanted = symbols.iter().map(Massive::ticker).chain(["I:VIX1D", "I:VIX"].map(str::to_owned)).collect();
+        let http = Http::new(Duration::from_secs(60));
+        Ok(Self { bucket, credentials, http, wanted, read: Mutex::default(), clock, progress })
     }
 
     /// Returns the wanted rows of one day; nothing where there is no file, as on a holiday or before it is ready.
@@ -133,6 +145,9 @@ impl<'a> FlatFiles<'a> {
     /// # Errors
     /// What the vendor refuses, or a file that is cut or garbled in several attempts.
     pub fn day(&self, class: Class, date: Date, wanted: &dyn Fn(&str) -> bool) -> Result<Option<FlatDay>, VendorError> {
+        if self.credentials.is_none() {
+            return Err(VendorError::NoKey { vendor: NAME, names: vec![KEYS[0].0, KEYS[0].1] });
+        }
         let key = format!("{}/minute_aggs_v1/{}.csv.gz", class.folder(), date.strftime("%Y/%m/%Y-%m-%d"));
         let mut said = String::new();
         for attempt in 1..=ATTEMPTS {
@@ -167,7 +182,77 @@ impl<'a> FlatFiles<'a> {
 
     fn signed(&self, key: &str) -> Url {
         let now = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.bucket.get_object(Some(&self.credentials), key).sign_with_time(Duration::from_secs(900), &now)
+        self.bucket.get_object(self.credentials.as_ref(), key).sign_with_time(Duration::from_secs(900), &now)
+    }
+}
+
+impl FlatFiles<'_> {
+    /// Takes one ticker's rows out of a day; the file is read once for all tickers that are wanted.
+    fn ticker(&self, class: Class, date: Date, ticker: &str) -> Result<Option<(Vec<Row>, String)>, VendorError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(day) = read.get_mut(&(class, date)) {
+            let rows = |day: &mut FlatDay| (day.rows.remove(ticker).unwrap_or_default(), day.sha256.clone());
+            return Ok(day.as_mut().map(rows));
+        }
+        drop(read);
+        let mut day = self.day(class, date, &|name| name == ticker || self.wanted.contains(name))?;
+        let found = day.as_mut().map(|day| (day.rows.remove(ticker).unwrap_or_default(), day.sha256.clone()));
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert((class, date), day);
+        Ok(found)
+    }
+}
+
+/// Days after which a file that is not there is thought never to come.
+const LATE_DAYS: i64 = 5;
+
+impl Vendor for FlatFiles<'_> {
+    fn name(&self) -> &'static str {
+        "massive"
+    }
+
+    fn adjustment(&self) -> Adjustment {
+        Adjustment::Raw
+    }
+
+    fn check(&self, _: &Symbol) -> Result<(), VendorError> {
+        Ok(())
+    }
+
+    fn window_days(&self, _: &Symbol) -> i32 {
+        31
+    }
+
+    fn calls(&self, _: &Symbol, sessions: usize) -> usize {
+        sessions
+    }
+
+    fn parallel(&self) -> usize {
+        4
+    }
+
+    fn calls_per_minute(&self) -> u32 {
+        0
+    }
+
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
+        let class = if is_index(symbol) { Class::Indices } else { Class::Stocks };
+        let ticker = Massive::ticker(symbol);
+        let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
+        for session in calendar::sessions(dates.first, dates.last) {
+            let page = match self.ticker(class, session.date, &ticker)? {
+                Some((rows, sha256)) => Page { rows, sha256, last: session.date == dates.last },
+                // It comes at eleven the next morning; the days after it are not there either.
+                None if session.date >= today.saturating_sub(LATE_DAYS.days()) => return Ok(()),
+                None => Page { rows: Vec::new(), sha256: String::new(), last: session.date == dates.last },
+            };
+            take(page)?;
+        }
+        Ok(())
+    }
+
+    fn daily_closes(&self, symbol: &Symbol, _: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
+        let why = "daily closes are not among the flat files; minute bars of VIX stand in";
+        Err(VendorError::Unsupported { vendor: NAME, symbol: symbol.clone(), why })
     }
 }
 

@@ -151,7 +151,9 @@ pub enum VendorError {
 
 fn why(refusal: Refusal) -> &'static str {
     match refusal {
-        Refusal::Entitlement => "the plan of this key does not include this kind of data",
+        Refusal::Entitlement => {
+            "the plan of this key does not include this kind of data (one plan covers one class: stocks, indices or options)"
+        }
         Refusal::Timeframe => "these dates are older or more recent than the plan of this key allows",
         Refusal::Today => "the plan of this key gives a day only when it is over",
     }

@@ -1,0 +1,174 @@
+//! Vendors as a run asks them: with keys, addresses and a pace, and with the cache in `run.data_dir` in between.
+
+mod meter;
+
+use market_data::{
+    DataConfig, DateRange, History, Symbol, calendar,
+    source::{
+        alpaca::{self, Alpaca},
+        cache::Cache,
+        fetch::{Fetched, Needs, Wishes, gather, last_final, with_warmup},
+        massive::{
+            self, Massive,
+            flat::{self, FlatFiles},
+        },
+        vendor::{Clock, OptionVendor, Pace, Progress, Vendor, VendorError},
+        yahoo::{self, Yahoo},
+    },
+};
+
+pub use self::meter::{Meter, estimate};
+use crate::{
+    clock::System,
+    config::{DataSource, RunConfig, RunSection},
+    keys::Keys,
+    usage::Usage,
+};
+
+/// A vendor that can be asked.
+#[derive(Debug)]
+pub enum Service<'a> {
+    /// Massive's service.
+    Massive(Massive<'a>),
+    /// Massive's flat files.
+    FlatFiles(FlatFiles<'a>),
+    /// Alpaca.
+    Alpaca(Alpaca<'a>),
+    /// Yahoo's chart.
+    Yahoo(Yahoo<'a>),
+}
+
+impl<'a> Service<'a> {
+    /// Returns the vendor of a source. Without a key it can be asked nothing, but what is in the cache can be used.
+    ///
+    /// # Errors
+    /// [`Usage`] for a source that is no vendor, or keys and addresses that cannot be used.
+    pub fn open(
+        source: DataSource,
+        data: &DataConfig,
+        symbols: &[Symbol],
+        cache: &Cache,
+        clock: &'a dyn Clock,
+        progress: &'a dyn Progress,
+    ) -> anyhow::Result<Self> {
+        let keys = Keys::read();
+        let pace = |vendor: &str, calls: u32| Pace::new(calls, &cache.calls(vendor));
+        Ok(match source {
+            DataSource::Massive if data.massive.flat_files => {
+                let base = keys.address("MASSIVE_S3_BASE_URL", flat::BASE).map_err(usage)?;
+                let pair = keys.pair(&flat::KEYS).map_err(usage)?;
+                let pair = pair.as_ref().map(|[(access, _), (secret, _)]| (access, secret));
+                Self::FlatFiles(FlatFiles::new(base, pair, symbols, clock, progress)?)
+            }
+            DataSource::Massive => {
+                let base = keys.address("MASSIVE_API_BASE_URL", massive::BASE).map_err(usage)?;
+                let key = keys.first(&massive::KEYS).map_err(usage)?;
+                if key.as_ref().is_some_and(|(_, name)| *name == massive::KEYS[1]) {
+                    progress.note(format!(
+                        "using the key in {}; its newer name is {}",
+                        massive::KEYS[1],
+                        massive::KEYS[0]
+                    ));
+                }
+                let key = key.as_ref().map(|(key, name)| (key, *name));
+                Self::Massive(Massive::new(base, key, pace("massive", data.massive.calls_per_minute), clock, progress))
+            }
+            DataSource::Alpaca => {
+                let base = keys.address("APCA_API_DATA_URL", alpaca::BASE).map_err(usage)?;
+                let pair = keys.pair(&alpaca::KEYS).map_err(usage)?;
+                let pair = pair.as_ref().map(|pair| pair.each_ref().map(|(key, name)| (key, *name)));
+                let pace = pace("alpaca", data.alpaca.calls_per_minute);
+                Self::Alpaca(Alpaca::new(base, pair, data.alpaca.feed, pace, clock, progress))
+            }
+            DataSource::Yahoo => {
+                let base = keys.address("YAHOO_API_BASE_URL", yahoo::BASE).map_err(usage)?;
+                Self::Yahoo(Yahoo::new(base, pace("yahoo", data.yahoo.calls_per_minute), clock, progress))
+            }
+            DataSource::Files | DataSource::Synthetic => {
+                return Err(Usage::one("run.data_source: name a vendor: massive, alpaca or yahoo").into());
+            }
+        })
+    }
+
+    /// Returns the vendor.
+    pub fn vendor(&self) -> &dyn Vendor {
+        match self {
+            Self::Massive(vendor) => vendor,
+            Self::FlatFiles(vendor) => vendor,
+            Self::Alpaca(vendor) => vendor,
+            Self::Yahoo(vendor) => vendor,
+        }
+    }
+
+    /// Returns the vendor of option bars, if it has them.
+    pub fn options(&self) -> Option<&dyn OptionVendor> {
+        match self {
+            Self::Massive(vendor) => Some(vendor),
+            Self::Alpaca(vendor) => Some(vendor),
+            Self::FlatFiles(_) | Self::Yahoo(_) => None,
+        }
+    }
+}
+
+/// Turns what the user can put right into a fault of usage.
+pub fn usage(error: VendorError) -> anyhow::Error {
+    match error {
+        VendorError::NoKey { .. }
+        | VendorError::OddKey { .. }
+        | VendorError::Address { .. }
+        | VendorError::Unsupported { .. } => Usage::one(error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+/// Returns the history that a run asks for: from the cache, after what is missing there was fetched.
+///
+/// Who names no date gets all that is in the cache, and nobody is asked.
+///
+/// # Errors
+/// What the vendor refuses or garbles, a missing key, or a cache that cannot be read or written.
+pub fn history(config: &RunConfig) -> anyhow::Result<History> {
+    let run = &config.run;
+    let cache = Cache::new(&run.data_dir);
+    let meter = Meter::new();
+    let service = Service::open(run.data_source, &config.data, &run.symbols, &cache, &System, &meter)?;
+    let vendor = service.vendor();
+    let dates = match asked_for(run, config.data.warmup_sessions)? {
+        Some(dates) => {
+            let wishes = Wishes::default();
+            fill(vendor, &cache, &Needs { symbols: run.symbols.clone(), dates, volatility: true, wishes }, &meter)?;
+            dates
+        }
+        None => cache.span(vendor, &run.symbols)?.ok_or_else(|| {
+            let folder = cache.folder(vendor.name());
+            let text =
+                format!("{} holds no bars yet; name dates with --intraday-days or --start-date", folder.display());
+            Usage::one(text)
+        })?,
+    };
+    let mut history = cache.history(vendor, &run.symbols, dates)?;
+    history.notes = meter.notes();
+    Ok(history)
+}
+
+/// Returns the dates of the sessions that a run asks for, with those that warm indicators up; nothing if it names none.
+fn asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<Option<DateRange>> {
+    let window = run.window();
+    if window.from.is_none() && window.intraday_days.is_none() {
+        return Ok(None);
+    }
+    let last = last_final(System.now_ms()).ok_or_else(|| Usage::one("the calendar does not know today's date"))?;
+    let DateRange { first, last } = window.dates(window.to.map_or(last, |to| to.min(last)))?;
+    Ok(Some(DateRange { first: with_warmup(first.max(calendar::FIRST_DATE), warmup), last }))
+}
+
+/// Fetches what is missing, with a bar that tells how far it is.
+///
+/// # Errors
+/// What the vendor refuses or garbles, a missing key, or a cache that cannot be written.
+pub fn fill(vendor: &dyn Vendor, cache: &Cache, needs: &Needs, meter: &Meter) -> anyhow::Result<Fetched> {
+    meter.limit(vendor.calls_per_minute());
+    let fetched = gather(vendor, cache, needs, &System, meter, &mut |plan| meter.plan(vendor.name(), plan));
+    meter.stop();
+    fetched.map_err(usage)
+}
