@@ -73,6 +73,13 @@ impl Meter {
         self.bar.suspend(|| drop(writeln!(io::stderr().lock(), "{text}")));
     }
 
+    /// Returns how long the calls that are left take, if that is a minute or more.
+    fn left(&self) -> String {
+        let left = self.planned.load(Ordering::Relaxed).saturating_sub(self.called());
+        let minutes = fetch::minutes(left, self.per_minute.load(Ordering::Relaxed));
+        if minutes < 1.0 { String::new() } else { format!("{minutes:.0} min left") }
+    }
+
     /// Takes the bar away.
     pub fn stop(&self) {
         self.bar.finish_and_clear();
@@ -107,15 +114,13 @@ pub fn estimate(calls: usize, calls_per_minute: u32) -> String {
 impl Progress for Meter {
     fn called(&self) {
         let called = self.called.fetch_add(1, Ordering::Relaxed) + 1;
-        let left = self.planned.load(Ordering::Relaxed).saturating_sub(called);
-        let minutes = fetch::minutes(left, self.per_minute.load(Ordering::Relaxed));
         self.bar.set_position(called as u64);
-        self.bar.set_message(if minutes < 1.0 { String::new() } else { format!("{minutes:.0} min left") });
+        self.bar.set_message(self.left());
     }
 
     fn waiting(&self, pause: Duration, why: &str) {
         if pause >= Duration::from_secs(2) {
-            self.bar.set_message(format!("waiting {} s: {why}", pause.as_secs()));
+            self.bar.set_message(format!("{}  waiting {} s: {why}", self.left(), pause.as_secs()));
         }
     }
 
