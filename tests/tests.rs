@@ -5,7 +5,8 @@
 //! people grep, `orders` what a scripted policy buys and sells, `cli` runs the binaries, `tools` what they do with a trained
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story,
 //! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
-//! wrong, and `resume` kills runs.
+//! wrong, and `resume` kills runs. `vendor` is a market-data vendor made up of prices that can be computed; `vendor_fetch` fetches whole
+//! histories from it, kills that and starts it again.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
@@ -28,4 +29,7 @@ mod reproduce;
 mod resume;
 mod tools;
 mod util;
+mod vendor;
+mod vendor_fetch;
+mod vendor_kit;
 mod watch;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -48,8 +49,8 @@ struct Job<'a> {
     wishes: Wishes,
     windows: Mutex<VecDeque<Asked>>,
     fetched: Mutex<Fetched>,
-    /// The first date that the plan reaches, as far as it has been found out.
-    floor: Mutex<Option<Date>>,
+    /// The first date that the plan reaches, as far as it has been found out; a symbol of another class may have another.
+    floors: Mutex<BTreeMap<Symbol, Date>>,
     fault: Mutex<Option<VendorError>>,
 }
 
@@ -91,7 +92,7 @@ pub fn fetch(
         wishes,
         windows: Mutex::new(plan.windows.into()),
         fetched: Mutex::new(Fetched { complete: plan.complete, ..Fetched::default() }),
-        floor: Mutex::new(None),
+        floors: Mutex::default(),
         fault: Mutex::new(None),
     };
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| job.work()))));
@@ -136,7 +137,8 @@ impl Job<'_> {
         let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
         let mut floors: VecDeque<Date> = self.vendor.floors(today).into();
         loop {
-            if let Some(floor) = *held(&self.floor)
+            let known = held(&self.floors).get(&asked.symbol).copied();
+            if let Some(floor) = known
                 && !self.cut(&mut asked, floor)
             {
                 return Ok(());
@@ -159,8 +161,9 @@ impl Job<'_> {
                 Some(Refusal::Timeframe) => {
                     let next = floors.iter().position(|floor| *floor > asked.dates.first);
                     let Some(floor) = next.and_then(|at| floors.drain(..=at).next_back()) else { return Err(error) };
-                    let mut known = held(&self.floor);
-                    *known = known.max(Some(floor));
+                    let mut known = held(&self.floors);
+                    let known = known.entry(asked.symbol.clone()).or_insert(floor);
+                    *known = floor.max(*known);
                 }
                 _ => return Err(error),
             }
@@ -203,6 +206,8 @@ struct Filler<'a> {
     /// Sessions not stored yet.
     sessions: VecDeque<calendar::Session>,
     rows: Rows,
+    /// The dates asked for, in nanoseconds.
+    span: Range<i64>,
     /// Hashes of the pages that the sessions not stored yet came in.
     bodies: Vec<String>,
     /// Whether an answer without any row is believed.
@@ -212,23 +217,25 @@ struct Filler<'a> {
 impl<'a> Filler<'a> {
     fn new(job: &'a Job<'a>, asked: &'a Asked) -> Self {
         let sessions = calendar::sessions(asked.dates.first, asked.dates.last).into();
-        Self { job, asked, sessions, rows: Rows::default(), bodies: Vec::new(), believes: false }
+        let end = asked.dates.last.saturating_add(1.day());
+        let span = calendar::midnight_ns(asked.dates.first)..calendar::midnight_ns(end);
+        Self { job, asked, sessions, span, rows: Rows::default(), bodies: Vec::new(), believes: false }
     }
 
     fn page(&mut self, page: Page) -> Result<(), VendorError> {
-        let Page { rows, sha256, last } = page;
+        let Page { mut rows, sha256, last } = page;
+        // A vendor may answer with more than was asked for.
+        let count = rows.len();
+        rows.retain(|row| self.span.contains(&row.ts_ns));
+        self.rows.outside += count - rows.len();
         self.rows.add(&rows, self.job.wishes.drop_bad).map_err(|said| VendorError::Malformed {
             vendor: self.job.vendor.name(),
             what: format!("minute bars of {} from {}", self.asked.symbol, self.asked.dates),
             said,
         })?;
-        self.bodies.push(sha256.clone());
+        self.bodies.push(sha256);
         if self.rows.last_ns().is_some() || self.believes {
             self.store(last)?;
-        }
-        if !last {
-            // The first session that is not whole yet began in this page.
-            self.bodies = vec![sha256];
         }
         if self.job.progress.stopped() { Err(VendorError::Stopped) } else { Ok(()) }
     }
@@ -254,6 +261,10 @@ impl<'a> Filler<'a> {
             let record =
                 SessionRecord { fetched: fetched.clone(), bodies: self.bodies.clone(), ..SessionRecord::default() };
             stored.push((session.date, record, rows));
+        }
+        if whole > 0 {
+            // The next session began in this page, or begins in the one after it.
+            self.bodies.drain(..self.bodies.len().saturating_sub(1));
         }
         let sessions = stored.len();
         if let Some(shelf) = self.job.shelves.get(&self.asked.symbol).filter(|_| sessions > 0) {

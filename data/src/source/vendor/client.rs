@@ -8,12 +8,6 @@ use url::Url;
 
 use super::{Clock, Http, Pace, Progress, Refusal, Reply, Secret, VendorError, http::Header};
 
-/// Attempts at a call that the server or the line breaks.
-const ATTEMPTS: u32 = 6;
-/// Attempts at a call that the server says comes too early.
-const PATIENCE: u32 = 10;
-/// Attempts at an answer that cannot be understood; a proxy may have written it.
-const GARBLED: u32 = 3;
 /// A rolling minute, with a second to spare.
 const MINUTE: Duration = Duration::from_secs(61);
 /// The longest wait that a server may ask for.
@@ -60,8 +54,30 @@ impl std::fmt::Debug for Client<'_> {
 /// What to do with a reply.
 enum Verdict<T> {
     Done(T),
-    Again { wait: Duration, said: String, most: u32 },
+    Again { wait: Duration, said: String, trouble: Trouble },
     Redirect(Url),
+}
+
+/// What is worth another attempt. Each kind is counted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    /// The server or the line breaks.
+    Broken,
+    /// The server says that the call comes too early.
+    Early,
+    /// The answer cannot be understood; a proxy may have written it.
+    Garbled,
+}
+
+impl Trouble {
+    /// Returns the attempts that it is worth.
+    fn most(self) -> usize {
+        match self {
+            Self::Broken => 6,
+            Self::Early => 10,
+            Self::Garbled => 3,
+        }
+    }
 }
 
 impl<'a> Client<'a> {
@@ -140,7 +156,12 @@ impl<'a> Client<'a> {
     /// # Errors
     /// [`VendorError::ForeignHost`] unless it is the host that was asked, or one of `also`.
     pub fn rebase(&self, what: &str, address: &str, also: &[&str]) -> Result<Url, VendorError> {
-        let found = self.base.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
+        self.moved(what, &self.base, address, also)
+    }
+
+    /// The same of an address that may be relative to the one that was asked.
+    fn moved(&self, what: &str, asked: &Url, address: &str, also: &[&str]) -> Result<Url, VendorError> {
+        let found = asked.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
         self.check_host(what, &found, also)?;
         let keep = |name: &str| !["apikey", "api_key", "token"].contains(&name.to_ascii_lowercase().as_str());
         let pairs: Vec<(String, String)> = found.query_pairs().into_owned().filter(|(name, _)| keep(name)).collect();
@@ -159,10 +180,25 @@ impl<'a> Client<'a> {
         check: impl Fn(&T) -> Result<(), String>,
     ) -> Result<Json<T>, VendorError> {
         self.get(what, url, |body| {
-            let value = serde_json::from_slice(body).map_err(|error| format!("{error} in {:?}", words(body)))?;
+            let value = serde_json::from_slice(body).map_err(|error| format!("{error} in {:?}", self.said(body)))?;
             check(&value)?;
             Ok(Json { value, sha256: sha256(body) })
         })
+    }
+
+    /// Asks for JSON, and once more where the answer is `empty`: nothing may be a slip, nothing twice is an answer.
+    ///
+    /// # Errors
+    /// As [`json`](Self::json).
+    pub(crate) fn json_not_empty<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        url: &Url,
+        check: impl Fn(&T) -> Result<(), String>,
+        empty: impl Fn(&T) -> bool,
+    ) -> Result<Json<T>, VendorError> {
+        let answer = self.json(what, url, &check)?;
+        if empty(&answer.value) { self.json(what, url, check) } else { Ok(answer) }
     }
 
     /// Asks until there is an answer that `parse` understands, or no hope of one.
@@ -171,39 +207,40 @@ impl<'a> Client<'a> {
             return Err(VendorError::NoKey { vendor: self.vendor, names: self.missing.clone() });
         }
         let (mut url, mut redirects) = (url.clone(), 0);
-        let mut attempt = 0;
+        let mut troubles = Vec::new();
         loop {
             if self.progress.stopped() {
                 return Err(VendorError::Stopped);
             }
             self.pace.admit(self.clock, self.progress)?;
-            attempt += 1;
-            let verdict = match self.http.get(&url, &self.headers) {
+            let reply = self.http.get(&url, &self.headers);
+            self.progress.called();
+            let attempt = troubles.len() as u32 + 1;
+            let verdict = match reply {
                 Ok(reply) => self.judge(what, &url, &reply, attempt, &parse)?,
                 Err(error) => again(attempt, self.scrub(&error)),
             };
-            self.progress.called();
             match verdict {
                 Verdict::Done(value) => return Ok(value),
                 Verdict::Redirect(next) if redirects < REDIRECTS => (url, redirects) = (next, redirects + 1),
                 Verdict::Redirect(_) => return Err(self.malformed(what, "it redirects in a circle")),
-                Verdict::Again { said, most, .. } if attempt >= most => {
-                    return Err(match most {
-                        GARBLED => self.malformed(what, &said),
-                        _ => VendorError::Unavailable {
-                            vendor: self.vendor,
-                            what: what.to_owned(),
-                            attempts: attempt,
-                            said,
-                        },
-                    });
-                }
-                Verdict::Again { wait, said, .. } => {
+                Verdict::Again { wait, said, trouble } => {
+                    troubles.push(trouble);
+                    if troubles.iter().filter(|one| **one == trouble).count() >= trouble.most() {
+                        return Err(self.given_up(what, said, trouble, attempt));
+                    }
                     self.progress.waiting(wait, &said);
                     self.clock.sleep(wait);
                 }
             }
         }
+    }
+
+    fn given_up(&self, what: &str, said: String, trouble: Trouble, attempts: u32) -> VendorError {
+        if trouble == Trouble::Garbled {
+            return self.malformed(what, &said);
+        }
+        VendorError::Unavailable { vendor: self.vendor, what: what.to_owned(), attempts, said }
     }
 
     fn judge<T>(
@@ -214,7 +251,7 @@ impl<'a> Client<'a> {
         attempt: u32,
         parse: &impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<Verdict<T>, VendorError> {
-        let said = || self.scrub(&words(&reply.body));
+        let said = || self.said(&reply.body);
         let (vendor, what_owned) = (self.vendor, what.to_owned());
         match reply.status {
             200 => match parse(&reply.body) {
@@ -223,13 +260,13 @@ impl<'a> Client<'a> {
                 Err(_) if contains(&reply.body, b"NOT_AUTHORIZED") => {
                     Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() })
                 }
-                Err(said) => Ok(Verdict::Again { wait: backoff(attempt), said: self.scrub(&said), most: GARBLED }),
+                Err(said) => {
+                    Ok(Verdict::Again { wait: backoff(attempt), said: self.scrub(&said), trouble: Trouble::Garbled })
+                }
             },
             300..=399 => {
                 let to = reply.location.as_deref().unwrap_or_default();
-                let next = asked.join(to).map_err(|error| self.malformed(what, &format!("{to:?}: {error}")))?;
-                self.check_host(what, &next, &[])?;
-                Ok(Verdict::Redirect(next))
+                Ok(Verdict::Redirect(self.moved(what, asked, to, &[])?))
             }
             401 => Err(VendorError::Unauthorised { vendor, name: self.key_name.clone(), said: said() }),
             403 => Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() }),
@@ -237,7 +274,7 @@ impl<'a> Client<'a> {
             429 => {
                 let wait = reply.retry_after.map_or(MINUTE, |seconds| Duration::from_secs(seconds).min(LONGEST));
                 let said = format!("too many calls (status 429): {}", said());
-                Ok(Verdict::Again { wait: wait.max(Duration::from_secs(1)), said, most: PATIENCE })
+                Ok(Verdict::Again { wait: wait.max(Duration::from_secs(1)), said, trouble: Trouble::Early })
             }
             413 | 408 | 499 | 500..=599 => Ok(again(attempt, format!("status {}: {}", reply.status, said()))),
             status => Err(VendorError::BadRequest { vendor, what: what_owned, status, said: said() }),
@@ -251,13 +288,18 @@ impl<'a> Client<'a> {
         if known || family(url) && family(&self.base) {
             return Ok(());
         }
-        let host = url.host_str().unwrap_or("no host").to_owned();
+        let host = self.scrub(url.host_str().unwrap_or("no host"));
         Err(VendorError::ForeignHost { vendor: self.vendor, what: what.to_owned(), host })
     }
 
     /// Returns an error about an answer that makes no sense.
     pub(crate) fn malformed(&self, what: &str, said: &str) -> VendorError {
         VendorError::Malformed { vendor: self.vendor, what: what.to_owned(), said: self.scrub(said) }
+    }
+
+    /// Returns what a body says. The key is taken out before the words are cut, so that no part of it stays.
+    fn said(&self, body: &[u8]) -> String {
+        self.scrub(&words(body)).chars().take(WORDS).collect()
     }
 
     fn scrub(&self, text: &str) -> String {
@@ -268,7 +310,7 @@ impl<'a> Client<'a> {
 }
 
 fn again<T>(attempt: u32, said: String) -> Verdict<T> {
-    Verdict::Again { wait: backoff(attempt), said, most: ATTEMPTS }
+    Verdict::Again { wait: backoff(attempt), said, trouble: Trouble::Broken }
 }
 
 /// Returns 1, 2, 4, 8, 16 s and so on, less up to a fifth that differs from attempt to attempt.
@@ -304,7 +346,7 @@ fn words(body: &[u8]) -> String {
     if line.is_empty() {
         return "an empty answer".to_owned();
     }
-    line.chars().take(WORDS).collect()
+    line
 }
 
 /// Finds a text of this name, also inside `chart` and `error`, where Yahoo puts it.
@@ -349,7 +391,6 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(words(body.as_bytes()), expected);
         }
-        assert_eq!(words(&[b'x'; 1_000]).len(), WORDS);
         words(&[0xff, 0xfe, b'<']);
     }
 
