@@ -30,6 +30,8 @@ mod resume;
 mod tools;
 mod util;
 mod vendor;
+mod vendor_errors;
+mod vendor_faults;
 mod vendor_fetch;
 mod vendor_kit;
 mod watch;

@@ -58,6 +58,7 @@ impl Default for AlpacaConfig {
 struct Bars {
     bars: Option<BTreeMap<String, Vec<Bar>>>,
     next_page_token: Option<String>,
+    message: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +104,9 @@ impl Bars {
     }
 
     fn rows(self) -> Result<BarsPage, String> {
+        if let Some(said) = self.message.filter(|_| self.bars.is_none()) {
+            return Err(format!("no bars, but {said:?}"));
+        }
         let rows = |bars: Vec<Bar>| bars.iter().map(Bar::row).collect::<Result<Vec<_>, _>>();
         let bars = self.bars.into_iter().flatten();
         let bars = bars.map(|(symbol, bars)| Ok::<_, String>((symbol, rows(bars)?))).collect::<Result<_, _>>()?;

@@ -18,8 +18,10 @@ use crate::{
     },
 };
 
-/// A session of today is taken for complete when its last bar starts within this long before the close.
+/// A recent session is taken for complete when its last bar starts within this long before the close.
 const TAIL_NS: i64 = 5 * MINUTE_NS;
+/// A session is recent for this long after its close: a vendor may be late with it.
+const RECENT_NS: i64 = 3 * 24 * 60 * MINUTE_NS;
 
 /// What a fetch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -246,14 +248,14 @@ impl<'a> Filler<'a> {
         let whole = self.sessions.iter().take_while(|session| session.close_ns <= reached).count();
         let now_ms = self.job.clock.now_ms();
         let fetched = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
-        let today = calendar::exchange_date(now_ms.saturating_mul(1_000_000));
+        let late = now_ms.saturating_mul(1_000_000).saturating_sub(RECENT_NS);
         let mut stored = Vec::with_capacity(whole);
         let mut totals = (0, 0);
         for session in self.sessions.drain(..whole) {
             let count = self.rows.kept.partition_point(|row| row.ts_ns < session.close_ns);
             let rows: Vec<Row> = self.rows.kept.drain(..count).collect();
             let tail = rows.last().is_some_and(|row| row.ts_ns >= session.close_ns - TAIL_NS);
-            if session.date >= today && !tail {
+            if session.close_ns > late && !tail {
                 // Not all of it has been published.
                 continue;
             }

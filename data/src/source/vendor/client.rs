@@ -288,7 +288,8 @@ impl<'a> Client<'a> {
         if known || family(url) && family(&self.base) {
             return Ok(());
         }
-        let host = self.scrub(url.host_str().unwrap_or("no host"));
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = self.scrub(&format!("{}{port}", url.host_str().unwrap_or("no host")));
         Err(VendorError::ForeignHost { vendor: self.vendor, what: what.to_owned(), host })
     }
 
