@@ -181,7 +181,7 @@ fn a_line_that_breaks_is_tried_again_and_what_came_is_kept() {
             "{text}"
         );
         assert_eq!((witness.calls(), witness.waits.lock().unwrap().len()), (8, 5), "{fault:?}");
-        assert_eq!(desk.complete("SPY", week()).len(), 4, "two pages of two sessions: {fault:?}");
+        assert_eq!(desk.complete("SPY", week()).len(), 5, "two pages hold five sessions: {fault:?}");
         desk.assert_nothing_wrong("SPY", week());
 
         desk.server.set_faults(from(1, 2));
