@@ -5,8 +5,11 @@
 //! people grep, `orders` what a scripted policy buys and sells, `cli` runs the binaries, `tools` what they do with a trained
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `reproduce` tells the old story,
 //! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
-//! wrong, and `resume` kills runs. `vendor` is a market-data vendor made up of prices that can be computed; `vendor_fetch` fetches whole
-//! histories from it, kills that and starts it again.
+//! wrong, and `resume` kills runs. `vendor` is a market-data vendor whose prices can be computed, `vendor_kit` what
+//! its tests share: `vendor_fetch` fetches whole histories from it and is killed on the way, `vendor_errors` reads what it
+//! says no with and looks for the key, `vendor_faults` lets anything go wrong in any order, `vendor_history` makes histories
+//! of what came, `vendor_options` asks for options, `vendor_others` asks the other vendors, and `vendor_fixtures` reads
+//! bodies that are published.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 

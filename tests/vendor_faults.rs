@@ -71,10 +71,7 @@ fn try_out(desk: &mut Desk, seed: u64) -> bool {
     desk.folder = tempfile::tempdir().unwrap();
     let faults = sequence(&mut Dice(seed));
     desk.server.set_faults(faults.clone());
-    let said = match desk.fetch(&NAMES, range, &Witness::default()) {
-        Ok(_) => None,
-        Err(error) => Some(error),
-    };
+    let said = desk.fetch(&NAMES, range, &Witness::default()).err();
     if let Some(error) = &said {
         assert!(!format!("{error}{error:?}").contains(&TEST_KEY[..8]), "seed {seed}: {error}");
         NAMES.iter().for_each(|name| desk.assert_nothing_wrong(name, range));

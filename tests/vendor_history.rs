@@ -2,7 +2,7 @@
 
 use jiff::{ToSpan as _, civil::Date};
 use market_data::{
-    DateRange, calendar,
+    Bars, DateRange, calendar,
     source::{
         cache::Cache,
         fetch::{Fetched, Needs, Wishes, gather},
@@ -68,7 +68,11 @@ fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
     let of_files = files::load(folder.path(), &symbols).unwrap();
     let quiet = Witness::default();
     let of_cache = desk.cache().history(&desk.massive(&quiet), &symbols, range).unwrap();
-    assert_eq!(of_cache.bars, of_files.bars);
+    let prices = |bars: &Bars| [bars.open(), bars.high(), bars.low(), bars.close(), bars.volume()].map(<[f64]>::to_vec);
+    assert_eq!((of_cache.bars.len(), of_files.bars.len()), (1, 1));
+    for (one, other) in of_cache.bars.iter().zip(&of_files.bars) {
+        assert_eq!((one.symbol(), one.ts_ns(), prices(one)), (other.symbol(), other.ts_ns(), prices(other)));
+    }
     assert_eq!(of_cache.volatility, of_files.volatility);
     assert!(!of_cache.synthetic && of_cache.files.len() == 3 * 3 + 1);
     assert_eq!(quiet.calls(), 0, "a history asks nobody");
@@ -145,6 +149,14 @@ fn rows_of_an_index_that_are_left_out_are_named() {
     let needs = Needs { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, wishes };
     gather(&desk.massive(&witness), &desk.cache(), &needs, &desk.clock, &witness, &mut |_| ()).unwrap();
     assert!(witness.notes().contains("left out: VIX1D: open"), "{}", witness.notes());
+}
+
+#[test]
+fn sessions_without_a_bar_are_noted() {
+    let desk = Desk::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
+    let witness = Witness::default();
+    gathered(&desk, dates("2025-10-20", "2025-10-24"), &witness).unwrap();
+    assert_eq!(witness.notes(), "5 sessions came without a bar, which is believed from now on");
 }
 
 #[test]

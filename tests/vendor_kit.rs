@@ -231,7 +231,8 @@ pub(crate) fn assert_no_file_holds(folder: &std::path::Path, text: &str) {
 
 /// Returns the rows of a session that Massive has, for a symbol as we call it.
 pub(crate) fn expected(name: &str, date: Date) -> Arc<Vec<Row>> {
-    static KNOWN: Mutex<BTreeMap<(String, Date), Arc<Vec<Row>>>> = Mutex::new(BTreeMap::new());
+    type Known = BTreeMap<(String, Date), Arc<Vec<Row>>>;
+    static KNOWN: Mutex<Known> = Mutex::new(Known::new());
     let index = matches!(name, "SPX" | "NDX" | "VIX" | "VIX1D");
     let ticker = if index { format!("I:{name}") } else { name.to_owned() };
     let rows = || Arc::new(market::regular(&ticker, date).iter().map(|bar| row_of(bar, index)).collect());

@@ -67,6 +67,9 @@ fn tell(fetched: &Fetched, progress: &dyn Progress) {
     for fault in &fetched.bad {
         progress.note(format!("left out: {fault}"));
     }
+    if fetched.empty > 0 {
+        progress.note(format!("{} sessions came without a bar, which is believed from now on", fetched.empty));
+    }
 }
 
 /// Fetches VIX1D and VIX by the minute and VIX by the day, each if it can be had.
