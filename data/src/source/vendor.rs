@@ -12,6 +12,7 @@ mod http;
 mod pace;
 mod rows;
 mod secret;
+mod words;
 
 use std::time::Duration;
 

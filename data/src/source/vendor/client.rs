@@ -6,7 +6,11 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{Clock, Http, Pace, Progress, Refusal, Reply, Secret, VendorError, http::Header};
+use super::{
+    Clock, Http, Pace, Progress, Reply, Secret, VendorError,
+    http::Header,
+    words::{refusal, words},
+};
 
 /// A rolling minute, with a second to spare.
 const MINUTE: Duration = Duration::from_secs(61);
@@ -257,7 +261,7 @@ impl<'a> Client<'a> {
             200 => match parse(&reply.body) {
                 Ok(value) => Ok(Verdict::Done(value)),
                 // Some refusals come with a status that says all is well.
-                Err(_) if contains(&reply.body, b"NOT_AUTHORIZED") => {
+                Err(_) if reply.body.windows(14).any(|part| part == b"NOT_AUTHORIZED") => {
                     Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() })
                 }
                 Err(said) => {
@@ -320,50 +324,6 @@ fn backoff(attempt: u32) -> Duration {
     Duration::from_millis(base - base * u64::from((attempt * 37 + std::process::id()) % 20) / 100)
 }
 
-/// Tells the three kinds of 403 apart by what stands in the body.
-fn refusal(body: &[u8]) -> Refusal {
-    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-    if text.contains("today's data") || text.contains("before end of day") || text.contains("recent sip data") {
-        Refusal::Today
-    } else if text.contains("timeframe") || text.contains("time frame") {
-        Refusal::Timeframe
-    } else {
-        Refusal::Entitlement
-    }
-}
-
-fn contains(body: &[u8], part: &[u8]) -> bool {
-    body.windows(part.len()).any(|window| window == part)
-}
-
-/// Returns what a body says, in one line: the `message` or `error` of JSON, the title of a page, or the text itself.
-fn words(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let said = match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(value) => ["message", "error", "description"].iter().find_map(|name| named(&value, name)),
-        Err(_) => title(&text),
-    };
-    let line = said.unwrap_or_else(|| text.into_owned()).split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() {
-        return "an empty answer".to_owned();
-    }
-    line
-}
-
-/// Finds a text of this name, also inside `chart` and `error`, where Yahoo puts it.
-fn named(value: &serde_json::Value, name: &str) -> Option<String> {
-    let found = value.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-    let deeper = || ["chart", "error"].iter().find_map(|part| named(value.get(part)?, name));
-    found.map(str::to_owned).or_else(deeper)
-}
-
-fn title(text: &str) -> Option<String> {
-    let lower = text.to_ascii_lowercase();
-    let start = lower.find("<title>")? + "<title>".len();
-    let end = start + lower.get(start..)?.find("</title>")?;
-    text.get(start..end).map(|title| format!("a web page, {title:?}"))
-}
-
 /// Returns the SHA-256 of a body, in hexadecimal.
 pub(crate) fn sha256(body: &[u8]) -> String {
     let mut text = String::with_capacity(64);
@@ -376,34 +336,6 @@ pub(crate) fn sha256(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bodies_are_put_into_one_line_of_words() {
-        let cases: [(&str, &str); 8] = [
-            (r#"{"status":"ERROR","error":"Unknown API Key"}"#, "Unknown API Key"),
-            (r#"{"status":"ERROR","message":"Invalid  API\nkey"}"#, "Invalid API key"),
-            (r#"{"chart":{"result":null,"error":{"code":"Not Found","description":"No data"}}}"#, "No data"),
-            ("<html>\n<head><title>504 Gateway Time-out</title></head></html>", "a web page, \"504 Gateway Time-out\""),
-            ("Too Many Requests\r\n", "Too Many Requests"),
-            ("", "an empty answer"),
-            ("{}", "{}"),
-            ("<title>", "<title>"),
-        ];
-        for (body, expected) in cases {
-            assert_eq!(words(body.as_bytes()), expected);
-        }
-        words(&[0xff, 0xfe, b'<']);
-    }
-
-    #[test]
-    fn three_kinds_of_no_are_told_apart() {
-        let no = |text: &str| refusal(format!(r#"{{"status":"NOT_AUTHORIZED","message":"{text}"}}"#).as_bytes());
-        assert_eq!(no("You are not entitled to this data. Please upgrade your plan"), Refusal::Entitlement);
-        assert_eq!(no("Your plan doesn't include this data timeframe."), Refusal::Timeframe);
-        assert_eq!(no("Attempted to request today's data before end of day."), Refusal::Today);
-        assert_eq!(no("Forbidden."), Refusal::Entitlement);
-        assert_eq!(no("subscription does not permit querying recent SIP data"), Refusal::Today);
-    }
 
     #[test]
     fn waits_grow_and_stay_below_a_minute() {
