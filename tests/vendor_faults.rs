@@ -155,6 +155,19 @@ fn today_is_asked_for_when_it_is_final_and_stored_when_it_is_whole() {
 }
 
 #[test]
+fn a_clock_that_is_a_day_ahead_costs_a_day() {
+    let (range, there) = (dates("2026-11-16", "2026-11-20"), dates("2026-11-16", "2026-11-18"));
+    let desk = Desk::new(|rules| rules.end_of_day = true);
+    let behind = Hand::at(DEFAULT_NOW_MS - 24 * 3_600_000);
+    desk.server.set_rules(|rules| rules.now_ms = Arc::new(move || behind.now_ms()));
+    let witness = Witness::default();
+    desk.fetch(&["SPY"], range, &witness).unwrap();
+    desk.assert_exact(&["SPY"], there);
+    assert!(desk.complete("SPY", dates("2026-11-19", "2026-11-20")).is_empty());
+    assert_eq!((witness.calls(), witness.notes().matches("going on without it").count()), (3, 2));
+}
+
+#[test]
 fn a_vendor_that_is_a_day_late_is_asked_again() {
     let desk = Desk::new(|_| ());
     let range = dates("2026-11-16", "2026-11-19");

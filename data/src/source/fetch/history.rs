@@ -163,7 +163,7 @@ fn daily(
     if days.is_empty() { Ok(()) } else { cache.store_daily(vendor.name(), symbol, &days) }
 }
 
-/// Asks for daily closes, moved where the plan of the key ends: no later than yesterday, no earlier than it reaches.
+/// Asks for daily closes, moved where the plan of the key ends: no later than its yesterday, no earlier than it reaches.
 fn daily_within_plan(
     vendor: &dyn Vendor,
     symbol: &Symbol,
@@ -178,8 +178,8 @@ fn daily_within_plan(
             done => return done,
         };
         match error.refusal() {
-            Some(Refusal::Today) if dates.last >= today && dates.first < today => {
-                dates.last = today.saturating_sub(1.day());
+            Some(Refusal::Today) if dates.last >= today.saturating_sub(3.days()) && dates.first < dates.last => {
+                dates.last = dates.last.saturating_sub(1.day());
             }
             Some(Refusal::Timeframe) => match floors.find(|floor| dates.first < *floor && *floor <= dates.last) {
                 Some(floor) => dates.first = floor,

@@ -150,15 +150,12 @@ impl Job<'_> {
                 done => return done,
             };
             match error.refusal() {
-                Some(Refusal::Today) if asked.dates.last == today && asked.sessions > 1 => {
+                // The vendor's today is not ours where a clock is wrong.
+                Some(Refusal::Today) if asked.dates.last >= today.saturating_sub(3.days()) => {
                     self.progress.note(format!("{error}; going on without it"));
-                    let earlier = calendar::sessions(asked.dates.first, today.saturating_sub(1.day()));
-                    asked.dates.last = earlier.last().map_or(asked.dates.first, |session| session.date);
-                    asked.sessions -= 1;
-                }
-                Some(Refusal::Today) if asked.dates.first == today => {
-                    self.progress.note(format!("{error}; going on without it"));
-                    return Ok(());
+                    let earlier = calendar::sessions(asked.dates.first, asked.dates.last.saturating_sub(1.day()));
+                    let Some(last) = earlier.last() else { return Ok(()) };
+                    (asked.dates.last, asked.sessions) = (last.date, earlier.len());
                 }
                 Some(Refusal::Timeframe) => {
                     let next = floors.iter().position(|floor| *floor > asked.dates.first);
