@@ -6,7 +6,11 @@
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `inspect` finds
 //! planted faults of bars, `reproduce` tells the old story,
 //! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
-//! wrong, `resume` kills runs, and `vendor_cli` runs the commands that ask vendors against `vendor`, which is one.
+//! wrong, and `resume` kills runs. `vendor` is a market-data vendor whose prices can be computed, `vendor_kit` what
+//! its tests share: `vendor_fetch` fetches whole histories from it and is killed on the way, `vendor_errors` reads what it
+//! says no with and looks for the key, `vendor_faults` lets anything go wrong in any order, `vendor_history` makes histories
+//! of what came, `vendor_options` asks for options, `vendor_others` asks the other vendors, `vendor_fixtures` reads
+//! bodies that are published, and `vendor_cli` runs the commands that ask vendors.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
@@ -32,4 +36,12 @@ mod tools;
 mod util;
 mod vendor;
 mod vendor_cli;
+mod vendor_errors;
+mod vendor_faults;
+mod vendor_fetch;
+mod vendor_fixtures;
+mod vendor_history;
+mod vendor_kit;
+mod vendor_options;
+mod vendor_others;
 mod watch;

@@ -9,6 +9,8 @@ pub mod cache;
 pub mod fetch;
 #[cfg(feature = "load")]
 pub mod files;
+#[cfg(all(test, feature = "fetch"))]
+mod hostile;
 #[cfg(feature = "fetch")]
 pub mod massive;
 #[cfg(feature = "load")]

@@ -14,6 +14,8 @@ use super::{
 pub(crate) enum Fault {
     /// A status with a JSON body instead of the answer: 429, 500, 502, 503, 504.
     Status(u16),
+    /// A status with this JSON body instead of the answer.
+    Body(u16, String),
     /// A gateway's 504 page in HTML.
     Html504,
     /// A 429 without a body.
@@ -76,6 +78,7 @@ pub(crate) fn instead(faults: &[Fault]) -> Option<Reply> {
         Fault::Status(status) => {
             Some(Reply::json(*status, r#"{"status":"ERROR","request_id":"0","error":"Something went wrong."}"#))
         }
+        Fault::Body(status, body) => Some(Reply::json(*status, body.as_str())),
         Fault::Html504 => Some(Reply::new(
             504,
             "text/html",

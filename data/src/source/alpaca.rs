@@ -58,6 +58,7 @@ impl Default for AlpacaConfig {
 struct Bars {
     bars: Option<BTreeMap<String, Vec<Bar>>>,
     next_page_token: Option<String>,
+    message: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,7 +99,14 @@ pub fn parse_bars(body: &[u8]) -> Result<BarsPage, String> {
 }
 
 impl Bars {
+    fn is_empty(&self) -> bool {
+        self.bars.iter().flatten().all(|(_, bars)| bars.is_empty())
+    }
+
     fn rows(self) -> Result<BarsPage, String> {
+        if let Some(said) = self.message.filter(|_| self.bars.is_none()) {
+            return Err(format!("no bars, but {said:?}"));
+        }
         let rows = |bars: Vec<Bar>| bars.iter().map(Bar::row).collect::<Result<Vec<_>, _>>();
         let bars = self.bars.into_iter().flatten();
         let bars = bars.map(|(symbol, bars)| Ok::<_, String>((symbol, rows(bars)?))).collect::<Result<_, _>>()?;
@@ -156,7 +164,10 @@ impl<'a> Alpaca<'a> {
             let mut query = query.to_vec();
             query.extend([("timeframe", "1Min"), ("limit", limit.as_str()), ("sort", "asc")]);
             query.extend(token.as_deref().map(|token| ("page_token", token)));
-            let Json { value, sha256 } = self.client.json(what, &self.client.url(path, &query), |_: &Bars| Ok(()))?;
+            // A single page without a bar is the caller's to believe.
+            let slip = |body: &Bars| body.is_empty() && (token.is_some() || body.next_page_token.is_some());
+            let url = self.client.url(path, &query);
+            let Json { value, sha256 } = self.client.json_not_empty(what, &url, |_: &Bars| Ok(()), slip)?;
             let BarsPage { rows, next } = value.rows().map_err(|said| self.client.malformed(what, &said))?;
             if next.is_some() && next == token {
                 break;

@@ -18,6 +18,7 @@ use std::{
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::month::part_of;
 pub use self::rows::{OptionRow, Stored};
 use super::vendor::{Adjustment, Row, VendorError};
 use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol};

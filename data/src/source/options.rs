@@ -14,7 +14,7 @@
 //!
 //! | columns | what they make |
 //! |---|---|
-//! | `open`, `high`, `low`, `close`, optional `volume`, `vwap` | [`TradeMinute`](crate::TradeMinute)s |
+//! | `open`, `high`, `low`, `close`, optional `volume`, `vwap` | [`TradeMinute`](crate::TradeMinute)s; an empty volume is 0, an empty mean price the close |
 //! | `bid`, `ask`, optional `bid_size`, `ask_size` | [`QuoteMinute`](crate::QuoteMinute)s; an empty cell, and an ask of 0, is a missing side |
 //! | `mid`, where the file has neither of the above | trade minutes whose prices are all the mid |
 //!

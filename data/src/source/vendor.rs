@@ -2,6 +2,8 @@
 //!
 //! A vendor turns a symbol and dates into pages of bars ([`Vendor`]); it neither stores nor cuts sessions. The clock is
 //! the caller's ([`Clock`]), so that a test can let an hour pass in a moment.
+//!
+//! The parsers of all vendors can be fuzzed: `cargo +nightly fuzz run parsers --fuzz-dir data/fuzz`.
 
 mod client;
 mod contract;
@@ -10,6 +12,7 @@ mod http;
 mod pace;
 mod rows;
 mod secret;
+mod words;
 
 use std::time::Duration;
 

@@ -35,6 +35,13 @@ struct Body {
 #[derive(Debug, Deserialize)]
 struct Chart {
     result: Option<Vec<Series>>,
+    error: Option<Fault>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Fault {
+    #[serde(default)]
+    description: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +85,9 @@ pub fn parse_chart(body: &[u8]) -> Result<Vec<Row>, String> {
 
 impl Body {
     fn rows(self, symbol: &str, seconds: i64) -> Result<Vec<Row>, String> {
+        if let Some(Fault { description }) = self.chart.error {
+            return Err(format!("it failed: {description}"));
+        }
         let Some(series) = self.chart.result.unwrap_or_default().into_iter().next() else { return Ok(Vec::new()) };
         if let Some(found) = series.meta.symbol.filter(|found| !symbol.is_empty() && found != symbol) {
             return Err(format!("a chart of {found:?}"));
@@ -122,8 +132,10 @@ impl<'a> Yahoo<'a> {
     fn chart(&self, symbol: &Symbol, interval: &str, dates: DateRange) -> Result<(Vec<Row>, String), VendorError> {
         let ticker = ticker(symbol);
         let what = format!("{interval} bars of {ticker} from {dates}");
-        let second = |date| (calendar::midnight_ns(date) / 1_000_000_000).to_string();
-        let (first, last) = (second(dates.first), second(dates.last.saturating_add(1.day())));
+        let second = |ns: i64| (ns / 1_000_000_000).to_string();
+        // From the open on: midnight of the thirtieth day may be out of reach before that day's session is.
+        let open = calendar::session(dates.first).map_or(calendar::midnight_ns(dates.first), |session| session.open_ns);
+        let (first, last) = (second(open), second(calendar::midnight_ns(dates.last.saturating_add(1.day()))));
         let query = [
             ("interval", interval),
             ("period1", &first),

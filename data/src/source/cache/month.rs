@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use jiff::civil::Date;
@@ -55,12 +56,19 @@ pub(super) fn write_daily(path: &Path, days: &[(Date, f64)]) -> Result<(), Vendo
     write_table(path, vec![dates.into_column(), closes.into_column()], None)
 }
 
+/// Returns the name under which a file is written before it is renamed: no two writers, nor two threads of one, share it.
+pub(crate) fn part_of(path: &Path) -> PathBuf {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let count = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("part-{}-{count}", std::process::id()))
+}
+
 fn write_table(path: &Path, columns: Vec<Column>, entries: Option<KeyValueMetadata>) -> Result<(), VendorError> {
     let fault = |doing| move |source| VendorError::Cache { path: path.to_owned(), doing, source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(fault("making its folder"))?;
     }
-    let part = path.with_extension(format!("part-{}", std::process::id()));
+    let part = part_of(path);
     let mut table = DataFrame::new_infer_height(columns).map_err(|error| unreadable(path, error))?;
     let file = File::create(&part).map_err(fault("writing it"))?;
     let written = ParquetWriter::new(&file).with_key_value_metadata(entries).finish(&mut table);

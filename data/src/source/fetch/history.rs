@@ -9,8 +9,8 @@ use super::{Fetched, Plan, Wishes, fetch, last_final, plan};
 use crate::{
     DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
     source::{
-        cache::{Cache, Kind},
-        vendor::{Clock, Progress, Vendor, VendorError},
+        cache::{Cache, Kind, part_of},
+        vendor::{Clock, Progress, Refusal, Vendor, VendorError},
     },
 };
 
@@ -54,17 +54,25 @@ pub fn gather(
 ) -> Result<Fetched, VendorError> {
     let Needs { symbols, dates, wishes, .. } = needs;
     let mut fetched = fetch(vendor, cache, symbols, *dates, *wishes, clock, progress, planned)?;
+    tell(&fetched, progress);
+    if needs.volatility {
+        let more = volatility(vendor, cache, needs, clock, progress, planned)?;
+        (fetched.sessions, fetched.rows) = (fetched.sessions + more.sessions, fetched.rows + more.rows);
+    }
+    Ok(fetched)
+}
+
+/// Notes what was left out.
+fn tell(fetched: &Fetched, progress: &dyn Progress) {
     for (symbol, lost) in &fetched.refused {
         progress.note(format!("{symbol}: {lost} sessions are older than the plan of this key reaches; left out"));
     }
     for fault in &fetched.bad {
         progress.note(format!("left out: {fault}"));
     }
-    if needs.volatility {
-        let more = volatility(vendor, cache, needs, clock, progress, planned)?;
-        (fetched.sessions, fetched.rows) = (fetched.sessions + more.sessions, fetched.rows + more.rows);
+    if fetched.empty > 0 {
+        progress.note(format!("{} sessions came without a bar, which is believed from now on", fetched.empty));
     }
-    Ok(fetched)
 }
 
 /// Fetches VIX1D and VIX by the minute and VIX by the day, each if it can be had.
@@ -78,6 +86,21 @@ fn volatility(
 ) -> Result<Fetched, VendorError> {
     let file = cache.folder(vendor.name()).join("refusals.json");
     let mut refusals = Refusals::read(&file);
+    let done = volatility_unless_refused(&mut refusals, vendor, cache, needs, clock, progress, planned);
+    // What was refused is remembered even where something else went wrong.
+    refusals.write(&file)?;
+    done
+}
+
+fn volatility_unless_refused(
+    refusals: &mut Refusals,
+    vendor: &dyn Vendor,
+    cache: &Cache,
+    needs: &Needs,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    planned: &mut dyn FnMut(&Plan),
+) -> Result<Fetched, VendorError> {
     let mut total = Fetched::default();
     for name in ["VIX1D", "VIX"] {
         let symbol = Symbol::new(name)?;
@@ -91,6 +114,7 @@ fn volatility(
         if let Some(fetched) =
             refusals.unless_refused(&format!("{name} by the minute"), wanted, clock, progress, &mut ask)?
         {
+            tell(&fetched, progress);
             (total.sessions, total.rows) = (total.sessions + fetched.sessions, total.rows + fetched.rows);
         }
     }
@@ -98,7 +122,6 @@ fn volatility(
     let wanted = vendor.check(&vix).is_ok() && !covered(vendor, cache, &vix, needs.dates, clock)?;
     let mut ask = || daily(vendor, cache, &vix, needs.dates, clock);
     refusals.unless_refused("VIX by the day", wanted, clock, progress, &mut ask)?;
-    refusals.write(&file)?;
     Ok(total)
 }
 
@@ -136,11 +159,38 @@ fn daily(
     {
         (first, last) = (first.min(held.first), last.max(held.last));
     }
-    let mut days = vendor.daily_closes(symbol, DateRange { first, last })?;
+    let mut days = daily_within_plan(vendor, symbol, DateRange { first, last }, clock)?;
     days.retain(|(date, close)| *date <= last && close.is_finite() && *close > 0.0);
     days.sort_by_key(|(date, _)| *date);
     days.dedup_by_key(|(date, _)| *date);
     if days.is_empty() { Ok(()) } else { cache.store_daily(vendor.name(), symbol, &days) }
+}
+
+/// Asks for daily closes, moved where the plan of the key ends: no later than its yesterday, no earlier than it reaches.
+fn daily_within_plan(
+    vendor: &dyn Vendor,
+    symbol: &Symbol,
+    mut dates: DateRange,
+    clock: &dyn Clock,
+) -> Result<Vec<(Date, f64)>, VendorError> {
+    let today = calendar::exchange_date(clock.now_ms().saturating_mul(1_000_000));
+    let mut floors = vendor.floors(today).into_iter();
+    loop {
+        let error = match vendor.daily_closes(symbol, dates) {
+            Err(error) if error.refusal().is_some() => error,
+            done => return done,
+        };
+        match error.refusal() {
+            Some(Refusal::Today) if dates.last >= today.saturating_sub(3.days()) && dates.first < dates.last => {
+                dates.last = dates.last.saturating_sub(1.day());
+            }
+            Some(Refusal::Timeframe) => match floors.find(|floor| dates.first < *floor && *floor <= dates.last) {
+                Some(floor) => dates.first = floor,
+                None => return Err(error),
+            },
+            _ => return Err(error),
+        }
+    }
 }
 
 impl Refusals {
@@ -156,7 +206,8 @@ impl Refusals {
         }
         let fault = |source| VendorError::Cache { path: file.clone(), doing: "writing it", source };
         let text = serde_json::to_string_pretty(&self.0).map_err(std::io::Error::other).map_err(fault)?;
-        let part = file.with_extension(format!("part-{}", std::process::id()));
+        let part = part_of(file);
+        fs::create_dir_all(file.parent().unwrap_or(file)).map_err(fault)?;
         fs::write(&part, text).and_then(|()| fs::rename(&part, file)).map_err(fault)
     }
 

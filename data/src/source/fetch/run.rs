@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,8 +18,10 @@ use crate::{
     },
 };
 
-/// A session of today is taken for complete when its last bar starts within this long before the close.
+/// A recent session is taken for complete when its last bar starts within this long before the close.
 const TAIL_NS: i64 = 5 * MINUTE_NS;
+/// A session is recent for this long after its close: a vendor may be late with it.
+const RECENT_NS: i64 = 3 * 24 * 60 * MINUTE_NS;
 
 /// What a fetch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,8 +51,8 @@ struct Job<'a> {
     wishes: Wishes,
     windows: Mutex<VecDeque<Asked>>,
     fetched: Mutex<Fetched>,
-    /// The first date that the plan reaches, as far as it has been found out.
-    floor: Mutex<Option<Date>>,
+    /// The first date that the plan reaches, as far as it has been found out; a symbol of another class may have another.
+    floors: Mutex<BTreeMap<Symbol, Date>>,
     fault: Mutex<Option<VendorError>>,
 }
 
@@ -92,7 +95,7 @@ pub fn fetch(
         wishes,
         windows: Mutex::new(plan.windows.into()),
         fetched: Mutex::new(Fetched { complete: plan.complete, ..Fetched::default() }),
-        floor: Mutex::new(None),
+        floors: Mutex::default(),
         fault: Mutex::new(None),
     };
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| job.work()))));
@@ -137,7 +140,8 @@ impl Job<'_> {
         let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
         let mut floors: VecDeque<Date> = self.vendor.floors(today).into();
         loop {
-            if let Some(floor) = *held(&self.floor)
+            let known = held(&self.floors).get(&asked.symbol).copied();
+            if let Some(floor) = known
                 && !self.cut(&mut asked, floor)
             {
                 return Ok(());
@@ -147,21 +151,19 @@ impl Job<'_> {
                 done => return done,
             };
             match error.refusal() {
-                Some(Refusal::Today) if asked.dates.last == today && asked.sessions > 1 => {
+                // The vendor's today is not ours where a clock is wrong.
+                Some(Refusal::Today) if asked.dates.last >= today.saturating_sub(3.days()) => {
                     self.progress.note(format!("{error}; going on without it"));
-                    let earlier = calendar::sessions(asked.dates.first, today.saturating_sub(1.day()));
-                    asked.dates.last = earlier.last().map_or(asked.dates.first, |session| session.date);
-                    asked.sessions -= 1;
-                }
-                Some(Refusal::Today) if asked.dates.first == today => {
-                    self.progress.note(format!("{error}; going on without it"));
-                    return Ok(());
+                    let earlier = calendar::sessions(asked.dates.first, asked.dates.last.saturating_sub(1.day()));
+                    let Some(last) = earlier.last() else { return Ok(()) };
+                    (asked.dates.last, asked.sessions) = (last.date, earlier.len());
                 }
                 Some(Refusal::Timeframe) => {
                     let next = floors.iter().position(|floor| *floor > asked.dates.first);
                     let Some(floor) = next.and_then(|at| floors.drain(..=at).next_back()) else { return Err(error) };
-                    let mut known = held(&self.floor);
-                    *known = known.max(Some(floor));
+                    let mut known = held(&self.floors);
+                    let known = known.entry(asked.symbol.clone()).or_insert(floor);
+                    *known = floor.max(*known);
                 }
                 _ => return Err(error),
             }
@@ -204,6 +206,8 @@ struct Filler<'a> {
     /// Sessions not stored yet.
     sessions: VecDeque<calendar::Session>,
     rows: Rows,
+    /// The dates asked for, in nanoseconds.
+    span: Range<i64>,
     /// Hashes of the pages that the sessions not stored yet came in.
     bodies: Vec<String>,
     /// Whether an answer without any row is believed.
@@ -213,23 +217,25 @@ struct Filler<'a> {
 impl<'a> Filler<'a> {
     fn new(job: &'a Job<'a>, asked: &'a Asked) -> Self {
         let sessions = calendar::sessions(asked.dates.first, asked.dates.last).into();
-        Self { job, asked, sessions, rows: Rows::default(), bodies: Vec::new(), believes: false }
+        let end = asked.dates.last.saturating_add(1.day());
+        let span = calendar::midnight_ns(asked.dates.first)..calendar::midnight_ns(end);
+        Self { job, asked, sessions, span, rows: Rows::default(), bodies: Vec::new(), believes: false }
     }
 
     fn page(&mut self, page: Page) -> Result<(), VendorError> {
-        let Page { rows, sha256, last } = page;
+        let Page { mut rows, sha256, last } = page;
+        // A vendor may answer with more than was asked for.
+        let count = rows.len();
+        rows.retain(|row| self.span.contains(&row.ts_ns));
+        self.rows.outside += count - rows.len();
         self.rows.add(&rows, self.job.wishes.drop_bad).map_err(|said| VendorError::Malformed {
             vendor: self.job.vendor.name(),
             what: format!("minute bars of {} from {}", self.asked.symbol, self.asked.dates),
             said,
         })?;
-        self.bodies.push(sha256.clone());
+        self.bodies.push(sha256);
         if self.rows.last_ns().is_some() || self.believes {
             self.store(last)?;
-        }
-        if !last {
-            // The first session that is not whole yet began in this page.
-            self.bodies = vec![sha256];
         }
         if self.job.progress.stopped() { Err(VendorError::Stopped) } else { Ok(()) }
     }
@@ -240,14 +246,14 @@ impl<'a> Filler<'a> {
         let whole = self.sessions.iter().take_while(|session| session.close_ns <= reached).count();
         let now_ms = self.job.clock.now_ms();
         let fetched = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
-        let today = calendar::exchange_date(now_ms.saturating_mul(1_000_000));
+        let late = now_ms.saturating_mul(1_000_000).saturating_sub(RECENT_NS);
         let mut stored = Vec::with_capacity(whole);
         let mut totals = (0, 0);
         for session in self.sessions.drain(..whole) {
             let count = self.rows.kept.partition_point(|row| row.ts_ns < session.close_ns);
             let rows: Vec<Row> = self.rows.kept.drain(..count).collect();
             let tail = rows.last().is_some_and(|row| row.ts_ns >= session.close_ns - TAIL_NS);
-            if session.date >= today && !tail {
+            if session.close_ns > late && !tail {
                 // Not all of it has been published.
                 continue;
             }
@@ -255,6 +261,10 @@ impl<'a> Filler<'a> {
             let record =
                 SessionRecord { fetched: fetched.clone(), bodies: self.bodies.clone(), ..SessionRecord::default() };
             stored.push((session.date, record, rows));
+        }
+        if whole > 0 {
+            // The next session began in this page, or begins in the one after it.
+            self.bodies.drain(..self.bodies.len().saturating_sub(1));
         }
         let sessions = stored.len();
         if let Some(shelf) = self.job.shelves.get(&self.asked.symbol).filter(|_| sessions > 0) {

@@ -289,10 +289,11 @@ impl<'a> Trades<'a> {
                 return Err(self.prices[2].fault(at, low, format!("is above {name} {price}")));
             }
         }
-        let number = |column: &Option<Numbers<'_>>| column.as_ref().map(|column| column.number(at)).transpose();
+        // What a vendor leaves out of a thin minute is an empty cell.
+        let number = |column: &Option<Numbers<'_>>| column.as_ref().map_or(Ok(None), |column| column.optional(at));
         let vwap = number(&self.vwap)?.unwrap_or(close);
         let volume = number(&self.volume)?.unwrap_or(0.0);
-        let spot = self.spot.as_ref().map_or(Ok(None), |spot| spot.optional(at))?;
+        let spot = number(&self.spot)?;
         Ok(TradeMinute { slot, strike, right, open, high, low, close, vwap, volume, spot })
     }
 }

@@ -6,14 +6,12 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{Clock, Http, Pace, Progress, Refusal, Reply, Secret, VendorError, http::Header};
+use super::{
+    Clock, Http, Pace, Progress, Reply, Secret, VendorError,
+    http::Header,
+    words::{refusal, words},
+};
 
-/// Attempts at a call that the server or the line breaks.
-const ATTEMPTS: u32 = 6;
-/// Attempts at a call that the server says comes too early.
-const PATIENCE: u32 = 10;
-/// Attempts at an answer that cannot be understood; a proxy may have written it.
-const GARBLED: u32 = 3;
 /// A rolling minute, with a second to spare.
 const MINUTE: Duration = Duration::from_secs(61);
 /// The longest wait that a server may ask for.
@@ -60,8 +58,30 @@ impl std::fmt::Debug for Client<'_> {
 /// What to do with a reply.
 enum Verdict<T> {
     Done(T),
-    Again { wait: Duration, said: String, most: u32 },
+    Again { wait: Duration, said: String, trouble: Trouble },
     Redirect(Url),
+}
+
+/// What is worth another attempt. Each kind is counted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    /// The server or the line breaks.
+    Broken,
+    /// The server says that the call comes too early.
+    Early,
+    /// The answer cannot be understood; a proxy may have written it.
+    Garbled,
+}
+
+impl Trouble {
+    /// Returns the attempts that it is worth.
+    fn most(self) -> usize {
+        match self {
+            Self::Broken => 6,
+            Self::Early => 10,
+            Self::Garbled => 3,
+        }
+    }
 }
 
 impl<'a> Client<'a> {
@@ -140,7 +160,12 @@ impl<'a> Client<'a> {
     /// # Errors
     /// [`VendorError::ForeignHost`] unless it is the host that was asked, or one of `also`.
     pub fn rebase(&self, what: &str, address: &str, also: &[&str]) -> Result<Url, VendorError> {
-        let found = self.base.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
+        self.moved(what, &self.base, address, also)
+    }
+
+    /// The same of an address that may be relative to the one that was asked.
+    fn moved(&self, what: &str, asked: &Url, address: &str, also: &[&str]) -> Result<Url, VendorError> {
+        let found = asked.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
         self.check_host(what, &found, also)?;
         let keep = |name: &str| !["apikey", "api_key", "token"].contains(&name.to_ascii_lowercase().as_str());
         let pairs: Vec<(String, String)> = found.query_pairs().into_owned().filter(|(name, _)| keep(name)).collect();
@@ -159,10 +184,25 @@ impl<'a> Client<'a> {
         check: impl Fn(&T) -> Result<(), String>,
     ) -> Result<Json<T>, VendorError> {
         self.get(what, url, |body| {
-            let value = serde_json::from_slice(body).map_err(|error| format!("{error} in {:?}", words(body)))?;
+            let value = serde_json::from_slice(body).map_err(|error| format!("{error} in {:?}", self.said(body)))?;
             check(&value)?;
             Ok(Json { value, sha256: sha256(body) })
         })
+    }
+
+    /// Asks for JSON, and once more where the answer is `empty`: nothing may be a slip, nothing twice is an answer.
+    ///
+    /// # Errors
+    /// As [`json`](Self::json).
+    pub(crate) fn json_not_empty<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        url: &Url,
+        check: impl Fn(&T) -> Result<(), String>,
+        empty: impl Fn(&T) -> bool,
+    ) -> Result<Json<T>, VendorError> {
+        let answer = self.json(what, url, &check)?;
+        if empty(&answer.value) { self.json(what, url, check) } else { Ok(answer) }
     }
 
     /// Asks until there is an answer that `parse` understands, or no hope of one.
@@ -171,39 +211,40 @@ impl<'a> Client<'a> {
             return Err(VendorError::NoKey { vendor: self.vendor, names: self.missing.clone() });
         }
         let (mut url, mut redirects) = (url.clone(), 0);
-        let mut attempt = 0;
+        let mut troubles = Vec::new();
         loop {
             if self.progress.stopped() {
                 return Err(VendorError::Stopped);
             }
             self.pace.admit(self.clock, self.progress)?;
-            attempt += 1;
-            let verdict = match self.http.get(&url, &self.headers) {
+            let reply = self.http.get(&url, &self.headers);
+            self.progress.called();
+            let attempt = troubles.len() as u32 + 1;
+            let verdict = match reply {
                 Ok(reply) => self.judge(what, &url, &reply, attempt, &parse)?,
                 Err(error) => again(attempt, self.scrub(&error)),
             };
-            self.progress.called();
             match verdict {
                 Verdict::Done(value) => return Ok(value),
                 Verdict::Redirect(next) if redirects < REDIRECTS => (url, redirects) = (next, redirects + 1),
                 Verdict::Redirect(_) => return Err(self.malformed(what, "it redirects in a circle")),
-                Verdict::Again { said, most, .. } if attempt >= most => {
-                    return Err(match most {
-                        GARBLED => self.malformed(what, &said),
-                        _ => VendorError::Unavailable {
-                            vendor: self.vendor,
-                            what: what.to_owned(),
-                            attempts: attempt,
-                            said,
-                        },
-                    });
-                }
-                Verdict::Again { wait, said, .. } => {
+                Verdict::Again { wait, said, trouble } => {
+                    troubles.push(trouble);
+                    if troubles.iter().filter(|one| **one == trouble).count() >= trouble.most() {
+                        return Err(self.given_up(what, said, trouble, attempt));
+                    }
                     self.progress.waiting(wait, &said);
                     self.clock.sleep(wait);
                 }
             }
         }
+    }
+
+    fn given_up(&self, what: &str, said: String, trouble: Trouble, attempts: u32) -> VendorError {
+        if trouble == Trouble::Garbled {
+            return self.malformed(what, &said);
+        }
+        VendorError::Unavailable { vendor: self.vendor, what: what.to_owned(), attempts, said }
     }
 
     fn judge<T>(
@@ -214,22 +255,22 @@ impl<'a> Client<'a> {
         attempt: u32,
         parse: &impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<Verdict<T>, VendorError> {
-        let said = || self.scrub(&words(&reply.body));
+        let said = || self.said(&reply.body);
         let (vendor, what_owned) = (self.vendor, what.to_owned());
         match reply.status {
             200 => match parse(&reply.body) {
                 Ok(value) => Ok(Verdict::Done(value)),
                 // Some refusals come with a status that says all is well.
-                Err(_) if contains(&reply.body, b"NOT_AUTHORIZED") => {
+                Err(_) if reply.body.windows(14).any(|part| part == b"NOT_AUTHORIZED") => {
                     Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() })
                 }
-                Err(said) => Ok(Verdict::Again { wait: backoff(attempt), said: self.scrub(&said), most: GARBLED }),
+                Err(said) => {
+                    Ok(Verdict::Again { wait: backoff(attempt), said: self.scrub(&said), trouble: Trouble::Garbled })
+                }
             },
             300..=399 => {
                 let to = reply.location.as_deref().unwrap_or_default();
-                let next = asked.join(to).map_err(|error| self.malformed(what, &format!("{to:?}: {error}")))?;
-                self.check_host(what, &next, &[])?;
-                Ok(Verdict::Redirect(next))
+                Ok(Verdict::Redirect(self.moved(what, asked, to, &[])?))
             }
             401 => Err(VendorError::Unauthorised { vendor, name: self.key_name.clone(), said: said() }),
             403 => Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() }),
@@ -237,7 +278,7 @@ impl<'a> Client<'a> {
             429 => {
                 let wait = reply.retry_after.map_or(MINUTE, |seconds| Duration::from_secs(seconds).min(LONGEST));
                 let said = format!("too many calls (status 429): {}", said());
-                Ok(Verdict::Again { wait: wait.max(Duration::from_secs(1)), said, most: PATIENCE })
+                Ok(Verdict::Again { wait: wait.max(Duration::from_secs(1)), said, trouble: Trouble::Early })
             }
             413 | 408 | 499 | 500..=599 => Ok(again(attempt, format!("status {}: {}", reply.status, said()))),
             status => Err(VendorError::BadRequest { vendor, what: what_owned, status, said: said() }),
@@ -251,13 +292,19 @@ impl<'a> Client<'a> {
         if known || family(url) && family(&self.base) {
             return Ok(());
         }
-        let host = url.host_str().unwrap_or("no host").to_owned();
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = self.scrub(&format!("{}{port}", url.host_str().unwrap_or("no host")));
         Err(VendorError::ForeignHost { vendor: self.vendor, what: what.to_owned(), host })
     }
 
     /// Returns an error about an answer that makes no sense.
     pub(crate) fn malformed(&self, what: &str, said: &str) -> VendorError {
         VendorError::Malformed { vendor: self.vendor, what: what.to_owned(), said: self.scrub(said) }
+    }
+
+    /// Returns what a body says. The key is taken out before the words are cut, so that no part of it stays.
+    fn said(&self, body: &[u8]) -> String {
+        self.scrub(&words(body)).chars().take(WORDS).collect()
     }
 
     fn scrub(&self, text: &str) -> String {
@@ -268,57 +315,13 @@ impl<'a> Client<'a> {
 }
 
 fn again<T>(attempt: u32, said: String) -> Verdict<T> {
-    Verdict::Again { wait: backoff(attempt), said, most: ATTEMPTS }
+    Verdict::Again { wait: backoff(attempt), said, trouble: Trouble::Broken }
 }
 
 /// Returns 1, 2, 4, 8, 16 s and so on, less up to a fifth that differs from attempt to attempt.
 fn backoff(attempt: u32) -> Duration {
     let base = 1_000_u64 << attempt.saturating_sub(1).min(5);
     Duration::from_millis(base - base * u64::from((attempt * 37 + std::process::id()) % 20) / 100)
-}
-
-/// Tells the three kinds of 403 apart by what stands in the body.
-fn refusal(body: &[u8]) -> Refusal {
-    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-    if text.contains("today's data") || text.contains("before end of day") || text.contains("recent sip data") {
-        Refusal::Today
-    } else if text.contains("timeframe") || text.contains("time frame") {
-        Refusal::Timeframe
-    } else {
-        Refusal::Entitlement
-    }
-}
-
-fn contains(body: &[u8], part: &[u8]) -> bool {
-    body.windows(part.len()).any(|window| window == part)
-}
-
-/// Returns what a body says, in one line: the `message` or `error` of JSON, the title of a page, or the text itself.
-fn words(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let said = match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(value) => ["message", "error", "description"].iter().find_map(|name| named(&value, name)),
-        Err(_) => title(&text),
-    };
-    let line = said.unwrap_or_else(|| text.into_owned()).split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() {
-        return "an empty answer".to_owned();
-    }
-    line.chars().take(WORDS).collect()
-}
-
-/// Finds a text of this name, also inside `chart` and `error`, where Yahoo puts it.
-fn named(value: &serde_json::Value, name: &str) -> Option<String> {
-    let found = value.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-    let deeper = || ["chart", "error"].iter().find_map(|part| named(value.get(part)?, name));
-    found.map(str::to_owned).or_else(deeper)
-}
-
-fn title(text: &str) -> Option<String> {
-    let lower = text.to_ascii_lowercase();
-    let start = lower.find("<title>")? + "<title>".len();
-    let end = start + lower.get(start..)?.find("</title>")?;
-    text.get(start..end).map(|title| format!("a web page, {title:?}"))
 }
 
 /// Returns the SHA-256 of a body, in hexadecimal.
@@ -333,35 +336,6 @@ pub(crate) fn sha256(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bodies_are_put_into_one_line_of_words() {
-        let cases: [(&str, &str); 8] = [
-            (r#"{"status":"ERROR","error":"Unknown API Key"}"#, "Unknown API Key"),
-            (r#"{"status":"ERROR","message":"Invalid  API\nkey"}"#, "Invalid API key"),
-            (r#"{"chart":{"result":null,"error":{"code":"Not Found","description":"No data"}}}"#, "No data"),
-            ("<html>\n<head><title>504 Gateway Time-out</title></head></html>", "a web page, \"504 Gateway Time-out\""),
-            ("Too Many Requests\r\n", "Too Many Requests"),
-            ("", "an empty answer"),
-            ("{}", "{}"),
-            ("<title>", "<title>"),
-        ];
-        for (body, expected) in cases {
-            assert_eq!(words(body.as_bytes()), expected);
-        }
-        assert_eq!(words(&[b'x'; 1_000]).len(), WORDS);
-        words(&[0xff, 0xfe, b'<']);
-    }
-
-    #[test]
-    fn three_kinds_of_no_are_told_apart() {
-        let no = |text: &str| refusal(format!(r#"{{"status":"NOT_AUTHORIZED","message":"{text}"}}"#).as_bytes());
-        assert_eq!(no("You are not entitled to this data. Please upgrade your plan"), Refusal::Entitlement);
-        assert_eq!(no("Your plan doesn't include this data timeframe."), Refusal::Timeframe);
-        assert_eq!(no("Attempted to request today's data before end of day."), Refusal::Today);
-        assert_eq!(no("Forbidden."), Refusal::Entitlement);
-        assert_eq!(no("subscription does not permit querying recent SIP data"), Refusal::Today);
-    }
 
     #[test]
     fn waits_grow_and_stay_below_a_minute() {

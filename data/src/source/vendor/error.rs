@@ -56,7 +56,7 @@ pub enum VendorError {
         said: String,
     },
     /// There is no such thing.
-    #[error("{vendor} has no {what}: {said}")]
+    #[error("{vendor} has no {what}: {said}; check the name")]
     NotFound {
         /// Display name of the vendor.
         vendor: &'static str,
@@ -66,7 +66,9 @@ pub enum VendorError {
         said: String,
     },
     /// The vendor does not understand the request.
-    #[error("{vendor} does not understand the request for {what} (status {status}): {said}")]
+    #[error(
+        "{vendor} does not understand the request for {what} (status {status}): {said}; the service may have changed"
+    )]
     BadRequest {
         /// Display name of the vendor.
         vendor: &'static str,
@@ -92,7 +94,7 @@ pub enum VendorError {
         said: String,
     },
     /// An answer that makes no sense.
-    #[error("{vendor} answered the request for {what} with nonsense: {said}")]
+    #[error("{vendor} answered the request for {what} with nonsense: {said}; run again later, what came is kept")]
     Malformed {
         /// Display name of the vendor.
         vendor: &'static str,
@@ -103,7 +105,7 @@ pub enum VendorError {
     },
     /// An address on a host that the key must not be sent to.
     #[error(
-        "{vendor} sent the request for {what} on to {host}, which is not the host that it was asked on; the key stays here"
+        "{vendor} sent the request for {what} on to {host}, which is not the host that it was asked on; the key stays here, and the address of the vendor has to be looked at"
     )]
     ForeignHost {
         /// Display name of the vendor.
@@ -152,10 +154,11 @@ pub enum VendorError {
 fn why(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Entitlement => {
-            "the plan of this key does not include this kind of data (one plan covers one class: stocks, indices or options)"
+            "the plan of this key does not include this kind of data (one plan covers one class: stocks, indices or options); \
+             leave it out or change the plan"
         }
-        Refusal::Timeframe => "these dates are older or more recent than the plan of this key allows",
-        Refusal::Today => "the plan of this key gives a day only when it is over",
+        Refusal::Timeframe => "these dates are older or more recent than the plan of this key allows; ask for others",
+        Refusal::Today => "the plan of this key gives a day only when it is over; ask for the days before",
     }
 }
 

@@ -76,21 +76,30 @@ impl Pace {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
         file.lock()?;
         let mut stamps = read(&mut file)?;
-        // A clock that was set back: what lies ahead of it happened just now, as far as one can tell.
+        // A clock that was set back: what lies ahead of it happened just now, as far as one can tell. That is noted too, or
+        // it would be just now again after the wait.
+        let set_back = stamps.iter().any(|stamp| *stamp > now);
         stamps.iter_mut().for_each(|stamp| *stamp = (*stamp).min(now));
         stamps.retain(|stamp| now - stamp < WINDOW_MS);
+        stamps.sort_unstable();
         let allowed = self.calls_per_minute as usize;
-        if stamps.len() >= allowed {
-            stamps.sort_unstable();
-            return Ok(stamps[stamps.len() - allowed] + WINDOW_MS - now);
+        let full = stamps.len().checked_sub(allowed).map(|at| stamps[at] + WINDOW_MS - now);
+        if full.is_none() {
+            stamps.push(now);
         }
-        stamps.push(now);
-        let text: Vec<String> = stamps.iter().map(i64::to_string).collect();
-        file.rewind()?;
-        file.set_len(0)?;
-        file.write_all(text.join("\n").as_bytes())?;
-        Ok(0)
+        if full.is_none() || set_back {
+            write(&mut file, &stamps)?;
+        }
+        Ok(full.unwrap_or(0))
     }
+}
+
+/// Writes the times of calls in place of what is there.
+fn write(file: &mut File, stamps: &[i64]) -> io::Result<()> {
+    let text: Vec<String> = stamps.iter().map(i64::to_string).collect();
+    file.rewind()?;
+    file.set_len(0)?;
+    file.write_all(text.join("\n").as_bytes())
 }
 
 /// Reads the times of calls; a line that is none, from a machine that went down while writing, counts for nothing.
@@ -137,6 +146,7 @@ mod tests {
         assert!(times.windows(6).all(|window| window[5] - window[0] >= 60_000), "{times:?}");
         assert!(times[22] - times[0] < 5 * 62_000, "no longer than needed: {times:?}");
 
+        (0..5).for_each(|_| Pace::new(5, &path).admit(&clock, &Quiet).unwrap());
         clock.0.fetch_sub(86_400_000, Ordering::SeqCst);
         let before = clock.now_ms();
         Pace::new(5, &path).admit(&clock, &Quiet).unwrap();
