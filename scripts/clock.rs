@@ -1,4 +1,5 @@
-//! The only place that reads the clock: progress reports, file stamps, never results.
+//! The only place that reads the clock: progress reports, file stamps, and which sessions a vendor can be asked for; never
+//! results.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -6,7 +6,7 @@ mod checks;
 mod flags;
 mod probe;
 
-use market_data::source::{cache::Cache, vendor::Clock as _};
+use market_data::source::cache::Cache;
 
 use self::checks::Check;
 pub use self::flags::DoctorFlags;
@@ -43,8 +43,8 @@ fn vendor(flags: &DoctorFlags, config: &RunConfig) -> anyhow::Result<Vec<Check>>
     let service = Service::open(config.run.data_source, &data, &config.run.symbols, &cache, &System, &meter)?;
     meter.limit(service.vendor().calls_per_minute());
     checks.extend(match &service {
-        Service::Massive(massive) => probe::massive(massive, System.now_ms(), data.massive.calls_per_minute),
-        other => probe::bars(other.vendor(), System.now_ms()),
+        Service::Massive(massive) => probe::massive(massive, &System, data.massive.calls_per_minute),
+        other => probe::bars(other.vendor(), &System),
     });
     if config.run.data_source == DataSource::Massive {
         checks.push(Check::fact("calls made", format!("{}", meter.called())));

@@ -3,13 +3,12 @@
 mod flags;
 mod tables;
 
-use anyhow::Context as _;
 use market_data::{
     DateRange, Symbol, calendar,
     source::{
         cache::Cache,
-        fetch::{Needs, OptionPlan, Plan, fetch_options, last_final, plan, plan_options, with_warmup},
-        vendor::{Clock as _, OptionVendor, Vendor},
+        fetch::{Fetcher, Needs, OptionPlan, Plan},
+        vendor::{OptionVendor, Vendor},
     },
 };
 
@@ -20,7 +19,7 @@ use crate::{
     console::Console,
     table::thousands,
     usage::Usage,
-    vendor::{Meter, Service, estimate, fill, usage},
+    vendor::{Meter, Service, estimate, sessions_asked_for, usage},
 };
 
 /// Fetches what is missing, or says what that would take.
@@ -49,12 +48,10 @@ pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
 /// Returns the dates asked for, with the sessions that warm indicators up, up to the last that is over.
 fn dates(config: &RunConfig) -> anyhow::Result<DateRange> {
     let window = config.run.window();
-    let last = last_final(System.now_ms()).context("the calendar does not know today's date")?;
-    let DateRange { first, last } = window.dates(window.to.map_or(last, |to| to.min(last)))?;
     if window.from.is_none() && window.intraday_days.is_none() {
         return Err(Usage::one("name dates with --intraday-days or --start-date").into());
     }
-    Ok(DateRange { first: with_warmup(first, config.data.warmup_sessions), last })
+    sessions_asked_for(&config.run, config.data.warmup_sessions)
 }
 
 /// One call of the command.
@@ -72,6 +69,10 @@ impl Job<'_> {
         self.service.vendor()
     }
 
+    fn fetcher(&self) -> Fetcher<'_> {
+        Fetcher { vendor: self.vendor(), cache: self.cache, clock: &System, progress: self.meter }
+    }
+
     fn symbols(&self) -> &[Symbol] {
         &self.config.run.symbols
     }
@@ -87,45 +88,49 @@ impl Job<'_> {
 
     /// Says what is missing and how long it takes; asks nobody.
     fn estimate(&self, console: &mut Console) -> anyhow::Result<()> {
-        let vendor = self.vendor();
-        let limit = vendor.calls_per_minute();
+        let limit = self.vendor().calls_per_minute();
         let mut total = 0;
-        let mut say = |name: &str, plan: &Plan| {
-            total += plan.calls;
-            let (there, missing) = (thousands(plan.complete as i64), thousands(plan.sessions() as i64));
-            console
-                .say(format!("{name:<8}{missing:>6} sessions missing, {there} there: {}", estimate(plan.calls, limit)))
-        };
-        let planned = |symbol: &Symbol| {
-            let one = std::slice::from_ref(symbol);
-            plan(vendor, self.cache, one, self.dates, System.now_ms(), self.flags.wishes()).map_err(usage)
-        };
+        let mut missing = Vec::new();
         if self.wants(What::Bars) {
-            for symbol in self.symbols() {
-                say(symbol.as_str(), &planned(symbol)?)?;
-            }
+            missing.extend(self.symbols().iter().cloned());
         }
         if self.wants(What::Vix) {
-            for name in ["VIX1D", "VIX"] {
-                if let Ok(plan) = planned(&Symbol::new(name)?) {
-                    say(name, &plan)?;
-                }
-            }
+            let indices = [Symbol::new("VIX1D")?, Symbol::new("VIX")?];
+            missing.extend(indices.into_iter().filter(|index| self.vendor().check(index).is_ok()));
         }
-        if self.wants(What::Options) {
-            for symbol in self.symbols() {
+        for symbol in missing {
+            let one = std::slice::from_ref(&symbol);
+            let plan = self.fetcher().plan(one, self.dates, self.flags.wishes()).map_err(usage)?;
+            total += plan.calls;
+            console.say(bars_line(&symbol, &plan, limit))?;
+        }
+        for symbol in self.symbols() {
+            if self.wants(What::Options) {
                 let plan = self.option_plan(symbol)?;
-                total += plan.calls;
-                console.say(options_line(symbol, &plan, limit))?;
+                let unknown = self.least_contracts(&plan);
+                total += plan.calls + unknown;
+                console.say(options_line(symbol, &plan, unknown, limit))?;
+            }
+            for what in [What::Contracts, What::Chain, What::Greeks].into_iter().filter(|what| self.wants(*what)) {
+                let calls = tables::calls(what, self.cache, symbol, self.dates);
+                total += calls;
+                console.say(format!("{symbol:<8}{what}: {}", estimate(calls, limit)))?;
             }
         }
         console.say(format!("DRY RUN: nobody was asked; {} in all", estimate(total, limit)))?;
         Ok(())
     }
 
+    /// Returns how many calls the days take at least whose strikes nobody knows yet.
+    fn least_contracts(&self, plan: &OptionPlan) -> usize {
+        let contracts = 2 * (2 * self.flags.strikes as usize + 1);
+        let calls = self.service.options().map_or(0, |vendor| contracts.div_ceil(vendor.batch()));
+        plan.without_spot.len() * calls
+    }
+
     fn option_plan(&self, symbol: &Symbol) -> anyhow::Result<OptionPlan> {
         let vendor = self.option_vendor()?;
-        plan_options(vendor, self.cache, symbol, self.dates, self.flags.strikes, System.now_ms()).map_err(usage)
+        self.fetcher().plan_options(vendor, symbol, self.dates, self.flags.strikes).map_err(usage)
     }
 
     fn fetch(&self, console: &mut Console) -> anyhow::Result<()> {
@@ -134,7 +139,9 @@ impl Job<'_> {
         let needs =
             Needs { symbols, dates: self.dates, volatility: self.wants(What::Vix), wishes: self.flags.wishes() };
         if self.wants(What::Bars) || self.wants(What::Vix) {
-            let fetched = fill(vendor, self.cache, &needs, self.meter)?;
+            self.meter.limit(vendor.calls_per_minute());
+            let fetched =
+                self.fetcher().gather(&needs, &mut |plan| self.meter.plan(vendor.name(), plan)).map_err(usage)?;
             let (sessions, rows) = (thousands(fetched.sessions as i64), thousands(fetched.rows as i64));
             let there = thousands(fetched.complete as i64);
             console.say(format!("{sessions} sessions fetched, {rows} bars; {there} sessions were there already"))?;
@@ -164,8 +171,7 @@ impl Job<'_> {
             }
         };
         let around = self.flags.strikes;
-        let stored = fetch_options(vendor, self.cache, symbol, self.dates, around, &System, self.meter, &mut planned);
-        let stored = stored.map_err(usage)?;
+        let stored = self.fetcher().fetch_options(vendor, symbol, self.dates, around, &mut planned).map_err(usage)?;
         let folder = tables::options_folder(self.cache, vendor.name(), symbol);
         console.say(format!("{symbol}: {} option minutes fetched", thousands(stored as i64)))?;
         if let (Some(first), Some(last)) = (without_spot.first(), without_spot.last()) {
@@ -199,12 +205,21 @@ impl Job<'_> {
     }
 }
 
-fn options_line(symbol: &Symbol, plan: &OptionPlan, limit: u32) -> String {
+fn bars_line(symbol: &Symbol, plan: &Plan, limit: u32) -> String {
+    let (there, missing) = (thousands(plan.complete as i64), thousands(plan.sessions() as i64));
+    let lost = match plan.out_of_reach {
+        0 => String::new(),
+        count => format!("; {} out of reach", thousands(count as i64)),
+    };
+    format!("{symbol:<8}{missing:>6} sessions missing, {there} there{lost}: {}", estimate(plan.calls, limit))
+}
+
+fn options_line(symbol: &Symbol, plan: &OptionPlan, unknown: usize, limit: u32) -> String {
     let missing = plan.days.iter().map(|(_, contracts)| contracts.len()).sum::<usize>();
     let (missing, there) = (thousands(missing as i64), thousands(plan.complete as i64));
     let blind = match plan.without_spot.len() {
         0 => String::new(),
-        count => format!("; {count} sessions need bars of {symbol} first"),
+        count => format!("; {count} sessions need bars of {symbol} first, then {} or more", estimate(unknown, limit)),
     };
     format!("{symbol:<8}{missing:>6} contract days missing, {there} there: {}{blind}", estimate(plan.calls, limit))
 }

@@ -55,7 +55,14 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
 /// # Errors
 /// As for [`Inputs::load`].
 pub fn sessions(config: &RunConfig) -> anyhow::Result<Dataset> {
-    Ok(Dataset::build(&history(config)?, &config.run.window(), &config.data)?)
+    let history = history(config)?;
+    let mut window = config.run.window();
+    if config.run.data_source.is_vendor() {
+        // The last date may lie ahead, or beyond what could be fetched: days are counted from the last bar.
+        let last = history.bars.iter().filter_map(|bars| bars.ts_ns().last()).max();
+        window.to = window.to.min(last.map(|&last| calendar::exchange_date(last))).or(window.to);
+    }
+    Ok(Dataset::build(&history, &window, &config.data)?)
 }
 
 impl Inputs {

@@ -33,8 +33,9 @@ impl Keys {
     /// Reads some files; of two that set a variable, the first wins.
     fn of(paths: impl Iterator<Item = PathBuf>) -> Self {
         let mut files = BTreeMap::new();
-        for path in paths {
-            let pairs = dotenvy::from_path_iter(path).into_iter().flatten().flatten();
+        for text in paths.filter_map(|path| std::fs::read_to_string(path).ok()) {
+            // Editors of another system put a mark before the first line.
+            let pairs = dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()).flatten();
             for (name, value) in pairs.filter(|(_, value)| !value.trim().is_empty()) {
                 files.entry(name).or_insert(value);
             }
@@ -43,13 +44,8 @@ impl Keys {
     }
 
     /// Returns what a variable holds, unless it is empty.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "keys do not belong into files of configuration or on a command line"
-    )]
     fn get(&self, name: &str) -> Option<String> {
-        let set = std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        set.or_else(|| self.files.get(name).cloned())
+        variable(name).or_else(|| self.files.get(name).cloned())
     }
 
     /// Returns the first key that is set.
@@ -73,22 +69,38 @@ impl Keys {
         }
         Ok(None)
     }
+}
 
-    /// Returns the address in a variable, or the usual one.
-    ///
-    /// # Errors
-    /// A text that is no address, or one that would carry a key over an open line.
-    pub fn address(&self, name: &'static str, usual: &str) -> Result<Url, VendorError> {
-        let text = self.get(name).unwrap_or_else(|| usual.to_owned());
-        let local = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        let safe = |url: &Url| url.has_host() && (url.scheme() == "https" || url.scheme() == "http" && local(url));
-        text.trim().parse().ok().filter(safe).ok_or(VendorError::Address { name, text })
-    }
+#[expect(clippy::disallowed_methods, reason = "keys do not belong into files of configuration or on a command line")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Returns the address in a variable of the environment, or the usual one. A file has no say: it might have come with a
+/// folder from somebody else, and would send the key there.
+///
+/// # Errors
+/// A text that is no address, or one that would carry a key over an open line.
+pub fn address(name: &'static str, usual: &str) -> Result<Url, VendorError> {
+    checked(name, variable(name).unwrap_or_else(|| usual.to_owned()))
+}
+
+fn checked(name: &'static str, text: String) -> Result<Url, VendorError> {
+    let local = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let safe = |url: &Url| url.has_host() && (url.scheme() == "https" || url.scheme() == "http" && local(url));
+    text.trim().parse().ok().filter(safe).ok_or(VendorError::Address { name, text })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_may_have_a_mark_and_need_not_be_one() {
+        assert_eq!(keys("\u{feff}Z_KEY=abc\n").first(&["Z_KEY"]).unwrap().map(|(_, name)| name), Some("Z_KEY"));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Keys::of([folder.path().to_owned()].into_iter()).files.is_empty());
+    }
 
     fn keys(text: &str) -> Keys {
         let folder = tempfile::tempdir().unwrap();
@@ -110,8 +122,8 @@ mod tests {
 
     #[test]
     fn a_key_travels_to_safe_addresses_only() {
-        let address = |text: &str| keys(&format!("Z_URL={text}")).address("Z_URL", "https://api.example.com");
-        assert_eq!(address("").unwrap().as_str(), "https://api.example.com/");
+        let address = |text: &str| checked("Z_URL", text.to_owned());
+        assert_eq!(address("https://api.example.com").unwrap().as_str(), "https://api.example.com/");
         assert_eq!(address("http://127.0.0.1:8080").unwrap().port(), Some(8080));
         for odd in ["http://api.example.com", "localhost", "ftp://localhost", "https://"] {
             assert!(address(odd).is_err(), "{odd}");

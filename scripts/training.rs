@@ -68,11 +68,11 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     result
 }
 
-/// Names the last date where a vendor's latest is meant, so that the run means the same dates tomorrow.
+/// Names the dates where a vendor's latest are meant, so that the run means the same ones tomorrow.
 fn pinned(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
-    let run = &mut config.run;
+    let (run, dates) = (&mut config.run, &inputs.dataset.dates);
     if run.data_source.is_vendor() {
-        run.end_date = run.end_date.or_else(|| inputs.dataset.dates.last().copied());
+        (run.start_date, run.end_date) = (dates.first().copied(), dates.last().copied());
     }
     config
 }

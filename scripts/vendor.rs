@@ -7,7 +7,7 @@ use market_data::{
     source::{
         alpaca::{self, Alpaca},
         cache::Cache,
-        fetch::{Fetched, Needs, Wishes, gather, last_final, with_warmup},
+        fetch::{Fetcher, Needs, Wishes, last_final, with_warmup},
         massive::{
             self, Massive,
             flat::{self, FlatFiles},
@@ -21,7 +21,7 @@ pub use self::meter::{Meter, estimate};
 use crate::{
     clock::System,
     config::{DataSource, RunConfig, RunSection},
-    keys::Keys,
+    keys::{Keys, address},
     usage::Usage,
 };
 
@@ -55,13 +55,13 @@ impl<'a> Service<'a> {
         let pace = |vendor: &str, calls: u32| Pace::new(calls, &cache.calls(vendor));
         Ok(match source {
             DataSource::Massive if data.massive.flat_files => {
-                let base = keys.address("MASSIVE_S3_BASE_URL", flat::BASE).map_err(usage)?;
+                let base = address("MASSIVE_S3_BASE_URL", flat::BASE).map_err(usage)?;
                 let pair = keys.pair(&flat::KEYS).map_err(usage)?;
                 let pair = pair.as_ref().map(|[(access, _), (secret, _)]| (access, secret));
                 Self::FlatFiles(FlatFiles::new(base, pair, symbols, clock, progress)?)
             }
             DataSource::Massive => {
-                let base = keys.address("MASSIVE_API_BASE_URL", massive::BASE).map_err(usage)?;
+                let base = address("MASSIVE_API_BASE_URL", massive::BASE).map_err(usage)?;
                 let key = keys.first(&massive::KEYS).map_err(usage)?;
                 if key.as_ref().is_some_and(|(_, name)| *name == massive::KEYS[1]) {
                     progress.note(format!(
@@ -74,14 +74,14 @@ impl<'a> Service<'a> {
                 Self::Massive(Massive::new(base, key, pace("massive", data.massive.calls_per_minute), clock, progress))
             }
             DataSource::Alpaca => {
-                let base = keys.address("APCA_API_DATA_URL", alpaca::BASE).map_err(usage)?;
+                let base = address("APCA_API_DATA_URL", alpaca::BASE).map_err(usage)?;
                 let pair = keys.pair(&alpaca::KEYS).map_err(usage)?;
                 let pair = pair.as_ref().map(|pair| pair.each_ref().map(|(key, name)| (key, *name)));
                 let pace = pace("alpaca", data.alpaca.calls_per_minute);
                 Self::Alpaca(Alpaca::new(base, pair, data.alpaca.feed, pace, clock, progress))
             }
             DataSource::Yahoo => {
-                let base = keys.address("YAHOO_API_BASE_URL", yahoo::BASE).map_err(usage)?;
+                let base = address("YAHOO_API_BASE_URL", yahoo::BASE).map_err(usage)?;
                 Self::Yahoo(Yahoo::new(base, pace("yahoo", data.yahoo.calls_per_minute), clock, progress))
             }
             DataSource::Files | DataSource::Synthetic => {
@@ -104,8 +104,9 @@ impl<'a> Service<'a> {
     pub fn options(&self) -> Option<&dyn OptionVendor> {
         match self {
             Self::Massive(vendor) => Some(vendor),
+            Self::FlatFiles(vendor) => Some(vendor),
             Self::Alpaca(vendor) => Some(vendor),
-            Self::FlatFiles(_) | Self::Yahoo(_) => None,
+            Self::Yahoo(_) => None,
         }
     }
 }
@@ -117,38 +118,52 @@ pub fn usage(error: VendorError) -> anyhow::Error {
         | VendorError::OddKey { .. }
         | VendorError::Address { .. }
         | VendorError::Unsupported { .. } => Usage::one(error.to_string()).into(),
+        VendorError::BadRow { .. } => anyhow::anyhow!("{error}; zerodte fetch --drop-bad-rows leaves such bars out"),
         error => error.into(),
     }
 }
 
 /// Returns the history that a run asks for: from the cache, after what is missing there was fetched.
 ///
-/// Who names no date gets all that is in the cache, and nobody is asked.
+/// Who names no date gets all that is in the cache, and nobody is asked. Who names no last date, and cannot ask, goes on with
+/// what there is, if no more than a few of the last sessions are missing; a note says so.
 ///
 /// # Errors
 /// What the vendor refuses or garbles, a missing key, or a cache that cannot be read or written.
 pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
-    let cache = Cache::new(&run.data_dir);
-    let meter = Meter::new();
+    let (cache, meter) = (Cache::new(&run.data_dir), Meter::new());
     let service = Service::open(run.data_source, &config.data, &run.symbols, &cache, &System, &meter)?;
-    let vendor = service.vendor();
+    let fetcher = Fetcher { vendor: service.vendor(), cache: &cache, clock: &System, progress: &meter };
     let dates = match asked_for(run, config.data.warmup_sessions)? {
-        Some(dates) => {
-            let wishes = Wishes::default();
-            fill(vendor, &cache, &Needs { symbols: run.symbols.clone(), dates, volatility: true, wishes }, &meter)?;
-            dates
-        }
-        None => cache.span(vendor, &run.symbols)?.ok_or_else(|| {
-            let folder = cache.folder(vendor.name());
+        Some(dates) => filled(&fetcher, run, dates, &meter)?,
+        None => cache.span(fetcher.vendor, &run.symbols)?.ok_or_else(|| {
+            let folder = cache.folder(fetcher.vendor.name());
             let text =
                 format!("{} holds no bars yet; name dates with --intraday-days or --start-date", folder.display());
             Usage::one(text)
         })?,
     };
-    let mut history = cache.history(vendor, &run.symbols, dates)?;
+    let mut history = cache.history(fetcher.vendor, &run.symbols, dates)?;
     history.notes = meter.notes();
     Ok(history)
+}
+
+/// Fetches what is missing of some dates, and returns those that a run can have.
+fn filled(fetcher: &Fetcher<'_>, run: &RunSection, dates: DateRange, meter: &Meter) -> anyhow::Result<DateRange> {
+    let needs = Needs { symbols: run.symbols.clone(), dates, volatility: true, wishes: Wishes::default() };
+    meter.limit(fetcher.vendor.calls_per_minute());
+    let fetched = fetcher.gather(&needs, &mut |plan| meter.plan(fetcher.vendor.name(), plan));
+    meter.stop();
+    match fetched {
+        Ok(_) => Ok(dates),
+        Err(error) if error.is_out_of_touch() && run.end_date.is_none() => {
+            let Some(kept) = fetcher.kept(&run.symbols, dates)? else { return Err(usage(error)) };
+            meter.note(format!("the bars end on {}, as they are kept: {error}", kept.last));
+            Ok(kept)
+        }
+        Err(error) => Err(usage(error)),
+    }
 }
 
 /// Returns the dates of the sessions that a run asks for, with those that warm indicators up; nothing if it names none.
@@ -157,18 +172,16 @@ fn asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<Option<DateRange
     if window.from.is_none() && window.intraday_days.is_none() {
         return Ok(None);
     }
-    let last = last_final(System.now_ms()).ok_or_else(|| Usage::one("the calendar does not know today's date"))?;
-    let DateRange { first, last } = window.dates(window.to.map_or(last, |to| to.min(last)))?;
-    Ok(Some(DateRange { first: with_warmup(first.max(calendar::FIRST_DATE), warmup), last }))
+    sessions_asked_for(run, warmup).map(Some)
 }
 
-/// Fetches what is missing, with a bar that tells how far it is.
+/// Returns the dates of the sessions that are asked for, up to the last that is over, with those that warm indicators up.
 ///
 /// # Errors
-/// What the vendor refuses or garbles, a missing key, or a cache that cannot be written.
-pub fn fill(vendor: &dyn Vendor, cache: &Cache, needs: &Needs, meter: &Meter) -> anyhow::Result<Fetched> {
-    meter.limit(vendor.calls_per_minute());
-    let fetched = gather(vendor, cache, needs, &System, meter, &mut |plan| meter.plan(vendor.name(), plan));
-    meter.stop();
-    fetched.map_err(usage)
+/// Dates that make no sense.
+pub fn sessions_asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<DateRange> {
+    let window = run.window();
+    let last = last_final(System.now_ms()).ok_or_else(|| Usage::one("the calendar does not know today's date"))?;
+    let DateRange { first, last } = window.dates(window.to.map_or(last, |to| to.min(last)))?;
+    Ok(DateRange { first: with_warmup(first.max(calendar::FIRST_DATE), warmup), last })
 }

@@ -93,7 +93,7 @@ fn what_cannot_be_audited_is_named() {
     let audit = |args: &[&str]| command("zerodte", &[&["audit-reward"], args].concat());
     refused(&audit(&["--set", "env.reward.good_by_call=1"]), 2, &["good_by_call", "good_buy_call"]);
     refused(&audit(&["--config", "no_such.toml"]), 2, &["no_such.toml"]);
-    refused(&audit(&["--data-source", "massive"]), 2, &["run.data_source", "massive"]);
+    refused(&audit(&["--data-source", "massif"]), 2, &["run.data_source", "did you mean massive?"]);
     refused(&audit(&["--set", "env.reward.shaping_final=2"]), 2, &["env.reward.shaping_final: 2 is not in 0..=1"]);
     refused(&audit(&[&["--data-dir", "no/such/folder"], &SHORT[..]].concat()), 1, &["no/such/folder"]);
     let printed = audit(&["--config", "configs/pnl.toml", "--print-config"]);

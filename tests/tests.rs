@@ -9,7 +9,7 @@
 //! wrong, and `resume` kills runs. `vendor` is a market-data vendor whose prices can be computed, `vendor_kit` what
 //! its tests share: `vendor_fetch` fetches whole histories from it and is killed on the way, `vendor_errors` reads what it
 //! says no with and looks for the key, `vendor_faults` lets anything go wrong in any order, `vendor_history` makes histories
-//! of what came, `vendor_options` asks for options, `vendor_others` asks the other vendors, `vendor_fixtures` reads
+//! of what came, `vendor_keeping` sees to it that nothing good is overwritten or mixed, `vendor_options` asks for options, `vendor_others` asks the other vendors, `vendor_fixtures` reads
 //! bodies that are published, and `vendor_cli` runs the commands that ask vendors.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
@@ -41,6 +41,7 @@ mod vendor_faults;
 mod vendor_fetch;
 mod vendor_fixtures;
 mod vendor_history;
+mod vendor_keeping;
 mod vendor_kit;
 mod vendor_options;
 mod vendor_others;

@@ -9,7 +9,7 @@ use jiff::civil::date;
 use market_data::{
     DateRange, calendar,
     source::{
-        fetch::{Needs, Wishes, gather, plan},
+        fetch::{Needs, Wishes},
         vendor::{Clock as _, VendorError},
     },
 };
@@ -36,9 +36,9 @@ fn two_years_on_a_free_plan_are_exact_and_never_too_fast() {
     let witness = Witness::default();
     let massive = desk.massive(&witness);
     let symbols = util::symbols(&names);
-    let best = plan(&massive, &desk.cache(), &symbols, reachable, DEFAULT_NOW_MS, Wishes::default()).unwrap();
+    let best = desk.fetcher(&massive, &desk.cache(), &witness).plan(&symbols, reachable, Wishes::default()).unwrap();
     let needs = Needs { symbols, dates: all, volatility: false, wishes: Wishes::default() };
-    let fetched = gather(&massive, &desk.cache(), &needs, &desk.clock, &witness, &mut |_| ()).unwrap();
+    let fetched = desk.fetcher(&massive, &desk.cache(), &witness).gather(&needs, &mut |_| ()).unwrap();
 
     desk.assert_exact(&names, reachable);
     let outside = [dates("2024-08-01", "2024-11-20"), dates("2026-11-20", "2026-11-20")];

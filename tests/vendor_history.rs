@@ -5,7 +5,7 @@ use market_data::{
     Bars, DateRange, calendar,
     source::{
         cache::Cache,
-        fetch::{Fetched, Needs, Wishes, gather},
+        fetch::{Fetched, Needs, Wishes},
         files,
         vendor::VendorError,
     },
@@ -28,7 +28,7 @@ const DAY_MS: i64 = 86_400_000;
 fn gathered(desk: &Desk, range: DateRange, witness: &Witness) -> Result<Fetched, VendorError> {
     let (symbols, wishes) = (util::symbols(&["SPY"]), Wishes::default());
     let needs = Needs { symbols, dates: range, volatility: true, wishes };
-    gather(&desk.massive(witness), &desk.cache(), &needs, &desk.clock, witness, &mut |_| ())
+    desk.fetcher(&desk.massive(witness), &desk.cache(), witness).gather(&needs, &mut |_| ())
 }
 
 /// Returns the daily closes of VIX that the vendor has.
@@ -149,7 +149,7 @@ fn rows_of_an_index_that_are_left_out_are_named() {
     let wishes = Wishes { drop_bad: true, ..Wishes::default() };
     let range = dates("2025-10-20", "2025-10-24");
     let needs = Needs { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, wishes };
-    gather(&desk.massive(&witness), &desk.cache(), &needs, &desk.clock, &witness, &mut |_| ()).unwrap();
+    desk.fetcher(&desk.massive(&witness), &desk.cache(), &witness).gather(&needs, &mut |_| ()).unwrap();
     assert!(witness.notes().contains("left out: VIX1D: open"), "{}", witness.notes());
 }
 

@@ -15,9 +15,9 @@ use market_data::{
     DateRange, Symbol, calendar,
     source::{
         cache::{Cache, Kind},
-        fetch::{Fetched, Plan, Wishes, fetch},
+        fetch::{Fetched, Fetcher, Plan, Wishes},
         massive::Massive,
-        vendor::{Adjustment, Clock, Pace, Progress, Row, Secret, VendorError},
+        vendor::{Adjustment, Clock, Pace, Progress, Row, Secret, Vendor, VendorError},
     },
 };
 use tempfile::TempDir;
@@ -142,6 +142,11 @@ impl Desk {
         massive.with_patience(self.patience)
     }
 
+    /// A vendor and a cache put together.
+    pub(crate) fn fetcher<'a>(&'a self, vendor: &'a dyn Vendor, cache: &'a Cache, witness: &'a Witness) -> Fetcher<'a> {
+        Fetcher { vendor, cache, clock: &self.clock, progress: witness }
+    }
+
     /// Fetches from Massive, as a program that was just started.
     pub(crate) fn fetch(&self, names: &[&str], dates: DateRange, witness: &Witness) -> Result<Fetched, VendorError> {
         self.fetch_with(names, dates, Wishes::default(), witness).map(|(fetched, _)| fetched)
@@ -159,7 +164,7 @@ impl Desk {
         let mut plan = Plan::default();
         let symbols = crate::util::symbols(names);
         let mut planned = |made: &Plan| plan = made.clone();
-        let fetched = fetch(&massive, &self.cache(), &symbols, dates, wishes, &self.clock, witness, &mut planned)?;
+        let fetched = self.fetcher(&massive, &self.cache(), witness).fetch(&symbols, dates, wishes, &mut planned)?;
         Ok((fetched, plan))
     }
 

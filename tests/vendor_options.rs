@@ -8,7 +8,7 @@ use market_data::{
     source::{
         alpaca::{Alpaca, Feed},
         cache::{Kind, OptionRow, Shelf},
-        fetch::{Wishes, fetch, fetch_options, plan_options},
+        fetch::Wishes,
         options::load_options,
         vendor::{Adjustment, Clock as _, Contract, OptionVendor, Pace, Row, Secret, VendorError, grid},
     },
@@ -68,7 +68,7 @@ fn assert_exact(desk: &Desk, vendor: &'static str, name: &str, range: DateRange,
 fn fetch_from(desk: &Desk, name: &str, range: DateRange, witness: &Witness) -> Result<usize, VendorError> {
     let massive = desk.massive(witness);
     let symbol = Symbol::new(name).unwrap();
-    fetch_options(&massive, &desk.cache(), &symbol, range, AROUND, &desk.clock, witness, &mut |_| ())
+    desk.fetcher(&massive, &desk.cache(), witness).fetch_options(&massive, &symbol, range, AROUND, &mut |_| ())
 }
 
 #[test]
@@ -79,10 +79,12 @@ fn the_contracts_of_each_day_follow_from_its_range() {
     for name in ["SPY", "SPX"] {
         let symbol = Symbol::new(name).unwrap();
         let massive = desk.massive(&witness);
-        let before = plan_options(&massive, &desk.cache(), &symbol, range, AROUND, DEFAULT_NOW_MS).unwrap();
+        let before =
+            desk.fetcher(&massive, &desk.cache(), &witness).plan_options(&massive, &symbol, range, AROUND).unwrap();
         assert_eq!((before.days.len(), before.without_spot.len()), (0, 4), "nobody knows where the money was");
         desk.fetch(&[name], range, &witness).unwrap();
-        let plan = plan_options(&massive, &desk.cache(), &symbol, range, AROUND, DEFAULT_NOW_MS).unwrap();
+        let plan =
+            desk.fetcher(&massive, &desk.cache(), &witness).plan_options(&massive, &symbol, range, AROUND).unwrap();
         assert_eq!((plan.days.len(), plan.complete), (4, 0));
         for (date, contracts) in &plan.days {
             let tickers: BTreeSet<String> = contracts.iter().map(ToString::to_string).collect();
@@ -151,8 +153,10 @@ fn alpaca_has_the_same_minutes_many_contracts_at_a_call() {
     let pace = Pace::new(200, &desk.cache().calls("alpaca"));
     let alpaca = Alpaca::new(desk.server.url().parse().unwrap(), Some(keys), Feed::Sip, pace, &desk.clock, &witness);
     let symbols = util::symbols(&["SPY"]);
-    fetch(&alpaca, &desk.cache(), &symbols, range, Wishes::default(), &desk.clock, &witness, &mut |_| ()).unwrap();
-    let ask = || fetch_options(&alpaca, &desk.cache(), &symbols[0], range, AROUND, &desk.clock, &witness, &mut |_| ());
+    desk.fetcher(&alpaca, &desk.cache(), &witness).fetch(&symbols, range, Wishes::default(), &mut |_| ()).unwrap();
+    let ask = || {
+        desk.fetcher(&alpaca, &desk.cache(), &witness).fetch_options(&alpaca, &symbols[0], range, AROUND, &mut |_| ())
+    };
     ask().unwrap();
     let mean = |row: &Row| ((row.high + row.low + row.open) / 3.0 * 1e6).round() / 1e6;
     assert_exact(&desk, "alpaca", "SPY", range, |row| Row { vwap: Some(mean(&row)), ..row });

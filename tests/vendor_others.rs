@@ -7,7 +7,7 @@ use market_data::{
     DateRange, calendar,
     source::{
         alpaca::{Alpaca, Feed},
-        fetch::{Fetched, Wishes, fetch},
+        fetch::{Fetched, Wishes},
         massive::flat::{Class, FlatFiles},
         vendor::{Pace, Row, Secret, Vendor, VendorError},
         yahoo::Yahoo,
@@ -46,7 +46,7 @@ fn fetched(
     witness: &Witness,
 ) -> Result<Fetched, VendorError> {
     let symbols = util::symbols(names);
-    fetch(vendor, &desk.cache(), &symbols, range, Wishes::default(), &desk.clock, witness, &mut |_| ())
+    desk.fetcher(vendor, &desk.cache(), witness).fetch(&symbols, range, Wishes::default(), &mut |_| ())
 }
 
 fn session_dates(range: DateRange) -> Vec<Date> {

@@ -6,7 +6,7 @@ use market_data::{
     source::{
         fetch::last_final,
         massive::Massive,
-        vendor::{Refusal, Vendor, VendorError},
+        vendor::{Clock, Refusal, Vendor, VendorError},
     },
 };
 
@@ -16,12 +16,14 @@ use super::checks::Check;
 const MOST_SKEW_S: i64 = 60;
 
 /// Asks Massive what the key may have: the time, a past session, today, an index, options.
-pub(super) fn massive(massive: &Massive<'_>, now_ms: i64, calls_per_minute: u32) -> Vec<Check> {
+pub(super) fn massive(massive: &Massive<'_>, clock: &dyn Clock, calls_per_minute: u32) -> Vec<Check> {
     let mut checks = match massive.server_time() {
-        Ok(server_ms) => vec![Check::yes("massive answers", "the key is known"), skew(server_ms - now_ms)],
+        // Ours is read after the answer: the question may have waited for its turn.
+        Ok(server_ms) => vec![Check::yes("massive answers", "the key is known"), skew(server_ms - clock.now_ms())],
         // Without a valid key, or without a line, the other questions have the same answer.
         Err(error) => return vec![Check::no("massive answers", error.to_string())],
     };
+    let now_ms = clock.now_ms();
     let today = calendar::exchange_date(now_ms.saturating_mul(1_000_000));
     let Some(past) = past_session(now_ms) else { return checks };
     let bars = |ticker: &str, date| massive.probe(ticker, DateRange { first: date, last: date });
@@ -45,8 +47,8 @@ pub(super) fn massive(massive: &Massive<'_>, now_ms: i64, calls_per_minute: u32)
 }
 
 /// Asks any vendor for a past session of SPY.
-pub(super) fn bars(vendor: &dyn Vendor, now_ms: i64) -> Vec<Check> {
-    let (Some(past), Ok(spy)) = (past_session(now_ms), Symbol::new("SPY")) else { return Vec::new() };
+pub(super) fn bars(vendor: &dyn Vendor, clock: &dyn Clock) -> Vec<Check> {
+    let (Some(past), Ok(spy)) = (past_session(clock.now_ms()), Symbol::new("SPY")) else { return Vec::new() };
     let mut rows = 0;
     let asked = vendor.minute_bars(&spy, DateRange { first: past, last: past }, &mut |page| {
         rows += page.rows.len();

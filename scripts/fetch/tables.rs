@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{Timestamp, civil::Date};
 use market_data::{
-    Symbol, calendar,
+    DateRange, Symbol, calendar,
     source::{
         cache::{Cache, Kind},
         massive::{
@@ -18,6 +18,7 @@ use market_data::{
     },
 };
 
+use super::What;
 use crate::{clock::System, files::create_parent, vendor::usage};
 
 /// Strikes far enough away for any contract.
@@ -30,6 +31,18 @@ pub(super) fn options_folder(cache: &Cache, vendor: &'static str, symbol: &Symbo
 
 fn path(cache: &Cache, kind: &str, symbol: &Symbol, name: &str) -> PathBuf {
     cache.folder("massive").join(kind).join(symbol.as_str()).join(format!("{name}.csv"))
+}
+
+/// Returns how many calls a table takes at least.
+pub(super) fn calls(what: What, cache: &Cache, symbol: &Symbol, dates: DateRange) -> usize {
+    let days = calendar::sessions(dates.first, dates.last).into_iter().map(|session| session.date);
+    let missing = |kind: &str| days.filter(|day| !path(cache, kind, symbol, &day.to_string()).exists()).count();
+    match what {
+        What::Contracts => missing("contracts"),
+        What::Greeks => missing("greeks"),
+        What::Chain => 1,
+        What::Bars | What::Vix | What::Options => 0,
+    }
 }
 
 /// Fetches the contracts that expire on each day and were listed then; days that are there are not asked for again.
@@ -91,8 +104,11 @@ fn each_day(
             continue;
         }
         let rows = ask(day).map_err(usage)?;
-        write(&file, &format!("{heading}{rows}"))?;
-        asked += 1;
+        // Nothing is no answer to keep: it may come later.
+        if !rows.is_empty() {
+            write(&file, &format!("{heading}{rows}"))?;
+            asked += 1;
+        }
     }
     let folder = path(cache, kind, symbol, "x");
     let folder = folder.parent().unwrap_or(&folder).display();

@@ -68,7 +68,10 @@ impl Meter {
             }
         }
         self.bar.set_length(planned as u64);
-        let text = format!("{what}: {}", estimate(calls, self.per_minute.load(Ordering::Relaxed)));
+        self.say(&format!("{what}: {}", estimate(calls, self.per_minute.load(Ordering::Relaxed))));
+    }
+
+    fn say(&self, text: &str) {
         // Where nobody reads, nobody is told.
         self.bar.suspend(|| drop(writeln!(io::stderr().lock(), "{text}")));
     }
@@ -122,6 +125,10 @@ impl Progress for Meter {
         if pause >= Duration::from_secs(2) {
             self.bar.set_message(format!("{}  waiting {} s: {why}", self.left(), pause.as_secs()));
         }
+    }
+
+    fn blocked(&self, text: String) {
+        self.say(&text);
     }
 
     fn note(&self, text: String) {

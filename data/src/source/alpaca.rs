@@ -193,7 +193,11 @@ impl<'a> Alpaca<'a> {
 
 impl Vendor for Alpaca<'_> {
     fn name(&self) -> &'static str {
-        "alpaca"
+        // Bars of one exchange must not stand beside bars of all.
+        match self.feed {
+            Feed::Sip => "alpaca",
+            Feed::Iex => "alpaca-iex",
+        }
     }
 
     fn check(&self, symbol: &Symbol) -> Result<(), VendorError> {

@@ -161,12 +161,28 @@ impl Cache {
         Ok(Some((DailySeries::new(&path.display().to_string(), date, close)?, file)))
     }
 
-    /// Writes the daily closes of an index.
+    /// Writes the daily closes of an index, which were asked for from `asked_from` on.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn store_daily(&self, vendor: &str, symbol: &Symbol, days: &[(Date, f64)]) -> Result<(), VendorError> {
-        month::write_daily(&self.daily(vendor, symbol), days)
+    pub fn store_daily(
+        &self,
+        vendor: &str,
+        symbol: &Symbol,
+        days: &[(Date, f64)],
+        asked_from: Date,
+    ) -> Result<(), VendorError> {
+        month::write_daily(&self.daily(vendor, symbol), days, asked_from)
+    }
+
+    /// Returns the date from which the daily closes of an index were asked for, if they are there. The vendor may have
+    /// nothing so early.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn daily_asked_from(&self, vendor: &str, symbol: &Symbol) -> Result<Option<Date>, DataError> {
+        let path = self.daily(vendor, symbol);
+        if path.exists() { month::read_asked_from(&path).map(Some) } else { Ok(None) }
     }
 }
 
@@ -194,6 +210,13 @@ impl Shelf {
         if file.try_lock().is_err() {
             waiting();
             file.lock().map_err(fault("locking it"))?;
+        }
+        // Nobody else writes here now: what a program that was killed left half written is in nobody's way.
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()) {
+            if path.extension().is_some_and(|ending| ending.to_string_lossy().starts_with("part-")) {
+                fs::remove_file(path).map_err(fault("clearing it"))?;
+            }
         }
         Ok(Lock(file))
     }

@@ -5,33 +5,58 @@
 //! minutes before the open and after the close, on half days too, are left out and counted.
 
 mod history;
+mod joint;
+mod noes;
 mod options;
 mod run;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::{ToSpan as _, civil::Date};
 
+use self::noes::Noes;
 pub use self::{
-    history::{Needs, gather, with_warmup},
-    options::{OptionPlan, fetch_options, plan_options},
-    run::{Fetched, fetch},
+    history::{Needs, with_warmup},
+    options::OptionPlan,
+    run::Fetched,
 };
 use super::{
     cache::{Cache, Kind, Shelf},
-    vendor::{Vendor, VendorError},
+    vendor::{Clock, Progress, Vendor, VendorError},
 };
 use crate::{DateRange, Symbol, calendar};
 
 /// A session is final this long after its close: delayed plans lag by a quarter of an hour.
 const SETTLED_NS: i64 = 20 * calendar::MINUTE_NS;
 
+/// A vendor, the cache that is filled from it, and what a fetch needs besides.
+#[derive(Clone, Copy)]
+pub struct Fetcher<'a> {
+    /// Who is asked.
+    pub vendor: &'a dyn Vendor,
+    /// Where the answers go.
+    pub cache: &'a Cache,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
+}
+
+impl std::fmt::Debug for Fetcher<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher")
+            .field("vendor", &self.vendor.name())
+            .field("cache", self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How to fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// Asks again for so many of the latest sessions, which vendors sometimes correct.
     pub refresh: usize,
-    /// Asks again for sessions that came without a bar, as after a change of plan.
+    /// Asks again for sessions that came without a bar, and for what the plan refused: as after a change of plan.
     pub retry_empty: bool,
     /// Leaves rows out that contradict themselves, and names them, instead of stopping at them.
     pub drop_bad: bool,
@@ -93,74 +118,68 @@ pub fn last_final(now_ms: i64) -> Option<Date> {
     recent.iter().rev().find(settled).map(|session| session.date)
 }
 
-/// Finds out which sessions of `dates` are missing, as of `now_ms`. Asks nobody.
-///
-/// # Errors
-/// A symbol that the vendor cannot have, or a cache that cannot be read.
-pub fn plan(
-    vendor: &dyn Vendor,
-    cache: &Cache,
-    symbols: &[Symbol],
-    dates: DateRange,
-    now_ms: i64,
-    wishes: Wishes,
-) -> Result<Plan, VendorError> {
-    let mut plan = Plan::default();
-    for symbol in symbols {
-        vendor.check(symbol)?;
-        let shelf = cache.shelf(vendor.name(), vendor.adjustment(), Kind::Minute, symbol);
-        plan.add(vendor, symbol, &shelf, dates, now_ms, wishes)?;
+impl Fetcher<'_> {
+    /// Finds out which sessions of `dates` are missing. Asks nobody.
+    ///
+    /// # Errors
+    /// A symbol that the vendor cannot have, or a cache that cannot be read.
+    pub fn plan(&self, symbols: &[Symbol], dates: DateRange, wishes: Wishes) -> Result<Plan, VendorError> {
+        let mut plan = Plan::default();
+        let noes = Noes::read(&self.noes());
+        for symbol in symbols {
+            self.vendor.check(symbol)?;
+            let floor = noes.floor(symbol, self.clock.now_ms()).filter(|_| !wishes.retry_empty);
+            self.plan_symbol(&mut plan, symbol, dates, wishes, floor)?;
+        }
+        Ok(plan)
     }
-    Ok(plan)
-}
 
-impl Plan {
-    fn add(
-        &mut self,
-        vendor: &dyn Vendor,
+    fn plan_symbol(
+        &self,
+        plan: &mut Plan,
         symbol: &Symbol,
-        shelf: &Shelf,
         dates: DateRange,
-        now_ms: i64,
         wishes: Wishes,
+        floor: Option<Date>,
     ) -> Result<(), VendorError> {
-        let Some(last) = last_final(now_ms).map(|last| last.min(dates.last)) else { return Ok(()) };
+        let Some(last) = last_final(self.clock.now_ms()).map(|last| last.min(dates.last)) else { return Ok(()) };
         let sessions: Vec<Date> = calendar::sessions(dates.first, last).iter().map(|session| session.date).collect();
-        let there = shelf.sessions(dates)?;
+        let there = self.shelf(symbol).sessions(dates)?;
         let known = there.iter().filter(|(_, record)| record.rows > 0 || !wishes.retry_empty).map(|(date, _)| *date);
         let mut known: BTreeSet<Date> = known.collect();
         for date in sessions.iter().rev().take(wishes.refresh) {
             known.remove(date);
         }
-        let today = calendar::exchange_date(now_ms.saturating_mul(1_000_000));
-        let reach = vendor.first_date(today).unwrap_or(Date::MIN);
-        let mut open = None::<Asked>;
-        for date in sessions {
-            if known.contains(&date) || date < reach {
-                if known.contains(&date) {
-                    self.complete += 1
-                } else {
-                    self.out_of_reach += 1
-                }
-                self.windows.extend(open.take());
-                continue;
-            }
-            let room = |asked: &Asked| date < asked.dates.first.saturating_add(vendor.window_days(symbol).days());
-            match &mut open {
-                Some(asked) if room(asked) => (asked.dates.last, asked.sessions) = (date, asked.sessions + 1),
-                other => {
-                    self.windows.extend(other.take());
-                    *other = Some(Asked {
-                        symbol: symbol.clone(),
-                        dates: DateRange { first: date, last: date },
-                        sessions: 1,
-                    });
-                }
+        let reach = self.vendor.first_date(self.today()).max(floor).unwrap_or(Date::MIN);
+        let asked = sessions.iter().filter(|date| !known.contains(date));
+        plan.out_of_reach += asked.filter(|date| **date < reach).count();
+        plan.complete += sessions.iter().filter(|date| known.contains(date)).count();
+        // Neighbours are asked for together, as many as the vendor gives at once.
+        let missing = |date: &Date| !known.contains(date) && *date >= reach;
+        for run in sessions.chunk_by(|a, b| missing(a) && missing(b)).filter(|run| missing(&run[0])) {
+            let mut rest = run;
+            while let Some(&first) = rest.first() {
+                let end = first.saturating_add(self.vendor.window_days(symbol).days());
+                let (window, later) = rest.split_at(rest.partition_point(|date| *date < end));
+                let dates = DateRange { first, last: window[window.len() - 1] };
+                plan.calls += self.vendor.calls(symbol, window.len());
+                plan.windows.push(Asked { symbol: symbol.clone(), dates, sessions: window.len() });
+                rest = later;
             }
         }
-        self.windows.extend(open);
-        let ours = self.windows.iter().filter(|window| window.symbol == *symbol);
-        self.calls += ours.map(|window| vendor.calls(symbol, window.sessions)).sum::<usize>();
         Ok(())
+    }
+
+    fn shelf(&self, symbol: &Symbol) -> Shelf {
+        self.cache.shelf(self.vendor.name(), self.vendor.adjustment(), Kind::Minute, symbol)
+    }
+
+    fn today(&self) -> Date {
+        calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000))
+    }
+
+    /// Returns the file that remembers what was refused.
+    fn noes(&self) -> PathBuf {
+        self.cache.folder(self.vendor.name()).join("refusals.json")
     }
 }

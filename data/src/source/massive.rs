@@ -215,25 +215,6 @@ impl<'a> Massive<'a> {
         Ok(status.value.server_time.as_millisecond())
     }
 
-    /// Asks for sessions of the calendar that the exchange changed: `(date, closed)` of full closures (true) and half
-    /// days (false) ahead.
-    ///
-    /// # Errors
-    /// As for any call.
-    pub fn upcoming(&self) -> Result<Vec<(Date, bool)>, VendorError> {
-        #[derive(Deserialize)]
-        struct Day {
-            date: Date,
-            exchange: Option<String>,
-            status: Option<String>,
-        }
-        let url = self.client.url("/v1/marketstatus/upcoming", &[]);
-        let days: Vec<Day> = self.client.json("the holidays ahead", &url, |_: &Vec<Day>| Ok(()))?.value;
-        let exchange = |day: &Day| day.exchange.as_deref() == Some("NYSE");
-        let days = days.into_iter().filter(exchange);
-        Ok(days.map(|day| (day.date, day.status.as_deref() == Some("closed"))).collect())
-    }
-
     /// Counts the minute bars of a ticker on some dates, for a look at what a plan allows.
     ///
     /// # Errors
@@ -246,6 +227,11 @@ impl<'a> Massive<'a> {
         })?;
         Ok(rows)
     }
+}
+
+/// Returns where plans end: they go back ten, five or two years; one day more is not theirs.
+fn plan_floors(today: Date) -> Vec<Date> {
+    [10, 5, 2].map(|years| today.saturating_sub(years.years()).saturating_add(1.day())).to_vec()
 }
 
 fn is_index(symbol: &Symbol) -> bool {
@@ -301,8 +287,7 @@ impl Vendor for Massive<'_> {
     }
 
     fn floors(&self, today: Date) -> Vec<Date> {
-        // Plans go back ten, five or two years; one day more is not theirs.
-        [10, 5, 2].map(|years| today.saturating_sub(years.years()).saturating_add(1.day())).to_vec()
+        plan_floors(today)
     }
 
     fn parallel(&self) -> usize {

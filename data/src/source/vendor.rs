@@ -46,6 +46,10 @@ pub trait Progress: Sync {
     fn waiting(&self, pause: Duration, why: &str);
     /// Something that the user has to know.
     fn note(&self, text: String);
+    /// Something is in the way for now; told at once.
+    fn blocked(&self, text: String) {
+        self.note(text);
+    }
     /// Whether to stop at the next safe place.
     fn stopped(&self) -> bool {
         false

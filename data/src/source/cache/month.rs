@@ -12,6 +12,8 @@ use polars::prelude::{
     SerReader as _, Series,
 };
 
+use serde::{Serialize, de::DeserializeOwned};
+
 use super::MonthRecord;
 use crate::{
     DataError,
@@ -26,20 +28,27 @@ const KEY: &str = "zerodte";
 
 /// Reads the record of a month.
 pub(super) fn read_record(path: &Path) -> Result<MonthRecord, DataError> {
+    read_entry(path)
+}
+
+/// Reads from which date on the daily closes of a file were asked for.
+pub(super) fn read_asked_from(path: &Path) -> Result<Date, DataError> {
+    read_entry(path)
+}
+
+fn read_entry<T: DeserializeOwned>(path: &Path) -> Result<T, DataError> {
     let file = File::open(path).map_err(|error| unreadable(path, error))?;
     let mut reader = ParquetReader::new(file);
     let metadata = reader.get_metadata().map_err(|error| unreadable(path, error))?;
     let entries = metadata.key_value_metadata.iter().flatten();
     let text = entries.filter(|entry| entry.key == KEY).find_map(|entry| entry.value.as_deref());
-    let text = text.ok_or_else(|| unreadable(path, "it has no record of its sessions; move it away"))?;
+    let text = text.ok_or_else(|| unreadable(path, "it has no record of what it holds; move it away"))?;
     serde_json::from_str(text).map_err(|error| unreadable(path, error))
 }
 
 /// Writes a month, under another name first.
 pub(super) fn write(path: &Path, columns: &[Column], record: &MonthRecord) -> Result<(), VendorError> {
-    let text = serde_json::to_string(record).map_err(|error| unreadable(path, error))?;
-    let entries = KeyValueMetadata::from_static(vec![(KEY.to_owned(), text)]);
-    write_table(path, columns.to_vec(), Some(entries))
+    write_table(path, columns.to_vec(), record)
 }
 
 /// Reads daily closes.
@@ -49,11 +58,11 @@ pub(super) fn read_daily(path: &Path) -> Result<Vec<(Date, f64)>, DataError> {
 }
 
 /// Writes daily closes.
-pub(super) fn write_daily(path: &Path, days: &[(Date, f64)]) -> Result<(), VendorError> {
+pub(super) fn write_daily(path: &Path, days: &[(Date, f64)], asked_from: Date) -> Result<(), VendorError> {
     let dates: Vec<i32> = days.iter().map(|(date, _)| super::rows::days_since_1970(*date)).collect();
     let dates = Series::new("date".into(), dates).cast(&DataType::Date).map_err(|error| unreadable(path, error))?;
     let closes = Series::new("close".into(), days.iter().map(|(_, close)| *close).collect::<Vec<_>>());
-    write_table(path, vec![dates.into_column(), closes.into_column()], None)
+    write_table(path, vec![dates.into_column(), closes.into_column()], &asked_from)
 }
 
 /// Returns the name under which a file is written before it is renamed: no two writers, nor two threads of one, share it.
@@ -63,11 +72,13 @@ pub(crate) fn part_of(path: &Path) -> PathBuf {
     path.with_extension(format!("part-{}-{count}", std::process::id()))
 }
 
-fn write_table(path: &Path, columns: Vec<Column>, entries: Option<KeyValueMetadata>) -> Result<(), VendorError> {
+fn write_table(path: &Path, columns: Vec<Column>, record: &impl Serialize) -> Result<(), VendorError> {
     let fault = |doing| move |source| VendorError::Cache { path: path.to_owned(), doing, source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(fault("making its folder"))?;
     }
+    let text = serde_json::to_string(record).map_err(|error| unreadable(path, error))?;
+    let entries = Some(KeyValueMetadata::from_static(vec![(KEY.to_owned(), text)]));
     let part = part_of(path);
     let mut table = DataFrame::new_infer_height(columns).map_err(|error| unreadable(path, error))?;
     let file = File::create(&part).map_err(fault("writing it"))?;

@@ -1,21 +1,21 @@
 //! A history from the cache, filled up before: bars of the symbols, and what is published about volatility.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use jiff::{ToSpan as _, civil::Date};
 
-use jiff::{Timestamp, ToSpan as _, civil::Date};
-use serde::{Deserialize, Serialize};
-
-use super::{Fetched, Plan, Wishes, fetch, last_final, plan};
+use super::{Fetched, Fetcher, Plan, Wishes, last_final, noes::Noes};
 use crate::{
     DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
     source::{
-        cache::{Cache, Kind, part_of},
-        vendor::{Clock, Progress, Refusal, Vendor, VendorError},
+        cache::{Cache, Kind},
+        vendor::{Refusal, Vendor, VendorError},
     },
 };
 
-/// A refusal is believed for so many days, then tried again.
-const BELIEVED_DAYS: i64 = 7;
+/// Every date.
+const ALL: DateRange = DateRange { first: Date::MIN, last: Date::MAX };
+
+/// Sessions at the end that a run may go without when the vendor cannot be asked.
+const MISSING_AT_MOST: usize = 5;
 
 /// Calendar days before the first session whose daily closes are wanted: a long weekend, and some to spare.
 const CLOSES_BEFORE: i64 = 10;
@@ -33,217 +33,192 @@ pub struct Needs {
     pub wishes: Wishes,
 }
 
-/// What a plan refused: symbol, when it was asked, and the words.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Refusals(BTreeMap<String, (Timestamp, String)>);
-
-/// Fetches what is missing of a history, and tells what was done.
-///
-/// The volatility indices are taken along as far as the plan of the key has them; where it has not, that is a note, and the
-/// next runs do not ask again for a week.
-///
-/// # Errors
-/// What the vendor refuses or garbles of the bars themselves, or a cache that cannot be written.
-pub fn gather(
-    vendor: &dyn Vendor,
-    cache: &Cache,
-    needs: &Needs,
-    clock: &dyn Clock,
-    progress: &dyn Progress,
-    planned: &mut dyn FnMut(&Plan),
-) -> Result<Fetched, VendorError> {
-    let Needs { symbols, dates, wishes, .. } = needs;
-    let mut fetched = fetch(vendor, cache, symbols, *dates, *wishes, clock, progress, planned)?;
-    tell(&fetched, progress);
-    if needs.volatility {
-        let more = volatility(vendor, cache, needs, clock, progress, planned)?;
-        (fetched.sessions, fetched.rows) = (fetched.sessions + more.sessions, fetched.rows + more.rows);
-    }
-    Ok(fetched)
-}
-
-/// Notes what was left out.
-fn tell(fetched: &Fetched, progress: &dyn Progress) {
-    for (symbol, lost) in &fetched.refused {
-        progress.note(format!("{symbol}: {lost} sessions are older than the plan of this key reaches; left out"));
-    }
-    for fault in &fetched.bad {
-        progress.note(format!("left out: {fault}"));
-    }
-    if fetched.empty > 0 {
-        progress.note(format!("{} sessions came without a bar, which is believed from now on", fetched.empty));
-    }
-}
-
-/// Fetches VIX1D and VIX by the minute and VIX by the day, each if it can be had.
-fn volatility(
-    vendor: &dyn Vendor,
-    cache: &Cache,
-    needs: &Needs,
-    clock: &dyn Clock,
-    progress: &dyn Progress,
-    planned: &mut dyn FnMut(&Plan),
-) -> Result<Fetched, VendorError> {
-    let file = cache.folder(vendor.name()).join("refusals.json");
-    let mut refusals = Refusals::read(&file);
-    let done = volatility_unless_refused(&mut refusals, vendor, cache, needs, clock, progress, planned);
-    // What was refused is remembered even where something else went wrong.
-    refusals.write(&file)?;
-    done
-}
-
-fn volatility_unless_refused(
-    refusals: &mut Refusals,
-    vendor: &dyn Vendor,
-    cache: &Cache,
-    needs: &Needs,
-    clock: &dyn Clock,
-    progress: &dyn Progress,
-    planned: &mut dyn FnMut(&Plan),
-) -> Result<Fetched, VendorError> {
-    let mut total = Fetched::default();
-    for name in ["VIX1D", "VIX"] {
-        let symbol = Symbol::new(name)?;
-        if needs.symbols.contains(&symbol) {
-            continue;
+impl Fetcher<'_> {
+    /// Fetches what is missing of a history, and tells what was done.
+    ///
+    /// The volatility indices are taken along as far as the plan of the key has them; where it has not, that is a note, and
+    /// the next runs do not ask again for a week. Nor does a history fail for them when the vendor cannot be asked.
+    ///
+    /// # Errors
+    /// What the vendor refuses or garbles of the bars themselves, or a cache that cannot be written.
+    pub fn gather(&self, needs: &Needs, planned: &mut dyn FnMut(&Plan)) -> Result<Fetched, VendorError> {
+        let Needs { symbols, dates, wishes, .. } = needs;
+        let mut fetched = self.fetch(symbols, *dates, *wishes, planned)?;
+        self.tell(&fetched);
+        if needs.volatility {
+            let mut noes = Noes::read(&self.noes());
+            let more = self.volatility(needs, &mut noes, planned);
+            // What was refused is remembered even where something else went wrong.
+            noes.write(&self.noes())?;
+            let more = more?;
+            (fetched.sessions, fetched.rows) = (fetched.sessions + more.sessions, fetched.rows + more.rows);
         }
-        let mut ask =
-            || fetch(vendor, cache, std::slice::from_ref(&symbol), needs.dates, needs.wishes, clock, progress, planned);
-        let missing = plan(vendor, cache, std::slice::from_ref(&symbol), needs.dates, clock.now_ms(), needs.wishes);
-        let wanted = missing.is_ok_and(|plan| !plan.windows.is_empty());
-        if let Some(fetched) =
-            refusals.unless_refused(&format!("{name} by the minute"), wanted, clock, progress, &mut ask)?
-        {
-            tell(&fetched, progress);
-            (total.sessions, total.rows) = (total.sessions + fetched.sessions, total.rows + fetched.rows);
+        Ok(fetched)
+    }
+
+    /// Notes what was left out.
+    fn tell(&self, fetched: &Fetched) {
+        for (symbol, lost) in &fetched.refused {
+            self.progress
+                .note(format!("{symbol}: {lost} sessions are older than the plan of this key reaches; left out"));
+        }
+        for fault in &fetched.bad {
+            self.progress.note(format!("left out: {fault}"));
+        }
+        if fetched.empty > 0 {
+            self.progress.note(format!("{} sessions came without a bar, which is believed from now on", fetched.empty));
         }
     }
-    let vix = Symbol::new("VIX")?;
-    let wanted = vendor.check(&vix).is_ok() && !covered(vendor, cache, &vix, needs.dates, clock)?;
-    let mut ask = || daily(vendor, cache, &vix, needs.dates, clock);
-    refusals.unless_refused("VIX by the day", wanted, clock, progress, &mut ask)?;
-    Ok(total)
-}
 
-/// Returns the dates of the daily closes that some sessions need: the day before the first may be a long weekend away.
-fn daily_dates(dates: DateRange, now_ms: i64) -> DateRange {
-    let last = last_final(now_ms).unwrap_or(dates.last).min(dates.last);
-    DateRange { first: dates.first.saturating_sub(CLOSES_BEFORE.days()), last }
-}
-
-fn covered(
-    vendor: &dyn Vendor,
-    cache: &Cache,
-    symbol: &Symbol,
-    dates: DateRange,
-    clock: &dyn Clock,
-) -> Result<bool, DataError> {
-    let DateRange { first, last } = daily_dates(dates, clock.now_ms());
-    let Some((days, _)) = cache.load_daily(vendor.name(), symbol, DateRange { first, last })? else { return Ok(false) };
-    let sessions = calendar::sessions(first, last);
-    let ends = sessions.first().zip(sessions.last());
-    Ok(ends.is_none_or(|(first, last)| days.holds(first.date) && days.holds(last.date)))
-}
-
-fn daily(
-    vendor: &dyn Vendor,
-    cache: &Cache,
-    symbol: &Symbol,
-    dates: DateRange,
-    clock: &dyn Clock,
-) -> Result<(), VendorError> {
-    let DateRange { mut first, mut last } = daily_dates(dates, clock.now_ms());
-    // One file, one range: what is there already is asked for again, in the same call.
-    if let Some((days, _)) = cache.load_daily(vendor.name(), symbol, DateRange { first: Date::MIN, last: Date::MAX })?
-        && let Some(held) = days.span()
-    {
-        (first, last) = (first.min(held.first), last.max(held.last));
-    }
-    let mut days = daily_within_plan(vendor, symbol, DateRange { first, last }, clock)?;
-    days.retain(|(date, close)| *date <= last && close.is_finite() && *close > 0.0);
-    days.sort_by_key(|(date, _)| *date);
-    days.dedup_by_key(|(date, _)| *date);
-    if days.is_empty() { Ok(()) } else { cache.store_daily(vendor.name(), symbol, &days) }
-}
-
-/// Asks for daily closes, moved where the plan of the key ends: no later than its yesterday, no earlier than it reaches.
-fn daily_within_plan(
-    vendor: &dyn Vendor,
-    symbol: &Symbol,
-    mut dates: DateRange,
-    clock: &dyn Clock,
-) -> Result<Vec<(Date, f64)>, VendorError> {
-    let today = calendar::exchange_date(clock.now_ms().saturating_mul(1_000_000));
-    let mut floors = vendor.floors(today).into_iter();
-    loop {
-        let error = match vendor.daily_closes(symbol, dates) {
-            Err(error) if error.refusal().is_some() => error,
-            done => return done,
-        };
-        match error.refusal() {
-            Some(Refusal::Today) if dates.last >= today.saturating_sub(3.days()) && dates.first < dates.last => {
-                dates.last = dates.last.saturating_sub(1.day());
+    /// Fetches VIX1D and VIX by the minute and VIX by the day, each if it can be had.
+    fn volatility(
+        &self,
+        needs: &Needs,
+        noes: &mut Noes,
+        planned: &mut dyn FnMut(&Plan),
+    ) -> Result<Fetched, VendorError> {
+        let mut total = Fetched::default();
+        for name in ["VIX1D", "VIX"] {
+            let symbol = Symbol::new(name)?;
+            if needs.symbols.contains(&symbol) {
+                continue;
             }
-            Some(Refusal::Timeframe) => match floors.find(|floor| dates.first < *floor && *floor <= dates.last) {
-                Some(floor) => dates.first = floor,
-                None => return Err(error),
-            },
-            _ => return Err(error),
+            let one = std::slice::from_ref(&symbol);
+            let wanted = self.plan(one, needs.dates, needs.wishes).is_ok_and(|plan| !plan.windows.is_empty());
+            let mut ask = || self.fetch(one, needs.dates, needs.wishes, planned);
+            if let Some(fetched) =
+                self.unless_refused(noes, &format!("{name} by the minute"), needs, wanted, &mut ask)?
+            {
+                noes.take_floors(&Noes::read(&self.noes()));
+                self.tell(&fetched);
+                (total.sessions, total.rows) = (total.sessions + fetched.sessions, total.rows + fetched.rows);
+            }
         }
-    }
-}
-
-impl Refusals {
-    /// Reads what was refused; a file that cannot be understood refuses nothing.
-    fn read(file: &PathBuf) -> Self {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    fn write(&self, file: &PathBuf) -> Result<(), VendorError> {
-        if self.0.is_empty() && !file.exists() {
-            return Ok(());
-        }
-        let fault = |source| VendorError::Cache { path: file.clone(), doing: "writing it", source };
-        let text = serde_json::to_string_pretty(&self.0).map_err(std::io::Error::other).map_err(fault)?;
-        let part = part_of(file);
-        fs::create_dir_all(file.parent().unwrap_or(file)).map_err(fault)?;
-        fs::write(&part, text).and_then(|()| fs::rename(&part, file)).map_err(fault)
+        let vix = Symbol::new("VIX")?;
+        let wanted = self.vendor.check(&vix).is_ok() && !self.covered(&vix, needs.dates)?;
+        self.unless_refused(noes, "VIX by the day", needs, wanted, &mut || self.daily(&vix, needs.dates))?;
+        Ok(total)
     }
 
     /// Asks, if it is `wanted`, unless it was refused within a week. A refusal is noted.
     fn unless_refused<T>(
-        &mut self,
+        &self,
+        noes: &mut Noes,
         what: &str,
+        needs: &Needs,
         wanted: bool,
-        clock: &dyn Clock,
-        progress: &dyn Progress,
         ask: &mut dyn FnMut() -> Result<T, VendorError>,
     ) -> Result<Option<T>, VendorError> {
-        let now = Timestamp::from_millisecond(clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let now_ms = self.clock.now_ms();
         if !wanted {
             return Ok(None);
         }
-        if let Some((asked, said)) = self.0.get(what)
-            && now.duration_since(*asked).as_hours().abs() < BELIEVED_DAYS * 24
-        {
-            progress.note(format!("no {what}: refused at {asked}: {said}"));
+        if let Some((asked, said)) = noes.refused(what, now_ms).filter(|_| !needs.wishes.retry_empty) {
+            self.progress.note(format!("no {what}: refused at {asked}: {said}"));
             return Ok(None);
         }
         match ask() {
             Ok(done) => {
-                self.0.remove(what);
+                noes.allow(what);
                 Ok(Some(done))
             }
             Err(
                 error @ (VendorError::Refused { .. } | VendorError::NotFound { .. } | VendorError::Unsupported { .. }),
             ) => {
-                progress.note(format!("no {what}: {error}"));
-                self.0.insert(what.to_owned(), (now, error.to_string()));
+                self.progress.note(format!("no {what}: {error}"));
+                noes.refuse(what, error.to_string(), now_ms);
+                Ok(None)
+            }
+            Err(error) if error.is_out_of_touch() && !needs.symbols.is_empty() => {
+                self.progress.note(format!("no {what}: {error}"));
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns the dates of the daily closes that some sessions need: the day before the first may be a long weekend away.
+    fn daily_dates(&self, dates: DateRange) -> DateRange {
+        let last = last_final(self.clock.now_ms()).unwrap_or(dates.last).min(dates.last);
+        DateRange { first: dates.first.saturating_sub(CLOSES_BEFORE.days()), last }
+    }
+
+    /// Says whether the daily closes of some sessions were asked for, and came up to the last.
+    fn covered(&self, symbol: &Symbol, dates: DateRange) -> Result<bool, DataError> {
+        let DateRange { first, last } = self.daily_dates(dates);
+        let asked = self.cache.daily_asked_from(self.vendor.name(), symbol)?;
+        if asked.is_none_or(|asked| asked > first) {
+            return Ok(false);
+        }
+        let Some((days, _)) = self.cache.load_daily(self.vendor.name(), symbol, DateRange { first, last })? else {
+            return Ok(false);
+        };
+        let sessions = calendar::sessions(first, last);
+        Ok(sessions.last().is_none_or(|last| days.holds(last.date)))
+    }
+
+    fn daily(&self, symbol: &Symbol, dates: DateRange) -> Result<(), VendorError> {
+        let DateRange { mut first, mut last } = self.daily_dates(dates);
+        // One file, one range: what is there already is asked for again, in the same call.
+        if let Some(asked) = self.cache.daily_asked_from(self.vendor.name(), symbol)? {
+            first = first.min(asked);
+        }
+        if let Some((days, _)) = self.cache.load_daily(self.vendor.name(), symbol, ALL)?
+            && let Some(held) = days.span()
+        {
+            last = last.max(held.last);
+        }
+        let mut days = self.daily_within_plan(symbol, DateRange { first, last })?;
+        days.retain(|(date, close)| *date <= last && close.is_finite() && *close > 0.0);
+        days.sort_by_key(|(date, _)| *date);
+        days.dedup_by_key(|(date, _)| *date);
+        if days.is_empty() { Ok(()) } else { self.cache.store_daily(self.vendor.name(), symbol, &days, first) }
+    }
+
+    /// Asks for daily closes, moved where the plan of the key ends: no later than its yesterday, no earlier than it reaches.
+    fn daily_within_plan(&self, symbol: &Symbol, mut dates: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
+        let today = self.today();
+        let mut floors = self.vendor.floors(today).into_iter();
+        loop {
+            let error = match self.vendor.daily_closes(symbol, dates) {
+                Err(error) if error.refusal().is_some() => error,
+                done => return done,
+            };
+            match error.refusal() {
+                Some(Refusal::Today) if dates.last >= today.saturating_sub(3.days()) && dates.first < dates.last => {
+                    dates.last = dates.last.saturating_sub(1.day());
+                }
+                // Too recent, or too old: the words are the same.
+                Some(Refusal::Timeframe) if dates.last >= today && dates.first < today => {
+                    dates.last = today.saturating_sub(1.day());
+                }
+                Some(Refusal::Timeframe) => match floors.find(|floor| dates.first < *floor && *floor <= dates.last) {
+                    Some(floor) => dates.first = floor,
+                    None => return Err(error),
+                },
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Returns the part of `dates` that the cache holds of all symbols, if only some of the last sessions are missing: what a
+    /// run can go on with when the vendor cannot be asked.
+    ///
+    /// # Errors
+    /// A cache that cannot be read.
+    pub fn kept(&self, symbols: &[Symbol], dates: DateRange) -> Result<Option<DateRange>, DataError> {
+        let mut last = dates.last;
+        for symbol in symbols {
+            let there = self.shelf(symbol).sessions(dates)?;
+            let floor = Noes::read(&self.noes()).floor(symbol, self.clock.now_ms()).unwrap_or(Date::MIN);
+            let sessions = calendar::sessions(dates.first.max(floor), last);
+            let whole = sessions.iter().take_while(|session| there.contains_key(&session.date)).count();
+            if whole == 0 || sessions.len() - whole > MISSING_AT_MOST {
+                return Ok(None);
+            }
+            last = sessions[whole - 1].date;
+        }
+        Ok(Some(DateRange { first: dates.first, last }))
     }
 }
 

@@ -8,13 +8,13 @@ use std::{
 
 use jiff::{Timestamp, ToSpan as _, civil::Date};
 
-use super::{Asked, Plan, Wishes, plan};
+use super::{Asked, Fetcher, Plan, Wishes, noes::Noes};
 use crate::{
     DateRange, Symbol,
     calendar::{self, MINUTE_NS},
     source::{
-        cache::{Cache, Kind, Lock, SessionRecord, Shelf},
-        vendor::{Clock, Page, Progress, Refusal, Row, Rows, Vendor, VendorError},
+        cache::{Lock, SessionRecord, Shelf},
+        vendor::{Page, Progress, Refusal, Row, Rows, VendorError},
     },
 };
 
@@ -44,64 +44,67 @@ pub struct Fetched {
 
 /// Everything that the threads of a fetch share.
 struct Job<'a> {
-    vendor: &'a dyn Vendor,
+    fetcher: Fetcher<'a>,
     shelves: BTreeMap<Symbol, Shelf>,
-    clock: &'a dyn Clock,
-    progress: &'a dyn Progress,
     wishes: Wishes,
     windows: Mutex<VecDeque<Asked>>,
     fetched: Mutex<Fetched>,
-    /// The first date that the plan reaches, as far as it has been found out; a symbol of another class may have another.
+    /// The first dates that the plan reaches, as far as they were found out.
     floors: Mutex<BTreeMap<Symbol, Date>>,
     fault: Mutex<Option<VendorError>>,
 }
 
-/// Fetches the missing sessions of `dates` into the cache.
-///
-/// # Errors
-/// What the vendor refuses or garbles, or a cache that cannot be written. What was stored before stays.
-#[expect(clippy::too_many_arguments, reason = "a fetch has a vendor, a cache, a question and three helpers")]
-pub fn fetch(
-    vendor: &dyn Vendor,
-    cache: &Cache,
-    symbols: &[Symbol],
-    dates: DateRange,
-    wishes: Wishes,
-    clock: &dyn Clock,
-    progress: &dyn Progress,
-    planned: &mut dyn FnMut(&Plan),
-) -> Result<Fetched, VendorError> {
-    let mut shelves = BTreeMap::new();
-    for symbol in symbols {
-        vendor.check(symbol)?;
-        let shelf = cache.shelf(vendor.name(), vendor.adjustment(), Kind::Minute, symbol);
-        shelves.insert(symbol.clone(), shelf);
+impl Fetcher<'_> {
+    /// Fetches the missing sessions of `dates` into the cache. `planned` hears what that takes before anybody is asked.
+    ///
+    /// # Errors
+    /// What the vendor refuses or garbles, or a cache that cannot be written. What was stored before stays.
+    pub fn fetch(
+        &self,
+        symbols: &[Symbol],
+        dates: DateRange,
+        wishes: Wishes,
+        planned: &mut dyn FnMut(&Plan),
+    ) -> Result<Fetched, VendorError> {
+        let mut shelves = BTreeMap::new();
+        for symbol in symbols {
+            self.vendor.check(symbol)?;
+            shelves.insert(symbol.clone(), self.shelf(symbol));
+        }
+        let _locks = lock(shelves.values(), self.progress)?;
+        // Only now: another program may just have fetched what is missing.
+        let plan = self.plan(symbols, dates, wishes)?;
+        planned(&plan);
+        if plan.out_of_reach > 0 {
+            let (lost, name) = (plan.out_of_reach, self.vendor.name());
+            let names = symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            self.progress.note(format!("{names}: {lost} sessions are older than {name} reaches; left out"));
+        }
+        let threads = self.vendor.parallel().min(plan.windows.len());
+        let job = Job {
+            fetcher: *self,
+            shelves,
+            wishes,
+            windows: Mutex::new(plan.windows.into()),
+            fetched: Mutex::new(Fetched { complete: plan.complete, ..Fetched::default() }),
+            floors: Mutex::default(),
+            fault: Mutex::new(None),
+        };
+        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| job.work()))));
+        self.remember(job.floors.into_inner().unwrap_or_else(PoisonError::into_inner))?;
+        match job.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(fault) => Err(fault),
+            None => Ok(job.fetched.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
-    let _locks = lock(shelves.values(), progress)?;
-    // Only now: another program may just have fetched what is missing.
-    let plan = plan(vendor, cache, symbols, dates, clock.now_ms(), wishes)?;
-    planned(&plan);
-    if plan.out_of_reach > 0 {
-        let (lost, name) = (plan.out_of_reach, vendor.name());
-        let names = symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        progress.note(format!("{names}: {lost} sessions are older than {name} reaches; left out"));
-    }
-    let threads = vendor.parallel().min(plan.windows.len());
-    let job = Job {
-        vendor,
-        shelves,
-        clock,
-        progress,
-        wishes,
-        windows: Mutex::new(plan.windows.into()),
-        fetched: Mutex::new(Fetched { complete: plan.complete, ..Fetched::default() }),
-        floors: Mutex::default(),
-        fault: Mutex::new(None),
-    };
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| job.work()))));
-    match job.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(fault) => Err(fault),
-        None => Ok(job.fetched.into_inner().unwrap_or_else(PoisonError::into_inner)),
+
+    /// Remembers how far back the plan reaches, for the next runs.
+    fn remember(&self, floors: BTreeMap<Symbol, Date>) -> Result<(), VendorError> {
+        let mut noes = Noes::read(&self.noes());
+        for (symbol, floor) in floors {
+            noes.set_floor(&symbol, floor, self.clock.now_ms());
+        }
+        noes.write(&self.noes())
     }
 }
 
@@ -112,7 +115,7 @@ pub(super) fn lock<'a>(
 ) -> Result<Vec<Lock>, VendorError> {
     let wait = |shelf: &Shelf| {
         let folder = shelf.folder().display().to_string();
-        shelf.lock(|| progress.note(format!("another program is filling {folder}; waiting for it")))
+        shelf.lock(|| progress.blocked(format!("another program is filling {folder}; waiting for it")))
     };
     shelves.map(wait).collect()
 }
@@ -137,8 +140,8 @@ impl Job<'_> {
 
     /// Asks for one window, moved where the plan of the key ends.
     fn window(&self, mut asked: Asked) -> Result<(), VendorError> {
-        let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
-        let mut floors: VecDeque<Date> = self.vendor.floors(today).into();
+        let (today, progress) = (self.fetcher.today(), self.fetcher.progress);
+        let mut floors: VecDeque<Date> = self.fetcher.vendor.floors(today).into();
         loop {
             let known = held(&self.floors).get(&asked.symbol).copied();
             if let Some(floor) = known
@@ -153,10 +156,17 @@ impl Job<'_> {
             match error.refusal() {
                 // The vendor's today is not ours where a clock is wrong.
                 Some(Refusal::Today) if asked.dates.last >= today.saturating_sub(3.days()) => {
-                    self.progress.note(format!("{error}; going on without it"));
+                    progress.note(format!("{error}; going on without it"));
                     let earlier = calendar::sessions(asked.dates.first, asked.dates.last.saturating_sub(1.day()));
                     let Some(last) = earlier.last() else { return Ok(()) };
                     (asked.dates.last, asked.sessions) = (last.date, earlier.len());
+                }
+                // Too recent, or too old: the words are the same.
+                Some(Refusal::Timeframe) if asked.dates.last >= today && asked.sessions > 1 => {
+                    let earlier = calendar::sessions(asked.dates.first, today.saturating_sub(1.day()));
+                    let Some(last) = earlier.last() else { return Err(error) };
+                    (asked.dates.last, asked.sessions) = (last.date, earlier.len());
+                    progress.note(format!("{error}; going on without {today}"));
                 }
                 Some(Refusal::Timeframe) => {
                     let next = floors.iter().position(|floor| *floor > asked.dates.first);
@@ -185,11 +195,11 @@ impl Job<'_> {
     /// Asks for one window and stores its sessions as they become whole.
     fn pages(&self, asked: &Asked) -> Result<(), VendorError> {
         let mut filler = Filler::new(self, asked);
-        self.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
+        self.fetcher.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
         if filler.rows.last_ns().is_none() {
             // Nothing at all may be a slip; nothing twice is an answer.
             filler = Filler { believes: true, ..Filler::new(self, asked) };
-            self.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
+            self.fetcher.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
         }
         let rows = filler.rows;
         let mut fetched = held(&self.fetched);
@@ -228,8 +238,8 @@ impl<'a> Filler<'a> {
         let count = rows.len();
         rows.retain(|row| self.span.contains(&row.ts_ns));
         self.rows.outside += count - rows.len();
-        self.rows.add(&rows, self.job.wishes.drop_bad).map_err(|said| VendorError::Malformed {
-            vendor: self.job.vendor.name(),
+        self.rows.add(&rows, self.job.wishes.drop_bad).map_err(|said| VendorError::BadRow {
+            vendor: self.job.fetcher.vendor.name(),
             what: format!("minute bars of {} from {}", self.asked.symbol, self.asked.dates),
             said,
         })?;
@@ -237,14 +247,14 @@ impl<'a> Filler<'a> {
         if self.rows.last_ns().is_some() || self.believes {
             self.store(last)?;
         }
-        if self.job.progress.stopped() { Err(VendorError::Stopped) } else { Ok(()) }
+        if self.job.fetcher.progress.stopped() { Err(VendorError::Stopped) } else { Ok(()) }
     }
 
     /// Stores the sessions after whose close a row has come, or all of them after the last page.
     fn store(&mut self, last: bool) -> Result<(), VendorError> {
         let reached = if last { i64::MAX } else { self.rows.last_ns().unwrap_or(i64::MIN) };
         let whole = self.sessions.iter().take_while(|session| session.close_ns <= reached).count();
-        let now_ms = self.job.clock.now_ms();
+        let now_ms = self.job.fetcher.clock.now_ms();
         let fetched = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
         let late = now_ms.saturating_mul(1_000_000).saturating_sub(RECENT_NS);
         let mut stored = Vec::with_capacity(whole);
@@ -268,7 +278,9 @@ impl<'a> Filler<'a> {
         }
         let sessions = stored.len();
         if let Some(shelf) = self.job.shelves.get(&self.asked.symbol).filter(|_| sessions > 0) {
-            shelf.store(stored)?;
+            let rows: Vec<Row> = stored.iter().flat_map(|(_, _, rows)| rows).copied().collect();
+            self.job.fetcher.check_joints(&self.asked.symbol, shelf, &rows)?;
+            shelf.store(self.no_fewer(shelf, stored)?)?;
         }
         let mut fetched = held(&self.job.fetched);
         (fetched.sessions, fetched.rows) = (fetched.sessions + sessions, fetched.rows + totals.0);
@@ -276,6 +288,29 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 }
+
+impl Filler<'_> {
+    /// Leaves out sessions that came back with clearly fewer rows than are kept of them.
+    fn no_fewer(&self, shelf: &Shelf, new: Vec<Session>) -> Result<Vec<Session>, VendorError> {
+        let there = shelf.sessions(self.asked.dates)?;
+        let fewer = |(date, _, rows): &Session| {
+            let kept = there.get(date).map_or(0, |record| record.rows);
+            let fewer = rows.len() * 10 < kept * 9;
+            if fewer {
+                let (symbol, count) = (&self.asked.symbol, rows.len());
+                let text = format!(
+                    "{symbol}: {date} came back with {count} bars instead of {kept}; those that were there are kept"
+                );
+                self.job.fetcher.progress.note(text);
+            }
+            fewer
+        };
+        Ok(new.into_iter().filter(|session| !fewer(session)).collect())
+    }
+}
+
+/// A session as it is stored.
+type Session = (Date, SessionRecord, Vec<Row>);
 
 /// The dates of a range without those after the last final session.
 pub(super) fn until(dates: DateRange, last: Date) -> DateRange {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{self, Read},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,10 +14,13 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{Massive, is_index};
+use super::{Massive, is_index, plan_floors};
 use crate::{
     DateRange, Symbol, calendar,
-    source::vendor::{Adjustment, Clock, Http, Page, Progress, Refusal, Row, Secret, Take, Vendor, VendorError},
+    source::vendor::{
+        Adjustment, Clock, Contract, Http, OptionMinutes, OptionVendor, Page, Progress, Refusal, Row, Secret, Take,
+        Vendor, VendorError,
+    },
 };
 
 /// Where the files are.
@@ -60,6 +63,9 @@ pub struct FlatDay {
     pub sha256: String,
 }
 
+/// A day that may have been read.
+type Slot = Arc<Mutex<Option<Option<FlatDay>>>>;
+
 /// The files, asked for with one key.
 pub struct FlatFiles<'a> {
     bucket: Bucket,
@@ -67,8 +73,8 @@ pub struct FlatFiles<'a> {
     http: Http,
     /// Tickers that are kept of a day's file.
     wanted: BTreeSet<String>,
-    /// Days that were read for one ticker and hold others that are wanted too; nothing for a day without a file.
-    read: Mutex<BTreeMap<(Class, Date), Option<FlatDay>>>,
+    /// Days that were read; nothing for a day without a file.
+    read: Mutex<BTreeMap<(Class, Date), Slot>>,
     clock: &'a dyn Clock,
     progress: &'a dyn Progress,
 }
@@ -166,7 +172,7 @@ impl<'a> FlatFiles<'a> {
                     return Err(VendorError::Refused {
                         vendor: NAME,
                         what: format!("the flat file {key}"),
-                        refusal: Refusal::Entitlement,
+                        refusal: self.refusal(date),
                         said: format!("status {status}, {} (or the pair of flat-file keys is wrong)", code(body)),
                     });
                 }
@@ -180,6 +186,13 @@ impl<'a> FlatFiles<'a> {
         Err(VendorError::Unavailable { vendor: NAME, what: format!("the flat file {key}"), attempts: ATTEMPTS, said })
     }
 
+    /// Returns what a refusal means: the plan ends before an old day; for a recent one the files are not in it.
+    fn refusal(&self, date: Date) -> Refusal {
+        let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
+        let oldest = plan_floors(today).into_iter().max();
+        if oldest.is_some_and(|floor| date < floor) { Refusal::Timeframe } else { Refusal::Entitlement }
+    }
+
     fn signed(&self, key: &str) -> Url {
         let now = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
         self.bucket.get_object(self.credentials.as_ref(), key).sign_with_time(Duration::from_secs(900), &now)
@@ -187,18 +200,18 @@ impl<'a> FlatFiles<'a> {
 }
 
 impl FlatFiles<'_> {
-    /// Takes one ticker's rows out of a day; the file is read once for all tickers that are wanted.
+    /// Returns one ticker's rows of a day, and the hash of the file, which is read once for all tickers that are wanted.
     fn ticker(&self, class: Class, date: Date, ticker: &str) -> Result<Option<(Vec<Row>, String)>, VendorError> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(day) = read.get_mut(&(class, date)) {
-            let rows = |day: &mut FlatDay| (day.rows.remove(ticker).unwrap_or_default(), day.sha256.clone());
-            return Ok(day.as_mut().map(rows));
+        let slot =
+            Arc::clone(self.read.lock().unwrap_or_else(PoisonError::into_inner).entry((class, date)).or_default());
+        // Who asks for the same day meanwhile waits for it here.
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |day: &FlatDay| self.wanted.contains(ticker) || day.rows.contains_key(ticker);
+        if !slot.as_ref().is_some_and(|day| day.as_ref().is_none_or(known)) {
+            *slot = Some(self.day(class, date, &|name| name == ticker || self.wanted.contains(name))?);
         }
-        drop(read);
-        let mut day = self.day(class, date, &|name| name == ticker || self.wanted.contains(name))?;
-        let found = day.as_mut().map(|day| (day.rows.remove(ticker).unwrap_or_default(), day.sha256.clone()));
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert((class, date), day);
-        Ok(found)
+        let day = slot.as_ref().and_then(Option::as_ref);
+        Ok(day.map(|day| (day.rows.get(ticker).cloned().unwrap_or_default(), day.sha256.clone())))
     }
 }
 
@@ -224,6 +237,10 @@ impl Vendor for FlatFiles<'_> {
 
     fn calls(&self, _: &Symbol, sessions: usize) -> usize {
         sessions
+    }
+
+    fn floors(&self, today: Date) -> Vec<Date> {
+        plan_floors(today)
     }
 
     fn parallel(&self) -> usize {
@@ -253,6 +270,27 @@ impl Vendor for FlatFiles<'_> {
     fn daily_closes(&self, symbol: &Symbol, _: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
         let why = "daily closes are not among the flat files; minute bars of VIX stand in";
         Err(VendorError::Unsupported { vendor: NAME, symbol: symbol.clone(), why })
+    }
+}
+
+impl OptionVendor for FlatFiles<'_> {
+    fn batch(&self) -> usize {
+        // One file holds all contracts of a day.
+        100_000
+    }
+
+    fn option_minutes(&self, contracts: &[Contract], date: Date) -> Result<OptionMinutes, VendorError> {
+        let places: BTreeMap<String, usize> =
+            contracts.iter().map(|contract| format!("O:{contract}")).zip(0..).collect();
+        let day = self.day(Class::Options, date, &|name| places.contains_key(name))?;
+        let Some(day) = day else {
+            let (vendor, what) = (NAME, format!("flat file of options on {date}"));
+            return Err(VendorError::NotFound { vendor, what, said: "it comes at eleven the next morning".to_owned() });
+        };
+        let rows =
+            day.rows.into_iter().flat_map(|(ticker, rows)| rows.into_iter().map(move |row| (ticker.clone(), row)));
+        let rows = rows.filter_map(|(ticker, row)| Some((*places.get(&ticker)?, row))).collect();
+        Ok(OptionMinutes { rows, bodies: vec![day.sha256] })
     }
 }
 

@@ -103,6 +103,33 @@ pub enum VendorError {
         /// What is wrong with it.
         said: String,
     },
+    /// A bar that contradicts itself, or stands in the wrong place.
+    #[error("{vendor} sent a bar that cannot be among the {what}: {said}")]
+    BadRow {
+        /// Name of the vendor.
+        vendor: &'static str,
+        /// What was asked for.
+        what: String,
+        /// What is wrong with it.
+        said: String,
+    },
+    /// Prices that the vendor states otherwise than before: new ones must not stand beside the old.
+    #[error(
+        "{vendor} has restated the prices of {symbol}, as after a split: those of {date} are now {ratio:.4} times what is \
+         kept in {}; move that folder away and fetch again", folder.display()
+    )]
+    Restated {
+        /// Name of the vendor.
+        vendor: &'static str,
+        /// The symbol.
+        symbol: Symbol,
+        /// The session that was compared.
+        date: jiff::civil::Date,
+        /// New prices over old ones.
+        ratio: f64,
+        /// The folder of the series.
+        folder: PathBuf,
+    },
     /// An address on a host that the key must not be sent to.
     #[error(
         "{vendor} sent the request for {what} on to {host}, which is not the host that it was asked on; the key stays here, and the address of the vendor has to be looked at"
@@ -163,6 +190,12 @@ fn why(refusal: Refusal) -> &'static str {
 }
 
 impl VendorError {
+    /// Says whether the vendor could not be asked at all: no key, or no answer.
+    #[must_use]
+    pub fn is_out_of_touch(&self) -> bool {
+        matches!(self, Self::NoKey { .. } | Self::Unavailable { .. })
+    }
+
     /// Returns which kind of no a plan said, if it was one.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
