@@ -8,6 +8,7 @@
 mod env;
 mod forecast;
 mod update;
+mod vendor;
 
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ fn main() {
     update::iteration(&mut criterion);
     update::lanes(&mut criterion);
     forecast::epoch(&mut criterion);
+    vendor::page(&mut criterion);
+    vendor::cached_year(&mut criterion);
     criterion.final_summary();
 }
 

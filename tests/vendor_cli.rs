@@ -56,7 +56,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 const TRAIN: &str = "--symbols SPY,QQQ --timesteps 5000 --model-name v --data-source massive --data-dir bars --n-steps 256 \
-                     --start-date 2025-05-12 --end-date 2025-07-18 --set data.massive.calls_per_minute=0";
+                     --start-date 2025-05-12 --end-date 2025-07-18 --set data.massive.calls_per_minute=0 --set run.checkpoint_freq=2000";
 
 #[test]
 fn a_training_fetches_once_and_never_again() {

@@ -59,13 +59,13 @@ fn restated_prices_are_never_put_beside_the_old_ones() {
 #[test]
 fn a_session_that_comes_back_empty_does_not_replace_a_full_one() {
     let desk = Desk::new(|_| ());
-    desk.fetch(&["SPY"], one("2026-11-19"), &Witness::default()).unwrap();
+    desk.fetch(&["SPY"], one("2026-11-09"), &Witness::default()).unwrap();
     desk.server.set_faults(vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
     let (witness, wishes) = (Witness::default(), Wishes { refresh: 1, ..Wishes::default() });
-    desk.fetch_with(&["SPY"], one("2026-11-19"), wishes, &witness).unwrap();
+    desk.fetch_with(&["SPY"], one("2026-11-09"), wishes, &witness).unwrap();
     let notes = witness.notes.lock().unwrap().join("\n");
-    assert!(notes.contains("2026-11-19 came back with 0 bars instead of"), "{notes}");
-    desk.assert_exact(&["SPY"], one("2026-11-19"));
+    assert!(notes.contains("2026-11-09 came back with 0 bars instead of"), "{notes}");
+    desk.assert_exact(&["SPY"], one("2026-11-09"));
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub(super) fn keys() -> Vec<Check> {
 /// Says what the cache holds.
 pub(super) fn cache(cache: &Cache, folder: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
-    for vendor in ["massive", "alpaca", "yahoo"] {
+    for vendor in ["massive", "alpaca", "alpaca-iex", "yahoo"] {
         for adjustment in [Adjustment::Split, Adjustment::Raw] {
             for symbol in cache.symbols(vendor, adjustment, Kind::Minute) {
                 let shelf = cache.shelf(vendor, adjustment, Kind::Minute, &symbol);

@@ -142,8 +142,16 @@ impl Fetcher<'_> {
         let mut rows: Vec<OptionRow> = shelf.rows(day)?;
         let mut record = shelf.sessions(day)?.remove(&date).unwrap_or_default();
         let before = rows.len();
+        let mut fault = None;
         for (batch, answer) in answers {
-            let minutes = answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let minutes = match answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                Ok(minutes) => minutes,
+                // What the other calls brought is kept.
+                Err(error) => {
+                    fault.get_or_insert(error);
+                    continue;
+                }
+            };
             for (at, contract) in batch.iter().enumerate() {
                 rows.extend(self.option_rows(contract, &minutes, at)?);
             }
@@ -153,7 +161,7 @@ impl Fetcher<'_> {
         record.fetched = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
         let added = rows.len() - before;
         shelf.store(vec![(date, record, rows)])?;
-        Ok(added)
+        fault.map_or(Ok(added), Err)
     }
 
     /// Returns the checked rows of the contract at one place of a list.
