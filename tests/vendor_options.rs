@@ -96,12 +96,13 @@ fn the_contracts_of_each_day_follow_from_its_range() {
 
 #[test]
 fn minutes_of_options_survive_kills_and_are_asked_once() {
-    for (name, page_limit) in [("SPY", 50_000), ("SPX", 70)] {
-        let desk = Desk::new(|rules| rules.page_limit = page_limit);
+    // Several calls at once, then one page after the other.
+    for (name, page_limit, calls_per_minute, stop) in [("SPY", 50_000, 0, 5), ("SPX", 70, 5, 9)] {
+        let desk = Desk { calls_per_minute, ..Desk::new(|rules| rules.page_limit = page_limit) };
         let range = dates("2025-07-02", "2025-07-03");
         desk.fetch(&[name], range, &Witness::default()).unwrap();
         let mut starts = 0;
-        while let Err(error) = fetch_from(&desk, name, range, &Witness::stopping(9)) {
+        while let Err(error) = fetch_from(&desk, name, range, &Witness::stopping(stop)) {
             assert!(matches!(error, VendorError::Stopped), "{error}");
             starts += 1;
             assert!(starts < 100, "it ends");

@@ -1,6 +1,6 @@
 //! What to know about the bars, in plain sentences.
 
-use super::{Comparison, InspectReport, Outliers, text::share};
+use super::{Comparison, InspectReport, Outliers};
 
 /// Dates named in one sentence.
 const NAMED: usize = 8;
@@ -23,6 +23,12 @@ pub(super) fn of(report: &InspectReport) -> Vec<String> {
 /// Writes a number and its noun, in the plural where it is not one.
 pub(super) fn count(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", crate::table::thousands(n as i64), if n == 1 { "" } else { "s" })
+}
+
+/// Writes a share in per cent, rounded down: only what is whole is called 100.
+pub(super) fn share(part: usize, of: usize) -> String {
+    let hundredths = (part as u128 * 10_000) / (of.max(1) as u128);
+    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
 
 fn summary(report: &InspectReport) -> String {

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{
     Comparison, InspectReport, Jump, Print, Runs, SessionCoverage, Wick,
     coverage::{FROZEN, LISTED, STALE},
-    findings::count,
+    findings::{count, share},
     outliers::DEVIATIONS,
 };
 use crate::table::{columns, thousands};
@@ -89,12 +89,6 @@ impl InspectReport {
         let rows: Vec<_> = self.half_days.iter().map(row).collect();
         table("Half days", &["session", "minutes", "bars 13:00 to 16:00", "goes on as a full day"], &rows)
     }
-}
-
-/// Writes a share in per cent, rounded down: only what is whole is called 100.
-pub(super) fn share(part: usize, of: usize) -> String {
-    let hundredths = (part as u128 * 10_000) / (of.max(1) as u128);
-    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
 
 fn table(heading: &str, names: &[&str], rows: &[Vec<String>]) -> Vec<String> {
