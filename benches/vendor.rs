@@ -9,7 +9,7 @@ use market_data::{
     source::{
         cache::{Cache, Kind, SessionRecord},
         massive::parse_aggregates,
-        vendor::{Adjustment, Row, Rows},
+        service::{Adjustment, Row, Rows},
     },
 };
 

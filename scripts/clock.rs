@@ -36,7 +36,7 @@ pub fn timestamp() -> String {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct System;
 
-impl market_data::source::vendor::Clock for System {
+impl market_data::source::service::Clock for System {
     fn now_ms(&self) -> i64 {
         (unix_seconds() * 1000.0) as i64
     }

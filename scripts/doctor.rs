@@ -14,7 +14,7 @@ use crate::{
     clock::System,
     config::{DataSource, RunConfig},
     console::Console,
-    vendor::{Meter, Service},
+    service::{Meter, Service},
 };
 
 /// Looks at everything and prints a table.

@@ -8,7 +8,7 @@ use market_data::{
     source::{
         cache::Cache,
         fetch::{Fetcher, Needs, OptionPlan, Plan},
-        vendor::{OptionVendor, Vendor},
+        service::{OptionVendor, Vendor},
     },
 };
 
@@ -17,9 +17,9 @@ use crate::{
     clock::System,
     config::RunConfig,
     console::Console,
+    service::{Meter, Service, estimate, sessions_asked_for, usage},
     table::thousands,
     usage::Usage,
-    vendor::{Meter, Service, estimate, sessions_asked_for, usage},
 };
 
 /// Fetches what is missing, or says what that would take.

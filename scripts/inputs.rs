@@ -14,7 +14,7 @@ use crate::{
     config::{DataSource, RunConfig},
     files,
     foreseen::Foreseer,
-    vendor,
+    service,
 };
 
 /// What a run reads.
@@ -46,7 +46,7 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
         DataSource::Files => source::files::load(&run.data_dir, &run.symbols)?,
-        DataSource::Massive | DataSource::Alpaca | DataSource::Yahoo => vendor::history(config)?,
+        DataSource::Massive | DataSource::Alpaca | DataSource::Yahoo => service::history(config)?,
     })
 }
 

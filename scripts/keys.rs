@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use market_data::source::vendor::{Secret, VendorError};
+use market_data::source::service::{Secret, VendorError};
 use url::Url;
 
 /// What the environment and the files say.

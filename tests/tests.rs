@@ -6,7 +6,7 @@
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `inspect` finds
 //! planted faults of bars, `reproduce` tells the old story,
 //! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
-//! wrong, and `resume` kills runs. `vendor` is a market-data vendor whose prices can be computed, `vendor_kit` what
+//! wrong, and `resume` kills runs. `fake_vendor` is a market-data vendor whose prices can be computed, `vendor_kit` what
 //! its tests share: `vendor_fetch` fetches whole histories from it and is killed on the way, `vendor_errors` reads what it
 //! says no with and looks for the key, `vendor_faults` lets anything go wrong in any order, `vendor_history` makes histories
 //! of what came, `vendor_keeping` sees to it that nothing good is overwritten or mixed, `vendor_options` asks for options, `vendor_others` asks the other vendors, `vendor_fixtures` reads
@@ -19,6 +19,7 @@ mod calibrate;
 mod cli;
 mod conservation;
 mod determinism;
+mod fake_vendor;
 mod follower;
 mod forecast;
 mod forecast_compare;
@@ -34,7 +35,6 @@ mod reproduce;
 mod resume;
 mod tools;
 mod util;
-mod vendor;
 mod vendor_cli;
 mod vendor_errors;
 mod vendor_faults;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     cli::{refused, text},
-    vendor::{FakeVendor, Rules, TEST_KEY},
+    fake_vendor::{FakeVendor, Rules, TEST_KEY},
 };
 
 /// Runs a binary in `folder`, with these variables and no others that a vendor's key could hide in.

@@ -7,12 +7,12 @@ use market_data::{
     DateRange,
     source::{
         massive::Massive,
-        vendor::{Pace, Vendor as _, VendorError},
+        service::{Pace, Vendor as _, VendorError},
     },
 };
 
 use crate::{
-    vendor::{FakeVendor, Fault, Rules, TEST_KEY},
+    fake_vendor::{FakeVendor, Fault, Rules, TEST_KEY},
     vendor_kit::{Desk, Witness, dates},
 };
 

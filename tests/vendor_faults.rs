@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use market_data::source::vendor::Clock as _;
+use market_data::source::service::Clock as _;
 
 use crate::{
+    fake_vendor::{DEFAULT_NOW_MS, Fault, TEST_KEY},
     util::Dice,
-    vendor::{DEFAULT_NOW_MS, Fault, TEST_KEY},
     vendor_kit::{Desk, Hand, Witness, dates},
 };
 

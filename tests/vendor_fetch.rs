@@ -10,13 +10,13 @@ use market_data::{
     DateRange, calendar,
     source::{
         fetch::{Needs, Wishes},
-        vendor::{Clock as _, VendorError},
+        service::{Clock as _, VendorError},
     },
 };
 
 use crate::{
+    fake_vendor::{DEFAULT_NOW_MS, Fault},
     util,
-    vendor::{DEFAULT_NOW_MS, Fault},
     vendor_kit::{Desk, Witness, address, dates},
 };
 
@@ -204,7 +204,7 @@ fn every_session_remembers_the_pages_that_it_came_in() {
     desk.assert_exact(&["SPY"], range);
     let shelf = desk.cache().shelf(
         "massive",
-        market_data::source::vendor::Adjustment::Split,
+        market_data::source::service::Adjustment::Split,
         market_data::source::cache::Kind::Minute,
         &util::symbols(&["SPY"])[0],
     );

@@ -7,7 +7,7 @@ use market_data::source::{
 };
 
 use crate::{
-    vendor::Fault,
+    fake_vendor::Fault,
     vendor_kit::{Desk, Witness},
 };
 

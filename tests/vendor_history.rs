@@ -7,16 +7,16 @@ use market_data::{
         cache::Cache,
         fetch::{Fetched, Needs, Wishes},
         files,
-        vendor::VendorError,
+        service::VendorError,
     },
 };
 
 use crate::{
-    util,
-    vendor::{
+    fake_vendor::{
         Fault,
         market::{self, Instrument},
     },
+    util,
     vendor_kit::{Desk, Witness, dates, expected},
 };
 

@@ -7,13 +7,13 @@ use market_data::{
         alpaca::{Alpaca, Feed},
         cache::{Kind, SessionRecord},
         fetch::{Needs, Wishes},
-        vendor::{Adjustment, Pace, Row, Secret, Vendor as _, VendorError},
+        service::{Adjustment, Pace, Row, Secret, Vendor as _, VendorError},
     },
 };
 
 use crate::{
+    fake_vendor::{Fault, TEST_KEY},
     util,
-    vendor::{Fault, TEST_KEY},
     vendor_kit::{Desk, Witness, dates, expected},
 };
 

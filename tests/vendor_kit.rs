@@ -17,12 +17,12 @@ use market_data::{
         cache::{Cache, Kind},
         fetch::{Fetched, Fetcher, Plan, Wishes},
         massive::Massive,
-        vendor::{Adjustment, Clock, Pace, Progress, Row, Secret, Vendor, VendorError},
+        service::{Adjustment, Clock, Pace, Progress, Row, Secret, Vendor, VendorError},
     },
 };
 use tempfile::TempDir;
 
-use crate::vendor::{
+use crate::fake_vendor::{
     DEFAULT_NOW_MS, FakeVendor, Request, Rules, TEST_KEY,
     market::{self, Bar},
 };

@@ -10,13 +10,13 @@ use market_data::{
         cache::{Kind, OptionRow, Shelf},
         fetch::Wishes,
         options::load_options,
-        vendor::{Adjustment, Clock as _, Contract, OptionVendor, Pace, Row, Secret, VendorError, grid},
+        service::{Adjustment, Clock as _, Contract, OptionVendor, Pace, Row, Secret, VendorError, grid},
     },
 };
 
 use crate::{
+    fake_vendor::{DEFAULT_NOW_MS, Fault, TEST_KEY, market},
     util,
-    vendor::{DEFAULT_NOW_MS, Fault, TEST_KEY, market},
     vendor_kit::{Desk, Witness, dates, expected, row_of},
 };
 

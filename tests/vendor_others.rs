@@ -9,18 +9,18 @@ use market_data::{
         alpaca::{Alpaca, Feed},
         fetch::{Fetched, Wishes},
         massive::flat::{Class, FlatFiles},
-        vendor::{Pace, Row, Secret, Vendor, VendorError},
+        service::{Pace, Row, Secret, Vendor, VendorError},
         yahoo::Yahoo,
     },
 };
 
 use crate::{
-    util,
-    vendor::{
+    fake_vendor::{
         Fault, TEST_KEY,
         market::{self, Instrument},
         yahoo,
     },
+    util,
     vendor_kit::{Desk, Witness, dates, row_of},
 };
 

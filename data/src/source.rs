@@ -15,9 +15,9 @@ mod hostile;
 pub mod massive;
 #[cfg(feature = "load")]
 pub mod options;
-pub mod synthetic;
 #[cfg(feature = "fetch")]
-pub mod vendor;
+pub mod service;
+pub mod synthetic;
 #[cfg(feature = "fetch")]
 pub mod yahoo;
 

@@ -6,7 +6,7 @@ use market_data::source::{
     alpaca,
     cache::{Cache, Kind},
     massive::{self, flat},
-    vendor::Adjustment,
+    service::Adjustment,
 };
 
 use crate::{keys::Keys, manifest::LIBTORCH, table::thousands};

@@ -6,7 +6,7 @@ use market_data::{
     source::{
         fetch::last_final,
         massive::Massive,
-        vendor::{Clock, Refusal, Vendor, VendorError},
+        service::{Clock, Refusal, Vendor, VendorError},
     },
 };
 

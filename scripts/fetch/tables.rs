@@ -14,12 +14,12 @@ use market_data::{
             Massive,
             options::{ChainRow, DayGreeks, Greeks, Listed},
         },
-        vendor::{Adjustment, Clock as _, VendorError},
+        service::{Adjustment, Clock as _, VendorError},
     },
 };
 
 use super::What;
-use crate::{clock::System, files::create_parent, vendor::usage};
+use crate::{clock::System, files::create_parent, service::usage};
 
 /// Strikes far enough away for any contract.
 const ALL_STRIKES: (f64, f64) = (0.0, 1e6);

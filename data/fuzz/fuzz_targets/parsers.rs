@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use market_data::source::{
     alpaca::parse_bars,
     massive::{flat::parse_table, parse_aggregates},
-    vendor::Rows,
+    service::Rows,
     yahoo::parse_chart,
 };
 

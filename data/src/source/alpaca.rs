@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::vendor::{
+use super::service::{
     Client, Clock, Contract, Http, Json, OptionMinutes, OptionVendor, Pace, Page, Progress, Row, Secret, Take, Vendor,
     VendorError,
 };

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::month::part_of;
 pub use self::rows::{OptionRow, Stored};
-use super::vendor::{Adjustment, Row, VendorError};
+use super::service::{Adjustment, Row, VendorError};
 use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol};
 
 /// A data directory that holds what was fetched.

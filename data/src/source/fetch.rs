@@ -22,7 +22,7 @@ pub use self::{
 };
 use super::{
     cache::{Cache, Kind, Shelf},
-    vendor::{Clock, Progress, Vendor, VendorError},
+    service::{Clock, Progress, Vendor, VendorError},
 };
 use crate::{DateRange, Symbol, calendar};
 

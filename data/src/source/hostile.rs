@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use super::{
     alpaca::parse_bars,
     massive::{flat::parse_table, parse_aggregates},
-    vendor::{Row, Rows},
+    service::{Row, Rows},
     yahoo::parse_chart,
 };
 use crate::calendar;

@@ -19,7 +19,7 @@ use crate::{
     DataError,
     source::{
         files::{parquet, unreadable},
-        vendor::VendorError,
+        service::VendorError,
     },
 };
 

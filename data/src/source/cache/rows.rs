@@ -9,7 +9,7 @@ use crate::{
     BarColumns, DataError, Right,
     source::{
         files::{A_NUMBER, bad_cell, parquet::Table},
-        vendor::{Row, sha256},
+        service::{Row, sha256},
     },
 };
 

@@ -7,7 +7,7 @@ use crate::{
     DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
     source::{
         cache::{Cache, Kind},
-        vendor::{Refusal, Vendor, VendorError},
+        service::{Refusal, Vendor, VendorError},
     },
 };
 

@@ -7,7 +7,7 @@ use crate::{
     DateRange, Symbol, calendar,
     source::{
         cache::Shelf,
-        vendor::{Adjustment, Row, Rows, VendorError},
+        service::{Adjustment, Row, Rows, VendorError},
     },
 };
 

@@ -12,7 +12,7 @@ use crate::{
     DateRange, Symbol, calendar,
     source::{
         cache::{Kind, OptionRow, Shelf},
-        vendor::{Adjustment, Contract, OptionMinutes, OptionVendor, Refusal, Row, Rows, VendorError, grid},
+        service::{Adjustment, Contract, OptionMinutes, OptionVendor, Refusal, Row, Rows, VendorError, grid},
     },
 };
 

@@ -14,7 +14,7 @@ use crate::{
     calendar::{self, MINUTE_NS},
     source::{
         cache::{Lock, SessionRecord, Shelf},
-        vendor::{Page, Progress, Refusal, Row, Rows, VendorError},
+        service::{Page, Progress, Refusal, Row, Rows, VendorError},
     },
 };
 

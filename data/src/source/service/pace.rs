@@ -118,7 +118,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::source::vendor::Quiet;
+    use crate::source::service::Quiet;
 
     struct Hand(AtomicI64);
 

@@ -12,7 +12,7 @@ use market_data::{
             self, Massive,
             flat::{self, FlatFiles},
         },
-        vendor::{Clock, OptionVendor, Pace, Progress, Vendor, VendorError},
+        service::{Clock, OptionVendor, Pace, Progress, Vendor, VendorError},
         yahoo::{self, Yahoo},
     },
 };

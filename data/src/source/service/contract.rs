@@ -23,7 +23,7 @@ impl fmt::Display for Contract {
     /// Writes the ticker of the OCC: root, expiry, right and strike in tenths of a cent.
     ///
     /// ```
-    /// use market_data::{Right, Symbol, source::vendor::Contract};
+    /// use market_data::{Right, Symbol, source::service::Contract};
     ///
     /// let (underlying, expiry) = (Symbol::new("SPX")?, "2025-06-02".parse().expect("a date"));
     /// let contract = Contract { underlying, expiry, right: Right::Put, strike: 5902.5 };
@@ -61,7 +61,7 @@ pub fn strike_step(underlying: &Symbol) -> f64 {
 /// is a grid laid over what the underlying did, never what happens to be listed or traded.
 ///
 /// ```
-/// use market_data::{Symbol, source::vendor::grid};
+/// use market_data::{Symbol, source::service::grid};
 ///
 /// let contracts = grid(&Symbol::new("SPY")?, "2025-06-02".parse().expect("a date"), 599.3, 600.6, 1);
 /// let strikes: Vec<f64> = contracts.iter().step_by(2).map(|contract| contract.strike).collect();

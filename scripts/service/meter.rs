@@ -12,7 +12,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use market_data::source::{
     fetch::{self, Plan},
-    vendor::Progress,
+    service::Progress,
 };
 
 use crate::table::thousands;
