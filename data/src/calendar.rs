@@ -85,6 +85,14 @@ pub(crate) fn midnight_ns(date: Date) -> i64 {
     instant(date, Time::midnight())
 }
 
+/// Returns the nanoseconds from midnight in New York at the start of the first date to midnight at the end of the last, as
+/// far as the calendar knows them.
+#[cfg(feature = "load")]
+pub(crate) fn span_ns(dates: crate::DateRange) -> std::ops::Range<i64> {
+    let known = |date: Date| date.clamp(FIRST_DATE, LAST_DATE);
+    midnight_ns(known(dates.first))..midnight_ns(known(dates.last).saturating_add(jiff::Span::new().days(1)))
+}
+
 fn close_of(date: Date) -> Option<Time> {
     let year = YEARS.get(usize::try_from(date.year() - FIRST_YEAR).ok()?)?;
     let day = (date.month(), date.day());

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::month::part_of;
 pub use self::rows::{OptionRow, Stored};
 use super::service::{Adjustment, Row, VendorError};
-use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol};
+use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol, calendar};
 
 /// A data directory that holds what was fetched.
 #[derive(Debug, Clone)]
@@ -290,7 +290,7 @@ impl Shelf {
                 false => (self.empty(), Vec::new()),
             };
             let new: BTreeSet<Date> = sessions.iter().map(|(date, ..)| *date).collect();
-            rows.retain(|row| !new.contains(&crate::calendar::exchange_date(row.ts_ns())));
+            rows.retain(|row| !new.contains(&calendar::exchange_date(row.ts_ns())));
             for (date, mut session, added) in sessions {
                 session.rows = added.len();
                 record.sessions.insert(date, session);
@@ -322,7 +322,8 @@ impl Shelf {
             self.record(&path)?;
             rows.extend(R::read(&path)?);
         }
-        rows.retain(|row| dates.contains(crate::calendar::exchange_date(row.ts_ns())));
+        let span = calendar::span_ns(dates);
+        rows.retain(|row| span.contains(&row.ts_ns()));
         Ok(rows)
     }
 
@@ -331,13 +332,14 @@ impl Shelf {
     /// # Errors
     /// A file that cannot be read or is no month of this series; rows that contradict themselves.
     pub fn bars(&self, dates: DateRange) -> Result<(Bars, Vec<FileRecord>), DataError> {
+        let span = calendar::span_ns(dates);
         let mut columns = BarColumns::default();
         let mut files = Vec::new();
         for month in self.months_of(dates) {
             let path = self.path(month);
             self.record(&path)?;
             let mut rows = Row::read(&path)?;
-            rows.retain(|row| dates.contains(crate::calendar::exchange_date(row.ts_ns)));
+            rows.retain(|row| span.contains(&row.ts_ns));
             if rows.is_empty() {
                 continue;
             }
@@ -357,7 +359,6 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calendar;
 
     fn shelf(folder: &Path, adjustment: Adjustment) -> Shelf {
         Cache::new(folder).shelf("massive", adjustment, Kind::Minute, &Symbol::new("SPY").unwrap())

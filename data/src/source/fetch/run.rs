@@ -227,8 +227,7 @@ struct Filler<'a> {
 impl<'a> Filler<'a> {
     fn new(job: &'a Job<'a>, asked: &'a Asked) -> Self {
         let sessions = calendar::sessions(asked.dates.first, asked.dates.last).into();
-        let end = asked.dates.last.saturating_add(1.day());
-        let span = calendar::midnight_ns(asked.dates.first)..calendar::midnight_ns(end);
+        let span = calendar::span_ns(asked.dates);
         Self { job, asked, sessions, span, rows: Rows::default(), bodies: Vec::new(), believes: false }
     }
 

@@ -47,8 +47,7 @@ struct Located<T> {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(symbol: &'a Symbol, dates: &DateRange) -> Self {
-        let midnight = |date: Date| calendar::midnight_ns(date.clamp(calendar::FIRST_DATE, calendar::LAST_DATE));
-        let span = midnight(dates.first)..midnight(dates.last.saturating_add(1.day()));
+        let span = calendar::span_ns(*dates);
         Self { symbol, span, pages: BTreeMap::new(), files: Vec::new(), outside: 0 }
     }
 

@@ -1,6 +1,6 @@
 //! Rows as vendors send them, and the checks that every page goes through.
 
-use crate::{bars::rfc3339, calendar};
+use crate::{DateRange, bars::rfc3339, calendar};
 
 /// One minute bar as a vendor sends it. Prices in dollars or index points.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,7 +68,8 @@ impl Rows {
     /// # Errors
     /// One sentence about a row that contradicts itself (unless `drop_bad`), or that goes back in time.
     pub fn add(&mut self, rows: &[Row], drop_bad: bool) -> Result<(), String> {
-        let mut session = None::<calendar::Session>;
+        // The day of the row before: most rows are of the same.
+        let mut day = (0..0, None::<calendar::Session>);
         for row in rows {
             if self.last == Some(*row) {
                 self.repeated += 1;
@@ -78,11 +79,12 @@ impl Rows {
                 return Err(format!("the bar of {} comes after a later one or twice", rfc3339(row.ts_ns)));
             }
             (self.last_ns, self.last) = (Some(row.ts_ns), Some(*row));
-            let inside = |session: &calendar::Session| (session.open_ns..session.close_ns).contains(&row.ts_ns);
-            if !session.as_ref().is_some_and(inside) {
-                session = calendar::session(calendar::exchange_date(row.ts_ns)).filter(inside);
+            if !day.0.contains(&row.ts_ns) {
+                let date = calendar::exchange_date(row.ts_ns);
+                day = (calendar::span_ns(DateRange { first: date, last: date }), calendar::session(date));
             }
-            if session.is_none() {
+            let inside = |session: &calendar::Session| (session.open_ns..session.close_ns).contains(&row.ts_ns);
+            if !day.1.as_ref().is_some_and(inside) {
                 self.outside += 1;
                 continue;
             }
