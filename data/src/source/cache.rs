@@ -89,15 +89,6 @@ pub struct Shelf {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
-/// The minute bars of some dates.
-#[derive(Debug, Clone, Default)]
-pub struct Loaded {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// The files they came from.
-    pub files: Vec<FileRecord>,
-}
-
 impl Cache {
     /// Returns the cache in a data directory, which need not be there yet.
     #[must_use]

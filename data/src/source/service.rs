@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-pub(crate) use self::client::sha256;
+pub(crate) use self::client::{hex, sha256};
 pub use self::{
     client::{Client, Json},
     contract::{Contract, grid, root, strike_step},

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     io::{self, Read},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -19,7 +18,7 @@ use crate::{
     DateRange, Symbol, calendar,
     source::service::{
         Adjustment, Clock, Contract, Http, OptionMinutes, OptionVendor, Page, Progress, Refusal, Row, Secret, Take,
-        Vendor, VendorError,
+        Vendor, VendorError, hex,
     },
 };
 
@@ -299,11 +298,7 @@ fn read_day(body: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<FlatDay, S
     let rows = parse_table(MultiGzDecoder::new(&mut hashed), wanted)?;
     // What follows the table belongs to the file as well.
     io::copy(&mut hashed, &mut io::sink()).map_err(|error| error.to_string())?;
-    let mut sha256 = String::with_capacity(64);
-    for byte in hashed.hasher.finalize() {
-        let _ = write!(sha256, "{byte:02x}");
-    }
-    Ok(FlatDay { rows, sha256 })
+    Ok(FlatDay { rows, sha256: hex(&hashed.hasher.finalize()) })
 }
 
 /// Returns the code of an error in XML, as S3 writes it.

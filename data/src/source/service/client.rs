@@ -326,11 +326,15 @@ fn backoff(attempt: u32) -> Duration {
 
 /// Returns the SHA-256 of a body, in hexadecimal.
 pub(crate) fn sha256(body: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(body) {
+    hex(&Sha256::digest(body))
+}
+
+/// Writes bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
-    }
-    text
+        text
+    })
 }
 
 #[cfg(test)]
