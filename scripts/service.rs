@@ -3,7 +3,7 @@
 mod meter;
 
 use market_data::{
-    DataConfig, DateRange, History, Symbol, calendar,
+    DataConfig, DateRange, History, Symbol, Window, calendar,
     source::{
         alpaca::{self, Alpaca},
         cache::Cache,
@@ -157,8 +157,11 @@ fn filled(fetcher: &Fetcher<'_>, run: &RunSection, dates: DateRange, meter: &Met
     meter.stop();
     match fetched {
         Ok(_) => Ok(dates),
-        Err(error) if error.is_out_of_touch() && run.end_date.is_none() => {
-            let Some(kept) = fetcher.kept(&run.symbols, dates)? else { return Err(usage(error)) };
+        Err(error) if error.is_out_of_touch() => {
+            // Who names the last date means it.
+            let kept = fetcher.kept(&run.symbols, dates)?;
+            let kept = kept.filter(|kept| run.end_date.is_none() || kept.last == dates.last);
+            let Some(kept) = kept else { return Err(usage(error)) };
             meter.note(format!("the bars end on {}, as they are kept: {error}", kept.last));
             Ok(kept)
         }
@@ -182,6 +185,25 @@ fn asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<Option<DateRange
 pub fn sessions_asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<DateRange> {
     let window = run.window();
     let last = last_final(System.now_ms()).ok_or_else(|| Usage::one("the calendar does not know today's date"))?;
-    let DateRange { first, last } = window.dates(window.to.map_or(last, |to| to.min(last)))?;
+    let window = Window { to: window.to.map(|to| to.min(last)), ..window };
+    let DateRange { first, last } = window.dates(last)?;
     Ok(DateRange { first: with_warmup(first.max(calendar::FIRST_DATE), warmup), last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_counted_from_the_last_session_that_is_over() {
+        let asked = |end_date| {
+            let run = RunSection { end_date, intraday_days: 30, ..RunSection::default() };
+            sessions_asked_for(&run, 1).unwrap()
+        };
+        let ahead = asked(Some(calendar::LAST_DATE));
+        assert_eq!(ahead, asked(None), "a last date ahead means the last that there is");
+        assert_eq!(ahead.last, last_final(System.now_ms()).unwrap());
+        let past = asked(Some(jiff::civil::date(2025, 7, 3)));
+        assert_eq!((past.first, past.last), (jiff::civil::date(2025, 6, 3), jiff::civil::date(2025, 7, 3)));
+    }
 }

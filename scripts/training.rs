@@ -72,7 +72,11 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
 fn pinned(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
     let (run, dates) = (&mut config.run, &inputs.dataset.dates);
     if run.data_source.is_vendor() {
-        (run.start_date, run.end_date) = (dates.first().copied(), dates.last().copied());
+        // Who named no first date plays all that is kept, and nothing is fetched; so it stays.
+        if run.start_date.is_some() || run.intraday_days > 0 {
+            run.start_date = dates.first().copied();
+        }
+        run.end_date = dates.last().copied();
     }
     config
 }

@@ -43,7 +43,10 @@ fn restated_prices_are_never_put_beside_the_old_ones() {
     let monday = "2026-11-16".parse().unwrap();
     for (scale, kept) in [(10.0, "0.1000 times"), (0.5, "2.0000 times")] {
         keep_scaled(&desk, monday, scale);
-        for range in [dates("2026-11-17", "2026-11-19"), dates("2026-11-11", "2026-11-13")] {
+        // Beside it, and across a hole.
+        for range in ["2026-11-17 2026-11-19", "2026-11-11 2026-11-13", "2026-11-02 2026-11-04"] {
+            let (first, last) = range.split_once(' ').unwrap();
+            let range = dates(first, last);
             let error = desk.fetch(&["SPY"], range, &Witness::default()).unwrap_err();
             assert!(matches!(error, VendorError::Restated { .. }), "{error}");
             let said = error.to_string();
@@ -117,6 +120,12 @@ fn a_run_that_cannot_ask_goes_on_with_all_but_the_last_sessions() {
     let kept = |last: Date| desk.fetcher(&massive, &desk.cache(), &witness).kept(&symbols, until(last)).unwrap();
     assert_eq!(kept(friday.saturating_add(4.days())), Some(until(friday)), "two sessions are missing");
     assert_eq!(kept(friday.saturating_add(30.days())), None, "too many are");
+    let uneven = DateRange { first, last: friday.saturating_add(4.days()) };
+    for names in [["SPY", "IWM"], ["IWM", "SPY"]] {
+        desk.fetch(&["IWM"], until(friday.saturating_sub(9.days())), &Witness::default()).unwrap();
+        let fetcher = desk.fetcher(&massive, &desk.cache(), &witness).kept(&util::symbols(&names), uneven);
+        assert_eq!(fetcher.unwrap(), None, "{names:?}: nine sessions of one are missing, whichever is named first");
+    }
     let earlier = DateRange { first: first.saturating_sub(7.days()), last: friday };
     assert_eq!(
         desk.fetcher(&massive, &desk.cache(), &witness).kept(&symbols, earlier).unwrap(),
@@ -159,4 +168,37 @@ fn what_a_killed_program_left_half_written_is_cleared() {
     desk.fetch(&["SPY"], one("2026-11-19"), &Witness::default()).unwrap();
     assert!(!left.exists());
     desk.assert_exact(&["SPY"], dates("2026-11-18", "2026-11-19"));
+}
+
+#[test]
+fn a_latest_session_that_is_too_recent_for_the_plan_is_no_end_of_the_plan() {
+    let desk = Desk::new(|_| ());
+    let words = r#"{"status":"NOT_AUTHORIZED","message":"Your plan doesn't include this data timeframe."}"#;
+    let refused = || vec![(0, Fault::Body(403, words.to_owned()))];
+    desk.server.set_faults(refused());
+    let witness = Witness::default();
+    let week = dates("2026-11-16", "2026-11-20");
+    assert_eq!(desk.fetch(&["SPY"], week, &witness).unwrap().sessions, 4, "{}", witness.notes());
+    assert!(witness.notes().contains("going on without it"), "{}", witness.notes());
+    desk.server.set_faults(refused());
+    assert_eq!(desk.fetch(&["SPY"], week, &Witness::default()).unwrap().sessions, 0, "the one that is left");
+    desk.server.set_faults(Vec::new());
+    desk.fetch(&["SPY"], week, &Witness::default()).unwrap();
+    desk.assert_exact(&["SPY"], week);
+}
+
+#[test]
+fn daily_closes_that_were_had_once_are_kept_when_a_plan_reaches_less_far() {
+    let desk = Desk::new(|_| ());
+    let vix = &util::symbols(&["VIX"])[0];
+    let store = |days: &[(&str, f64)], from: &str| {
+        let days: Vec<(Date, f64)> = days.iter().map(|(day, close)| (day.parse().unwrap(), *close)).collect();
+        desk.cache().store_daily("massive", vix, &days, from.parse().unwrap()).unwrap();
+    };
+    store(&[("2025-06-02", 18.0), ("2025-06-03", 19.0)], "2025-05-20");
+    store(&[("2025-06-03", 19.5), ("2025-06-04", 20.0)], "2025-05-20");
+    let (days, file) = desk.cache().load_daily("massive", vix, dates("2025-06-01", "2025-06-30")).unwrap().unwrap();
+    let dates: Vec<Date> = ["2025-06-02", "2025-06-03", "2025-06-04"].map(|day| day.parse().unwrap()).to_vec();
+    assert_eq!(days, market_data::DailySeries::new("expected", dates, vec![18.0, 19.5, 20.0]).unwrap());
+    assert_eq!(file.rows, 3);
 }

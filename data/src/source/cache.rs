@@ -152,7 +152,7 @@ impl Cache {
         Ok(Some((DailySeries::new(&path.display().to_string(), date, close)?, file)))
     }
 
-    /// Writes the daily closes of an index, which were asked for from `asked_from` on.
+    /// Adds daily closes of an index, which were asked for from `asked_from` on, to those that are there.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -163,7 +163,11 @@ impl Cache {
         days: &[(Date, f64)],
         asked_from: Date,
     ) -> Result<(), VendorError> {
-        month::write_daily(&self.daily(vendor, symbol), days, asked_from)
+        let path = self.daily(vendor, symbol);
+        // A plan may have come to reach less far back than it did.
+        let mut all = if path.exists() { month::read_daily(&path)? } else { Vec::new() }.into_iter().collect();
+        BTreeMap::extend(&mut all, days.iter().copied());
+        month::write_daily(&path, &all.into_iter().collect::<Vec<_>>(), asked_from)
     }
 
     /// Returns the date from which the daily closes of an index were asked for, if they are there. The vendor may have

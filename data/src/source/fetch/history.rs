@@ -126,7 +126,10 @@ impl Fetcher<'_> {
                 error @ (VendorError::Refused { .. } | VendorError::NotFound { .. } | VendorError::Unsupported { .. }),
             ) => {
                 self.progress.note(format!("no {what}: {error}"));
-                noes.refuse(what, error.to_string(), now_ms);
+                // That some dates are refused says nothing about others.
+                if !matches!(error.refusal(), Some(Refusal::Timeframe | Refusal::Today)) {
+                    noes.refuse(what, error.to_string(), now_ms);
+                }
                 Ok(None)
             }
             Err(error) if error.is_out_of_touch() && !needs.symbols.is_empty() => {
@@ -194,6 +197,9 @@ impl Fetcher<'_> {
                 }
                 Some(Refusal::Timeframe) => match floors.find(|floor| dates.first < *floor && *floor <= dates.last) {
                     Some(floor) => dates.first = floor,
+                    None if dates.last >= today.saturating_sub(3.days()) && dates.first < dates.last => {
+                        dates.last = dates.last.saturating_sub(1.day());
+                    }
                     None => return Err(error),
                 },
                 _ => return Err(error),
@@ -207,18 +213,18 @@ impl Fetcher<'_> {
     /// # Errors
     /// A cache that cannot be read.
     pub fn kept(&self, symbols: &[Symbol], dates: DateRange) -> Result<Option<DateRange>, DataError> {
+        let noes = Noes::read(&self.noes());
         let mut last = dates.last;
         for symbol in symbols {
             let there = self.shelf(symbol).sessions(dates)?;
-            let floor = Noes::read(&self.noes()).floor(symbol, self.clock.now_ms()).unwrap_or(Date::MIN);
-            let sessions = calendar::sessions(dates.first.max(floor), last);
-            let whole = sessions.iter().take_while(|session| there.contains_key(&session.date)).count();
-            if whole == 0 || sessions.len() - whole > MISSING_AT_MOST {
-                return Ok(None);
-            }
-            last = sessions[whole - 1].date;
+            let reach = self.vendor.first_date(self.today()).max(noes.last_floor(symbol)).unwrap_or(Date::MIN);
+            let sessions = calendar::sessions(dates.first.max(reach), dates.last);
+            let whole = sessions.iter().take_while(|session| there.contains_key(&session.date)).last();
+            let Some(whole) = whole else { return Ok(None) };
+            last = last.min(whole.date);
         }
-        Ok(Some(DateRange { first: dates.first, last }))
+        let missing = calendar::sessions(last.saturating_add(1.day()), dates.last).len();
+        Ok((missing <= MISSING_AT_MOST).then_some(DateRange { first: dates.first, last }))
     }
 }
 
@@ -229,17 +235,19 @@ impl Cache {
     /// A cache that cannot be read. A symbol without a bar is an empty series.
     pub fn history(&self, vendor: &dyn Vendor, symbols: &[Symbol], dates: DateRange) -> Result<History, DataError> {
         let mut files: Vec<FileRecord> = Vec::new();
-        let mut series = |symbol: &Symbol| {
+        let mut series = |symbol: &Symbol, dates: DateRange| {
             let shelf = self.shelf(vendor.name(), vendor.adjustment(), Kind::Minute, symbol);
             let (bars, read) = shelf.bars(dates)?;
             files.extend(read);
             Ok::<_, DataError>(bars)
         };
-        let bars = symbols.iter().map(&mut series).collect::<Result<Vec<_>, _>>()?;
-        let index = |name: &str, series: &mut dyn FnMut(&Symbol) -> Result<crate::Bars, DataError>| {
-            Ok::<_, DataError>(Some(series(&Symbol::new(name)?)?).filter(|bars| !bars.is_empty()))
-        };
-        let (vix1d, vix) = (index("VIX1D", &mut series)?, index("VIX", &mut series)?);
+        let bars = symbols.iter().map(|symbol| series(symbol, dates)).collect::<Result<Vec<_>, _>>()?;
+        // Indices may be ahead of the symbols: what comes after their last bar is none of this history.
+        let last = bars.iter().filter_map(|bars| bars.ts_ns().last()).max();
+        let dates = DateRange { last: last.map_or(dates.last, |&last| calendar::exchange_date(last)), ..dates };
+        let mut index =
+            |name: &str| Ok::<_, DataError>(Some(series(&Symbol::new(name)?, dates)?).filter(|bars| !bars.is_empty()));
+        let (vix1d, vix) = (index("VIX1D")?, index("VIX")?);
         let before = DateRange { first: dates.first.saturating_sub(CLOSES_BEFORE.days()), last: dates.last };
         let daily = self.load_daily(vendor.name(), &Symbol::new("VIX")?, before)?;
         let daily = daily.map(|(days, file)| {

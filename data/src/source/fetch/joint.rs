@@ -1,6 +1,6 @@
 //! Where new sessions meet those of the cache: prices that were restated in between must not stand beside the old ones.
 
-use jiff::{ToSpan as _, civil::Date};
+use jiff::civil::Date;
 
 use super::Fetcher;
 use crate::{
@@ -25,9 +25,12 @@ impl Fetcher<'_> {
             return Ok(());
         }
         let (from, to) = (calendar::exchange_date(first.ts_ns), calendar::exchange_date(last.ts_ns));
-        let before = calendar::sessions(from.saturating_sub(10.days()), from.saturating_sub(1.day()));
-        for (date, price) in [(before.last(), first.open), (calendar::next_session(to).as_ref(), last.close)] {
-            let Some(date) = date.map(|session| session.date) else { continue };
+        let there = shelf.sessions(DateRange { first: Date::MIN, last: Date::MAX })?;
+        let kept = || there.iter().filter(|(_, record)| record.rows > 0).map(|(date, _)| *date);
+        // The nearest ones, however far: there may be a hole in between.
+        let (before, after) = (kept().rfind(|date| *date < from), kept().find(|date| *date > to));
+        for (date, price) in [(before, first.open), (after, last.close)] {
+            let Some(date) = date else { continue };
             let kept: Vec<Row> = shelf.rows(DateRange { first: date, last: date })?;
             let near = if date < from { kept.last().map(|row| row.close) } else { kept.first().map(|row| row.open) };
             if near.is_some_and(|near| (price / near).max(near / price) > STEP) {
@@ -39,13 +42,21 @@ impl Fetcher<'_> {
 
     fn compare(&self, symbol: &Symbol, shelf: &Shelf, date: Date, kept: &[Row]) -> Result<(), VendorError> {
         let mut rows = Rows::default();
-        self.vendor.minute_bars(symbol, DateRange { first: date, last: date }, &mut |page| {
+        let asked = self.vendor.minute_bars(symbol, DateRange { first: date, last: date }, &mut |page| {
             rows.add(&page.rows, true).map_err(|said| VendorError::BadRow {
                 vendor: self.vendor.name(),
                 what: format!("minute bars of {symbol} on {date}"),
                 said,
             })
-        })?;
+        });
+        match asked {
+            Err(error) if error.refusal().is_some() => {
+                let text = "could not be asked for again to see whether prices were restated";
+                self.progress.note(format!("{symbol}: the bars of {date} {text}: {error}"));
+                return Ok(());
+            }
+            asked => asked?,
+        }
         match restated(kept, &rows.kept) {
             None => Ok(()),
             Some(ratio) => Err(VendorError::Restated {

@@ -59,6 +59,11 @@ impl Noes {
         self.floors.get(symbol).filter(|(asked, _)| believed(*asked, now_ms)).map(|(_, floor)| *floor)
     }
 
+    /// Returns the first date of a symbol that the plan reached when it was last found out, however long ago.
+    pub(super) fn last_floor(&self, symbol: &Symbol) -> Option<Date> {
+        self.floors.get(symbol).map(|(_, floor)| *floor)
+    }
+
     /// Takes over floors that were found out meanwhile.
     pub(super) fn take_floors(&mut self, other: &Self) {
         self.floors.clone_from(&other.floors);

@@ -153,20 +153,20 @@ impl Job<'_> {
                 Err(error) if error.refusal().is_some() => error,
                 done => return done,
             };
+            // Dates that are too recent and dates that are too old are refused in the same words.
+            let within = |floor: &Date| asked.dates.first < *floor && *floor <= asked.dates.last;
+            let too_recent = match error.refusal() {
+                Some(Refusal::Today) => true,
+                Some(Refusal::Timeframe) => asked.dates.last >= today || !floors.iter().any(within),
+                _ => false,
+            };
             match error.refusal() {
                 // The vendor's today is not ours where a clock is wrong.
-                Some(Refusal::Today) if asked.dates.last >= today.saturating_sub(3.days()) => {
+                _ if too_recent && asked.dates.last >= today.saturating_sub(3.days()) => {
                     progress.note(format!("{error}; going on without it"));
                     let earlier = calendar::sessions(asked.dates.first, asked.dates.last.saturating_sub(1.day()));
                     let Some(last) = earlier.last() else { return Ok(()) };
                     (asked.dates.last, asked.sessions) = (last.date, earlier.len());
-                }
-                // Too recent, or too old: the words are the same.
-                Some(Refusal::Timeframe) if asked.dates.last >= today && asked.sessions > 1 => {
-                    let earlier = calendar::sessions(asked.dates.first, today.saturating_sub(1.day()));
-                    let Some(last) = earlier.last() else { return Err(error) };
-                    (asked.dates.last, asked.sessions) = (last.date, earlier.len());
-                    progress.note(format!("{error}; going on without {today}"));
                 }
                 Some(Refusal::Timeframe) => {
                     let next = floors.iter().position(|floor| *floor > asked.dates.first);
