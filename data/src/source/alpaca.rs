@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::service::{
-    Client, Clock, Contract, Http, Json, OptionMinutes, OptionVendor, Pace, Page, Progress, Row, Secret, Take, Vendor,
-    VendorError,
+    Client, Clock, Contract, Http, Json, Letters, OptionMinutes, OptionVendor, Pace, Page, Progress, Row, Secret, Take,
+    Vendor, VendorError,
 };
 use crate::{DateRange, Symbol, calendar};
 
@@ -56,29 +56,9 @@ impl Default for AlpacaConfig {
 /// A page: bars by symbol.
 #[derive(Debug, Deserialize)]
 struct Bars {
-    bars: Option<BTreeMap<String, Vec<Bar>>>,
+    bars: Option<BTreeMap<String, Vec<Letters<Timestamp>>>>,
     next_page_token: Option<String>,
     message: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Bar {
-    t: Timestamp,
-    o: f64,
-    h: f64,
-    l: f64,
-    c: f64,
-    v: Option<f64>,
-    vw: Option<f64>,
-    n: Option<f64>,
-}
-
-impl Bar {
-    fn row(&self) -> Result<Row, String> {
-        let ts_ns = i64::try_from(self.t.as_nanosecond()).map_err(|_| format!("the time {} is none", self.t))?;
-        let Self { o: open, h: high, l: low, c: close, v: volume, vw: vwap, n: trades, .. } = *self;
-        Ok(Row { ts_ns, open, high, low, close, volume, vwap, trades })
-    }
 }
 
 /// A page of bars.
@@ -107,7 +87,11 @@ impl Bars {
         if let Some(said) = self.message.filter(|_| self.bars.is_none()) {
             return Err(format!("no bars, but {said:?}"));
         }
-        let rows = |bars: Vec<Bar>| bars.iter().map(Bar::row).collect::<Result<Vec<_>, _>>();
+        let row = |bar: &Letters<Timestamp>| {
+            let ts_ns = i64::try_from(bar.t.as_nanosecond()).map_err(|_| format!("the time {} is none", bar.t))?;
+            Ok::<_, String>(bar.row(ts_ns))
+        };
+        let rows = |bars: Vec<Letters<Timestamp>>| bars.iter().map(row).collect::<Result<Vec<_>, _>>();
         let bars = self.bars.into_iter().flatten();
         let bars = bars.map(|(symbol, bars)| Ok::<_, String>((symbol, rows(bars)?))).collect::<Result<_, _>>()?;
         Ok(BarsPage { rows: bars, next: self.next_page_token.filter(|token| !token.is_empty()) })

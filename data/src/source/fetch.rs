@@ -92,15 +92,10 @@ impl Plan {
     pub fn sessions(&self) -> usize {
         self.windows.iter().map(|window| window.sessions).sum()
     }
-
-    /// Returns the minutes that the calls take at so many per minute; 0 = no limit, then well below one.
-    #[must_use]
-    pub fn minutes(&self, calls_per_minute: u32) -> f64 {
-        minutes(self.calls, calls_per_minute)
-    }
 }
 
-/// Returns the minutes that calls take: the first ones are free, the others come minute by minute.
+/// Returns the minutes that calls take at so many per minute: the first ones are free, the others come minute by minute;
+/// 0 = no limit, then well below one.
 #[must_use]
 pub fn minutes(calls: usize, calls_per_minute: u32) -> f64 {
     match calls_per_minute {

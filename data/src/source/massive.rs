@@ -12,7 +12,9 @@ use jiff::{ToSpan as _, civil::Date};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use super::service::{Client, Clock, Http, Json, Pace, Page, Progress, Row, Secret, Take, Vendor, VendorError};
+use super::service::{
+    Client, Clock, Http, Json, Letters, Pace, Page, Progress, Row, Secret, Take, Vendor, VendorError,
+};
 use crate::{DateRange, Symbol, calendar};
 
 /// Where the service is.
@@ -51,23 +53,10 @@ impl Default for MassiveConfig {
 struct Aggregates {
     ticker: Option<String>,
     status: Option<String>,
-    results: Option<Vec<Aggregate>>,
+    results: Option<Vec<Letters<i64>>>,
     next_url: Option<String>,
     error: Option<String>,
     message: Option<String>,
-}
-
-/// One aggregate: prices, start in epoch milliseconds, and what indices do not have.
-#[derive(Debug, Deserialize)]
-struct Aggregate {
-    t: i64,
-    o: f64,
-    h: f64,
-    l: f64,
-    c: f64,
-    v: Option<f64>,
-    vw: Option<f64>,
-    n: Option<f64>,
 }
 
 /// A page of a list: reference data and snapshots.
@@ -112,15 +101,11 @@ impl Aggregates {
     }
 
     fn rows(&self) -> Result<Vec<Row>, String> {
-        self.results.iter().flatten().map(Aggregate::row).collect()
-    }
-}
-
-impl Aggregate {
-    fn row(&self) -> Result<Row, String> {
-        let ts_ns = self.t.checked_mul(1_000_000).ok_or_else(|| format!("the time {} is none", self.t))?;
-        let Self { o: open, h: high, l: low, c: close, v: volume, vw: vwap, n: trades, .. } = *self;
-        Ok(Row { ts_ns, open, high, low, close, volume, vwap, trades })
+        let row = |bar: &Letters<i64>| {
+            let ts_ns = bar.t.checked_mul(1_000_000).ok_or_else(|| format!("the time {} is none", bar.t))?;
+            Ok(bar.row(ts_ns))
+        };
+        self.results.iter().flatten().map(row).collect()
     }
 }
 

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-pub(crate) use self::client::{hex, sha256};
 pub use self::{
     client::{Client, Json},
     contract::{Contract, grid, root, strike_step},
@@ -27,6 +26,10 @@ pub use self::{
     pace::Pace,
     rows::{Row, Rows},
     secret::Secret,
+};
+pub(crate) use self::{
+    client::{hex, sha256},
+    rows::Letters,
 };
 use crate::{DateRange, Symbol};
 
@@ -54,16 +57,6 @@ pub trait Progress: Sync {
     fn stopped(&self) -> bool {
         false
     }
-}
-
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Quiet;
-
-impl Progress for Quiet {
-    fn called(&self) {}
-    fn waiting(&self, _: Duration, _: &str) {}
-    fn note(&self, _: String) {}
 }
 
 /// How prices of different years are made comparable. Series of two kinds are never mixed.

@@ -118,7 +118,15 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::source::service::Quiet;
+
+    /// Tells nobody.
+    struct Quiet;
+
+    impl Progress for Quiet {
+        fn called(&self) {}
+        fn waiting(&self, _: Duration, _: &str) {}
+        fn note(&self, _: String) {}
+    }
 
     struct Hand(AtomicI64);
 

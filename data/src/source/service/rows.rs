@@ -1,5 +1,7 @@
 //! Rows as vendors send them, and the checks that every page goes through.
 
+use serde::Deserialize;
+
 use crate::{DateRange, bars::rfc3339, calendar};
 
 /// One minute bar as a vendor sends it. Prices in dollars or index points.
@@ -21,6 +23,28 @@ pub struct Row {
     pub vwap: Option<f64>,
     /// Number of trades.
     pub trades: Option<f64>,
+}
+
+/// A bar as vendors write it in JSON: one letter per column, the time in whatever way is theirs, and nothing where an index
+/// has nothing.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Letters<T> {
+    pub(crate) t: T,
+    o: f64,
+    h: f64,
+    l: f64,
+    c: f64,
+    v: Option<f64>,
+    vw: Option<f64>,
+    n: Option<f64>,
+}
+
+impl<T> Letters<T> {
+    /// Returns the row that starts at `ts_ns`, which is what `t` means.
+    pub(crate) fn row(&self, ts_ns: i64) -> Row {
+        let Self { o: open, h: high, l: low, c: close, v: volume, vw: vwap, n: trades, .. } = *self;
+        Row { ts_ns, open, high, low, close, volume, vwap, trades }
+    }
 }
 
 impl Row {
