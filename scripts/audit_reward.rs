@@ -13,17 +13,18 @@ use market_data::{DateRange, source::synthetic::SyntheticConfig};
 use market_env::RewardConfig;
 use serde::Serialize;
 
-pub use self::{
-    flags::AuditRewardFlags,
-    report::{Paying, Probe, RewardAudit},
-};
 use crate::{
     baselines::Baselines,
     config::{DataSource, RunConfig},
     console::Console,
-    files::{check_writable, create_parent},
     inputs::Inputs,
+    output_file::{check_writable, create_parent},
     table::percent,
+};
+
+pub use self::{
+    flags::AuditRewardFlags,
+    report::{Paying, Probe, RewardAudit},
 };
 
 /// What `zerodte audit-reward --json` writes.

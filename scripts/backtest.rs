@@ -1,5 +1,9 @@
 //! `zerodte backtest`: replays sessions in order with a trained model and says what it would have earned.
 
+pub mod flags;
+
+pub use flags::BacktestFlags;
+
 use std::sync::Arc;
 
 use market_data::DateRange;
@@ -13,10 +17,9 @@ use crate::{
     console::Console,
     costs::{self, CostSensitivity},
     figures::{Figures, Played},
-    files::{check_writable, create_parent},
-    flags::BacktestFlags,
     inputs::Inputs,
     model::{self, ModelMeta, dates_within, ranges_text},
+    output_file::{check_writable, create_parent},
     replay::replay,
     report::BacktestReport,
     trades::{self, TradesFormat},
@@ -163,7 +166,7 @@ impl Backtest<'_> {
         if inputs.dataset.synthetic {
             lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
         }
-        if meta.data == crate::inputs::stamp(true) {
+        if meta.data == market_data::stamp(true) {
             lines.push("The model was trained on SYNTHETIC data".to_owned());
         }
         lines.push(format!(

@@ -4,8 +4,10 @@ mod errors;
 mod figures;
 mod fit;
 mod fitting;
+pub mod flags;
 mod lines;
 mod measure;
+mod pair;
 mod parity;
 mod plot;
 mod report;
@@ -13,24 +15,26 @@ mod spread;
 
 use std::path::Path;
 
-use market_data::{Dataset, DateRange, OptionHistory, SymbolSessions, calendar};
+use market_data::{Dataset, DateRange, SymbolSessions, calendar};
 use market_env::EnvError;
 
-pub(crate) use self::errors::quantile;
 use self::measure::Measured;
+use crate::{
+    calibrate::pair::Pair,
+    config::RunConfig,
+    console::Console,
+    flags::CalibrateFlags,
+    inputs,
+    output_file::{check_writable, create_parent},
+    usage::Usage,
+};
+
+pub(crate) use self::errors::quantile;
 pub use self::{
     errors::{Bucket, ErrorStats},
     parity::ParityStats,
     report::{CalibrationReport, OptionFile, OptionFiles, Parity, Spreads},
     spread::{QuoteCounts, SpreadBucket, SpreadStats},
-};
-use crate::{
-    config::RunConfig,
-    console::Console,
-    files::{check_writable, create_parent},
-    flags::CalibrateFlags,
-    inputs,
-    usage::Usage,
 };
 
 /// Compares the model with real options and prints the report.
@@ -76,14 +80,6 @@ pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> 
         }
     }
     Ok(())
-}
-
-/// The bars of one symbol and what its options did.
-pub(crate) struct Pair {
-    pub(crate) sessions: SymbolSessions,
-    pub(crate) options: OptionHistory,
-    /// Whether the bars are made up.
-    pub(crate) synthetic: bool,
 }
 
 fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {

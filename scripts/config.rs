@@ -1,14 +1,17 @@
 //! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
 
+pub mod flags;
+
 use std::{collections::BTreeSet, fmt, path::PathBuf};
 
+use anyhow::bail;
 use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
 use market_env::{EnvConfig, MarketConfig};
 use ppo_agent::{EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, forecast::ForecastConfig, health::HealthConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{comments, files};
+use crate::comments;
 
 /// Where the bars come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +141,7 @@ impl RunSection {
 
     fn check(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if let Err(error) = files::check_name(&self.model_name) {
+        if let Err(error) = check_name(&self.model_name) {
             faults.push(format!("run.model_name: {error}"));
         }
         let distinct: BTreeSet<&Symbol> = self.symbols.iter().collect();
@@ -243,6 +246,20 @@ impl RunConfig {
     }
 }
 
+/// Refuses a name that is not safe as part of a file name.
+///
+/// # Errors
+/// A sentence that says which characters are.
+pub fn check_name(name: &str) -> anyhow::Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > 100 || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+        bail!(
+            "\"{name}\" is no file name: use 1 to 100 letters, digits, '_', '-' and '.', starting with none of '.' and '-'"
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,6 +338,14 @@ mod tests {
         let text = config.check().join("\n");
         for path in ["run.model_name", "run.symbols", "run.start_date", "run.device", "market.frames", "auto would"] {
             assert!(text.contains(path), "{path} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_are_refused() {
+        assert!(check_name("tune1_v2.3-b").is_ok());
+        for odd in ["", "..", "a/b", "-x", "a b", "é"] {
+            assert!(check_name(odd).is_err(), "{odd:?} passed");
         }
     }
 }

@@ -12,18 +12,18 @@ use jiff::civil::{Date, DateTime, Time};
 use market_data::calendar;
 use ppo_agent::Behaviour;
 
-pub use flags::ExplainFlags;
-pub use report::{Choice, Column, Contract, Explanation, Holding, Outcome, Prices, SetupView, Underlying};
-
 use self::{session::Session, words::Speaker};
 use crate::{
     config::RunConfig,
     console::Console,
-    files::{check_writable, create_parent},
     inputs::Inputs,
     model::{self, dates_within},
+    output_file::{check_writable, create_parent},
     usage::Usage,
 };
+
+pub use flags::ExplainFlags;
+pub use report::{Choice, Column, Contract, Explanation, Holding, Outcome, Prices, SetupView, Underlying};
 
 /// Minutes from midnight to the open in New York.
 const OPEN_MINUTE: i32 = 9 * 60 + 30;

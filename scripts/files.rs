@@ -6,32 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use market_data::FileRecord;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::table::thousands;
-
-/// Proves that a folder can be written, or created, without leaving anything behind: probes the nearest one that exists.
-///
-/// # Errors
-/// A sentence naming the folder.
-pub fn check_writable(folder: &Path) -> anyhow::Result<()> {
-    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-    let probe = existing.join(format!(".write-probe-{}", std::process::id()));
-    File::create(&probe)
-        .and_then(|_| fs::remove_file(&probe))
-        .with_context(|| format!("cannot write to the folder {}", folder.display()))
-}
-
-/// Creates the folder that a file is to lie in.
-///
-/// # Errors
-/// A sentence naming the file.
-pub fn create_parent(path: &Path) -> anyhow::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all).with_context(|| format!("making a folder for {}", path.display()))
-}
 
 /// Returns the first of `path.1`, `path.2`, … that does not exist.
 pub fn free_name(path: &Path) -> PathBuf {
@@ -100,20 +80,6 @@ pub fn read_records(records: &[FileRecord]) -> anyhow::Result<Vec<Value>> {
     records.iter().map(file).collect()
 }
 
-/// Refuses a name that is not safe as part of a file name.
-///
-/// # Errors
-/// A sentence that says which characters are.
-pub fn check_name(name: &str) -> anyhow::Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if name.is_empty() || name.len() > 100 || name.starts_with(['.', '-']) || !name.chars().all(plain) {
-        bail!(
-            "\"{name}\" is no file name: use 1 to 100 letters, digits, '_', '-' and '.', starting with none of '.' and '-'"
-        );
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,13 +102,5 @@ mod tests {
             assert_eq!(set_aside(&path).unwrap(), Some(folder.path().join(format!("run.{n}"))));
         }
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn names_that_leave_the_folder_are_refused() {
-        assert!(check_name("tune1_v2.3-b").is_ok());
-        for odd in ["", "..", "a/b", "-x", "a b", "é"] {
-            assert!(check_name(odd).is_err(), "{odd:?} passed");
-        }
     }
 }

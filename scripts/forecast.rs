@@ -12,11 +12,11 @@ pub mod model;
 mod panel;
 mod train;
 
-pub use self::flags::{
-    ForecastAblateFlags, ForecastCompareFlags, ForecastEvalFlags, ForecastTool, ForecastTrainFlags, ForecasterFlags,
-};
 pub use self::{
     ablate::{Ablation, Rank, Tested},
+    flags::{
+        ForecastAblateFlags, ForecastCompareFlags, ForecastEvalFlags, ForecastTool, ForecastTrainFlags, ForecasterFlags,
+    },
     judgement::{Judged, Judgement, Predicted},
     train::Metrics,
 };

@@ -1,46 +1,20 @@
 //! Forecasts as columns of the tape that a policy sees: computed bar by bar from what the forecaster may see at that bar, by a forecaster
 //! that was finished before the policy's first training date.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
-use market_data::DateRange;
+use market_data::stamp;
 use market_env::{BarSize, FEATURES, Market};
 use ppo_agent::forecast::{Forecaster, Samples, TargetKind};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     files,
-    forecast::model::{self, ForecasterMeta},
-    inputs::stamp,
+    forecast::model::{self, ForecasterMeta, ForecasterRecord},
     paths::model_path,
     usage::Usage,
 };
-
-/// Which forecaster made the columns, and which dates have shaped it: what a manifest and a model say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ForecasterRecord {
-    /// Its file.
-    pub path: PathBuf,
-    /// SHA-256 of that file.
-    pub sha256: String,
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
-    /// The dates that it learned from.
-    pub learned_from: DateRange,
-    /// The dates that chose its best epoch.
-    pub chosen_by: DateRange,
-    /// Names of the columns.
-    pub columns: Vec<String>,
-}
-
-impl ForecasterRecord {
-    /// Returns the dates that have shaped it.
-    pub fn seen(&self) -> [DateRange; 2] {
-        [self.learned_from, self.chosen_by]
-    }
-}
 
 /// A forecaster whose forecasts are added to markets.
 #[derive(Debug)]

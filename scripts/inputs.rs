@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
 use market_data::{
-    DataError, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source,
+    DataError, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source, stamp,
 };
 use market_env::{Market, MarketConfig, PricingConfig, RealOptions};
 use serde_json::json;
@@ -30,11 +30,6 @@ pub struct Inputs {
     setup_threshold: u8,
     /// Their features and option tapes.
     pub market: Arc<Market>,
-}
-
-/// The word that made-up data puts on every artefact, and its counterpart.
-pub fn stamp(synthetic: bool) -> &'static str {
-    if synthetic { "SYNTHETIC" } else { "market" }
 }
 
 /// Loads the bars of a configuration.

@@ -16,8 +16,17 @@ mod text;
 use std::path::Path;
 
 use anyhow::Context as _;
-use market_data::{Bars, DataError, DateRange, FileRecord, calendar};
+use market_data::{Bars, DataError, DateRange, FileRecord, calendar, stamp};
 use serde::Serialize;
+
+use self::{coverage as minutes, days::Day};
+use crate::{
+    config::{DataSource, RunConfig},
+    console::Console,
+    files, inputs,
+    output_file::{check_writable, create_parent},
+    usage::Usage,
+};
 
 pub use self::{
     compare::{Agreement, Comparison, Difference, Scaled},
@@ -25,14 +34,6 @@ pub use self::{
     days::{At, Outside},
     flags::{Against, InspectFlags},
     outliers::{Jump, Outliers, Print, Wick},
-};
-use self::{coverage as minutes, days::Day};
-use crate::{
-    config::{DataSource, RunConfig},
-    console::Console,
-    files::{self, check_writable, create_parent},
-    inputs::{self, stamp},
-    usage::Usage,
 };
 
 /// Looks at the bars of a symbol and says what it found.

@@ -1,15 +1,10 @@
 //! `manifest.json`: what ran, on what, with what, so that a result can be traced and repeated.
 
-use market_data::{Dataset, Split};
+use market_data::{Dataset, Split, stamp};
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::{
-    clock,
-    config::RunConfig,
-    files,
-    inputs::{Inputs, stamp},
-};
+use crate::{clock, config::RunConfig, files, inputs::Inputs};
 
 /// The lock file that this program was built with.
 const LOCK: &str = include_str!("../Cargo.lock");

@@ -11,7 +11,7 @@ use toml::Value;
 
 use crate::{
     config::RunConfig,
-    foreseen::ForecasterRecord,
+    forecast::model::ForecasterRecord,
     inputs::Inputs,
     layers::{Difference, differences},
     paths::model_path,

@@ -9,7 +9,8 @@ use anyhow::Context as _;
 
 use crate::{
     config::RunSection,
-    files::{check_writable, create_parent, free_name, set_aside},
+    files::{free_name, set_aside},
+    output_file::{check_writable, create_parent},
 };
 
 /// The files and folders of one model name.

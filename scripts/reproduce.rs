@@ -13,11 +13,6 @@ use std::path::Path;
 use anyhow::Context as _;
 use market_data::DateRange;
 
-pub use self::{
-    flags::ReproduceFlags,
-    profile::Profiles,
-    report::{CollapseReport, Look, ProfileReport, RunReport, Shown, Spread, WindowFigures},
-};
 use self::{
     runs::{Story, train},
     text::{markdown, screen},
@@ -26,10 +21,16 @@ use crate::{
     clock::Stopwatch,
     config::RunConfig,
     console::Console,
-    files::{check_writable, create_parent},
     inputs::Inputs,
+    output_file::{check_writable, create_parent},
     table::thousands,
     usage::Usage,
+};
+
+pub use self::{
+    flags::ReproduceFlags,
+    profile::Profiles,
+    report::{CollapseReport, Look, ProfileReport, RunReport, Shown, Spread, WindowFigures},
 };
 
 /// Trains, and writes table, figures and chart.

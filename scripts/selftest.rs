@@ -4,16 +4,15 @@ mod diagnostics;
 mod forecast;
 mod learning;
 
-use std::path::Path;
-
 use clap::Subcommand;
+
+use crate::console::Console;
 
 pub use self::{
     diagnostics::{DiagnosticsFlags, DiagnosticsReport, TrialReport},
     forecast::ForecastFlags,
     learning::LearningFlags,
 };
-use crate::{console::Console, files::create_parent};
 
 /// What can be proved.
 #[derive(Debug, Clone, Subcommand)]
@@ -36,14 +35,4 @@ pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
         Selftest::Diagnostics(flags) => diagnostics::run(flags, console),
         Selftest::Forecast(flags) => forecast::run(flags, console),
     }
-}
-
-/// Writes a file that was asked for, and says so.
-fn write(path: Option<&Path>, text: impl Fn() -> anyhow::Result<String>, console: &mut Console) -> anyhow::Result<()> {
-    if let Some(path) = path {
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, text()?.as_bytes())?;
-        console.say(format!("Written: {}", path.display()))?;
-    }
-    Ok(())
 }

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ppo_agent::diagnostics;
-pub use ppo_agent::diagnostics::{dollars as dollars_and_cents, percent};
+pub use ppo_agent::format::{dollars as dollars_and_cents, percent};
 
 /// Writes a number as C's `%.3g` does, which is what Stable-Baselines3 prints.
 pub fn significant(value: f64) -> String {
@@ -71,7 +70,7 @@ pub fn columns(heading: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Writes a whole number with commas between thousands.
 pub fn thousands(value: i64) -> String {
-    let digits = diagnostics::thousands(value.unsigned_abs());
+    let digits = ppo_agent::format::thousands(value.unsigned_abs());
     if value < 0 { format!("-{digits}") } else { digits }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use market_data::{DateRange, Split};
+use market_data::{DateRange, Split, stamp};
 use market_env::{BatchEnv, Ledger, VecEnv as _};
 use ppo_agent::{
     AgentError, Behaviour, DeviceChoice, ModelFile, Policy, PolicyConfig, Trainer,
@@ -14,13 +14,13 @@ use serde_json::Value;
 use crate::{
     baselines::Baselines,
     care::Care,
-    chart, clock,
+    clock,
     config::RunConfig,
     console::{Console, cut_log},
     files,
     flags::TrainFlags,
     held_out::HeldOut,
-    inputs::{Inputs, stamp},
+    inputs::Inputs,
     manifest, model,
     paths::Paths,
     records::Records,
@@ -29,6 +29,7 @@ use crate::{
     resume::PriorRun,
     table::{percent, thousands},
     tensorboard::EventWriter,
+    training_chart,
     usage::Unwell,
 };
 
@@ -234,7 +235,7 @@ impl Run<'_> {
             Ok(()) => None,
             Err(error) => Some(error.downcast::<Unwell>()?),
         };
-        let svg = chart::draw(&self.title(), reporter.rows())?;
+        let svg = training_chart::draw(&self.title(), reporter.rows())?;
         ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Outcome { seconds: reporter.seconds(), verdict, unwell })

@@ -4,24 +4,12 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     AdamState, AgentError, Policy, PolicyKind, Precision,
+    config::Backend,
     engine::{Engine, Sizes},
     native::Native,
     rollout::Inputs,
     torch::Torch,
 };
-
-/// What computes the networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Backend {
-    /// libtorch on a GPU and for whatever the native code cannot do, else the native code.
-    #[default]
-    Auto,
-    /// Hand-written passes on the CPU; the same bits for any number of threads.
-    Native,
-    /// libtorch, on the CPU or a GPU.
-    Tch,
-}
 
 /// Where the networks are computed, as the user says it: `auto`, `cpu`, `cuda` or `cuda:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,12 +1,12 @@
 //! Everything a training needs to continue bit by bit, in one file that is whole or refused.
 
-use std::path::Path;
+use std::{collections::VecDeque, path::Path};
 
 use market_env::ObsSpec;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamState, AgentError, Normalizer, Policy, PolicyConfig, PpoConfig, file, trainer::Progress};
+use crate::{AdamState, AgentError, Normalizer, Policy, PolicyConfig, PpoConfig, file};
 
 /// Metadata key of the state; the number changes when its meaning does.
 const KEY: &str = "ppo-agent checkpoint 1";
@@ -157,6 +157,23 @@ impl Checkpoint {
         parts.extend(data.iter().map(Vec::as_slice));
         file::sha256(&parts)
     }
+}
+
+/// The counters that say where a training stands; with the streams' seed they replace any random state.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Progress {
+    pub(crate) seed: u64,
+    /// Lane-steps of the whole training; schedules end there. Zero when unknown: schedules stay at their start.
+    pub(crate) total: u64,
+    pub(crate) timesteps: u64,
+    pub(crate) iteration: u64,
+    pub(crate) n_updates: u64,
+    /// Reward and length of the last episodes.
+    pub(crate) recent: VecDeque<(f64, u32)>,
+    /// Entropy weight of the coming update where it does not follow from the schedule: it adapts, or somebody set it.
+    #[serde(default)]
+    pub(crate) ent_coef: Option<f64>,
 }
 
 #[cfg(test)]

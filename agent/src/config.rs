@@ -1,6 +1,6 @@
 //! The free choices of the policy and of PPO. One set of defaults, checked once; every fault is reported with its path.
 
-use crate::{Backend, EntropySchedule, Schedule};
+use crate::{EntropySchedule, Schedule};
 
 /// Hyper-parameters of PPO, under the names of Stable-Baselines3.
 ///
@@ -282,6 +282,19 @@ impl PolicyConfig {
         }
         faults
     }
+}
+
+/// What computes the networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// libtorch on a GPU and for whatever the native code cannot do, else the native code.
+    #[default]
+    Auto,
+    /// Hand-written passes on the CPU; the same bits for any number of threads.
+    Native,
+    /// libtorch, on the CPU or a GPU.
+    Tch,
 }
 
 #[cfg(test)]

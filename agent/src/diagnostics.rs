@@ -2,9 +2,9 @@
 //!
 //! It only reads. A share without a denominator is shown as `-` and has no metric: no number is better than a wrong one.
 
-use std::fmt::Write;
-
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+
+use crate::format::{decimal, dollars, line, percent, ratio, share, thousands};
 
 /// Minutes of a full session.
 const FULL_SESSION: f64 = 390.0;
@@ -181,46 +181,6 @@ fn state_dependence(ledger: &Ledger) -> Option<f64> {
 /// are no measure of what was played in it.
 fn per_session(ledger: &Ledger) -> Option<f64> {
     ratio(ledger.opened as f64 * FULL_SESSION, ledger.steps as f64)
-}
-
-fn share(part: u64, whole: u64) -> Option<f64> {
-    ratio(part as f64, whole as f64)
-}
-
-fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole != 0.0).then(|| part / whole)
-}
-
-pub(crate) fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    writeln!(text, "{arguments}").expect("writing to a string cannot fail");
-}
-
-/// Writes a share as a percentage with one decimal; a share of nothing is a dash.
-pub fn percent(share: Option<f64>) -> String {
-    share.filter(|share| share.is_finite()).map_or_else(|| "-".into(), |share| format!("{:.1}%", 100.0 * share))
-}
-
-fn decimal(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".into(), |value| format!("{value:.1}"))
-}
-
-/// Writes an amount of cents as dollars and cents, its sign before the currency.
-pub fn dollars(cents: i64) -> String {
-    let (sign, size) = (if cents < 0 { "-" } else { "" }, cents.unsigned_abs());
-    format!("{sign}${}.{:02}", thousands(size / 100), size % 100)
-}
-
-/// Writes a whole number with commas between thousands.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

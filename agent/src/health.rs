@@ -14,17 +14,18 @@ mod checklist;
 mod config;
 mod controller;
 mod figures;
+mod interval_figures;
 mod lines;
 mod monitor;
 mod reading;
 mod verdict;
 
+pub use crate::bootstrap::Band;
 pub use checklist::{CHECKPOINTS, Check, checklist};
 pub use config::{COLLAPSED, DRIFTING, HealthConfig, OnCollapse};
 pub use controller::{Controller, Move, Response};
-pub use figures::{Health, Learner, Opportunity, OverfitGap, PolicyFigures};
+pub use figures::Health;
+pub use interval_figures::{Learner, Opportunity, OverfitGap, PolicyFigures};
 pub use monitor::{Monitor, MonitorState};
 pub use reading::{FEW_TRADES, Reading};
 pub use verdict::{Judge, Verdict};
-
-pub use crate::bootstrap::Band;

@@ -9,6 +9,7 @@ use crate::{
     activity::{LayerActivity, WATCHED, rectifies},
     adam::norm,
     backend,
+    checkpoint::Progress,
     critic::{Fit, realised_returns},
     engine::{Choice, Engine, Sizes},
     loss::{EpochStats, LossSettings, UpdateSettings},
@@ -30,23 +31,6 @@ pub trait Listener {
 
 /// Hears nothing.
 impl Listener for () {}
-
-/// The counters that say where a training stands; with the streams' seed they replace any random state.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Progress {
-    pub(crate) seed: u64,
-    /// Lane-steps of the whole training; schedules end there. Zero when unknown: schedules stay at their start.
-    pub(crate) total: u64,
-    pub(crate) timesteps: u64,
-    pub(crate) iteration: u64,
-    pub(crate) n_updates: u64,
-    /// Reward and length of the last episodes.
-    pub(crate) recent: VecDeque<(f64, u32)>,
-    /// Entropy weight of the coming update where it does not follow from the schedule: it adapts, or somebody set it.
-    #[serde(default)]
-    pub(crate) ent_coef: Option<f64>,
-}
 
 /// Trains a policy in an environment.
 #[derive(Debug)]

@@ -1,9 +1,6 @@
 //! From bars to the sessions that a run replays: window, grid, warm-up and volatility per symbol.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{ToSpan, civil::Date};
 
@@ -11,43 +8,8 @@ use crate::{
     Bars, DataConfig, DataError, DateRange, GridReport, SessionBars, Symbol, VolColumns, VolSource, Volatility,
     calendar::{self, Session},
     grid,
+    history::{FileRecord, History},
 };
-
-/// A file that was read, for the run's manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileRecord {
-    /// The path as it was opened.
-    pub path: String,
-    /// Data rows.
-    pub rows: usize,
-    /// What was detected, such as `timestamps: RFC 3339`.
-    pub note: String,
-    /// SHA-256 of the rows that were used, where the file may hold and get others; else the file itself is hashed.
-    pub digest: Option<String>,
-}
-
-impl FileRecord {
-    /// Describes a file whose rows were all used.
-    #[must_use]
-    pub fn new(path: &Path, rows: usize, note: String) -> Self {
-        Self { path: path.display().to_string(), rows, note, digest: None }
-    }
-}
-
-/// Everything that a source delivers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct History {
-    /// One series per symbol asked for, in that order.
-    pub bars: Vec<Bars>,
-    /// What was published about volatility.
-    pub volatility: Volatility,
-    /// The files read; none for made-up bars.
-    pub files: Vec<FileRecord>,
-    /// Whether the bars are made up; every artefact of a run has to show it.
-    pub synthetic: bool,
-    /// What else there is to know about where they come from, one sentence each.
-    pub notes: Vec<String>,
-}
 
 /// The dates to replay; with nothing given, all that there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

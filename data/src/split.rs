@@ -1,35 +1,9 @@
 //! Train, validation and test as whole sessions in the order of time, with a gap between them.
 
-use std::fmt;
-
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
-
-/// A range of dates; both ends belong to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DateRange {
-    /// First date.
-    pub first: Date,
-    /// Last date.
-    pub last: Date,
-}
-
-impl DateRange {
-    /// Says whether `date` lies in the range.
-    #[must_use]
-    pub fn contains(&self, date: Date) -> bool {
-        (self.first..=self.last).contains(&date)
-    }
-}
-
-impl fmt::Display for DateRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.first, self.last)
-    }
-}
+use crate::{DataError, dates::DateRange};
 
 /// How the sessions are shared out; what training and validation leave is the test part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

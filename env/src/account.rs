@@ -4,14 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Quote,
-    action::Action,
-    config::AccountConfig,
-    contract::MULTIPLIER,
-    execution::{Size, Terms},
-    fees::Side,
-};
+use crate::{Quote, action::Action, contract::MULTIPLIER, execution::Terms, fees::Side, quote::Size};
 
 /// An open position in one contract.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -180,6 +173,24 @@ impl Position {
     }
 }
 
+/// The account of one lane. It is renewed at the start of every session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccountConfig {
+    /// Cash at the start of a session, in dollars.
+    pub capital: f64,
+    /// Part of the cash that one entry may cost, 0 to 1; at least one contract is bought if it can be paid.
+    pub risk_fraction: f64,
+    /// Most contracts of one entry.
+    pub max_contracts: u32,
+}
+
+impl Default for AccountConfig {
+    fn default() -> Self {
+        Self { capital: 100_000.0, risk_fraction: 0.07, max_contracts: 10_000 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -187,7 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ContractSpec, ExecutionConfig, config::CostConfig};
+    use crate::{ContractSpec, ExecutionConfig, execution::CostConfig};
 
     /// A quote with so much size that an order takes what it likes.
     fn quote(bid: u32, ask: u32) -> (Quote, Size) {

@@ -1,7 +1,5 @@
 //! The six actions of the old system, with their numbers, and when each is legal.
 
-use crate::ActionMask;
-
 /// Number of actions.
 pub const ACTIONS: usize = 6;
 
@@ -54,6 +52,40 @@ pub const FLAT_MASK: ActionMask = ActionMask::of(&[0, 1, 2]);
 pub const HOLDING_MASK: ActionMask = ActionMask::of(&[0, 3, 4, 5]);
 /// Legal while the rule layer has an order working, and in a position when the rules own the exits.
 pub const FORCED_MASK: ActionMask = ActionMask::of(&[0]);
+
+/// The set of legal actions of one lane: bit `a` is set when action `a` may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ActionMask(pub u8);
+
+impl ActionMask {
+    /// Returns the mask with exactly these actions legal.
+    pub const fn of(actions: &[u8]) -> Self {
+        let (mut bits, mut i) = (0, 0);
+        while i < actions.len() {
+            bits |= 1 << actions[i];
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// Returns whether the action is legal.
+    #[inline]
+    pub const fn allows(self, action: u8) -> bool {
+        self.0 & (1 << action) != 0
+    }
+
+    /// Returns how many actions are legal.
+    #[inline]
+    pub const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Returns whether there is nothing to decide.
+    #[inline]
+    pub const fn is_forced(self) -> bool {
+        self.count() <= 1
+    }
+}
 
 #[cfg(test)]
 mod tests {

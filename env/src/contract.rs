@@ -126,6 +126,17 @@ impl ContractSpec {
     }
 }
 
+/// When the contracts expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expiry {
+    /// At the close of the session that trades them.
+    #[default]
+    SameDay,
+    /// At the close of the next session; positions are flat before the bell all the same.
+    NextDay,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ContractSpec, Quote,
-    config::CostConfig,
     contract::{MULTIPLIER, TickRule},
     fees::{Side, Tariff},
+    quote::Size,
 };
 
 /// What becomes of a policy's order that finds no quote when it reaches the market.
@@ -44,15 +44,6 @@ impl Default for ExecutionConfig {
     fn default() -> Self {
         Self { fill: FillRule::NextOpen, delay_bars: 0, slippage: 0.0, impact: 0.0, participation: 1.0 }
     }
-}
-
-/// Contracts displayed at the best prices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// What a seller can sell at the bid.
-    pub bid: u32,
-    /// What a buyer can buy at the ask.
-    pub ask: u32,
 }
 
 impl ExecutionConfig {
@@ -165,6 +156,20 @@ impl Terms {
         let price = self.execution.mark_price(self.tick, bid);
         let premium = i64::from(price) * MULTIPLIER * i64::from(contracts);
         (premium - self.sales.cents(contracts, price)).max(0)
+    }
+}
+
+/// Costs beyond the quoted spread, which is the tape's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CostConfig {
+    /// Factor on the contract's fees, for stress tests; 1 is the schedule's own.
+    pub fee_multiplier: f64,
+}
+
+impl Default for CostConfig {
+    fn default() -> Self {
+        Self { fee_multiplier: 1.0 }
     }
 }
 

@@ -2,20 +2,7 @@
 //!
 //! The environment only adds here; shares, means and verdicts are the reader's business.
 
-use crate::{ACTIONS, action::Action};
-
-/// What the setup score says of a bar; the threshold of "strong" is configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, serde::Serialize, serde::Deserialize)]
-#[repr(u8)]
-pub enum Setup {
-    /// Neither direction is strong, or both are equally.
-    #[default]
-    Weak = 0,
-    /// The bullish score reaches the threshold and beats the bearish one.
-    BullStrong = 1,
-    /// The bearish score reaches the threshold and beats the bullish one.
-    BearStrong = 2,
-}
+use crate::{ACTIONS, action::Action, setup::Setup};
 
 /// Number of setup classes.
 pub const SETUPS: usize = 3;

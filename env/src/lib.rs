@@ -68,6 +68,7 @@ mod play;
 #[cfg(test)]
 mod play_tests;
 mod pricing;
+mod quote;
 mod reward;
 pub mod scripted;
 mod setup;
@@ -78,15 +79,15 @@ mod tape_builder;
 mod vec_env;
 mod vol_model;
 
-pub use account::{Account, Fill, Position};
-pub use action::{ACTION_NAMES, ACTIONS, Action, FLAT_MASK, FORCED_MASK, HOLDING_MASK};
+pub use account::{Account, AccountConfig, Fill, Position};
+pub use action::{ACTION_NAMES, ACTIONS, Action, ActionMask, FLAT_MASK, FORCED_MASK, HOLDING_MASK};
 pub use batch::BatchEnv;
-pub use config::{AccountConfig, CostConfig, Draw, EnvConfig, MarketConfig};
-pub use contract::{ContractSpec, Settlement, TickRule};
+pub use config::{Draw, EnvConfig};
+pub use contract::{ContractSpec, Expiry, Settlement, TickRule};
 pub use episode::{Episode, Sale, Trade};
 pub use error::EnvError;
 pub use events::EventCalendar;
-pub use execution::{ExecutionConfig, FillRule, Size};
+pub use execution::{CostConfig, ExecutionConfig, FillRule};
 pub use exits::{AtTheBell, ExitConfig, ExitDecision, ExitMode, ExitReason, ExitState, TakeProfit};
 pub use features::{FEATURES, FeatureRow};
 pub use fees::{FeeSchedule, Side};
@@ -94,16 +95,17 @@ pub use forecast::{BarSize, DAILY_FEATURES, ForecastTape, Horizon, Move, Sample}
 pub use foresight::{Ceiling, Ceilings};
 pub use guard::{Guard, GuardConfig, GuardedSession};
 pub use lane::ACCOUNT_COLUMNS;
-pub use ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS, Setup};
-pub use market::{Day, Market, RealOptions};
+pub use ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS};
+pub use market::{Day, Market, RealOptions, config::MarketConfig};
 pub use normal::NormalEquations;
 pub use pricing::{PricingConfig, SessionPricer, vol_ratio};
+pub use quote::{Quote, QuotePair, Size};
 pub use reward::{FlatDecision, RewardConfig, RewardTerms, Triggers};
-pub use setup::SetupScore;
-pub use strike::{Expiry, StrikeConfig, StrikeRule};
+pub use setup::{Setup, SetupScore};
+pub use strike::{StrikeConfig, StrikeRule};
 pub use surface::SurfaceConfig;
-pub use tape::{Quote, QuoteOrigin, QuotePair};
-pub use vec_env::{ActionMask, ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv};
+pub use tape::QuoteOrigin;
+pub use vec_env::{ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv};
 pub use vol_model::{
     INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel, log_smile,
 };

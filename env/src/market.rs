@@ -1,5 +1,7 @@
 //! The market that a run replays: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
+pub(crate) mod config;
+
 use std::ops::Range;
 
 use jiff::civil::Date;
@@ -9,11 +11,11 @@ use rayon::prelude::*;
 use crate::{
     ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
     contract::MULTIPLIER,
-    execution::Size,
     features::{FEATURES, FeatureRow, FeatureStream},
     fees::Side,
     option::Right,
-    tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE, nearest_strike},
+    quote::{Size, nearest_strike},
+    tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
     tape_builder::TapeBuilder,
 };
 

@@ -16,8 +16,9 @@ use market_data::{OptionSession, QuoteMinute};
 use crate::{
     ContractSpec, MarketConfig, Quote,
     pricing::{ask_cents, bid_cents},
+    quote::{nearest_strike, right_bit},
     surface::SurfacePoint,
-    tape::{OptionTape, UNKNOWN_SIZE, nearest_strike, right_bit},
+    tape::{OptionTape, UNKNOWN_SIZE},
 };
 
 /// Lays a session's quotes over its tape, and takes away what cannot be traded.

@@ -10,8 +10,8 @@ use crate::{
     lane::{EntryOrder, Lane, Rules, gain},
     market::Signal,
     option::Right,
+    quote::right_bit,
     reward::FlatDecision,
-    tape::right_bit,
 };
 
 /// One lane's step, with the sums it adds to.

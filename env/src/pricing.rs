@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ContractSpec, EventCalendar, Expiry, INTERCEPT_KNOTS, Quote, VolInputs, VolModel, fitted,
     option::Inputs,
-    surface::Correction,
     vol_model::{SMILE_REACH, log_smile},
 };
 
@@ -264,6 +263,9 @@ pub fn vol_ratio(source: VolSource, spec: &ContractSpec) -> f64 {
         VolSource::Realised => 1.0,
     }
 }
+
+/// Coefficients of the log factor on the model's volatility: level, slope and curvature in standardised log-moneyness.
+pub(crate) type Correction = [f64; 3];
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,5 @@
 //! The setup score: how many of four trend conditions hold, in either direction, and when a bar is exhausted.
 
-use crate::Setup;
-
 /// Conditions in the score.
 pub(crate) const SETUP_CONDITIONS: u8 = 4;
 
@@ -49,6 +47,19 @@ impl SetupScore {
             Setup::Weak
         }
     }
+}
+
+/// What the setup score says of a bar; the threshold of "strong" is configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, serde::Serialize, serde::Deserialize)]
+#[repr(u8)]
+pub enum Setup {
+    /// Neither direction is strong, or both are equally.
+    #[default]
+    Weak = 0,
+    /// The bullish score reaches the threshold and beats the bearish one.
+    BullStrong = 1,
+    /// The bearish score reaches the threshold and beats the bullish one.
+    BearStrong = 2,
 }
 
 #[cfg(test)]

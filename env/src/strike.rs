@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, SessionPricer, tape::nearest_strike};
+use crate::{ContractSpec, SessionPricer, quote::nearest_strike};
 
 /// How far a search for a delta goes from the money, in strikes.
 const FURTHEST: u32 = 200;
@@ -36,17 +36,6 @@ impl Default for StrikeConfig {
     fn default() -> Self {
         Self { rule: StrikeRule::AtTheMoney, delta: 0.30, offset: 2.0 }
     }
-}
-
-/// When the contracts expire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Expiry {
-    /// At the close of the session that trades them.
-    #[default]
-    SameDay,
-    /// At the close of the next session; positions are flat before the bell all the same.
-    NextDay,
 }
 
 impl StrikeConfig {

@@ -9,10 +9,7 @@
 use market_data::{OptionSession, Right, SessionBars};
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, NormalEquations, SessionPricer};
-
-/// Coefficients of the log factor on the model's volatility: level, slope and curvature in standardised log-moneyness.
-pub(crate) type Correction = [f64; 3];
+use crate::{ContractSpec, NormalEquations, SessionPricer, pricing::Correction};
 
 /// The prior says that the model is right, with standard deviations of 0.3, 0.1 and 0.05: mean and precision.
 const PRIOR: [(f64, f64); 3] = [(0.0, 11.0), (0.0, 100.0), (0.0, 400.0)];

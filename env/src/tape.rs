@@ -2,29 +2,11 @@
 //!
 //! The environment never prices: it replays these columns without knowing where they came from.
 
-use std::{num::NonZeroU32, ops::AddAssign};
+use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use crate::{ContractSpec, option::Right};
-
-/// One side's best prices, in cents per share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Quote {
-    /// What a seller gets; nothing where nobody bids.
-    pub bid: u32,
-    /// What a buyer pays; `None` where nobody offers.
-    pub ask: Option<NonZeroU32>,
-}
-
-/// Quotes of one contract at the two ends of one bar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct QuotePair {
-    /// At the bar's open: orders decided at the last close fill here.
-    pub open: Quote,
-    /// At the bar's close: positions are marked here.
-    pub close: Quote,
-}
+use crate::quote::QuotePair;
 
 /// Greeks as a policy sees them, all bounded: delta; delta's change per 0.1 % of spot; premium lost per minute, as a
 /// fraction; premium gained per volatility point, as a fraction.
@@ -89,11 +71,6 @@ pub(crate) struct OptionTape {
     pub(crate) origin: QuoteOrigin,
 }
 
-/// Returns the index of the strike nearest to a price, in strike steps.
-pub(crate) fn nearest_strike(price: f64, spec: &ContractSpec) -> u32 {
-    (price / spec.strike_step).round().max(1.0) as u32
-}
-
 impl OptionTape {
     /// Returns whether the contracts chosen at the close of the bar before `t` are offered at its open: bits 0 and 1.
     pub(crate) fn quoted(&self, t: usize) -> u8 {
@@ -104,13 +81,5 @@ impl OptionTape {
         let offered = |contract: u32| u8::from(self.quotes[contract as usize * bars + t].open.ask.is_some());
         let [call, put] = self.chosen[t - 1];
         offered(call) | offered(put) << 1
-    }
-}
-
-/// Returns which contract of a strike pays this way: the low bit of a contract index.
-pub(crate) const fn right_bit(right: Right) -> u32 {
-    match right {
-        Right::Call => 0,
-        Right::Put => 1,
     }
 }

@@ -5,8 +5,10 @@ use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINU
 use crate::{
     ContractSpec, MarketConfig, QuoteOrigin, QuotePair, SessionPricer,
     option::Greeks,
-    overlay, surface,
-    tape::{GreekRow, OptionTape, nearest_strike},
+    overlay,
+    quote::nearest_strike,
+    surface,
+    tape::{GreekRow, OptionTape},
 };
 
 /// One session on its way to a tape.

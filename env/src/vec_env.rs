@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::{Episode, Ledger};
+use crate::{Episode, Ledger, action::ActionMask};
 
 /// What one observation is made of; two specs are interchangeable only when they are equal.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -24,40 +24,6 @@ impl ObsSpec {
     /// Returns the number of inputs of a policy: `W · F + A`.
     pub fn inputs(&self) -> usize {
         self.frames * self.features.len() + self.account.len()
-    }
-}
-
-/// The set of legal actions of one lane: bit `a` is set when action `a` may be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct ActionMask(pub u8);
-
-impl ActionMask {
-    /// Returns the mask with exactly these actions legal.
-    pub const fn of(actions: &[u8]) -> Self {
-        let (mut bits, mut i) = (0, 0);
-        while i < actions.len() {
-            bits |= 1 << actions[i];
-            i += 1;
-        }
-        Self(bits)
-    }
-
-    /// Returns whether the action is legal.
-    #[inline]
-    pub const fn allows(self, action: u8) -> bool {
-        self.0 & (1 << action) != 0
-    }
-
-    /// Returns how many actions are legal.
-    #[inline]
-    pub const fn count(self) -> u32 {
-        self.0.count_ones()
-    }
-
-    /// Returns whether there is nothing to decide.
-    #[inline]
-    pub const fn is_forced(self) -> bool {
-        self.count() <= 1
     }
 }
 

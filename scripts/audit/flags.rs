@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{config::RunConfig, flags::ConfigFlags, layers::Layer};
+use crate::{
+    config::{RunConfig, flags::ConfigFlags},
+    layers::Layer,
+};
 
 /// Flags of `zerodte audit`.
 #[derive(Debug, Clone, Default, Args)]

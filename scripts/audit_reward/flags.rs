@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    config::RunConfig,
-    flags::{ConfigFlags, DataFlags},
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags},
+    },
     layers::Layer,
 };
 

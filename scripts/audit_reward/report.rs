@@ -1,12 +1,11 @@
 //! What policies without information are rewarded with on one data set, beside the money that they make.
 
-use market_data::{DateRange, Symbol};
+use market_data::{DateRange, Symbol, stamp};
 use market_env::{REWARD_TERMS, scripted::Scripted};
 use serde::Serialize;
 
 use crate::{
     baselines::{Baseline, Baselines, Opportunity},
-    inputs::stamp,
     statistics::{Mean, kendall_tau_b},
     table::{columns, dollars, percent, thousands},
 };

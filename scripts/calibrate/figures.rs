@@ -8,9 +8,9 @@ use market_env::{Expiry, MarketConfig};
 use plotters::prelude::*;
 
 use super::{
-    Pair,
     errors::{ErrorStats, Print, quantile},
     measure::{Compared, Measured, Model},
+    pair::Pair,
     plot::{Figure, Panel, Series},
     spread::Width,
 };

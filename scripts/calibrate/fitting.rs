@@ -8,11 +8,11 @@ use market_data::{Dataset, DateRange, History, VolSource};
 use market_env::{PricingConfig, VolModel};
 
 use super::{
-    Pair,
     errors::{BY_TWO_HOURS, Bucket, ErrorStats, Print},
     fit::{Sample, fit, samples},
+    pair::Pair,
 };
-use crate::{comments, config::RunConfig, files::create_parent, inputs, table::thousands};
+use crate::{comments, config::RunConfig, inputs, output_file::create_parent, table::thousands};
 
 /// Months that a model of the walk forward is fitted on at least.
 const FIRST_MONTHS: usize = 8;

@@ -1,15 +1,14 @@
 //! The report as text: what the numbers mean in plain words, then the tables.
 
+use market_data::stamp;
+
 use super::{
     errors::{Bucket, ErrorStats},
     parity::ParityStats,
     report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
     spread::{SpreadBucket, SpreadStats},
 };
-use crate::{
-    inputs::stamp,
-    table::{columns, thousands},
-};
+use crate::table::{columns, thousands};
 
 const ERROR_HEADINGS: [&str; 8] =
     ["", "prints", "median |error|", "90th pct", "bias", "mean bias", "median |error| $", "90th pct $"];

@@ -8,8 +8,8 @@ use market_env::{ContractSpec, EnvError, Expiry, MarketConfig, PricingConfig, Se
 use rayon::prelude::*;
 
 use super::{
-    Pair,
     errors::Print,
+    pair::Pair,
     parity::{Residual, residuals},
     spread::Width,
 };

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use market_data::{DateRange, FileRecord};
+use market_data::{DateRange, FileRecord, stamp};
 use market_env::PricingConfig;
 use serde::Serialize;
 
 use super::{
-    Pair,
     errors::{
         BY_HALF_HOUR, BY_MONEYNESS, BY_PREMIUM, BY_RIGHT, BY_TWO_HOURS, BY_VIX1D, Breakdown, Bucket, ErrorStats, Print,
     },
     measure::Measured,
+    pair::Pair,
     parity::{ParityStats, Residual},
     spread::{self, QuoteCounts, SpreadBucket, SpreadStats, Width},
 };
-use crate::{config::RunConfig, inputs::stamp};
+use crate::config::RunConfig;
 
 /// The model beside real options. Errors are model minus real.
 #[derive(Debug, Clone, Serialize)]

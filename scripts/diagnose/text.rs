@@ -1,8 +1,9 @@
 //! A diagnosis as lines for people.
 
-use super::{Basis, Checklist, Diagnosis, Span};
+use market_data::stamp;
+
+use super::diagnosis::{Basis, Checklist, Diagnosis, Span};
 use crate::{
-    inputs::stamp,
     table::{columns, percent, significant, thousands},
     watch::{habits, learner},
 };

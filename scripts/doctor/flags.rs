@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    config::{DataSource, RunConfig},
-    flags::{ConfigFlags, DataFlags},
+    config::{
+        DataSource, RunConfig,
+        flags::{ConfigFlags, DataFlags},
+    },
     layers::Layer,
     usage::Usage,
 };

@@ -7,8 +7,10 @@ use clap::Args;
 use jiff::civil::DateTime;
 
 use crate::{
-    config::RunConfig,
-    flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
+    },
     layers::Layer,
     usage::Usage,
 };

@@ -6,8 +6,10 @@ use clap::{Args, ValueEnum};
 use market_data::source::fetch::Wishes;
 
 use crate::{
-    config::{DataSource, RunConfig},
-    flags::{ConfigFlags, DataFlags},
+    config::{
+        DataSource, RunConfig,
+        flags::{ConfigFlags, DataFlags},
+    },
     layers::Layer,
     usage::Usage,
 };

@@ -19,7 +19,7 @@ use market_data::{
 };
 
 use super::What;
-use crate::{clock::System, files::create_parent, service::usage};
+use crate::{clock::System, output_file::create_parent, service::usage};
 
 /// Strikes far enough away for any contract.
 const ALL_STRIKES: (f64, f64) = (0.0, 1e6);

@@ -6,7 +6,7 @@ mod table;
 use std::sync::mpsc;
 
 use anyhow::Context as _;
-use market_data::Split;
+use market_data::{Split, stamp};
 use ppo_agent::{
     DeviceChoice,
     forecast::{
@@ -22,8 +22,7 @@ use super::{flags::ForecastAblateFlags, material::Material};
 use crate::{
     clock::Stopwatch,
     console::Console,
-    files::{check_writable, create_parent},
-    inputs::stamp,
+    output_file::{check_writable, create_parent},
     usage::Usage,
 };
 

@@ -9,7 +9,7 @@ use self::finished::{Finished, check};
 use super::ForecastCompareFlags;
 use crate::{
     console::Console,
-    files::{check_writable, create_parent},
+    output_file::{check_writable, create_parent},
 };
 
 /// Compares and writes, and prints what is written as text.

@@ -1,7 +1,7 @@
 //! `zerodte forecast eval`: a forecaster on dates that it has not seen, beside predictors that take no thought.
 
 use anyhow::{Context as _, ensure};
-use market_data::{DateRange, Window};
+use market_data::{DateRange, Window, stamp};
 
 use super::{
     files,
@@ -12,9 +12,8 @@ use super::{
 };
 use crate::{
     console::Console,
-    files::{check_writable, create_parent},
-    inputs::stamp,
     model::{dates_within, ranges_text},
+    output_file::{check_writable, create_parent},
     usage::Usage,
 };
 

@@ -6,8 +6,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::{
-    config::RunConfig,
-    flags::{ConfigFlags, DataFlags},
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags},
+    },
     layers::Layer,
     usage::Usage,
 };

@@ -86,7 +86,7 @@ impl Court<'_> {
             .par_iter()
             .flat_map_iter(|(symbol, positions)| self.part(symbol, picked, positions, &predictors))
             .collect();
-        let data = crate::inputs::stamp(self.material.dataset.synthetic).to_owned();
+        let data = market_data::stamp(self.material.dataset.synthetic).to_owned();
         Ok(Judgement { data, dates, rows })
     }
 

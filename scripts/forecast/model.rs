@@ -1,6 +1,6 @@
 //! A forecaster with what it says about its training: which dates it has seen, on which data.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jiff::civil::Date;
@@ -45,4 +45,28 @@ pub fn load(named: &Path) -> anyhow::Result<(Forecaster, ForecasterMeta)> {
     let meta = serde_json::from_value(meta)
         .with_context(|| format!("reading what {} says about its training", named.display()))?;
     Ok((forecaster, meta))
+}
+
+/// Which forecaster made the columns, and which dates have shaped it: what a manifest and a model say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ForecasterRecord {
+    /// Its file.
+    pub path: PathBuf,
+    /// SHA-256 of that file.
+    pub sha256: String,
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// The dates that it learned from.
+    pub learned_from: DateRange,
+    /// The dates that chose its best epoch.
+    pub chosen_by: DateRange,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+}
+
+impl ForecasterRecord {
+    /// Returns the dates that have shaped it.
+    pub fn seen(&self) -> [DateRange; 2] {
+        [self.learned_from, self.chosen_by]
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use market_data::Split;
+use market_data::{Split, stamp};
 use ppo_agent::{
     DeviceChoice,
     forecast::{End, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, Outset, PretrainEpoch, fit},
@@ -22,7 +22,6 @@ use crate::{
     config::RunConfig,
     console::Console,
     files::set_aside,
-    inputs::stamp,
     manifest,
     paths::Paths,
     table::thousands,

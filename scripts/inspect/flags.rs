@@ -5,8 +5,10 @@ use std::{path::PathBuf, str::FromStr};
 use clap::Args;
 
 use crate::{
-    config::RunConfig,
-    flags::{ConfigFlags, DataFlags},
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags},
+    },
     layers::Layer,
     usage::Usage,
 };

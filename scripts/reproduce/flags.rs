@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::profile::Profiles;
 use crate::{
-    config::RunConfig,
-    flags::{ConfigFlags, DataFlags},
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags},
+    },
     layers::Layer,
     usage::Usage,
 };

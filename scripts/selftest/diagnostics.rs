@@ -13,15 +13,15 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::catalogue::{Grounds, REPEATS, trials};
-pub use self::trial::TrialReport;
-use super::write;
 use crate::{
     bench::median,
     clock::Stopwatch,
     console::Console,
-    files::check_writable,
+    output_file::{check_writable, write},
     table::{columns, percent, thousands},
 };
+
+pub use self::trial::TrialReport;
 
 /// Share of the planted faults that must be called.
 const DETECTED: f64 = 0.99;

@@ -10,8 +10,11 @@ use ppo_agent::forecast::{
 };
 use rayon::prelude::*;
 
-use super::write;
-use crate::{console::Console, files::check_writable, table::columns};
+use crate::{
+    console::Console,
+    output_file::{check_writable, write},
+    table::columns,
+};
 
 /// Flags of `zerodte selftest forecast`.
 #[derive(Debug, Clone, Args)]

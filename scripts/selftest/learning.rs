@@ -11,11 +11,10 @@ use ppo_agent::cartpole;
 use rayon::prelude::*;
 
 use self::curves::Curve;
-use super::write;
 use crate::{
     bench::median,
     console::Console,
-    files::check_writable,
+    output_file::{check_writable, write},
     table::{columns, thousands},
 };
 

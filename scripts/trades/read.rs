@@ -186,8 +186,10 @@ impl Cells for DataFrame {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{tests::trade, write};
-    use super::*;
+    use super::{
+        super::{tests::trade, write},
+        *,
+    };
 
     #[test]
     fn both_forms_read_back_as_they_were() {

@@ -1,13 +1,12 @@
 //! A view as text: a whole frame for a terminal, one line per interval for a file. Pure; the same view gives the same text.
 
+use market_data::stamp;
+
 use super::{
     reading::{Reading, read},
     view::{Habits, Learner, Seen, View},
 };
-use crate::{
-    inputs::stamp,
-    table::{columns, dollars, percent, thousands},
-};
+use crate::table::{columns, dollars, percent, thousands};
 
 /// Widest line of a frame, in characters.
 const WIDTH: usize = 79;

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use market_data::stamp;
 use ppo_agent::health::Verdict;
 
 use super::view::{Habits, Seen, View};
-use crate::{health_rows::HealthRow, inputs::stamp, tail::Tail};
+use crate::{health_rows::HealthRow, tail::Tail};
 
 /// Actions that the block may count.
 const ACTIONS: usize = 6;

@@ -12,7 +12,7 @@ use super::{Scores, TargetKind};
 use crate::{
     bootstrap::Band,
     critic::Fit,
-    diagnostics::{percent, thousands},
+    format::{percent, thousands},
 };
 
 /// Slope from which forecasts are shrunk beyond use. Those with `1 / b` of the calibrated spread save `2/b - 1/b²` of the

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
 
 use super::{Health, Learner, PolicyFigures, checklist, figures::reward_shares};
-use crate::diagnostics::{self, line, percent, thousands};
+use crate::{
+    diagnostics,
+    format::{line, percent, thousands},
+};
 
 impl Health {
     /// Returns the whole log text of the interval: the old block for the multiple `step` that was passed, then what it hides,

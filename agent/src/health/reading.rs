@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Band, HealthConfig, Learner, Opportunity, OverfitGap, PolicyFigures, Verdict};
 use crate::{
     AgentError, LayerActivity,
-    diagnostics::{dollars, percent, thousands},
+    format::{dollars, percent, thousands},
 };
 
 /// Normalised entropy from which a policy is decided: its divergence may then be nothing without being frozen.

@@ -16,12 +16,13 @@ use std::{
 };
 
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
-pub(crate) use self::month::part_of;
-pub use self::rows::{OptionRow, Stored};
 use super::service::{Adjustment, Row, VendorError};
 use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol, calendar};
+
+pub(crate) use self::month::part_of;
+pub use self::month::{MonthRecord, SessionRecord};
+pub use self::rows::{OptionRow, Stored};
 
 /// A data directory that holds what was fetched.
 #[derive(Debug, Clone)]
@@ -45,33 +46,6 @@ impl Kind {
             Self::Options => "options",
         }
     }
-}
-
-/// What is known about one session of a series.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SessionRecord {
-    /// Rows of the session.
-    pub rows: usize,
-    /// When they were fetched, RFC 3339.
-    pub fetched: String,
-    /// SHA-256 of the bodies that they came in.
-    pub bodies: Vec<String>,
-    /// The contracts that were asked for, where they are options; those that never traded included.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub contracts: BTreeSet<String>,
-}
-
-/// What is known about one month of a series.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct MonthRecord {
-    /// Name of the vendor.
-    pub vendor: String,
-    /// How prices are adjusted.
-    pub adjustment: String,
-    /// The symbol, or the underlying.
-    pub symbol: String,
-    /// The complete sessions.
-    pub sessions: BTreeMap<Date, SessionRecord>,
 }
 
 /// One series of the cache.

@@ -3,6 +3,7 @@
 //! `SPY_1m.parquet` or `SPY_1m.csv` holds the minute bars of SPY in the columns timestamp, open, high, low, close and
 //! volume; other columns are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) may be there.
 
+pub(super) mod cells;
 pub(super) mod csv;
 mod epoch;
 pub(super) mod parquet;
@@ -12,10 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::civil::Date;
-
 use super::check_symbols;
-use crate::{BarColumns, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
+use crate::{Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
 
 /// Price columns, in the order of [`BarColumns`].
 const PRICES: [&str; 4] = ["open", "high", "low", "close"];
@@ -40,13 +39,6 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
     let vix_daily = folder.daily("VIX_1d")?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
     Ok(History { bars, volatility, files: folder.read, synthetic: false, notes: Vec::new() })
-}
-
-/// Daily closes as a file holds them.
-#[derive(Default)]
-pub(super) struct DailyColumns {
-    pub(super) date: Vec<Date>,
-    pub(super) close: Vec<f64>,
 }
 
 /// The folder and a record of the files read from it.
@@ -126,41 +118,6 @@ impl<'a> Folder<'a> {
 
 pub(super) fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "csv")
-}
-
-/// Returns the columns to read from a file of bars that has the columns `found`.
-fn wanted(path: &Path, found: &[String], with_volume: bool) -> Result<Vec<&'static str>, DataError> {
-    let mut names = vec!["timestamp"];
-    names.extend(PRICES);
-    if with_volume || found.iter().any(|name| name == "volume") {
-        names.push("volume");
-    }
-    require(path, found, &names)?;
-    Ok(names)
-}
-
-pub(super) fn require(path: &Path, found: &[String], names: &[&'static str]) -> Result<(), DataError> {
-    match names.iter().find(|name| !found.iter().any(|column| column == *name)) {
-        Some(column) => {
-            Err(DataError::MissingColumn { path: path.display().to_string(), column, found: found.to_vec() })
-        }
-        None => Ok(()),
-    }
-}
-
-/// Puts the columns together; an absent volume is zero.
-fn bar_columns(ts_ns: Vec<i64>, mut numbers: Vec<Vec<f64>>) -> BarColumns {
-    numbers.resize_with(5, || vec![0.0; ts_ns.len()]);
-    let [open, high, low, close, volume] = <[Vec<f64>; 5]>::try_from(numbers).expect("resized to five columns");
-    BarColumns { ts_ns, open, high, low, close, volume }
-}
-
-pub(super) fn bad_cell(path: &Path, row: usize, column: &'static str, text: &str, expected: &'static str) -> DataError {
-    DataError::Cell { path: path.display().to_string(), row, column, text: text.to_owned(), expected }
-}
-
-pub(super) fn unreadable(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataError {
-    DataError::Read { path: path.display().to_string(), source: source.into() }
 }
 
 #[cfg(test)]

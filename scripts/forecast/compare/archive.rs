@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use zip::{CompressionMethod, DateTime, System, ZipWriter, write::SimpleFileOptions};
 
 use super::finished::Finished;
-use crate::{console::Console, files::create_parent, table::thousands};
+use crate::{console::Console, output_file::create_parent, table::thousands};
 
 /// Where a model lies in its run's archive, as in that of a run that was set aside.
 const MODELS: &str = "models";

@@ -87,7 +87,7 @@ impl Finished {
     }
 
     pub(super) fn is_synthetic(&self) -> bool {
-        self.metrics.data == crate::inputs::stamp(true)
+        self.metrics.data == market_data::stamp(true)
     }
 
     /// Returns the judgement of a target on all symbols together, if there is one.
@@ -156,7 +156,7 @@ pub(super) mod tests {
             }],
         };
         let dates = DateRange { first: jiff::civil::date(2025, 1, 2), last: jiff::civil::date(2025, 3, 31) };
-        let data = crate::inputs::stamp(true).to_owned();
+        let data = market_data::stamp(true).to_owned();
         let metrics = Metrics {
             data: data.clone(),
             best_epoch: 2,

@@ -1,6 +1,7 @@
 //! One Parquet file of the cache: columns, and a record in its footer.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -11,14 +12,12 @@ use polars::prelude::{
     Column, DataFrame, DataType, IntoColumn as _, KeyValueMetadata, NamedFrom as _, ParquetReader, ParquetWriter,
     SerReader as _, Series,
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use serde::{Serialize, de::DeserializeOwned};
-
-use super::MonthRecord;
 use crate::{
     DataError,
     source::{
-        files::{parquet, unreadable},
+        files::{cells::unreadable, parquet},
         service::VendorError,
     },
 };
@@ -86,4 +85,31 @@ fn write_table(path: &Path, columns: Vec<Column>, record: &impl Serialize) -> Re
     let kept =
         written.map_err(std::io::Error::other).and_then(|_| file.sync_all()).and_then(|()| fs::rename(&part, path));
     kept.inspect_err(|_| drop(fs::remove_file(&part))).map_err(fault("writing it"))
+}
+
+/// What is known about one session of a series.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Rows of the session.
+    pub rows: usize,
+    /// When they were fetched, RFC 3339.
+    pub fetched: String,
+    /// SHA-256 of the bodies that they came in.
+    pub bodies: Vec<String>,
+    /// The contracts that were asked for, where they are options; those that never traded included.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub contracts: BTreeSet<String>,
+}
+
+/// What is known about one month of a series.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MonthRecord {
+    /// Name of the vendor.
+    pub vendor: String,
+    /// How prices are adjusted.
+    pub adjustment: String,
+    /// The symbol, or the underlying.
+    pub symbol: String,
+    /// The complete sessions.
+    pub sessions: BTreeMap<Date, SessionRecord>,
 }

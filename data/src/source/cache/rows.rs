@@ -8,7 +8,7 @@ use polars::prelude::{Column, DataType, IntoColumn as _, IntoSeries as _, NamedF
 use crate::{
     BarColumns, DataError, Right,
     source::{
-        files::{A_NUMBER, bad_cell, parquet::Table},
+        files::{A_NUMBER, cells::bad_cell, parquet::Table},
         service::{Row, sha256},
     },
 };

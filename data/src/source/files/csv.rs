@@ -14,7 +14,11 @@ use arrow::{
 };
 use jiff::{Timestamp, civil::Date};
 
-use super::{A_DATE, A_NUMBER, A_TIME, DailyColumns, bad_cell, bar_columns, epoch, require, unreadable, wanted};
+use super::{
+    A_DATE, A_NUMBER, A_TIME,
+    cells::{DailyColumns, bad_cell, bar_columns, require, unreadable, wanted},
+    epoch,
+};
 use crate::{BarColumns, DataError};
 
 /// Reads bars and says what the time stamps are.

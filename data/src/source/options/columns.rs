@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::{
     DataError,
-    source::files::{csv, is_csv, parquet, require},
+    source::files::{cells::require, csv, is_csv, parquet},
 };
 
 /// Columns that every option file has; the time stamp comes first, as the CSV reader wants it.

@@ -13,7 +13,7 @@ use crate::{
     DataError, DateRange, FileRecord, OptionHistory, OptionSession, QuoteMinute, Right, Symbol, TradeMinute,
     bars::rfc3339,
     calendar::{self, MINUTE_NS, Session},
-    source::files::{A_DATE, A_NUMBER, bad_cell},
+    source::files::{A_DATE, A_NUMBER, cells::bad_cell},
 };
 
 /// Roots under which an underlying's options are listed besides its own name.

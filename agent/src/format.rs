@@ -1,0 +1,43 @@
+//! Text forms of numbers in logs and reports: percentages, dollars, thousands.
+
+use std::fmt::Write as _;
+
+pub(crate) fn share(part: u64, whole: u64) -> Option<f64> {
+    ratio(part as f64, whole as f64)
+}
+
+pub(crate) fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole != 0.0).then(|| part / whole)
+}
+
+pub(crate) fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    writeln!(text, "{arguments}").expect("writing to a string cannot fail");
+}
+
+/// Writes a share as a percentage with one decimal; a share of nothing is a dash.
+pub fn percent(share: Option<f64>) -> String {
+    share.filter(|share| share.is_finite()).map_or_else(|| "-".into(), |share| format!("{:.1}%", 100.0 * share))
+}
+
+pub(crate) fn decimal(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.1}"))
+}
+
+/// Writes an amount of cents as dollars and cents, its sign before the currency.
+pub fn dollars(cents: i64) -> String {
+    let (sign, size) = (if cents < 0 { "-" } else { "" }, cents.unsigned_abs());
+    format!("{sign}${}.{:02}", thousands(size / 100), size % 100)
+}
+
+/// Writes a whole number with commas between thousands.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,30 @@
+//! A closed range of session dates.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// A range of dates; both ends belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DateRange {
+    /// First date.
+    pub first: Date,
+    /// Last date.
+    pub last: Date,
+}
+
+impl DateRange {
+    /// Says whether `date` lies in the range.
+    #[must_use]
+    pub fn contains(&self, date: Date) -> bool {
+        (self.first..=self.last).contains(&date)
+    }
+}
+
+impl fmt::Display for DateRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.first, self.last)
+    }
+}

@@ -1,0 +1,99 @@
+//! Section `[market]`: how bars and options become a market.
+
+use std::collections::BTreeMap;
+
+use market_data::Symbol;
+use serde::{Deserialize, Serialize};
+
+use crate::{ContractSpec, EnvError, Expiry, PricingConfig, StrikeConfig, SurfaceConfig, setup::SETUP_CONDITIONS};
+
+/// How bars become tapes: section `[market]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MarketConfig {
+    /// Tape rows per observation, at least 1. One suffices: the features carry their own history.
+    pub frames: usize,
+    /// Setup conditions, of 4, that make a bar strong in a direction. 4 calls about 40 % of real minutes strong, 3 about 90 %.
+    pub setup_threshold: u8,
+    /// Whether a policy sees delta, gamma, theta and vega of its position.
+    pub use_greeks: bool,
+    /// When the contracts that entries buy expire.
+    pub expiry: Expiry,
+    /// Which strikes entries buy.
+    pub strike: StrikeConfig,
+    /// The option pricing model.
+    pub pricing: PricingConfig,
+    /// How real options' prints and quotes become a tape.
+    pub surface: SurfaceConfig,
+    /// Contract facts by underlying; SPY, QQQ, IWM and SPX are known without an entry.
+    pub contracts: BTreeMap<String, ContractSpec>,
+}
+
+impl Default for MarketConfig {
+    fn default() -> Self {
+        let known = ContractSpec::KNOWN;
+        let contracts = known.iter().filter_map(|&s| Some((s.to_owned(), ContractSpec::known(s)?))).collect();
+        Self {
+            frames: 1,
+            setup_threshold: 4,
+            use_greeks: true,
+            expiry: Expiry::default(),
+            strike: StrikeConfig::default(),
+            pricing: PricingConfig::default(),
+            surface: SurfaceConfig::default(),
+            contracts,
+        }
+    }
+}
+
+impl MarketConfig {
+    /// Returns the contract of an underlying.
+    ///
+    /// # Errors
+    /// [`EnvError::UnknownContract`] for a symbol that neither the configuration nor the program knows.
+    pub fn contract(&self, symbol: &Symbol) -> Result<ContractSpec, EnvError> {
+        let name = symbol.as_str();
+        self.contracts.get(name).cloned().or_else(|| ContractSpec::known(name)).ok_or_else(|| {
+            let mut known: Vec<&str> = self.contracts.keys().map(String::as_str).chain(ContractSpec::KNOWN).collect();
+            known.sort_unstable();
+            known.dedup();
+            EnvError::UnknownContract { symbol: symbol.clone(), known: known.join(", ") }
+        })
+    }
+
+    /// Returns every fault, each with its path.
+    pub fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.frames == 0 || self.frames > 390 {
+            faults.push(format!("market.frames: {} is not between 1 and 390", self.frames));
+        }
+        if !(1..=SETUP_CONDITIONS).contains(&self.setup_threshold) {
+            faults.push(format!("market.setup_threshold: {} is not between 1 and 4", self.setup_threshold));
+        }
+        self.strike.check(&mut faults);
+        self.pricing.check(&mut faults);
+        self.surface.check(&mut faults);
+        for (symbol, spec) in &self.contracts {
+            spec.check(&format!("market.contracts.{symbol}"), &mut faults);
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_sound_and_every_fault_is_named_with_its_path() {
+        assert_eq!(MarketConfig::default().check(), Vec::<String>::new());
+        let mut market = MarketConfig { frames: 0, setup_threshold: 5, ..MarketConfig::default() };
+        market.pricing.rate = 2.0;
+        market.contracts.get_mut("SPY").unwrap().fees.clearing = f64::NAN;
+        let faults = market.check();
+        let known = ["market.frames", "market.setup_threshold", "market.pricing.rate"];
+        for path in known.into_iter().chain(["market.contracts.SPY.fees.clearing"]) {
+            assert!(faults.iter().any(|fault| fault.starts_with(path)), "{path} is missing in {faults:?}");
+        }
+    }
+}
