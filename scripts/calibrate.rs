@@ -16,7 +16,6 @@ use std::path::Path;
 use market_data::{Dataset, DateRange, OptionHistory, SymbolSessions, calendar};
 use market_env::EnvError;
 
-pub(crate) use self::errors::quantile;
 use self::measure::Measured;
 pub use self::{
     errors::{Bucket, ErrorStats},

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use statistics::{ratio, share};
 
 /// Minutes of a full session.
 const FULL_SESSION: f64 = 390.0;
@@ -181,14 +182,6 @@ fn state_dependence(ledger: &Ledger) -> Option<f64> {
 /// are no measure of what was played in it.
 fn per_session(ledger: &Ledger) -> Option<f64> {
     ratio(ledger.opened as f64 * FULL_SESSION, ledger.steps as f64)
-}
-
-fn share(part: u64, whole: u64) -> Option<f64> {
-    ratio(part as f64, whole as f64)
-}
-
-fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole != 0.0).then(|| part / whole)
 }
 
 pub(crate) fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -26,5 +26,3 @@ pub use figures::{Health, Learner, Opportunity, OverfitGap, PolicyFigures};
 pub use monitor::{Monitor, MonitorState};
 pub use reading::{FEW_TRADES, Reading};
 pub use verdict::{Judge, Verdict};
-
-pub use crate::bootstrap::Band;

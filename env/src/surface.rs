@@ -9,7 +9,9 @@
 use market_data::{OptionSession, Right, SessionBars};
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, NormalEquations, SessionPricer};
+use statistics::NormalEquations;
+
+use crate::{ContractSpec, SessionPricer};
 
 /// Coefficients of the log factor on the model's volatility: level, slope and curvature in standardised log-moneyness.
 pub(crate) type Correction = [f64; 3];

@@ -3,11 +3,11 @@
 use market_data::{DateRange, Symbol};
 use market_env::{REWARD_TERMS, scripted::Scripted};
 use serde::Serialize;
+use statistics::{Mean, kendall_tau_b};
 
 use crate::{
     baselines::{Baseline, Baselines, Opportunity},
     inputs::stamp,
-    statistics::{Mean, kendall_tau_b},
     table::{columns, dollars, percent, thousands},
 };
 

@@ -6,10 +6,11 @@ use jiff::civil::Date;
 use market_data::{OptionSession, Right};
 use market_env::{Expiry, MarketConfig};
 use plotters::prelude::*;
+use statistics::quantile;
 
 use super::{
     Pair,
-    errors::{ErrorStats, Print, quantile},
+    errors::{ErrorStats, Print},
     measure::{Compared, Measured, Model},
     plot::{Figure, Panel, Series},
     spread::Width,

@@ -11,12 +11,12 @@ use anyhow::ensure;
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
+use statistics::median;
 
 use self::catalogue::{Grounds, REPEATS, trials};
 pub use self::trial::TrialReport;
 use super::write;
 use crate::{
-    bench::median,
     clock::Stopwatch,
     console::Console,
     files::check_writable,

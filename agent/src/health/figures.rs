@@ -2,8 +2,9 @@
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
 use serde::{Deserialize, Serialize};
+use statistics::{ConfidenceInterval, mean, ratio};
 
-use super::{Band, Reading, Verdict};
+use super::{Reading, Verdict};
 use crate::{Iteration, LayerActivity, diagnostics};
 
 /// Every figure of one diagnostics interval.
@@ -16,7 +17,7 @@ pub struct Health {
     /// The counters since step 0.
     pub total: Ledger,
     /// P(buy | strong) - P(buy | weak) with its interval; none with too few sessions.
-    pub dependence: Option<Band>,
+    pub dependence: Option<ConfidenceInterval>,
     /// What the policy's probabilities were like.
     pub policy: PolicyFigures,
     /// The same since step 0.
@@ -100,7 +101,7 @@ impl Learner {
     /// Sums up some iterations; nothing for none.
     pub(crate) fn of(iterations: &[Iteration]) -> Option<Self> {
         let last = iterations.last()?;
-        let mean = |of: fn(&Iteration) -> f64| iterations.iter().map(of).sum::<f64>() / iterations.len() as f64;
+        let mean_of = |of: fn(&Iteration) -> f64| mean(iterations.iter().map(of));
         let most = |of: fn(&Iteration) -> f64| iterations.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
         let realised: Vec<f64> =
             iterations.iter().filter_map(|i| Some(i.critic_mc.as_ref()?.explained_variance)).collect();
@@ -109,22 +110,22 @@ impl Learner {
             iteration: last.iteration,
             minibatches: last.minibatches,
             learning_rate: last.learning_rate,
-            kl: mean(|i| i.approx_kl),
+            kl: mean_of(|i| i.approx_kl),
             kl_max: most(|i| i.approx_kl_max),
-            clip_fraction: mean(|i| i.clip_fraction),
-            value_loss: mean(|i| i.value_loss),
+            clip_fraction: mean_of(|i| i.clip_fraction),
+            value_loss: mean_of(|i| i.value_loss),
             loss_change: None,
-            grad_norm: mean(|i| i.grad_norm),
+            grad_norm: mean_of(|i| i.grad_norm),
             param_norm: last.param_norm,
-            actor_change: mean(|i| i.actor_change),
-            critic_change: mean(|i| i.critic_change),
-            explained_variance: mean(|i| i.critic.explained_variance),
-            explained_variance_mc: (!realised.is_empty()).then(|| realised.iter().sum::<f64>() / realised.len() as f64),
-            variance_ratio: mean(|i| i.critic.variance_ratio),
-            slope: mean(|i| i.critic.slope),
-            pred_std: mean(|i| i.critic.pred_std),
+            actor_change: mean_of(|i| i.actor_change),
+            critic_change: mean_of(|i| i.critic_change),
+            explained_variance: mean_of(|i| i.critic.explained_variance),
+            explained_variance_mc: (!realised.is_empty()).then(|| mean(&realised)),
+            variance_ratio: mean_of(|i| i.critic.variance_ratio),
+            slope: mean_of(|i| i.critic.slope),
+            pred_std: mean_of(|i| i.critic.pred_std),
             pred_range: (-most(|i| -i.critic.pred_min), most(|i| i.critic.pred_max)),
-            target_std: mean(|i| i.critic.outcome_std),
+            target_std: mean_of(|i| i.critic.outcome_std),
             constant: iterations.iter().all(|i| i.critic.is_constant()),
             ent_coef: last.ent_coef,
         })
@@ -173,8 +174,7 @@ impl Health {
     pub fn direction_accuracy(ledger: &Ledger) -> Option<f64> {
         let count = |setup: Setup, action: Action| ledger.flat_actions[setup as usize][action.index()] as f64;
         let right = count(Setup::BullStrong, Action::BuyCall) + count(Setup::BearStrong, Action::BuyPut);
-        let buys = ledger.strong_buys() as f64;
-        (buys > 0.0).then(|| right / buys)
+        ratio(right, ledger.strong_buys() as f64)
     }
 
     /// Returns every figure under its key: the counters', and those of the verdict. The window is the interval unless the
@@ -186,11 +186,11 @@ impl Health {
             let all = self.interval.flat_steps_in(setup) as f64;
             for (name, action) in [("hold", Action::Hold), ("buy_call", Action::BuyCall), ("buy_put", Action::BuyPut)] {
                 let count = self.interval.flat_actions[setup as usize][action.index()] as f64;
-                put(format!("actions_{space}/frac_{name}"), (all > 0.0).then(|| count / all));
+                put(format!("actions_{space}/frac_{name}"), ratio(count, all));
             }
         }
-        put("actions_strong/state_dependence_low".into(), self.dependence.map(|band| band.low));
-        put("actions_strong/state_dependence_high".into(), self.dependence.map(|band| band.high));
+        put("actions_strong/state_dependence_low".into(), self.dependence.map(|interval| interval.low));
+        put("actions_strong/state_dependence_high".into(), self.dependence.map(|interval| interval.high));
         put("actions_strong/direction_accuracy".into(), Self::direction_accuracy(&self.interval));
         put("actions_strong_cum/direction_accuracy".into(), Self::direction_accuracy(&self.total));
         put("policy/variance_across_states".into(), self.policy.variance);
@@ -230,7 +230,7 @@ impl Health {
 /// Returns each term's share of the sum of absolute rewards; none where nothing was rewarded.
 pub(crate) fn reward_shares(ledger: &Ledger) -> [Option<f64>; 5] {
     let all: f64 = ledger.reward_terms_abs.iter().sum();
-    ledger.reward_terms_abs.map(|term| (all > 0.0).then(|| term / all))
+    ledger.reward_terms_abs.map(|term| ratio(term, all))
 }
 
 #[cfg(test)]

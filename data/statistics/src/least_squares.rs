@@ -1,4 +1,4 @@
-//! Weighted linear least squares by the normal equations, one observation at a time.
+//! Linear least squares: weighted, with a prior, by the normal equations; and the line through pairs.
 
 /// The normal equations of a regression with `N` coefficients.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ impl<const N: usize> Default for NormalEquations<N> {
 }
 
 impl<const N: usize> NormalEquations<N> {
-    /// Adds one observation: `basis · coefficients` shall be near `value`.
+    /// Adds one observation, `basis · coefficients ≈ value`.
     #[inline]
     pub fn observe(&mut self, basis: &[f64; N], value: f64, weight: f64) {
         for (i, (row, moment)) in self.matrix.iter_mut().zip(&mut self.moment).enumerate() {
@@ -30,16 +30,16 @@ impl<const N: usize> NormalEquations<N> {
         pairs.chain(self.moment.iter_mut().zip(&other.moment)).for_each(|(sum, more)| *sum += more);
     }
 
-    /// Makes all observations so far count less.
+    /// Multiplies the weights of all observations so far by `keep`.
     pub fn fade(&mut self, keep: f64) {
         self.matrix.iter_mut().flatten().chain(&mut self.moment).for_each(|sum| *sum *= keep);
     }
 
-    /// Returns the coefficients, by Cholesky's factorisation. `prior` is a first guess and the weight that it has, for
-    /// every coefficient; weights above zero make the solution unique.
+    /// Returns the coefficients, by Cholesky's factorisation. `prior` holds a guess and its weight for every coefficient;
+    /// weights above zero make the solution unique.
     ///
     /// ```
-    /// use market_env::NormalEquations;
+    /// use statistics::NormalEquations;
     /// let mut line = NormalEquations::<2>::default();
     /// for (x, y) in [(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)] {
     ///     line.observe(&[1.0, x], y, 1.0);
@@ -66,5 +66,50 @@ impl<const N: usize> NormalEquations<N> {
             z[i] = (z[i] - (i + 1..N).map(|k| lower[k][i] * z[k]).sum::<f64>()) / lower[i][i];
         }
         z
+    }
+}
+
+/// Returns intercept and slope of the least-squares line through pairs of x and y, or `None` if all x are equal.
+pub fn least_squares_line(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+    if pairs.windows(2).all(|pair| pair[0].0 == pair[1].0) {
+        return None;
+    }
+    let count = pairs.len() as f64;
+    let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), pair| (x + pair.0 / count, y + pair.1 / count));
+    let (xx, xy) =
+        pairs.iter().fold((0.0, 0.0), |(xx, xy), pair| (xx + (pair.0 - x).powi(2), xy + (pair.0 - x) * (pair.1 - y)));
+    let slope = xy / xx;
+    slope.is_finite().then_some((y - slope * x, slope))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_that_of_numpy() {
+        let pairs = [(2.0, 1.0), (4.0, 3.0), (1.0, 2.0), (7.0, 9.0), (3.0, 1.5)];
+        let (intercept, slope) = least_squares_line(&pairs).unwrap();
+        assert!((slope - 1.292_452_83).abs() < 1e-8 && (intercept + 1.094_339_62).abs() < 1e-8, "{intercept} {slope}");
+        let mut equations = NormalEquations::<2>::default();
+        pairs.iter().for_each(|&(x, y)| equations.observe(&[1.0, x], y, 1.0));
+        let [same_intercept, same_slope] = equations.solve(&[(0.0, 0.0); 2]);
+        assert!((slope - same_slope).abs() < 1e-12 && (intercept - same_intercept).abs() < 1e-12);
+        assert_eq!((least_squares_line(&[(1.0, 2.0), (1.0, 3.0)]), least_squares_line(&[])), (None, None));
+    }
+
+    #[test]
+    fn faded_and_merged_observations_keep_their_weights() {
+        let of = |observations: &[(f64, f64)]| {
+            let mut equations = NormalEquations::<1>::default();
+            observations.iter().for_each(|&(value, weight)| equations.observe(&[1.0], value, weight));
+            equations
+        };
+        let (mut old, new) = (of(&[(1.0, 1.0), (3.0, 1.0)]), of(&[(8.0, 1.0)]));
+        old.fade(0.5);
+        old.add(&new);
+        // Weights of 1/2, 1/2 and 1, and a prior of 5 with weight 2: (0.5 + 1.5 + 8 + 10) / 4.
+        let [mean] = old.solve(&[(5.0, 2.0)]);
+        assert!((mean - 5.0).abs() < 1e-12, "{mean}");
     }
 }

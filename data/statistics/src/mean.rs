@@ -1,6 +1,6 @@
-//! Small statistics of sessions and trades: means with standard errors, the quantiles to judge them by, rank agreement.
+//! Means with their standard errors, variances and ratios.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use serde::Serialize;
 
@@ -9,20 +9,20 @@ use serde::Serialize;
 pub struct Mean {
     /// The mean.
     pub value: f64,
-    /// Its standard error.
+    /// Standard error of the mean.
     pub error: f64,
-    /// Independent observations behind it: groups, where values come in groups.
+    /// Independent observations: the number of groups, if the values come in groups.
     pub observations: usize,
 }
 
 impl Mean {
-    /// Returns the mean of independent values; nothing for fewer than two.
+    /// Returns the mean of independent values, or `None` for fewer than two.
     pub fn of(values: &[f64]) -> Option<Self> {
         Self::of_groups(values.iter().map(|&value| vec![value]))
     }
 
-    /// Returns the mean of all values, with a standard error that lets values of one group move together; nothing for fewer
-    /// than two groups that have any.
+    /// Returns the mean of all values, with a standard error that allows for dependence within a group. Returns `None` for
+    /// fewer than two groups with values.
     ///
     /// # Source
     /// Liang and Zeger (1986), for a mean: with residuals `e` of `n` values in `G` groups, the variance is
@@ -40,7 +40,7 @@ impl Mean {
         (sums.len() > 1).then_some(Self { value, error, observations: sums.len() })
     }
 
-    /// Returns the mean in standard errors; infinite where nothing varies and it is not zero.
+    /// Returns the mean divided by its standard error: 0 for a mean of 0, infinite for any other mean of equal values.
     pub fn t(&self) -> f64 {
         if self.value == 0.0 { 0.0 } else { self.value / self.error }
     }
@@ -52,52 +52,46 @@ impl fmt::Display for Mean {
     }
 }
 
-/// Returns the quantile of the normal distribution at a probability above 0.5, to 4.5e-4.
+/// Returns the mean of the values; NaN for none.
 ///
-/// # Source
-/// Abramowitz and Stegun (1964), 26.2.23.
-pub fn normal_quantile(probability: f64) -> f64 {
-    let t = (-2.0 * (1.0 - probability).ln()).sqrt();
-    t - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t)
-        / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t.powi(3))
+/// ```
+/// assert_eq!(statistics::mean([1.0, 2.0, 6.0]), 3.0);
+/// assert_eq!(statistics::mean(&vec![1.0, 2.0]), 1.5);
+/// ```
+pub fn mean<T: Borrow<f64>>(values: impl IntoIterator<Item = T>) -> f64 {
+    let mut count = 0_usize;
+    let sum: f64 = values.into_iter().inspect(|_| count += 1).map(|value| *value.borrow()).sum();
+    sum / count as f64
 }
 
-/// Returns the quantile of Student's distribution at a probability above 0.5, to some 2 %; infinite for fewer than four
-/// degrees of freedom, where the series does not hold and nothing can be said.
-///
-/// # Source
-/// Abramowitz and Stegun (1964), 26.7.5.
-pub fn student_quantile(probability: f64, degrees: usize) -> f64 {
-    if degrees < 4 {
-        return f64::INFINITY;
-    }
-    let (x, n) = (normal_quantile(probability), degrees as f64);
-    let terms = [
-        (x.powi(3) + x) / 4.0,
-        (5.0 * x.powi(5) + 16.0 * x.powi(3) + 3.0 * x) / 96.0,
-        (3.0 * x.powi(7) + 19.0 * x.powi(5) + 17.0 * x.powi(3) - 15.0 * x) / 384.0,
-        (79.0 * x.powi(9) + 776.0 * x.powi(7) + 1482.0 * x.powi(5) - 1920.0 * x.powi(3) - 945.0 * x) / 92_160.0,
-    ];
-    terms.iter().zip(1..).fold(x, |sum, (term, power)| sum + term / n.powi(power))
+/// Returns the mean squared deviation from the mean (divisor `n`); NaN for no value.
+pub fn variance(values: &[f64]) -> f64 {
+    squared_deviations(values) / values.len() as f64
 }
 
-/// Returns how far two rankings of the same things agree: 1 in everything, -1 in nothing, 0 as by chance. Ties count for
-/// neither. Nothing when one of them ranks nothing.
-///
-/// # Source
-/// Kendall (1945), "The treatment of ties in ranking problems": `tau_b`.
-pub fn kendall_tau_b(a: &[f64], b: &[f64]) -> Option<f64> {
-    let (mut agree, mut of_a, mut of_b) = (0.0, 0.0, 0.0);
-    let order = |x: &[f64], i: usize, j: usize| f64::from(i8::from(x[i] > x[j]) - i8::from(x[i] < x[j]));
-    for j in 0..a.len().min(b.len()) {
-        for i in 0..j {
-            let (x, y) = (order(a, i, j), order(b, i, j));
-            agree += x * y;
-            of_a += x * x;
-            of_b += y * y;
-        }
-    }
-    (of_a > 0.0 && of_b > 0.0).then(|| agree / (of_a * of_b).sqrt())
+/// Returns the unbiased estimate of the variance (divisor `n - 1`); NaN for fewer than two values.
+pub fn sample_variance(values: &[f64]) -> f64 {
+    squared_deviations(values) / (values.len() as f64 - 1.0)
+}
+
+fn squared_deviations(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    values.iter().map(|value| (value - mean).powi(2)).sum()
+}
+
+/// Returns a part as a fraction of the whole, or `None` if the whole is not above zero.
+pub fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+/// Returns a count as a fraction of the whole, or `None` if the whole is zero.
+pub fn share(part: u64, whole: u64) -> Option<f64> {
+    ratio(part as f64, whole as f64)
+}
+
+/// Returns the value, or `None` if it is infinite or NaN.
+pub fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
 }
 
 #[cfg(test)]
@@ -125,25 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_those_of_tables() {
-        for (probability, expected) in [(0.975, 1.959_964), (0.99, 2.326_348), (0.999_6, 3.352_795)] {
-            near(normal_quantile(probability), expected, 4.5e-4);
-        }
-        for (probability, degrees, expected) in
-            [(0.975, 9, 2.262_157), (0.99, 39, 2.425_841), (0.999_6, 4, 9.125_73), (0.999_6, 39, 3.635_64)]
-        {
-            near(student_quantile(probability, degrees), expected, 0.03 * expected);
-        }
-        assert!(student_quantile(0.99, 3).is_infinite());
+    fn means_and_variances_are_those_of_numpy() {
+        let values = [2.0, 4.0, 1.0, 7.0, 3.0];
+        near(mean(&values), 3.4, 1e-15);
+        near(variance(&values), 4.24, 1e-12);
+        near(sample_variance(&values), 5.3, 1e-12);
+        assert!(mean::<f64>([]).is_nan() && variance(&[]).is_nan() && sample_variance(&[1.0]).is_nan());
     }
 
     #[test]
-    fn rank_agreement_is_that_of_scipys_example() {
-        // The example in the documentation of scipy.stats.kendalltau.
-        let tau = kendall_tau_b(&[12.0, 2.0, 1.0, 12.0, 2.0], &[1.0, 4.0, 7.0, 1.0, 0.0]).unwrap();
-        near(tau, -0.471_404_520_791_031_6, 1e-12);
-        assert_eq!(kendall_tau_b(&[1.0, 2.0, 3.0], &[10.0, 20.0, 30.0]), Some(1.0));
-        assert_eq!(kendall_tau_b(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Some(-1.0));
-        assert_eq!(kendall_tau_b(&[1.0, 1.0], &[1.0, 2.0]), None);
+    fn undefined_ratios_and_numbers_are_none() {
+        assert_eq!(
+            (ratio(1.0, 4.0), ratio(1.0, 0.0), ratio(1.0, -1.0), ratio(1.0, f64::NAN)),
+            (Some(0.25), None, None, None)
+        );
+        assert_eq!((share(1, 4), share(0, 4), share(0, 0)), (Some(0.25), Some(0.0), None));
+        assert_eq!((finite(1.0), finite(f64::INFINITY), finite(f64::NAN)), (Some(1.0), None, None));
     }
 }
