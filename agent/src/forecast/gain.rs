@@ -7,8 +7,8 @@ use super::outcomes::{Outcomes, Pairs};
 /// Seed of the interval.
 const SEED: u64 = 0;
 
-/// Returns by how much the R² of some forecasts is above that of others `[N]` on the same samples, with an interval over dates; nothing for
-/// fewer than five dates, or where a forecast is not finite.
+/// Returns the R² of some forecasts less that of others `[N]` on the same samples, with an interval over dates. Returns `None`
+/// for fewer than five dates and if a forecast is not finite.
 ///
 /// # Panics
 /// If lengths differ.

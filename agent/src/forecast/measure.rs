@@ -14,12 +14,12 @@ pub(super) struct Measure<const K: usize> {
 }
 
 impl<const K: usize> Measure<K> {
-    /// The score of all pairs, where it has a value.
+    /// Returns the score of all pairs, or `None` if it is undefined.
     pub(super) fn value(&self) -> Option<f64> {
         (self.score)(&total(&self.sums))
     }
 
-    /// The score and its interval.
+    /// Returns the score with its interval.
     pub(super) fn interval(&self) -> Option<ConfidenceInterval> {
         bootstrap_interval(&self.sums, self.score, SEED)
     }

@@ -42,7 +42,7 @@ impl Sums for Block {
 }
 
 /// Returns P(buy | strong) - P(buy | weak) of all decisions, and its interval over the sessions that were played; lanes
-/// that play the same one count as one. Nothing for fewer than five blocks, or without decisions of both kinds.
+/// that play the same one count as one. Returns `None` for fewer than five blocks and without decisions of both kinds.
 pub(crate) fn dependence(blocks: &[Block], seed: u64) -> Option<ConfidenceInterval> {
     let played: Vec<Block> = blocks.iter().filter(|block| block.strong + block.weak > 0).copied().collect();
     bootstrap_interval(&played, Block::dependence, seed)
