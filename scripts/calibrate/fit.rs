@@ -16,6 +16,7 @@ use market_env::{
     vol_ratio,
 };
 use rayon::prelude::*;
+use statistics::NormalEquations;
 
 use super::{errors::Print, measure::FIRST_SLOT};
 

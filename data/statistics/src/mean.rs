@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn means_and_variances_are_those_of_numpy() {
         let values = [2.0, 4.0, 1.0, 7.0, 3.0];
-        near(mean(&values), 3.4, 1e-15);
+        near(mean(values), 3.4, 1e-15);
         near(variance(&values), 4.24, 1e-12);
         near(sample_variance(&values), 5.3, 1e-12);
         assert!(mean::<f64>([]).is_nan() && variance(&[]).is_nan() && sample_variance(&[1.0]).is_nan());

@@ -19,10 +19,14 @@ pub fn ranks(values: &[f32]) -> Vec<f64> {
 /// as half. NaN if the other class is empty. The mean placement of either class is the area under the receiver operating
 /// characteristic.
 ///
+/// # Panics
+/// If `values` and `up` differ in length.
+///
 /// # Source
 /// DeLong, DeLong & Clarke-Pearson 1988, "Comparing the areas under two or more correlated receiver operating
 /// characteristic curves": the structural components, whose variance is that of the area.
 pub fn placements(values: &[f32], up: &[bool]) -> Vec<f64> {
+    assert_eq!(values.len(), up.len(), "a class per number");
     let ups = up.iter().filter(|&&up| up).count();
     let downs = (up.len() - ups) as f64;
     let (mut above, mut below) = (ups as f64, 0.0);
