@@ -16,15 +16,13 @@ use market_env::{
 use ppo_agent::health;
 use rayon::prelude::*;
 use serde::Serialize;
+use statistics::Mean;
 
 pub use self::{
     opportunity::Opportunity,
     staying_out::{explain_staying_out, stays_out},
 };
-use crate::{
-    statistics::Mean,
-    table::{dollars, percent},
-};
+use crate::table::{dollars, percent};
 
 /// What one scripted policy did on the sessions. Money is after all costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -8,6 +8,7 @@ mod subject;
 use std::fs;
 
 use serde_json::{Map, Value, json};
+use statistics::median;
 
 pub use self::{
     case::{Case, Game, Part, Workload},
@@ -70,15 +71,6 @@ impl Measured {
     }
 }
 
-/// Returns the median of ascending numbers, 0 if there are none.
-pub fn median(sorted: &[f64]) -> f64 {
-    match (sorted.len(), sorted.len() / 2) {
-        (0, _) => 0.0,
-        (length, middle) if length % 2 == 1 => sorted[middle],
-        (_, middle) => (sorted[middle - 1] + sorted[middle]) / 2.0,
-    }
-}
-
 /// Returns the most memory that this process ever held, where the system tells (Linux).
 fn peak_resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -113,11 +105,6 @@ fn lines(report: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_lies_in_the_middle() {
-        assert_eq!((median(&[]), median(&[3.0]), median(&[1.0, 2.0, 9.0]), median(&[1.0, 2.0])), (0.0, 3.0, 2.0, 1.5));
-    }
 
     #[test]
     fn halves_and_wholes_of_a_training_can_be_timed() {

@@ -29,7 +29,6 @@ use crate::{
     usage::Usage,
 };
 
-pub(crate) use self::errors::quantile;
 pub use self::{
     errors::{Bucket, ErrorStats},
     parity::ParityStats,

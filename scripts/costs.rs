@@ -6,6 +6,7 @@ use anyhow::ensure;
 use jiff::civil::Date;
 use market_env::{Action, Day, Market, Quote, Trade};
 use serde::Serialize;
+use statistics::ratio;
 
 use crate::{
     figures::{Figures, Played},
@@ -189,7 +190,7 @@ fn cost_per_trade(market: &Market, trades: &[Trade]) -> anyhow::Result<Option<f6
         ensure!(day.is_some(), "a trade of {} on {} belongs to no session", trade.symbol, trade.date);
         sum += day.map_or(0.0, |day| cost_of(market, day, trade));
     }
-    Ok((!trades.is_empty()).then(|| sum / trades.len() as f64))
+    Ok(ratio(sum, trades.len() as f64))
 }
 
 /// Returns what a trade paid in spreads and fees, as a fraction of its premium. What no quote stands behind, a settlement,

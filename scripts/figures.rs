@@ -7,11 +7,9 @@ use hdrhistogram::Histogram;
 use jiff::civil::Date;
 use market_env::{ACTION_NAMES, EXIT_REASONS, Episode, Ledger, Trade, action::Action};
 use serde::Serialize;
+use statistics::{daily_sharpe, max_drawdown, profit_factor, ratio};
 
 use crate::table::{dollars, percent, thousands};
-
-/// Session dates of a year, the basis on which a daily Sharpe ratio is annualised.
-pub const SESSIONS_PER_YEAR: f64 = 252.0;
 
 /// Everything that one replay produced.
 #[derive(Debug, Clone, Default)]
@@ -37,37 +35,6 @@ impl Played {
 
 fn usd(cents: i64) -> f64 {
     cents as f64 / 100.0
-}
-
-fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole > 0.0).then(|| part / whole)
-}
-
-/// Returns the largest fall of the running sum below its highest point so far, the start included; 0 or more.
-pub fn max_drawdown(pnl: &[f64]) -> f64 {
-    let (mut sum, mut peak, mut worst) = (0.0_f64, 0.0_f64, 0.0_f64);
-    for change in pnl {
-        sum += change;
-        peak = peak.max(sum);
-        worst = worst.max(peak - sum);
-    }
-    worst
-}
-
-/// Returns the annualised Sharpe ratio of daily P&L: mean over sample standard deviation, times √252. Nothing when
-/// there are fewer than two days or all are alike.
-pub fn daily_sharpe(pnl: &[f64]) -> Option<f64> {
-    let n = pnl.len() as f64;
-    let mean = pnl.iter().sum::<f64>() / n;
-    let variance = pnl.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    (pnl.len() > 1 && variance > 0.0).then(|| mean / variance.sqrt() * SESSIONS_PER_YEAR.sqrt())
-}
-
-/// Returns the sum of gains over the sum of losses; nothing without a loss.
-pub fn profit_factor(pnl: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let (gains, losses) =
-        pnl.into_iter().fold((0.0, 0.0), |(gains, losses), x| (gains + x.max(0.0), losses - x.min(0.0)));
-    ratio(gains, losses)
 }
 
 /// Minutes from a position's entry to its last exit, at some quantiles of the positions.
@@ -296,30 +263,6 @@ pub(crate) mod tests {
     use market_env::Setup;
 
     use super::*;
-
-    #[test]
-    fn drawdown_is_the_deepest_fall_below_any_earlier_peak() {
-        assert_eq!(max_drawdown(&[]), 0.0);
-        assert_eq!(max_drawdown(&[5.0, 1.0]), 0.0);
-        assert_eq!(max_drawdown(&[-3.0, 1.0]), 3.0);
-        assert_eq!(max_drawdown(&[10.0, -4.0, 3.0, -6.0, 20.0, -5.0]), 7.0);
-    }
-
-    #[test]
-    fn sharpe_is_mean_over_sample_deviation_annualised() {
-        // Mean 2, sample deviation 2: √252.
-        assert!((daily_sharpe(&[0.0, 2.0, 4.0]).unwrap() - 252.0_f64.sqrt()).abs() < 1e-12);
-        assert_eq!(daily_sharpe(&[1.0]), None);
-        assert_eq!(daily_sharpe(&[1.0, 1.0]), None);
-        assert_eq!(daily_sharpe(&[]), None);
-    }
-
-    #[test]
-    fn profit_factor_needs_a_loss() {
-        assert_eq!(profit_factor([3.0, -2.0, 0.0, 1.0]), Some(2.0));
-        assert_eq!(profit_factor([3.0]), None);
-        assert_eq!(profit_factor([-3.0]), Some(0.0));
-    }
 
     #[test]
     fn holding_quantiles_are_those_of_the_trades() {

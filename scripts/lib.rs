@@ -47,7 +47,6 @@ pub mod reproduce;
 pub mod resume;
 pub mod selftest;
 pub mod service;
-pub mod statistics;
 pub mod table;
 pub mod tail;
 pub mod tensorboard;

@@ -10,10 +10,8 @@ use market_env::{
 use ppo_agent::{
     Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate,
 };
-use zerodte_scripts::{
-    baselines::{Baselines, Opportunity, explain_staying_out, stays_out},
-    statistics::Mean,
-};
+use statistics::Mean;
+use zerodte_scripts::baselines::{Baselines, Opportunity, explain_staying_out, stays_out};
 
 use crate::{
     follower::{Follower, Signal},

@@ -10,6 +10,7 @@ use market_env::{
     ContractSpec, EnvConfig, FillRule, INTERCEPT_KNOTS, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer,
     StrikeConfig, StrikeRule, VecEnv as _, VolModel,
 };
+use statistics::correlation;
 
 use crate::util::{Batch, all_days, dataset};
 
@@ -156,7 +157,8 @@ fn which_contracts_the_data_holds_cannot_be_seen() {
         later.push((bars.close.last().unwrap() / bars.open[bar]).ln());
     }
     let chance = 3.0 / (later.len() as f64).sqrt();
-    let told = correlation(&naive, &later);
+    let pairs: Vec<(f64, f64)> = naive.iter().copied().zip(later.iter().copied()).collect();
+    let told = correlation(&pairs).unwrap();
     assert!(
         later.len() > 70 && told > 2.0 * chance,
         "the listing tells the future: {told} on {} sessions",
@@ -164,21 +166,12 @@ fn which_contracts_the_data_holds_cannot_be_seen() {
     );
     let mean = |up: bool| {
         let errors = price.iter().zip(&later).filter(|(_, later)| (**later > 0.0) == up).map(|(error, _)| *error);
-        let errors: Vec<f64> = errors.collect();
-        errors.iter().sum::<f64>() / errors.len() as f64
+        statistics::mean(errors)
     };
     let given_away = mean(true) - mean(false);
     assert!(given_away.abs() < 0.006, "prices are worth {given_away} of a premium to know, half of a half-spread");
-    let size = (price.iter().map(|error| error * error).sum::<f64>() / price.len() as f64).sqrt();
+    let size = statistics::mean(price.iter().map(|error| error * error)).sqrt();
     assert!(size < 0.01, "and they are right: {size}");
-}
-
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
-    let n = a.len() as f64;
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / n;
-    let (ma, mb) = (mean(a), mean(b));
-    let sum = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(&x, &y)| f(x - ma, y - mb)).sum::<f64>();
-    sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Generalised advantage estimation on plain slices.
+//! Generalised advantage estimation and realised returns, on plain slices.
 
 /// What a rollout knows of its rewards and values. Every slice is `[T, N]` unless it says otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,25 @@ pub fn generalized_advantage(returns: Returns<'_>, gamma: f64, gae_lambda: f64, 
     }
 }
 
+/// Writes the realised return of every step: the discounted rewards to the end of its episode. NaN if the episode is cut or
+/// goes on after the rollout. All slices are `[T, N]`; `ends` is terminated and truncated.
+pub(crate) fn realised_returns(lanes: usize, reward: &[f32], ends: (&[bool], &[bool]), gamma: f64, out: &mut [f32]) {
+    let (terminated, truncated) = ends;
+    let mut after = vec![f64::NAN; lanes];
+    for time in (0..reward.len() / lanes).rev() {
+        for (lane, after) in after.iter_mut().enumerate() {
+            let sample = time * lanes + lane;
+            let rest = match (terminated[sample], truncated[sample]) {
+                (true, _) => 0.0,
+                (_, true) => f64::NAN,
+                _ => *after,
+            };
+            *after = f64::from(reward[sample]) + gamma * rest;
+            out[sample] = *after as f32;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -68,6 +87,20 @@ mod tests {
         assert_eq!(advantage, [2.0, 4.0, 6.0]);
         generalized_advantage(Returns { terminated: &[false, true, false], ..returns }, 0.5, 0.5, &mut advantage);
         assert_eq!(advantage, [1.25, 1.0, 6.0], "a termination wins over a truncation");
+    }
+
+    #[test]
+    fn realised_returns_are_known_before_a_termination_and_unknown_before_a_cut() {
+        // Two lanes, four steps: lane 0 ends at step 2, lane 1 is cut at step 1.
+        let reward = [1.0, 10.0, 2.0, 20.0, 4.0, 30.0, 8.0, 40.0];
+        let mut terminated = [false; 8];
+        let mut truncated = [false; 8];
+        (terminated[4], truncated[3], terminated[7]) = (true, true, true);
+        let mut out = [0.0; 8];
+        realised_returns(2, &reward, (&terminated, &truncated), 0.5, &mut out);
+        assert_eq!([out[0], out[2], out[4]], [3.0, 4.0, 4.0]);
+        assert!(out[6].is_nan() && out[1].is_nan() && out[3].is_nan());
+        assert_eq!([out[5], out[7]], [50.0, 40.0]);
     }
 
     /// The definition: an advantage is the discounted sum of the later δ of the same episode.

@@ -3,8 +3,9 @@
 //! It only reads. A share without a denominator is shown as `-` and has no metric: no number is better than a wrong one.
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use statistics::{ratio, share};
 
-use crate::format::{decimal, dollars, line, percent, ratio, share, thousands};
+use crate::format::{decimal, dollars, line, percent, thousands};
 
 /// Minutes of a full session.
 const FULL_SESSION: f64 = 390.0;

@@ -39,7 +39,6 @@ mod optimiser;
 mod outcomes;
 pub mod planted;
 mod pretrain;
-mod rank;
 mod ridge;
 mod samples;
 mod scores;

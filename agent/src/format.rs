@@ -2,14 +2,6 @@
 
 use std::fmt::Write as _;
 
-pub(crate) fn share(part: u64, whole: u64) -> Option<f64> {
-    ratio(part as f64, whole as f64)
-}
-
-pub(crate) fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole != 0.0).then(|| part / whole)
-}
-
 pub(crate) fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     writeln!(text, "{arguments}").expect("writing to a string cannot fail");
 }

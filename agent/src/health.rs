@@ -20,7 +20,6 @@ mod monitor;
 mod reading;
 mod verdict;
 
-pub use crate::bootstrap::Band;
 pub use checklist::{CHECKPOINTS, Check, checklist};
 pub use config::{COLLAPSED, DRIFTING, HealthConfig, OnCollapse};
 pub use controller::{Controller, Move, Response};

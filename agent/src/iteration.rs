@@ -1,6 +1,6 @@
 //! What one iteration of training did, under the names of Stable-Baselines3.
 
-use crate::critic::Fit;
+use statistics::GoodnessOfFit;
 
 /// Statistics of one iteration; its window is the iteration unless a field says otherwise.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -39,10 +39,10 @@ pub struct Iteration {
     pub ent_coef: f64,
     /// The rollout's values, as they were before the update, against the targets that the critic learns from. The targets
     /// contain the values themselves, which flatters a critic at small discounts.
-    pub critic: Fit,
+    pub critic: GoodnessOfFit,
     /// The same values against the discounted rewards that really came, over the steps whose session ended within the
     /// rollout; none where no session did.
-    pub critic_mc: Option<Fit>,
+    pub critic_mc: Option<GoodnessOfFit>,
     /// Mean of entropy / ln(legal actions) over unforced samples: 1 is uniform, 0 is decided.
     pub entropy_norm: f64,
     /// Mean norm of the gradient before clipping.

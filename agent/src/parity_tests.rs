@@ -5,11 +5,11 @@
 
 use market_env::{ActionMask, ObsSpec};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use statistics::GoodnessOfFit;
 
 use crate::{
     AdamState, Normalizer, Policy, PolicyConfig,
     advantage::{Returns, generalized_advantage},
-    critic::Fit,
     distribution::MaskedCategorical,
     engine::{Choice, Engine, Sizes},
     loss::{
@@ -400,7 +400,7 @@ fn whole_updates_are_those_of_train() {
             assert_close(&what("second moments"), &adam.v, &run.floats("adam_v"), 5e-6);
         }
         let pairs = rollout.value.iter().copied().zip(rollout.target.iter().copied());
-        let explained_variance = Fit::of(pairs).unwrap().explained_variance;
+        let explained_variance = GoodnessOfFit::of(pairs).unwrap().explained_variance;
         assert_logged(&run, "trainer", "explained_variance", explained_variance);
     }
 }

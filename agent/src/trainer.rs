@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 
 use market_env::{Episode, VecEnv};
+use statistics::{GoodnessOfFit, ratio};
 
 use crate::{
     AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Moment, Policy, PpoConfig,
     activity::{LayerActivity, WATCHED, rectifies},
     adam::norm,
+    advantage::realised_returns,
     backend,
     checkpoint::Progress,
-    critic::{Fit, realised_returns},
     engine::{Choice, Engine, Sizes},
     loss::{EpochStats, LossSettings, UpdateSettings},
     rollout::Rollout,
@@ -277,14 +278,14 @@ impl<E: VecEnv> Trainer<E> {
         (moved / whole.max(f64::MIN_POSITIVE)).sqrt()
     }
 
-    /// The critic of the rollout against its targets, and against what really came.
-    fn critic(&self) -> (Fit, Option<Fit>) {
+    /// Returns the fit of the critic's values to its targets and to the realised returns, of one rollout.
+    fn critic(&self) -> (GoodnessOfFit, Option<GoodnessOfFit>) {
         let Rollout { lanes, reward, terminated, truncated, value, target, .. } = &self.rollout;
         let mut realised = vec![0.0; target.len()];
         realised_returns(*lanes, reward, (terminated, truncated), self.config.gamma, &mut realised);
         let pairs = value.iter().copied().zip(target.iter().copied());
         let known = value.iter().copied().zip(realised.iter().copied()).filter(|(_, outcome)| !outcome.is_nan());
-        (Fit::of(pairs).expect("a rollout has samples"), Fit::of(known))
+        (GoodnessOfFit::of(pairs).expect("a rollout has samples"), GoodnessOfFit::of(known))
     }
 
     /// Returns what the hidden units did on some hundred observations of the last rollout, spread evenly over it.
@@ -309,7 +310,7 @@ impl<E: VecEnv> Trainer<E> {
         let layout = &self.policy.layout;
         let change = |net: &crate::layout::Net| self.change(before, [&layout.trunk.range, &net.range]);
         let recent = &self.progress.recent;
-        let mean = |sum: f64| (!recent.is_empty()).then(|| sum / recent.len() as f64);
+        let mean = |sum: f64| ratio(sum, recent.len() as f64);
         Iteration {
             iteration: self.progress.iteration,
             timesteps: self.progress.timesteps,

@@ -5,6 +5,7 @@
 //! [`WINDOW`] bars and never past the session's open, and VWAP is anchored there. Every column is bounded.
 
 use market_data::{SessionBars, VolColumns};
+use statistics::{mean, variance};
 
 use crate::{
     SetupScore,
@@ -162,10 +163,8 @@ fn relative_volume(volume: &[f64]) -> f64 {
 
 /// Unusual volume times the size of the move, `change` in percent.
 fn burst(volume: &[f64], change: f64) -> f64 {
-    let n = volume.len() as f64;
-    let mean = volume.iter().sum::<f64>() / n;
-    let deviation = (volume.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt() + 1e-9;
-    ((volume[volume.len() - 1] - mean) / deviation * change.abs() / 2.0).tanh()
+    let deviation = variance(volume).sqrt() + 1e-9;
+    ((volume[volume.len() - 1] - mean(volume)) / deviation * change.abs() / 2.0).tanh()
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use market_data::{DateRange, Symbol, stamp};
 use market_env::{REWARD_TERMS, scripted::Scripted};
 use serde::Serialize;
+use statistics::{Mean, kendall_tau_b};
 
 use crate::{
     baselines::{Baseline, Baselines, Opportunity},
-    statistics::{Mean, kendall_tau_b},
     table::{columns, dollars, percent, thousands},
 };
 

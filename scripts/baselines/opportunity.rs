@@ -2,15 +2,16 @@
 
 use market_env::scripted::Scripted;
 use serde::Serialize;
+use statistics::{Mean, student_quantile};
 
 use super::{Baseline, Baselines};
-use crate::{
-    statistics::{Mean, student_quantile},
-    table::{dollars, percent},
-};
+use crate::table::{dollars, percent};
 
 /// Probability that no scripted policy is taken for one that earns where none does, all of them together (Bonferroni).
 const FAMILY_ERROR: f64 = 0.01;
+/// Session dates from which a scripted policy can be said to earn. With fewer, a standard error rests on too few days for a
+/// verdict, even though Student's distribution has a quantile.
+const MIN_DATES: usize = 5;
 /// Standard errors below zero from which random entries count as losing.
 const CLEAR: f64 = 2.0;
 
@@ -46,8 +47,7 @@ impl Opportunity {
             .filter(|baseline| baseline.policy != Scripted::AlwaysHold)
             .filter_map(|baseline| baseline.pnl_usd.map(|pnl| (baseline, pnl)))
             .collect();
-        let degrees = baselines.session_dates.saturating_sub(1);
-        let needed = student_quantile(1.0 - FAMILY_ERROR / traders.len().max(1) as f64, degrees);
+        let needed = required_t(traders.len(), baselines.session_dates);
         let best = traders.iter().max_by(|a, b| a.1.t().total_cmp(&b.1.t()));
         if let Some((baseline, pnl)) = best.filter(|(_, pnl)| pnl.t() > needed) {
             return Self::earns(baseline, *pnl, traders.len(), needed);
@@ -109,6 +109,15 @@ impl Opportunity {
             Self::Earns { evidence, .. } | Self::Loses { evidence } | Self::Unclear { evidence } => evidence,
         }
     }
+}
+
+/// Returns the mean P&L, in standard errors over the dates, above which the best of some policies earns more than by luck.
+/// Infinite for fewer than five dates.
+fn required_t(policies: usize, dates: usize) -> f64 {
+    if dates < MIN_DATES {
+        return f64::INFINITY;
+    }
+    student_quantile(1.0 - FAMILY_ERROR / policies.max(1) as f64, dates - 1)
 }
 
 #[cfg(test)]
@@ -178,6 +187,13 @@ pub(crate) mod tests {
         let Opportunity::Earns { policy, evidence } = &earns else { panic!("{earns:?}") };
         assert!(evidence.starts_with(&format!("\"{policy}\" earned $10 per session after costs, 10.0% per trade")));
         assert!(evidence.ends_with("where the best of 23 needs 3.6)"), "{evidence}");
+    }
+
+    #[test]
+    fn the_required_gain_is_students_quantile_of_five_dates_or_more() {
+        assert!([0, 1, 4].into_iter().all(|dates| required_t(1, dates).is_infinite()));
+        assert!((required_t(1, 5) - 3.746_947_387_979_197).abs() < 1e-9, "0.99 with 4 degrees of freedom");
+        assert!((required_t(0, 40) - 2.425_841_409_735_63).abs() < 1e-9, "0.99 with 39 degrees of freedom");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use market_data::Right;
 use serde::Serialize;
+use statistics::{mean, quantile};
 
 /// One real price and the model's for the same contract at the same minute's close.
 #[derive(Debug, Clone, Copy)]
@@ -101,20 +102,6 @@ impl ErrorStats {
     }
 }
 
-pub(crate) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Returns a quantile, between two values by linear interpolation; NaN of nothing. The values are left in another order.
-pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
-    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
-    let place = share * last as f64;
-    let below = (place.floor() as usize).min(last);
-    let (_, &mut low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
-    let high = above.iter().copied().min_by(f64::total_cmp).unwrap_or(low);
-    low + (high - low) * (place - below as f64)
-}
-
 /// The errors of one bucket.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bucket {
@@ -187,16 +174,6 @@ mod tests {
 
     fn print(real: f64, model: f64, minutes_left: u16) -> Print {
         Print { real, model, distance: 0.0, deviations: 0.3, minutes_left, right: Right::Put, vix1d: Some(13.0) }
-    }
-
-    #[test]
-    fn quantiles_are_those_of_numpy() {
-        let mut values = [7.0, 1.0, 3.0, 2.0];
-        for (share, expected) in [(0.0, 1.0), (0.5, 2.5), (0.9, 5.8), (1.0, 7.0)] {
-            assert!((quantile(&mut values, share) - expected).abs() < 1e-12, "{share}");
-        }
-        assert_eq!(quantile(&mut [4.0], 0.9), 4.0);
-        assert!(quantile(&mut [], 0.5).is_nan());
     }
 
     #[test]

@@ -6,9 +6,10 @@ use jiff::civil::Date;
 use market_data::{OptionSession, Right};
 use market_env::{Expiry, MarketConfig};
 use plotters::prelude::*;
+use statistics::quantile;
 
 use super::{
-    errors::{ErrorStats, Print, quantile},
+    errors::{ErrorStats, Print},
     measure::{Compared, Measured, Model},
     pair::Pair,
     plot::{Figure, Panel, Series},

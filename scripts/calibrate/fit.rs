@@ -10,12 +10,13 @@ use market_data::{
     OptionHistory, SessionBars, SymbolSessions, TradeMinute, VolColumns, VolSource, calendar::TRADING_MINUTES_PER_YEAR,
 };
 use market_env::{
-    ContractSpec, LEVEL_PARAMETERS, NormalEquations, PricingConfig, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE,
-    VolInputs, VolModel, log_smile,
+    ContractSpec, LEVEL_PARAMETERS, PricingConfig, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel,
+    log_smile,
     option::{Inputs, Right},
     vol_ratio,
 };
 use rayon::prelude::*;
+use statistics::NormalEquations;
 
 use super::{errors::Print, measure::FIRST_SLOT};
 

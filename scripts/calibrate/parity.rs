@@ -2,8 +2,9 @@
 
 use market_data::Right;
 use serde::Serialize;
+use statistics::quantile;
 
-use super::errors::{Print, quantile};
+use super::errors::Print;
 
 /// A call and a put of one strike in one minute.
 #[derive(Debug, Clone, Copy)]

@@ -3,8 +3,9 @@
 use market_data::QuoteMinute;
 use market_env::{ContractSpec, PricingConfig};
 use serde::Serialize;
+use statistics::{finite, quantile};
 
-use super::errors::{between, quantile};
+use super::errors::between;
 
 /// A two-sided real quote and the model's width around the same middle.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +163,7 @@ impl QuoteCounts {
             bid_sizes.extend(quote.bid.and(quote.bid_size).map(f64::from));
             ask_sizes.extend(quote.ask.and(quote.ask_size).map(f64::from));
         }
-        let median = |sizes: &mut [f64]| Some(quantile(sizes, 0.5)).filter(|median| median.is_finite());
+        let median = |sizes: &mut [f64]| finite(quantile(sizes, 0.5));
         counts.median_bid_size = median(&mut bid_sizes);
         counts.median_ask_size = median(&mut ask_sizes);
         counts

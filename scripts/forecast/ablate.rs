@@ -12,10 +12,10 @@ use ppo_agent::{
     forecast::{
         End, ForecastData, Forecaster, Outcomes, RegressionScores, Samples, TargetKind, TargetMoments, fit, r2_gain,
     },
-    health::Band,
 };
 use rayon::prelude::*;
 use serde::Serialize;
+use statistics::{ConfidenceInterval, mean};
 
 use self::grid::Variant;
 use super::{flags::ForecastAblateFlags, material::Material};
@@ -50,11 +50,11 @@ pub struct Rank {
     /// What is varied, such as `temporal_frames=5`.
     pub variant: String,
     /// R² of the validation dates, the mean over seeds, with an interval over dates.
-    pub r2: Band,
+    pub r2: ConfidenceInterval,
     /// The smallest and the largest of a single seed.
     pub seeds: [f64; 2],
     /// What that is above the base's, with an interval over dates; nothing for the base.
-    pub gain: Option<Band>,
+    pub gain: Option<ConfidenceInterval>,
     /// Deviation of the forecasts over that of what came.
     pub spread: f64,
     /// Mean number of the best epoch.
@@ -71,9 +71,9 @@ pub struct Tested {
     /// What is varied.
     pub variant: String,
     /// Pooled R², the mean over seeds, with an interval over dates.
-    pub r2: Option<Band>,
+    pub r2: Option<ConfidenceInterval>,
     /// What that is above the base's.
-    pub gain: Option<Band>,
+    pub gain: Option<ConfidenceInterval>,
 }
 
 /// One training.
@@ -205,7 +205,7 @@ impl Lab<'_> {
             let single = of(variant).map(|trial| self.pool(&self.data.validation, &[&trial.validation]).r2());
             let (low, high) =
                 single.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), r2| (low.min(r2), high.max(r2)));
-            let mean = |value: fn(&Trial) -> f64| of(variant).map(value).sum::<f64>() / self.seeds as f64;
+            let mean_of = |value: fn(&Trial) -> f64| mean(of(variant).map(value));
             anyhow::Ok(Rank {
                 variant: self.variants[variant].name.clone(),
                 r2: scores
@@ -215,9 +215,9 @@ impl Lab<'_> {
                 seeds: [low, high],
                 gain: (variant > 0).then(|| r2_gain(&pool.outcomes(), &base.predicted)).flatten(),
                 spread: scores.std_ratio,
-                best_epoch: mean(|trial| trial.best as f64),
+                best_epoch: mean_of(|trial| trial.best as f64),
                 emergencies: of(variant).filter(|trial| trial.emergency).count(),
-                seconds: mean(|trial| trial.seconds),
+                seconds: mean_of(|trial| trial.seconds),
             })
         };
         let mut ranks = (0..self.variants.len()).into_par_iter().map(rank).collect::<anyhow::Result<Vec<_>>>()?;

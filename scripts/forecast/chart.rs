@@ -146,9 +146,7 @@ impl Amounts {
     pub(super) fn of(values: &[f32]) -> Self {
         let mut sorted: Vec<f64> = values.iter().map(|&v| f64::from(v)).filter(|value| value.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
-        let count = sorted.len().max(1) as f64;
-        let mean = sorted.iter().sum::<f64>() / count;
-        let std = (sorted.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let std = if sorted.is_empty() { 0.0 } else { statistics::variance(&sorted).sqrt() };
         Self { sorted, std }
     }
 

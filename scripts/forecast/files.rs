@@ -71,7 +71,7 @@ fn cells(scores: &Scores) -> Vec<String> {
     let values: Vec<Option<f64>> = match scores {
         Scores::Regression(s) => {
             let fit = &s.fit;
-            let band = s.intervals.and_then(|found| found.directional_accuracy);
+            let interval = s.intervals.and_then(|found| found.directional_accuracy);
             let spread = [
                 s.r2,
                 s.std_ratio,
@@ -83,7 +83,8 @@ fn cells(scores: &Scores) -> Vec<String> {
                 s.bias,
                 s.rank_ic,
             ];
-            let right = [s.directional_accuracy, band.map(|band| band.low), band.map(|band| band.high)];
+            let right =
+                [s.directional_accuracy, interval.map(|interval| interval.low), interval.map(|interval| interval.high)];
             let errors = [s.mae, s.rmse, s.mape, s.mape_left_out as f64];
             spread.map(Some).into_iter().chain(right).chain(errors.map(Some)).collect()
         }

@@ -7,10 +7,10 @@ use ppo_agent::{
         ForecastData, Forecaster, Gate, GateConfig, Reference, Ridge, Scores, Target, TargetKind, TargetMoments,
         boosted, scores,
     },
-    health::Band,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use statistics::ConfidenceInterval;
 
 use super::material::{Material, Picked, rows};
 use crate::table::columns;
@@ -209,13 +209,14 @@ fn shown(kind: TargetKind, scores: &Scores) -> [String; 5] {
         Scores::Regression(found) => {
             let intervals = found.intervals.as_ref();
             let right = found.directional_accuracy.filter(|_| kind == TargetKind::Return);
-            let right = right.map(|value| band(value, intervals.and_then(|found| found.directional_accuracy), 3));
-            (band(found.rank_ic, intervals.and_then(|found| found.rank_ic), 3), right.unwrap_or_default())
+            let right =
+                right.map(|value| with_interval(value, intervals.and_then(|found| found.directional_accuracy), 3));
+            (with_interval(found.rank_ic, intervals.and_then(|found| found.rank_ic), 3), right.unwrap_or_default())
         }
         Scores::Class(found) => {
             let intervals = found.intervals.as_ref();
-            let right = band(found.accuracy, intervals.and_then(|found| found.accuracy), 3);
-            (band(found.auc, intervals.and_then(|found| found.auc), 3), right)
+            let right = with_interval(found.accuracy, intervals.and_then(|found| found.accuracy), 3);
+            (with_interval(found.auc, intervals.and_then(|found| found.auc), 3), right)
         }
     };
     let fit = scores.fit();
@@ -224,13 +225,15 @@ fn shown(kind: TargetKind, scores: &Scores) -> [String; 5] {
 }
 
 fn r2_of(scores: &Scores) -> String {
-    band(scores.r2(), scores.r2_band(), 4)
+    with_interval(scores.r2(), scores.r2_interval(), 4)
 }
 
-/// Writes a value with its interval.
-fn band(value: f64, band: Option<Band>, places: usize) -> String {
-    match band {
-        Some(Band { low, high, .. }) if low < high => format!("{value:.places$} [{low:.places$}, {high:.places$}]"),
+/// Returns a value with its interval, as text.
+fn with_interval(value: f64, interval: Option<ConfidenceInterval>, places: usize) -> String {
+    match interval {
+        Some(ConfidenceInterval { low, high, .. }) if low < high => {
+            format!("{value:.places$} [{low:.places$}, {high:.places$}]")
+        }
         _ => format!("{value:.places$}"),
     }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use market_data::DateRange;
 use serde::Serialize;
+use statistics::{correlation, finite, quantile};
 
 use super::{
     coverage::LISTED,
     days::{At, Bar, Day},
 };
-use crate::calibrate::quantile;
 
 /// How much better the returns have to agree a minute away before one source is called late.
 const CLEARLY: f64 = 0.05;
@@ -151,19 +151,15 @@ impl Comparison {
             both,
             only_a: minutes(|pair| &pair.a) - both,
             only_b: minutes(|pair| &pair.b) - both,
-            median_bps: known(quantile(&mut absolute, 0.5)),
-            p99_bps: known(quantile(&mut absolute, 0.99)),
-            equal_to_the_cent: known(equal as f64 / both as f64),
+            median_bps: finite(quantile(&mut absolute, 0.5)),
+            p99_bps: finite(quantile(&mut absolute, 0.99)),
+            equal_to_the_cent: finite(equal as f64 / both as f64),
             largest: largest(differences),
             returns: agreement(&pairs),
             scaled: scaled(&pairs),
             volume_ratio: volume_ratio(&pairs),
         })
     }
-}
-
-fn known(value: f64) -> Option<f64> {
-    Some(value).filter(|value| value.is_finite())
 }
 
 fn cents(price: f64) -> i64 {
@@ -207,15 +203,6 @@ fn agreement(pairs: &[Pair]) -> Agreement {
     Agreement { b_one_earlier: at(1, 0), same_minute: at(0, 0), b_one_later: at(0, 1) }
 }
 
-/// Returns the correlation of pairs; nothing where one side does not vary.
-fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
-    let n = pairs.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;
-    let (x, y) = (mean(|pair| pair.0), mean(|pair| pair.1));
-    let sum = |of: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|pair| of(pair.0 - x, pair.1 - y)).sum::<f64>();
-    known(sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt())
-}
-
 fn scaled(pairs: &[Pair]) -> Option<Scaled> {
     let factors: Vec<f64> = pairs.iter().filter_map(Pair::factor).collect();
     let lowest = factors.iter().copied().min_by(f64::total_cmp)?;
@@ -227,7 +214,7 @@ fn volume_ratio(pairs: &[Pair]) -> Option<f64> {
     let bars = pairs.iter().flat_map(Pair::both);
     let traded = bars.filter(|(_, a, b)| a.volume > 0.0 && b.volume > 0.0);
     let mut ratios: Vec<f64> = traded.map(|(_, a, b)| b.volume / a.volume).collect();
-    known(quantile(&mut ratios, 0.5))
+    finite(quantile(&mut ratios, 0.5))
 }
 
 #[cfg(test)]

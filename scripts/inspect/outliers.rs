@@ -5,9 +5,9 @@
 
 use jiff::civil::Date;
 use serde::Serialize;
+use statistics::quantile;
 
 use super::days::{At, Bar, Day};
-use crate::calibrate::quantile;
 
 /// Robust standard deviations beyond which a return or a wick stands out.
 pub(crate) const DEVIATIONS: f64 = 12.0;

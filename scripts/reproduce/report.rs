@@ -3,9 +3,10 @@
 use market_data::DateRange;
 use market_env::{Action, Ledger};
 use serde::Serialize;
+use statistics::{median, share};
 
 use super::runs::{Curve, Story};
-use crate::{bench::median, config::RunConfig};
+use crate::config::RunConfig;
 
 /// Steps at which the old runs were looked at.
 pub(crate) const LOOKED_AT: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
@@ -177,7 +178,6 @@ impl Shown<Option<Spread>> {
 
 impl WindowFigures<Option<f64>> {
     fn of(ledger: &Ledger) -> Self {
-        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
         let [hold, call, put] = [Action::Hold, Action::BuyCall, Action::BuyPut].map(|action| ledger.flat(action));
         let flat = |count| share(count, ledger.flat_steps());
         Self {

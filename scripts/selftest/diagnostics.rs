@@ -11,10 +11,10 @@ use anyhow::ensure;
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
+use statistics::median;
 
 use self::catalogue::{Grounds, REPEATS, trials};
 use crate::{
-    bench::median,
     clock::Stopwatch,
     console::Console,
     output_file::{check_writable, write},

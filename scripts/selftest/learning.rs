@@ -9,10 +9,10 @@ use anyhow::ensure;
 use clap::Args;
 use ppo_agent::cartpole;
 use rayon::prelude::*;
+use statistics::{mann_whitney_z, mean, median};
 
 use self::curves::Curve;
 use crate::{
-    bench::median,
     console::Console,
     output_file::{check_writable, write},
     table::{columns, thousands},
@@ -44,7 +44,7 @@ pub(super) fn run(flags: &LearningFlags, console: &mut Console) -> anyhow::Resul
     let ours = train(flags.seeds.map_or(theirs.len() as u64, u64::from))?;
     console.say("CartPole-v1: timesteps until the mean return of the last 100 episodes is 475, at most 150,000")?;
     console.say(table(&ours, &theirs))?;
-    let z = slower_by(&steps(&ours), &steps(&theirs));
+    let z = mann_whitney_z(&steps(&ours), &steps(&theirs));
     console.say(verdict(z))?;
     write(flags.csv.as_deref(), || Ok(curves::to_csv(&ours)), console)?;
     write(flags.svg.as_deref(), || plot::draw(&ours, &theirs), console)?;
@@ -76,7 +76,6 @@ fn table(ours: &[Curve], theirs: &[Curve]) -> String {
     let mut rows: Vec<Vec<String>> = seeds.collect();
     for (name, count) in [("first five", 5), ("all", usize::MAX)] {
         let [a, b] = [ours, theirs].map(|curves| steps(&curves[..curves.len().min(count)]));
-        let mean = |steps: &[f64]| steps.iter().sum::<f64>() / steps.len() as f64;
         rows.push(vec![format!("median of {name}"), whole(median(&a)), whole(median(&b))]);
         rows.push(vec![format!("mean of {name}"), whole(mean(&a)), whole(mean(&b))]);
     }
@@ -95,36 +94,15 @@ fn verdict(z: f64) -> String {
 /// Standard deviations beyond which a difference is not chance: 1 % on each side.
 const SIGNIFICANT: f64 = 2.326;
 
-/// Returns by how many standard deviations of pure chance the first numbers are larger than the second ones.
-///
-/// # Source
-/// Mann & Whitney 1947, the normal approximation of U, ties counted half.
-fn slower_by(first: &[f64], second: &[f64]) -> f64 {
-    let (n, m) = (first.len() as f64, second.len() as f64);
-    let pairs = first.iter().flat_map(|a| second.iter().map(move |b| a.total_cmp(b)));
-    let u: f64 = pairs.map(|order| f64::from(order as i8 + 1) / 2.0).sum();
-    (u - n * m / 2.0) / (n * m * (n + m + 1.0) / 12.0).sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn larger_numbers_are_told_from_chance() {
-        let low: Vec<f64> = (0..20).map(f64::from).collect();
-        let high: Vec<f64> = (0..20).map(|x| f64::from(x) + 9.0).collect();
-        assert_eq!(slower_by(&low, &low), 0.0);
-        assert!(slower_by(&high, &low) > SIGNIFICANT && slower_by(&low, &high) < -SIGNIFICANT);
-        // U = 7.5 of 9 pairs: (7.5 - 4.5) / sqrt(9 · 7 / 12).
-        assert!((slower_by(&[2.0, 3.0, 4.0], &[1.0, 2.0, 3.5]) - 3.0 / 5.25f64.sqrt() * 2.0 / 3.0).abs() < 1e-12);
-    }
-
-    #[test]
     fn cartpole_is_learned_in_as_few_steps_as_by_stable_baselines() {
         let theirs = curves::reference().unwrap();
         let ours = train(theirs.len() as u64).unwrap();
-        let z = slower_by(&steps(&ours), &steps(&theirs));
+        let z = mann_whitney_z(&steps(&ours), &steps(&theirs));
         assert!(z < SIGNIFICANT, "{}", table(&ours, &theirs));
         let table = table(&ours, &theirs);
         assert!(table.contains("seed 4") && table.contains("median of first five"), "{table}");

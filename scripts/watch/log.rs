@@ -5,6 +5,7 @@ use std::path::Path;
 
 use market_data::stamp;
 use ppo_agent::health::Verdict;
+use statistics::share;
 
 use super::view::{Habits, Seen, View};
 use crate::{health_rows::HealthRow, tail::Tail};
@@ -147,7 +148,6 @@ impl Counts {
     }
 
     fn habits(&self) -> Habits {
-        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
         let flat: u64 = self.flat.iter().sum();
         let weak_buys = (self.flat[1] + self.flat[2]).saturating_sub(self.strong_buys);
         Habits {

@@ -1,17 +1,18 @@
 //! One forecaster set against another on the same samples, sample by sample: what both miss alike does not blur the comparison.
 
+use statistics::{ConfidenceInterval, bootstrap_interval, ratio};
+
 use super::outcomes::{Outcomes, Pairs};
-use crate::bootstrap::{Band, interval};
 
 /// Seed of the interval.
 const SEED: u64 = 0;
 
-/// Returns by how much the R² of some forecasts is above that of others `[N]` on the same samples, with an interval over dates; nothing for
-/// fewer than five dates, or where a forecast is not finite.
+/// Returns the R² of some forecasts less that of others `[N]` on the same samples, with an interval over dates. Returns `None`
+/// for fewer than five dates and if a forecast is not finite.
 ///
 /// # Panics
 /// If lengths differ.
-pub fn r2_gain(mine: &Outcomes<'_>, theirs: &[f32]) -> Option<Band> {
+pub fn r2_gain(mine: &Outcomes<'_>, theirs: &[f32]) -> Option<ConfidenceInterval> {
     let (a, b) = (Pairs::of(mine)?, Pairs::of(&Outcomes { predicted: theirs, ..*mine })?);
     if a.not_finite + b.not_finite > 0 {
         return None;
@@ -20,7 +21,7 @@ pub fn r2_gain(mine: &Outcomes<'_>, theirs: &[f32]) -> Option<Band> {
         let other = f64::from(b.of[i].0);
         [(y - other).powi(2) - (y - p).powi(2), (y - a.train_mean).powi(2)]
     };
-    interval(&a.sums(row), |&[saved, whole]: &[f64; 2]| (whole > 0.0).then(|| saved / whole), SEED)
+    bootstrap_interval(&a.sums(row), |&[saved, whole]: &[f64; 2]| ratio(saved, whole), SEED)
 }
 
 #[cfg(test)]

@@ -7,13 +7,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use statistics::{ConfidenceInterval, GoodnessOfFit};
 
 use super::{Scores, TargetKind};
-use crate::{
-    bootstrap::Band,
-    critic::Fit,
-    format::{percent, thousands},
-};
+use crate::format::{percent, thousands};
 
 /// Slope from which forecasts are shrunk beyond use. Those with `1 / b` of the calibrated spread save `2/b - 1/b²` of the
 /// error that calibrated ones would: less than half of it from `b = 2 + √2`.
@@ -145,13 +142,13 @@ pub struct Reference {
     /// Who it is, such as "ridge regression".
     pub name: String,
     /// R² against the training mean, or the Brier skill.
-    pub r2: Band,
+    pub r2: ConfidenceInterval,
 }
 
 impl Reference {
     /// Takes a reference from its scores; nothing where they have no interval.
     pub fn of(name: &str, scores: &Scores) -> Option<Self> {
-        scores.r2_band().map(|r2| Self { name: name.to_owned(), r2 })
+        scores.r2_interval().map(|r2| Self { name: name.to_owned(), r2 })
     }
 
     fn has_skill(&self) -> bool {
@@ -183,15 +180,15 @@ struct Case<'a> {
     kind: TargetKind,
     config: &'a GateConfig,
     reference: Option<&'a Reference>,
-    fit: &'a Fit,
+    fit: &'a GoodnessOfFit,
     not_finite: u64,
     sessions: usize,
     bias: f64,
     train_mean: f64,
-    r2: Option<Band>,
-    slope: Option<Band>,
+    r2: Option<ConfidenceInterval>,
+    slope: Option<ConfidenceInterval>,
     /// Agreement of ranks, and what it is by chance.
-    order: Option<Band>,
+    order: Option<ConfidenceInterval>,
     chance: f64,
 }
 
@@ -207,7 +204,7 @@ impl<'a> Case<'a> {
             Scores::Regression(s) => (s.intervals.and_then(|i| i.slope), s.intervals.and_then(|i| i.rank_ic), 0.0),
             Scores::Class(s) => (s.intervals.and_then(|i| i.slope), s.intervals.and_then(|i| i.auc), 0.5),
         };
-        let (fit, r2) = (scores.fit(), scores.r2_band());
+        let (fit, r2) = (scores.fit(), scores.r2_interval());
         Self { kind, config, reference, fit, not_finite, sessions, bias, train_mean, r2, slope, order, chance }
     }
 
@@ -258,9 +255,9 @@ impl<'a> Case<'a> {
 
     fn leak(&self) -> Found {
         let (most_r2, most_order) = self.config.ceilings(self.kind);
-        let too_good = |name: &str, band: Option<Band>, most: f64| {
-            let band = band.filter(|band| band.low > most)?;
-            Some(format!("{name} of {band} is more than {most:.3}, which nobody reaches for a {}", self.kind))
+        let too_good = |name: &str, interval: Option<ConfidenceInterval>, most: f64| {
+            let interval = interval.filter(|interval| interval.low > most)?;
+            Some(format!("{name} of {interval} is more than {most:.3}, which nobody reaches for a {}", self.kind))
         };
         let found = [too_good("R²", self.r2, most_r2), too_good(self.order_name(), self.order, most_order)];
         let evidence: Vec<String> = found.into_iter().flatten().collect();
@@ -305,7 +302,7 @@ impl<'a> Case<'a> {
     }
 
     /// The agreement of ranks, where it is clearly above chance.
-    fn clear_order(&self) -> Option<Band> {
+    fn clear_order(&self) -> Option<ConfidenceInterval> {
         self.order.filter(|order| order.value - CLEAR * (order.value - order.low) > self.chance)
     }
 
@@ -376,8 +373,8 @@ impl<'a> Case<'a> {
             thousands(self.sessions as u64),
             percent(Some(self.spread()))
         );
-        for (name, band) in [("R²", self.r2), ("slope", self.slope), (self.order_name(), self.order)] {
-            text.extend(band.map(|band| format!("; {name} {band}")));
+        for (name, interval) in [("R²", self.r2), ("slope", self.slope), (self.order_name(), self.order)] {
+            text.extend(interval.map(|interval| format!("; {name} {interval}")));
         }
         let reference = self.reference.map(|reference| format!("{}: R² {}", reference.name, reference.r2));
         [text].into_iter().chain(reference).collect()

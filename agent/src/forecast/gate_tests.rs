@@ -165,10 +165,9 @@ fn alike_forecasts_at_the_head_of_batches_are_no_collapse() {
             (*p, *y) = (20.0 + 1e-5 * (i % 2) as f32, *y - *p + 20.0);
         }
     }
-    let seen: Vec<f32> =
-        trial.predicted.chunks(batch).flat_map(|batch| &batch[..looked_at.min(batch.len())]).copied().collect();
-    let mean = seen.iter().map(|&p| f64::from(p)).sum::<f64>() / seen.len() as f64;
-    let variance = seen.iter().map(|&p| (f64::from(p) - mean).powi(2)).sum::<f64>() / seen.len() as f64;
+    let looked_at = trial.predicted.chunks(batch).flat_map(|batch| &batch[..looked_at.min(batch.len())]);
+    let seen: Vec<f64> = looked_at.map(|&p| f64::from(p)).collect();
+    let variance = statistics::variance(&seen);
     assert!(variance.sqrt() < 1e-4, "the old check rings: {}", variance.sqrt());
     assert_eq!(trial.verdict(), GateVerdict::Healthy);
 }
@@ -227,7 +226,7 @@ fn a_model_that_is_blind_beside_a_reference_has_collapsed() {
     assert!(judged.evidence[0].starts_with("ridge regression sees what the model does not: R² 0."), "{judged:?}");
     assert!(judged.evidence[0].contains("against -0.0") || judged.evidence[0].contains("against 0.0"));
     // Whoever is no better, or not clearly so, shows nothing.
-    let as_blind = Reference { r2: blind.scores().r2_band().unwrap(), ..skilled.clone() };
+    let as_blind = Reference { r2: blind.scores().r2_interval().unwrap(), ..skilled.clone() };
     assert_eq!(blind.judged_beside(Some(&as_blind)).verdict, GateVerdict::NoSkill);
     assert_eq!(blind.verdict(), GateVerdict::NoSkill);
     assert_eq!(Trial::of_volatilities(8, 0.3).judged_beside(Some(&skilled)).verdict, GateVerdict::Healthy);

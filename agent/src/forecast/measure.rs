@@ -1,10 +1,8 @@
 //! Scores that are a function of sums over samples, and can therefore be resampled by session.
 
-use super::{
-    outcomes::Pairs,
-    rank::{placements, ranks},
-};
-use crate::bootstrap::{Band, interval, total};
+use statistics::{ConfidenceInterval, bootstrap_interval, placements, ranks, ratio, total};
+
+use super::outcomes::Pairs;
 
 /// Seed of every interval: all scores of a target are resampled by the same draws.
 const SEED: u64 = 0;
@@ -16,14 +14,14 @@ pub(super) struct Measure<const K: usize> {
 }
 
 impl<const K: usize> Measure<K> {
-    /// The score of all pairs, where it has a value.
+    /// Returns the score of all pairs, or `None` if it is undefined.
     pub(super) fn value(&self) -> Option<f64> {
         (self.score)(&total(&self.sums))
     }
 
-    /// The score and its interval.
-    pub(super) fn band(&self) -> Option<Band> {
-        interval(&self.sums, self.score, SEED)
+    /// Returns the score with its interval.
+    pub(super) fn interval(&self) -> Option<ConfidenceInterval> {
+        bootstrap_interval(&self.sums, self.score, SEED)
     }
 }
 
@@ -93,10 +91,6 @@ fn covariances(&[n, x, y, xx, yy, xy]: &[f64; 6]) -> Option<[f64; 3]> {
     (n > 0.0).then(|| [xx - x * x / n, yy - y * y / n, xy - x * y / n])
 }
 
-fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole > 0.0).then(|| part / whole)
-}
-
 #[cfg(test)]
 mod tests {
     use rand::RngExt;
@@ -110,8 +104,8 @@ mod tests {
         StandardNormal.sample(rng)
     }
 
-    fn covers(band: Option<Band>, truth: f64) -> bool {
-        band.is_some_and(|band| band.low <= truth && truth <= band.high)
+    fn covers(interval: Option<ConfidenceInterval>, truth: f64) -> bool {
+        interval.is_some_and(|interval| interval.low <= truth && truth <= interval.high)
     }
 
     #[test]
@@ -134,8 +128,8 @@ mod tests {
             }
             let outcomes = Outcomes { predicted: &p, actual: &y, block: &block, train_mean: 0.0 };
             let pairs = Pairs::of(&outcomes).unwrap();
-            covered[0] += u32::from(covers(skill(&pairs).band(), 0.0));
-            covered[1] += u32::from(covers(slope(&pairs).band(), 0.5));
+            covered[0] += u32::from(covers(skill(&pairs).interval(), 0.0));
+            covered[1] += u32::from(covers(slope(&pairs).interval(), 0.5));
         }
         assert!(covered.iter().all(|covered| (362..=395).contains(covered)), "{covered:?} of 400");
     }
@@ -149,7 +143,7 @@ mod tests {
             let p: Vec<f32> = up.iter().map(|up| 0.3583 * up + normal(&mut rng) as f32).collect();
             let block: Vec<u32> = (0..1200).map(|i| i / 20).collect();
             let outcomes = Outcomes { predicted: &p, actual: &up, block: &block, train_mean: 0.4 };
-            covers(auc(&Pairs::of(&outcomes).unwrap()).band(), 0.6)
+            covers(auc(&Pairs::of(&outcomes).unwrap()).interval(), 0.6)
         });
         let covered = covered.count();
         assert!((365..=395).contains(&covered), "{covered} of 400");

@@ -3,11 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use crate::{
-    bootstrap::{Sums, total},
-    critic::Fit,
-};
+use statistics::{GoodnessOfFit, Sums as _, total};
 
 /// What is forecast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,8 +82,8 @@ impl Pairs {
     }
 
     /// Compares forecasts with outcomes; all zero where no forecast is finite.
-    pub(super) fn fit(&self) -> Fit {
-        Fit::of(self.of.iter().copied()).unwrap_or_default()
+    pub(super) fn fit(&self) -> GoodnessOfFit {
+        GoodnessOfFit::of(self.of.iter().copied()).unwrap_or_default()
     }
 
     /// Adds up one row per pair, given its position, forecast and outcome, by session.
@@ -126,7 +122,7 @@ mod tests {
         let unknown = Outcomes { actual: &[f32::NAN; 5], ..outcomes };
         assert!(Pairs::of(&unknown).is_none());
         let broken = Pairs::of(&Outcomes { predicted: &[f32::NAN; 5], ..outcomes }).unwrap();
-        assert_eq!((broken.not_finite, broken.fit(), broken.mean(|p, _| p)), (4, Fit::default(), 0.0));
+        assert_eq!((broken.not_finite, broken.fit(), broken.mean(|p, _| p)), (4, GoodnessOfFit::default(), 0.0));
     }
 
     #[test]

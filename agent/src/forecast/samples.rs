@@ -69,8 +69,8 @@ impl TargetMoments {
         for (index, target) in targets.iter().enumerate() {
             let known: Vec<f64> =
                 samples.column(index).iter().filter(|y| y.is_finite()).map(|&y| f64::from(y)).collect();
-            let center = known.iter().sum::<f64>() / known.len() as f64;
-            let variance = known.iter().map(|y| (y - center).powi(2)).sum::<f64>() / known.len() as f64;
+            let center = statistics::mean(&known);
+            let variance = statistics::variance(&known);
             if known.len() < 2 || variance <= 0.0 {
                 let count = known.len();
                 return Err(AgentError::Forecast(format!(

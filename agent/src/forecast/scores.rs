@@ -1,12 +1,12 @@
 //! How good forecasts are, over all of them and in double precision; on request with 95 % intervals over sessions.
 
 use serde::{Deserialize, Serialize};
+use statistics::{ConfidenceInterval, GoodnessOfFit};
 
 use super::{
     measure::{auc, class_accuracy, rank_ic, sign_accuracy, skill, slope},
     outcomes::{Outcomes, Pairs, TargetKind},
 };
-use crate::{bootstrap::Band, critic::Fit};
 
 /// Smallest probability that a logarithm is taken of.
 const LEAST_PROBABILITY: f64 = 1e-7;
@@ -23,7 +23,7 @@ pub struct RegressionScores {
     /// Mean of the target over the training samples.
     pub train_mean: f64,
     /// Spread, slope and range of the forecasts.
-    pub fit: Fit,
+    pub fit: GoodnessOfFit,
     /// 1 - Σ(outcome - forecast)² / Σ(outcome - `train_mean`)²: out of sample against the training mean, so that a wrong
     /// level costs; 0 when all outcomes are the training mean.
     ///
@@ -58,13 +58,13 @@ pub struct RegressionScores {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RegressionIntervals {
     /// Of `r2`.
-    pub r2: Option<Band>,
+    pub r2: Option<ConfidenceInterval>,
     /// Of `fit.slope`.
-    pub slope: Option<Band>,
+    pub slope: Option<ConfidenceInterval>,
     /// Of `rank_ic`.
-    pub rank_ic: Option<Band>,
+    pub rank_ic: Option<ConfidenceInterval>,
     /// Of `directional_accuracy`.
-    pub directional_accuracy: Option<Band>,
+    pub directional_accuracy: Option<ConfidenceInterval>,
 }
 
 impl RegressionScores {
@@ -83,10 +83,10 @@ impl RegressionScores {
     pub fn with_intervals(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Self> {
         let pairs = Pairs::of(outcomes)?;
         let intervals = RegressionIntervals {
-            r2: skill(&pairs).band(),
-            slope: slope(&pairs).band(),
-            rank_ic: rank_ic(&pairs).band(),
-            directional_accuracy: signed(kind).then(|| sign_accuracy(&pairs).band()).flatten(),
+            r2: skill(&pairs).interval(),
+            slope: slope(&pairs).interval(),
+            rank_ic: rank_ic(&pairs).interval(),
+            directional_accuracy: signed(kind).then(|| sign_accuracy(&pairs).interval()).flatten(),
         };
         Some(Self { intervals: Some(intervals), ..Self::score(kind, &pairs) })
     }
@@ -134,7 +134,7 @@ pub struct ClassScores {
     /// Share of rises among the training samples.
     pub train_mean: f64,
     /// Spread, slope and range of the probabilities.
-    pub fit: Fit,
+    pub fit: GoodnessOfFit,
     /// Mean squared error of the probability.
     pub brier: f64,
     /// 1 - `brier` / that of the training share: what R² is of an amount; 0 when all outcomes are the training share.
@@ -159,13 +159,13 @@ pub struct ClassScores {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassIntervals {
     /// Of `brier_skill`.
-    pub brier_skill: Option<Band>,
+    pub brier_skill: Option<ConfidenceInterval>,
     /// Of `fit.slope`.
-    pub slope: Option<Band>,
+    pub slope: Option<ConfidenceInterval>,
     /// Of `auc`.
-    pub auc: Option<Band>,
+    pub auc: Option<ConfidenceInterval>,
     /// Of `accuracy`.
-    pub accuracy: Option<Band>,
+    pub accuracy: Option<ConfidenceInterval>,
 }
 
 impl ClassScores {
@@ -184,10 +184,10 @@ impl ClassScores {
     pub fn with_intervals(outcomes: &Outcomes<'_>) -> Option<Self> {
         let pairs = Pairs::of(outcomes)?;
         let intervals = ClassIntervals {
-            brier_skill: skill(&pairs).band(),
-            slope: slope(&pairs).band(),
-            auc: auc(&pairs).band(),
-            accuracy: class_accuracy(&pairs).band(),
+            brier_skill: skill(&pairs).interval(),
+            slope: slope(&pairs).interval(),
+            auc: auc(&pairs).interval(),
+            accuracy: class_accuracy(&pairs).interval(),
         };
         Some(Self { intervals: Some(intervals), ..Self::score(&pairs) })
     }
@@ -275,7 +275,7 @@ impl Scores {
     }
 
     /// Interval of [`Self::r2`], where it was asked for.
-    pub fn r2_band(&self) -> Option<Band> {
+    pub fn r2_interval(&self) -> Option<ConfidenceInterval> {
         match self {
             Self::Regression(scores) => scores.intervals?.r2,
             Self::Class(scores) => scores.intervals?.brier_skill,
@@ -283,7 +283,7 @@ impl Scores {
     }
 
     /// Spread, slope and range of the forecasts.
-    pub fn fit(&self) -> &Fit {
+    pub fn fit(&self) -> &GoodnessOfFit {
         match self {
             Self::Regression(scores) => &scores.fit,
             Self::Class(scores) => &scores.fit,
@@ -413,8 +413,8 @@ mod tests {
             assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);
             let quick = Scores::of(kind, &outcomes(&p, &y, 0.4)).unwrap();
             assert_eq!((quick.r2(), quick.fit()), (scores.r2(), scores.fit()));
-            assert_eq!(scores.r2_band().unwrap().value, scores.r2());
-            assert_eq!(quick.r2_band(), None);
+            assert_eq!(scores.r2_interval().unwrap().value, scores.r2());
+            assert_eq!(quick.r2_interval(), None);
         }
     }
 }

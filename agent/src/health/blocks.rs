@@ -2,8 +2,7 @@
 
 use market_env::{Action, Setup};
 use serde::{Deserialize, Serialize};
-
-use crate::bootstrap::{self, Band, Sums};
+use statistics::{ConfidenceInterval, Sums, bootstrap_interval, share};
 
 /// What flat accounts that had a choice decided in one session, all lanes that played it together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +26,12 @@ impl Block {
 
     /// P(buy | strong) - P(buy | weak).
     fn dependence(&self) -> Option<f64> {
-        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
         Some(share(self.strong_buys, self.strong)? - share(self.weak_buys, self.weak)?)
     }
 }
 
 impl Sums for Block {
-    const NOTHING: Self = Self { strong: 0, strong_buys: 0, weak: 0, weak_buys: 0 };
+    const ZERO: Self = Self { strong: 0, strong_buys: 0, weak: 0, weak_buys: 0 };
 
     fn add(&mut self, other: &Self) {
         self.strong += other.strong;
@@ -44,10 +42,10 @@ impl Sums for Block {
 }
 
 /// Returns P(buy | strong) - P(buy | weak) of all decisions, and its interval over the sessions that were played; lanes
-/// that play the same one count as one. Nothing for fewer than five blocks, or without decisions of both kinds.
-pub(crate) fn dependence(blocks: &[Block], seed: u64) -> Option<Band> {
+/// that play the same one count as one. Returns `None` for fewer than five blocks and without decisions of both kinds.
+pub(crate) fn dependence(blocks: &[Block], seed: u64) -> Option<ConfidenceInterval> {
     let played: Vec<Block> = blocks.iter().filter(|block| block.strong + block.weak > 0).copied().collect();
-    bootstrap::interval(&played, Block::dependence, seed)
+    bootstrap_interval(&played, Block::dependence, seed)
 }
 
 #[cfg(test)]
@@ -93,8 +91,8 @@ mod tests {
                     block((60 + shift) as u64, (80 + rng.random_range(-30i64..=30)) as u64)
                 })
                 .collect();
-            let band = dependence(&blocks, seed).unwrap();
-            covered += u32::from(band.low <= 0.2 && 0.2 <= band.high);
+            let interval = dependence(&blocks, seed).unwrap();
+            covered += u32::from(interval.low <= 0.2 && 0.2 <= interval.high);
         }
         assert!((365..=395).contains(&covered), "{covered} of 400");
     }

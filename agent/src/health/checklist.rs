@@ -1,5 +1,7 @@
 //! The targets of the old documents, with pass and fail, at the steps at which they looked.
 
+use statistics::share;
+
 use super::Health;
 
 /// The steps at which the checklist is printed.
@@ -41,12 +43,11 @@ pub fn checklist(health: &Health) -> Vec<Check> {
         return Vec::new();
     };
     let ledger = &health.interval;
-    let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
     let buys = ledger.flat_steps() - ledger.flat_actions.iter().map(|row| row[0]).sum::<u64>();
     let shares = [
-        ratio(ledger.flat_steps() - buys, ledger.flat_steps()),
-        ratio(buys, ledger.flat_steps()),
-        ratio(ledger.strong_buys(), ledger.strong_states()),
+        share(ledger.flat_steps() - buys, ledger.flat_steps()),
+        share(buys, ledger.flat_steps()),
+        share(ledger.strong_buys(), ledger.strong_states()),
     ];
     let targets = TARGETS.into_iter().zip(path).zip(shares);
     let within = targets.map(|(((name, low, high), (from, to)), value)| Check {
@@ -56,8 +57,8 @@ pub fn checklist(health: &Health) -> Vec<Check> {
         pass: value.is_some_and(|share| (low..=high).contains(&(100.0 * share))),
     });
     let mut checks: Vec<Check> = within.collect();
-    let good = ratio(ledger.good_buy, ledger.good_buy + ledger.missed_opportunity);
-    let chase = ratio(ledger.bad_chase, ledger.opened);
+    let good = share(ledger.good_buy, ledger.good_buy + ledger.missed_opportunity);
+    let chase = share(ledger.bad_chase, ledger.opened);
     let loss = health.learner.as_ref().map(|learner| learner.value_loss);
     let ratio_to_target = health.learner.as_ref().map(|l| l.value_loss / (l.target_std * l.target_std));
     checks.extend([

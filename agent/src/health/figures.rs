@@ -1,8 +1,9 @@
 //! All figures of one interval, as the log, the metrics and the verdict use them.
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use statistics::{ConfidenceInterval, ratio};
 
-use super::{Band, Reading, Verdict};
+use super::{Reading, Verdict};
 use crate::{
     LayerActivity, diagnostics,
     health::interval_figures::{Learner, OverfitGap, PolicyFigures},
@@ -18,7 +19,7 @@ pub struct Health {
     /// The counters since step 0.
     pub total: Ledger,
     /// P(buy | strong) - P(buy | weak) with its interval; none with too few sessions.
-    pub dependence: Option<Band>,
+    pub dependence: Option<ConfidenceInterval>,
     /// What the policy's probabilities were like.
     pub policy: PolicyFigures,
     /// The same since step 0.
@@ -46,8 +47,7 @@ impl Health {
     pub fn direction_accuracy(ledger: &Ledger) -> Option<f64> {
         let count = |setup: Setup, action: Action| ledger.flat_actions[setup as usize][action.index()] as f64;
         let right = count(Setup::BullStrong, Action::BuyCall) + count(Setup::BearStrong, Action::BuyPut);
-        let buys = ledger.strong_buys() as f64;
-        (buys > 0.0).then(|| right / buys)
+        ratio(right, ledger.strong_buys() as f64)
     }
 
     /// Returns every figure under its key: the counters', and those of the verdict. The window is the interval unless the
@@ -59,11 +59,11 @@ impl Health {
             let all = self.interval.flat_steps_in(setup) as f64;
             for (name, action) in [("hold", Action::Hold), ("buy_call", Action::BuyCall), ("buy_put", Action::BuyPut)] {
                 let count = self.interval.flat_actions[setup as usize][action.index()] as f64;
-                put(format!("actions_{space}/frac_{name}"), (all > 0.0).then(|| count / all));
+                put(format!("actions_{space}/frac_{name}"), ratio(count, all));
             }
         }
-        put("actions_strong/state_dependence_low".into(), self.dependence.map(|band| band.low));
-        put("actions_strong/state_dependence_high".into(), self.dependence.map(|band| band.high));
+        put("actions_strong/state_dependence_low".into(), self.dependence.map(|interval| interval.low));
+        put("actions_strong/state_dependence_high".into(), self.dependence.map(|interval| interval.high));
         put("actions_strong/direction_accuracy".into(), Self::direction_accuracy(&self.interval));
         put("actions_strong_cum/direction_accuracy".into(), Self::direction_accuracy(&self.total));
         put("policy/variance_across_states".into(), self.policy.variance);
@@ -103,7 +103,7 @@ impl Health {
 /// Returns each term's share of the sum of absolute rewards; none where nothing was rewarded.
 pub(crate) fn reward_shares(ledger: &Ledger) -> [Option<f64>; 5] {
     let all: f64 = ledger.reward_terms_abs.iter().sum();
-    ledger.reward_terms_abs.map(|term| (all > 0.0).then(|| term / all))
+    ledger.reward_terms_abs.map(|term| ratio(term, all))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Figures of one diagnostics interval that the rules judge: policy, learner, opportunity, overfit gap.
 
 use serde::{Deserialize, Serialize};
+use statistics::mean;
 
 use crate::Iteration;
 
@@ -71,7 +72,7 @@ impl Learner {
     /// Sums up some iterations; nothing for none.
     pub(crate) fn of(iterations: &[Iteration]) -> Option<Self> {
         let last = iterations.last()?;
-        let mean = |of: fn(&Iteration) -> f64| iterations.iter().map(of).sum::<f64>() / iterations.len() as f64;
+        let mean_of = |of: fn(&Iteration) -> f64| mean(iterations.iter().map(of));
         let most = |of: fn(&Iteration) -> f64| iterations.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
         let realised: Vec<f64> =
             iterations.iter().filter_map(|i| Some(i.critic_mc.as_ref()?.explained_variance)).collect();
@@ -80,22 +81,22 @@ impl Learner {
             iteration: last.iteration,
             minibatches: last.minibatches,
             learning_rate: last.learning_rate,
-            kl: mean(|i| i.approx_kl),
+            kl: mean_of(|i| i.approx_kl),
             kl_max: most(|i| i.approx_kl_max),
-            clip_fraction: mean(|i| i.clip_fraction),
-            value_loss: mean(|i| i.value_loss),
+            clip_fraction: mean_of(|i| i.clip_fraction),
+            value_loss: mean_of(|i| i.value_loss),
             loss_change: None,
-            grad_norm: mean(|i| i.grad_norm),
+            grad_norm: mean_of(|i| i.grad_norm),
             param_norm: last.param_norm,
-            actor_change: mean(|i| i.actor_change),
-            critic_change: mean(|i| i.critic_change),
-            explained_variance: mean(|i| i.critic.explained_variance),
-            explained_variance_mc: (!realised.is_empty()).then(|| realised.iter().sum::<f64>() / realised.len() as f64),
-            variance_ratio: mean(|i| i.critic.variance_ratio),
-            slope: mean(|i| i.critic.slope),
-            pred_std: mean(|i| i.critic.pred_std),
+            actor_change: mean_of(|i| i.actor_change),
+            critic_change: mean_of(|i| i.critic_change),
+            explained_variance: mean_of(|i| i.critic.explained_variance),
+            explained_variance_mc: (!realised.is_empty()).then(|| mean(&realised)),
+            variance_ratio: mean_of(|i| i.critic.variance_ratio),
+            slope: mean_of(|i| i.critic.slope),
+            pred_std: mean_of(|i| i.critic.pred_std),
             pred_range: (-most(|i| -i.critic.pred_min), most(|i| i.critic.pred_max)),
-            target_std: mean(|i| i.critic.outcome_std),
+            target_std: mean_of(|i| i.critic.outcome_std),
             constant: iterations.iter().all(|i| i.critic.is_constant()),
             ent_coef: last.ent_coef,
         })

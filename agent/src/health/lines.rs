@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use statistics::ratio;
 
 use super::{Health, Learner, PolicyFigures, checklist, figures::reward_shares};
 use crate::{
@@ -48,9 +49,10 @@ impl Health {
     fn policy_lines(&self, text: &mut String) {
         let dependence = self.dependence.map_or_else(
             || "too few sessions for an interval".to_owned(),
-            |band| {
-                let [value, low, high] = [band.value, band.low, band.high].map(|share| percent(Some(share)));
-                format!("{value} (95% interval {low} to {high} over {} session blocks)", band.blocks)
+            |interval| {
+                let [value, low, high] =
+                    [interval.value, interval.low, interval.high].map(|share| percent(Some(share)));
+                format!("{value} (95% interval {low} to {high} over {} session blocks)", interval.blocks)
             },
         );
         let direction = |ledger| percent(Self::direction_accuracy(ledger));
@@ -137,9 +139,7 @@ fn setups(ledger: &Ledger) -> String {
     for (name, setup) in [("bull-strong", Setup::BullStrong), ("bear-strong", Setup::BearStrong), ("weak", Setup::Weak)]
     {
         let all = ledger.flat_steps_in(setup) as f64;
-        let share = |action: Action| {
-            percent((all > 0.0).then(|| ledger.flat_actions[setup as usize][action.index()] as f64 / all))
-        };
+        let share = |action: Action| percent(ratio(ledger.flat_actions[setup as usize][action.index()] as f64, all));
         let separator = if text.is_empty() { "" } else { " | " };
         let _ = write!(
             text,

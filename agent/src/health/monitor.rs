@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use market_env::{Action, ActionMask, FLAT_MASK, Ledger, Setup};
 use serde::{Deserialize, Serialize};
+use statistics::ratio;
 
 use super::{
     Health, HealthConfig, Judge, Learner, Opportunity, OverfitGap, PolicyFigures,
@@ -89,7 +90,7 @@ impl Sums {
     }
 
     fn figures(&self) -> PolicyFigures {
-        let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
+        let mean = |sum: f64, count: u64| ratio(sum, count as f64);
         let scatter = self.scatter.into_iter().fold(0.0, f64::max);
         PolicyFigures {
             variance: mean(scatter, self.degrees).filter(|_| self.degrees >= FEWEST_DEGREES),

@@ -2,8 +2,9 @@
 
 use market_env::{Action, Ledger};
 use serde::{Deserialize, Serialize};
+use statistics::ConfidenceInterval;
 
-use super::{Band, HealthConfig, Learner, Opportunity, OverfitGap, PolicyFigures, Verdict};
+use super::{HealthConfig, Learner, Opportunity, OverfitGap, PolicyFigures, Verdict};
 use crate::{
     AgentError, LayerActivity,
     format::{dollars, percent, thousands},
@@ -91,7 +92,7 @@ impl Calm {
 pub(crate) struct Figures<'a> {
     pub(crate) config: &'a HealthConfig,
     pub(crate) interval: &'a Ledger,
-    pub(crate) dependence: Option<Band>,
+    pub(crate) dependence: Option<ConfidenceInterval>,
     pub(crate) policy: PolicyFigures,
     pub(crate) learner: Option<&'a Learner>,
     pub(crate) layers: &'a [LayerActivity],
@@ -271,12 +272,12 @@ impl Figures<'_> {
         if let Some(entropy) = self.policy.entropy_norm.filter(|&entropy| entropy < config.drift_entropy && !earns) {
             evidence.push(format!("entropy is {entropy:.3} of its maximum: little is explored any more"));
         }
-        if let Some(band) = self.dependence.filter(|band| band.high < 0.0 && !earns) {
+        if let Some(dependence) = self.dependence.filter(|dependence| dependence.high < 0.0 && !earns) {
             evidence.push(format!(
                 "strong setups are bought less than weak ones: {} (95% interval {} to {})",
-                percent(Some(band.value)),
-                percent(Some(band.low)),
-                percent(Some(band.high))
+                percent(Some(dependence.value)),
+                percent(Some(dependence.low)),
+                percent(Some(dependence.high))
             ));
         }
         if let Some(text) = self.paid_for_losses() {

@@ -278,6 +278,8 @@ fn stream(seed: u64, name: &str) -> ChaCha8Rng {
 
 #[cfg(test)]
 mod tests {
+    use statistics::{Mean, correlation, mean};
+
     use super::*;
     use crate::{DataConfig, Dataset, VolSource, Window};
 
@@ -300,14 +302,7 @@ mod tests {
                 move_of(row).signum() * move_of(row + 30)
             })
             .collect();
-        t_statistic(&signed)
-    }
-
-    fn t_statistic(values: &[f64]) -> f64 {
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        mean / (variance / count).sqrt()
+        Mean::of(&signed).unwrap().t()
     }
 
     #[test]
@@ -333,7 +328,7 @@ mod tests {
                 (bars.close()[row + 1] / bars.close()[row]).ln() * if up { 1.0 } else { -1.0 }
             })
             .collect();
-        t_statistic(&moves)
+        Mean::of(&moves).unwrap().t()
     }
 
     #[test]
@@ -375,7 +370,7 @@ mod tests {
             days.iter().all(|day| day.vix_source == VolSource::VixMinute && day.atm_source == VolSource::Vix1dMinute)
         );
         let values: Vec<f64> = days.iter().flat_map(|day| day.vix.iter().copied()).collect();
-        values.iter().sum::<f64>() / values.len() as f64
+        mean(&values)
     }
 
     #[test]
@@ -389,11 +384,10 @@ mod tests {
 
         let returns = |bars: &Bars| -> Vec<f64> { bars.close().windows(2).map(|p| (p[1] / p[0]).ln()).collect() };
         let (spy_returns, qqq_returns) = (returns(spy), returns(qqq));
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let annual = (dot(&spy_returns, &spy_returns)).sqrt();
+        let annual = spy_returns.iter().map(|r| r * r).sum::<f64>().sqrt();
         assert!((0.08..0.30).contains(&annual), "realised volatility of the year: {annual}");
-        let correlation = dot(&spy_returns, &qqq_returns)
-            / (dot(&spy_returns, &spy_returns) * dot(&qqq_returns, &qqq_returns)).sqrt();
+        let pairs: Vec<(f64, f64)> = spy_returns.iter().copied().zip(qqq_returns.iter().copied()).collect();
+        let correlation = correlation(&pairs).unwrap();
         assert!((0.85..0.98).contains(&correlation), "correlation {correlation}");
 
         let vix = market_vix(&history);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ppo_agent::health::Band;
+use statistics::ConfidenceInterval;
 
 use super::{Ablation, Rank, Tested};
 use crate::table::columns;
@@ -14,9 +14,9 @@ fn cells(rank: &Rank) -> Vec<String> {
     let Rank { variant, r2, seeds: [low, high], gain, spread, best_epoch, emergencies, seconds } = rank;
     vec![
         variant.clone(),
-        band(r2),
+        brackets(r2),
         format!("{low:.4} to {high:.4}"),
-        gain.as_ref().map_or_else(String::new, band),
+        gain.as_ref().map_or_else(String::new, brackets),
         format!("{:.1} %", 100.0 * spread),
         format!("{best_epoch:.1}"),
         emergencies.to_string(),
@@ -24,8 +24,8 @@ fn cells(rank: &Rank) -> Vec<String> {
     ]
 }
 
-fn band(band: &Band) -> String {
-    format!("{:.4} [{:.4}, {:.4}]", band.value, band.low, band.high)
+fn brackets(interval: &ConfidenceInterval) -> String {
+    format!("{:.4} [{:.4}, {:.4}]", interval.value, interval.low, interval.high)
 }
 
 /// Returns the table for the screen.
@@ -73,8 +73,8 @@ fn sentences(ablation: &Ablation) -> Vec<String> {
         ablation.split.validation, ablation.seeds
     )];
     for Tested { variant, r2, gain } in &ablation.test {
-        let r2 = r2.as_ref().map_or_else(|| "unknown".to_owned(), band);
-        let gain = gain.as_ref().map(|gain| format!(", {} above the base", band(gain))).unwrap_or_default();
+        let r2 = r2.as_ref().map_or_else(|| "unknown".to_owned(), brackets);
+        let gain = gain.as_ref().map(|gain| format!(", {} above the base", brackets(gain))).unwrap_or_default();
         sentences.push(format!(
             "On the test dates {}, which ranked nothing: {variant} has R² {r2}{gain}.",
             ablation.split.test

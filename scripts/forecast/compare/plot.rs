@@ -5,6 +5,7 @@ use std::ops::Range;
 use anyhow::Context as _;
 use plotters::prelude::*;
 use ppo_agent::forecast::{Target, TargetKind};
+use statistics::least_squares_line;
 
 use super::finished::{Finished, common_targets};
 use crate::{
@@ -124,7 +125,7 @@ impl<'a> Column<'a> {
         let dots = Mark::Dots(picked(pairs.len()).map(|position| pairs[position]).collect());
         let mut series = vec![Series { name: String::new(), color: FORECAST, mark: dots }];
         series.push(line("y = x", INK, (0.0, 1.0)));
-        if let Some(fit) = least_squares(&pairs) {
+        if let Some(fit) = least_squares_line(&pairs) {
             series.push(line(&format!("least squares: slope {}", significant(fit.1)), LOSS, fit));
         }
         let title = format!("{}: what came over what was forecast", self.target);
@@ -189,19 +190,6 @@ fn picked(all: usize) -> impl Iterator<Item = usize> {
     (0..all.min(DOTS)).map(position)
 }
 
-/// Intercept and slope of the least-squares line; nothing where all forecasts are one.
-fn least_squares(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
-    if pairs.windows(2).all(|pair| pair[0].0 == pair[1].0) {
-        return None;
-    }
-    let count = pairs.len() as f64;
-    let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), pair| (x + pair.0 / count, y + pair.1 / count));
-    let (xx, xy) =
-        pairs.iter().fold((0.0, 0.0), |(xx, xy), pair| (xx + (pair.0 - x).powi(2), xy + (pair.0 - x) * (pair.1 - y)));
-    let slope = xy / xx;
-    slope.is_finite().then_some((y - slope * x, slope))
-}
-
 /// The part of a line that lies within the axes.
 fn within(start: f64, slope: f64, x: &Range<f64>, y: &Range<f64>) -> Vec<(f64, f64)> {
     let at = |height: f64| if slope == 0.0 { x.start } else { (height - start) / slope };
@@ -228,13 +216,13 @@ mod tests {
 
     #[test]
     fn the_least_squares_line_is_cut_at_the_axes() {
-        let (start, slope) = least_squares(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]).unwrap();
+        let (start, slope) = least_squares_line(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]).unwrap();
         assert_eq!((start, slope), (1.0, 2.0));
         assert_eq!(within(start, slope, &(-4.0..4.0), &(-3.0..5.0)), [(-2.0, -3.0), (2.0, 5.0)]);
         assert_eq!(within(0.5, 0.0, &(0.0..1.0), &(0.0..1.0)), [(0.0, 0.5), (1.0, 0.5)]);
         assert!(within(5.0, 0.0, &(0.0..1.0), &(0.0..1.0)).is_empty());
         assert!(within(9.0, 1.0, &(0.0..1.0), &(0.0..1.0)).is_empty());
-        assert!(least_squares(&[(0.1, 2.0); 7]).is_none() && least_squares(&[]).is_none());
+        assert!(least_squares_line(&[(0.1, 2.0); 7]).is_none() && least_squares_line(&[]).is_none());
     }
 
     #[test]

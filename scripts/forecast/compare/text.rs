@@ -175,7 +175,7 @@ fn told_apart((a, first): (&Finished, &Judged), (b, second): (&Finished, &Judged
     if [first, second].iter().any(|row| row.gate.verdict == GateVerdict::Inconclusive) {
         return together("the test has too few sessions for its intervals to be believed");
     }
-    match (first.mine().r2_band(), second.mine().r2_band()) {
+    match (first.mine().r2_interval(), second.mine().r2_interval()) {
         (Some(one), Some(other)) if one.low > other.high => clearly(&a.name, &b.name),
         (Some(one), Some(other)) if other.low > one.high => clearly(&b.name, &a.name),
         (Some(_), Some(_)) => together("their intervals overlap, which is no proof that they are equal"),

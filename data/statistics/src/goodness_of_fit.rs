@@ -1,17 +1,18 @@
-//! How good the critic's values are: one set of numbers against the targets that it learns, one against what really came.
+//! Goodness of fit of predictions to outcomes: explained variance, variance ratio, slope.
 
 use serde::{Deserialize, Serialize};
 
-/// A prediction set beside what it predicts. One number alone cannot tell a flat critic from one that is wrong: with `EV`
-/// the explained variance, `VR` the variance ratio and `b` the slope, `EV = VR · (2b - 1)`, and a calibrated critic has
+/// Fit of predictions to their outcomes. One number alone cannot tell flat predictions from wrong ones: with `EV` the
+/// explained variance, `VR` the variance ratio and `b` the slope, `EV = VR · (2b - 1)`, and calibrated predictions have
 /// `b = 1` and `EV = VR`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Fit {
-    /// 1 - Var(outcome - prediction) / Var(outcome); 0 when all outcomes are equal.
+pub struct GoodnessOfFit {
+    /// `1 - Var(outcome - prediction) / Var(outcome)`; 0 if all outcomes are equal.
     pub explained_variance: f64,
-    /// Var(prediction) / Var(outcome); 0 when all outcomes are equal.
+    /// `Var(prediction) / Var(outcome)`; 0 if all outcomes are equal.
     pub variance_ratio: f64,
-    /// Cov(prediction, outcome) / Var(prediction): by how much outcomes rise with predictions; 0 for equal predictions.
+    /// `Cov(prediction, outcome) / Var(prediction)`, the rise of outcomes per unit of prediction; 0 if all predictions are
+    /// equal.
     pub slope: f64,
     /// Standard deviation of the predictions.
     pub pred_std: f64,
@@ -23,12 +24,12 @@ pub struct Fit {
     pub pred_max: f64,
     /// Standard deviation of the outcomes.
     pub outcome_std: f64,
-    /// Pairs.
+    /// Number of pairs.
     pub samples: u64,
 }
 
-impl Fit {
-    /// Compares predictions with outcomes, in double precision and in their order; nothing for no pair.
+impl GoodnessOfFit {
+    /// Compares pairs of prediction and outcome, in double precision and in their order. Returns `None` for no pair.
     pub fn of(pairs: impl Iterator<Item = (f32, f32)> + Clone) -> Option<Self> {
         let (mut n, mut sum_p, mut sum_y) = (0u64, 0.0, 0.0);
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -58,45 +59,26 @@ impl Fit {
         })
     }
 
-    /// Returns whether the predictions are one constant but for rounding: no state tells the critic anything.
+    /// Returns true if the predictions are one constant but for rounding, while the outcomes vary.
     pub fn is_constant(&self) -> bool {
         let scale = self.pred_mean.abs().max(self.outcome_std);
         self.outcome_std > 0.0 && self.pred_std <= NOISE * scale
     }
 }
 
-/// Spread, as a share of their size, that single-precision sums of some hundred terms leave in equal numbers.
+/// Largest relative spread that rounding leaves in equal numbers, for single-precision sums of some hundred terms.
 const NOISE: f64 = 1e-5;
-
-/// What really came of each step of a rollout: the discounted rewards to the end of its episode, where that lies in the
-/// rollout and was not a cut. `[T · N]`, not a number elsewhere; all slices are `[T, N]`.
-pub(crate) fn realised_returns(lanes: usize, reward: &[f32], ends: (&[bool], &[bool]), gamma: f64, out: &mut [f32]) {
-    let (terminated, truncated) = ends;
-    let mut after = vec![f64::NAN; lanes];
-    for time in (0..reward.len() / lanes).rev() {
-        for (lane, after) in after.iter_mut().enumerate() {
-            let sample = time * lanes + lane;
-            let rest = match (terminated[sample], truncated[sample]) {
-                (true, _) => 0.0,
-                (_, true) => f64::NAN,
-                _ => *after,
-            };
-            *after = f64::from(reward[sample]) + gamma * rest;
-            out[sample] = *after as f32;
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fit(p: &[f32], y: &[f32]) -> Fit {
-        Fit::of(p.iter().copied().zip(y.iter().copied())).unwrap()
+    fn fit(p: &[f32], y: &[f32]) -> GoodnessOfFit {
+        GoodnessOfFit::of(p.iter().copied().zip(y.iter().copied())).unwrap()
     }
 
     #[test]
-    fn the_perfect_the_constant_and_the_wrong_critic_are_told_apart() {
+    fn perfect_constant_and_wrong_predictions_are_told_apart() {
         let outcome = [1.0, 2.0, 3.0];
         let perfect = fit(&outcome, &outcome);
         assert_eq!((perfect.explained_variance, perfect.variance_ratio, perfect.slope), (1.0, 1.0, 1.0));
@@ -106,7 +88,7 @@ mod tests {
         assert_eq!((wrong.explained_variance, wrong.slope), (-3.0, -1.0));
         assert_eq!(fit(&outcome, &[5.0; 3]).explained_variance, 0.0, "nothing to explain");
         assert_eq!((wrong.pred_min, wrong.pred_max, wrong.pred_mean, wrong.samples), (1.0, 3.0, 2.0, 3));
-        assert!(Fit::of(std::iter::empty()).is_none());
+        assert!(GoodnessOfFit::of(std::iter::empty()).is_none());
     }
 
     #[test]
@@ -125,20 +107,6 @@ mod tests {
         assert!(!fit(&small, &y).is_constant(), "a deviation of 0.1 % of the outcome's");
         let rounded: Vec<f32> = (0..1000).map(|i| -0.2 + (i % 3) as f32 * 1.5e-8).collect();
         assert!(fit(&rounded, &y).is_constant());
-        assert!(!fit(&[1.0; 4], &[2.0; 4]).is_constant(), "there was nothing to tell");
-    }
-
-    #[test]
-    fn returns_are_known_back_from_an_end_and_unknown_before_a_cut() {
-        // Two lanes, four steps: lane 0 ends at step 2, lane 1 is cut at step 1.
-        let reward = [1.0, 10.0, 2.0, 20.0, 4.0, 30.0, 8.0, 40.0];
-        let mut terminated = [false; 8];
-        let mut truncated = [false; 8];
-        (terminated[4], truncated[3], terminated[7]) = (true, true, true);
-        let mut out = [0.0; 8];
-        realised_returns(2, &reward, (&terminated, &truncated), 0.5, &mut out);
-        assert_eq!([out[0], out[2], out[4]], [3.0, 4.0, 4.0]);
-        assert!(out[6].is_nan() && out[1].is_nan() && out[3].is_nan());
-        assert_eq!([out[5], out[7]], [50.0, 40.0]);
+        assert!(!fit(&[1.0; 4], &[2.0; 4]).is_constant(), "the outcomes do not vary");
     }
 }
