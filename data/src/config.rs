@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "fetch")]
-use crate::source::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
 use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
+
+#[cfg(feature = "fetch")]
+use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
 
 /// How bars become sessions and sessions become train, validation and test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,24 +2,16 @@
 //! for by name.
 
 #[cfg(feature = "fetch")]
-pub mod alpaca;
-#[cfg(feature = "fetch")]
 pub mod cache;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 #[cfg(feature = "load")]
 pub mod files;
-#[cfg(all(test, feature = "fetch"))]
-mod hostile;
-#[cfg(feature = "fetch")]
-pub mod massive;
 #[cfg(feature = "load")]
-pub mod options;
-#[cfg(feature = "fetch")]
-pub mod service;
+pub mod option_files;
 pub mod synthetic;
 #[cfg(feature = "fetch")]
-pub mod yahoo;
+pub mod vendor;
 
 use std::collections::BTreeSet;
 

@@ -3,10 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use market_data::source::{
-    alpaca::parse_bars,
-    massive::{flat::parse_table, parse_aggregates},
-    service::Rows,
-    yahoo::parse_chart,
+    vendor::{
+        alpaca::parse_bars,
+        massive::{flat_files::parse_table, parse_aggregates},
+        rows::Rows,
+        yahoo::parse_chart,
+    },
 };
 
 fuzz_target!(|body: &[u8]| {

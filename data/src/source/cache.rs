@@ -17,12 +17,14 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::service::{Adjustment, Row, VendorError};
+use super::vendor::{Adjustment, Row, VendorError};
 use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol, calendar};
 
 pub(crate) use self::month::part_of;
-pub use self::month::{MonthRecord, SessionRecord};
-pub use self::rows::{OptionRow, Stored};
+pub use self::{
+    month::{MonthRecord, SessionRecord},
+    rows::{OptionRow, Stored},
+};
 
 /// A data directory that holds what was fetched.
 #[derive(Debug, Clone)]

@@ -4,27 +4,28 @@
 //! that are whole are stored, so that an interruption costs one page at most. Sessions are those of the exchange calendar:
 //! minutes before the open and after the close, on half days too, are left out and counted.
 
+mod download;
 mod history;
-mod joint;
-mod noes;
 mod options;
-mod run;
+mod refusals;
+mod restatement;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::{ToSpan as _, civil::Date};
 
-use self::noes::Noes;
-pub use self::{
-    history::{Needs, with_warmup},
-    options::OptionPlan,
-    run::Fetched,
-};
+use self::refusals::Noes;
 use super::{
     cache::{Cache, Kind, Shelf},
-    service::{Clock, Progress, Vendor, VendorError},
+    vendor::{Clock, Progress, Vendor, VendorError},
 };
 use crate::{DateRange, Symbol, calendar};
+
+pub use self::{
+    download::Fetched,
+    history::{Needs, with_warmup},
+    options::OptionPlan,
+};
 
 /// A session is final this long after its close: delayed plans lag by a quarter of an hour.
 const SETTLED_NS: i64 = 20 * calendar::MINUTE_NS;

@@ -18,7 +18,7 @@ use crate::{
     DataError,
     source::{
         files::{cells::unreadable, parquet},
-        service::VendorError,
+        vendor::VendorError,
     },
 };
 

@@ -9,7 +9,7 @@ use crate::{
     BarColumns, DataError, Right,
     source::{
         files::{A_NUMBER, cells::bad_cell, parquet::Table},
-        service::{Row, sha256},
+        vendor::{Row, sha256},
     },
 };
 

@@ -2,12 +2,12 @@
 
 use jiff::{ToSpan as _, civil::Date};
 
-use super::{Fetched, Fetcher, Plan, Wishes, last_final, noes::Noes};
+use super::{Fetched, Fetcher, Plan, Wishes, last_final, refusals::Noes};
 use crate::{
     DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
     source::{
         cache::{Cache, Kind},
-        service::{Refusal, Vendor, VendorError},
+        vendor::{Refusal, Vendor, VendorError},
     },
 };
 

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    Fetcher, last_final,
-    run::{lock, until},
+    Fetcher,
+    download::{lock, until},
+    last_final,
 };
 use crate::{
     DateRange, Symbol, calendar,
     source::{
         cache::{Kind, OptionRow, Shelf},
-        service::{Adjustment, Contract, OptionMinutes, OptionVendor, Refusal, Row, Rows, VendorError, grid},
+        vendor::{Adjustment, Contract, OptionMinutes, OptionVendor, Refusal, Row, Rows, VendorError, grid},
     },
 };
 

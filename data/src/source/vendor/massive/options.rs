@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Massive;
 use crate::{
     DateRange, Symbol,
-    source::service::{Contract, OptionMinutes, OptionVendor, Page, VendorError, root},
+    source::vendor::{Contract, OptionMinutes, OptionVendor, Page, VendorError, root},
 };
 
 /// A contract as the reference lists it.

@@ -7,7 +7,7 @@ use crate::{
     DateRange, Symbol, calendar,
     source::{
         cache::Shelf,
-        service::{Adjustment, Row, Rows, VendorError},
+        vendor::{Adjustment, Row, Rows, VendorError},
     },
 };
 

@@ -8,13 +8,13 @@ use std::{
 
 use jiff::{Timestamp, ToSpan as _, civil::Date};
 
-use super::{Asked, Fetcher, Plan, Wishes, noes::Noes};
+use super::{Asked, Fetcher, Plan, Wishes, refusals::Noes};
 use crate::{
     DateRange, Symbol,
     calendar::{self, MINUTE_NS},
     source::{
         cache::{Lock, SessionRecord, Shelf},
-        service::{Page, Progress, Refusal, Row, Rows, VendorError},
+        vendor::{Page, Progress, Refusal, Row, Rows, VendorError},
     },
 };
 

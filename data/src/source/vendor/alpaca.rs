@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::service::{
+use super::{
     Client, Clock, Contract, Http, Json, Letters, OptionMinutes, OptionVendor, Pace, Page, Progress, Row, Secret, Take,
     Vendor, VendorError,
 };

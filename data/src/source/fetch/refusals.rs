@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Symbol,
-    source::{cache::part_of, service::VendorError},
+    source::{cache::part_of, vendor::VendorError},
 };
 
 /// A refusal is believed for so many days, then tried again.

@@ -5,14 +5,22 @@
 //!
 //! The parsers of all vendors can be fuzzed: `cargo +nightly fuzz run parsers --fuzz-dir data/fuzz`.
 
+#[cfg(feature = "fetch")]
+pub mod alpaca;
 mod client;
 mod contract;
 mod error;
 mod http;
-mod pace;
+#[cfg(all(test, feature = "fetch"))]
+pub(crate) mod malformed_bodies;
+#[cfg(feature = "fetch")]
+pub mod massive;
+mod rate_limit;
+mod refusal_text;
 mod rows;
 mod secret;
-mod words;
+#[cfg(feature = "fetch")]
+pub mod yahoo;
 
 use std::time::Duration;
 
@@ -23,7 +31,7 @@ pub use self::{
     contract::{Contract, grid, root, strike_step},
     error::{Refusal, VendorError},
     http::{Http, Reply},
-    pace::Pace,
+    rate_limit::Pace,
     rows::{Row, Rows},
     secret::Secret,
 };

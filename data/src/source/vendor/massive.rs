@@ -3,7 +3,7 @@
 //! The key travels in the header `Authorization` and nowhere else. Bars are adjusted for splits. A free key gets five
 //! calls a minute and no bar of today; what a plan refuses is an error that says which of three reasons it is.
 
-pub mod flat;
+pub mod flat_files;
 pub mod options;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -12,9 +12,7 @@ use jiff::{ToSpan as _, civil::Date};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use super::service::{
-    Client, Clock, Http, Json, Letters, Pace, Page, Progress, Row, Secret, Take, Vendor, VendorError,
-};
+use super::{Client, Clock, Http, Json, Letters, Pace, Page, Progress, Row, Secret, Take, Vendor, VendorError};
 use crate::{DateRange, Symbol, calendar};
 
 /// Where the service is.

@@ -3,9 +3,9 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
+    Row, Rows,
     alpaca::parse_bars,
-    massive::{flat::parse_table, parse_aggregates},
-    service::{Row, Rows},
+    massive::{flat_files::parse_table, parse_aggregates},
     yahoo::parse_chart,
 };
 use crate::calendar;

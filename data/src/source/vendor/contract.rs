@@ -28,7 +28,7 @@ impl fmt::Display for Contract {
     /// let (underlying, expiry) = (Symbol::new("SPX")?, "2025-06-02".parse().expect("a date"));
     /// let contract = Contract { underlying, expiry, right: Right::Put, strike: 5902.5 };
     /// assert_eq!(contract.to_string(), "SPXW250602P05902500");
-    /// # Ok::<(), market_data::DataError>(())
+    /// # Ok::<(), crate::DataError>(())
     /// ```
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let right = if self.right == Right::Call { 'C' } else { 'P' };
@@ -66,7 +66,7 @@ pub fn strike_step(underlying: &Symbol) -> f64 {
 /// let contracts = grid(&Symbol::new("SPY")?, "2025-06-02".parse().expect("a date"), 599.3, 600.6, 1);
 /// let strikes: Vec<f64> = contracts.iter().step_by(2).map(|contract| contract.strike).collect();
 /// assert_eq!(strikes, [598.0, 599.0, 600.0, 601.0, 602.0]);
-/// # Ok::<(), market_data::DataError>(())
+/// # Ok::<(), crate::DataError>(())
 /// ```
 #[must_use]
 pub fn grid(underlying: &Symbol, expiry: Date, low: f64, high: f64, around: u32) -> Vec<Contract> {

@@ -16,7 +16,7 @@ use url::Url;
 use super::{Massive, is_index, plan_floors};
 use crate::{
     DateRange, Symbol, calendar,
-    source::service::{
+    source::vendor::{
         Adjustment, Clock, Contract, Http, OptionMinutes, OptionVendor, Page, Progress, Refusal, Row, Secret, Take,
         Vendor, VendorError, hex,
     },

@@ -6,7 +6,7 @@ use jiff::{ToSpan as _, civil::Date};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::service::{Client, Clock, Http, Json, Pace, Page, Progress, Row, Take, Vendor, VendorError};
+use super::{Client, Clock, Http, Json, Pace, Page, Progress, Row, Take, Vendor, VendorError};
 use crate::{DateRange, Symbol, calendar};
 
 /// Where the service is.

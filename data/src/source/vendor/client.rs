@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     Clock, Http, Pace, Progress, Reply, Secret, VendorError,
     http::Header,
-    words::{refusal, words},
+    refusal_text::{refusal, words},
 };
 
 /// A rolling minute, with a second to spare.
