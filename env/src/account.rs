@@ -2,9 +2,18 @@
 //!
 //! Cash moves by premium and fees alone, so `cash = capital + Σ net P&L` holds to the cent.
 
+pub(crate) mod entry_guards;
+pub(crate) mod execution;
+pub(crate) mod exits;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Quote, action::Action, contract::MULTIPLIER, execution::Terms, fees::Side, quote::Size};
+use crate::{
+    Quote,
+    account::execution::Terms,
+    action::Action,
+    option::{contract::MULTIPLIER, fees::Side, quote::Size},
+};
 
 /// An open position in one contract.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -198,7 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ContractSpec, ExecutionConfig, execution::CostConfig};
+    use crate::{ContractSpec, ExecutionConfig, account::execution::CostConfig};
 
     /// A quote with so much size that an order takes what it likes.
     fn quote(bid: u32, ask: u32) -> (Quote, Size) {

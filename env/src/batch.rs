@@ -4,6 +4,10 @@
 //! struct, because a step touches all of it; lanes are stepped in blocks of fixed size, in parallel, so that sums never
 //! depend on the number of threads.
 
+pub(crate) mod lane;
+pub(crate) mod session_sampler;
+pub(crate) mod step;
+
 use std::{ops::Range, sync::Arc};
 
 use rayon::prelude::*;
@@ -13,9 +17,11 @@ use crate::{
     ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale, StepOut, Trade,
     VecEnv,
     action::ACTION_NAMES,
-    draw::Deck,
-    lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
-    play::{Play, Record},
+    batch::{
+        lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
+        session_sampler::Deck,
+        step::{Play, Record},
+    },
 };
 
 /// Lanes per block.

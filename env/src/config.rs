@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecutionConfig, ExitConfig, GuardConfig, RewardConfig, account::AccountConfig, execution::CostConfig};
+use crate::{
+    ExecutionConfig, ExitConfig, GuardConfig, RewardConfig,
+    account::{AccountConfig, execution::CostConfig},
+};
 
 /// How sessions are drawn for training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

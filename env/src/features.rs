@@ -2,14 +2,17 @@
 //!
 //! The first nineteen columns are the old system's "human momentum" features under their old names. Averages (EMA, MACD,
 //! RSI) run on across sessions and are warm when training starts; everything with a window looks back at most
-//! [`WINDOW`] bars and never past the session's open, and VWAP is anchored there. Every column is bounded.
+//! `WINDOW` bars and never past the session's open, and VWAP is anchored there. Every column is bounded.
+
+pub mod indicator;
+pub(crate) mod setup;
 
 use market_data::{SessionBars, VolColumns};
 use statistics::{mean, variance};
 
 use crate::{
     SetupScore,
-    indicator::{Ema, MacdHistogram, Rsi, SessionVwap, slope},
+    features::indicator::{Ema, MacdHistogram, Rsi, SessionVwap, slope},
 };
 
 /// Bars that windowed features look back, the newest included.

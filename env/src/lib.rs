@@ -3,7 +3,7 @@
 //! Plain Rust: no files, no tensors, no clock. A row of features at bar `t` uses bars up to `t` only; a decision is taken
 //! at the close of bar `t` and filled at the open of bar `t + 1`, on the bad side of the spread.
 //!
-//! [`scripted`] plays sessions with policies that are plain code and know nothing of the future, [`Ceilings`] says what somebody
+//! [`baselines`] plays sessions with policies that are plain code and know nothing of the future, [`Ceilings`] says what somebody
 //! who knows it could have made.
 //!
 //! ```text
@@ -42,68 +42,51 @@
 
 mod account;
 pub mod action;
+pub mod baselines;
 mod batch;
 mod config;
-mod contract;
-mod draw;
-mod episode;
 mod error;
-mod events;
-mod execution;
-mod exits;
-mod features;
-mod fees;
-mod fitted;
+pub mod features;
 mod forecast;
-mod foresight;
-mod guard;
-pub mod indicator;
-mod lane;
-mod ledger;
 mod market;
 pub mod option;
-mod overlay;
-mod play;
 #[cfg(test)]
 mod play_tests;
-mod pricing;
-mod quote;
 mod reward;
-pub mod scripted;
-mod setup;
-mod strike;
-mod surface;
-mod tape;
-mod tape_builder;
 mod vec_env;
-mod vol_model;
 
-pub use account::{Account, AccountConfig, Fill, Position};
+pub use account::{
+    Account, AccountConfig, Fill, Position,
+    entry_guards::{Guard, GuardConfig, GuardedSession},
+    execution::{CostConfig, ExecutionConfig, FillRule},
+    exits::{AtTheBell, ExitConfig, ExitDecision, ExitMode, ExitReason, ExitState, TakeProfit},
+};
 pub use action::{ACTION_NAMES, ACTIONS, Action, ActionMask, FLAT_MASK, FORCED_MASK, HOLDING_MASK};
-pub use batch::BatchEnv;
+pub use baselines::perfect_foresight::{Ceiling, Ceilings};
+pub use batch::{BatchEnv, lane::ACCOUNT_COLUMNS};
 pub use config::{Draw, EnvConfig};
-pub use contract::{ContractSpec, Expiry, Settlement, TickRule};
-pub use episode::{Episode, Sale, Trade};
 pub use error::EnvError;
-pub use events::EventCalendar;
-pub use execution::{CostConfig, ExecutionConfig, FillRule};
-pub use exits::{AtTheBell, ExitConfig, ExitDecision, ExitMode, ExitReason, ExitState, TakeProfit};
-pub use features::{FEATURES, FeatureRow};
-pub use fees::{FeeSchedule, Side};
+pub use features::{
+    FEATURES, FeatureRow,
+    setup::{Setup, SetupScore},
+};
 pub use forecast::{BarSize, DAILY_FEATURES, ForecastTape, Horizon, Move, Sample};
-pub use foresight::{Ceiling, Ceilings};
-pub use guard::{Guard, GuardConfig, GuardedSession};
-pub use lane::ACCOUNT_COLUMNS;
-pub use ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS};
-pub use market::{Day, Market, RealOptions, config::MarketConfig};
-pub use pricing::{PricingConfig, SessionPricer, vol_ratio};
-pub use quote::{Quote, QuotePair, Size};
+pub use market::{Day, Market, RealOptions, config::MarketConfig, tape::QuoteOrigin};
+pub use option::{
+    contract::{ContractSpec, Expiry, Settlement, TickRule},
+    events::EventCalendar,
+    fees::{FeeSchedule, Side},
+    pricing::{PricingConfig, SessionPricer, vol_ratio},
+    quote::{Quote, QuotePair, Size},
+    strike::{StrikeConfig, StrikeRule},
+    surface::SurfaceConfig,
+    vol_model::{
+        INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel, log_smile,
+    },
+};
 pub use reward::{FlatDecision, RewardConfig, RewardTerms, Triggers};
-pub use setup::{Setup, SetupScore};
-pub use strike::{StrikeConfig, StrikeRule};
-pub use surface::SurfaceConfig;
-pub use tape::QuoteOrigin;
-pub use vec_env::{ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv};
-pub use vol_model::{
-    INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel, log_smile,
+pub use vec_env::{
+    ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv,
+    episode::{Episode, Sale, Trade},
+    ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS},
 };

@@ -1,6 +1,9 @@
 //! The market that a run replays: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
 pub(crate) mod config;
+pub(crate) mod quote_overlay;
+pub(crate) mod tape;
+pub(crate) mod tape_builder;
 
 use std::ops::Range;
 
@@ -10,13 +13,17 @@ use rayon::prelude::*;
 
 use crate::{
     ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
-    contract::MULTIPLIER,
     features::{FEATURES, FeatureRow, FeatureStream},
-    fees::Side,
-    option::Right,
-    quote::{Size, nearest_strike},
-    tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
-    tape_builder::TapeBuilder,
+    market::{
+        tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
+        tape_builder::TapeBuilder,
+    },
+    option::{
+        black_scholes::Right,
+        contract::MULTIPLIER,
+        fees::Side,
+        quote::{Size, nearest_strike},
+    },
 };
 
 /// One symbol-session on the tapes.

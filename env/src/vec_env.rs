@@ -2,6 +2,9 @@
 //!
 //! Letters: `N` lanes, `T` tape rows, `F` features per row, `W` frames per observation, `A` account columns, `K` actions.
 
+pub(crate) mod episode;
+pub(crate) mod ledger;
+
 use std::ops::Range;
 
 use crate::{Episode, Ledger, action::ActionMask};

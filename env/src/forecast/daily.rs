@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use market_data::{SessionBars, VolColumns};
 
-use crate::indicator::{Ema, Rsi};
+use crate::features::indicator::{Ema, Rsi};
 
 /// Sessions that the longest column looks back.
 const MONTH: usize = 20;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use market_data::Symbol;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, EnvError, Expiry, PricingConfig, StrikeConfig, SurfaceConfig, setup::SETUP_CONDITIONS};
+use crate::{
+    ContractSpec, EnvError, Expiry, PricingConfig, StrikeConfig, SurfaceConfig, features::setup::SETUP_CONDITIONS,
+};
 
 /// How bars become tapes: section `[market]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

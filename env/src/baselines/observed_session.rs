@@ -1,6 +1,6 @@
 //! What a policy sees of one session at a decision, by name.
 
-use crate::{ActionMask, FEATURES, Setup, action::Action, lane::ACCOUNT_COLUMNS};
+use crate::{ActionMask, FEATURES, Setup, action::Action, batch::lane::ACCOUNT_COLUMNS};
 
 /// What a policy sees of one session at a decision.
 #[derive(Debug, Clone, Copy)]

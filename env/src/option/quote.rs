@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::{ContractSpec, option::Right};
+use crate::{ContractSpec, option::black_scholes::Right};
 
 /// One side's best prices, in cents per share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

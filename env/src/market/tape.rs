@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use crate::quote::QuotePair;
+use crate::option::quote::QuotePair;
 
 /// Greeks as a policy sees them, all bounded: delta; delta's change per 0.1 % of spot; premium lost per minute, as a
 /// fraction; premium gained per volatility point, as a fraction.

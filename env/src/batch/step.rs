@@ -2,15 +2,15 @@
 
 use crate::{
     ActionMask, Day, Fill, Ledger, Position, RewardTerms, Sale, Trade,
-    account::Refusal,
+    account::{
+        Refusal,
+        execution::FillRule,
+        exits::{ExitDecision, ExitOrder, ExitReason, ExitState},
+    },
     action::Action,
-    contract::MULTIPLIER,
-    execution::FillRule,
-    exits::{ExitDecision, ExitOrder, ExitReason, ExitState},
-    lane::{EntryOrder, Lane, Rules, gain},
+    batch::lane::{EntryOrder, Lane, Rules, gain},
     market::Signal,
-    option::Right,
-    quote::right_bit,
+    option::{black_scholes::Right, contract::MULTIPLIER, quote::right_bit},
     reward::FlatDecision,
 };
 

@@ -15,7 +15,7 @@
 use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 use serde::{Deserialize, Serialize};
 
-use crate::events::{EventCalendar, Events};
+use crate::option::events::{EventCalendar, Events};
 
 /// Minutes, counted towards the close, at which the intercept is given.
 pub const INTERCEPT_KNOTS: [f64; 12] = [2.0, 10.0, 30.0, 60.0, 120.0, 195.0, 270.0, 330.0, 360.0, 375.0, 385.0, 388.0];

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fees::FeeSchedule;
+use crate::option::fees::FeeSchedule;
 
 /// Shares per contract.
 pub(crate) const MULTIPLIER: i64 = 100;

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Account, ActionMask, Day, EnvConfig, Episode, Market, Position, Setup,
+    account::{
+        entry_guards::{Guard, GuardedSession},
+        execution::{FillRule, Terms},
+        exits::{AtTheBell, ExitMode, ExitOrder},
+    },
     action::{Action, FLAT_MASK, FORCED_MASK, HOLDING_MASK},
-    contract::Settlement,
-    draw::Deck,
-    execution::{FillRule, Terms},
-    exits::{AtTheBell, ExitMode, ExitOrder},
-    guard::{Guard, GuardedSession},
+    batch::session_sampler::Deck,
+    option::contract::Settlement,
 };
 
 /// The lane's own columns of an observation; all zero when flat.

@@ -4,19 +4,21 @@
 //! earn is what costs, rules and shaping give to somebody without information, so they are baselines for a verdict and a probe
 //! of a reward.
 
-mod family;
-mod sight;
+mod observed_session;
+pub(crate) mod perfect_foresight;
+mod scripted_policies;
 
 use std::sync::Arc;
 
-pub(crate) use self::sight::direction;
-pub use self::{
-    family::{Bet, Leave, Scripted},
-    sight::Sight,
-};
 use crate::{
     BatchEnv, EnvConfig, EnvError, Episode, FEATURES, Ledger, Market, StepBuffers, Trade, VecEnv, action::Action,
-    lane::COLUMNS,
+    batch::lane::COLUMNS,
+};
+
+pub(crate) use self::observed_session::direction;
+pub use self::{
+    observed_session::Sight,
+    scripted_policies::{Bet, Leave, Scripted},
 };
 
 /// What playing some sessions produced.
@@ -78,7 +80,7 @@ fn sight<'a>(market: &'a Market, day: u32, lane: usize, lanes: &'a StepBuffers) 
 
 #[cfg(test)]
 mod tests {
-    use super::{family::tests::market, *};
+    use super::{scripted_policies::tests::market, *};
 
     #[test]
     fn what_is_not_legal_becomes_hold() {

@@ -22,9 +22,11 @@ use serde::Serialize;
 use crate::{
     BatchEnv, EnvConfig, EnvError, Ledger, Market,
     action::Action,
-    lane::{Lane, Rules},
-    play::Play,
-    scripted::direction,
+    baselines::direction,
+    batch::{
+        lane::{Lane, Rules},
+        step::Play,
+    },
 };
 
 /// The best sequence of positions of a session, or of several sessions together.
@@ -204,12 +206,13 @@ impl Ceiling {
 
 #[cfg(test)]
 mod tests {
+    use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+
     use super::*;
     use crate::{
         ExitMode, MarketConfig, StepBuffers, VecEnv,
-        scripted::{Bet, Leave, Scripted, play},
+        baselines::{Bet, Leave, Scripted, play},
     };
-    use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
     /// The made-up sessions around a half day, the shortest there is.
     fn market(symbol: &str) -> Arc<Market> {

@@ -11,9 +11,12 @@ use market_data::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, EventCalendar, Expiry, INTERCEPT_KNOTS, Quote, VolInputs, VolModel, fitted,
-    option::Inputs,
-    vol_model::{SMILE_REACH, log_smile},
+    ContractSpec, EventCalendar, Expiry, INTERCEPT_KNOTS, Quote, VolInputs, VolModel,
+    option::{
+        black_scholes::Inputs,
+        fitted_models,
+        vol_model::{SMILE_REACH, log_smile},
+    },
 };
 
 /// What a night adds to the time to expiry, in trading minutes: the mean square of SPY's overnight returns over that of
@@ -64,13 +67,13 @@ impl Default for PricingConfig {
             rate: 0.0,
             spread_multiplier: 1.0,
             edge_of_day_multiplier: 2.0,
-            fitted_from: Some(fitted::FITTED.0),
-            fitted_to: Some(fitted::FITTED.1),
+            fitted_from: Some(fitted_models::FITTED.0),
+            fitted_to: Some(fitted_models::FITTED.1),
             events: EventCalendar::default(),
-            vix1d: fitted::VIX1D,
-            vix: fitted::VIX,
-            vix_daily: fitted::VIX_DAILY,
-            realised: fitted::REALISED,
+            vix1d: fitted_models::VIX1D,
+            vix: fitted_models::VIX,
+            vix_daily: fitted_models::VIX_DAILY,
+            realised: fitted_models::REALISED,
         }
     }
 }

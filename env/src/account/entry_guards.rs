@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exits::ExitReason;
+use crate::account::exits::ExitReason;
 
 /// Limits on entries: section `[env.guards]`. Every one is off at zero.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

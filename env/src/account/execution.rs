@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ContractSpec, Quote,
-    contract::{MULTIPLIER, TickRule},
-    fees::{Side, Tariff},
-    quote::Size,
+    option::{
+        contract::{MULTIPLIER, TickRule},
+        fees::{Side, Tariff},
+        quote::Size,
+    },
 };
 
 /// What becomes of a policy's order that finds no quote when it reaches the market.

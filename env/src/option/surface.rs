@@ -10,7 +10,7 @@ use market_data::{OptionSession, Right, SessionBars};
 use serde::{Deserialize, Serialize};
 use statistics::NormalEquations;
 
-use crate::{ContractSpec, SessionPricer, pricing::Correction};
+use crate::{ContractSpec, SessionPricer, option::pricing::Correction};
 
 /// The prior says that the model is right, with standard deviations of 0.3, 0.1 and 0.05: mean and precision.
 const PRIOR: [(f64, f64); 3] = [(0.0, 11.0), (0.0, 100.0), (0.0, 400.0)];

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, SessionPricer, quote::nearest_strike};
+use crate::{ContractSpec, SessionPricer, option::quote::nearest_strike};
 
 /// How far a search for a delta goes from the money, in strikes.
 const FURTHEST: u32 = 200;

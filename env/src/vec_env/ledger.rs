@@ -2,7 +2,7 @@
 //!
 //! The environment only adds here; shares, means and verdicts are the reader's business.
 
-use crate::{ACTIONS, action::Action, setup::Setup};
+use crate::{ACTIONS, action::Action, features::setup::Setup};
 
 /// Number of setup classes.
 pub const SETUPS: usize = 3;

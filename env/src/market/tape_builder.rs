@@ -4,11 +4,11 @@ use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINU
 
 use crate::{
     ContractSpec, MarketConfig, QuoteOrigin, QuotePair, SessionPricer,
-    option::Greeks,
-    overlay,
-    quote::nearest_strike,
-    surface,
-    tape::{GreekRow, OptionTape},
+    market::{
+        quote_overlay,
+        tape::{GreekRow, OptionTape},
+    },
+    option::{black_scholes::Greeks, quote::nearest_strike, surface},
 };
 
 /// One session on its way to a tape.
@@ -56,7 +56,7 @@ impl TapeBuilder<'_> {
             self.price(&pricer, k, &mut tape);
         }
         if let (Some(rows), Some(points)) = (options, &surface) {
-            overlay::lay(rows, points, spec, config, &mut tape);
+            quote_overlay::lay(rows, points, spec, config, &mut tape);
         }
         tape
     }

@@ -15,10 +15,12 @@ use market_data::{OptionSession, QuoteMinute};
 
 use crate::{
     ContractSpec, MarketConfig, Quote,
-    pricing::{ask_cents, bid_cents},
-    quote::{nearest_strike, right_bit},
-    surface::SurfacePoint,
-    tape::{OptionTape, UNKNOWN_SIZE},
+    market::tape::{OptionTape, UNKNOWN_SIZE},
+    option::{
+        pricing::{ask_cents, bid_cents},
+        quote::{nearest_strike, right_bit},
+        surface::SurfacePoint,
+    },
 };
 
 /// Lays a session's quotes over its tape, and takes away what cannot be traded.
