@@ -1,14 +1,23 @@
 //! Which backend computes the networks, and on which device.
 
+pub(crate) mod adam;
+pub(crate) mod engine;
+pub(crate) mod native;
+#[cfg(test)]
+pub(crate) mod textbook;
+pub(crate) mod torch;
+
 use std::{fmt, str::FromStr};
 
 use crate::{
     AdamState, AgentError, Policy, PolicyKind, Precision,
+    backend::{
+        engine::{Engine, Sizes},
+        native::Native,
+        torch::Torch,
+    },
     config::Backend,
-    engine::{Engine, Sizes},
-    native::Native,
-    rollout::Inputs,
-    torch::Torch,
+    ppo::rollout::Inputs,
 };
 
 /// Where the networks are computed, as the user says it: `auto`, `cpu`, `cuda` or `cuda:1`.

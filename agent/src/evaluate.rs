@@ -3,11 +3,16 @@
 use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Backend, DeviceChoice, Moment, Policy, Precision, backend,
-    distribution::{MAX_ACTIONS, MaskedCategorical},
-    engine::{Choice, Sizes},
-    rollout::Rollout,
-    streams::Streams,
+    AdamState, AgentError, Backend, DeviceChoice, Moment, Policy, Precision,
+    backend::{
+        self,
+        engine::{Choice, Sizes},
+    },
+    ppo::{
+        distribution::{MAX_ACTIONS, MaskedCategorical},
+        rollout::Rollout,
+    },
+    random::Streams,
 };
 
 /// How actions are chosen during an evaluation.
@@ -129,7 +134,7 @@ mod tests {
     use super::*;
     use crate::{
         PolicyConfig, PolicyKind,
-        toy::{self, Toy},
+        games::best_row::{self, Toy},
     };
 
     const LANES: usize = 3;
@@ -142,7 +147,7 @@ mod tests {
     fn watching_changes_nothing_and_shows_what_the_policy_thinks() {
         for kind in [PolicyKind::Mlp, PolicyKind::Lstm, PolicyKind::Gru] {
             let config = PolicyConfig { kind, recurrent_size: 6, net_arch: vec![8], ..PolicyConfig::default() };
-            let policy = toy::shaken_policy(&config);
+            let policy = best_row::shaken_policy(&config);
             for behaviour in [Behaviour::Greedy, Behaviour::Sampled, Behaviour::RandomLegal] {
                 let (mut steps, mut values) = (0, Vec::new());
                 let mut watch = |moment: Moment<'_>| {

@@ -22,44 +22,35 @@
 //! # Ok::<(), ppo_agent::AgentError>(())
 //! ```
 
-mod boosted;
+mod baselines;
 mod config;
-mod dropout;
-mod epoch;
+mod data;
 pub mod failures;
-mod gain;
-mod gate;
 #[cfg(test)]
 mod gate_tests;
-mod loss;
-mod measure;
-mod model;
-mod net;
-mod optimiser;
-mod outcomes;
-pub mod planted;
-mod pretrain;
-mod ridge;
-mod samples;
-mod scores;
+mod network;
+mod scoring;
 mod training;
-mod transfer;
-mod watchdog;
-mod windows;
 
-pub use boosted::boosted;
+pub use baselines::{boosted::boosted, ridge::Ridge};
 pub use config::{
     Encoder, ForecastConfig, HuberDelta, LossConfig, LossKind, OutputInit, PretrainConfig, StopMetric, Target,
     TargetScale, VarianceTerm,
 };
-pub use epoch::Epoch;
-pub use gain::r2_gain;
-pub use gate::{Gate, GateConfig, GateVerdict, Reference};
-pub use model::{Forecaster, ForecasterFile};
-pub use outcomes::{Outcomes, TargetKind};
-pub use pretrain::PretrainEpoch;
-pub use ridge::Ridge;
-pub use samples::{ForecastData, Samples, TargetMoments};
-pub use scores::{ClassIntervals, ClassScores, RegressionIntervals, RegressionScores, Scores};
-pub use training::{End, FitListener, Fitted, Outset, fit, scores};
-pub use watchdog::{Emergency, Trouble};
+pub use data::samples::{ForecastData, Samples, TargetMoments};
+pub use network::{
+    forecaster::{Forecaster, ForecasterFile},
+    pretrain::PretrainEpoch,
+};
+pub use scoring::{
+    gain::r2_gain,
+    gate::{Gate, GateConfig, GateVerdict, Reference},
+    outcomes::{Outcomes, TargetKind},
+    scores::{ClassIntervals, ClassScores, RegressionIntervals, RegressionScores, Scores},
+};
+pub use training::{
+    End, FitListener, Fitted, Outset,
+    epoch::Epoch,
+    fit, scores,
+    watchdog::{Emergency, Trouble},
+};

@@ -7,14 +7,18 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{
     Activation, AdamState, Policy, PolicyConfig, Precision, Trunk,
-    distribution::MaskedCategorical,
-    engine::{Choice, Engine, Sizes},
-    loss::{EpochStats, LossSettings, UpdateSettings},
-    native::Native,
-    rollout::{Inputs, Rollout},
-    slow::{self, Slow},
-    torch::Torch,
-    toy,
+    backend::{
+        engine::{Choice, Engine, Sizes},
+        native::Native,
+        textbook::{self, Slow},
+        torch::Torch,
+    },
+    games::best_row,
+    ppo::{
+        distribution::MaskedCategorical,
+        loss::{EpochStats, LossSettings, UpdateSettings},
+        rollout::{Inputs, Rollout},
+    },
 };
 
 const STEPS: usize = 40;
@@ -110,7 +114,7 @@ fn exported(engine: &dyn Engine, params: usize) -> (Vec<f32>, AdamState) {
 #[test]
 fn the_native_gradient_matches_finite_differences() {
     for config in shapes(&[8, 5]).into_iter().chain(shapes(&[])) {
-        let policy = toy::shaken_policy(&config);
+        let policy = best_row::shaken_policy(&config);
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let batch: Vec<u32> = (0..600).map(|i| (i * 7) % 640).collect();
@@ -122,10 +126,10 @@ fn the_native_gradient_matches_finite_differences() {
         let mut seen = vec![vec![0.0; policy.layout.inputs]; rollout.samples()];
         let obs = rollout.obs.first(rollout.samples());
         seen.iter_mut().enumerate().for_each(|(sample, input)| inputs.write(obs, sample, input));
-        let slopes = slow::slopes(&params, |params| {
+        let slopes = textbook::slopes(&params, |params| {
             let slow = Slow { policy: &policy, params };
             let opinion = |&sample: &u32| slow.opinion(sample as usize, &seen[sample as usize], &mut []);
-            slow::loss(&batch.iter().map(opinion).collect::<Vec<_>>(), &rollout, &settings())
+            textbook::loss(&batch.iter().map(opinion).collect::<Vec<_>>(), &rollout, &settings())
         });
         for (index, (ours, slope)) in gradient.iter().zip(slopes).enumerate() {
             let error = (f64::from(*ours) - slope).abs();
@@ -137,7 +141,7 @@ fn the_native_gradient_matches_finite_differences() {
 #[test]
 fn the_native_gradient_and_update_match_libtorch() {
     for config in shapes(&[64, 64]) {
-        let policy = toy::shaken_policy(&config);
+        let policy = best_row::shaken_policy(&config);
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
@@ -161,7 +165,7 @@ fn the_native_gradient_and_update_match_libtorch() {
 #[test]
 fn both_backends_choose_the_same_actions_from_the_same_uniforms() {
     let config = PolicyConfig { net_arch: vec![32], ..PolicyConfig::default() };
-    let policy = toy::shaken_policy(&config);
+    let policy = best_row::shaken_policy(&config);
     let (filled, tape) = rollout();
     let inputs = Inputs::new(&policy.spec, tape);
     let adam = AdamState::new(policy.params.len());
@@ -206,7 +210,7 @@ fn bfloat16_follows_single_precision() {
     let (rollout, tape) = rollout();
     let batch: Vec<u32> = (0..600).collect();
     let [exact, rough] = [Precision::F32, Precision::Bf16].map(|precision| {
-        let policy = toy::shaken_policy(&config).with_precision(precision);
+        let policy = best_row::shaken_policy(&config).with_precision(precision);
         let inputs = Inputs::new(&policy.spec, tape.clone());
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
         torch.adopt(&rollout);
@@ -224,7 +228,7 @@ fn a_gpu_computes_what_the_cpu_computes() {
         return;
     }
     for config in shapes(&[64, 64]) {
-        let policy = toy::shaken_policy(&config);
+        let policy = best_row::shaken_policy(&config);
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let order: Vec<u32> = (0..640).rev().collect();

@@ -9,22 +9,23 @@
 //! Policy figures are of every decision of the interval, never of a sample of it. A verdict is called only when it has
 //! been read in several intervals in a row, and it says on what it rests.
 
-mod blocks;
 mod checklist;
 mod config;
 mod controller;
-mod figures;
 mod interval_figures;
-mod lines;
+mod interval_report;
+pub mod log_block;
+mod log_lines;
 mod monitor;
-mod reading;
+mod rules;
+mod session_counts;
 mod verdict;
 
 pub use checklist::{CHECKPOINTS, Check, checklist};
 pub use config::{COLLAPSED, DRIFTING, HealthConfig, OnCollapse};
 pub use controller::{Controller, Move, Response};
-pub use figures::Health;
 pub use interval_figures::{Learner, Opportunity, OverfitGap, PolicyFigures};
+pub use interval_report::Health;
 pub use monitor::{Monitor, MonitorState};
-pub use reading::{FEW_TRADES, Reading};
+pub use rules::{FEW_TRADES, Reading};
 pub use verdict::{Judge, Verdict};

@@ -16,38 +16,21 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
-mod activity;
-mod adam;
-pub mod advantage;
 mod backend;
-pub mod cartpole;
-mod checkpoint;
 mod config;
-pub mod diagnostics;
-pub mod distribution;
-mod engine;
 mod error;
 mod evaluate;
-mod file;
 pub mod forecast;
 pub mod format;
+pub mod games;
 pub mod health;
-mod iteration;
-mod layout;
-mod loss;
-mod model_file;
-mod moment;
-mod native;
-mod normalizer;
 mod policy;
-mod rollout;
+pub mod ppo;
+mod random;
 mod schedule;
-mod streams;
-mod torch;
+mod storage;
 mod trainer;
 
-#[cfg(test)]
-mod cue;
 #[cfg(test)]
 mod gradient_tests;
 #[cfg(test)]
@@ -55,25 +38,14 @@ mod parity_tests;
 #[cfg(test)]
 mod recurrent_tests;
 #[cfg(test)]
-mod slow;
-#[cfg(test)]
-mod toy;
-#[cfg(test)]
 mod trainer_tests;
 
-pub use activity::LayerActivity;
-pub use adam::AdamState;
-pub use backend::{DeviceChoice, gpus};
-pub use checkpoint::Checkpoint;
+pub use backend::{DeviceChoice, adam::AdamState, gpus};
 pub use config::{Activation, Backend, PolicyConfig, PolicyKind, PpoConfig, Precision, Trunk};
-pub use diagnostics::Cadence;
 pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
-pub use file::write_atomically;
-pub use iteration::Iteration;
-pub use model_file::ModelFile;
-pub use moment::Moment;
-pub use normalizer::Normalizer;
-pub use policy::Policy;
+pub use health::log_block::Cadence;
+pub use policy::{Policy, normalizer::Normalizer};
 pub use schedule::{EntropySchedule, Schedule};
-pub use trainer::{Listener, Trainer};
+pub use storage::{checkpoint::Checkpoint, model_file::ModelFile, tensor_file::write_atomically};
+pub use trainer::{Listener, Trainer, dormant_units::LayerActivity, iteration::Iteration, step_view::Moment};

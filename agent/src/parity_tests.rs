@@ -1,6 +1,6 @@
 //! Our numbers against those that Stable-Baselines3, sb3-contrib and PyTorch computed on the same tensors.
 //!
-//! `scripts/reference/arrays.py` wrote the arrays and says what they are. Both sides compute in single precision but sum in
+//! `tests/reference/arrays.py` wrote the arrays and says what they are. Both sides compute in single precision but sum in
 //! different orders, so each tolerance is a small multiple of the rounding of one operation (6e-8 of its operands).
 
 use market_env::{ActionMask, ObsSpec};
@@ -9,18 +9,22 @@ use statistics::GoodnessOfFit;
 
 use crate::{
     AdamState, Normalizer, Policy, PolicyConfig,
-    advantage::{Returns, generalized_advantage},
-    distribution::MaskedCategorical,
-    engine::{Choice, Engine, Sizes},
-    loss::{
-        Decision, EpochStats, LossSettings, LossSums, UpdateSettings, advantage_moments, policy_terms, value_terms,
+    backend::{
+        engine::{Choice, Engine, Sizes},
+        native::Native,
+        torch::Torch,
     },
-    native::Native,
-    rollout::{Inputs, Rollout},
-    torch::Torch,
+    ppo::{
+        advantage::{Returns, generalized_advantage},
+        distribution::MaskedCategorical,
+        loss::{
+            Decision, EpochStats, LossSettings, LossSums, UpdateSettings, advantage_moments, policy_terms, value_terms,
+        },
+        rollout::{Inputs, Rollout},
+    },
 };
 
-const FILE: &[u8] = include_bytes!("../../scripts/reference/arrays.safetensors");
+const FILE: &[u8] = include_bytes!("../../tests/reference/arrays.safetensors");
 
 const STEPS: usize = 32;
 const LANES: usize = 4;

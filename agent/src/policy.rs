@@ -1,8 +1,11 @@
 //! The policy: what it sees, how it normalises it, and the parameters of its networks in one flat vector.
 
+pub(crate) mod layout;
+pub(crate) mod normalizer;
+
 use market_env::{ObsSpec, VecEnv};
 
-use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, layout::Layout, streams::Streams};
+use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, policy::layout::Layout, random::Streams};
 
 /// A masked categorical policy and its critic, over one normalised observation.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,14 +8,20 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use crate::{
     AdamState, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, ModelFile, Normalizer, Policy,
     PolicyConfig, PolicyKind, PpoConfig, Schedule, Trainer, Trunk,
-    cue::Cue,
-    engine::{Choice, Engine, Sizes},
+    backend::{
+        engine::{Choice, Engine, Sizes},
+        textbook::{self, Slow},
+        torch::Torch,
+    },
     evaluate,
-    loss::{LossSettings, UpdateSettings},
-    rollout::{Inputs, Rollout},
-    slow::{self, Slow},
-    torch::Torch,
-    toy::{self, Toy},
+    games::{
+        best_row::{self, Toy},
+        cue::Cue,
+    },
+    ppo::{
+        loss::{LossSettings, UpdateSettings},
+        rollout::{Inputs, Rollout},
+    },
 };
 
 const STEPS: usize = 12;
@@ -29,7 +35,7 @@ fn shapes() -> impl Iterator<Item = (PolicyKind, Trunk)> {
 
 fn policy(kind: PolicyKind, trunk: Trunk) -> Policy {
     let config = PolicyConfig { kind, trunk, recurrent_size: 5, net_arch: vec![6], ..PolicyConfig::default() };
-    toy::shaken_policy(&config)
+    best_row::shaken_policy(&config)
 }
 
 /// Observations, episodes that begin and end inside sequences, and what came of it all; decisions are still to be taken.
@@ -118,7 +124,7 @@ fn cells_compute_what_the_textbook_says_and_forget_where_an_episode_begins() {
             for time in 0..STEPS {
                 let opinion = &slow.sequence(&rollout, &inputs, (lane, time, time + 1), &mut memory)[0];
                 let mask = rollout.obs.at(time).mask[lane];
-                let log_probs = slow::log_probs(&opinion.logits, |action| mask.allows(action));
+                let log_probs = textbook::log_probs(&opinion.logits, |action| mask.allows(action));
                 near(rollout.value[opinion.sample], opinion.value, "value");
                 let chosen = log_probs[usize::from(rollout.action[opinion.sample])];
                 near(rollout.log_prob[opinion.sample], chosen, "log-probability");
@@ -165,11 +171,11 @@ fn the_gradient_through_sequences_matches_finite_differences() {
         };
         let starts: Vec<_> = starts.iter().filter(chosen).cloned().collect();
         assert_eq!(starts.len(), order.len());
-        let slopes = slow::slopes(&params, |params| {
+        let slopes = textbook::slopes(&params, |params| {
             let slow = Slow { policy: &policy, params };
             let opinions =
                 starts.iter().flat_map(|(steps, memory)| slow.sequence(&rollout, &inputs, *steps, &mut memory.clone()));
-            slow::loss(&opinions.collect::<Vec<_>>(), &rollout, &settings())
+            textbook::loss(&opinions.collect::<Vec<_>>(), &rollout, &settings())
         });
         let gradient = torch.gradient(&order, &settings());
         let largest = slopes.iter().fold(0.0f64, |max, slope| max.max(slope.abs()));
@@ -254,13 +260,13 @@ fn replayed_sequences_say_what_the_collection_said() {
 }
 
 fn toy_policy(kind: PolicyKind) -> Policy {
-    let config = PolicyConfig { kind, recurrent_size: 6, ..toy::policy(3).config().clone() };
-    Policy::new(&toy::spec(), &config, toy::policy(3).normalizer().clone(), 3).unwrap()
+    let config = PolicyConfig { kind, recurrent_size: 6, ..best_row::policy(3).config().clone() };
+    Policy::new(&best_row::spec(), &config, best_row::policy(3).normalizer().clone(), 3).unwrap()
 }
 
 /// Episodes of the game have 8 steps, so that they begin inside sequences.
 fn toy_config() -> PpoConfig {
-    PpoConfig { n_steps: 36, sequence_length: 12, batch_size: 48, n_epochs: 2, ..toy::config() }
+    PpoConfig { n_steps: 36, sequence_length: 12, batch_size: 48, n_epochs: 2, ..best_row::config() }
 }
 
 #[test]
@@ -306,9 +312,9 @@ fn a_model_file_names_the_tensors_of_its_cells() {
 
 #[test]
 fn sequences_that_do_not_fit_are_refused_only_with_a_memory() {
-    let config = PpoConfig { sequence_length: 7, ..toy::config() };
+    let config = PpoConfig { sequence_length: 7, ..best_row::config() };
     let trainer = |policy| Trainer::new(Toy::new(4), policy, config.clone(), 0, 1, DeviceChoice::Cpu);
-    trainer(toy::policy(1)).unwrap();
+    trainer(best_row::policy(1)).unwrap();
     let error = trainer(toy_policy(PolicyKind::Gru)).unwrap_err().to_string();
     assert!(error.contains("ppo.sequence_length: 7 does not divide ppo.n_steps 32"), "{error}");
 }

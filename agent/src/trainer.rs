@@ -1,5 +1,9 @@
 //! The PPO loop: collect, estimate advantages, update, report. It reads top to bottom like the paper.
 
+pub(crate) mod dormant_units;
+pub(crate) mod iteration;
+pub(crate) mod step_view;
+
 use std::collections::VecDeque;
 
 use market_env::{Episode, VecEnv};
@@ -7,15 +11,19 @@ use statistics::{GoodnessOfFit, ratio};
 
 use crate::{
     AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Moment, Policy, PpoConfig,
-    activity::{LayerActivity, WATCHED, rectifies},
-    adam::norm,
-    advantage::realised_returns,
-    backend,
-    checkpoint::Progress,
-    engine::{Choice, Engine, Sizes},
-    loss::{EpochStats, LossSettings, UpdateSettings},
-    rollout::Rollout,
-    streams::Streams,
+    backend::{
+        self,
+        adam::norm,
+        engine::{Choice, Engine, Sizes},
+    },
+    ppo::{
+        advantage::realised_returns,
+        loss::{EpochStats, LossSettings, UpdateSettings},
+        rollout::Rollout,
+    },
+    random::Streams,
+    storage::checkpoint::Progress,
+    trainer::dormant_units::{LayerActivity, WATCHED, rectifies},
 };
 
 /// Episodes in the running means, as in Stable-Baselines3.
@@ -308,7 +316,7 @@ impl<E: VecEnv> Trainer<E> {
     fn report(&self, stats: &EpochStats, settings: &UpdateSettings, before: &[f32]) -> Iteration {
         let (critic, critic_mc) = self.critic();
         let layout = &self.policy.layout;
-        let change = |net: &crate::layout::Net| self.change(before, [&layout.trunk.range, &net.range]);
+        let change = |net: &crate::policy::layout::Net| self.change(before, [&layout.trunk.range, &net.range]);
         let recent = &self.progress.recent;
         let mean = |sum: f64| ratio(sum, recent.len() as f64);
         Iteration {

@@ -3,7 +3,7 @@
 use crate::{
     AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PolicyConfig,
     PpoConfig, Schedule, Trainer, evaluate,
-    toy::{self, Toy},
+    games::best_row::{self, Toy},
 };
 
 fn run(trainer: &mut Trainer<Toy>, iterations: usize) -> Vec<Iteration> {
@@ -24,10 +24,10 @@ fn the_masked_game_is_solved_exactly() {
         ent_coef: 0.01,
         ent_schedule: EntropySchedule::Linear,
         ent_coef_final: 0.0,
-        ..toy::config()
+        ..best_row::config()
     };
     let network = PolicyConfig { net_arch: vec![64, 64], ..PolicyConfig::default() };
-    let policy = Policy::new(&toy::spec(), &network, toy::policy(1).normalizer().clone(), 1).unwrap();
+    let policy = Policy::new(&best_row::spec(), &network, best_row::policy(1).normalizer().clone(), 1).unwrap();
     let mut trainer = Trainer::new(Toy::new(16), policy, config, total, 1, DeviceChoice::Cpu).unwrap();
     let first = run(&mut trainer, 1)[0].ep_rew_mean.unwrap();
     let last = run(&mut trainer, 399).pop().unwrap();
@@ -41,15 +41,15 @@ fn the_masked_game_is_solved_exactly() {
     };
     let [greedy, sampled, hold, random] =
         [Behaviour::Greedy, Behaviour::Sampled, Behaviour::AlwaysHold, Behaviour::RandomLegal].map(score);
-    assert_eq!(greedy, f64::from(toy::LENGTH), "every decision of 1,600 is the best one");
+    assert_eq!(greedy, f64::from(best_row::LENGTH), "every decision of 1,600 is the best one");
     assert!(sampled > 7.9 && hold < 6.0 && random < 6.0, "{sampled} {hold} {random}");
 }
 
 #[test]
 fn libtorch_learns_the_same() {
     let train = |backend| {
-        let (env, policy) = (Toy::new(4), toy::policy(1).with_backend(backend));
-        let mut trainer = Trainer::new(env, policy, toy::config(), 0, 1, DeviceChoice::Cpu).unwrap();
+        let (env, policy) = (Toy::new(4), best_row::policy(1).with_backend(backend));
+        let mut trainer = Trainer::new(env, policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
         let stats = run(&mut trainer, 2).pop().unwrap();
         (stats, trainer.policy().params().to_vec())
     };
@@ -64,8 +64,8 @@ fn libtorch_learns_the_same() {
 fn a_lane_is_cut_while_others_go_on() {
     for backend in [Backend::Native, Backend::Tch] {
         let env = Toy::new(4).staggered();
-        let policy = toy::policy(1).with_backend(backend);
-        let mut trainer = Trainer::new(env, policy, toy::config(), 0, 1, DeviceChoice::Cpu).unwrap();
+        let policy = best_row::policy(1).with_backend(backend);
+        let mut trainer = Trainer::new(env, policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
         let stats = run(&mut trainer, 3).pop().unwrap();
         assert!(stats.value_loss.is_finite() && stats.ep_rew_mean.is_some(), "{backend:?}: {stats:?}");
     }
@@ -75,10 +75,11 @@ fn a_lane_is_cut_while_others_go_on() {
 fn a_resumed_training_continues_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
-    let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: EntropySchedule::Linear, ..toy::config() };
+    let config =
+        PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: EntropySchedule::Linear, ..best_row::config() };
     for backend in [Backend::Native, Backend::Tch] {
         let start = || {
-            let policy = toy::policy(3).with_backend(backend);
+            let policy = best_row::policy(3).with_backend(backend);
             Trainer::new(Toy::new(4), policy, config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap()
         };
         let mut straight = start();
@@ -97,12 +98,12 @@ fn a_resumed_training_continues_bit_by_bit() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let config = PpoConfig { n_envs: 300, n_steps: 4, batch_size: 700, ..toy::config() };
+    let config = PpoConfig { n_envs: 300, n_steps: 4, batch_size: 700, ..best_row::config() };
     let train = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let env = Toy::new(300);
-            let mut trainer = Trainer::new(env, toy::policy(1), config.clone(), 0, 1, DeviceChoice::Cpu).unwrap();
+            let mut trainer = Trainer::new(env, best_row::policy(1), config.clone(), 0, 1, DeviceChoice::Cpu).unwrap();
             let stats = run(&mut trainer, 3);
             (stats, trainer.policy().params().to_vec())
         })
@@ -115,7 +116,7 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn seeds_differ_and_repeat() {
     let params = |seed| {
-        let mut trainer = toy::trainer(seed);
+        let mut trainer = best_row::trainer(seed);
         run(&mut trainer, 2);
         trainer.policy().params().to_vec()
     };
@@ -126,7 +127,7 @@ fn seeds_differ_and_repeat() {
 #[test]
 fn a_broken_reward_stops_the_training_with_a_sentence() {
     let env = Toy::new(4).broken_at(128 + 42);
-    let mut trainer = Trainer::new(env, toy::policy(1), toy::config(), 0, 1, DeviceChoice::Cpu).unwrap();
+    let mut trainer = Trainer::new(env, best_row::policy(1), best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
     trainer.iterate(&mut ()).unwrap();
     let before = trainer.policy().params().to_vec();
     let error = trainer.iterate(&mut ()).unwrap_err();
@@ -139,8 +140,8 @@ fn a_broken_reward_stops_the_training_with_a_sentence() {
 #[test]
 fn an_exploding_update_stops_before_it_reaches_the_policy() {
     for backend in [Backend::Native, Backend::Tch] {
-        let policy = toy::policy(1).with_backend(backend);
-        let config = PpoConfig { learning_rate: 1e30, max_grad_norm: 1e30, ..toy::config() };
+        let policy = best_row::policy(1).with_backend(backend);
+        let config = PpoConfig { learning_rate: 1e30, max_grad_norm: 1e30, ..best_row::config() };
         let mut trainer = Trainer::new(Toy::new(4), policy.clone(), config, 0, 1, DeviceChoice::Cpu).unwrap();
         let error = trainer.iterate(&mut ()).unwrap_err();
         assert!(matches!(error, AgentError::NonFinite { timesteps: 128, .. }), "{error}");
@@ -151,8 +152,8 @@ fn an_exploding_update_stops_before_it_reaches_the_policy() {
 #[test]
 fn the_divergence_target_ends_an_update_early() {
     for backend in [Backend::Native, Backend::Tch] {
-        let policy = toy::policy(1).with_backend(backend);
-        let config = PpoConfig { learning_rate: 0.05, target_kl: Some(0.01), n_epochs: 10, ..toy::config() };
+        let policy = best_row::policy(1).with_backend(backend);
+        let config = PpoConfig { learning_rate: 0.05, target_kl: Some(0.01), n_epochs: 10, ..best_row::config() };
         let mut trainer = Trainer::new(Toy::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
         let stats = run(&mut trainer, 1).pop().unwrap();
         assert!(stats.n_updates < 10 && stats.approx_kl > 0.0, "{stats:?}");
@@ -161,11 +162,11 @@ fn the_divergence_target_ends_an_update_early() {
 
 #[test]
 fn a_policy_for_another_environment_is_refused() {
-    let mut spec = toy::spec();
+    let mut spec = best_row::spec();
     spec.features[2] = "vix".into();
-    let normalizer = toy::policy(1).normalizer().clone();
+    let normalizer = best_row::policy(1).normalizer().clone();
     let policy = Policy::new(&spec, &PolicyConfig::default(), normalizer, 1).unwrap();
-    let error = Trainer::new(Toy::new(4), policy, toy::config(), 0, 1, DeviceChoice::Cpu).unwrap_err();
+    let error = Trainer::new(Toy::new(4), policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap_err();
     let expected =
         "the policy does not fit this environment: feature 2 is `vix` in the policy and `f2` in the environment";
     assert_eq!(error.to_string(), expected);

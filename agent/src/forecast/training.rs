@@ -1,5 +1,8 @@
 //! The training of a forecaster: epochs, their scores over all validation samples, the best one kept.
 
+pub(crate) mod epoch;
+pub(crate) mod watchdog;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
@@ -7,14 +10,11 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 use super::{
     Emergency, Epoch, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, Ridge, Samples, Scores,
     StopMetric, Target, TargetKind, TargetMoments,
-    dropout::Dropout,
-    loss::Loss,
-    optimiser::Optimiser,
-    pretrain::pretrain,
-    watchdog::Watchdog,
-    windows::{Tape, Windows},
+    data::windows::{Tape, Windows},
+    network::{dropout::Dropout, loss::Loss, optimiser::Optimiser, pretrain::pretrain},
+    training::watchdog::Watchdog,
 };
-use crate::{AgentError, DeviceChoice, streams::Streams};
+use crate::{AgentError, DeviceChoice, random::Streams};
 
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -300,7 +300,7 @@ fn failed(action: &'static str) -> impl FnOnce(TchError) -> AgentError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::planted;
+    use crate::forecast::failures::planted;
 
     fn trained(change: impl Fn(&mut ForecastConfig)) -> (planted::Planted, Fitted) {
         let planted = planted::heavy_tailed(3000, 2);

@@ -8,10 +8,10 @@ use statistics::ratio;
 
 use super::{
     Health, HealthConfig, Judge, Learner, Opportunity, OverfitGap, PolicyFigures,
-    blocks::{self, Block},
-    reading::{Calm, Figures, earns},
+    rules::{Calm, Figures, earns},
+    session_counts::{self, Block},
 };
-use crate::{Iteration, LayerActivity, Moment, distribution::MAX_ACTIONS};
+use crate::{Iteration, LayerActivity, Moment, ppo::distribution::MAX_ACTIONS};
 
 /// Fewest degrees of freedom from which a variance says anything.
 const FEWEST_DEGREES: u64 = 50;
@@ -214,7 +214,7 @@ impl Monitor {
     pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> Health {
         let state = &mut self.state;
         let (interval, pooled) = (ledger.since(&state.mark), ledger.since(&state.pool));
-        let dependence = blocks::dependence(&state.blocks, ledger.steps);
+        let dependence = session_counts::dependence(&state.blocks, ledger.steps);
         let mut sums = std::mem::take(&mut state.sums);
         sums.turn();
         state.total.add(&sums);

@@ -1,0 +1,4 @@
+//! Predictors that a forecaster is compared with.
+
+pub(crate) mod boosted;
+pub(crate) mod ridge;

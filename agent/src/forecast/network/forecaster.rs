@@ -1,0 +1,269 @@
+//! A trained forecaster: what it needs to see, what its outputs mean, its parameters; in memory and on disk.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor, no_grad};
+
+use super::{
+    dropout::Dropout,
+    loss::Loss,
+    net::{Blueprint, Net},
+};
+use crate::{
+    AgentError, Normalizer,
+    forecast::{
+        ForecastConfig, Samples, Target, TargetMoments,
+        data::windows::{Tape, Windows},
+    },
+    storage::tensor_file,
+};
+
+/// Marks the sidecar, and as metadata key the tensors, as ours; the number changes when either changes its meaning.
+const FORMAT: &str = "ppo-agent forecaster 1";
+/// The entry of the meta that stamps the tensors' file too.
+const STAMP: &str = "data";
+
+/// A forecaster. `F` features, `M` targets, `P` parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecaster {
+    pub(crate) config: ForecastConfig,
+    pub(crate) features: Vec<String>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) moments: TargetMoments,
+    pub(crate) normalizer: Normalizer,
+    pub(crate) params: Vec<f32>,
+}
+
+impl Forecaster {
+    /// Returns the configuration of its network and of its training.
+    pub fn config(&self) -> &ForecastConfig {
+        &self.config
+    }
+
+    /// Returns the names of the tape columns that it sees. `[F]`
+    pub fn features(&self) -> &[String] {
+        &self.features
+    }
+
+    /// Returns what its outputs are. `[M]`
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Returns the moments of the targets over the samples that it was trained on.
+    pub fn moments(&self) -> &TargetMoments {
+        &self.moments
+    }
+
+    /// Returns the moments that the tape is standardised with.
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    /// Returns all parameters, in the order of the tensors of its file. `[P]`
+    pub fn params(&self) -> &[f32] {
+        &self.params
+    }
+
+    pub(crate) fn blueprint(&self) -> Blueprint {
+        Blueprint::new(&self.config, self.features.len(), self.targets.len())
+    }
+
+    /// Returns the tensor of some name and its shape, such as `encoder.0.weight`.
+    pub(crate) fn tensor(&self, name: &str) -> Option<(Vec<usize>, &[f32])> {
+        let entry = self.blueprint().entries.into_iter().find(|entry| entry.name == name)?;
+        Some((entry.shape, &self.params[entry.range]))
+    }
+
+    /// Checks that a tape has the columns that the forecaster was trained on.
+    ///
+    /// # Errors
+    /// [`AgentError::Spec`], naming the first column that differs.
+    pub fn check_features(&self, names: &[String]) -> Result<(), AgentError> {
+        let different = (0..self.features.len().max(names.len())).find(|&i| self.features.get(i) != names.get(i));
+        let name = |names: &[String], i| names.get(i).map_or("nothing".to_owned(), |name: &String| format!("`{name}`"));
+        different.map_or(Ok(()), |i| {
+            let (ours, theirs) = (name(&self.features, i), name(names, i));
+            Err(AgentError::Spec(format!("feature {i} is {ours} in the forecaster and {theirs} on the tape")))
+        })
+    }
+
+    /// Returns the forecasts of some samples, in the targets' own units, directions as probabilities of up. `[N, M]`
+    ///
+    /// What came of the samples is not looked at.
+    ///
+    /// # Errors
+    /// [`AgentError::Torch`], most often for lack of memory.
+    pub fn predict(&self, tape: &[f32], samples: &Samples) -> Result<Vec<f32>, AgentError> {
+        tch::set_num_threads(1);
+        let device = Device::Cpu;
+        let run = || {
+            let tape =
+                Tape::new(&self.normalizer.apply(tape), self.features.len(), self.config.temporal_frames, device)?;
+            let net = Net::new(&Tensor::f_from_slice(&self.params)?, &self.blueprint(), &self.config)?;
+            let loss = Loss::new(&self.config, &self.targets, &self.moments, device)?;
+            let windows = Windows::new(samples, device)?;
+            let mut forecasts = Vec::with_capacity(samples.len() * self.targets.len());
+            for picks in windows.chunks()? {
+                let outputs = net.forward(&tape.frames(&windows, &picks)?, &mut Dropout::none())?;
+                forecasts.extend(Vec::<f32>::try_from(loss.forecasts(&outputs)?.f_flatten(0, -1)?)?);
+            }
+            Ok(forecasts)
+        };
+        no_grad(run).map_err(|source| AgentError::Torch { action: "forecast", source })
+    }
+}
+
+/// A forecaster and what its maker noted beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecasterFile {
+    /// The forecaster.
+    pub forecaster: Forecaster,
+    /// Whatever the maker noted: symbols, dates, the stamp of synthetic data.
+    pub meta: serde_json::Value,
+}
+
+/// The sidecar's fields, in the order in which they are written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sidecar {
+    format: String,
+    /// SHA-256 of the tensors' file.
+    weights_sha256: String,
+    config: ForecastConfig,
+    features: Vec<String>,
+    targets: Vec<Target>,
+    target_mean: Vec<f64>,
+    target_std: Vec<f64>,
+    meta: serde_json::Value,
+}
+
+impl ForecasterFile {
+    /// Writes the tensors to `path` and the sidecar to the same name with the ending `.json`. A text `data` of the meta stamps both.
+    ///
+    /// # Errors
+    /// [`AgentError::Io`] when a file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), AgentError> {
+        let refused = |reason| AgentError::Model { path: path.to_owned(), reason };
+        let Forecaster { config, features, targets, moments, normalizer, params } = &self.forecaster;
+        let entries = self.forecaster.blueprint().entries;
+        let mut tensors: Vec<tensor_file::Named<'_>> =
+            entries.into_iter().map(|entry| (entry.name, entry.shape, &params[entry.range])).collect();
+        tensors.push(("normalizer.mean".into(), vec![features.len()], &normalizer.mean));
+        tensors.push(("normalizer.scale".into(), vec![features.len()], &normalizer.scale));
+        let stamp = self.meta[STAMP].as_str().unwrap_or_default();
+        let weights = tensor_file::to_safetensors(&tensors, (FORMAT, stamp.to_owned())).map_err(refused)?;
+        let sidecar = Sidecar {
+            format: FORMAT.into(),
+            weights_sha256: tensor_file::sha256(&[&weights]),
+            config: config.clone(),
+            features: features.clone(),
+            targets: targets.clone(),
+            target_mean: moments.mean.clone(),
+            target_std: moments.std.clone(),
+            meta: self.meta.clone(),
+        };
+        let text = serde_json::to_string_pretty(&sidecar).map_err(|error| refused(error.to_string()))?;
+        tensor_file::write_atomically(path, &weights)?;
+        tensor_file::write_atomically(&sidecar_path(path), (text + "\n").as_bytes())
+    }
+
+    /// Reads a forecaster; `path` names the tensors' file.
+    ///
+    /// # Errors
+    /// [`AgentError::Io`] when the file cannot be read; [`AgentError::Model`] when the sidecar is missing, belongs to another file or
+    /// to another kind of model, or when a tensor is missing, has another shape, or is not finite.
+    pub fn load(path: &Path) -> Result<Self, AgentError> {
+        let weights = tensor_file::read(path)?;
+        Self::parse(path, &weights).map_err(|reason| AgentError::Model { path: path.to_owned(), reason })
+    }
+
+    fn parse(path: &Path, weights: &[u8]) -> Result<Self, String> {
+        let beside = sidecar_path(path);
+        let of_sidecar = |error: String| format!("its sidecar {}: {error}", beside.display());
+        let text = std::fs::read_to_string(&beside).map_err(|error| of_sidecar(error.to_string()))?;
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| of_sidecar(error.to_string()))?;
+        if value["format"] != FORMAT {
+            let format = value["format"].as_str().unwrap_or("nothing");
+            return Err(format!("its sidecar says `{format}`, which is no `{FORMAT}`"));
+        }
+        let sidecar: Sidecar = serde_json::from_value(value).map_err(|error| of_sidecar(error.to_string()))?;
+        if tensor_file::metadata(weights, FORMAT)?.is_none() {
+            return Err(format!("it is a safetensors file, but not marked `{FORMAT}`"));
+        }
+        if tensor_file::sha256(&[weights]) != sidecar.weights_sha256 {
+            return Err("its sidecar belongs to other weights; the two files must be copied together".into());
+        }
+        let faults = sidecar.config.check();
+        if !faults.is_empty() {
+            return Err(format!("its configuration cannot be used: {}", faults.join("; ")));
+        }
+        let moments = [sidecar.target_mean.len(), sidecar.target_std.len()];
+        if sidecar.targets.is_empty() || moments != [sidecar.targets.len(); 2] {
+            return Err("its sidecar's targets and their moments do not belong together".into());
+        }
+        Ok(Self { forecaster: sidecar.forecaster(weights)?, meta: sidecar.meta })
+    }
+}
+
+impl Sidecar {
+    fn forecaster(&self, weights: &[u8]) -> Result<Forecaster, String> {
+        let tensors = SafeTensors::deserialize(weights).map_err(|error| error.to_string())?;
+        let features = self.features.len();
+        let plan = Blueprint::new(&self.config, features, self.targets.len());
+        let (mut normalizer, mut params) = (Normalizer::identity(features), vec![0.0; plan.len()]);
+        tensor_file::tensor(&tensors, "normalizer.mean", &[features], &mut normalizer.mean)?;
+        tensor_file::tensor(&tensors, "normalizer.scale", &[features], &mut normalizer.scale)?;
+        for entry in plan.entries {
+            tensor_file::tensor(&tensors, &entry.name, &entry.shape, &mut params[entry.range])?;
+        }
+        let moments = TargetMoments { mean: self.target_mean.clone(), std: self.target_std.clone() };
+        let Self { config, features, targets, .. } = self.clone();
+        Ok(Forecaster { config, features, targets, moments, normalizer, params })
+    }
+}
+
+fn sidecar_path(path: &Path) -> PathBuf {
+    path.with_extension("json")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::forecast::failures::planted;
+
+    #[test]
+    fn a_forecaster_comes_back_bit_by_bit_and_every_wrong_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.safetensors");
+        let file = ForecasterFile { forecaster: planted::untrained(), meta: json!({ "data": "SYNTHETIC" }) };
+        file.save(&path).unwrap();
+        assert_eq!(ForecasterFile::load(&path).unwrap(), file);
+        let refusal = || ForecasterFile::load(&path).unwrap_err().to_string();
+
+        let sidecar = path.with_extension("json");
+        let text = std::fs::read_to_string(&sidecar).unwrap();
+        std::fs::write(&sidecar, text.replace("forecaster 1", "model 1")).unwrap();
+        assert!(refusal().contains("says `ppo-agent model 1`, which is no"), "{}", refusal());
+        std::fs::write(&sidecar, text.replace("\"hidden_size\": 8", "\"hidden_size\": 9")).unwrap();
+        assert!(refusal().contains("tensor encoder.0.weight is "), "{}", refusal());
+        std::fs::write(&sidecar, text.replace("weights_sha256\": \"", "weights_sha256\": \"0")).unwrap();
+        assert!(refusal().contains("belongs to other weights"), "{}", refusal());
+        std::fs::remove_file(&sidecar).unwrap();
+        assert!(refusal().contains("its sidecar"), "{}", refusal());
+    }
+
+    #[test]
+    fn another_tape_is_refused_by_its_first_other_column() {
+        let forecaster = planted::untrained();
+        forecaster.check_features(&forecaster.features).unwrap();
+        let mut names = forecaster.features.clone();
+        names[1] = "rsi".into();
+        let error = forecaster.check_features(&names).unwrap_err().to_string();
+        assert!(error.ends_with("feature 1 is `x1` in the forecaster and `rsi` on the tape"), "{error}");
+    }
+}

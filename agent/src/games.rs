@@ -1,0 +1,7 @@
+//! Small games with known solutions, for tests and the learning self-test.
+
+#[cfg(test)]
+pub(crate) mod best_row;
+pub mod cartpole;
+#[cfg(test)]
+pub(crate) mod cue;

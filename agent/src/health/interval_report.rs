@@ -1,0 +1,151 @@
+//! All figures of one interval, as the log, the metrics and the verdict use them.
+
+use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use statistics::{ConfidenceInterval, ratio};
+
+use super::{Reading, Verdict};
+use crate::{
+    LayerActivity,
+    health::{
+        interval_figures::{Learner, OverfitGap, PolicyFigures},
+        log_block,
+    },
+};
+
+/// Every figure of one diagnostics interval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// Lane-steps at the end of the interval.
+    pub step: u64,
+    /// The environment's counters of the interval alone.
+    pub interval: Ledger,
+    /// The counters since step 0.
+    pub total: Ledger,
+    /// P(buy | strong) - P(buy | weak) with its interval; none with too few sessions.
+    pub dependence: Option<ConfidenceInterval>,
+    /// What the policy's probabilities were like.
+    pub policy: PolicyFigures,
+    /// The same since step 0.
+    pub policy_total: PolicyFigures,
+    /// What the updates of the interval did; where it had none, those of the last one that had.
+    pub learner: Option<Learner>,
+    /// The hidden layers after the last iteration.
+    pub layers: Vec<LayerActivity>,
+    /// Training beside validation, where that was replayed.
+    pub gap: Option<OverfitGap>,
+    /// What this interval alone says.
+    pub reading: Reading,
+    /// What has been said often enough to be called, and the step since which it has.
+    pub called: (Verdict, u64),
+}
+
+impl Health {
+    /// Returns the verdict to act upon: the one that is called, unless this interval alone reads no alarm any more. Who
+    /// recovers is let alone.
+    pub fn standing(&self) -> Verdict {
+        if self.reading.verdict.is_alarm() { self.called.0 } else { self.reading.verdict }
+    }
+
+    /// Returns the share of entries on strong setups that went in the setup's direction.
+    pub fn direction_accuracy(ledger: &Ledger) -> Option<f64> {
+        let count = |setup: Setup, action: Action| ledger.flat_actions[setup as usize][action.index()] as f64;
+        let right = count(Setup::BullStrong, Action::BuyCall) + count(Setup::BearStrong, Action::BuyPut);
+        ratio(right, ledger.strong_buys() as f64)
+    }
+
+    /// Returns every figure under its key: the counters', and those of the verdict. The window is the interval unless the
+    /// key says otherwise.
+    pub fn metrics(&self) -> Vec<(String, f64)> {
+        let mut metrics = log_block::metrics(&self.interval, &self.total);
+        let mut put = |key: String, value: Option<f64>| metrics.extend(value.map(|value| (key, value)));
+        for (space, setup) in [("bull", Setup::BullStrong), ("bear", Setup::BearStrong), ("weak", Setup::Weak)] {
+            let all = self.interval.flat_steps_in(setup) as f64;
+            for (name, action) in [("hold", Action::Hold), ("buy_call", Action::BuyCall), ("buy_put", Action::BuyPut)] {
+                let count = self.interval.flat_actions[setup as usize][action.index()] as f64;
+                put(format!("actions_{space}/frac_{name}"), ratio(count, all));
+            }
+        }
+        put("actions_strong/state_dependence_low".into(), self.dependence.map(|interval| interval.low));
+        put("actions_strong/state_dependence_high".into(), self.dependence.map(|interval| interval.high));
+        put("actions_strong/direction_accuracy".into(), Self::direction_accuracy(&self.interval));
+        put("actions_strong_cum/direction_accuracy".into(), Self::direction_accuracy(&self.total));
+        put("policy/variance_across_states".into(), self.policy.variance);
+        put("policy/entropy_norm".into(), self.policy.entropy_norm);
+        put("policy/max_prob_mean".into(), self.policy.max_prob);
+        put("policy_cum/variance_across_states".into(), self.policy_total.variance);
+        put("policy_cum/entropy_norm".into(), self.policy_total.entropy_norm);
+        put("env/illegal_actions".into(), Some(self.policy.illegal as f64));
+        put("env/opened".into(), Some(self.interval.opened as f64));
+        put("env/completed".into(), Some(self.interval.closed() as f64));
+        put("env/open_at_end".into(), Some((self.total.opened - self.total.closed()) as f64));
+        for (term, share) in REWARD_TERMS.iter().zip(reward_shares(&self.interval)) {
+            put(format!("reward_terms_share/{term}"), share);
+        }
+        put("reward/total".into(), Some(self.interval.reward_terms.iter().sum()));
+        if let Some(learner) = &self.learner {
+            put("critic/explained_variance_mc".into(), learner.explained_variance_mc);
+            put("critic/variance_ratio".into(), Some(learner.variance_ratio));
+            put("critic/calibration_slope".into(), Some(learner.slope));
+            put("critic/pred_std".into(), Some(learner.pred_std));
+            put("critic/pred_min".into(), Some(learner.pred_range.0));
+            put("critic/pred_max".into(), Some(learner.pred_range.1));
+        }
+        for layer in &self.layers {
+            put(format!("net/dormant_frac_{}", layer.name), Some(layer.dormant));
+            put(format!("net/effective_rank_{}", layer.name), Some(layer.effective_rank));
+        }
+        if let Some(gap) = &self.gap {
+            put("eval/mean_trade_return".into(), Some(gap.validation));
+            put("eval/overfit_gap".into(), Some(gap.train - gap.validation));
+            put("eval/overfit_gap_z".into(), Some(gap.z()));
+        }
+        metrics
+    }
+}
+
+/// Returns each term's share of the sum of absolute rewards; none where nothing was rewarded.
+pub(crate) fn reward_shares(ledger: &Ledger) -> [Option<f64>; 5] {
+    let all: f64 = ledger.reward_terms_abs.iter().sum();
+    ledger.reward_terms_abs.map(|term| ratio(term, all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::monitor::tests::health;
+
+    #[test]
+    fn direction_counts_entries_on_strong_setups_only() {
+        let mut ledger = Ledger::default();
+        assert_eq!(Health::direction_accuracy(&ledger), None);
+        ledger.flat_actions = [[5, 50, 50, 0, 0, 0], [10, 30, 10, 0, 0, 0], [10, 5, 15, 0, 0, 0]];
+        assert_eq!(Health::direction_accuracy(&ledger), Some(45.0 / 60.0));
+    }
+
+    #[test]
+    fn shares_of_the_reward_add_up() {
+        let ledger = Ledger { reward_terms_abs: [6.0, 1.0, 2.0, 0.5, 0.5], ..Ledger::default() };
+        let shares = reward_shares(&ledger).map(Option::unwrap);
+        assert_eq!(shares, [0.6, 0.1, 0.2, 0.05, 0.05]);
+        assert_eq!(reward_shares(&Ledger::default()), [None; 5]);
+    }
+
+    #[test]
+    fn an_alarm_stands_while_it_is_read_and_called() {
+        let mut health = health();
+        let hold = Verdict::Collapsed(Action::Hold);
+        let mut standing = |called, reading| {
+            (health.called.0, health.reading.verdict) = (called, reading);
+            health.standing()
+        };
+        assert_eq!(standing(hold, hold), hold);
+        assert_eq!(standing(hold, Verdict::Drifting), Verdict::Drifting, "it recovers");
+        assert_eq!(standing(Verdict::Healthy, hold), Verdict::Healthy, "one interval is noise");
+    }
+
+    #[test]
+    fn a_gap_is_measured_in_its_own_noise() {
+        let gap = OverfitGap { step: 1, train: 0.02, validation: -0.04, error: 0.02 };
+        assert!((gap.z() - 3.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,5 @@
+//! Files of the trainer: models, checkpoints, and the tensor format below both.
+
+pub(crate) mod checkpoint;
+pub(crate) mod model_file;
+pub(crate) mod tensor_file;

@@ -1,0 +1,208 @@
+//! The model on disk: `<name>.safetensors` holds the named tensors, `<name>.json` beside it says what they mean.
+
+use std::path::{Path, PathBuf};
+
+use market_env::ObsSpec;
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentError, Normalizer, Policy, PolicyConfig, storage::tensor_file};
+
+/// Marks the sidecar, and as metadata key the tensors, as ours; the number changes when either changes its meaning.
+const FORMAT: &str = "ppo-agent model 1";
+/// The entry of the meta that stamps the tensors' file too.
+const STAMP: &str = "data";
+
+/// A trained policy and what its maker noted beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelFile {
+    /// The policy.
+    pub policy: Policy,
+    /// Whatever the maker noted: symbols, dates, configuration, the stamp of synthetic data.
+    pub meta: serde_json::Value,
+}
+
+/// The sidecar's fields, in the order in which they are written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sidecar {
+    format: String,
+    /// SHA-256 of the specification's JSON: two models with the same hash see the same columns and actions.
+    schema_sha256: String,
+    /// SHA-256 of the tensors' file.
+    weights_sha256: String,
+    policy: PolicyConfig,
+    spec: ObsSpec,
+    meta: serde_json::Value,
+}
+
+impl ModelFile {
+    /// Writes the tensors to `path` and the sidecar to the same name with the ending `.json`. A text `data` of the meta
+    /// stamps both.
+    ///
+    /// # Errors
+    /// [`AgentError::Io`] when a file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), AgentError> {
+        let refused = |reason| AgentError::Model { path: path.to_owned(), reason };
+        let Policy { spec, config, normalizer, layout, params } = &self.policy;
+        let features = vec![spec.features.len()];
+        let mut tensors: Vec<tensor_file::Named<'_>> =
+            layout.tensors().into_iter().map(|(name, shape, range)| (name, shape, &params[range])).collect();
+        tensors.push(("normalizer.mean".into(), features.clone(), &normalizer.mean));
+        tensors.push(("normalizer.scale".into(), features, &normalizer.scale));
+        let stamp = self.meta[STAMP].as_str().unwrap_or_default();
+        let weights = tensor_file::to_safetensors(&tensors, (FORMAT, stamp.to_owned())).map_err(refused)?;
+        let sidecar = Sidecar {
+            format: FORMAT.into(),
+            schema_sha256: schema_sha256(spec),
+            weights_sha256: tensor_file::sha256(&[&weights]),
+            policy: config.clone(),
+            spec: spec.clone(),
+            meta: self.meta.clone(),
+        };
+        let mut text = serde_json::to_string_pretty(&sidecar).map_err(|error| refused(error.to_string()))?;
+        text.push('\n');
+        tensor_file::write_atomically(path, &weights)?;
+        tensor_file::write_atomically(&sidecar_path(path), text.as_bytes())
+    }
+
+    /// Reads a model; `path` names the tensors' file.
+    ///
+    /// # Errors
+    /// [`AgentError::Io`] when the file cannot be read; [`AgentError::Model`] when the sidecar is missing, belongs to
+    /// another file or was edited, or when a tensor is missing, has another shape, or is not finite.
+    pub fn load(path: &Path) -> Result<Self, AgentError> {
+        let weights = tensor_file::read(path)?;
+        Self::parse(path, &weights).map_err(|reason| AgentError::Model { path: path.to_owned(), reason })
+    }
+
+    fn parse(path: &Path, weights: &[u8]) -> Result<Self, String> {
+        let sidecar = read_sidecar(&sidecar_path(path))?;
+        if tensor_file::metadata(weights, FORMAT)?.is_none() {
+            return Err(format!("it is a safetensors file, but not marked `{FORMAT}`"));
+        }
+        if tensor_file::sha256(&[weights]) != sidecar.weights_sha256 {
+            return Err("its sidecar belongs to other weights; the two files must be copied together".into());
+        }
+        let tensors = SafeTensors::deserialize(weights).map_err(|error| error.to_string())?;
+        let features = sidecar.spec.features.len();
+        let mut normalizer = Normalizer::identity(features);
+        tensor_file::tensor(&tensors, "normalizer.mean", &[features], &mut normalizer.mean)?;
+        tensor_file::tensor(&tensors, "normalizer.scale", &[features], &mut normalizer.scale)?;
+        if let Some(column) = normalizer.scale.iter().position(|&scale| scale <= 0.0) {
+            return Err(format!("the scale of feature `{}` is not above zero", sidecar.spec.features[column]));
+        }
+        let mut policy = Policy::untrained(&sidecar.spec, &sidecar.policy, normalizer).map_err(|e| e.to_string())?;
+        for (name, shape, range) in policy.layout.tensors() {
+            tensor_file::tensor(&tensors, &name, &shape, &mut policy.params[range])?;
+        }
+        Ok(Self { policy, meta: sidecar.meta })
+    }
+}
+
+fn sidecar_path(path: &Path) -> PathBuf {
+    path.with_extension("json")
+}
+
+fn read_sidecar(path: &Path) -> Result<Sidecar, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("its sidecar {}: {error}", path.display()))?;
+    let broken = |error: serde_json::Error| format!("its sidecar {}: {error}", path.display());
+    // The format first: the fields of another one are none of its faults.
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
+    if let Some(format) = value["format"].as_str().filter(|format| *format != FORMAT) {
+        return Err(format!("its sidecar says `{format}`, and here a `{FORMAT}` is read"));
+    }
+    let sidecar: Sidecar = serde_json::from_value(value).map_err(broken)?;
+    let schema = schema_sha256(&sidecar.spec);
+    if sidecar.schema_sha256 != schema {
+        return Err(format!("its sidecar's columns were edited: their hash is {schema}"));
+    }
+    Ok(sidecar)
+}
+
+fn schema_sha256(spec: &ObsSpec) -> String {
+    let json = serde_json::to_vec(spec).expect("names and numbers are always JSON");
+    tensor_file::sha256(&[&json])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::games::best_row;
+
+    fn saved(folder: &Path) -> (ModelFile, PathBuf) {
+        let meta = json!({ "symbols": ["SPY"], "data": "SYNTHETIC" });
+        let model = ModelFile { policy: best_row::policy(5), meta };
+        let path = folder.join("tune1.5.safetensors");
+        model.save(&path).unwrap();
+        (model, path)
+    }
+
+    fn refusal(path: &Path) -> String {
+        ModelFile::load(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_model_comes_back_bit_by_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, path) = saved(folder.path());
+        assert_eq!(ModelFile::load(&path).unwrap(), model);
+        assert!(String::from_utf8_lossy(&fs::read(&path).unwrap()).contains("SYNTHETIC"), "both files are stamped");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn every_wrong_file_is_refused_with_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, path) = saved(folder.path());
+        let sidecar = path.with_extension("json");
+        let (weights, text) = (fs::read(&path).unwrap(), fs::read_to_string(&sidecar).unwrap());
+
+        fs::write(&path, &weights[..weights.len() - 4]).unwrap();
+        assert!(refusal(&path).contains("cannot use the model"), "{}", refusal(&path));
+        fs::write(&path, b"PK\x03\x04 a zip of Stable-Baselines3").unwrap();
+        refusal(&path);
+        let foreign = tensor_file::to_safetensors(&[("w".into(), vec![1], &[1.0])], ("format", "pt".into())).unwrap();
+        fs::write(&path, foreign).unwrap();
+        assert!(refusal(&path).contains("not marked `ppo-agent model 1`"));
+
+        let mut other = model.clone();
+        other.policy.params[0] += 1.0;
+        let other_path = folder.path().join("other.safetensors");
+        other.save(&other_path).unwrap();
+        fs::copy(&other_path, &path).unwrap();
+        assert!(refusal(&path).contains("belongs to other weights"));
+
+        fs::write(&path, &weights).unwrap();
+        fs::write(&sidecar, text.replace("phase", "phases")).unwrap();
+        assert!(refusal(&path).contains("columns were edited"), "{}", refusal(&path));
+        fs::write(&sidecar, text.replace("model 1", "model 9")).unwrap();
+        assert!(refusal(&path).contains("says `ppo-agent model 9`"));
+        fs::remove_file(&sidecar).unwrap();
+        assert!(refusal(&path).contains("its sidecar"));
+    }
+
+    #[test]
+    fn broken_tensors_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let mut policy = best_row::policy(5);
+        policy.params[3] = f32::NAN;
+        ModelFile { policy, meta: json!(null) }.save(&path).unwrap();
+        assert!(refusal(&path).ends_with("tensor actor.0.weight holds NaN at position 3"), "{}", refusal(&path));
+
+        let mut policy = best_row::policy(5);
+        policy.config.net_arch = vec![9];
+        ModelFile { policy, meta: json!(null) }.save(&path).unwrap();
+        assert!(refusal(&path).contains("tensor actor.0.weight is [8, "), "{}", refusal(&path));
+
+        let mut policy = best_row::policy(5);
+        policy.normalizer.scale[1] = 0.0;
+        ModelFile { policy, meta: json!(null) }.save(&path).unwrap();
+        assert!(refusal(&path).contains("is not above zero"), "{}", refusal(&path));
+    }
+}
