@@ -14,35 +14,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
-mod audit_reward;
-mod calibrate;
+mod agent;
 mod cli;
-mod conservation;
-mod determinism;
-mod fake_vendor;
-mod follower;
-mod forecast;
-mod forecast_compare;
-mod golden;
-mod health;
-mod inspect;
-mod leakage;
-mod learning;
-mod options;
-mod oracle;
-mod orders;
-mod reproduce;
-mod resume;
-mod tools;
+mod env;
 mod util;
-mod vendor_cli;
-mod vendor_errors;
-mod vendor_faults;
-mod vendor_fetch;
-mod vendor_fixtures;
-mod vendor_history;
-mod vendor_keeping;
-mod vendor_kit;
-mod vendor_options;
-mod vendor_others;
-mod watch;
+mod vendor;

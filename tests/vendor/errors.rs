@@ -1,0 +1,263 @@
+//! What goes wrong with a call: the sentence that the user reads, and the key, which neither a sentence, a file nor an
+//! address ever holds.
+
+use std::time::Duration;
+
+use market_data::{
+    DateRange,
+    source::vendor::{Pace, Vendor as _, VendorError, massive::Massive},
+};
+
+use crate::vendor::{
+    fake_vendor::{FakeVendor, Fault, Rules, TEST_KEY},
+    fetch_fixture::{Desk, Witness, dates},
+};
+
+const WEEK: (&str, &str) = ("2025-06-02", "2025-06-13");
+
+fn week() -> DateRange {
+    dates(WEEK.0, WEEK.1)
+}
+
+/// Asserts that no part of the key shows.
+fn assert_clean(error: &VendorError) {
+    for text in [error.to_string(), format!("{error:?}"), format!("{error:#?}")] {
+        assert!(!text.contains(&TEST_KEY[..8]), "the key shows: {text}");
+    }
+}
+
+/// The same fault at every call.
+fn always(fault: &Fault) -> Vec<(usize, Fault)> {
+    (0..40).map(|at| (at, fault.clone())).collect()
+}
+
+/// Fetches one symbol and returns the error and how many calls it took.
+fn failed(name: &str, range: DateRange, change: impl FnOnce(&mut Rules)) -> (String, usize) {
+    let desk = Desk::new(change);
+    let witness = Witness::default();
+    let error = desk.fetch(&[name], range, &witness).unwrap_err();
+    assert_clean(&error);
+    desk.assert_key_kept();
+    assert_eq!(witness.calls(), desk.asked().len(), "every call is told: {error}");
+    (error.to_string(), witness.calls())
+}
+
+#[test]
+fn an_error_names_what_was_asked_and_says_what_to_do() {
+    let says = |status: u16, text: &str| {
+        let fault = Fault::Body(status, text.to_owned());
+        failed("SPY", week(), |rules| rules.faults = always(&fault))
+    };
+    let what = "minute bars of SPY from 2025-06-02";
+    let cases = [
+        (
+            says(401, r#"{"status":"ERROR","error":"Unknown API Key"}"#),
+            1,
+            ["the key in MASSIVE_API_KEY (Unknown API Key)", "copy it again"],
+        ),
+        (
+            says(401, r#"{"message":"Invalid API key"}"#),
+            1,
+            ["the key in MASSIVE_API_KEY (Invalid API key)", "copy it again"],
+        ),
+        (says(403, r#"{"status":"ERROR","message":"Forbidden."}"#), 1, [what, "leave it out or change the plan"]),
+        (
+            says(200, r#"{"status":"NOT_AUTHORIZED","message":"You are not entitled"}"#),
+            1,
+            [what, "leave it out or change the plan"],
+        ),
+        (
+            says(404, r#"{"status":"NOT_FOUND","message":"Ticker not found."}"#),
+            1,
+            [what, "Ticker not found.; check the name"],
+        ),
+        (
+            says(400, r#"{"status":"ERROR","error":"Could not parse"}"#),
+            1,
+            [what, "(status 400): Could not parse; the service may have changed"],
+        ),
+        (says(200, r#"{"status":"ERROR","error":"Oops"}"#), 3, [what, "nonsense: status ERROR: Oops; run again later"]),
+        (says(200, "<html>"), 3, [what, "with nonsense"]),
+        (
+            says(429, r#"{"error":"You've exceeded the maximum requests per minute"}"#),
+            10,
+            [what, "in 10 attempts: too many calls"],
+        ),
+        (says(429, ""), 10, [what, "an empty answer; run again later"]),
+        (says(500, r#"{"status":"ERROR"}"#), 6, [what, "in 6 attempts: status 500"]),
+    ];
+    for ((text, calls), expected, parts) in cases {
+        assert_eq!(calls, expected, "{text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{text} lacks one of {parts:?}");
+    }
+    let (text, _) = failed("SPY", week(), |rules| rules.faults = always(&Fault::Html504));
+    assert!(text.contains("status 504: a web page, \"504 Gateway Time-out\"; run again later"), "{text}");
+}
+
+#[test]
+fn a_plan_says_no_in_three_ways() {
+    let (text, calls) = failed("SPX", week(), |rules| rules.indices = false);
+    assert!(calls == 1 && text.contains("I:SPX") && text.contains("leave it out or change the plan"), "{text}");
+    let (text, calls) = failed("SPY", week(), |rules| rules.history_days = Some(100));
+    assert!(calls <= 4 && text.contains("older or more recent than the plan"), "{calls}: {text}");
+    // Only today, and the plan gives it tomorrow: that is a note.
+    let (desk, today) = (Desk::new(|rules| rules.end_of_day = true), dates("2026-11-20", "2026-11-20"));
+    let witness = Witness::default();
+    assert_eq!(desk.fetch(&["SPY"], today, &witness).unwrap().sessions, 0);
+    assert!(witness.notes().contains("ask for the days before; it said: Attempted"), "{}", witness.notes());
+    let text = failed("SPY", dates("2026-11-18", "2026-11-20"), |rules| rules.key = "another".to_owned()).0;
+    assert!(text.contains("does not know the key in MASSIVE_API_KEY"), "{text}");
+}
+
+#[test]
+fn no_error_shows_a_key_that_the_vendor_repeats() {
+    for status in [200, 301, 400, 401, 403, 404, 418, 429, 500, 503] {
+        // One of the lengths lets the cut of long words fall into the key.
+        for length in [0, 170, 180, 185, 190, 195] {
+            let text = format!(r#"{{"status":"ERROR","error":"{}{TEST_KEY} {TEST_KEY}"}}"#, "x".repeat(length));
+            failed("SPY", week(), |rules| rules.faults = always(&Fault::Body(status, text.clone())));
+        }
+    }
+    let bodies = [
+        format!(r#"{{"results":[],"next_url":"http://{TEST_KEY}.example/v2/?apiKey={TEST_KEY}"}}"#),
+        format!(r#"{{"results":[],"next_url":"/v3/{TEST_KEY}"}}"#),
+        format!(r#"{{"results":[],"next_url":"http://[{TEST_KEY}"}}"#),
+        format!(r#"{{"results":"{TEST_KEY}"}}"#),
+        format!(r#"{{"ticker":"{TEST_KEY}"}}"#),
+        format!("{}{TEST_KEY}", "y".repeat(190)),
+    ];
+    for body in bodies {
+        failed("SPY", week(), |rules| rules.faults = always(&Fault::Body(200, body.clone())));
+    }
+}
+
+#[test]
+fn waits_are_those_that_the_vendor_wants() {
+    let waits = |fault: Fault| {
+        let desk = Desk::new(|rules| rules.faults = vec![(0, fault)]);
+        let witness = Witness::default();
+        desk.fetch(&["SPY"], week(), &witness).unwrap();
+        desk.assert_exact(&["SPY"], week());
+        let waits = witness.waits.lock().unwrap();
+        waits.iter().map(|(wait, _)| wait.as_secs_f64()).collect::<Vec<_>>()
+    };
+    assert_eq!(waits(Fault::Status(429)), [61.0], "a rolling minute");
+    assert_eq!(waits(Fault::EmptyBody429), [61.0]);
+    assert_eq!(waits(Fault::RetryAfter429(7)), [7.0]);
+    assert_eq!(waits(Fault::RetryAfter429(0)), [1.0], "never at once");
+    assert_eq!(waits(Fault::RetryAfter429(86_400)), [120.0], "never for hours");
+    assert!(waits(Fault::Status(503)).iter().all(|wait| (0.8..=1.0).contains(wait)), "a second at first");
+}
+
+#[test]
+fn troubles_of_different_kinds_are_counted_apart() {
+    let mut faults: Vec<(usize, Fault)> = (0..9).map(|at| (at, Fault::Status(429))).collect();
+    faults.extend((9..14).map(|at| (at, Fault::Status(502))));
+    faults.extend((14..16).map(|at| (at, Fault::GarbageJson)));
+    let desk = Desk::new(|rules| rules.faults = faults);
+    let witness = Witness::default();
+    desk.fetch(&["SPY"], week(), &witness).unwrap();
+    assert_eq!(witness.calls(), 17);
+    desk.assert_exact(&["SPY"], week());
+}
+
+#[test]
+fn a_line_that_breaks_is_tried_again_and_what_came_is_kept() {
+    let slow = Fault::Slow(260);
+    for fault in [Fault::CloseAtOnce, Fault::CutBody, slow] {
+        let from =
+            |first: usize, count: usize| (first..first + count).map(|at| (at, fault.clone())).collect::<Vec<_>>();
+        let desk = Desk::new(|rules| (rules.page_limit, rules.faults) = (2_000, from(2, 6)));
+        let desk = Desk { patience: Duration::from_millis(200), ..desk };
+        let witness = Witness::default();
+        let error = desk.fetch(&["SPY"], week(), &witness).unwrap_err();
+        assert_clean(&error);
+        let text = error.to_string();
+        assert!(
+            text.contains("did not answer the request for minute bars of SPY") && text.contains("in 6 attempts"),
+            "{text}"
+        );
+        assert_eq!((witness.calls(), witness.waits.lock().unwrap().len()), (8, 5), "{fault:?}");
+        assert_eq!(desk.complete("SPY", week()).len(), 5, "two pages hold five sessions: {fault:?}");
+        desk.assert_nothing_wrong("SPY", week());
+
+        desk.server.set_faults(from(1, 2));
+        desk.fetch(&["SPY"], week(), &Witness::default()).unwrap();
+        desk.assert_exact(&["SPY"], week());
+    }
+}
+
+#[test]
+fn nobody_listening_is_one_clear_error() {
+    let desk = Desk::new(|_| ());
+    let (witness, base) = (Witness::default(), "http://127.0.0.1:1");
+    let error =
+        desk.massive_at(base, &witness).minute_bars(&"SPY".parse().unwrap(), week(), &mut |_| Ok(())).unwrap_err();
+    assert_clean(&error);
+    let text = error.to_string();
+    assert!(text.contains("in 6 attempts") && text.contains("run again later, what came is kept"), "{text}");
+    assert_eq!(witness.calls(), 6);
+}
+
+#[test]
+fn without_a_key_nobody_is_asked() {
+    let desk = Desk::new(|_| ());
+    let witness = Witness::default();
+    let pace = Pace::new(5, &desk.cache().calls("massive"));
+    let massive = Massive::new(desk.server.url().parse().unwrap(), None, pace, &desk.clock, &witness);
+    let text = massive.server_time().unwrap_err().to_string();
+    assert!(text.contains("MASSIVE_API_KEY or POLYGON_API_KEY") && text.contains(".env"), "{text}");
+    assert_eq!((witness.calls(), desk.asked().len()), (0, 0));
+}
+
+#[test]
+fn the_key_goes_to_no_other_host() {
+    let other = FakeVendor::start(Rules::default());
+    let port = other.url().rsplit(':').next().unwrap().to_owned();
+    for fault in [
+        Fault::RedirectElsewhere(format!("{}/v2/aggs/ticker/SPY/range/1/minute/2025-06-02/2025-06-13", other.url())),
+        Fault::RedirectElsewhere(format!("//127.0.0.1:{port}/v2/")),
+        Fault::NextUrlElsewhere(other.url()),
+    ] {
+        let (text, calls) = failed("SPY", week(), |rules| rules.faults = vec![(0, fault.clone())]);
+        assert!(calls == 1 && text.contains(&format!("on to 127.0.0.1:{port},")), "{text}");
+    }
+    for (elsewhere, host) in [("https://elsewhere.example", "elsewhere.example,"), ("http://localhost:80", "localhost")]
+    {
+        let fault = Fault::NextUrlElsewhere(elsewhere.to_owned());
+        let (text, _) = failed("SPY", week(), |rules| (rules.page_limit, rules.faults) = (2_000, vec![(1, fault)]));
+        assert!(text.contains(host) && text.contains("the key stays here"), "{text}");
+    }
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+}
+
+#[test]
+fn on_its_own_host_a_redirect_is_followed_without_a_key_in_the_address() {
+    let path =
+        format!("/v2/aggs/ticker/SPY/range/1/minute/{}/{}?sort=asc&limit=50000&apiKey={TEST_KEY}", WEEK.0, WEEK.1);
+    let desk = Desk::new(|rules| rules.faults = vec![(0, Fault::RedirectElsewhere(path))]);
+    desk.fetch(&["SPY"], week(), &Witness::default()).unwrap();
+    desk.assert_exact(&["SPY"], week());
+    assert!(desk.server.requests().iter().all(|request| request.authorised), "the header goes along");
+    desk.assert_key_kept();
+    let (text, calls) = failed("SPY", week(), |rules| rules.faults = always(&Fault::RedirectElsewhere("/".to_owned())));
+    assert!(calls == 4 && text.contains("it redirects in a circle"), "{calls}: {text}");
+}
+
+#[test]
+fn pages_that_go_in_a_circle_or_carry_the_key() {
+    for at in [0, 1, 2] {
+        let circle = vec![(at, Fault::NextUrlLoop)];
+        let (text, calls) = failed("SPY", week(), |rules| (rules.page_limit, rules.faults) = (2_000, circle));
+        assert!(calls == at + 1 && text.contains("its pages go in a circle"), "{calls}: {text}");
+    }
+    let desk = Desk::new(|rules| (rules.page_limit, rules.faults) = (2_000, always(&Fault::NextUrlWithKey)));
+    let error = desk.fetch(&["SPY"], week(), &Witness::default());
+    // The last page goes on too, to nowhere.
+    assert!(error.is_err() || desk.complete("SPY", week()).len() == 10);
+    assert!(desk.asked().len() > 3);
+    desk.assert_key_kept();
+    desk.server.set_faults(vec![(0, Fault::NextUrlWithKey)]);
+    desk.fetch(&["SPY"], week(), &Witness::default()).unwrap();
+    desk.assert_exact(&["SPY"], week());
+}

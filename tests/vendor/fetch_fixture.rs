@@ -1,0 +1,265 @@
+//! What the tests of the fetcher share: a clock in the hand, a witness of what is told, and a desk with a fake vendor,
+//! a key and a cache.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::civil::Date;
+use market_data::{
+    DateRange, Symbol, calendar,
+    source::{
+        cache::{Cache, Kind},
+        fetch::{Fetched, Fetcher, Plan, Wishes},
+        vendor::{Adjustment, Clock, Pace, Progress, Row, Secret, Vendor, VendorError, massive::Massive},
+    },
+};
+use tempfile::TempDir;
+
+use crate::vendor::fake_vendor::{
+    DEFAULT_NOW_MS, FakeVendor, Request, Rules, TEST_KEY,
+    market::{self, Bar},
+};
+
+/// Milliseconds that every request takes on the simulated clock.
+const REQUEST_MS: i64 = 300;
+
+/// A clock that only sleeping and requests move. Its copies are the same clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand(pub(crate) Arc<AtomicI64>);
+
+impl Hand {
+    pub(crate) fn at(now_ms: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(now_ms)))
+    }
+
+    pub(crate) fn jump(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn sleep(&self, pause: Duration) {
+        self.jump(i64::try_from(pause.as_millis()).unwrap());
+    }
+}
+
+/// Writes down what a fetch tells, and stops it after so many calls.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    pub(crate) calls: AtomicUsize,
+    pub(crate) notes: Mutex<Vec<String>>,
+    pub(crate) waits: Mutex<Vec<(Duration, String)>>,
+    stop_after: usize,
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self::stopping(usize::MAX)
+    }
+}
+
+impl Witness {
+    pub(crate) fn stopping(stop_after: usize) -> Self {
+        Self { calls: AtomicUsize::new(0), notes: Mutex::default(), waits: Mutex::default(), stop_after }
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn notes(&self) -> String {
+        self.notes.lock().unwrap().join("\n")
+    }
+}
+
+impl Progress for Witness {
+    fn called(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn waiting(&self, pause: Duration, why: &str) {
+        self.waits.lock().unwrap().push((pause, why.to_owned()));
+    }
+
+    fn note(&self, text: String) {
+        self.notes.lock().unwrap().push(text);
+    }
+
+    fn stopped(&self) -> bool {
+        self.calls() >= self.stop_after
+    }
+}
+
+/// A fake vendor and a cache that share a clock.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) clock: Hand,
+    pub(crate) server: FakeVendor,
+    pub(crate) folder: TempDir,
+    /// Calls per minute that the client allows itself.
+    pub(crate) calls_per_minute: u32,
+    pub(crate) patience: Duration,
+}
+
+impl Desk {
+    /// A vendor without limits, its rules changed by `change`, its clock at [`DEFAULT_NOW_MS`].
+    pub(crate) fn new(change: impl FnOnce(&mut Rules)) -> Self {
+        let clock = Hand::at(DEFAULT_NOW_MS);
+        let hand = clock.clone();
+        let now_ms = move || hand.0.fetch_add(REQUEST_MS, Ordering::SeqCst) + REQUEST_MS;
+        let mut rules = Rules { now_ms: Arc::new(now_ms), ..Rules::default() };
+        change(&mut rules);
+        let folder = tempfile::tempdir().unwrap();
+        let patience = Duration::from_secs(10);
+        Self { clock, server: FakeVendor::start(rules), folder, calls_per_minute: 0, patience }
+    }
+
+    /// A new object on the same folder, as after a restart.
+    pub(crate) fn cache(&self) -> Cache {
+        Cache::new(self.folder.path())
+    }
+
+    pub(crate) fn massive<'a>(&'a self, witness: &'a Witness) -> Massive<'a> {
+        self.massive_at(&self.server.url(), witness)
+    }
+
+    /// The client, asking at another address.
+    pub(crate) fn massive_at<'a>(&'a self, base: &str, witness: &'a Witness) -> Massive<'a> {
+        let key = Secret::new(TEST_KEY).unwrap();
+        let pace = Pace::new(self.calls_per_minute, &self.cache().calls("massive"));
+        let massive = Massive::new(base.parse().unwrap(), Some((&key, "MASSIVE_API_KEY")), pace, &self.clock, witness);
+        massive.with_patience(self.patience)
+    }
+
+    /// A vendor and a cache put together.
+    pub(crate) fn fetcher<'a>(&'a self, vendor: &'a dyn Vendor, cache: &'a Cache, witness: &'a Witness) -> Fetcher<'a> {
+        Fetcher { vendor, cache, clock: &self.clock, progress: witness }
+    }
+
+    /// Fetches from Massive, as a program that was just started.
+    pub(crate) fn fetch(&self, names: &[&str], dates: DateRange, witness: &Witness) -> Result<Fetched, VendorError> {
+        self.fetch_with(names, dates, Wishes::default(), witness).map(|(fetched, _)| fetched)
+    }
+
+    /// The same with wishes; returns the plan too.
+    pub(crate) fn fetch_with(
+        &self,
+        names: &[&str],
+        dates: DateRange,
+        wishes: Wishes,
+        witness: &Witness,
+    ) -> Result<(Fetched, Plan), VendorError> {
+        let massive = self.massive(witness);
+        let mut plan = Plan::default();
+        let symbols = crate::util::symbols(names);
+        let mut planned = |made: &Plan| plan = made.clone();
+        let fetched = self.fetcher(&massive, &self.cache(), witness).fetch(&symbols, dates, wishes, &mut planned)?;
+        Ok((fetched, plan))
+    }
+
+    /// Returns the rows that the cache holds of a vendor.
+    pub(crate) fn rows(&self, vendor: &'static str, name: &str, dates: DateRange) -> Vec<Row> {
+        let shelf = self.cache().shelf(vendor, Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
+        shelf.rows(dates).unwrap()
+    }
+
+    /// Returns the dates that the cache calls complete.
+    pub(crate) fn complete(&self, name: &str, dates: DateRange) -> Vec<Date> {
+        let shelf = self.cache().shelf("massive", Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
+        shelf.sessions(dates).unwrap().into_keys().collect()
+    }
+
+    /// Asserts that every session of `dates` is there, with exactly the rows that the vendor has.
+    pub(crate) fn assert_exact(&self, names: &[&str], dates: DateRange) {
+        for name in names {
+            let sessions: Vec<Date> = calendar::sessions(dates.first, dates.last).iter().map(|day| day.date).collect();
+            assert_eq!(self.complete(name, dates), sessions, "{name}: complete sessions");
+            self.assert_nothing_wrong(name, dates);
+        }
+    }
+
+    /// Asserts that the sessions called complete have exactly the rows that the vendor has, and that no others have any.
+    pub(crate) fn assert_nothing_wrong(&self, name: &str, dates: DateRange) {
+        let mut stored: BTreeMap<Date, Vec<Row>> = BTreeMap::new();
+        for row in self.rows("massive", name, dates) {
+            stored.entry(calendar::exchange_date(row.ts_ns)).or_default().push(row);
+        }
+        let complete = self.complete(name, dates);
+        assert!(stored.keys().all(|date| complete.contains(date)), "{name}: rows of sessions that are not complete");
+        for date in complete {
+            let rows = stored.remove(&date).unwrap_or_default();
+            assert_eq!(rows, *expected(name, date), "{name} {date}");
+        }
+    }
+
+    /// Returns the addresses that were asked, as path and query.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.server.requests().iter().map(address).collect()
+    }
+
+    /// Asserts that neither a file nor an address that was asked holds the key.
+    pub(crate) fn assert_key_kept(&self) {
+        assert!(self.asked().iter().all(|address| !address.contains(TEST_KEY)), "{:?}", self.asked());
+        assert_no_file_holds(self.folder.path(), TEST_KEY);
+    }
+}
+
+/// Returns path and query of a request.
+pub(crate) fn address(request: &Request) -> String {
+    let items: Vec<String> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{}?{}", request.path, items.join("&"))
+}
+
+/// Asserts that no file under a folder holds a text.
+pub(crate) fn assert_no_file_holds(folder: &std::path::Path, text: &str) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            assert_no_file_holds(&path, text);
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.windows(text.len()).any(|part| part == text.as_bytes()), "{}", path.display());
+        }
+    }
+}
+
+/// Returns the rows of a session that Massive has, for a symbol as we call it.
+pub(crate) fn expected(name: &str, date: Date) -> Arc<Vec<Row>> {
+    type Known = BTreeMap<(String, Date), Arc<Vec<Row>>>;
+    static KNOWN: Mutex<Known> = Mutex::new(Known::new());
+    let index = matches!(name, "SPX" | "NDX" | "VIX" | "VIX1D");
+    let ticker = if index { format!("I:{name}") } else { name.to_owned() };
+    let rows = || Arc::new(market::regular(&ticker, date).iter().map(|bar| row_of(bar, index)).collect());
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    known.entry((name.to_owned(), date)).or_insert_with(rows).clone()
+}
+
+/// Returns the row that a bar becomes when Massive sends it.
+pub(crate) fn row_of(bar: &Bar, index: bool) -> Row {
+    let mean = ((bar.h + bar.l + bar.o) / 3.0 * 1e4).round() / 1e4;
+    Row {
+        ts_ns: bar.t_ms * 1_000_000,
+        open: bar.o,
+        high: bar.h,
+        low: bar.l,
+        close: bar.c,
+        volume: (!index).then_some(bar.v),
+        vwap: (!index && bar.n > 1).then_some(mean),
+        trades: (!index).then(|| f64::from(bar.n)),
+    }
+}
+
+/// Returns the dates from `first` to `last`.
+pub(crate) fn dates(first: &str, last: &str) -> DateRange {
+    DateRange { first: first.parse().unwrap(), last: last.parse().unwrap() }
+}

@@ -1,0 +1,190 @@
+//! Whole histories out of the cache: volatility indices where the plan has them, and two programs at once.
+
+use jiff::{ToSpan as _, civil::Date};
+use market_data::{
+    Bars, DateRange, calendar,
+    source::{
+        cache::Cache,
+        fetch::{Fetched, Needs, Wishes},
+        files,
+        vendor::VendorError,
+    },
+};
+
+use crate::{
+    util,
+    vendor::{
+        fake_vendor::{
+            Fault,
+            market::{self, Instrument},
+        },
+        fetch_fixture::{Desk, Witness, dates, expected},
+    },
+};
+
+/// Every date.
+const ALL: DateRange = DateRange { first: Date::MIN, last: Date::MAX };
+const DAY_MS: i64 = 86_400_000;
+
+/// Gathers SPY and the volatility indices, as a program that was just started.
+fn gathered(desk: &Desk, range: DateRange, witness: &Witness) -> Result<Fetched, VendorError> {
+    let (symbols, wishes) = (util::symbols(&["SPY"]), Wishes::default());
+    let needs = Needs { symbols, dates: range, volatility: true, wishes };
+    desk.fetcher(&desk.massive(witness), &desk.cache(), witness).gather(&needs, &mut |_| ())
+}
+
+/// Returns the daily closes of VIX that the vendor has.
+fn closes(first: Date, last: Date) -> Vec<(Date, f64)> {
+    let index = Instrument::parse("I:VIX").unwrap();
+    let close = |date| market::day_bar(&index, date).map(|bar| (date, bar.c));
+    calendar::sessions(first, last).iter().filter_map(|session| close(session.date)).collect()
+}
+
+/// Writes what a history is made of as files, the way a user would.
+fn write_files(folder: &std::path::Path, range: DateRange) {
+    for name in ["SPY", "VIX1D", "VIX"] {
+        let mut text = String::from("timestamp,open,high,low,close,volume\n");
+        for session in calendar::sessions(range.first, range.last) {
+            for row in expected(name, session.date).iter() {
+                let (ms, volume) = (row.ts_ns / 1_000_000, row.volume.unwrap_or(0.0));
+                text += &format!("{ms},{},{},{},{},{volume}\n", row.open, row.high, row.low, row.close);
+            }
+        }
+        std::fs::write(folder.join(format!("{name}_1m.csv")), text).unwrap();
+    }
+    let days = closes(range.first.saturating_sub(10.days()), range.last);
+    let lines: Vec<String> = days.iter().map(|(date, close)| format!("{date},{close}\n")).collect();
+    std::fs::write(folder.join("VIX_1d.csv"), format!("date,close\n{}", lines.concat())).unwrap();
+}
+
+#[test]
+fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
+    let desk = Desk::new(|_| ());
+    let range = dates("2025-10-20", "2025-12-01");
+    let witness = Witness::default();
+    let done = gathered(&desk, range, &witness).unwrap();
+    desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
+    assert_eq!(done.sessions, 3 * calendar::sessions(range.first, range.last).len());
+
+    let folder = tempfile::tempdir().unwrap();
+    write_files(folder.path(), range);
+    let symbols = util::symbols(&["SPY"]);
+    let of_files = files::load(folder.path(), &symbols).unwrap();
+    let quiet = Witness::default();
+    let of_cache = desk.cache().history(&desk.massive(&quiet), &symbols, range).unwrap();
+    let prices = |bars: &Bars| [bars.open(), bars.high(), bars.low(), bars.close(), bars.volume()].map(<[f64]>::to_vec);
+    assert_eq!((of_cache.bars.len(), of_files.bars.len()), (1, 1));
+    for (one, other) in of_cache.bars.iter().zip(&of_files.bars) {
+        assert_eq!((one.symbol(), one.ts_ns(), prices(one)), (other.symbol(), other.ts_ns(), prices(other)));
+    }
+    assert_eq!(of_cache.volatility, of_files.volatility);
+    assert!(!of_cache.synthetic && of_cache.files.len() == 3 * 3 + 1);
+    assert_eq!(quiet.calls(), 0, "a history asks nobody");
+
+    let again = Witness::default();
+    gathered(&desk, range, &again).unwrap();
+    assert_eq!((again.calls(), again.notes()), (0, String::new()));
+}
+
+#[test]
+fn what_a_plan_refuses_is_noted_and_not_asked_for_a_week() {
+    let desk = Desk::new(|rules| rules.indices = false);
+    let range = dates("2025-10-20", "2025-10-31");
+    let first = Witness::default();
+    gathered(&desk, range, &first).unwrap();
+    desk.assert_exact(&["SPY"], range);
+    for what in ["no VIX1D by the minute: ", "no VIX by the minute: ", "no VIX by the day: "] {
+        assert!(first.notes().contains(what), "{}", first.notes());
+    }
+    assert_eq!(first.calls(), 4);
+    for (days, calls) in [(0, 0), (6, 0), (2, 3), (1, 0)] {
+        desk.clock.jump(days * DAY_MS);
+        let later = Witness::default();
+        gathered(&desk, range, &later).unwrap();
+        assert_eq!((later.calls(), later.notes.lock().unwrap().len()), (calls, 3), "{days} days later");
+    }
+    desk.assert_key_kept();
+    desk.clock.jump(8 * DAY_MS);
+    desk.server.set_rules(|rules| rules.indices = true);
+    gathered(&desk, range, &Witness::default()).unwrap();
+    desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
+    let witness = Witness::default();
+    gathered(&desk, range, &witness).unwrap();
+    assert_eq!((witness.calls(), witness.notes()), (0, String::new()), "a new plan is found out");
+}
+
+#[test]
+fn a_refusal_is_remembered_though_the_line_breaks_after_it() {
+    let desk = Desk::new(|rules| rules.indices = false);
+    let range = dates("2025-10-20", "2025-10-24");
+    // SPY, VIX1D; then the line breaks for the six attempts at VIX.
+    desk.server.set_faults((2..8).map(|at| (at, Fault::CloseAtOnce)).collect());
+    let broken = Witness::default();
+    gathered(&desk, range, &broken).unwrap();
+    assert!(broken.notes().contains("no VIX by the minute: Massive did not answer"), "{}", broken.notes());
+    let again = Witness::default();
+    gathered(&desk, range, &again).unwrap();
+    assert_eq!(again.calls(), 1, "VIX by the minute, not what was refused: {}", again.notes());
+}
+
+#[test]
+fn on_a_free_plan_the_daily_closes_end_where_the_plan_ends() {
+    let desk = Desk::new(|rules| {
+        (rules.calls_per_minute, rules.history_days, rules.end_of_day) = (5, Some(730), true);
+    });
+    let desk = Desk { calls_per_minute: 5, ..desk };
+    // Two years to today: the day before the first session, and today's close, are not in the plan.
+    let range = dates("2024-11-21", "2026-11-20");
+    let witness = Witness::default();
+    gathered(&desk, range, &witness).unwrap();
+    assert!(!witness.notes().contains("no VIX"), "{}", witness.notes());
+    let vix = &util::symbols(&["VIX"])[0];
+    let (days, _) = desk.cache().load_daily("massive", vix, ALL).unwrap().expect("the closes are there");
+    let all = closes("2024-11-21".parse().unwrap(), "2026-11-19".parse().unwrap());
+    let (date, close) = all.into_iter().unzip();
+    assert_eq!(days, market_data::DailySeries::new("expected", date, close).unwrap());
+    assert!(desk.server.requests().iter().all(|request| request.status != 429));
+}
+
+#[test]
+fn rows_of_an_index_that_are_left_out_are_named() {
+    let desk = Desk::new(|rules| rules.faults = vec![(1, Fault::BadPrice)]);
+    let witness = Witness::default();
+    let wishes = Wishes { drop_bad: true, ..Wishes::default() };
+    let range = dates("2025-10-20", "2025-10-24");
+    let needs = Needs { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, wishes };
+    desk.fetcher(&desk.massive(&witness), &desk.cache(), &witness).gather(&needs, &mut |_| ()).unwrap();
+    assert!(witness.notes().contains("left out: VIX1D: open"), "{}", witness.notes());
+}
+
+#[test]
+fn sessions_without_a_bar_are_noted() {
+    let desk = Desk::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
+    let witness = Witness::default();
+    gathered(&desk, dates("2025-10-20", "2025-10-24"), &witness).unwrap();
+    assert_eq!(witness.notes(), "5 sessions came without a bar, which is believed from now on");
+}
+
+#[test]
+fn two_programs_at_once_ask_for_nothing_twice() {
+    let desk = Desk::new(|rules| rules.page_limit = 5_000);
+    let range = dates("2025-09-02", "2025-11-28");
+    let start = std::sync::Barrier::new(4);
+    let program = || {
+        let witness = Witness::default();
+        start.wait();
+        gathered(&desk, range, &witness).unwrap();
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(program))));
+    desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
+    let mut minutes: Vec<String> = desk.asked().into_iter().filter(|address| address.contains("/minute/")).collect();
+    let calls = minutes.len();
+    minutes.sort();
+    minutes.dedup();
+    assert_eq!(minutes.len(), calls, "nothing is asked twice");
+    let closes = closes(range.first.saturating_sub(10.days()), range.last);
+    let (date, close) = closes.into_iter().unzip();
+    let (days, _) =
+        Cache::new(desk.folder.path()).load_daily("massive", &util::symbols(&["VIX"])[0], ALL).unwrap().unwrap();
+    assert_eq!(days, market_data::DailySeries::new("expected", date, close).unwrap());
+}
