@@ -13,7 +13,7 @@ mod vendor;
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
-use zerodte_scripts::bench::{Bench, Case};
+use zerodte_scripts::commands::bench::{Bench, Case};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

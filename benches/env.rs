@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use market_env::{Market, MarketConfig};
-use zerodte_scripts::bench::{Case, Workload, dataset};
+use zerodte_scripts::commands::bench::{Case, Workload, dataset};
 
 use crate::measure;
 

@@ -3,7 +3,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ppo_agent::{
     DeviceChoice,
-    forecast::{Encoder, ForecastConfig, fit, planted},
+    forecast::{Encoder, ForecastConfig, failures::planted, fit},
 };
 
 /// One epoch on made-up samples: 7,000 to learn from, three frames of eight features.

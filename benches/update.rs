@@ -3,9 +3,9 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ppo_agent::{
     Backend, PolicyConfig, PpoConfig,
-    advantage::{Returns, generalized_advantage},
+    ppo::advantage::{Returns, generalized_advantage},
 };
-use zerodte_scripts::bench::{Case, Workload};
+use zerodte_scripts::commands::bench::{Case, Workload};
 
 use crate::measure;
 

@@ -8,8 +8,7 @@ use market_data::{
     DateRange, Symbol, calendar,
     source::{
         cache::{Cache, Kind, SessionRecord},
-        massive::parse_aggregates,
-        service::{Adjustment, Row, Rows},
+        vendor::{Adjustment, Row, Rows, massive::parse_aggregates},
     },
 };
 

@@ -1,6 +1,7 @@
 //! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
 
 pub mod flags;
+pub mod layers;
 
 use std::{collections::BTreeSet, fmt, path::PathBuf};
 
@@ -263,12 +264,12 @@ pub fn check_name(name: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Layer, resolve};
+    use crate::config::layers::{Layer, resolve};
 
     #[test]
     fn the_old_name_of_a_key_is_still_read() {
-        let layer = crate::layers::Layer::assignments(&["policy.hidden=[32]".into()]).unwrap();
-        let config = crate::layers::resolve(&RunConfig::default(), &[layer], RunConfig::check).unwrap();
+        let layer = crate::config::layers::Layer::assignments(&["policy.hidden=[32]".into()]).unwrap();
+        let config = crate::config::layers::resolve(&RunConfig::default(), &[layer], RunConfig::check).unwrap();
         assert_eq!(config.policy.net_arch, [32]);
     }
 

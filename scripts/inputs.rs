@@ -1,5 +1,9 @@
 //! From the configuration to the market that is replayed: load, cut into sessions, build the tapes, all of it reported.
 
+pub mod credentials;
+pub mod forecast_columns;
+pub mod vendor;
+
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
@@ -11,10 +15,9 @@ use market_env::{Market, MarketConfig, PricingConfig, RealOptions};
 use serde_json::json;
 
 use crate::{
+    artifacts::files,
     config::{DataSource, RunConfig},
-    files,
-    foreseen::Foreseer,
-    service,
+    inputs::forecast_columns::Foreseer,
 };
 
 /// What a run reads.
@@ -41,7 +44,7 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
         DataSource::Files => source::files::load(&run.data_dir, &run.symbols)?,
-        DataSource::Massive | DataSource::Alpaca | DataSource::Yahoo => service::history(config)?,
+        DataSource::Massive | DataSource::Alpaca | DataSource::Yahoo => vendor::history(config)?,
     })
 }
 
@@ -192,7 +195,7 @@ fn build(
 /// # Errors
 /// Whatever is wrong with the files, in one sentence that says that they are option files.
 pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> anyhow::Result<OptionHistory> {
-    source::options::load_options(path, symbol, dates).map_err(|error| match error {
+    source::option_files::load_options(path, symbol, dates).map_err(|error| match error {
         DataError::Folder { path, source } => anyhow!(source).context(format!("cannot list the option files {path}")),
         // Who named no date has asked for none.
         DataError::NoOptions { path, symbol, first: calendar::FIRST_DATE, last: calendar::LAST_DATE, held } => {

@@ -1,42 +1,48 @@
 //! `train_historical_model`: configuration, data, training, model, out-of-sample replay, in this order.
 
-use std::{fs, path::Path, sync::Arc};
+pub mod flags;
+pub mod interventions;
+pub mod reporter;
+pub mod resume;
+mod save;
+mod start;
+pub mod training_chart;
 
-use anyhow::{Context as _, bail};
-use market_data::{DateRange, Split, stamp};
+use std::path::Path;
+
+use anyhow::Context as _;
+use market_data::Split;
 use market_env::{BatchEnv, Ledger, VecEnv as _};
 use ppo_agent::{
-    AgentError, Behaviour, DeviceChoice, ModelFile, Policy, PolicyConfig, Trainer,
+    AgentError, Behaviour, Trainer,
     health::{FEW_TRADES, Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
 };
 use serde_json::Value;
 
+use self::start::Start;
 use crate::{
-    baselines::Baselines,
-    care::Care,
-    clock,
+    artifacts::paths::Paths,
     config::RunConfig,
-    console::{Console, cut_log},
-    files,
-    flags::TrainFlags,
-    held_out::HeldOut,
+    evaluation::{baselines::Baselines, held_out::HeldOut, replay::replay},
     inputs::Inputs,
-    manifest, model,
-    paths::Paths,
-    records::Records,
-    replay::replay,
-    reporter::{Earlier, Parts, Reporter},
-    resume::PriorRun,
-    table::{percent, thousands},
-    tensorboard::EventWriter,
-    training_chart,
-    usage::Unwell,
+    output::{
+        clock,
+        console::Console,
+        exit_code::Unwell,
+        table::{percent, thousands},
+    },
+    training::{
+        flags::TrainFlags,
+        interventions::Care,
+        reporter::{Earlier, Reporter},
+        resume::PriorRun,
+    },
 };
 
 /// Does what the flags say.
 ///
 /// # Errors
-/// [`crate::usage::Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact
+/// [`crate::output::exit_code::Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact
 /// either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
@@ -136,17 +142,6 @@ struct Run<'a> {
     resume: Option<(&'a PriorRun, &'a Path)>,
 }
 
-/// Where training starts.
-struct Start {
-    trainer: Trainer<BatchEnv>,
-    /// What a resumed run continues.
-    earlier: Option<Earlier>,
-    care: Care,
-    /// The training dates of this run and of the models behind it.
-    trained_on: Vec<DateRange>,
-    manifest: Value,
-}
-
 /// How a training ended.
 struct Outcome {
     seconds: f64,
@@ -157,33 +152,6 @@ struct Outcome {
 }
 
 impl Run<'_> {
-    /// Makes or loads everything that training needs; writes nothing.
-    fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
-        if let Some(foreseer) = &self.inputs.foreseer {
-            foreseer.check(self.split.train.first)?;
-        }
-        let dataset = self.inputs.manifest(self.split)?;
-        let (trainer, earlier, trained_on) = match self.resume {
-            Some((prior, which)) => {
-                prior.check_data(&dataset)?;
-                let (trainer, earlier) = self.resumed(prior, which, console)?;
-                (trainer, Some(earlier), prior.trained_on()?)
-            }
-            None => {
-                let (trainer, parents) = self.fresh(console)?;
-                let seen = self.inputs.foreseer.iter().flat_map(|foreseer| foreseer.record().seen());
-                (trainer, None, [self.split.train].into_iter().chain(parents).chain(seen).collect())
-            }
-        };
-        let run = &self.config.run;
-        console.say(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
-        let mut manifest = manifest::start(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
-        manifest["trained_on"] = serde_json::to_value(&trained_on)?;
-        let mark = earlier.as_ref().and_then(|earlier| earlier.mark.as_ref());
-        let care = Care::new(self.config, mark.map(|mark| (mark.controller.clone(), mark.step)))?;
-        Ok(Start { trainer, earlier, care, trained_on, manifest })
-    }
-
     fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<()> {
         let Start { mut trainer, earlier, care, trained_on, mut manifest } = start;
         let outcome = self.learned(&mut trainer, earlier, care, &manifest, console);
@@ -296,145 +264,6 @@ impl Run<'_> {
         }))
     }
 
-    fn env(&self) -> anyhow::Result<BatchEnv> {
-        let days = self.inputs.market.days_in(&self.split.train);
-        let config = self.config;
-        let market = Arc::clone(&self.inputs.market);
-        Ok(BatchEnv::new(market, days, config.env.clone(), config.ppo.n_envs, config.run.seed)?)
-    }
-
-    fn device(&self) -> anyhow::Result<DeviceChoice> {
-        self.config.run.device.parse().map_err(anyhow::Error::msg)
-    }
-
-    /// Starts at step 0, with new parameters or with those of a model, whose training dates are returned too.
-    fn fresh(&self, console: &mut Console) -> anyhow::Result<(Trainer<BatchEnv>, Vec<DateRange>)> {
-        let (env, config) = (self.env()?, self.config);
-        let (policy, parents) = match &config.run.load_model {
-            Some(path) => self.warm_start(path, &env, console)?,
-            None => (self.new_policy(&env, console)?, Vec::new()),
-        };
-        let run = &config.run;
-        let trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, self.device()?)?;
-        Ok((trainer, parents))
-    }
-
-    /// An untrained policy, its actor begun with the forecaster's encoder where that was asked for.
-    fn new_policy(&self, env: &BatchEnv, console: &mut Console) -> anyhow::Result<Policy> {
-        let config = self.config;
-        let mut policy = Policy::for_env(env, &config.policy, config.run.seed)?;
-        if let Some(foreseer) = self.inputs.foreseer.as_ref().filter(|_| config.run.forecaster_transfer) {
-            let layers = policy.adopt_encoder(foreseer.forecaster()).context("run.forecaster_transfer")?;
-            console.say(format!("The actor starts with {layers} layer(s) of the forecaster's encoder"))?;
-        }
-        Ok(policy)
-    }
-
-    fn warm_start(
-        &self,
-        path: &Path,
-        env: &BatchEnv,
-        console: &mut Console,
-    ) -> anyhow::Result<(Policy, Vec<DateRange>)> {
-        let (policy, meta) = model::load(path)?;
-        policy.check_spec(env.spec())?;
-        model::check_shape(policy.config(), &self.config.policy)
-            .with_context(|| format!("--load-model {}", path.display()))?;
-        for note in meta.changed_inputs(self.config)?.into_iter().chain(meta.changed_forecaster(self.inputs)) {
-            console.say(format!("Note: {note}"))?;
-        }
-        if meta.data == stamp(true) {
-            console.say("Note: the loaded model was trained on SYNTHETIC data")?;
-        }
-        let PolicyConfig { backend, precision, .. } = self.config.policy;
-        Ok((policy.with_backend(backend).with_precision(precision), meta.trained_on))
-    }
-
-    /// Continues from a checkpoint: the one named, or the newest good one of this model.
-    fn resumed(
-        &self,
-        prior: &PriorRun,
-        which: &Path,
-        console: &mut Console,
-    ) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
-        let latest = which == Path::new("latest");
-        let paths = if latest {
-            self.paths.checkpoints()?.into_iter().map(|(_, path)| path).collect()
-        } else {
-            vec![which.to_owned()]
-        };
-        for path in &paths {
-            match self.resume_from(prior, path) {
-                Ok((trainer, earlier)) => {
-                    let steps = thousands(trainer.timesteps() as i64);
-                    console.say(format!("Resumed from {} at step {steps}", path.display()))?;
-                    return Ok((trainer, earlier));
-                }
-                Err(error) if latest => console.say(format!("Skipped a checkpoint: {error:#}"))?,
-                Err(error) => return Err(error),
-            }
-        }
-        bail!(
-            "--resume: there is no good checkpoint of {} in {}",
-            self.config.run.model_name,
-            self.paths.checkpoints.display()
-        )
-    }
-
-    fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
-        let (checkpoint, mark) = prior.checkpoint(path)?;
-        let mut trainer = Trainer::resume(checkpoint, self.env()?, self.device()?)?;
-        trainer.set_total(self.config.run.timesteps);
-        let steps = trainer.timesteps();
-        Ok((trainer, Earlier { rows: Vec::new(), mark: Some(mark), steps }))
-    }
-
-    /// Opens the run folder, the log and the records: from here on files are written.
-    fn open<'c, 's>(
-        &'s self,
-        trainer: &Trainer<BatchEnv>,
-        earlier: Option<Earlier>,
-        monitor: Option<MonitorState>,
-        console: &'c mut Console,
-    ) -> anyhow::Result<Reporter<'c>>
-    where
-        's: 'c,
-    {
-        let Paths { log, run, .. } = self.paths;
-        let resumed = earlier.is_some();
-        self.paths.create_folders()?;
-        match self.resume {
-            Some((prior, _)) => {
-                continue_log(&prior.log(&self.config.run), log)?;
-                if log.exists() {
-                    cut_log(log, trainer.timesteps())?;
-                }
-            }
-            None => {
-                for aside in self.paths.set_earlier_aside()? {
-                    console.say(format!("The earlier run of this name is kept as {}", aside.display()))?;
-                }
-                fs::create_dir(run).with_context(|| format!("creating {}", run.display()))?;
-            }
-        }
-        console.attach(log, resumed)?;
-        ppo_agent::write_atomically(&run.join("config.toml"), self.config.to_toml()?.as_bytes())?;
-        let (mut earlier, data) = (earlier.unwrap_or_default(), self.inputs.stamp());
-        let records = if resumed {
-            let (records, rows) = Records::resume(run, data, earlier.steps)?;
-            earlier.rows = rows;
-            records
-        } else {
-            Records::create(run, data)?
-        };
-        let mut events = EventWriter::create(run, resumed.then_some(earlier.steps + 1))?;
-        if self.inputs.dataset.synthetic {
-            events.scalars(earlier.steps, &[("data/SYNTHETIC".to_owned(), 1.0)])?;
-        }
-        let parts = Parts { console, records, events, monitor: self.monitor(monitor), opportunity: self.opportunity() };
-        Ok(Reporter::new(parts, self.config.run.diagnostics_freq, earlier.rows, earlier.steps))
-    }
-
     fn monitor(&self, earlier: Option<MonitorState>) -> Monitor {
         let (rows, config) = (self.inputs.market.rows().collect(), self.config.health.clone());
         match earlier {
@@ -455,53 +284,6 @@ impl Run<'_> {
             found.get_or_insert_with(measure).clone()
         })
     }
-
-    fn save_checkpoint(
-        &self,
-        trainer: &Trainer<BatchEnv>,
-        reporter: &mut Reporter<'_>,
-        care: &Care,
-    ) -> anyhow::Result<()> {
-        let path = self.paths.checkpoint(trainer.timesteps());
-        trainer.checkpoint()?.save(&path, self.inputs.stamp())?;
-        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, care.controller())
-    }
-
-    fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
-        let meta = model::ModelMeta {
-            data: self.inputs.stamp().to_owned(),
-            timesteps: trainer.timesteps(),
-            config: self.config.clone(),
-            split: self.split.clone(),
-            trained_on: trained_on.to_vec(),
-            forecaster: self.inputs.foreseer.as_ref().map(|foreseer| foreseer.record().clone()),
-        };
-        let model = ModelFile { policy: trainer.policy().clone(), meta: serde_json::to_value(meta)? };
-        model.save(&self.paths.model)?;
-        Ok(())
-    }
-
-    fn write_manifest(&self, manifest: &Value) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(manifest)? + "\n";
-        Ok(ppo_agent::write_atomically(&self.paths.run.join("manifest.json"), text.as_bytes())?)
-    }
-
-    fn title(&self) -> String {
-        let run = &self.config.run;
-        let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let synthetic = if self.inputs.dataset.synthetic { " - SYNTHETIC DATA" } else { "" };
-        format!("{} on {symbols}, {}{synthetic}", run.model_name, self.split.train)
-    }
-}
-
-/// Copies the log that a run had under another number of steps, so that the whole run stands in one file.
-fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
-    if earlier == log || !earlier.exists() {
-        return Ok(());
-    }
-    files::set_aside(log)?;
-    fs::copy(earlier, log).with_context(|| format!("copying {} to {}", earlier.display(), log.display()))?;
-    Ok(())
 }
 
 /// Writes a duration as people say it.

@@ -6,9 +6,11 @@ use clap::Args;
 use jiff::civil::Date;
 
 use crate::{
-    config::RunConfig,
-    layers::{Layer, resolve},
-    usage::Usage,
+    config::{
+        RunConfig,
+        layers::{Layer, resolve},
+    },
+    output::exit_code::Usage,
 };
 
 /// What `--options` says where a model's configuration holds unless told otherwise.

@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use zerodte_scripts::{console::Console, flags::TrainFlags, training, usage};
+use zerodte_scripts::{
+    output::{console::Console, exit_code},
+    training::{self, flags::TrainFlags},
+};
 
 fn main() -> ExitCode {
     let flags = TrainFlags::parse();
-    training::run(&flags, &mut Console::stdout()).map_or_else(|error| usage::report(&error), |()| ExitCode::SUCCESS)
+    training::run(&flags, &mut Console::stdout()).map_or_else(|error| exit_code::report(&error), |()| ExitCode::SUCCESS)
 }

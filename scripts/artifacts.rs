@@ -1,0 +1,12 @@
+//! Files that a run writes and later commands read: models, records, trades, logs.
+
+pub mod files;
+pub mod follow;
+pub mod health_rows;
+pub mod manifest;
+pub mod paths;
+pub mod records;
+pub mod saved_forecaster;
+pub mod saved_model;
+pub mod tensorboard;
+pub mod trades;

@@ -1,0 +1,108 @@
+//! `manifest.json`: what ran, on what, with what, so that a result can be traced and repeated.
+
+use market_data::{Dataset, Split, stamp};
+use serde_json::{Value, json};
+use toml::Table;
+
+use crate::{artifacts::files, config::RunConfig, inputs::Inputs, output::clock};
+
+/// The lock file that this program was built with.
+const LOCK: &str = include_str!("../../Cargo.lock");
+
+/// Packages whose version can change a number.
+const PACKAGES: [&str; 11] = [
+    "arrow",
+    "forust-ml",
+    "jiff",
+    "ndarray",
+    "polars",
+    "rand",
+    "rand_chacha",
+    "rand_distr",
+    "rayon",
+    "safetensors",
+    "tch",
+];
+
+/// The major and minor version of PyTorch that the tch of the lock file binds to.
+pub const LIBTORCH: &str = "2.11";
+
+/// The commit that this program was built from, `-dirty` behind it if files differed; nothing when built without git.
+pub fn revision() -> Option<&'static str> {
+    Some(env!("ZERODTE_REVISION")).filter(|revision| !revision.is_empty())
+}
+
+/// Returns the versions of this program and of the packages that its numbers rest on.
+pub fn versions() -> Value {
+    let lock: Table = LOCK.parse().unwrap_or_default();
+    let packages = lock.get("package").and_then(toml::Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut versions = serde_json::Map::new();
+    versions.insert("zerodte".to_owned(), env!("CARGO_PKG_VERSION").into());
+    versions.insert("libtorch".to_owned(), LIBTORCH.into());
+    for package in packages {
+        let text = |key| package.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+        if PACKAGES.contains(&text("name").as_str()) {
+            versions.insert(text("name"), text("version").into());
+        }
+    }
+    Value::Object(versions)
+}
+
+/// Returns the manifest of a run that starts now; `dataset` is [`Inputs::manifest`]'s.
+pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Value) -> Value {
+    json!({
+        "model": model,
+        "data": inputs.stamp(),
+        "command": std::env::args().collect::<Vec<_>>(),
+        "started": clock::timestamp(),
+        "finished": null,
+        "seed": seed,
+        "device": device,
+        "threads": rayon::current_num_threads(),
+        "git_revision": revision(),
+        "versions": versions(),
+        "dataset": dataset,
+    })
+}
+
+/// Returns the manifest of a forecaster's run that is over.
+///
+/// # Errors
+/// When a file that was read cannot be read again.
+pub fn of_forecaster(config: &RunConfig, dataset: &Dataset, split: &Split) -> anyhow::Result<Value> {
+    Ok(json!({
+        "forecaster": config.run.model_name,
+        "data": stamp(dataset.synthetic),
+        "command": std::env::args().collect::<Vec<_>>(),
+        "seed": config.run.seed,
+        "device": config.run.device,
+        "git_revision": revision(),
+        "versions": versions(),
+        "dataset": {
+            "files": files::read_records(&dataset.files)?,
+            "dates": { "train": split.train, "validation": split.validation, "test": split.test, "gap": split.gap },
+        },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_revision_is_that_of_the_build() {
+        let Some(revision) = revision() else { return };
+        let commit = revision.strip_suffix("-dirty").unwrap_or(revision);
+        assert!(commit.len() >= 40 && commit.chars().all(|c| c.is_ascii_hexdigit()), "{revision}");
+    }
+
+    #[test]
+    fn every_package_that_matters_is_in_the_lock_file() {
+        let versions = versions();
+        for package in PACKAGES {
+            assert!(versions[package].is_string(), "{package} is not in Cargo.lock");
+        }
+        // tch 0.24 binds PyTorch 2.11; another tch needs another constant.
+        assert!(versions["tch"].as_str().unwrap().starts_with("0.24."));
+    }
+}

@@ -1,0 +1,217 @@
+//! Where a run puts its results, below `run.out_dir`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    artifacts::files::{free_name, set_aside},
+    config::RunSection,
+    output::output_file::{check_writable, create_parent},
+};
+
+/// The files and folders of one model name.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The trained model; its `.json` lies beside it.
+    pub model: PathBuf,
+    /// Folder of checkpoints, shared by all models.
+    pub checkpoints: PathBuf,
+    /// What the screen showed.
+    pub log: PathBuf,
+    /// Configuration, manifest, metrics and chart of the run.
+    pub run: PathBuf,
+    name: String,
+}
+
+/// Writes a number of steps as log names do: 100k, 1M, 2500.
+pub fn steps_label(steps: u64) -> String {
+    match steps {
+        n if n >= 1_000_000 && n % 1_000_000 == 0 => format!("{}M", n / 1_000_000),
+        n if n >= 1_000 && n % 1_000 == 0 => format!("{}k", n / 1_000),
+        n => n.to_string(),
+    }
+}
+
+/// Returns the file of a model that was named with or without its ending.
+pub fn model_path(named: &Path) -> PathBuf {
+    if named.extension().is_some_and(|ending| ending == "safetensors") {
+        return named.to_owned();
+    }
+    let mut name = named.as_os_str().to_owned();
+    name.push(".safetensors");
+    PathBuf::from(name)
+}
+
+impl Paths {
+    /// Returns the paths of a run.
+    pub fn of(run: &RunSection) -> Self {
+        let (root, name) = (&run.out_dir, &run.model_name);
+        Self {
+            model: root.join("models").join(format!("{name}.safetensors")),
+            checkpoints: root.join("models/checkpoints"),
+            log: root.join("logs/training").join(format!("{name}_{}.log", steps_label(run.timesteps))),
+            run: root.join("runs").join(name),
+            name: name.clone(),
+        }
+    }
+
+    /// Proves that the folders can be written or created, before anything else is done; creates none.
+    ///
+    /// # Errors
+    /// A sentence naming the folder that cannot.
+    pub fn check_writable(&self) -> anyhow::Result<()> {
+        let parents = [&self.model, &self.log, &self.run].into_iter().filter_map(|path| path.parent());
+        parents.chain([self.checkpoints.as_path()]).try_for_each(check_writable)
+    }
+
+    /// Creates the folders.
+    ///
+    /// # Errors
+    /// A sentence naming the one that cannot be.
+    pub fn create_folders(&self) -> anyhow::Result<()> {
+        [&self.model, &self.log, &self.run, &self.checkpoint(0)].into_iter().try_for_each(|path| create_parent(path))
+    }
+
+    /// Moves what an earlier run of this name left aside, and returns where it is now; nothing is lost. Logs keep their
+    /// folder. The model and the checkpoints go into the old run folder, so that `--resume latest` cannot meet those of
+    /// another run, and so that a run that fails does not leave the model of an earlier one under its name.
+    ///
+    /// # Errors
+    /// When something cannot be renamed.
+    pub fn set_earlier_aside(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let checkpoints = self.checkpoints()?.into_iter().map(|(_, path)| (path, "checkpoints"));
+        let model = [self.model.clone(), self.model.with_extension("json")].map(|path| (path, "models"));
+        let found: Vec<_> = checkpoints.chain(model).filter(|(path, _)| path.exists()).collect();
+        let mut run = set_aside(&self.run)?;
+        for (path, folder) in found {
+            let folder = run.get_or_insert_with(|| free_name(&self.run)).join(folder);
+            let aside = folder.join(path.file_name().unwrap_or_default());
+            create_parent(&aside)?;
+            fs::rename(&path, aside).with_context(|| format!("moving {}", path.display()))?;
+        }
+        let mut aside = Vec::new();
+        for log in self.logs()? {
+            aside.extend(set_aside(&log)?);
+        }
+        aside.extend(run);
+        Ok(aside)
+    }
+
+    /// Returns the logs of this model name, whatever number of steps they were meant for, in the order of their names.
+    fn logs(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let of_this_name = |path: &PathBuf| {
+            let label = |name: &str| -> Option<String> {
+                Some(name.strip_prefix(&self.name)?.strip_prefix('_')?.strip_suffix(".log")?.to_owned())
+            };
+            let label = path.file_name().and_then(|name| label(name.to_str()?)).unwrap_or_default();
+            let digits = label.strip_suffix(['k', 'M']).unwrap_or(&label);
+            !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+        };
+        let mut logs = list(self.log.parent().unwrap_or(Path::new(".")))?;
+        logs.retain(of_this_name);
+        logs.sort();
+        Ok(logs)
+    }
+
+    /// Returns the path of the checkpoint after `steps`.
+    pub fn checkpoint(&self, steps: u64) -> PathBuf {
+        self.checkpoints.join(format!("{}_{steps}_steps.safetensors", self.name))
+    }
+
+    /// Returns the checkpoints of this model name with their steps, newest first.
+    ///
+    /// # Errors
+    /// When the folder exists but cannot be read.
+    pub fn checkpoints(&self) -> anyhow::Result<Vec<(u64, PathBuf)>> {
+        let files = list(&self.checkpoints)?;
+        let mut found: Vec<_> = files.into_iter().filter_map(|path| Some((self.steps_of(&path)?, path))).collect();
+        found.sort_by(|a, b| b.cmp(a));
+        Ok(found)
+    }
+
+    fn steps_of(&self, path: &Path) -> Option<u64> {
+        let rest = path.file_name()?.to_str()?.strip_prefix(&self.name)?;
+        rest.strip_prefix('_')?.strip_suffix("_steps.safetensors")?.parse().ok()
+    }
+}
+
+/// Returns what lies in a folder; a folder that does not exist holds nothing.
+fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    entries().with_context(|| format!("listing {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_named_by_their_steps() {
+        assert_eq!(
+            [100_000, 500_000, 1_000_000, 2_500, 1_500_000].map(steps_label),
+            ["100k", "500k", "1M", "2500", "1500k"]
+        );
+    }
+
+    #[test]
+    fn a_model_is_named_with_or_without_its_ending() {
+        for name in ["models/a.1", "models/a.1.safetensors"] {
+            assert_eq!(model_path(Path::new(name)), Path::new("models/a.1.safetensors"));
+        }
+    }
+
+    #[test]
+    fn an_earlier_run_is_set_aside_with_its_checkpoints() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunSection { out_dir: folder.path().to_owned(), model_name: "m".to_owned(), ..RunSection::default() };
+        let paths = Paths::of(&run);
+        paths.check_writable().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a check leaves nothing");
+        paths.create_folders().unwrap();
+        assert!(paths.set_earlier_aside().unwrap().is_empty());
+        fs::create_dir(&paths.run).unwrap();
+        for name in [
+            "m_50_steps.safetensors",
+            "m_100_steps.safetensors",
+            "m_2_9_steps.safetensors",
+            "other_7_steps.safetensors",
+        ] {
+            fs::write(paths.checkpoints.join(name), "x").unwrap();
+        }
+        let steps: Vec<u64> = paths.checkpoints().unwrap().into_iter().map(|(steps, _)| steps).collect();
+        assert_eq!(steps, [100, 50]);
+        for name in ["m_100k.log", "m_2M.log", "m_2500.log", "m1_100k.log", "m_2_100k.log", "m_k.log"] {
+            fs::write(folder.path().join("logs/training").join(name), "x").unwrap();
+        }
+        for name in ["m.safetensors", "m.json", "m1.json"] {
+            fs::write(folder.path().join("models").join(name), "x").unwrap();
+        }
+        let aside = paths.set_earlier_aside().unwrap();
+        let moved =
+            ["logs/training/m_100k.log.1", "logs/training/m_2500.log.1", "logs/training/m_2M.log.1", "runs/m.1"];
+        assert_eq!(aside, moved.map(|path| folder.path().join(path)));
+        let run = folder.path().join("runs/m.1");
+        assert!(run.join("models/m.safetensors").exists() && run.join("models/m.json").exists());
+        assert!(folder.path().join("models/m1.json").exists());
+        let aside = [run];
+        assert!(aside[0].join("checkpoints/m_100_steps.safetensors").exists());
+        assert!(paths.checkpoints.join("other_7_steps.safetensors").exists());
+        assert!(paths.checkpoints().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let paths = Paths::of(&RunSection { out_dir: file, ..RunSection::default() });
+        assert!(paths.check_writable().unwrap_err().to_string().contains("cannot write to the folder"));
+    }
+}

@@ -1,0 +1,340 @@
+//! `progress.csv` in the form of the Stable-Baselines3 logger, and `metrics.jsonl` with one row per iteration and per
+//! diagnostics block. Only columns named `time/*` depend on the clock. `marks.jsonl` holds, for every checkpoint, where the
+//! running interval began: a resumed run goes on from there. `health.jsonl` holds the verdicts, `moves.jsonl` what the controller
+//! changed. Every row says whether the data were made up.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use ppo_agent::health::{Controller, MonitorState};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow};
+
+pub(crate) const CSV: &str = "progress.csv";
+pub(crate) const METRICS: &str = "metrics.jsonl";
+const MARKS: &str = "marks.jsonl";
+/// Column of the stamp.
+const STAMP: &str = "data";
+
+/// Values by key, in the order in which they were made.
+pub type Values = Vec<(String, f64)>;
+
+/// What a row of `metrics.jsonl` is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowKind {
+    /// One iteration of collection and update.
+    Iteration,
+    /// One interval of the diagnostics.
+    Diagnostics,
+}
+
+/// A row of `metrics.jsonl`; a value that is not a finite number is written as null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What the row is about.
+    pub kind: RowKind,
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// Timesteps taken when it was written.
+    pub step: u64,
+    /// The values, sorted by key.
+    #[serde(flatten)]
+    pub values: BTreeMap<String, Option<f64>>,
+}
+
+/// What a reporter knows at a checkpoint besides its rows: a line of `marks.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// Timesteps of the checkpoint.
+    pub step: u64,
+    /// SHA-256 of the checkpoint's file, in hexadecimal: no other file is a checkpoint of this run.
+    pub sha256: String,
+    /// What the running interval has seen so far, and what was called before.
+    pub monitor: MonitorState,
+    /// The settings as they are, and what the controller has done.
+    pub controller: Controller,
+}
+
+/// One file of records that grows by whole lines.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lines {
+    fn create(path: PathBuf) -> anyhow::Result<Self> {
+        let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    /// Continues a file with only the text that `keep` leaves of it. A killed run may have left half a line.
+    fn resume(path: PathBuf, keep: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
+        let kept =
+            whole_lines(&path).and_then(|text| keep(&text)).with_context(|| format!("reading {}", path.display()))?;
+        ppo_agent::write_atomically(&path, kept.as_bytes())?;
+        let file =
+            OpenOptions::new().append(true).open(&path).with_context(|| format!("opening {}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(&mut self, line: &str) -> anyhow::Result<()> {
+        self.file.write_all(line.as_bytes()).with_context(|| format!("writing {}", self.path.display()))
+    }
+}
+
+fn whole_lines(path: &Path) -> anyhow::Result<String> {
+    let mut text = fs::read_to_string(path)?;
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    Ok(text)
+}
+
+/// The record files of one run, open for appending.
+#[derive(Debug)]
+pub struct Records {
+    data: String,
+    columns: Vec<String>,
+    csv: Lines,
+    metrics: Lines,
+    marks: Lines,
+    health: Lines,
+    last_health: Option<HealthRow>,
+    moves: Lines,
+}
+
+impl Records {
+    /// Starts the files in an empty run folder; `data` is the stamp of every row.
+    ///
+    /// # Errors
+    /// When they cannot be created.
+    pub fn create(folder: &Path, data: &str) -> anyhow::Result<Self> {
+        let create = |name| Lines::create(folder.join(name));
+        let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
+        let (health, moves) = (create(HEALTH)?, create(MOVES)?);
+        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, last_health: None, moves })
+    }
+
+    /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept.
+    ///
+    /// # Errors
+    /// When they cannot be read, or hold lines of another form.
+    pub fn resume(folder: &Path, data: &str, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
+        let (mut columns, mut rows, mut last_health) = (Vec::new(), Vec::<Row>::new(), None);
+        let csv = Lines::resume(folder.join(CSV), |text| {
+            let (kept, heading) = cut_csv(text, step);
+            columns = heading;
+            Ok(kept)
+        })?;
+        let metrics = Lines::resume(folder.join(METRICS), |text| {
+            rows = parse(text)?;
+            rows.retain(|row| row.step <= step);
+            rows.iter().map(json_line).collect()
+        })?;
+        let marks = Lines::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
+        let health = Lines::resume(folder.join(HEALTH), |text| {
+            let mut rows = parse::<HealthRow>(text)?;
+            rows.retain(|row| row.step <= step);
+            let kept = rows.iter().map(json_line).collect();
+            last_health = rows.pop();
+            kept
+        })?;
+        let moves = Lines::resume(folder.join(MOVES), |text| cut::<MoveRow>(text, step, |row| row.step))?;
+        rows.retain(|row| row.kind == RowKind::Diagnostics);
+        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks, health, last_health, moves }, rows))
+    }
+
+    /// Writes the row of an iteration to `progress.csv` and `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn iteration(&mut self, step: u64, values: &Values) -> anyhow::Result<()> {
+        let mut line = String::new();
+        if self.columns.is_empty() {
+            self.columns = values.iter().map(|(key, _)| key.clone()).collect();
+            self.columns.push(STAMP.to_owned());
+            line = self.columns.join(",") + "\n";
+        }
+        let cell = |column: &String| {
+            if column == STAMP {
+                return self.data.clone();
+            }
+            let value = values.iter().find(|(key, _)| key == column).map(|(_, value)| *value);
+            value.filter(|value| value.is_finite()).map(|value| value.to_string()).unwrap_or_default()
+        };
+        line += &(self.columns.iter().map(cell).collect::<Vec<_>>().join(",") + "\n");
+        self.csv.write(&line)?;
+        self.metrics.write(&json_line(&row(RowKind::Iteration, &self.data, step, values))?)
+    }
+
+    /// Writes the row of a diagnostics interval to `metrics.jsonl` and returns it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn diagnostics(&mut self, step: u64, values: &Values) -> anyhow::Result<Row> {
+        let row = row(RowKind::Diagnostics, &self.data, step, values);
+        self.metrics.write(&json_line(&row)?)?;
+        Ok(row)
+    }
+
+    /// Writes the verdict on an interval.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn health(&mut self, row: HealthRow) -> anyhow::Result<()> {
+        self.health.write(&json_line(&row)?)?;
+        self.last_health = Some(row);
+        Ok(())
+    }
+
+    /// Returns the last verdict that was written, by this program or by the one that it goes on for.
+    pub fn last_health(&self) -> Option<&HealthRow> {
+        self.last_health.as_ref()
+    }
+
+    /// Writes a change of a setting.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn moved(&mut self, row: &MoveRow) -> anyhow::Result<()> {
+        self.moves.write(&json_line(row)?)
+    }
+
+    /// Returns the stamp of every row.
+    pub fn stamp(&self) -> &str {
+        &self.data
+    }
+
+    /// Writes down what a run that resumes from the checkpoint at `step` needs; `sha256` is that of its file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn mark(
+        &mut self,
+        step: u64,
+        sha256: String,
+        monitor: &MonitorState,
+        controller: &Controller,
+    ) -> anyhow::Result<()> {
+        let (data, monitor, controller) = (self.data.clone(), monitor.clone(), controller.clone());
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller })?)
+    }
+}
+
+/// Returns what [`Records::mark`] wrote for the checkpoint at `step`.
+///
+/// # Errors
+/// When the run folder has none for it.
+pub fn mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
+    let path = folder.join(MARKS);
+    let marks = whole_lines(&path).and_then(|text| parse::<Mark>(&text));
+    let mut marks = marks.with_context(|| format!("reading {}", path.display()))?.into_iter();
+    marks
+        .find(|mark| mark.step == step)
+        .with_context(|| format!("{} knows no checkpoint at step {step}", path.display()))
+}
+
+/// Makes a row of values under the stamp `data`.
+pub fn row(kind: RowKind, data: &str, step: u64, values: &Values) -> Row {
+    let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
+    let data = data.to_owned();
+    Row { kind, data, step, values: values.iter().map(|(key, value)| (key.clone(), finite(value))).collect() }
+}
+
+fn json_line(row: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(row)? + "\n")
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> anyhow::Result<Vec<T>> {
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// Returns the rows up to a step.
+fn cut<T: Serialize + DeserializeOwned>(text: &str, step: u64, of: impl Fn(&T) -> u64) -> anyhow::Result<String> {
+    parse::<T>(text)?.iter().filter(|row| of(row) <= step).map(json_line).collect()
+}
+
+fn cut_csv(text: &str, step: u64) -> (String, Vec<String>) {
+    let mut lines = text.lines();
+    let Some(heading) = lines.next() else { return (String::new(), Vec::new()) };
+    let columns: Vec<String> = heading.split(',').map(str::to_owned).collect();
+    let steps = columns.iter().position(|column| column == "time/total_timesteps");
+    let keep = |line: &&str| {
+        let cell = steps.and_then(|at| line.split(',').nth(at)?.parse::<f64>().ok());
+        cell.is_some_and(|cell| cell <= step as f64)
+    };
+    let kept = std::iter::once(heading).chain(lines.filter(keep)).map(|line| format!("{line}\n"));
+    (kept.collect(), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use market_env::RewardConfig;
+    use ppo_agent::health::{HealthConfig, Monitor};
+
+    use super::*;
+
+    fn values(step: u64) -> Values {
+        vec![
+            ("rollout/ep_rew_mean".to_owned(), if step == 1 { f64::NAN } else { -0.5 }),
+            ("time/total_timesteps".to_owned(), step as f64),
+        ]
+    }
+
+    fn write(records: &mut Records, step: u64) {
+        records.diagnostics(step, &vec![("actions/frac_hold".to_owned(), 0.25)]).unwrap();
+        records.iteration(step, &values(step)).unwrap();
+    }
+
+    #[test]
+    fn rows_are_written_in_both_forms_and_cut_on_resume() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = Records::create(folder.path(), "SYNTHETIC").unwrap();
+        let monitor = Monitor::new(Arc::from([]), HealthConfig::default());
+        let controller = Controller::new(0.06, RewardConfig::default());
+        for step in 1..=3 {
+            write(&mut records, step);
+            records.mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
+            let moved = MoveRow {
+                data: "SYNTHETIC".into(),
+                step,
+                key: "ppo.ent_coef".into(),
+                from: 0.06,
+                to: 0.08,
+                reason: "why".into(),
+            };
+            records.moved(&moved).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        let whole = (read("progress.csv"), read("metrics.jsonl"));
+        assert_eq!(
+            whole.0,
+            "rollout/ep_rew_mean,time/total_timesteps,data\n,1,SYNTHETIC\n-0.5,2,SYNTHETIC\n-0.5,3,SYNTHETIC\n"
+        );
+        let third =
+            r#"{"kind":"iteration","data":"SYNTHETIC","step":3,"rollout/ep_rew_mean":-0.5,"time/total_timesteps":3.0}"#;
+        assert!(whole.1.trim_end().ends_with(third), "{}", whole.1);
+        assert!(whole.1.contains("\"rollout/ep_rew_mean\":null"));
+
+        fs::write(folder.path().join("metrics.jsonl"), whole.1.clone() + "{\"kind\":\"iter").unwrap();
+        let (mut records, kept) = Records::resume(folder.path(), "SYNTHETIC", 2).unwrap();
+        let mark_of_two = mark(folder.path(), 2).unwrap();
+        assert_eq!((&mark_of_two.controller, mark_of_two.sha256.as_str()), (&controller, "hash 2"));
+        assert_eq!(read(MOVES).lines().count(), 2);
+        assert!(mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
+        assert_eq!(kept.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(kept[0].values["actions/frac_hold"], Some(0.25));
+        write(&mut records, 3);
+        assert_eq!((read("progress.csv"), read("metrics.jsonl")), whole);
+    }
+}

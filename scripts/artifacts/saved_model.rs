@@ -1,0 +1,140 @@
+//! A trained model with what it says about its training: which dates it has seen, and what its inputs meant.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use jiff::civil::Date;
+use market_data::{DateRange, Split};
+use ppo_agent::{ModelFile, Policy, PolicyConfig, PolicyKind};
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use crate::{
+    artifacts::{paths::model_path, saved_forecaster::ForecasterRecord},
+    config::{
+        RunConfig,
+        layers::{Difference, differences},
+    },
+    inputs::Inputs,
+};
+
+/// What a model's sidecar says about its training.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelMeta {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// Steps of training.
+    pub timesteps: u64,
+    /// The configuration it was trained with.
+    pub config: RunConfig,
+    /// The dates of training, validation and test.
+    pub split: Split,
+    /// The training dates of this run, then those of the models that it started from and of the forecaster that it listens to.
+    pub trained_on: Vec<DateRange>,
+    /// The forecaster whose forecasts it saw, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecaster: Option<ForecasterRecord>,
+}
+
+/// Reads a model, named with or without its ending, and its meta.
+///
+/// # Errors
+/// When a file is missing or damaged, or is no model of this program.
+pub fn load(named: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
+    let ModelFile { policy, meta } = ModelFile::load(&model_path(named))?;
+    let meta = serde_json::from_value(meta)
+        .with_context(|| format!("reading what {} says about its training", named.display()))?;
+    Ok((policy, meta))
+}
+
+impl ModelMeta {
+    /// Names every setting of the market that now differs from the model's training: the same input then means
+    /// something else to it. A setting without a value is the default of its symbol.
+    ///
+    /// # Errors
+    /// When a configuration cannot be written as TOML.
+    pub fn changed_inputs(&self, config: &RunConfig) -> anyhow::Result<Vec<String>> {
+        let text = |value: Option<Value>| value.map_or_else(|| "no value".to_owned(), |value| value.to_string());
+        let found = differences(&self.config, config)?.into_iter().filter(|found| found.key.starts_with("market."));
+        let sentence = |found: Difference| {
+            let (then, now) = (text(found.first), text(found.second));
+            format!("the model was trained with {} = {then}, this run uses {now}", found.key)
+        };
+        let mut sentences: Vec<String> = found.map(sentence).collect();
+        let quotes = |config: &RunConfig| if config.run.options.is_some() { "real options" } else { "modelled quotes" };
+        if quotes(&self.config) != quotes(config) {
+            let (then, now) = (quotes(&self.config), quotes(config));
+            sentences.push(format!("the model was trained on {then}, this run replays {now}"));
+        }
+        Ok(sentences)
+    }
+
+    /// Says that the forecasts now come from another forecaster than in the model's training, if they do.
+    pub fn changed_forecaster(&self, inputs: &Inputs) -> Option<String> {
+        let (then, now) = (self.forecaster.as_ref()?, inputs.foreseer.as_ref()?.record());
+        let sentence = || {
+            format!(
+                "the model was trained with other forecasts than those of {}, which has changed",
+                now.path.display()
+            )
+        };
+        (then.sha256 != now.sha256).then(sentence)
+    }
+}
+
+/// Refuses networks of another shape than this run asks for; what computes them may differ.
+///
+/// # Errors
+/// A sentence with every difference.
+pub fn check_shape(theirs: &PolicyConfig, ours: &PolicyConfig) -> anyhow::Result<()> {
+    let mut ours = PolicyConfig { backend: theirs.backend, precision: theirs.precision, ..ours.clone() };
+    if (theirs.kind, ours.kind) == (PolicyKind::Mlp, PolicyKind::Mlp) {
+        // Neither has a cell.
+        ours.recurrent_size = theirs.recurrent_size;
+    }
+    let text = |value: Option<Value>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+    let sentence = |found: Difference| {
+        format!("its policy.{} is {}, this run asks for {}", found.key, text(found.first), text(found.second))
+    };
+    let found: Vec<String> = differences(theirs, &ours)?.into_iter().map(sentence).collect();
+    ensure!(found.is_empty(), "{}", found.join("; "));
+    Ok(())
+}
+
+/// Counts the dates that lie in any of the ranges.
+pub fn dates_within(dates: impl IntoIterator<Item = Date>, ranges: &[DateRange]) -> usize {
+    dates.into_iter().filter(|&date| ranges.iter().any(|range| range.contains(date))).count()
+}
+
+/// Writes date ranges one after the other.
+pub fn ranges_text(ranges: &[DateRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use ppo_agent::{Backend, Precision};
+
+    use super::*;
+
+    #[test]
+    fn networks_of_another_shape_are_refused_with_every_difference() {
+        let ours = PolicyConfig::default();
+        let same =
+            PolicyConfig { backend: Backend::Tch, precision: Precision::Bf16, recurrent_size: 7, ..ours.clone() };
+        check_shape(&same, &ours).unwrap();
+        let theirs = PolicyConfig { kind: PolicyKind::Gru, net_arch: vec![32], recurrent_size: 64, ..same };
+        let error = check_shape(&theirs, &ours).unwrap_err().to_string();
+        let expected = "its policy.kind is \"gru\", this run asks for \"mlp\"; its policy.net_arch is [32], this run asks \
+                        for [64, 64]";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn dates_of_every_training_count_once() {
+        let day = |d| jiff::civil::date(2025, 6, d);
+        let ranges = [DateRange { first: day(2), last: day(4) }, DateRange { first: day(4), last: day(5) }];
+        assert_eq!(dates_within((1..=9).map(day), &ranges), 4);
+        assert_eq!(ranges_text(&ranges), "2025-06-02 to 2025-06-04 and 2025-06-04 to 2025-06-05");
+    }
+}

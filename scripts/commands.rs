@@ -1,0 +1,110 @@
+//! The commands of `zerodte`, one module each.
+
+pub mod audit;
+pub mod audit_reward;
+pub mod backtest;
+pub mod bench;
+pub mod calibrate;
+pub mod diagnose;
+pub mod doctor;
+pub mod explain;
+pub mod fetch;
+pub mod forecast;
+pub mod inspect;
+pub mod reproduce_collapse;
+pub mod selftest;
+pub mod watch;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{
+        audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
+        calibrate::flags::CalibrateFlags, diagnose::DiagnoseFlags, doctor::DoctorFlags, explain::ExplainFlags,
+        fetch::FetchFlags, forecast::ForecastTool, inspect::InspectFlags, reproduce_collapse::ReproduceFlags,
+        selftest::Selftest, watch::WatchFlags,
+    },
+    output::console::Console,
+};
+
+/// Works on trained models, and shows what this program can do.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "zerodte", version)]
+pub struct ToolFlags {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Tool,
+}
+
+/// What `zerodte` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Tool {
+    /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
+    Audit(AuditFlags),
+    /// Plays policies that know nothing and flags those that a reward pays for losing money.
+    AuditReward(AuditRewardFlags),
+    /// Replays sessions in order with a model and reports what it would have earned.
+    Backtest(BacktestFlags),
+    /// Compares modelled option prices and spreads with real trades and quotes.
+    Calibrate(CalibrateFlags),
+    /// Measures how fast this machine steps, collects and learns, after checking that it does so correctly.
+    Bench(BenchFlags),
+    /// Says what a training was judged to be; exit code 3 collapsed or state-blind, 4 frozen, 5 exploding.
+    Diagnose(DiagnoseFlags),
+    /// Says what this machine and the keys on it can do: plan by asset class, cache, libtorch, GPU, disk.
+    Doctor(DoctorFlags),
+    /// Explains one decision of a model: what it saw, weighed and did, and what came of it.
+    Explain(ExplainFlags),
+    /// Fetches bars, volatility indices and options from a vendor into the cache.
+    Fetch(FetchFlags),
+    /// Trains and judges forecasters of returns, volatility and direction.
+    #[command(subcommand)]
+    Forecast(Box<ForecastTool>),
+    /// Looks at the bars of a symbol: coverage, gaps, repeats, outliers, half days, and a second source beside them.
+    Inspect(InspectFlags),
+    /// Trains the profiles of the old story on the same days and shows what the average of a log hides.
+    ReproduceCollapse(ReproduceFlags),
+    /// Proves a promise of this program by running it.
+    #[command(subcommand)]
+    Selftest(Selftest),
+    /// Shows what a training does at this moment, from its run folder or a log, be it one of the old system.
+    Watch(WatchFlags),
+}
+
+/// Runs a command; returns the exit code of one that ended as it should.
+///
+/// # Errors
+/// As the command's own `run`.
+pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<u8> {
+    match command {
+        Tool::Audit(flags) => audit::run(flags, console),
+        Tool::AuditReward(flags) => audit_reward::run(flags, console),
+        Tool::Backtest(flags) => backtest::run(flags, console),
+        Tool::Calibrate(flags) => calibrate::run(flags, console),
+        Tool::Bench(flags) => bench::run(flags, console),
+        Tool::Diagnose(flags) => return diagnose::run(flags, console),
+        Tool::Doctor(flags) => doctor::run(flags, console),
+        Tool::Explain(flags) => explain::run(flags, console),
+        Tool::Fetch(flags) => fetch::run(flags, console),
+        Tool::Forecast(tool) => forecast::run(tool, console),
+        Tool::Inspect(flags) => inspect::run(flags, console),
+        Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
+        Tool::Selftest(test) => selftest::run(test, console),
+        Tool::Watch(flags) => watch::run(flags, console),
+    }
+    .map(|()| 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn flags_are_sound_and_the_help_of_a_trained_model_names_its_defaults() {
+        ToolFlags::command().debug_assert();
+        let help = ToolFlags::try_parse_from(["zerodte", "backtest", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("[default: the model's]") && !help.contains("SPY,QQQ"), "{help}");
+    }
+}

@@ -1,0 +1,72 @@
+//! `zerodte audit`: derives the cash flow of every trade again from a trade log and compares.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::{
+    artifacts::{
+        saved_model,
+        trades::{self, TradesFormat},
+    },
+    config::{RunConfig, flags::ConfigFlags, layers::Layer},
+    evaluation::audit::{Audit, Claims, Terms},
+    output::{console::Console, exit_code::Usage},
+};
+
+/// Flags of `zerodte audit`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AuditFlags {
+    /// File of trades that a backtest wrote, .parquet or .csv
+    #[arg(long, value_name = "FILE")]
+    pub trades: PathBuf,
+    /// Report of the same backtest (--json), whose totals must be those of the trades
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Model whose fees and capital hold, with the --config and --set of the backtest [default: the default configuration]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+impl AuditFlags {
+    /// Lays files and assignments over the configuration that the model was trained with.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, trained: &RunConfig) -> anyhow::Result<RunConfig> {
+        Ok(self.config.resolve(trained, Layer::new("flags"))?)
+    }
+}
+
+/// Audits a file of trades and prints what was found.
+///
+/// # Errors
+/// A file that cannot be read, a configuration that is at fault, or any disagreement.
+pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
+    TradesFormat::of(&flags.trades).map_err(|error| Usage::one(format!("--trades: {error}")))?;
+    let trained = flags
+        .model
+        .as_deref()
+        .map(saved_model::load)
+        .transpose()?
+        .map_or_else(RunConfig::default, |(_, meta)| meta.config);
+    let config = flags.resolve(&trained)?;
+    if flags.config.print_config {
+        console.say(config.to_annotated_toml()?.trim_end())?;
+        return Ok(());
+    }
+    let report = |path: &PathBuf| -> anyhow::Result<Claims> {
+        Claims::of_report(&serde_json::from_str(&fs::read_to_string(path)?)?)
+    };
+    let claims = flags
+        .report
+        .as_ref()
+        .map(|path| report(path).with_context(|| format!("reading the report {}", path.display())));
+    let audit = Audit::of(&trades::read(&flags.trades)?, &Terms::of(&config), claims.transpose()?.as_ref());
+    audit.lines().into_iter().try_for_each(|line| console.say(line))?;
+    audit.verdict()
+}

@@ -1,0 +1,198 @@
+//! `zerodte backtest`: replays sessions in order with a trained model and says what it would have earned.
+
+pub mod flags;
+pub mod report;
+
+pub use flags::BacktestFlags;
+
+use std::sync::Arc;
+
+use market_data::DateRange;
+use market_env::Market;
+use ppo_agent::{Behaviour, Policy};
+
+use crate::{
+    artifacts::{
+        saved_model::{self, ModelMeta, dates_within, ranges_text},
+        trades::{self, TradesFormat},
+    },
+    commands::backtest::report::BacktestReport,
+    config::RunConfig,
+    evaluation::{
+        audit::{Audit, Claims, Terms},
+        baselines::{Baselines, explain_staying_out, stays_out},
+        cost_sensitivity::{self, CostSensitivity},
+        performance::{Figures, Played},
+        replay::replay,
+    },
+    inputs::Inputs,
+    output::{
+        console::Console,
+        exit_code::Usage,
+        output_file::{check_writable, create_parent},
+    },
+};
+
+/// Runs a backtest and prints its report.
+///
+/// # Errors
+/// A model, bars or a configuration that cannot be used, a file that cannot be written, or an audit that found something.
+pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
+    if let Some(path) = &flags.trades {
+        TradesFormat::of(path).map_err(|error| Usage::one(format!("--trades: {error}")))?;
+    }
+    let (policy, meta) = saved_model::load(&flags.model)?;
+    let mut notes = Vec::new();
+    let config = flags.resolve(&meta.config, &mut notes)?;
+    notes.extend(meta.changed_inputs(&config)?);
+    if flags.config.print_config {
+        console.say(config.to_annotated_toml()?.trim_end())?;
+        return Ok(());
+    }
+    if flags.cost_sensitivity.is_some() {
+        cost_sensitivity::check_spread(config.market.pricing.spread_multiplier)?;
+    }
+    for path in [&flags.json, &flags.trades].into_iter().flatten() {
+        path.parent().map_or(Ok(()), check_writable)?;
+    }
+    let inputs = Inputs::load(&config)?;
+    notes.extend(meta.changed_forecaster(&inputs));
+    let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
+    let report = backtest.report(console, &notes)?;
+    if let Some(path) = &flags.json {
+        create_parent(path)?;
+        ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
+        console.say(format!("Report written: {}", path.display()))?;
+    }
+    report.audit.map_or(Ok(()), |audit| audit.verdict())
+}
+
+/// A model, and what it is replayed on.
+struct Backtest<'a> {
+    flags: &'a BacktestFlags,
+    policy: &'a Policy,
+    meta: &'a ModelMeta,
+    config: &'a RunConfig,
+    inputs: &'a Inputs,
+}
+
+impl Backtest<'_> {
+    fn behaviour(&self) -> Behaviour {
+        if self.flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy }
+    }
+
+    fn play(&self, market: &Arc<Market>, behaviour: Behaviour) -> anyhow::Result<Played> {
+        let days: Vec<u32> = (0..market.days().len() as u32).collect();
+        replay(self.policy, market, &days, &self.config.env, behaviour, self.config.run.seed)
+    }
+
+    /// Replays, prints everything that the flags ask for, and writes the trades.
+    fn report(&self, console: &mut Console, notes: &[String]) -> anyhow::Result<BacktestReport> {
+        let (flags, inputs) = (self.flags, self.inputs);
+        let played = self.play(&inputs.market, self.behaviour())?;
+        let mut report = self.summary(&played)?;
+        let lines = self.heading(&report, notes).into_iter().chain(report.figures.lines());
+        for line in lines.chain(report.staying_out.clone()) {
+            console.say(line)?;
+        }
+        if let Some(multiples) = &flags.cost_sensitivity {
+            let costs = CostSensitivity::of(multiples, |multiple| self.play_at(multiple, &played))?;
+            costs.lines().into_iter().try_for_each(|line| console.say(line))?;
+            report.cost_sensitivity = Some(costs);
+        }
+        if let Some(path) = &flags.trades {
+            create_parent(path)?;
+            trades::write(path, &played.trades, inputs.stamp())?;
+            console.say(format!("Trades written: {}", path.display()))?;
+        }
+        if flags.audit {
+            let audit = self.audit(&played, &report)?;
+            audit.lines().into_iter().try_for_each(|line| console.say(line))?;
+            report.audit = Some(audit);
+        }
+        Ok(report)
+    }
+
+    fn summary(&self, played: &Played) -> anyhow::Result<BacktestReport> {
+        let (inputs, run, meta) = (self.inputs, &self.config.run, self.meta);
+        let dates = &inputs.dataset.dates;
+        let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
+            anyhow::bail!("there is no session to replay")
+        };
+        Ok(BacktestReport {
+            model: self.flags.model.display().to_string(),
+            data: inputs.stamp(),
+            behaviour: if self.flags.stochastic { "sampled" } else { "greedy" },
+            seed: run.seed,
+            symbols: run.symbols.iter().map(ToString::to_string).collect(),
+            dates: DateRange { first, last },
+            trained_on: meta.trained_on.clone(),
+            in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
+            capital_usd: self.config.env.account.capital,
+            figures: Figures::of(played)?,
+            staying_out: stays_out(&played.ledger).then(|| self.staying_out(played)).transpose()?,
+            daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
+            real_options: inputs.market.real_options().cloned(),
+            cost_sensitivity: None,
+            audit: None,
+        })
+    }
+
+    /// Explains a policy that almost never buys.
+    fn staying_out(&self, played: &Played) -> anyhow::Result<String> {
+        let (market, config) = (&self.inputs.market, self.config);
+        let days: Vec<u32> = (0..market.days().len() as u32).collect();
+        let baselines = Baselines::measure(market, &days, &config.env, config.run.seed)?;
+        Ok(explain_staying_out(&played.ledger, &baselines.opportunity()))
+    }
+
+    /// Replays with every spread at a multiple of the configuration's; at 1 that is what was `played` already.
+    fn play_at(&self, multiple: f64, played: &Played) -> anyhow::Result<(Arc<Market>, Played)> {
+        if multiple == 1.0 {
+            return Ok((Arc::clone(&self.inputs.market), played.clone()));
+        }
+        let mut config = self.config.market.clone();
+        config.pricing.spread_multiplier *= multiple;
+        let market = self.inputs.market_under(&config)?;
+        let played = self.play(&market, self.behaviour())?;
+        Ok((market, played))
+    }
+
+    /// Audits the file of trades, where one was written, or else the trades themselves.
+    fn audit(&self, played: &Played, report: &BacktestReport) -> anyhow::Result<Audit> {
+        let days = self.inputs.market.days();
+        let claims = Claims::of_report(&serde_json::to_value(report)?)?
+            .with_sessions(played, |day| days[day as usize].symbol.to_string());
+        let log = self.flags.trades.as_deref().map(trades::read).transpose()?;
+        Ok(Audit::of(log.as_ref().unwrap_or(&played.trades), &Terms::of(self.config), Some(&claims)))
+    }
+
+    fn heading(&self, report: &BacktestReport, notes: &[String]) -> Vec<String> {
+        let (meta, inputs) = (self.meta, self.inputs);
+        let mut lines: Vec<String> = notes.iter().map(|note| format!("Note: {note}")).collect();
+        if inputs.dataset.synthetic {
+            lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
+        }
+        if meta.data == market_data::stamp(true) {
+            lines.push("The model was trained on SYNTHETIC data".to_owned());
+        }
+        lines.push(format!(
+            "Backtest of {} ({}) on {}: {}",
+            report.model,
+            report.behaviour,
+            report.symbols.join(", "),
+            report.dates
+        ));
+        lines.extend(inputs.lines());
+        lines.extend(inputs.pricing_line(&self.config.market.pricing, &report.dates));
+        let trained_on = ranges_text(&report.trained_on);
+        lines.push(match report.in_sample_dates {
+            0 => format!("Out of sample: the model was trained on {trained_on}"),
+            n => format!(
+                "IN SAMPLE: {n} of {} dates lie within the model's training dates ({trained_on}); these figures prove nothing",
+                inputs.dataset.dates.len(),
+            ),
+        });
+        lines
+    }
+}

@@ -1,0 +1,49 @@
+//! The report of a backtest, as JSON holds it.
+
+use std::collections::BTreeMap;
+
+use market_data::DateRange;
+use market_env::RealOptions;
+use serde::Serialize;
+
+use crate::evaluation::{audit::Audit, cost_sensitivity::CostSensitivity, performance::Figures};
+
+/// What `zerodte backtest --json` writes.
+#[derive(Debug, Clone, Serialize)]
+pub struct BacktestReport {
+    /// The model file.
+    pub model: String,
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: &'static str,
+    /// How actions were chosen: `"greedy"` or `"sampled"`.
+    pub behaviour: &'static str,
+    /// Seed of sampled actions.
+    pub seed: u64,
+    /// Symbols replayed.
+    pub symbols: Vec<String>,
+    /// First and last session date.
+    pub dates: DateRange,
+    /// First and last session dates of the trainings behind the model: its own, then those of the models it started from.
+    pub trained_on: Vec<DateRange>,
+    /// Replayed session dates that lie within the training dates; above 0 the result is in sample.
+    pub in_sample_dates: usize,
+    /// Capital that every symbol-session starts with.
+    pub capital_usd: f64,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// For a policy that almost never buys: what it bought, against what policies without information earned on the same
+    /// sessions.
+    pub staying_out: Option<String>,
+    /// Net P&L by session date, in dollars.
+    pub daily_pnl_usd: BTreeMap<String, f64>,
+    /// What the quotes rest on where real options were replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub real_options: Option<RealOptions>,
+    /// The same replay at several multiples of the spread, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_sensitivity: Option<CostSensitivity>,
+    /// What the audit of the trades found, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
+}

@@ -1,0 +1,215 @@
+//! The workloads: what is played, by which policy, in which sizes.
+
+use clap::ValueEnum;
+use ppo_agent::{DeviceChoice, PolicyConfig, PpoConfig};
+use serde_json::{Map, Value, json};
+
+use crate::output::exit_code::Usage;
+
+/// Symbols of the made-up market.
+pub(super) const SYMBOLS: [&str; 3] = ["SPY", "QQQ", "SPX"];
+/// Minutes of a full session.
+const SESSION: usize = 390;
+
+/// What is measured, with sizes of its own. Networks are two of 64-64 units unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// Stepping the market, actions decided beforehand; 4,096 lanes
+    Env,
+    /// Choosing actions and stepping the market; 64 lanes x 512 steps
+    Collect,
+    /// Advantages and 4 passes with minibatches of 4,096 over such a rollout
+    Update,
+    /// Whole iterations: both of them
+    Train,
+    /// The documented configuration: 1 lane x 512 steps, minibatch 64, 10 epochs
+    Documented,
+    /// Large minibatches: 64 lanes x 512 steps, minibatch 4,096, 4 epochs
+    Large,
+    /// ModuRL's published PPO workload: 8 CartPole-v1 x 256 steps, minibatch 64, 10 epochs, on one thread
+    Modurl,
+    /// Large rollouts on a GPU: 8,192 lanes x 128 steps, minibatch 32,768, 4 epochs
+    Gpu,
+    /// The widest rollout: 65,536 lanes x 128 steps, minibatch 65,536, 1 epoch
+    Wide,
+}
+
+impl Workload {
+    /// Returns its name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Which part of the work is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The environment's steps, without any policy.
+    Step,
+    /// The policy's decisions and the environment's steps.
+    Collect,
+    /// Advantages and passes over the rollout.
+    Learn,
+    /// Everything.
+    Whole,
+}
+
+/// What is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Game {
+    /// Three symbols of a made-up market.
+    Market {
+        /// Session dates of each symbol.
+        sessions: usize,
+        /// Bars that an observation shows.
+        frames: usize,
+    },
+    /// CartPole-v1.
+    CartPole,
+}
+
+/// One thing to measure, with all its settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Which part of the work is timed.
+    pub part: Part,
+    /// What is played.
+    pub game: Game,
+    /// Lanes, steps of a round, minibatches, epochs. A round of [`Part::Step`] uses the first two only.
+    pub ppo: PpoConfig,
+    /// The networks, and what computes them.
+    pub policy: PolicyConfig,
+    /// Where they are computed.
+    pub device: DeviceChoice,
+    /// Threads; 0 = one per core.
+    pub threads: usize,
+}
+
+impl From<Workload> for Case {
+    fn from(workload: Workload) -> Self {
+        let ppo = |n_envs, n_steps, batch_size, n_epochs| PpoConfig {
+            n_envs,
+            n_steps,
+            batch_size,
+            n_epochs,
+            ..PpoConfig::default()
+        };
+        let (part, ppo) = match workload {
+            Workload::Env => (Part::Step, ppo(4096, SESSION, 1, 1)),
+            Workload::Collect => (Part::Collect, ppo(64, 512, 4096, 4)),
+            Workload::Update => (Part::Learn, ppo(64, 512, 4096, 4)),
+            Workload::Train | Workload::Large => (Part::Whole, ppo(64, 512, 4096, 4)),
+            Workload::Documented => (Part::Whole, ppo(1, 512, 64, 10)),
+            Workload::Gpu => (Part::Whole, ppo(8192, 128, 32_768, 4)),
+            Workload::Wide => (Part::Whole, ppo(65_536, 128, 65_536, 1)),
+            Workload::Modurl => {
+                let ppo = PpoConfig { learning_rate: 3e-4, gamma: 0.99, ent_coef: 0.0, ..ppo(8, 256, 64, 10) };
+                (Part::Whole, ppo)
+            }
+        };
+        let market = Game::Market { sessions: 60, frames: 1 };
+        Self {
+            part,
+            game: if workload == Workload::Modurl { Game::CartPole } else { market },
+            ppo,
+            policy: PolicyConfig::default(),
+            device: if workload == Workload::Gpu { DeviceChoice::Cuda(0) } else { DeviceChoice::Cpu },
+            threads: usize::from(workload == Workload::Modurl),
+        }
+    }
+}
+
+impl Case {
+    /// Returns the same case at another number of lanes. Rounds of [`Part::Step`] become whole sessions and a million
+    /// lane-steps or more; rollouts of 512 or 256 steps are shortened, down to 16, to stay near 32,768 lane-steps.
+    pub fn with_lanes(mut self, lanes: usize) -> Self {
+        let ppo = &mut self.ppo;
+        ppo.n_envs = lanes;
+        if self.part == Part::Step {
+            ppo.n_steps = SESSION * 1_000_000usize.div_ceil(SESSION * lanes);
+        } else if ppo.n_steps > 128 {
+            ppo.n_steps = ppo.n_steps.min((32_768 / lanes).max(16));
+        }
+        ppo.batch_size = ppo.batch_size.min(ppo.rollout_size());
+        self
+    }
+
+    /// Returns the same case on a market of so many session dates per symbol.
+    ///
+    /// # Errors
+    /// [`Usage`] when the game has no sessions.
+    pub fn with_sessions(mut self, wanted: usize) -> Result<Self, Usage> {
+        match &mut self.game {
+            Game::Market { sessions, .. } => *sessions = wanted,
+            Game::CartPole => return Err(Usage::one("--sessions: CartPole has none")),
+        }
+        Ok(self)
+    }
+
+    /// Returns the same case with observations of so many bars.
+    ///
+    /// # Errors
+    /// [`Usage`] when the game has no bars.
+    pub fn with_frames(mut self, wanted: usize) -> Result<Self, Usage> {
+        match &mut self.game {
+            Game::Market { frames, .. } => *frames = wanted,
+            Game::CartPole => return Err(Usage::one("--frames: CartPole has no bars")),
+        }
+        Ok(self)
+    }
+
+    /// Returns the lane-steps of one round.
+    pub fn steps(&self) -> u64 {
+        self.ppo.rollout_size() as u64
+    }
+
+    /// Says what one step of "steps per second" is.
+    pub fn step_unit(&self) -> &'static str {
+        match self.part {
+            Part::Step => "one lane's step of the environment",
+            Part::Collect => "one lane's step, its decision included",
+            Part::Learn => "one lane-step of the rollout, passed over n_epochs times",
+            Part::Whole => "one lane's step, its decision and its share of the update included",
+        }
+    }
+
+    /// Returns the settings under their names in the configuration.
+    pub fn parameters(&self) -> Map<String, Value> {
+        let (ppo, policy) = (&self.ppo, &self.policy);
+        let mut all = match self.game {
+            Game::Market { sessions, frames } => {
+                json!({ "game": "synthetic market", "symbols": SYMBOLS, "sessions": sessions, "frames": frames })
+            }
+            Game::CartPole => json!({ "game": "CartPole-v1" }),
+        };
+        all["lanes"] = ppo.n_envs.into();
+        all["n_steps"] = ppo.n_steps.into();
+        if self.part != Part::Step {
+            all["batch_size"] = ppo.batch_size.into();
+            all["n_epochs"] = ppo.n_epochs.into();
+            all["net_arch"] = policy.net_arch.clone().into();
+            all["backend"] = json!(policy.backend);
+            all["precision"] = json!(policy.precision);
+            all["device"] = self.device.to_string().into();
+        }
+        all.as_object_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_change_the_rollout_and_nothing_else() {
+        let sizes = |case: Case| (case.ppo.n_envs, case.ppo.n_steps, case.ppo.batch_size);
+        let train = Case::from(Workload::Train);
+        assert_eq!(sizes(train.clone().with_lanes(64)), sizes(train.clone()));
+        assert_eq!(sizes(train.clone().with_lanes(1)), (1, 512, 512));
+        assert_eq!(sizes(train.with_lanes(65_536)), (65_536, 16, 4096));
+        assert_eq!(sizes(Case::from(Workload::Gpu).with_lanes(16_384)), (16_384, 128, 32_768));
+        let env = Case::from(Workload::Env);
+        assert_eq!(sizes(env.clone().with_lanes(4096)), sizes(env.clone()));
+        assert_eq!(env.with_lanes(1).steps(), 1_000_350);
+    }
+}

@@ -1,0 +1,264 @@
+//! The figures of a calibration: where in the day and at which strikes the model errs, one typical session, and spreads.
+
+use std::ops::Range;
+
+use jiff::civil::Date;
+use market_data::{OptionSession, Right};
+use market_env::{Expiry, MarketConfig};
+use plotters::prelude::*;
+use statistics::quantile;
+
+use super::{
+    errors::{ErrorStats, Print},
+    measure::{Compared, Measured, Model},
+    pair::Pair,
+    plot::{Figure, Panel, Series},
+    spread::Width,
+};
+use crate::output::table::significant;
+
+const MODEL: RGBColor = RGBColor(0x6b, 0x3f, 0xa0);
+const REAL: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
+const WORST: RGBColor = RGBColor(0xd0, 0x7a, 0x1f);
+/// Fewer values than this make no quantile worth drawing.
+const LEAST_COUNT: usize = 30;
+/// Errors beyond this many percent are cut off.
+const LARGEST_PCT: f64 = 120.0;
+/// Minutes of one bin of the day.
+const BIN_MINUTES: f64 = 10.0;
+/// The bar that ends at noon.
+const NOON: usize = 149;
+/// Standard deviations of one bin of moneyness, and how far the bins reach.
+const BIN_DEVIATIONS: f64 = 0.25;
+const REACH: f64 = 3.0;
+
+/// Draws what there is to draw; returns the name and the SVG text of every figure.
+///
+/// # Errors
+/// When the drawing library refuses, or a symbol has no contract.
+pub(crate) fn draw(
+    pairs: &[Pair],
+    measured: &[Measured],
+    config: &MarketConfig,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut figures = Vec::new();
+    let prints = || measured.iter().flat_map(|of| &of.prints);
+    if let Some(figure) = by_time(prints().filter(|print| print.is_near_money())) {
+        figures.push(("error_by_time.svg", figure.draw()?));
+    }
+    if let Some(figure) = by_moneyness(prints().filter(|print| print.is_out_of_the_money())) {
+        figures.push(("error_by_moneyness.svg", figure.draw()?));
+    }
+    if let (Some(pair), Some(of)) = (pairs.first(), measured.first())
+        && let Some(figure) = typical_session(pair, of, config)?
+    {
+        figures.push(("typical_session.svg", figure.draw()?));
+    }
+    if let Some(figure) = spreads(measured.iter().flat_map(|of| &of.widths).filter(|width| width.is_near_expiry())) {
+        figures.push(("spread_by_premium.svg", figure.draw()?));
+    }
+    Ok(figures)
+}
+
+/// Quantiles of the errors of a bin.
+struct Bin {
+    x: f64,
+    /// 10th, 25th, 50th, 75th and 90th percentile of the signed error, in percent.
+    signed: [f64; 5],
+    /// Median and 90th percentile of the absolute error, in percent.
+    size: [f64; 2],
+}
+
+fn bins<'a>(
+    prints: impl Iterator<Item = &'a Print>,
+    x: Range<f64>,
+    width: f64,
+    of: impl Fn(&Print) -> f64,
+) -> Vec<Bin> {
+    let count = ((x.end - x.start) / width).ceil() as usize;
+    let mut errors: Vec<Vec<f64>> = vec![Vec::new(); count];
+    for print in prints {
+        let place = of(print);
+        if x.contains(&place) {
+            errors[((place - x.start) / width) as usize].push(print.error_pct());
+        }
+    }
+    let bin = |(i, mut errors): (usize, Vec<f64>)| {
+        let signed = [0.1, 0.25, 0.5, 0.75, 0.9].map(|share| quantile(&mut errors, share));
+        errors.iter_mut().for_each(|error| *error = error.abs());
+        let size = [0.5, 0.9].map(|share| quantile(&mut errors, share));
+        Bin { x: x.start + (i as f64 + 0.5) * width, signed, size }
+    };
+    errors.into_iter().enumerate().filter(|(_, errors)| errors.len() >= LEAST_COUNT).map(bin).collect()
+}
+
+fn percent(value: &f64) -> String {
+    format!("{value:.0}%")
+}
+
+/// Returns the two panels of errors: signed with its spread, and absolute.
+fn error_panels(bins: &[Bin]) -> Vec<Panel> {
+    let cut = |value: f64| value.clamp(-LARGEST_PCT, LARGEST_PCT);
+    let band = |low: usize, high: usize, strength: f64| {
+        let points = bins.iter().map(|bin| (bin.x, cut(bin.signed[low]), cut(bin.signed[high])));
+        Series::Band(points.collect(), REAL.mix(strength))
+    };
+    let line =
+        |of: &dyn Fn(&Bin) -> f64, color| Series::Line(bins.iter().map(|bin| (bin.x, cut(of(bin)))).collect(), color);
+    let signed = || bins.iter().flat_map(|bin| [bin.signed[0], bin.signed[4]]).map(cut);
+    let (low, high) = (signed().fold(-5.0, f64::min), signed().fold(5.0, f64::max));
+    let largest = bins.iter().map(|bin| cut(bin.size[1])).fold(5.0, f64::max);
+    vec![
+        Panel {
+            title: "model minus print",
+            y: low * 1.08..high * 1.08,
+            y_label: percent,
+            level: Some(0.0),
+            series: vec![band(0, 4, 0.14), band(1, 3, 0.24), line(&|bin| bin.signed[2], REAL)],
+        },
+        Panel {
+            title: "absolute error",
+            y: 0.0..largest * 1.08,
+            y_label: percent,
+            level: None,
+            series: vec![line(&|bin| bin.size[0], MODEL), line(&|bin| bin.size[1], WORST)],
+        },
+    ]
+}
+
+fn error_legend() -> Vec<(&'static str, RGBAColor)> {
+    vec![
+        ("10th to 90th percentile", REAL.mix(0.14)),
+        ("25th to 75th", REAL.mix(0.38)),
+        ("median", REAL.mix(1.0)),
+        ("median of absolute error", MODEL.mix(1.0)),
+        ("90th percentile of absolute error", WORST.mix(1.0)),
+    ]
+}
+
+fn by_time<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
+    // Minutes to the close run downwards, so that the day runs from left to right.
+    let x = -390.0..0.0;
+    let bins = bins(prints, x.clone(), BIN_MINUTES, |print| -f64::from(print.minutes_left));
+    (!bins.is_empty()).then(|| Figure {
+        title: "Error in % of premium through the day, prints within 0.5 % of the money".to_owned(),
+        legend: error_legend(),
+        x,
+        x_title: "minutes to the close",
+        x_label: |minutes| format!("{:.0}", -minutes + 0.0),
+        panels: error_panels(&bins),
+    })
+}
+
+fn by_moneyness<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
+    let x = -REACH..REACH;
+    let bins = bins(prints, x.clone(), BIN_DEVIATIONS, |print| print.deviations);
+    (!bins.is_empty()).then(|| Figure {
+        title: "Error in % of premium by strike out of the money (puts left), real or modelled price at least $0.20"
+            .to_owned(),
+        legend: error_legend(),
+        x,
+        x_title: "ln(strike / spot) in standard deviations until the close",
+        x_label: |deviations| format!("{deviations:.1}"),
+        panels: error_panels(&bins),
+    })
+}
+
+/// Draws the session whose median error is nearest to that of all, at the traded strike nearest to the spot at noon.
+fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> anyhow::Result<Option<Figure>> {
+    let near = |prints: Range<usize>| measured.prints[prints].iter().filter(|print| print.is_near_money());
+    let whole = ErrorStats::of(near(0..measured.prints.len())).median_abs_pct;
+    let distance = |day: &Compared| (ErrorStats::of(near(day.prints.clone())).median_abs_pct - whole).abs();
+    let candidates = measured.compared.iter().filter(|day| near(day.prints.clone()).count() >= LEAST_COUNT);
+    let typical = candidates.map(|day| (distance(day), day.date)).min_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((_, date)) = typical else { return Ok(None) };
+    let model = Model::new(pair, config)?;
+    let day = pair.options.session(date, date);
+    let Some((day, priced)) = day.zip(model.session(date, Expiry::SameDay)) else { return Ok(None) };
+    let minutes = priced.bars.close.len();
+    let Some(strike) = nearest_strike(day, priced.bars.close[NOON.min(minutes - 1)]) else { return Ok(None) };
+    let panel = |right: Right, title| {
+        let prints: Vec<(f64, f64)> = day
+            .trades
+            .iter()
+            .filter(|row| row.strike == strike && row.right == right)
+            .map(|row| (f64::from(row.slot) + 1.0, row.close))
+            .collect();
+        let line = (0..minutes).map(|t| (t as f64 + 1.0, priced.pricer.at_close(t, strike).price(right)));
+        let line: Vec<(f64, f64)> = line.collect();
+        let highest = prints.iter().chain(&line).map(|point| point.1).fold(Print::LEAST_PREMIUM, f64::max);
+        Panel {
+            title,
+            y: 0.0..highest * 1.08,
+            y_label: |dollars| format!("${dollars:.2}"),
+            level: None,
+            series: vec![Series::Dots(prints, REAL), Series::Line(line, MODEL)],
+        }
+    };
+    Ok(Some(Figure {
+        title: title_of(pair, date, strike),
+        legend: vec![("last print of the minute", REAL.mix(0.8)), ("model", MODEL.mix(1.0))],
+        x: 0.0..minutes as f64,
+        x_title: "minutes since the open",
+        x_label: |minutes| format!("{minutes:.0}"),
+        panels: vec![panel(Right::Call, "call"), panel(Right::Put, "put")],
+    }))
+}
+
+fn title_of(pair: &Pair, date: Date, strike: f64) -> String {
+    format!("A typical session: {} on {date}, strike {strike}", pair.sessions.symbol)
+}
+
+/// Returns the traded strike that is nearest to a spot.
+fn nearest_strike(day: &OptionSession, spot: f64) -> Option<f64> {
+    let distance = |strike: &f64| (strike - spot).abs();
+    day.trades.iter().map(|row| row.strike).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+}
+
+/// Draws widths by the middle of the quote, both axes logarithmic.
+fn spreads<'a>(widths: impl Iterator<Item = &'a Width>) -> Option<Figure> {
+    let (first, step, count) = (-1.5, 0.125, 30);
+    let mut of: Vec<[Vec<f64>; 2]> = vec![Default::default(); count];
+    for width in widths.filter(|width| width.real > 0.0 && width.model > 0.0) {
+        let place = (width.premium.log10() - first) / step;
+        if (0.0..count as f64).contains(&place) {
+            let [real, model] = &mut of[place as usize];
+            real.push(width.real.log10());
+            model.push(width.model.log10());
+        }
+    }
+    let held = of.iter_mut().enumerate().filter(|(_, [real, _])| real.len() >= LEAST_COUNT);
+    let (mut band, mut middle, mut model) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, [real, modelled]) in held {
+        let x = first + (i as f64 + 0.5) * step;
+        band.push((x, quantile(real, 0.1), quantile(real, 0.9)));
+        middle.push((x, quantile(real, 0.5)));
+        model.push((x, quantile(modelled, 0.5)));
+    }
+    let (left, right) = (band.first()?.0, band.last()?.0);
+    let edges = || band.iter().flat_map(|&(_, low, high)| [low, high]).chain(model.iter().map(|point| point.1));
+    let (low, high) = (edges().fold(f64::MAX, f64::min), edges().fold(f64::MIN, f64::max));
+    Some(Figure {
+        title: "Width of the quote, ask minus bid, by the middle of the quote: expiries within two sessions".to_owned(),
+        legend: vec![
+            ("real, 10th to 90th percentile", REAL.mix(0.2)),
+            ("real, median", REAL.mix(1.0)),
+            ("model, median", MODEL.mix(1.0)),
+        ],
+        x: left - step..right + step,
+        x_title: "middle of the quote",
+        x_label: exponent,
+        panels: vec![Panel {
+            title: "width",
+            y: low - 0.1..high + 0.1,
+            y_label: exponent,
+            level: None,
+            series: vec![Series::Band(band, REAL.mix(0.2)), Series::Line(middle, REAL), Series::Line(model, MODEL)],
+        }],
+    })
+}
+
+/// Writes the dollars whose decimal logarithm is given, to two digits.
+fn exponent(log: &f64) -> String {
+    format!("${}", significant((10_f64.powf(log - log.floor()) * 10.0).round() / 10.0 * 10_f64.powf(log.floor())))
+}

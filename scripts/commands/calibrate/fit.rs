@@ -1,0 +1,177 @@
+//! Fits the volatility models of `[market.pricing]` to real prints: robust nonlinear least squares on relative price errors.
+//!
+//! The loss of a print is `√(e² + 0.03² + (0.01 / print)²)` with `e` the model's error over the print, which lets a bad
+//! day or a stale print pull no harder than a good one. Gauss-Newton steps on the log-volatility's linear parameters, the
+//! standardised moneyness held fixed within a round; a small ridge holds parameters that the data does not ask for at the
+//! flat model.
+
+use jiff::civil::Date;
+use market_data::{
+    OptionHistory, SessionBars, SymbolSessions, TradeMinute, VolColumns, VolSource, calendar::TRADING_MINUTES_PER_YEAR,
+};
+use market_env::{
+    ContractSpec, LEVEL_PARAMETERS, PricingConfig, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel,
+    log_smile,
+    option::black_scholes::{Inputs, Right},
+    vol_ratio,
+};
+use rayon::prelude::*;
+use statistics::NormalEquations;
+
+use super::{errors::Print, measure::FIRST_SLOT};
+
+/// All parameters: those of the level, then those of the smile.
+const PARAMETERS: usize = LEVEL_PARAMETERS + SMILE_PARAMETERS;
+/// Relative error below which the loss is quadratic.
+const EASY_ERROR: f64 = 0.03;
+/// Dollars by which a print may miss for its tick alone.
+const TICK_ERROR: f64 = 0.01;
+/// Weight of prints that are not near the money.
+const FAR_WEIGHT: f64 = 0.5;
+/// Ridge per print.
+const RIDGE: f64 = 1e-4;
+/// Rounds in which the moneyness is worked out afresh, and Gauss-Newton steps in each.
+const ROUNDS: usize = 4;
+const STEPS: usize = 6;
+/// Prints that one thread takes at a time.
+const CHUNK: usize = 16_384;
+/// Largest change of a parameter in one step.
+const LARGEST_STEP: f64 = 1.0;
+
+/// Prints below this premium, in dollars, are mostly tick.
+const LEAST_PREMIUM: f64 = 0.05;
+
+/// One print that the model is to meet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    inputs: VolInputs,
+    option: Inputs,
+    right: Right,
+    premium: f64,
+    near: bool,
+    /// Factor from the S&P's volatility to the underlying's.
+    ratio: f64,
+}
+
+/// Returns the same-day prints of a symbol, by date, on the days whose volatility input is `source`.
+pub(crate) fn samples(
+    sessions: &SymbolSessions,
+    options: &OptionHistory,
+    spec: &ContractSpec,
+    source: VolSource,
+    pricing: &PricingConfig,
+) -> Vec<(Date, Vec<Sample>)> {
+    let ratio = vol_ratio(source, spec);
+    let of_day = |(bars, vol): (&SessionBars, &VolColumns)| {
+        let date = bars.session.date;
+        let rows = options.session(date, date).filter(|_| vol.atm_source == source)?;
+        let inputs = VolInputs::of_session(bars, vol, ratio, &pricing.events);
+        let sample = |row: &TradeMinute| {
+            let instant = usize::from(row.slot) + 1;
+            let (inputs, spot) = (inputs[instant], bars.close[instant - 1]);
+            if row.slot < FIRST_SLOT || row.close < LEAST_PREMIUM || inputs.minutes_left < 1.0 {
+                return None;
+            }
+            let years = inputs.minutes_left / TRADING_MINUTES_PER_YEAR;
+            let option = Inputs { spot, strike: row.strike, years, vol: 0.0, rate: pricing.rate };
+            let near = (row.strike / spot - 1.0).abs() < Print::NEAR_MONEY;
+            Some(Sample { inputs, option, right: row.right, premium: row.close, near, ratio: ratio * spec.option_vol })
+        };
+        Some((date, rows.trades.iter().filter_map(sample).collect()))
+    };
+    let days = sessions.days.par_iter().zip(&sessions.vol).skip(sessions.warmup);
+    days.filter_map(of_day).collect()
+}
+
+impl Sample {
+    /// Returns the print beside a model's price.
+    pub(crate) fn print(&self, model: &VolModel) -> Print {
+        let x = self.moneyness(model);
+        let smile = log_smile(model.smile(&self.inputs), x).exp();
+        let option = Inputs { vol: self.ratio * model.at_the_money(&self.inputs) * smile, ..self.option };
+        Print {
+            real: self.premium,
+            model: option.price(self.right),
+            distance: option.strike / option.spot - 1.0,
+            deviations: x,
+            minutes_left: self.inputs.minutes_left as u16,
+            right: self.right,
+            vix1d: None,
+        }
+    }
+
+    /// Returns the standardised log-moneyness by a model's at-the-money volatility.
+    fn moneyness(&self, model: &VolModel) -> f64 {
+        let atm = self.ratio * model.at_the_money(&self.inputs);
+        (self.option.strike / self.option.spot).ln() / (atm * self.option.years.sqrt())
+    }
+
+    fn basis(&self, x: f64) -> [f64; PARAMETERS] {
+        let mut basis = [0.0; PARAMETERS];
+        basis[..LEVEL_PARAMETERS].copy_from_slice(&self.inputs.level_basis());
+        basis[LEVEL_PARAMETERS..].copy_from_slice(&self.inputs.smile_basis(x.clamp(-SMILE_REACH, SMILE_REACH)));
+        basis
+    }
+}
+
+/// Adds a print whose log-volatility is `basis · parameters` to the equations of a step.
+fn observe(equations: &mut NormalEquations<PARAMETERS>, sample: &Sample, x: f64, parameters: &[f64; PARAMETERS]) {
+    let basis = sample.basis(x);
+    let log_vol: f64 = basis.iter().zip(parameters).map(|(a, b)| a * b).sum();
+    let vol = sample.ratio * VOL_REFERENCE * log_vol.exp();
+    let option = Inputs { vol, ..sample.option };
+    let vega = option.greeks_of(sample.right).vega;
+    let error = option.price(sample.right) / sample.premium - 1.0;
+    let slope = vega * vol / sample.premium;
+    let tick = TICK_ERROR / sample.premium;
+    let share = if sample.near { 1.0 } else { FAR_WEIGHT };
+    let weight = share / (error * error + EASY_ERROR * EASY_ERROR + tick * tick).sqrt();
+    equations.observe(&basis.map(|b| b * slope), -error, weight);
+}
+
+/// Fits a model to prints. With none it is the flat model.
+pub(crate) fn fit(samples: &[Sample]) -> VolModel {
+    let (level, smile) = VolModel::flat(0.9).parameters();
+    let mut prior = [0.0; PARAMETERS];
+    prior[..LEVEL_PARAMETERS].copy_from_slice(&level);
+    prior[LEVEL_PARAMETERS..].copy_from_slice(&smile);
+    let mut parameters = prior;
+    for _ in 0..ROUNDS {
+        let model = model(&parameters);
+        let placed: Vec<(f64, &Sample)> = samples
+            .par_iter()
+            .map(|sample| (sample.moneyness(&model), sample))
+            .filter(|(x, sample)| sample.near || x.abs() < SMILE_REACH)
+            .collect();
+        for _ in 0..STEPS {
+            step(&placed, &prior, &mut parameters);
+        }
+    }
+    model(&parameters)
+}
+
+fn model(parameters: &[f64; PARAMETERS]) -> VolModel {
+    let (mut level, mut smile) = ([0.0; LEVEL_PARAMETERS], [0.0; SMILE_PARAMETERS]);
+    level.copy_from_slice(&parameters[..LEVEL_PARAMETERS]);
+    smile.copy_from_slice(&parameters[LEVEL_PARAMETERS..]);
+    VolModel::from_parameters(&level, &smile)
+}
+
+fn step(placed: &[(f64, &Sample)], prior: &[f64; PARAMETERS], parameters: &mut [f64; PARAMETERS]) {
+    let at = *parameters;
+    // Chunks of a fixed size, added in order: the result does not depend on the number of threads.
+    let sums: Vec<NormalEquations<PARAMETERS>> = placed
+        .par_chunks(CHUNK)
+        .map(|chunk| {
+            let mut equations = NormalEquations::default();
+            chunk.iter().for_each(|(x, sample)| observe(&mut equations, sample, *x, &at));
+            equations
+        })
+        .collect();
+    let mut equations = NormalEquations::default();
+    sums.iter().for_each(|sum| equations.add(sum));
+    let ridge = RIDGE * placed.len() as f64 + 1e-9;
+    let guess = std::array::from_fn(|i| (prior[i] - at[i], ridge));
+    let change = equations.solve(&guess);
+    parameters.iter_mut().zip(change).for_each(|(value, change)| *value += change.clamp(-LARGEST_STEP, LARGEST_STEP));
+}

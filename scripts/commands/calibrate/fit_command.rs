@@ -1,0 +1,190 @@
+//! `zerodte calibrate --fit`: fits the pricing parameters to the prints of the dates asked for, judges the form month by
+//! month on months that it has not seen, and writes a configuration.
+
+use std::path::Path;
+
+use jiff::civil::Date;
+use market_data::{Dataset, DateRange, History, VolSource};
+use market_env::{PricingConfig, VolModel};
+
+use super::{
+    errors::{BY_TWO_HOURS, Bucket, ErrorStats, Print},
+    fit::{Sample, fit, samples},
+    pair::Pair,
+};
+use crate::{
+    comments,
+    config::RunConfig,
+    inputs,
+    output::{output_file::create_parent, table::thousands},
+};
+
+/// Months that a model of the walk forward is fitted on at least.
+const FIRST_MONTHS: usize = 8;
+
+/// Every kind of volatility input, best first.
+const SOURCES: [VolSource; 4] =
+    [VolSource::Vix1dMinute, VolSource::VixMinute, VolSource::VixDaily, VolSource::Realised];
+
+/// How a form of the model does on months that it was not fitted on: each month by a model fitted on all months before it.
+#[derive(Debug, Clone)]
+pub(crate) struct WalkForward {
+    /// The first and the last month judged, as dates.
+    dates: DateRange,
+    /// All of them together.
+    near_money: ErrorStats,
+    /// By minutes to the close in two hours each.
+    by_two_hours: Vec<Bucket>,
+    /// By month.
+    by_month: Vec<Bucket>,
+}
+
+/// Prints of one kind of volatility input, with their months.
+struct Evidence {
+    days: Vec<(Date, Vec<Sample>)>,
+}
+
+impl Evidence {
+    /// Gathers the prints under the volatility that `history` holds.
+    fn of(source: VolSource, history: &History, config: &RunConfig, pairs: &[Pair]) -> anyhow::Result<Self> {
+        let dataset = Dataset::build(history, &config.run.window(), &config.data)?;
+        let mut days = Vec::new();
+        for (sessions, pair) in dataset.symbols.iter().zip(pairs) {
+            let spec = config.market.contract(&sessions.symbol)?;
+            days.extend(samples(sessions, &pair.options, &spec, source, &config.market.pricing));
+        }
+        days.retain(|(_, samples): &(Date, Vec<Sample>)| !samples.is_empty());
+        days.sort_by_key(|(date, _)| *date);
+        Ok(Self { days })
+    }
+
+    fn between(&self, keep: impl Fn(Date) -> bool) -> Vec<Sample> {
+        let days = self.days.iter().filter(|(date, _)| keep(*date));
+        days.flat_map(|(_, samples)| samples.iter().copied()).collect()
+    }
+
+    fn dates(&self) -> Option<DateRange> {
+        Some(DateRange { first: self.days.first()?.0, last: self.days.last()?.0 })
+    }
+
+    fn walk_forward(&self) -> Option<WalkForward> {
+        let mut months: Vec<Date> = self.days.iter().map(|(date, _)| date.first_of_month()).collect();
+        months.dedup();
+        let mut by_month = Vec::new();
+        let mut all: Vec<Print> = Vec::new();
+        for &month in months.get(FIRST_MONTHS..)? {
+            let model = fit(&self.between(|date| date < month));
+            let judged = self.between(|date| date.first_of_month() == month);
+            let prints = judged.iter().map(|sample| sample.print(&model));
+            let prints: Vec<Print> = prints.filter(Print::is_near_money).collect();
+            by_month
+                .push(Bucket { bucket: month.strftime("%Y-%m").to_string(), errors: ErrorStats::of(prints.iter()) });
+            all.extend(prints);
+        }
+        let dates = DateRange { first: *months.get(FIRST_MONTHS)?, last: self.dates()?.last };
+        let by_two_hours = BY_TWO_HOURS.buckets(all.iter());
+        Some(WalkForward { dates, near_money: ErrorStats::of(all.iter()), by_two_hours, by_month })
+    }
+}
+
+/// What a fit gave.
+#[derive(Debug, Clone)]
+pub(crate) struct FitReport {
+    /// Symbols whose prints were used.
+    symbols: Vec<String>,
+    /// Prints, of the best volatility input.
+    prints: usize,
+    /// First and last date of theirs.
+    dates: DateRange,
+    /// The form on months that it was not fitted on; absent where there are fewer than nine months.
+    walk_forward: Option<WalkForward>,
+}
+
+/// Fits a model for every kind of volatility input and returns the pricing parameters.
+///
+/// # Errors
+/// When bars cannot be loaded, or no print is there to fit to.
+pub(crate) fn fit_pricing(pairs: &[Pair], config: &RunConfig) -> anyhow::Result<(PricingConfig, FitReport)> {
+    let mut pricing = config.market.pricing.clone();
+    let mut report = None;
+    let mut history = inputs::history(config)?;
+    for source in SOURCES {
+        // Best first: what is dropped for one is not needed by the next.
+        history.volatility = history.volatility.at_best(source);
+        let evidence = Evidence::of(source, &history, config, pairs)?;
+        let Some(dates) = evidence.dates() else { continue };
+        let all = evidence.between(|_| true);
+        *model_of(&mut pricing, source) = rounded(&fit(&all));
+        if report.is_none() {
+            (pricing.fitted_from, pricing.fitted_to) = (Some(dates.first), Some(dates.last));
+            let symbols = pairs.iter().map(|pair| pair.sessions.symbol.to_string()).collect();
+            report = Some(FitReport { symbols, prints: all.len(), dates, walk_forward: evidence.walk_forward() });
+        }
+    }
+    let report = report.ok_or_else(|| anyhow::anyhow!("--fit: no same-day print to fit to in these dates"))?;
+    Ok((pricing, report))
+}
+
+fn model_of(pricing: &mut PricingConfig, source: VolSource) -> &mut VolModel {
+    match source {
+        VolSource::Vix1dMinute => &mut pricing.vix1d,
+        VolSource::VixMinute => &mut pricing.vix,
+        VolSource::VixDaily => &mut pricing.vix_daily,
+        VolSource::Realised => &mut pricing.realised,
+    }
+}
+
+/// Four decimals are a hundredth of a percent of volatility.
+fn rounded(model: &VolModel) -> VolModel {
+    let (level, smile) = model.parameters();
+    let round = |value: f64| (value * 1e4).round() / 1e4;
+    VolModel::from_parameters(&level.map(round), &smile.map(round))
+}
+
+/// Writes the parameters as a configuration file, with what they rest on as its head.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write(path: &Path, pricing: &PricingConfig, report: &FitReport) -> anyhow::Result<()> {
+    let head = report.lines().into_iter().map(|line| format!("# {line}\n")).collect::<String>();
+    let value = toml::Value::try_from(pricing)?;
+    let market = toml::Table::from_iter([("pricing".to_owned(), value)]);
+    let root = toml::Table::from_iter([("market".to_owned(), toml::Value::Table(market))]);
+    create_parent(path)?;
+    let text = head + "\n" + &comments::annotate(&toml::to_string(&root)?);
+    Ok(ppo_agent::write_atomically(path, text.as_bytes())?)
+}
+
+impl FitReport {
+    /// Returns the report as lines of text.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "Volatility models fitted by `zerodte calibrate --fit` to {} prints of {}, {}",
+            thousands(self.prints as i64),
+            self.symbols.join(", "),
+            self.dates
+        )];
+        if let Some(walk) = &self.walk_forward {
+            let sentence = |what: &str, errors: &ErrorStats| {
+                format!(
+                    "{what}: median |error| {:.1} %, 90th percentile {:.1} %, bias {:+.1} % in the median and {:+.1} % in the mean ({} prints)",
+                    errors.median_abs_pct,
+                    errors.p90_abs_pct,
+                    errors.bias_pct,
+                    errors.mean_bias_pct,
+                    thousands(errors.count as i64)
+                )
+            };
+            lines.push(format!(
+                "The same form near the money on months that it was not fitted on, {}, each by a fit to all months before it:",
+                walk.dates
+            ));
+            lines.push(sentence("  all", &walk.near_money));
+            lines.extend(
+                walk.by_two_hours.iter().map(|b| sentence(&format!("  {} minutes to the close", b.bucket), &b.errors)),
+            );
+            lines.extend(walk.by_month.iter().map(|b| sentence(&format!("  {}", b.bucket), &b.errors)));
+        }
+        lines
+    }
+}

@@ -1,0 +1,199 @@
+//! The report as text: what the numbers mean in plain words, then the tables.
+
+use market_data::stamp;
+
+use super::{
+    errors::{Bucket, ErrorStats},
+    parity::ParityStats,
+    report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
+    spread::{SpreadBucket, SpreadStats},
+};
+use crate::output::table::{columns, thousands};
+
+const ERROR_HEADINGS: [&str; 8] =
+    ["", "prints", "median |error|", "90th pct", "bias", "mean bias", "median |error| $", "90th pct $"];
+const SPREAD_HEADINGS: [&str; 6] = ["", "quotes", "median width $", "modelled $", "ratio", "% of middle"];
+
+impl CalibrationReport {
+    /// Returns the report as lines of text.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.summary();
+        let near = vec![named("near the money", &self.near_money), named("all strikes", &self.all_strikes)];
+        let whole = near.into_iter().filter(|row| row.errors.count > 0).collect::<Vec<_>>();
+        let sections: [(&str, &[Bucket]); 8] = [
+            ("Errors, model minus print", &whole),
+            ("Near the money, by underlying", if self.by_symbol.len() > 1 { &self.by_symbol } else { &[] }),
+            ("Near the money, by minutes to the close", &self.by_two_hours),
+            ("Near the money, by half hour (minutes to the close)", &self.by_half_hour),
+            ("Near the money, by right", &self.by_right),
+            ("Near the money, by VIX1D", &self.by_vix1d),
+            ("Near the money, by premium", &self.by_premium),
+            (
+                "Out of the money, real or modelled price at least $0.20, by standardised moneyness (below zero: puts)",
+                &self.by_moneyness,
+            ),
+        ];
+        for (heading, buckets) in sections {
+            if !buckets.is_empty() {
+                lines.push(format!("\n{heading}:"));
+                lines.push(columns(&ERROR_HEADINGS, &buckets.iter().map(error_cells).collect::<Vec<_>>()));
+            }
+        }
+        if self.spreads.is_empty() {
+            lines.push("\nNo quotes: the modelled spreads could not be compared.".to_owned());
+        }
+        lines.extend(self.spreads.iter().flat_map(Spreads::lines));
+        lines
+    }
+
+    fn summary(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.data == stamp(true) {
+            lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
+        }
+        let symbols = self.symbols.join(", ");
+        let sessions = thousands(self.sessions as i64);
+        match self.dates {
+            Some(dates) => {
+                lines.push(format!("Modelled against real options of {symbols}: {sessions} sessions, {dates}"))
+            }
+            None => lines.push(format!("Modelled against real options of {symbols}: no same-day prices to compare")),
+        }
+        lines.extend(self.options.iter().flat_map(OptionFiles::lines));
+        if self.sessions > 0 {
+            let of: Vec<_> = self.volatility.iter().map(|(name, count)| format!("{name} on {count}")).collect();
+            lines.push(format!("Volatility of the model: {} sessions", of.join(", ")));
+            lines.push(self.fitted_sentence());
+        }
+        lines.extend(error_sentence("prints", &self.near_money));
+        lines.extend(error_sentence("middles of quotes", &self.quoted_near_money));
+        lines.extend(error_sentence("prices of the next session's options", &self.next_session_near_money));
+        for parity in &self.parity {
+            lines.extend(parity_sentence(&parity.symbol, "prints", &parity.trades_near_money));
+            lines.extend(parity_sentence(&parity.symbol, "middles of quotes", &parity.quotes_near_money));
+        }
+        lines
+    }
+
+    fn fitted_sentence(&self) -> String {
+        match (self.fitted_on, self.in_sample_sessions) {
+            (None, _) => "The configuration does not say on which dates the pricing parameters were fitted".to_owned(),
+            (Some(dates), 0) => format!("Out of sample: the pricing parameters were fitted on {dates}"),
+            (Some(dates), n) => format!(
+                "IN SAMPLE: {n} of {} sessions lie within the dates on which the pricing parameters were fitted ({dates}); \
+                 what they show proves nothing",
+                self.sessions
+            ),
+        }
+    }
+}
+
+impl Spreads {
+    fn lines(&self) -> Vec<String> {
+        let Self { symbol, counts, .. } = self;
+        let size = |size: Option<f64>| size.map_or("unknown".to_owned(), |size| format!("{size:.0}"));
+        let mut lines = vec![format!(
+            "\n{} quotes of {symbol}: {} one-sided, {} with a bid of zero, {} crossed, {} locked; median contracts bid for \
+             {}, offered {}.",
+            thousands(counts.quotes as i64),
+            thousands(counts.one_sided as i64),
+            thousands(counts.zero_bid as i64),
+            counts.crossed,
+            counts.locked,
+            size(counts.median_bid_size),
+            size(counts.median_ask_size),
+        )];
+        let all = [SpreadBucket { bucket: "all".to_owned(), spreads: self.all }];
+        let sections = [
+            ("quotes that expire within two sessions", &all[..]),
+            ("by the middle of the quote", &self.by_premium),
+            ("by the time of day", &self.by_time),
+            ("by the sessions until the expiry, later ones too", &self.by_expiry),
+        ];
+        for (heading, buckets) in sections.into_iter().filter(|section| section.1.iter().any(|b| b.spreads.count > 0)) {
+            lines.push(format!("\nWidths of {symbol}, {heading}:"));
+            lines.push(columns(&SPREAD_HEADINGS, &buckets.iter().map(spread_cells).collect::<Vec<_>>()));
+        }
+        lines
+    }
+}
+
+impl OptionFiles {
+    fn lines(&self) -> Vec<String> {
+        let count = |n: usize| thousands(n as i64);
+        let file = |file: &OptionFile| format!("  {}: {} rows; {}", file.path, count(file.rows), file.note);
+        let mut lines: Vec<String> = self.files.iter().map(file).collect();
+        let (trades, quotes) = (count(self.trades), count(self.quotes));
+        lines.push(format!("  {}: {trades} traded and {quotes} quoted minutes", self.symbol));
+        if self.outside > 0 {
+            lines.push(format!("  {}: {} rows outside trading hours left out", self.symbol, count(self.outside)));
+        }
+        if !self.without_bars.is_empty() {
+            let dates = self.without_bars.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            lines.push(format!("  {}: no bars, so that prices were not compared, on {dates}", self.symbol));
+        }
+        lines
+    }
+}
+
+fn error_sentence(what: &str, errors: &ErrorStats) -> Option<String> {
+    let side = |bias: f64| if bias < 0.0 { "too cheap" } else { "too dear" };
+    let sentence = || {
+        format!(
+            "{} {what} of at least $0.20 within 0.5 % of the money: the model misses half of them by less than {:.1} % \
+         (${:.3}), nine in ten by less than {:.1} % (${:.3}); it is {:.1} % {} in the median, {:.1} % {} on average.",
+            thousands(errors.count as i64),
+            errors.median_abs_pct,
+            errors.median_abs_usd,
+            errors.p90_abs_pct,
+            errors.p90_abs_usd,
+            errors.bias_pct.abs(),
+            side(errors.bias_pct),
+            errors.mean_bias_pct.abs(),
+            side(errors.mean_bias_pct),
+        )
+    };
+    (errors.count > 0).then(sentence)
+}
+
+fn parity_sentence(symbol: &str, what: &str, parity: &ParityStats) -> Option<String> {
+    let sentence = || {
+        format!(
+            "{} pairs of a call and a put of {symbol} near the money, {what}: C - P - (S - K e^(-rT)), which knows no model, is \
+             off by ${:.3} ({:.2} bp of spot, {:.1} % of premium) in the median and by ${:.3} at the 90th percentile; its signed \
+             median is ${:+.3}, zero when the rate is right. By so much do prices of one minute disagree among themselves.",
+            thousands(parity.count as i64),
+            parity.median_abs_usd,
+            parity.median_abs_bp,
+            parity.median_abs_pct,
+            parity.p90_abs_usd,
+            parity.median_usd,
+        )
+    };
+    (parity.count > 0).then(sentence)
+}
+
+fn named(name: &str, errors: &ErrorStats) -> Bucket {
+    Bucket { bucket: name.to_owned(), errors: *errors }
+}
+
+fn error_cells(bucket: &Bucket) -> Vec<String> {
+    let errors = &bucket.errors;
+    let mut cells = vec![bucket.bucket.clone(), thousands(errors.count as i64)];
+    cells.extend([errors.median_abs_pct, errors.p90_abs_pct].map(|pct| format!("{pct:.1}%")));
+    cells.extend([errors.bias_pct, errors.mean_bias_pct].map(|pct| format!("{pct:+.1}%")));
+    cells.extend([errors.median_abs_usd, errors.p90_abs_usd].map(|usd| format!("{usd:.3}")));
+    cells
+}
+
+fn spread_cells(bucket: &SpreadBucket) -> Vec<String> {
+    let SpreadStats { count, median_real_usd, median_model_usd, ratio, median_real_pct, .. } = bucket.spreads;
+    vec![
+        bucket.bucket.clone(),
+        thousands(count as i64),
+        format!("{median_real_usd:.3}"),
+        format!("{median_model_usd:.3}"),
+        format!("{ratio:.2}"),
+        format!("{median_real_pct:.1}%"),
+    ]
+}

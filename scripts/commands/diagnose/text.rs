@@ -1,0 +1,147 @@
+//! A diagnosis as lines for people.
+
+use market_data::stamp;
+
+use super::diagnosis::{Basis, Checklist, Diagnosis, Span};
+use crate::{
+    commands::watch::{habits, learner},
+    output::table::{columns, percent, significant, thousands},
+};
+
+/// Writes a diagnosis, the verdict first.
+pub(super) fn lines(diagnosis: &Diagnosis) -> Vec<String> {
+    let Diagnosis { verdict, since, reading, evidence, advice, last, .. } = diagnosis;
+    let mut lines = vec![about(diagnosis)];
+    lines.push(format!("Verdict: {verdict}, since step {}", whole(*since)));
+    if reading != verdict {
+        lines.push(format!("  the last interval alone: {reading}"));
+    }
+    lines.extend(evidence.iter().map(|sentence| format!("  {sentence}")));
+    lines.extend(advice.iter().map(|sentence| format!("  to try: {sentence}")));
+    if let Some(last) = last {
+        lines.push(String::new());
+        lines.push(habits(last));
+        lines.push(format!("Learner: {}", learner(&last.learner)));
+    }
+    if diagnosis.history.len() > 1 {
+        lines.push(format!("History: {}", diagnosis.history.iter().map(span).collect::<Vec<_>>().join(", ")));
+    }
+    for made in &diagnosis.moves {
+        let (step, from, to) = (whole(made.step), significant(made.from), significant(made.to));
+        lines.push(format!("Move at step {step}: {} {from} to {to}: {}", made.key, made.reason));
+    }
+    lines.extend(diagnosis.checklists.iter().map(checklist));
+    lines
+}
+
+fn about(diagnosis: &Diagnosis) -> String {
+    let Diagnosis { source, data, step, planned, finished, basis, .. } = diagnosis;
+    let synthetic = if data.as_deref() == Some(stamp(true)) { "SYNTHETIC DATA: " } else { "" };
+    let planned = planned.map(|steps| format!(" of {}", whole(steps))).unwrap_or_default();
+    let state = if *finished { "finished" } else { "not finished" };
+    let kind = if *basis == Basis::Log { "log" } else { "run" };
+    format!("{synthetic}{kind} {source}, {} steps{planned}, {state}", whole(*step))
+}
+
+fn span(span: &Span) -> String {
+    let Span { verdict, from, to } = span;
+    if from == to {
+        format!("{verdict} {}", whole(*from))
+    } else {
+        format!("{verdict} {} to {}", whole(*from), whole(*to))
+    }
+}
+
+fn checklist(list: &Checklist) -> String {
+    let rows: Vec<Vec<String>> = list
+        .checks
+        .iter()
+        .map(|check| {
+            // Targets in per cent are shares.
+            let share = check.target.contains('%');
+            let value =
+                check.value.map_or_else(|| "-".to_owned(), |x| if share { percent(Some(x)) } else { significant(x) });
+            vec![check.name.clone(), check.target.clone(), value, if check.pass { "pass" } else { "fail" }.to_owned()]
+        })
+        .collect();
+    format!("\nTargets at step {}\n{}", whole(list.step), columns(&["", "target", "measured", ""], &rows))
+}
+
+fn whole(steps: u64) -> String {
+    thousands(steps as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        artifacts::health_rows::{Check, MoveRow},
+        commands::watch::{Habits, Learner, Seen},
+    };
+
+    fn diagnosis() -> Diagnosis {
+        let habits = Habits { hold: Some(0.4), net_pnl_usd: Some(-12.0), ..Habits::default() };
+        let last =
+            Seen { first_step: 5_001, step: 10_000, interval: habits, total: habits, learner: Learner::default() };
+        let check = |name: &str, target: &str, value, pass| Check {
+            name: name.to_owned(),
+            target: target.to_owned(),
+            value,
+            pass,
+        };
+        let span = |verdict: &str, from, to| Span { verdict: verdict.to_owned(), from, to };
+        Diagnosis {
+            source: "runs/one".to_owned(),
+            basis: Basis::Health,
+            data: Some("SYNTHETIC".to_owned()),
+            step: 12_288,
+            planned: Some(100_000),
+            finished: false,
+            verdict: "healthy".to_owned(),
+            since: 5_000,
+            reading: "drifting".to_owned(),
+            evidence: vec!["flat HOLD 40.0%".to_owned()],
+            advice: vec!["wait".to_owned()],
+            exit_code: 0,
+            history: vec![span("inconclusive", 5_000, 5_000), span("healthy", 10_000, 25_000)],
+            checklists: vec![Checklist {
+                step: 10_000,
+                checks: vec![check("hold", "30-40%", Some(0.4), true), check("value loss", "finite", None, false)],
+            }],
+            moves: vec![MoveRow {
+                data: "SYNTHETIC".to_owned(),
+                step: 8_192,
+                key: "ppo.ent_coef".to_owned(),
+                from: 0.06,
+                to: 0.08,
+                reason: "HOLD 71%".to_owned(),
+            }],
+            last: Some(last),
+        }
+    }
+
+    #[test]
+    fn people_read_the_verdict_first_and_what_it_rests_on() {
+        let expected = "\
+SYNTHETIC DATA: run runs/one, 12,288 steps of 100,000, not finished
+Verdict: healthy, since step 5,000
+  the last interval alone: drifting
+  flat HOLD 40.0%
+  to try: wait
+
+steps        HOLD  CALL  PUT  strong BUY  weak BUY  in market  net P&L
+----------  -----  ----  ---  ----------  --------  ---------  -------
+last 5,000  40.0%     -    -           -         -          -     -$12
+all         40.0%     -    -           -         -          -     -$12
+Learner: entropy - of maximum, explained variance -, - steps/s
+History: inconclusive 5,000, healthy 10,000 to 25,000
+Move at step 8,192: ppo.ent_coef 0.06 to 0.08: HOLD 71%
+
+Targets at step 10,000
+            target  measured
+----------  ------  --------  ----
+hold        30-40%     40.0%  pass
+value loss  finite         -  fail";
+        assert_eq!(lines(&diagnosis()).join("\n"), expected);
+    }
+}

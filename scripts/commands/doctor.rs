@@ -1,0 +1,53 @@
+//! `zerodte doctor`: what this machine and the keys on it can do, and why not where they cannot, before a long fetch or run.
+//!
+//! It asks a vendor five questions at most, one minute's worth of a free plan.
+
+mod checks;
+mod flags;
+mod probe;
+
+use market_data::source::cache::Cache;
+
+use self::checks::Check;
+use crate::{
+    config::{DataSource, RunConfig},
+    inputs::vendor::{Meter, Service},
+    output::{clock::System, console::Console},
+};
+
+pub use self::flags::DoctorFlags;
+
+/// Looks at everything and prints a table.
+///
+/// # Errors
+/// Flags that make no sense. What cannot be used is told, and is no error.
+pub fn run(flags: &DoctorFlags, console: &mut Console) -> anyhow::Result<()> {
+    let mut notes = Vec::new();
+    let config = flags.resolve(&mut notes)?;
+    let mut checks = vendor(flags, &config)?;
+    checks.extend(checks::cache(&Cache::new(&config.run.data_dir), &config.run.data_dir));
+    checks.extend(checks::machine(&config.run.data_dir));
+    notes.into_iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    Ok(console.say(checks::table(&checks))?)
+}
+
+/// Asks the vendor what the key may have.
+fn vendor(flags: &DoctorFlags, config: &RunConfig) -> anyhow::Result<Vec<Check>> {
+    let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
+    let mut checks = checks::keys();
+    if flags.offline {
+        return Ok(checks);
+    }
+    let mut data = config.data.clone();
+    data.massive.flat_files = false;
+    let service = Service::open(config.run.data_source, &data, &config.run.symbols, &cache, &System, &meter)?;
+    meter.limit(service.vendor().calls_per_minute());
+    checks.extend(match &service {
+        Service::Massive(massive) => probe::massive(massive, &System, data.massive.calls_per_minute),
+        other => probe::bars(other.vendor(), &System),
+    });
+    if config.run.data_source == DataSource::Massive {
+        checks.push(Check::fact("calls made", format!("{}", meter.called())));
+    }
+    Ok(checks)
+}

@@ -1,0 +1,163 @@
+//! What can be told without asking anybody, and the table of all of it.
+
+use std::{fs, path::Path};
+
+use market_data::source::{
+    cache::{Cache, Kind},
+    vendor::{
+        Adjustment, alpaca,
+        massive::{self, flat_files},
+    },
+};
+
+use crate::{artifacts::manifest::LIBTORCH, inputs::credentials::Keys, output::table::thousands};
+
+/// Whether something works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Yes,
+    No,
+    Fact,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Check {
+    name: String,
+    state: State,
+    text: String,
+}
+
+impl Check {
+    fn new(name: impl Into<String>, state: State, text: impl Into<String>) -> Self {
+        Self { name: name.into(), state, text: text.into() }
+    }
+
+    /// Something that works.
+    pub(super) fn yes(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(name, State::Yes, text)
+    }
+
+    /// Something that does not work, and why.
+    pub(super) fn no(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(name, State::No, text)
+    }
+
+    /// Something that is neither.
+    pub(super) fn fact(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(name, State::Fact, text)
+    }
+}
+
+/// Draws the table.
+pub(super) fn table(checks: &[Check]) -> String {
+    let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
+    let line = |check: &Check| {
+        let state = match check.state {
+            State::Yes => "yes",
+            State::No => "no",
+            State::Fact => "-",
+        };
+        format!("{:<width$}  {state:<3}  {}", check.name, check.text)
+    };
+    checks.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Says which keys are set, by the names of their variables.
+pub(super) fn keys() -> Vec<Check> {
+    let keys = Keys::read();
+    let single = |names: &[&'static str]| keys.first(names).map(|key| key.map(|(_, name)| name.to_owned()));
+    let pair = |names: &[(&'static str, &'static str)]| {
+        keys.pair(names).map(|pair| pair.map(|[(_, first), (_, second)]| format!("{first} and {second}")))
+    };
+    let rows = [
+        ("key of massive", single(&massive::KEYS), massive::KEYS[0].to_owned()),
+        (
+            "keys of massive's flat files",
+            pair(&flat_files::KEYS),
+            format!("{} and {}", flat_files::KEYS[0].0, flat_files::KEYS[0].1),
+        ),
+        ("keys of alpaca", pair(&alpaca::KEYS), format!("{} and {}", alpaca::KEYS[0].0, alpaca::KEYS[0].1)),
+    ];
+    let check = |(name, found, wanted): (&str, Result<Option<String>, _>, String)| match found {
+        Ok(Some(variable)) => Check::yes(name, format!("in {variable}")),
+        Ok(None) => Check::no(name, format!("{wanted} not found, neither in the environment nor in .env")),
+        Err(error) => Check::no(name, format!("{error}")),
+    };
+    rows.into_iter().map(check).collect()
+}
+
+/// Says what the cache holds.
+pub(super) fn cache(cache: &Cache, folder: &Path) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for vendor in ["massive", "alpaca", "alpaca-iex", "yahoo"] {
+        for adjustment in [Adjustment::Split, Adjustment::Raw] {
+            for symbol in cache.symbols(vendor, adjustment, Kind::Minute) {
+                let shelf = cache.shelf(vendor, adjustment, Kind::Minute, &symbol);
+                let name = format!("cache: {vendor} {symbol}, {}", adjustment.name());
+                checks.push(match (shelf.span(), bytes(shelf.folder())) {
+                    (Ok(Some(dates)), size) => Check::yes(name, format!("{dates}, {}", megabytes(size))),
+                    (Ok(None), _) => Check::fact(name, "no session with bars"),
+                    (Err(error), _) => Check::no(name, format!("{error}")),
+                });
+            }
+        }
+    }
+    if checks.is_empty() {
+        checks.push(Check::fact("cache", format!("{} holds nothing from a vendor yet", folder.display())));
+    }
+    checks
+}
+
+/// Says what the machine has: libtorch, GPUs, cores, room on the disk.
+pub(super) fn machine(folder: &Path) -> Vec<Check> {
+    let gpu = match ppo_agent::gpus() {
+        Ok(count) => Check::yes("GPU", format!("{count}; --device cuda uses the first")),
+        Err(reason) => Check::no("GPU", reason),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    vec![
+        Check::yes("libtorch", format!("{LIBTORCH}, linked")),
+        gpu,
+        Check::fact("cores", cores.to_string()),
+        disk(folder),
+    ]
+}
+
+fn disk(folder: &Path) -> Check {
+    let there = folder.ancestors().find(|path| path.exists() && !path.as_os_str().is_empty());
+    let there = there.unwrap_or(Path::new("."));
+    match rustix::fs::statvfs(there) {
+        // A year of a symbol's minutes takes about 4 MB.
+        Ok(state) if state.f_bavail * state.f_frsize >= 1 << 30 => {
+            Check::yes("disk", format!("{} free in {}", megabytes(state.f_bavail * state.f_frsize), there.display()))
+        }
+        Ok(state) => Check::no(
+            "disk",
+            format!("only {} free in {}", megabytes(state.f_bavail * state.f_frsize), there.display()),
+        ),
+        Err(error) => Check::no("disk", format!("{}: {error}", there.display())),
+    }
+}
+
+fn bytes(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", thousands((bytes.div_ceil(1 << 20)) as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_aligned() {
+        let checks =
+            [Check::yes("disk", "5 MB free"), Check::no("key of massive", "not set"), Check::fact("cores", "2")];
+        let expected = "disk            yes  5 MB free\nkey of massive  no   not set\ncores           -    2";
+        assert_eq!(table(&checks), expected);
+    }
+}

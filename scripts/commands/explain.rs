@@ -1,0 +1,158 @@
+//! `zerodte explain`: one decision of a trained model, from what it saw to what came of it, and a picture of the session.
+
+mod flags;
+mod outcome_text;
+mod plot;
+mod report;
+mod session;
+mod text;
+
+use anyhow::Context as _;
+use jiff::civil::{Date, DateTime, Time};
+use market_data::calendar;
+use ppo_agent::Behaviour;
+
+use self::{outcome_text::Speaker, session::Session};
+use crate::{
+    artifacts::saved_model::{self, dates_within},
+    config::RunConfig,
+    inputs::Inputs,
+    output::{
+        console::Console,
+        exit_code::Usage,
+        output_file::{check_writable, create_parent},
+    },
+};
+
+pub use flags::ExplainFlags;
+pub use report::{Choice, Column, Contract, Explanation, Holding, Outcome, Prices, SetupView, Underlying};
+
+/// Minutes from midnight to the open in New York.
+const OPEN_MINUTE: i32 = 9 * 60 + 30;
+
+/// Explains a decision.
+///
+/// # Errors
+/// A moment at which nothing is decided; a model, bars or a configuration that cannot be used; a file that cannot be
+/// written.
+pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
+    let bar = bar_of(flags.moment()?)?;
+    let (policy, meta) = saved_model::load(&flags.model)?;
+    let mut notes = Vec::new();
+    let config = flags.resolve(&meta.config, &mut notes)?;
+    notes.extend(meta.changed_inputs(&config)?);
+    if flags.config.print_config {
+        console.say(config.to_annotated_toml()?.trim_end())?;
+        return Ok(());
+    }
+    for path in [&flags.json, &flags.plot].into_iter().flatten() {
+        path.parent().map_or(Ok(()), check_writable)?;
+    }
+    let inputs = Inputs::load(&config)?;
+    notes.extend(meta.changed_forecaster(&inputs));
+    let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
+    let session = Session::replay(&policy, &inputs, &config.env, behaviour, config.run.seed)?;
+    check_decided(&session, bar, &config)?;
+    let speaker = Speaker {
+        model: flags.model.display().to_string(),
+        data: inputs.stamp(),
+        behaviour: if flags.stochastic { "sampled" } else { "greedy" },
+        in_sample: dates_within([session.day.date], &meta.trained_on) > 0,
+        market: &config.market,
+        exits: config.env.exits.mode,
+    };
+    let explanation = Explanation::of(&session, bar, &speaker);
+    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    if inputs.dataset.synthetic {
+        console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
+    }
+    if explanation.in_sample {
+        console.say("IN SAMPLE: the model was trained on this date")?;
+    }
+    explanation.lines().into_iter().try_for_each(|line| console.say(line))?;
+    if let Some(path) = &flags.json {
+        create_parent(path)?;
+        ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&explanation)? + "\n").as_bytes())?;
+        console.say(format!("\nExplanation written: {}", path.display()))?;
+    }
+    if let Some(path) = &flags.plot {
+        let heading = plot::heading(&session, &speaker.model, speaker.behaviour, bar, inputs.dataset.synthetic);
+        create_parent(path)?;
+        ppo_agent::write_atomically(path, plot::draw(&session, bar, &heading)?.as_bytes())?;
+        console.say(format!("\nPicture written: {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Returns the number of the bar that starts at a time in New York.
+fn bar_of(at: DateTime) -> Result<u32, Usage> {
+    let date = at.date();
+    let session = calendar::session(date).ok_or_else(|| Usage::one(no_session(date)))?;
+    let minutes = i32::from(at.hour()) * 60 + i32::from(at.minute());
+    let (bar, bars) = (minutes - OPEN_MINUTE, session.minutes() as i32);
+    if (0..bars).contains(&bar) {
+        return Ok(bar as u32);
+    }
+    let last = OPEN_MINUTE + bars - 1;
+    Err(Usage::one(format!(
+        "--at {date}T{}: the session of {date} has bars from 09:30 to {:02}:{:02}, New York time",
+        clock(at.time()),
+        last / 60,
+        last % 60
+    )))
+}
+
+fn clock(time: Time) -> String {
+    format!("{:02}:{:02}", time.hour(), time.minute())
+}
+
+fn no_session(date: Date) -> String {
+    if !(calendar::FIRST_DATE..=calendar::LAST_DATE).contains(&date) {
+        return format!(
+            "--at: the calendar runs from {} to {}, without {date}",
+            calendar::FIRST_DATE,
+            calendar::LAST_DATE
+        );
+    }
+    format!("--at: New York does not trade on {date}, a weekend or a holiday")
+}
+
+/// Refuses bars after the last decision.
+fn check_decided(session: &Session<'_>, bar: u32, config: &RunConfig) -> anyhow::Result<()> {
+    let last = session.steps.len().checked_sub(1).context("the session is too short to decide anything in it")? as u32;
+    if bar > last {
+        return Err(Usage::one(format!(
+            "--at {}T{}: the last decision of this session is taken at the close of the bar {}; what is held then is sold \
+             {} minutes before the bell (env.exits.flat_before_close)",
+            session.day.date,
+            session.clock(bar),
+            session.clock(last),
+            config.env.exits.flat_before_close,
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Result<u32, String> {
+        bar_of(text.parse().unwrap()).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_moment_names_the_bar_that_starts_then() {
+        assert_eq!(
+            [at("2025-03-04T09:30"), at("2025-03-04 10:31:00"), at("2025-03-04T15:59")],
+            [Ok(0), Ok(61), Ok(389)]
+        );
+        let fault = |text: &str| at(text).unwrap_err();
+        assert!(fault("2025-03-04T16:00").contains("bars from 09:30 to 15:59"), "{}", fault("2025-03-04T16:00"));
+        assert!(fault("2025-11-28T13:00").contains("bars from 09:30 to 12:59"), "a half day");
+        assert!(fault("2025-03-04T09:29").contains("--at 2025-03-04T09:29: the session"));
+        assert!(fault("2025-03-01T10:00").contains("does not trade on 2025-03-01"));
+        assert!(fault("1999-03-01T10:00").contains("calendar runs from 2003-01-01"));
+    }
+}

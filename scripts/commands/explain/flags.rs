@@ -1,0 +1,99 @@
+//! Flags of `zerodte explain`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::civil::DateTime;
+
+use crate::{
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
+        layers::Layer,
+    },
+    output::exit_code::Usage,
+};
+
+/// Flags of `zerodte explain`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    args_override_self = true,
+    mut_arg("symbols", |arg| arg.hide(true)),
+    mut_arg("start_date", |arg| arg.hide(true)),
+    mut_arg("end_date", |arg| arg.hide(true)),
+    mut_arg("intraday_days", |arg| arg.hide(true)),
+    mut_arg("data_source", |arg| arg.help(
+        "files, synthetic, massive, polygon, alpaca or yahoo [default: the model's]"
+    )),
+    mut_arg("data_dir", |arg| arg.help(
+        "Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: the model's]"
+    )),
+    mut_arg("options", |arg| arg.help(OPTIONS_OF_A_MODEL)),
+)]
+pub struct ExplainFlags {
+    /// Model file, with its .json beside it
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The underlying
+    #[arg(long, value_name = "SYMBOL")]
+    pub symbol: String,
+    /// The bar at whose close the decision was taken: its start in New York, such as 2025-03-04T10:31
+    #[arg(long, value_name = "TIME")]
+    pub at: String,
+    /// Samples actions instead of taking the most likely one, as a backtest of this session alone does
+    #[arg(long)]
+    pub stochastic: bool,
+    /// Seed of the sampling [default: the model's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Draws the session as SVG: price with setups, entries and exits, what the policy would buy, premiums, equity
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Writes the explanation as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where the bars come from; --symbol and --at name the session.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+impl ExplainFlags {
+    /// Returns the time that `--at` names.
+    ///
+    /// # Errors
+    /// When it is not a minute of a day, exit code 2.
+    pub fn moment(&self) -> Result<DateTime, Usage> {
+        let minute = |at: &DateTime| (at.second(), at.subsec_nanosecond()) == (0, 0);
+        self.at.parse().ok().filter(minute).ok_or_else(|| {
+            Usage::one(format!("--at {}: write it as the minute 2025-03-04T10:31, New York time", self.at))
+        })
+    }
+
+    /// Lays files, flags and assignments over the configuration that the model was trained with, for the one session that
+    /// is asked for.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, trained: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        let date = Some(self.moment()?.date());
+        let (symbols, intraday_days) = (Some(self.symbol.clone()), Some(0));
+        let others = [
+            ("--symbols", self.data.symbols.is_some()),
+            ("--start-date", self.data.start_date.is_some()),
+            ("--end-date", self.data.end_date.is_some()),
+            ("--intraday-days", self.data.intraday_days.is_some()),
+        ];
+        let given = others.into_iter().filter(|(_, given)| *given);
+        notes.extend(given.map(|(name, _)| format!("{name} says nothing here: --symbol and --at name the session")));
+        let data = DataFlags { symbols, start_date: date, end_date: date, intraday_days, ..self.data.clone() };
+        let mut layer = Layer::new("flags");
+        data.put(&mut layer, notes);
+        let seed = self.seed.map(i64::try_from).transpose().context("--seed is too large")?;
+        layer.put_some("run.seed", seed);
+        Ok(self.config.resolve(trained, layer)?)
+    }
+}

@@ -1,0 +1,327 @@
+//! One session in one picture: the underlying with setups, entries and exits; what the policy would buy; premiums; equity.
+
+use anyhow::Context as _;
+use market_env::{Action, Sale, Setup, Trade};
+use plotters::{
+    coord::{
+        Shift,
+        ranged1d::{DefaultFormatting, KeyPointHint},
+        types::RangedCoordf64,
+    },
+    prelude::*,
+};
+
+use super::session::Session;
+use crate::{
+    chart::style::{CALL, FAINT, GAIN, INK, LOSS, PUT, font, house_style},
+    output::table::{dollars, dollars_and_cents},
+};
+
+const SIZE: (u32, u32) = (1200, 1180);
+const VWAP: RGBColor = RGBColor(0x8a, 0x5a, 0xc2);
+/// Height of the heading and of each panel but the last, in pixels.
+const HEADING: i32 = 92;
+const HEIGHTS: [i32; 3] = [470, 150, 210];
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Minutes, RangedCoordf64>>;
+
+/// The time axis: minutes since the open, with a mark at every half hour.
+struct Minutes {
+    bars: u32,
+}
+
+impl Ranged for Minutes {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        limit.0 + (value / f64::from(self.bars) * f64::from(limit.1 - limit.0)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        (0..=self.bars).step_by(30).map(f64::from).collect()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        0.0..f64::from(self.bars)
+    }
+}
+
+/// Draws a session as SVG text, with a line at the moment when the decision of `bar` was taken.
+///
+/// # Errors
+/// When the drawing library refuses, which no input is known to cause.
+pub(crate) fn draw(session: &Session<'_>, bar: u32, heading: &[String; 2]) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        root.fill(&WHITE)?;
+        root.draw(&Text::new(heading[0].clone(), (24, 14), font(20)))?;
+        root.draw(&Text::new(heading[1].clone(), (24, 42), font(14)))?;
+        legend(&root)?;
+        let (_, rest) = root.split_vertically(HEADING);
+        let (price, rest) = rest.split_vertically(HEIGHTS[0]);
+        let (policy, rest) = rest.split_vertically(HEIGHTS[1]);
+        let (premium, equity) = rest.split_vertically(HEIGHTS[2]);
+        let picture = Picture { session, decided: f64::from(bar) + 1.0 };
+        picture.price(&price)?;
+        picture.policy(&policy)?;
+        picture.premium(&premium)?;
+        picture.equity(&equity)?;
+        root.present().context("drawing the session")?;
+    }
+    Ok(svg)
+}
+
+/// What stands behind every colour and sign.
+fn legend(root: &Area<'_>) -> anyhow::Result<()> {
+    let y = 76;
+    let mut x = 24;
+    let mut label = |text: &str| -> anyhow::Result<i32> {
+        let at = x;
+        root.draw(&Text::new(text.to_owned(), (x + 24, y - 6), font(13)))?;
+        x += 42 + 6 * text.len() as i32;
+        Ok(at)
+    };
+    let at = label("close")?;
+    root.draw(&PathElement::new([(at, y), (at + 18, y)], INK.stroke_width(2)))?;
+    let at = label("VWAP")?;
+    root.draw(&PathElement::new([(at, y), (at + 18, y)], VWAP.stroke_width(2)))?;
+    for (text, color) in [("bull-strong setup", GAIN), ("bear-strong setup", LOSS)] {
+        let at = label(text)?;
+        root.draw(&Rectangle::new([(at, y - 6), (at + 18, y + 6)], color.mix(SHADE * 2.0).filled()))?;
+    }
+    let at = label("buys a call")?;
+    root.draw(&TriangleMarker::new((at + 9, y + 1), 7, CALL.filled()))?;
+    let at = label("buys a put")?;
+    root.draw(&TriangleMarker::new((at + 9, y - 2), -7, PUT.filled()))?;
+    for (text, color) in [("exit with a gain", GAIN), ("exit with a loss", LOSS)] {
+        let at = label(text)?;
+        root.draw(&Circle::new((at + 9, y), 5, color.stroke_width(2)))?;
+    }
+    let at = label("part sold")?;
+    root.draw(&Circle::new((at + 6, y), 3, GAIN.filled()))?;
+    root.draw(&Circle::new((at + 14, y), 3, LOSS.filled()))?;
+    let at = label("this decision")?;
+    root.draw(&PathElement::new([(at + 9, y - 8), (at + 9, y + 8)], INK.stroke_width(2)))?;
+    Ok(())
+}
+
+/// Opacity of the setups' background.
+const SHADE: f64 = 0.13;
+
+fn color_of(side: Action) -> RGBColor {
+    if side == Action::BuyCall { CALL } else { PUT }
+}
+
+fn result_color(trade: &Trade) -> RGBColor {
+    if trade.net_pnl_cents > 0 { GAIN } else { LOSS }
+}
+
+/// Marks where a position was sold: a ring at its end, a dot where it was trimmed.
+fn sales(chart: &mut Chart<'_, '_>, trade: &Trade, at: impl Fn(&Sale) -> (f64, f64)) -> anyhow::Result<()> {
+    let color = result_color(trade);
+    let Some((last, trims)) = trade.sales.split_last() else { return Ok(()) };
+    chart.draw_series(trims.iter().map(|sale| Circle::new(at(sale), 3, color.filled())))?;
+    chart.draw_series([Circle::new(at(last), 5, WHITE.filled())])?;
+    chart.draw_series([Circle::new(at(last), 5, color.stroke_width(2))])?;
+    Ok(())
+}
+
+/// A session on a time axis in minutes since the open: bar `t` lasts from `t` to `t + 1`.
+struct Picture<'a> {
+    session: &'a Session<'a>,
+    decided: f64,
+}
+
+impl Picture<'_> {
+    /// Opens a panel and draws its axes; only the last panel names the times.
+    fn panel<'a, 'b>(
+        &self,
+        area: &'a Area<'b>,
+        y: (f64, f64),
+        name: &str,
+        y_label: &dyn Fn(&f64) -> String,
+        last: bool,
+    ) -> anyhow::Result<Chart<'a, 'b>> {
+        let mut chart = ChartBuilder::on(area)
+            .margin_left(14)
+            .margin_right(30)
+            .margin_top(6)
+            .margin_bottom(if last { 8 } else { 4 })
+            .x_label_area_size(if last { 40 } else { 8 })
+            .y_label_area_size(84)
+            .build_cartesian_2d(Minutes { bars: self.session.day.bars }, y.0..y.1)?;
+        let clock = |minute: &f64| if last { self.session.clock(minute.round() as u32) } else { String::new() };
+        let mut mesh = chart.configure_mesh();
+        house_style(&mut mesh);
+        mesh.axis_style(INK.mix(0.5))
+            .y_labels(6)
+            .x_label_formatter(&clock)
+            .y_label_formatter(&y_label)
+            .y_desc(name)
+            .x_desc(if last { "New York time" } else { "" })
+            .draw()?;
+        Ok(chart)
+    }
+
+    /// Draws the line at the decision.
+    fn mark(&self, chart: &mut Chart<'_, '_>, y: (f64, f64)) -> anyhow::Result<()> {
+        chart.draw_series([PathElement::new(
+            [(self.decided, y.0), (self.decided, y.1)],
+            INK.mix(0.75).stroke_width(2),
+        )])?;
+        Ok(())
+    }
+
+    /// Bars at which something filled, on the time axis.
+    fn at(&self, ts_ns: i64) -> f64 {
+        f64::from(self.session.bar_at(ts_ns))
+    }
+
+    /// First prices of a bar, and the last close after the bell.
+    fn spot(&self, x: f64) -> f64 {
+        let bars = self.session.bars;
+        bars.open.get(x as usize).or(bars.close.last()).copied().unwrap_or_default()
+    }
+
+    fn price(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let bars = self.session.bars;
+        let low = bars.low.iter().chain(&self.session.vwap).fold(f64::MAX, |a, &b| a.min(b));
+        let high = bars.high.iter().chain(&self.session.vwap).fold(f64::MIN, |a, &b| a.max(b));
+        let pad = (high - low).max(0.01) * 0.07;
+        let y = (low - pad, high + pad);
+        let mut chart = self.panel(area, y, self.session.day.symbol.as_str(), &|price| format!("{price:.2}"), false)?;
+        chart.draw_series(
+            self.setups()
+                .into_iter()
+                .map(|(from, to, color)| Rectangle::new([(from, y.0), (to, y.1)], color.mix(SHADE).filled())),
+        )?;
+        self.mark(&mut chart, y)?;
+        let line = |values: &[f64]| values.iter().enumerate().map(|(t, &v)| (t as f64 + 1.0, v)).collect::<Vec<_>>();
+        chart.draw_series(LineSeries::new(line(&self.session.vwap), VWAP.mix(0.9).stroke_width(2)))?;
+        let close = std::iter::once((0.0, bars.open[0])).chain(line(&bars.close));
+        chart.draw_series(LineSeries::new(close, INK.stroke_width(2)))?;
+        for trade in &self.session.trades {
+            let (color, from) = (color_of(trade.side), self.at(trade.entry_ts_ns));
+            let to = trade.sales.last().map_or(from, |sale| self.at(sale.ts_ns));
+            let closes = bars.close.iter().enumerate().map(|(t, &close)| (t as f64 + 1.0, close));
+            let between = closes.filter(|at| from < at.0 && at.0 < to);
+            let held = [(from, self.spot(from))].into_iter().chain(between).chain([(to, self.spot(to))]);
+            chart.draw_series(LineSeries::new(held, color.stroke_width(3)))?;
+            sales(&mut chart, trade, |sale| (self.at(sale.ts_ns), self.spot(self.at(sale.ts_ns))))?;
+            let (size, away) = if trade.side == Action::BuyCall { (8, -1.0) } else { (-8, 1.0) };
+            let at = (from, self.spot(from) + away * pad * 0.45);
+            chart.draw_series([TriangleMarker::new(at, size, color.filled())])?;
+        }
+        Ok(())
+    }
+
+    /// Returns the stretches of strong setups with their colours.
+    fn setups(&self) -> Vec<(f64, f64, RGBColor)> {
+        let mut stretches: Vec<(f64, f64, RGBColor)> = Vec::new();
+        for (t, row) in self.session.day.rows().enumerate() {
+            let color = match self.session.market.setup(row) {
+                Setup::Weak => continue,
+                Setup::BullStrong => GAIN,
+                Setup::BearStrong => LOSS,
+            };
+            let (from, to) = (t as f64, t as f64 + 1.0);
+            match stretches.last_mut() {
+                Some(last) if last.1 == from && last.2 == color => last.1 = to,
+                _ => stretches.push((from, to, color)),
+            }
+        }
+        stretches
+    }
+
+    /// Draws how probable an entry was whenever the account was flat: calls upwards, puts downwards.
+    fn policy(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let y = (-1.0, 1.0);
+        let mut chart = self.panel(area, y, "would buy", &|share| format!("{:.0}%", share.abs() * 100.0), false)?;
+        let held = self.session.trades.iter().map(|trade| (self.at(trade.entry_ts_ns), self.at(trade.exit_ts_ns)));
+        chart.draw_series(held.map(|(from, to)| Rectangle::new([(from, y.0), (to, y.1)], FAINT.mix(0.6).filled())))?;
+        for (action, color, sign) in [(Action::BuyCall, CALL, 1.0), (Action::BuyPut, PUT, -1.0)] {
+            let flat = self.session.steps.iter().zip(1u32..).filter(|(step, _)| step.mask.allows(action as u8));
+            chart.draw_series(flat.map(|(step, x)| {
+                let (x, share) = (f64::from(x), f64::from(step.prob[action.index()]));
+                Rectangle::new([(x - 0.5, 0.0), (x + 0.5, sign * share)], color.mix(0.8).filled())
+            }))?;
+        }
+        let end = f64::from(self.session.day.bars);
+        chart.draw_series([PathElement::new([(0.0, 0.0), (end, 0.0)], INK.mix(0.5))])?;
+        self.mark(&mut chart, y)
+    }
+
+    /// Draws what the contracts were worth while they were held: the middle of the quote at every close.
+    fn premium(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let lines: Vec<(&Trade, Vec<(f64, f64)>)> =
+            self.session.trades.iter().map(|trade| (trade, self.premium_line(trade))).collect();
+        let most = lines.iter().flat_map(|(_, line)| line).map(|at| at.1).fold(0.0, f64::max);
+        let y = (0.0, if most > 0.0 { most * 1.12 } else { 1.0 });
+        let mut chart = self.panel(area, y, "premium held", &|price| format!("${price:.2}"), false)?;
+        self.mark(&mut chart, y)?;
+        for (trade, line) in lines {
+            let color = color_of(trade.side);
+            chart.draw_series(LineSeries::new(line.clone(), color.stroke_width(2)))?;
+            chart.draw_series(line.first().map(|&at| Circle::new(at, 4, color.filled())))?;
+            sales(&mut chart, trade, |sale| (self.at(sale.ts_ns), sale.price))?;
+        }
+        Ok(())
+    }
+
+    /// What was paid, the middle of the quote at every close, and what the last sale gave.
+    fn premium_line(&self, trade: &Trade) -> Vec<(f64, f64)> {
+        let (from, to) = (self.session.bar_at(trade.entry_ts_ns), self.session.bar_at(trade.exit_ts_ns));
+        let bought = (f64::from(from), trade.entry_price);
+        let worth = (from..to.min(self.session.day.bars)).filter_map(|bar| {
+            let quote = self.session.quote(trade.side, trade.strike, bar)?.close;
+            let ask = quote.ask.map_or(quote.bid, std::num::NonZeroU32::get);
+            Some((f64::from(bar) + 1.0, f64::from(quote.bid + ask) / 200.0))
+        });
+        let worth = worth.filter(|at| at.0 < f64::from(to));
+        let sold = trade.sales.last().map(|sale| (f64::from(to), sale.price));
+        std::iter::once(bought).chain(worth).chain(sold).collect()
+    }
+
+    fn equity(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let equity: Vec<f64> = self.session.equity_cents().iter().map(|&cents| cents as f64 / 100.0).collect();
+        let capital = self.session.capital_cents as f64 / 100.0;
+        let low = equity.iter().fold(capital, |a, &b| a.min(b));
+        let high = equity.iter().fold(capital, |a, &b| a.max(b));
+        let pad = ((high - low) * 0.1).max(capital * 1e-4);
+        let y = (low - pad, high + pad);
+        let mut chart = self.panel(area, y, "equity", &|value| dollars(*value), true)?;
+        let line: Vec<(f64, f64)> = equity.iter().enumerate().map(|(i, &value)| (i as f64 + 1.0, value)).collect();
+        for (color, bound) in [(GAIN, f64::max as fn(f64, f64) -> f64), (LOSS, f64::min)] {
+            let edge = line.iter().map(|&(x, value)| (x, bound(value, capital)));
+            let last = line.last().map_or(0.0, |at| at.0);
+            let area: Vec<(f64, f64)> = edge.chain([(last, capital), (1.0, capital)]).collect();
+            chart.draw_series([Polygon::new(area, color.mix(0.25))])?;
+        }
+        let end = f64::from(self.session.day.bars);
+        chart.draw_series([PathElement::new([(0.0, capital), (end, capital)], INK.mix(0.5))])?;
+        self.mark(&mut chart, y)?;
+        chart.draw_series(LineSeries::new(line, INK.stroke_width(2)))?;
+        Ok(())
+    }
+}
+
+/// Returns the two lines above a picture: whose session it is, and how it ended.
+pub(crate) fn heading(session: &Session<'_>, model: &str, behaviour: &str, bar: u32, synthetic: bool) -> [String; 2] {
+    let day = session.day;
+    let stamp = if synthetic { " - SYNTHETIC DATA" } else { "" };
+    let wins = session.trades.iter().filter(|trade| trade.net_pnl_cents > 0).count();
+    let step = &session.steps[bar as usize];
+    [
+        format!("{} {}, {model} ({behaviour}){stamp}", day.symbol, day.date),
+        format!(
+            "{} positions, {wins} won, net P&L {}; at the close of the bar {} the policy chose {}",
+            session.trades.len(),
+            dollars_and_cents(session.net_pnl_cents()),
+            session.clock(bar),
+            step.action.name(),
+        ),
+    ]
+}

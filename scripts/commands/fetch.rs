@@ -1,0 +1,223 @@
+//! `zerodte fetch`: from a vendor into the cache, as much as is missing, at the pace that the plan allows.
+
+mod flags;
+mod tables;
+
+use market_data::{
+    DateRange, Symbol, calendar,
+    source::{
+        cache::Cache,
+        fetch::{Fetcher, Needs, OptionPlan, Plan},
+        vendor::{OptionVendor, Vendor},
+    },
+};
+
+use crate::{
+    config::RunConfig,
+    inputs::vendor::{Meter, Service, estimate, sessions_asked_for, usage},
+    output::{clock::System, console::Console, exit_code::Usage, table::thousands},
+};
+
+pub use self::flags::{FetchFlags, What};
+
+/// Fetches what is missing, or says what that would take.
+///
+/// # Errors
+/// Flags that make no sense, a missing key, what the vendor refuses or garbles, or a cache that cannot be written. What came
+/// before is kept.
+pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
+    let mut notes = Vec::new();
+    let config = flags.resolve(&mut notes)?;
+    if flags.config.print_config {
+        console.say(config.to_annotated_toml()?.trim_end())?;
+        return Ok(());
+    }
+    let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
+    let service = Service::open(config.run.data_source, &config.data, &config.run.symbols, &cache, &System, &meter)?;
+    let dates = dates(&config)?;
+    let job = Job { flags, config: &config, cache: &cache, service: &service, meter: &meter, dates };
+    notes.into_iter().chain(meter.notes()).try_for_each(|note| console.say(format!("Note: {note}")))?;
+    let done = if flags.dry_run { job.estimate(console) } else { job.fetch(console) };
+    meter.stop();
+    meter.notes().into_iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    done
+}
+
+/// Returns the dates asked for, with the sessions that warm indicators up, up to the last that is over.
+fn dates(config: &RunConfig) -> anyhow::Result<DateRange> {
+    let window = config.run.window();
+    if window.from.is_none() && window.intraday_days.is_none() {
+        return Err(Usage::one("name dates with --intraday-days or --start-date").into());
+    }
+    sessions_asked_for(&config.run, config.data.warmup_sessions)
+}
+
+/// One call of the command.
+struct Job<'a> {
+    flags: &'a FetchFlags,
+    config: &'a RunConfig,
+    cache: &'a Cache,
+    service: &'a Service<'a>,
+    meter: &'a Meter,
+    dates: DateRange,
+}
+
+impl Job<'_> {
+    fn vendor(&self) -> &dyn Vendor {
+        self.service.vendor()
+    }
+
+    fn fetcher(&self) -> Fetcher<'_> {
+        Fetcher { vendor: self.vendor(), cache: self.cache, clock: &System, progress: self.meter }
+    }
+
+    fn symbols(&self) -> &[Symbol] {
+        &self.config.run.symbols
+    }
+
+    fn wants(&self, what: What) -> bool {
+        self.flags.what.contains(&what)
+    }
+
+    fn option_vendor(&self) -> anyhow::Result<&dyn OptionVendor> {
+        let none = || Usage::one(format!("--what options: {} has no option bars here", self.config.run.data_source));
+        Ok(self.service.options().ok_or_else(none)?)
+    }
+
+    /// Says what is missing and how long it takes; asks nobody.
+    fn estimate(&self, console: &mut Console) -> anyhow::Result<()> {
+        let limit = self.vendor().calls_per_minute();
+        let mut total = 0;
+        let mut missing = Vec::new();
+        if self.wants(What::Bars) {
+            missing.extend(self.symbols().iter().cloned());
+        }
+        if self.wants(What::Vix) {
+            let indices = [Symbol::new("VIX1D")?, Symbol::new("VIX")?];
+            missing.extend(indices.into_iter().filter(|index| self.vendor().check(index).is_ok()));
+        }
+        for symbol in missing {
+            let one = std::slice::from_ref(&symbol);
+            let plan = self.fetcher().plan(one, self.dates, self.flags.wishes()).map_err(usage)?;
+            total += plan.calls;
+            console.say(bars_line(&symbol, &plan, limit))?;
+        }
+        for symbol in self.symbols() {
+            if self.wants(What::Options) {
+                let plan = self.option_plan(symbol)?;
+                let unknown = self.least_contracts(&plan);
+                total += plan.calls + unknown;
+                console.say(options_line(symbol, &plan, unknown, limit))?;
+            }
+            for what in [What::Contracts, What::Chain, What::Greeks].into_iter().filter(|what| self.wants(*what)) {
+                let calls = tables::calls(what, self.cache, symbol, self.dates);
+                total += calls;
+                console.say(format!("{symbol:<8}{what}: {}", estimate(calls, limit)))?;
+            }
+        }
+        console.say(format!("DRY RUN: nobody was asked; {} in all", estimate(total, limit)))?;
+        Ok(())
+    }
+
+    /// Returns how many calls the days take at least whose strikes nobody knows yet.
+    fn least_contracts(&self, plan: &OptionPlan) -> usize {
+        let contracts = 2 * (2 * self.flags.strikes as usize + 1);
+        let calls = self.service.options().map_or(0, |vendor| contracts.div_ceil(vendor.batch()));
+        plan.without_spot.len() * calls
+    }
+
+    fn option_plan(&self, symbol: &Symbol) -> anyhow::Result<OptionPlan> {
+        let vendor = self.option_vendor()?;
+        self.fetcher().plan_options(vendor, symbol, self.dates, self.flags.strikes).map_err(usage)
+    }
+
+    fn fetch(&self, console: &mut Console) -> anyhow::Result<()> {
+        let vendor = self.vendor();
+        let symbols = if self.wants(What::Bars) { self.symbols().to_vec() } else { Vec::new() };
+        let needs =
+            Needs { symbols, dates: self.dates, volatility: self.wants(What::Vix), wishes: self.flags.wishes() };
+        if self.wants(What::Bars) || self.wants(What::Vix) {
+            self.meter.limit(vendor.calls_per_minute());
+            let fetched =
+                self.fetcher().gather(&needs, &mut |plan| self.meter.plan(vendor.name(), plan)).map_err(usage)?;
+            let (sessions, rows) = (thousands(fetched.sessions as i64), thousands(fetched.rows as i64));
+            let there = thousands(fetched.complete as i64);
+            console.say(format!("{sessions} sessions fetched, {rows} bars; {there} sessions were there already"))?;
+            if fetched.empty > 0 {
+                console.say(format!("{} sessions came without a bar; --retry-empty asks again", fetched.empty))?;
+            }
+        }
+        for symbol in self.symbols() {
+            if self.wants(What::Options) {
+                self.fetch_options(symbol, console)?;
+            }
+            self.tables(symbol, console)?;
+        }
+        let folder = self.cache.folder(vendor.name());
+        console.say(format!("In {} after {} calls", folder.display(), thousands(self.meter.called() as i64)))?;
+        Ok(())
+    }
+
+    fn fetch_options(&self, symbol: &Symbol, console: &mut Console) -> anyhow::Result<()> {
+        let vendor = self.option_vendor()?;
+        self.meter.limit(vendor.calls_per_minute());
+        let mut without_spot = Vec::new();
+        let mut planned = |plan: &OptionPlan| {
+            without_spot.clone_from(&plan.without_spot);
+            if plan.calls > 0 {
+                self.meter.expect(plan.calls, &format!("Fetching options on {symbol}"));
+            }
+        };
+        let around = self.flags.strikes;
+        let stored = self.fetcher().fetch_options(vendor, symbol, self.dates, around, &mut planned).map_err(usage)?;
+        let folder = tables::options_folder(self.cache, vendor.name(), symbol);
+        console.say(format!("{symbol}: {} option minutes fetched", thousands(stored as i64)))?;
+        if let (Some(first), Some(last)) = (without_spot.first(), without_spot.last()) {
+            let count = without_spot.len();
+            console.say(format!(
+                "Note: {count} sessions from {first} to {last} have no bars of {symbol}, so nobody knows their strikes"
+            ))?;
+        }
+        console.say(format!("Replay them with --options {}", folder.display()))?;
+        Ok(())
+    }
+
+    /// Fetches reference data, chains and greeks, as far as they are wanted.
+    fn tables(&self, symbol: &Symbol, console: &mut Console) -> anyhow::Result<()> {
+        let wanted = [What::Contracts, What::Chain, What::Greeks].into_iter().filter(|what| self.wants(*what));
+        for what in wanted {
+            let Service::Massive(massive) = self.service else {
+                let source = self.config.run.data_source;
+                return Err(Usage::one(format!("--what {what}: only massive has it, {source} has not")).into());
+            };
+            let sessions = calendar::sessions(self.dates.first, self.dates.last);
+            let days = sessions.iter().map(|session| session.date);
+            let written = match what {
+                What::Chain => tables::chain(massive, self.cache, symbol)?,
+                What::Greeks => tables::greeks(massive, self.cache, symbol, days)?,
+                _ => tables::contracts(massive, self.cache, symbol, days)?,
+            };
+            console.say(written)?;
+        }
+        Ok(())
+    }
+}
+
+fn bars_line(symbol: &Symbol, plan: &Plan, limit: u32) -> String {
+    let (there, missing) = (thousands(plan.complete as i64), thousands(plan.sessions() as i64));
+    let lost = match plan.out_of_reach {
+        0 => String::new(),
+        count => format!("; {} out of reach", thousands(count as i64)),
+    };
+    format!("{symbol:<8}{missing:>6} sessions missing, {there} there{lost}: {}", estimate(plan.calls, limit))
+}
+
+fn options_line(symbol: &Symbol, plan: &OptionPlan, unknown: usize, limit: u32) -> String {
+    let missing = plan.days.iter().map(|(_, contracts)| contracts.len()).sum::<usize>();
+    let (missing, there) = (thousands(missing as i64), thousands(plan.complete as i64));
+    let blind = match plan.without_spot.len() {
+        0 => String::new(),
+        count => format!("; {count} sessions need bars of {symbol} first, then {} or more", estimate(unknown, limit)),
+    };
+    format!("{symbol:<8}{missing:>6} contract days missing, {there} there: {}{blind}", estimate(plan.calls, limit))
+}

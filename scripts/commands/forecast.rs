@@ -1,0 +1,35 @@
+//! `zerodte forecast`: forecasters of returns, volatility and direction, trained, judged, varied and compared.
+
+mod ablate;
+mod chart;
+mod compare;
+mod dataset;
+mod eval;
+mod evaluation;
+mod files;
+mod flags;
+mod train;
+
+pub use self::{
+    ablate::{Ablation, Rank, Tested},
+    evaluation::{Judged, Judgement, Predicted},
+    flags::{
+        ForecastAblateFlags, ForecastCompareFlags, ForecastEvalFlags, ForecastTool, ForecastTrainFlags, ForecasterFlags,
+    },
+    train::Metrics,
+};
+use crate::output::console::Console;
+
+/// Does what the command says.
+///
+/// # Errors
+/// [`crate::output::exit_code::Usage`] for flags and configuration; data or files that cannot be used; a training that was ended because nothing could
+/// come of it.
+pub fn run(tool: &ForecastTool, console: &mut Console) -> anyhow::Result<()> {
+    match tool {
+        ForecastTool::Train(flags) => train::run(flags, console),
+        ForecastTool::Eval(flags) => eval::run(flags, console),
+        ForecastTool::Ablate(flags) => ablate::run(flags, console),
+        ForecastTool::Compare(flags) => compare::run(flags, console),
+    }
+}

@@ -1,0 +1,124 @@
+//! `zerodte forecast eval`: a forecaster on dates that it has not seen, beside predictors that take no thought.
+
+use anyhow::{Context as _, ensure};
+use market_data::{DateRange, Window, stamp};
+
+use super::{dataset::Material, evaluation::Court, files, flags::ForecastEvalFlags};
+use crate::{
+    artifacts::{
+        saved_forecaster::{self, ForecasterMeta},
+        saved_model::{dates_within, ranges_text},
+    },
+    output::{
+        console::Console,
+        exit_code::Usage,
+        output_file::{check_writable, create_parent},
+    },
+};
+
+/// Judges a forecaster and prints the table.
+///
+/// # Errors
+/// A forecaster, bars or a configuration that cannot be used, or a file that cannot be written.
+pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::Result<()> {
+    let (forecaster, meta) = saved_forecaster::load(&flags.model)?;
+    let mut notes = Vec::new();
+    let mut config = flags.resolve(&meta.config, &mut notes)?;
+    if flags.config.print_config {
+        console.say(config.to_annotated_toml()?.trim_end())?;
+        return Ok(());
+    }
+    let outputs = [&flags.json, &flags.markdown, &flags.predictions];
+    outputs.iter().filter_map(|path| path.as_deref()?.parent()).try_for_each(check_writable)?;
+    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+
+    // The other predictors learn from what the forecaster learned from, so that the bars must reach back that far.
+    let asked = config.run.window();
+    (config.run.start_date, config.run.intraday_days) = (None, 0);
+    config.run.end_date = asked.to.map(|end| end.max(meta.last_seen()));
+    let material = Material::load(&config, forecaster.config())?;
+    forecaster.check_features(material.tape.feature_names())?;
+    let dates = asked_dates(&material, &meta, &asked)?;
+    let (data, picked) = (material.data(forecaster.config(), &meta.split), material.pick(&dates));
+    ensure!(!picked.samples.is_empty(), "there is no sample on {dates}");
+    heading(flags, &meta, &material, &dates, console)?;
+    if data.train.is_empty() || data.validation.is_empty() {
+        let (train, valid) = (meta.split.train, meta.split.validation);
+        return Err(Usage::one(format!(
+            "the bars do not reach back to the forecaster's training ({train} and {valid}), which the other predictors are fitted on"
+        ))
+        .into());
+    }
+    let forecasts = forecaster.predict(&data.tape, &picked.samples)?;
+    let court = Court {
+        material: &material,
+        data: &data,
+        forecaster: &forecaster,
+        gate: &config.forecast.gate,
+        boosted: flags.boosted,
+        seed: config.run.seed,
+    };
+    let judgement = court.judge(&picked, &forecasts, dates)?;
+    judgement.lines().into_iter().try_for_each(|line| console.say(line))?;
+
+    let data_stamp = stamp(material.dataset.synthetic);
+    let written = [
+        (&flags.json, (serde_json::to_string_pretty(&judgement)? + "\n").into_bytes()),
+        (&flags.markdown, judgement.markdown().into_bytes()),
+        (&flags.predictions, files::predictions(&material, &picked, &data.targets, &forecasts, data_stamp)?),
+    ];
+    for (path, bytes) in written {
+        let Some(path) = path else { continue };
+        create_parent(path)?;
+        ppo_agent::write_atomically(path, &bytes)?;
+        console.say(format!("Written: {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The dates asked for; without any, all that have not shaped the forecaster.
+fn asked_dates(material: &Material, meta: &ForecasterMeta, asked: &Window) -> anyhow::Result<DateRange> {
+    let dates = &material.dataset.dates;
+    let range = asked.dates(*dates.last().context("there is no session")?)?;
+    if asked.from.is_some() || asked.intraday_days.is_some() {
+        return Ok(range);
+    }
+    let unseen =
+        dates.iter().find(|&&date| date > meta.last_seen() && !meta.split.gap.contains(&date) && range.contains(date));
+    let first = *unseen.with_context(|| {
+        let (seen, last) = (meta.last_seen(), range.last);
+        format!("the forecaster has seen all dates up to {seen}, and none after that lies before {last}; name older ones with --start-date")
+    })?;
+    Ok(DateRange { first, last: range.last })
+}
+
+fn heading(
+    flags: &ForecastEvalFlags,
+    meta: &ForecasterMeta,
+    material: &Material,
+    dates: &DateRange,
+    console: &mut Console,
+) -> anyhow::Result<()> {
+    if material.dataset.synthetic {
+        console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
+    }
+    if meta.data == stamp(true) {
+        console.say("The forecaster was trained on SYNTHETIC data")?;
+    }
+    console.say(format!("Forecaster {} on {dates}, intervals over dates", flags.model.display()))?;
+    let inside = || material.dataset.dates.iter().copied().filter(|&date| dates.contains(date));
+    let (seen, ranges) = (dates_within(inside(), &meta.seen()), ranges_text(&meta.seen()));
+    console.say(match seen {
+        0 if dates.last < meta.split.train.first => {
+            format!(
+                "Out of sample, but before what the forecaster has seen ({ranges}): its weights know what came later"
+            )
+        }
+        0 => format!("Out of sample: the forecaster has seen {ranges}"),
+        n => format!(
+            "IN SAMPLE: {n} of {} dates have shaped the forecaster ({ranges}); these figures prove nothing",
+            inside().count()
+        ),
+    })?;
+    Ok(())
+}

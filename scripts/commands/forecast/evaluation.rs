@@ -1,0 +1,239 @@
+//! A forecaster judged on given samples: every target, of all symbols together and of each alone, beside predictors that take no thought.
+
+use market_data::DateRange;
+use ppo_agent::{
+    AgentError,
+    forecast::{
+        ForecastData, Forecaster, Gate, GateConfig, Reference, Ridge, Scores, Target, TargetKind, TargetMoments,
+        boosted, scores,
+    },
+};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use statistics::ConfidenceInterval;
+
+use super::dataset::{Material, Picked, rows};
+use crate::output::table::columns;
+
+/// Name of the rows of all symbols together.
+pub(super) const ALL: &str = "all";
+
+/// What one predictor scores on one target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// `forecaster`, `constant`, `last_value`, `linear` or `boosted`.
+    pub predictor: String,
+    /// Its scores, with intervals over dates.
+    pub scores: Scores,
+}
+
+/// One target of one symbol, or of all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The symbol, or `all`.
+    pub symbol: String,
+    /// What is predicted.
+    pub target: Target,
+    /// The forecaster's verdict.
+    pub gate: Gate,
+    /// What each predictor scores, the forecaster first.
+    pub predictors: Vec<Predicted>,
+}
+
+/// All targets of all symbols.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// The dates that it is judged on.
+    pub dates: DateRange,
+    /// One row per symbol and target.
+    pub rows: Vec<Judged>,
+}
+
+/// The forecasts of one predictor for all samples. `[N, M]`
+struct Predictor {
+    name: &'static str,
+    forecasts: Vec<f32>,
+}
+
+/// What a judgement rests on.
+pub(crate) struct Court<'a> {
+    pub(crate) material: &'a Material,
+    /// What the forecaster was trained on, which the other predictors are fitted on, too.
+    pub(crate) data: &'a ForecastData,
+    pub(crate) forecaster: &'a Forecaster,
+    /// What the verdicts go by.
+    pub(crate) gate: &'a GateConfig,
+    /// Whether gradient-boosted trees are among the predictors.
+    pub(crate) boosted: bool,
+    pub(crate) seed: u64,
+}
+
+impl Court<'_> {
+    /// Judges the forecaster on some samples; its own forecasts of them are `[N, M]`.
+    ///
+    /// # Errors
+    /// When a predictor cannot be fitted.
+    pub(crate) fn judge(&self, picked: &Picked, forecasts: &[f32], dates: DateRange) -> Result<Judgement, AgentError> {
+        let predictors = self.predictors(picked, forecasts)?;
+        let mut parts: Vec<(String, Vec<usize>)> = vec![(ALL.to_owned(), (0..picked.samples.len()).collect())];
+        let symbols = self.material.tape.symbols();
+        if symbols.len() > 1 {
+            parts.extend(symbols.iter().map(|symbol| (symbol.to_string(), self.material.of_symbol(picked, symbol))));
+        }
+        let rows = parts
+            .par_iter()
+            .flat_map_iter(|(symbol, positions)| self.part(symbol, picked, positions, &predictors))
+            .collect();
+        let data = market_data::stamp(self.material.dataset.synthetic).to_owned();
+        Ok(Judgement { data, dates, rows })
+    }
+
+    fn predictors(&self, picked: &Picked, forecasts: &[f32]) -> Result<Vec<Predictor>, AgentError> {
+        let (data, frames) = (self.data, self.forecaster.config().temporal_frames);
+        let TargetMoments { mean, .. } = self.forecaster.moments();
+        let constant: Vec<f32> = mean.iter().map(|&mean| mean as f32).collect();
+        let mut predictors = vec![
+            Predictor { name: "forecaster", forecasts: forecasts.to_vec() },
+            Predictor { name: "constant", forecasts: constant.repeat(picked.samples.len()) },
+            Predictor { name: "last_value", forecasts: self.material.last_values(picked) },
+            Predictor { name: "linear", forecasts: Ridge::fit(data, frames)?.predict(&data.tape, &picked.samples)? },
+        ];
+        if self.boosted {
+            let targets = data.targets.len();
+            let column = |target| boosted(data, frames, target, &picked.samples, self.seed);
+            let found = (0..targets).into_par_iter().map(column).collect::<Result<Vec<_>, _>>()?;
+            let forecasts = (0..picked.samples.len()).flat_map(|i| found.iter().map(move |column| column[i])).collect();
+            predictors.push(Predictor { name: "boosted", forecasts });
+        }
+        Ok(predictors)
+    }
+
+    /// Judges every target on some of the samples; targets of which nothing is known there are left out.
+    fn part(&self, symbol: &str, picked: &Picked, positions: &[usize], predictors: &[Predictor]) -> Vec<Judged> {
+        let (targets, moments) = (&self.data.targets, self.forecaster.moments());
+        let samples = picked.subset(positions).samples;
+        let score = |predictor: &Predictor| {
+            let forecasts = rows(&predictor.forecasts, targets.len(), positions);
+            scores(targets, &samples, &forecasts, moments, Scores::with_intervals)
+        };
+        let found: Vec<Vec<Option<Scores>>> = predictors.iter().map(score).collect();
+        let judged = |(index, &target): (usize, &Target)| {
+            let of = |predictor: &Predictor, scores: &[Option<Scores>]| {
+                Some(Predicted { predictor: predictor.name.to_owned(), scores: scores[index].clone()? })
+            };
+            let predictors: Vec<Predicted> = predictors
+                .iter()
+                .zip(&found)
+                .map(|(predictor, scores)| of(predictor, scores))
+                .collect::<Option<_>>()?;
+            let linear = predictors.iter().find(|found| found.predictor == "linear")?;
+            let reference = Reference::of("a linear predictor", &linear.scores);
+            let gate = Gate::of(target.kind, &predictors[0].scores, reference.as_ref(), self.gate);
+            Some(Judged { symbol: symbol.to_owned(), target, gate, predictors })
+        };
+        targets.iter().enumerate().filter_map(judged).collect()
+    }
+}
+
+impl Judgement {
+    /// Returns the rows as a table: what the forecaster scores with its intervals, R² of the others, the verdict; then why a target failed.
+    pub fn lines(&self) -> Vec<String> {
+        let others: Vec<&str> =
+            self.rows.first().into_iter().flat_map(Judged::others).map(|found| found.predictor.as_str()).collect();
+        let heading = [&["target", Judged::FIGURES[0]][..], &others, &Judged::FIGURES[1..]].concat();
+        let row = |row: &Judged| {
+            let [r2, figures @ ..] = row.figures();
+            let others = row.others().map(|found| r2_of(&found.scores));
+            [format!("{} {}", row.symbol, row.target), r2].into_iter().chain(others).chain(figures).collect()
+        };
+        let rows: Vec<Vec<String>> = self.rows.iter().map(row).collect();
+        let failures = self.rows.iter().filter(|row| row.gate.verdict.is_failure());
+        let why = failures.map(|row| {
+            let advice = row.gate.advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default();
+            format!(
+                "{} of {}: {}: {}{advice}",
+                row.target,
+                row.symbol,
+                row.gate.verdict,
+                row.gate.evidence.first().map_or("", String::as_str)
+            )
+        });
+        [columns(&heading, &rows)].into_iter().chain(why).collect()
+    }
+
+    /// Returns every predictor of every row as a Markdown table.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let heading: Vec<String> =
+            ["symbol", "target", "predictor"].iter().chain(&Judged::FIGURES).map(ToString::to_string).collect();
+        let rule = vec!["---".to_owned(); heading.len()];
+        let of_row = |row: &Judged| -> Vec<Vec<String>> {
+            let of_predictor = |(index, found): (usize, &Predicted)| {
+                let verdict = if index == 0 { row.gate.verdict.to_string() } else { String::new() };
+                let first = [row.symbol.clone(), row.target.to_string(), found.predictor.clone()];
+                first.into_iter().chain(shown(row.target.kind, &found.scores)).chain([verdict]).collect()
+            };
+            row.predictors.iter().enumerate().map(of_predictor).collect()
+        };
+        let rows = self.rows.iter().flat_map(of_row).map(|cells| line(&cells));
+        [line(&heading), line(&rule)].into_iter().chain(rows).collect()
+    }
+}
+
+impl Judged {
+    /// Names of [`Self::figures`].
+    pub(super) const FIGURES: [&str; 6] = ["R² or Brier skill", "IC or AUC", "right way", "spread", "slope", "verdict"];
+
+    /// The forecaster's own scores.
+    pub(super) fn mine(&self) -> &Scores {
+        &self.predictors[0].scores
+    }
+
+    /// Writes what the forecaster scores with its intervals, and its verdict.
+    pub(super) fn figures(&self) -> [String; 6] {
+        let [r2, rank, right, spread, slope] = shown(self.target.kind, self.mine());
+        [r2, rank, right, spread, slope, self.gate.verdict.to_string()]
+    }
+
+    /// The predictors beside the forecaster, but for the constant, whose R² is zero by its definition.
+    fn others(&self) -> impl Iterator<Item = &Predicted> {
+        self.predictors.iter().skip(1).filter(|found| found.predictor != "constant")
+    }
+}
+
+/// What is shown of scores, under the first of [`Judged::FIGURES`].
+fn shown(kind: TargetKind, scores: &Scores) -> [String; 5] {
+    let (rank, right) = match scores {
+        Scores::Regression(found) => {
+            let intervals = found.intervals.as_ref();
+            let right = found.directional_accuracy.filter(|_| kind == TargetKind::Return);
+            let right =
+                right.map(|value| with_interval(value, intervals.and_then(|found| found.directional_accuracy), 3));
+            (with_interval(found.rank_ic, intervals.and_then(|found| found.rank_ic), 3), right.unwrap_or_default())
+        }
+        Scores::Class(found) => {
+            let intervals = found.intervals.as_ref();
+            let right = with_interval(found.accuracy, intervals.and_then(|found| found.accuracy), 3);
+            (with_interval(found.auc, intervals.and_then(|found| found.auc), 3), right)
+        }
+    };
+    let fit = scores.fit();
+    let spread = 100.0 * fit.pred_std / fit.outcome_std.max(f64::MIN_POSITIVE);
+    [r2_of(scores), rank, right, format!("{spread:.1} %"), format!("{:.2}", fit.slope)]
+}
+
+fn r2_of(scores: &Scores) -> String {
+    with_interval(scores.r2(), scores.r2_interval(), 4)
+}
+
+/// Returns a value with its interval, as text.
+fn with_interval(value: f64, interval: Option<ConfidenceInterval>, places: usize) -> String {
+    match interval {
+        Some(ConfidenceInterval { low, high, .. }) if low < high => {
+            format!("{value:.places$} [{low:.places$}, {high:.places$}]")
+        }
+        _ => format!("{value:.places$}"),
+    }
+}

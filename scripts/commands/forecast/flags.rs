@@ -1,0 +1,306 @@
+//! Flags of `zerodte forecast` and its commands.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use crate::{
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags},
+        layers::Layer,
+    },
+    output::exit_code::Usage,
+};
+
+/// What can be done with forecasters.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ForecastTool {
+    /// Trains a forecaster of returns, volatility and direction, and judges it out of sample.
+    Train(ForecastTrainFlags),
+    /// Judges a forecaster on dates that it has not seen, beside simple predictors.
+    Eval(ForecastEvalFlags),
+    /// Trains a grid of settings with several seeds and ranks them.
+    Ablate(ForecastAblateFlags),
+    /// Puts finished runs side by side, as Markdown and as a picture.
+    Compare(ForecastCompareFlags),
+}
+
+/// The forecaster and its training, beyond the data.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Forecaster (configs/default.toml holds the defaults)")]
+pub struct ForecasterFlags {
+    /// How far ahead targets look, separated by commas: bars such as 5, close, or sessions such as 1d
+    #[arg(long, value_name = "LIST")]
+    pub horizons: Option<String>,
+    /// minute, or day for horizons of sessions
+    #[arg(long, value_name = "SIZE")]
+    pub bars: Option<String>,
+    /// mlp, gru or attention
+    #[arg(long, value_name = "NAME")]
+    pub encoder: Option<String>,
+    /// Frames of an input
+    #[arg(long, value_name = "N")]
+    pub temporal_frames: Option<u64>,
+    /// Units of a layer
+    #[arg(long, value_name = "N")]
+    pub hidden_size: Option<u64>,
+    /// Layers of the encoder
+    #[arg(long, value_name = "N")]
+    pub layers: Option<u64>,
+    /// relu or tanh; a policy that is to take the encoder over must have the same
+    #[arg(long, value_name = "NAME")]
+    pub activation: Option<String>,
+    /// Share of a layer's outputs that a training step leaves out
+    #[arg(long, value_name = "X")]
+    pub dropout: Option<f64>,
+    /// mse, mae, huber or quantile
+    #[arg(long, value_name = "NAME")]
+    pub loss: Option<String>,
+    /// Where Huber turns absolute, in the target's unit, or auto: a multiple of its deviation
+    #[arg(long, value_name = "X|auto")]
+    pub huber_delta: Option<String>,
+    /// Weight of the regression losses
+    #[arg(long, value_name = "X")]
+    pub reg_weight: Option<f64>,
+    /// Weight of the directions' cross-entropy
+    #[arg(long, value_name = "X")]
+    pub clf_weight: Option<f64>,
+    /// Term against predictions that shrink to a constant: none, variance, std or r2
+    #[arg(long, value_name = "NAME")]
+    pub variance_term: Option<String>,
+    /// Its weight
+    #[arg(long, value_name = "X")]
+    pub variance_weight: Option<f64>,
+    /// How often a sample counts whose target is far from its mean
+    #[arg(long, value_name = "X")]
+    pub overweight: Option<f64>,
+    /// Initial weights of the output layer: default, or a standard deviation
+    #[arg(long, value_name = "X|default")]
+    pub output_init: Option<String>,
+    /// Step size of Adam
+    #[arg(long, value_name = "X")]
+    pub learning_rate: Option<f64>,
+    /// Pull of every parameter towards zero
+    #[arg(long, value_name = "X")]
+    pub weight_decay: Option<f64>,
+    /// Samples of a minibatch
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<u64>,
+    /// Most passes over the training samples
+    #[arg(long, value_name = "N")]
+    pub max_epochs: Option<u64>,
+    /// Epochs without improvement that end the training
+    #[arg(long, value_name = "N")]
+    pub patience: Option<u64>,
+    /// What early stopping watches: r2, loss, or combined (loss - 2 R²)
+    #[arg(long, value_name = "NAME")]
+    pub early_stopping: Option<String>,
+    /// Whether the encoder first learns to reconstruct frames that it is not shown
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    pub pretrain: Option<bool>,
+}
+
+impl ForecasterFlags {
+    fn put(&self, layer: &mut Layer) -> Result<(), Usage> {
+        if let Some(list) = &self.horizons {
+            let horizons = list.split(',').map(str::trim).map(toml::Value::from);
+            layer.put("forecast.horizons", horizons.collect::<Vec<_>>());
+        }
+        for (key, value) in [
+            ("bars", &self.bars),
+            ("encoder", &self.encoder),
+            ("activation", &self.activation),
+            ("loss.kind", &self.loss),
+            ("loss.huber_delta", &self.huber_delta),
+            ("loss.variance_term", &self.variance_term),
+            ("output_init", &self.output_init),
+            ("early_stopping", &self.early_stopping),
+        ] {
+            layer.put_some(&format!("forecast.{key}"), value.clone());
+        }
+        for (key, value) in [
+            ("temporal_frames", self.temporal_frames),
+            ("hidden_size", self.hidden_size),
+            ("layers", self.layers),
+            ("batch_size", self.batch_size),
+            ("max_epochs", self.max_epochs),
+            ("patience", self.patience),
+        ] {
+            let Some(value) = value else { continue };
+            let value =
+                i64::try_from(value).map_err(|_| Usage::one(format!("forecast.{key}: {value} is too large")))?;
+            layer.put(&format!("forecast.{key}"), value);
+        }
+        for (key, value) in [
+            ("dropout", self.dropout),
+            ("loss.reg_weight", self.reg_weight),
+            ("loss.clf_weight", self.clf_weight),
+            ("loss.variance_weight", self.variance_weight),
+            ("loss.overweight", self.overweight),
+            ("learning_rate", self.learning_rate),
+            ("weight_decay", self.weight_decay),
+        ] {
+            layer.put_some(&format!("forecast.{key}"), value);
+        }
+        layer.put_some("forecast.pretrain.enabled", self.pretrain);
+        Ok(())
+    }
+}
+
+/// Flags of `zerodte forecast train`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(args_override_self = true, mut_arg("options", |arg| arg.hide(true)))]
+pub struct ForecastTrainFlags {
+    /// Which bars to use.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Name of the model, its log and its run folder [default: forecaster]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub model_name: Option<String>,
+    /// Folder under which models/, logs/ and runs/ are written [default: .]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub out_dir: Option<PathBuf>,
+    /// Seed of every random stream [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub seed: Option<u64>,
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, help_heading = "Run")]
+    pub device: Option<String>,
+    /// Adds gradient-boosted trees to the predictors that the forecaster is set beside
+    #[arg(long, help_heading = "Run")]
+    pub boosted: bool,
+    /// The forecaster.
+    #[command(flatten)]
+    pub forecaster: ForecasterFlags,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+/// The configuration that a forecaster's flags are laid over.
+fn base() -> RunConfig {
+    let mut base = RunConfig::default();
+    base.run.model_name = "forecaster".to_owned();
+    base
+}
+
+impl ForecastTrainFlags {
+    /// Lays files, flags and assignments over the defaults and checks the result.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        let mut layer = Layer::new("flags");
+        self.data.put(&mut layer, notes);
+        self.forecaster.put(&mut layer)?;
+        layer.put_some("run.model_name", self.model_name.clone());
+        layer.put_some("run.device", self.device.clone());
+        layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
+        layer.put_some("run.seed", self.seed.map(i64::try_from).transpose().context("--seed is too large")?);
+        let config = self.config.resolve(&base(), layer)?;
+        notes.extend(options_note(&config));
+        Ok(config)
+    }
+}
+
+/// Says that options are not looked at, where the configuration names some.
+fn options_note(config: &RunConfig) -> Option<String> {
+    let note = "run.options is not looked at: a forecaster sees the bars of the underlying alone";
+    config.run.options.is_some().then(|| note.to_owned())
+}
+
+/// Flags of `zerodte forecast eval`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    args_override_self = true,
+    mut_arg("options", |arg| arg.hide(true)),
+    mut_arg("symbols", |arg| arg.help("Symbols, separated by commas [default: the forecaster's]")),
+    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first that it has not seen]")),
+    mut_arg("intraday_days", |arg| arg.help("Calendar days up to the last date, 0 = all [default: 0]")),
+    mut_arg("data_source", |arg| arg.help("files, synthetic, massive, polygon, alpaca or yahoo [default: the forecaster's]")),
+    mut_arg("data_dir", |arg| arg.help("Folder of SYMBOL_1m.parquet or .csv files [default: the forecaster's]")),
+)]
+pub struct ForecastEvalFlags {
+    /// Forecaster file, with its .json beside it
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Which bars to use; what is not given is as in the forecaster's training.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Adds gradient-boosted trees to the predictors that the forecaster is set beside
+    #[arg(long)]
+    pub boosted: bool,
+    /// Writes the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Writes the report as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Writes every forecast, as .parquet
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+impl ForecastEvalFlags {
+    /// Lays files, flags and assignments over the configuration that the forecaster was trained with.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, trained: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        let mut base = trained.clone();
+        (base.run.start_date, base.run.end_date, base.run.intraday_days) = (None, None, 0);
+        let mut layer = Layer::new("flags");
+        self.data.put(&mut layer, notes);
+        let config = self.config.resolve(&base, layer)?;
+        notes.extend(options_note(&config));
+        Ok(config)
+    }
+}
+
+/// Flags of `zerodte forecast ablate`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    args_override_self = true,
+    mut_arg("model_name", |arg| arg.hide(true)),
+    mut_arg("out_dir", |arg| arg.hide(true)),
+    mut_arg("device", |arg| arg.hide(true)),
+    mut_arg("boosted", |arg| arg.hide(true)),
+)]
+pub struct ForecastAblateFlags {
+    /// Which bars, and what all runs have in common.
+    #[command(flatten)]
+    pub train: ForecastTrainFlags,
+    /// Values of one key of the section forecast, separated by commas, such as temporal_frames=1,3,5; every combination of all grids is
+    /// trained [default: frames, lambda, init, overweight, ssl and loss, one change at a time]
+    #[arg(long, value_name = "KEY=LIST")]
+    pub grid: Vec<String>,
+    /// Seeds of every combination
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub seeds: u64,
+    /// Trainings side by side, 0 = one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub num_threads: usize,
+    /// Folder for the table, as Markdown, CSV and JSON
+    #[arg(long, value_name = "DIR", default_value = "ablation")]
+    pub out: PathBuf,
+}
+
+/// Flags of `zerodte forecast compare`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(args_override_self = true)]
+pub struct ForecastCompareFlags {
+    /// Run folders of forecasters
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Folder for the comparison
+    #[arg(long, value_name = "DIR", default_value = "comparison")]
+    pub out: PathBuf,
+    /// Archives every run and its model as RUN.zip in this folder
+    #[arg(long, value_name = "DIR")]
+    pub zip: Option<PathBuf>,
+}

@@ -1,0 +1,277 @@
+//! `zerodte forecast train`: data, training, model, judgement out of sample, in this order.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use market_data::{Split, stamp};
+use ppo_agent::{
+    DeviceChoice,
+    forecast::{End, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, Outset, PretrainEpoch, fit},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    chart,
+    dataset::{Material, Picked},
+    evaluation::{Court, Judgement},
+    files,
+    flags::ForecastTrainFlags,
+};
+use crate::{
+    artifacts::{files::set_aside, manifest, paths::Paths, saved_forecaster::ForecasterMeta},
+    config::RunConfig,
+    output::{
+        clock::{self, Stopwatch},
+        console::Console,
+        exit_code::Stopped,
+        table::thousands,
+    },
+};
+
+/// What `metrics.json` says about a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
+    pub data: String,
+    /// Number of the epoch that was kept; 0 = none had forecasts that are numbers, and the first parameters were kept.
+    pub best_epoch: usize,
+    /// How the training ended.
+    pub end: End,
+    /// What was known before the first epoch.
+    pub outset: Outset,
+    /// Every epoch.
+    pub epochs: Vec<Epoch>,
+    /// The judgement on the test dates.
+    pub test: Judgement,
+}
+
+/// Trains as the flags say.
+///
+/// # Errors
+/// [`crate::output::exit_code::Usage`] for flags and configuration, [`Stopped`] for a training that was ended because nothing could come of it;
+/// anything else is a run that failed. Earlier results are intact either way.
+pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<()> {
+    let mut notes = Vec::new();
+    let config = flags.resolve(&mut notes)?;
+    if flags.config.print_config {
+        console.say(config.to_annotated_toml()?.trim_end())?;
+        return Ok(());
+    }
+    let mut paths = Paths::of(&config.run);
+    paths.log = paths.log.with_file_name(format!("{}_forecast.log", config.run.model_name));
+    paths.check_writable()?;
+    let material = Material::load(&config, &config.forecast)?;
+    let split = material.split(&config).context("splitting the sessions by date")?;
+    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    let (data, test) = (material.data(&config.forecast, &split), material.pick(&split.test));
+    let run =
+        Run { config: &config, paths: &paths, material: &material, split: &split, data, test, boosted: flags.boosted };
+    run.header(console)?;
+    let result = run.train(console);
+    if let Err(error) = &result {
+        console.log_only(format!("error: {error:#}"));
+    }
+    result
+}
+
+struct Run<'a> {
+    config: &'a RunConfig,
+    paths: &'a Paths,
+    material: &'a Material,
+    split: &'a Split,
+    data: ForecastData,
+    test: Picked,
+    boosted: bool,
+}
+
+impl Run<'_> {
+    fn stamp(&self) -> &'static str {
+        stamp(self.material.dataset.synthetic)
+    }
+
+    fn header(&self, console: &mut Console) -> anyhow::Result<()> {
+        if self.material.dataset.synthetic {
+            console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
+        }
+        let (run, forecast) = (&self.config.run, &self.config.forecast);
+        let join = |texts: Vec<String>| texts.join(", ");
+        let symbols = join(run.symbols.iter().map(ToString::to_string).collect());
+        let horizons = join(forecast.horizons.iter().map(ToString::to_string).collect());
+        console.say(format!(
+            "Training forecaster {} on {symbols}: returns, volatility and direction of {horizons}",
+            run.model_name
+        ))?;
+        for file in &self.material.dataset.files {
+            console.say(format!("  {}: {} rows; {}", file.path, thousands(file.rows as i64), file.note))?;
+        }
+        self.material.dataset.symbols.iter().try_for_each(|symbol| console.say(format!("  {}", symbol.report)))?;
+        let parts = [
+            ("Train", &self.split.train, self.data.train.len()),
+            ("Validation", &self.split.validation, self.data.validation.len()),
+            ("Test", &self.split.test, self.test.samples.len()),
+        ];
+        for (name, dates, samples) in parts {
+            console.say(format!("{name:<11}{dates}: {} samples", thousands(samples as i64)))?;
+        }
+        Ok(())
+    }
+
+    fn train(&self, console: &mut Console) -> anyhow::Result<()> {
+        let device: DeviceChoice = self.config.run.device.parse().map_err(anyhow::Error::msg)?;
+        device.check()?;
+        self.open(console)?;
+        let watch = Stopwatch::start();
+        let fitted = {
+            let mut told = Told {
+                console,
+                folder: &self.paths.run,
+                data: &self.data,
+                stamp: self.stamp(),
+                epochs: Vec::new(),
+                broken: None,
+            };
+            let fitted = fit(&self.data, &self.config.forecast, self.config.run.seed, device, &mut told)?;
+            told.broken.map_or(Ok(fitted), Err)?
+        };
+        let seconds = watch.seconds();
+        console.say(match &fitted.end {
+            End::MaxEpochs => format!("Finished after {} epochs, the best was {}", fitted.epochs.len(), fitted.best),
+            End::Patience => format!(
+                "Stopped after {} epochs: {} without improvement; the best was {}",
+                fitted.epochs.len(),
+                self.config.forecast.patience,
+                fitted.best
+            ),
+            End::Emergency(emergency) => format!("STOPPED after {} epochs: {emergency}", fitted.epochs.len()),
+        })?;
+        console.say(format!("Training time: {seconds:.1} seconds"))?;
+        self.save(&fitted)?;
+        console.say(format!("Forecaster saved: {}", self.paths.model.display()))?;
+        let judgement = self.judge(&fitted, console)?;
+        self.finish(&fitted, &judgement, seconds)?;
+        console.say(format!("Run folder: {}", self.paths.run.display()))?;
+        match fitted.end {
+            End::Emergency(emergency) => Err(Stopped(emergency).into()),
+            End::MaxEpochs | End::Patience => Ok(()),
+        }
+    }
+
+    /// Opens the run folder and the log: from here on files are written.
+    fn open(&self, console: &mut Console) -> anyhow::Result<()> {
+        self.paths.create_folders()?;
+        let log = set_aside(&self.paths.log)?;
+        for aside in self.paths.set_earlier_aside()?.into_iter().chain(log) {
+            console.say(format!("The earlier run of this name is kept as {}", aside.display()))?;
+        }
+        std::fs::create_dir(&self.paths.run).with_context(|| format!("creating {}", self.paths.run.display()))?;
+        console.attach(&self.paths.log, false)?;
+        self.write("config.toml", &self.config.to_toml()?)
+    }
+
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        Ok(ppo_agent::write_atomically(&self.paths.run.join(name), text.as_bytes())?)
+    }
+
+    fn save(&self, fitted: &Fitted) -> anyhow::Result<()> {
+        let emergency = match &fitted.end {
+            End::Emergency(emergency) => Some(emergency.clone()),
+            End::MaxEpochs | End::Patience => None,
+        };
+        let (data, config, split) = (self.stamp().to_owned(), self.config.clone(), self.split.clone());
+        let meta = ForecasterMeta { data, config, split, emergency };
+        let file = ForecasterFile { forecaster: fitted.forecaster.clone(), meta: serde_json::to_value(meta)? };
+        Ok(file.save(&self.paths.model)?)
+    }
+
+    fn judge(&self, fitted: &Fitted, console: &mut Console) -> anyhow::Result<Judgement> {
+        let forecaster = &fitted.forecaster;
+        let forecasts = forecaster.predict(&self.data.tape, &self.test.samples)?;
+        let bytes = files::predictions(self.material, &self.test, &self.data.targets, &forecasts, self.stamp())?;
+        ppo_agent::write_atomically(&self.paths.run.join(files::PREDICTIONS), &bytes)?;
+        let (material, data, seed) = (self.material, &self.data, self.config.run.seed);
+        let gate = &self.config.forecast.gate;
+        let court = Court { material, data, forecaster, gate, boosted: self.boosted, seed };
+        let judgement = court.judge(&self.test, &forecasts, self.split.test)?;
+        let synthetic = if self.material.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
+        console.say(format!("\nOut of sample{synthetic}, {}, intervals over dates:", self.split.test))?;
+        judgement.lines().into_iter().try_for_each(|line| console.say(line))?;
+        Ok(judgement)
+    }
+
+    fn finish(&self, fitted: &Fitted, test: &Judgement, seconds: f64) -> anyhow::Result<()> {
+        let Fitted { outset, epochs, best, end, .. } = fitted.clone();
+        let metrics =
+            Metrics { data: self.stamp().to_owned(), best_epoch: best, end, outset, epochs, test: test.clone() };
+        self.write(files::METRICS, &(serde_json::to_string_pretty(&metrics)? + "\n"))?;
+        let title = format!(
+            "{}{}",
+            self.config.run.model_name,
+            if self.material.dataset.synthetic { " - SYNTHETIC DATA" } else { "" }
+        );
+        let pairs = files::read_pairs(&self.paths.run.join(files::PREDICTIONS), &self.data.targets[0].to_string())?;
+        self.write("histogram.svg", &chart::histogram(&title, &self.data.targets[0].to_string(), &pairs)?)?;
+        self.write("epochs.svg", &chart::epochs(&title, &metrics.epochs, &self.data.targets)?)?;
+        let mut manifest = manifest::of_forecaster(self.config, &self.material.dataset, self.split)?;
+        manifest["training_seconds"] = seconds.into();
+        manifest["finished"] = clock::timestamp().into();
+        self.write("manifest.json", &(serde_json::to_string_pretty(&manifest)? + "\n"))
+    }
+}
+
+/// Shows epochs as they come and keeps their table.
+struct Told<'a> {
+    console: &'a mut Console,
+    folder: &'a Path,
+    data: &'a ForecastData,
+    stamp: &'static str,
+    epochs: Vec<Epoch>,
+    /// Why something could not be shown or written.
+    broken: Option<anyhow::Error>,
+}
+
+impl Told<'_> {
+    fn note(&mut self, done: anyhow::Result<()>) {
+        if let (Err(error), None) = (done, &self.broken) {
+            self.broken = Some(error);
+        }
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
+        self.console.say(epoch.line())?;
+        self.epochs.push(epoch.clone());
+        let text = files::epochs_csv(&self.epochs, &self.data.targets, self.stamp);
+        Ok(ppo_agent::write_atomically(&self.folder.join(files::EPOCHS), text.as_bytes())?)
+    }
+
+    fn pretraining(&mut self, row: &PretrainEpoch) -> anyhow::Result<()> {
+        let PretrainEpoch { epoch, train, validation, mean, nearest } = row;
+        Ok(self.console.say(format!(
+            "Pretraining {epoch} | hidden frames: error {validation:.4} (train {train:.4}, mean {mean:.4}, nearest frame {nearest:.4})"
+        ))?)
+    }
+
+    fn outset(&mut self, outset: &Outset) -> anyhow::Result<()> {
+        outset.warnings.iter().try_for_each(|warning| self.console.say(format!("Warning: {warning}")))?;
+        self.console.say(format!("The training mean has a validation loss of {:.4}", outset.constant_loss))?;
+        let found = self.data.targets.iter().zip(&outset.linear);
+        let found = found.filter_map(|(target, scores)| Some(format!("{target} {:.4}", scores.as_ref()?.r2())));
+        Ok(self.console.say(format!("A linear predictor's R² there: {}", found.collect::<Vec<_>>().join(", ")))?)
+    }
+}
+
+impl FitListener for Told<'_> {
+    fn on_pretraining(&mut self, epoch: &PretrainEpoch) {
+        let done = self.pretraining(epoch);
+        self.note(done);
+    }
+
+    fn on_outset(&mut self, outset: &Outset) {
+        let done = self.outset(outset);
+        self.note(done);
+    }
+
+    fn on_epoch(&mut self, epoch: &Epoch) {
+        let done = self.epoch(epoch);
+        self.note(done);
+    }
+}

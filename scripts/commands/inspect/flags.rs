@@ -1,0 +1,144 @@
+//! Flags of `zerodte inspect`.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::Args;
+
+use crate::{
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags},
+        layers::Layer,
+    },
+    output::exit_code::Usage,
+};
+
+/// Flags of `zerodte inspect`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    args_override_self = true,
+    mut_arg("symbols", |arg| arg.hide(true)),
+    mut_arg("options", |arg| arg.hide(true)),
+    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first bar's]")),
+    mut_arg("intraday_days", |arg| arg.help(
+        "Calendar days up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
+    )),
+)]
+pub struct InspectFlags {
+    /// The symbol whose bars are looked at
+    #[arg(value_name = "SYMBOL")]
+    pub symbol: String,
+    /// Compares with the bars of a second source on the same minutes: files:DIR, or another source, such as alpaca or massive:DIR
+    #[arg(long, value_name = "SOURCE[:DIR]")]
+    pub against: Option<Against>,
+    /// Draws every minute of every session as SVG
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Writes what was found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where the bars come from, and which dates.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+/// The second source of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Against {
+    /// Its name, as `--data-source` takes it.
+    pub source: String,
+    /// The folder of `files`.
+    pub folder: Option<PathBuf>,
+}
+
+impl FromStr for Against {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (source, folder) = match text.split_once(':') {
+            Some((source, folder)) => (source, Some(folder).filter(|folder| !folder.is_empty()).map(PathBuf::from)),
+            None => (text, None),
+        };
+        match (source, &folder) {
+            ("", _) => Err("name a source, such as files:DIR".to_owned()),
+            ("files", None) => Err("name the folder of the second bars, as files:DIR".to_owned()),
+            ("synthetic", Some(_)) => Err("synthetic takes no folder".to_owned()),
+            _ => Ok(Self { source: source.to_owned(), folder }),
+        }
+    }
+}
+
+impl InspectFlags {
+    /// Lays files, flags and assignments over the defaults, but for the one symbol and all dates.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        let others = [("--symbols", self.data.symbols.is_some()), ("--options", self.data.options.is_some())];
+        let given = others.into_iter().filter(|(_, given)| *given);
+        notes.extend(given.map(|(name, _)| format!("{name} says nothing here: one symbol's bars are looked at")));
+        self.resolved(&self.data, notes)
+    }
+
+    /// The same for the second source, if one was named.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve_against(&self, notes: &mut Vec<String>) -> anyhow::Result<Option<RunConfig>> {
+        let Some(Against { source, folder }) = &self.against else { return Ok(None) };
+        let data = DataFlags {
+            data_source: Some(source.clone()),
+            data_dir: folder.clone().or_else(|| self.data.data_dir.clone()),
+            ..self.data.clone()
+        };
+        self.resolved(&data, notes).map(Some)
+    }
+
+    fn resolved(&self, data: &DataFlags, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        let mut base = RunConfig::default();
+        base.run.intraday_days = 0;
+        let data = DataFlags { symbols: Some(self.symbol.clone()), options: None, ..data.clone() };
+        let mut layer = Layer::new("flags");
+        data.put(&mut layer, notes);
+        let config = self.config.resolve(&base, layer)?;
+        if config.run.symbols.len() != 1 {
+            return Err(Usage::one(format!("SYMBOL {}: name one symbol, such as SPY", self.symbol)).into());
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_source_is_a_name_or_files_with_a_folder() {
+        let parsed: Against = "files:/tmp/a:b".parse().unwrap();
+        assert_eq!((parsed.source.as_str(), parsed.folder), ("files", Some(PathBuf::from("/tmp/a:b"))));
+        assert_eq!("synthetic".parse::<Against>().unwrap().folder, None);
+        for (text, part) in
+            [("files", "files:DIR"), ("files:", "files:DIR"), ("synthetic:x", "no folder"), (":x", "name a")]
+        {
+            assert!(text.parse::<Against>().unwrap_err().contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_symbol_and_all_dates_are_asked_for() {
+        let data = DataFlags { symbols: Some("QQQ".to_owned()), ..DataFlags::default() };
+        let against = Some("synthetic".parse().unwrap());
+        let mut flags = InspectFlags { symbol: "spy".to_owned(), data, against, ..InspectFlags::default() };
+        let mut notes = Vec::new();
+        let config = flags.resolve(&mut notes).unwrap();
+        assert_eq!((config.run.symbols[0].as_str(), config.run.intraday_days), ("SPY", 0));
+        assert!(notes[0].contains("--symbols says nothing"), "{notes:?}");
+        let other = flags.resolve_against(&mut notes).unwrap().unwrap();
+        assert_eq!(other.run.data_source, crate::config::DataSource::Synthetic);
+        flags.symbol = "SPY,QQQ".to_owned();
+        assert!(flags.resolve(&mut notes).unwrap_err().to_string().contains("one symbol"));
+    }
+}

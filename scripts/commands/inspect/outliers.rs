@@ -1,0 +1,271 @@
+//! Prices that stand out: minutes that jump and come back, minutes that jump and stay, long wicks, jumps over night.
+//!
+//! What is unusual is measured against the session itself: the median absolute deviation of its minute returns, times 1.4826, is
+//! a standard deviation that the outliers do not move.
+
+use jiff::civil::Date;
+use serde::Serialize;
+use statistics::quantile;
+
+use super::days::{At, Bar, Day};
+
+/// Robust standard deviations beyond which a return or a wick stands out.
+pub(crate) const DEVIATIONS: f64 = 12.0;
+/// Minutes within which a bad print is taken back.
+const BACK_WITHIN: usize = 2;
+/// Share of a jump that has to be taken back.
+const BACK: f64 = 0.75;
+/// A jump over night that looks like a split, as a ratio.
+const SPLIT: f64 = 1.25;
+/// From the median absolute deviation to the standard deviation of a normal distribution.
+const NORMAL: f64 = 1.4826;
+/// No session counts as quieter than this, as a return, nor than half of the median session, nor than a cent.
+const FLOOR: f64 = 0.5e-4;
+/// Returns that a session needs to be measured by itself.
+const ENOUGH: usize = 30;
+
+/// A close far from the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Print {
+    /// The minute.
+    pub at: At,
+    /// The close before.
+    pub before: f64,
+    /// The close.
+    pub close: f64,
+    /// The log return in basis points.
+    pub return_bps: f64,
+    /// The same in robust standard deviations of the session.
+    pub deviations: f64,
+}
+
+/// A high or low far from where the minute began and ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Wick {
+    /// The minute.
+    pub at: At,
+    /// The high or low.
+    pub price: f64,
+    /// Where the body ends.
+    pub body: f64,
+    /// The distance in basis points.
+    pub distance_bps: f64,
+    /// The same in robust standard deviations of the session.
+    pub deviations: f64,
+}
+
+/// Prices of two sessions in a row that do not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Jump {
+    /// The session before.
+    pub from: Date,
+    /// The session.
+    pub to: Date,
+    /// Its first open over the last close before.
+    pub ratio: f64,
+}
+
+/// What stands out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outliers {
+    /// Robust standard deviations that were the limit.
+    pub limit_deviations: f64,
+    /// Jumps taken back within two minutes: bad prints, probably.
+    pub reversed: Vec<Print>,
+    /// Jumps that lasted: news, probably.
+    pub lasting: Vec<Print>,
+    /// Long wicks.
+    pub wicks: Vec<Wick>,
+    /// Jumps over night by a quarter or more.
+    pub overnight: Vec<Jump>,
+    /// Bars in sessions.
+    pub bars: usize,
+    /// Those without volume.
+    pub zero_volume_bars: usize,
+}
+
+impl Outliers {
+    pub(crate) fn of(days: &[Day]) -> Self {
+        let (mut reversed, mut lasting, mut wicks) = (Vec::new(), Vec::new(), Vec::new());
+        for (day, scale) in days.iter().zip(scales(days)) {
+            let (back, stayed) = jumps(day, scale);
+            wicks.extend(long_wicks(day, scale, &back));
+            reversed.extend(back);
+            lasting.extend(stayed);
+        }
+        let bars = || days.iter().flat_map(|day| &day.bars);
+        Self {
+            limit_deviations: DEVIATIONS,
+            reversed,
+            lasting,
+            wicks,
+            overnight: overnight(days),
+            bars: bars().count(),
+            zero_volume_bars: bars().filter(|bar| bar.volume == 0.0).count(),
+        }
+    }
+
+    /// Returns the share of bars without volume.
+    pub fn zero_volume_share(&self) -> f64 {
+        self.zero_volume_bars as f64 / self.bars.max(1) as f64
+    }
+
+    /// Says whether no bar has any volume, as with an index.
+    pub fn is_without_volume(&self) -> bool {
+        self.zero_volume_bars == self.bars
+    }
+}
+
+/// Returns the robust standard deviation of the minute returns of every session.
+fn scales(days: &[Day]) -> Vec<f64> {
+    let own: Vec<Option<f64>> = days.iter().map(robust_deviation).collect();
+    let mut known: Vec<f64> = own.iter().flatten().copied().collect();
+    let usual = if known.is_empty() { FLOOR } else { quantile(&mut known, 0.5) };
+    let scale = |(own, day): (Option<f64>, &Day)| {
+        let cent = day.bars.first().map_or(0.0, |bar| 0.01 / bar.close);
+        own.unwrap_or(usual).max(usual / 2.0).max(cent).max(FLOOR)
+    };
+    own.into_iter().zip(days).map(scale).collect()
+}
+
+fn robust_deviation(day: &Day) -> Option<f64> {
+    let mut returns: Vec<f64> = day.pairs().map(|(a, b)| (b.close / a.close).ln()).collect();
+    if returns.len() < ENOUGH {
+        return None;
+    }
+    let middle = quantile(&mut returns, 0.5);
+    returns.iter_mut().for_each(|value| *value = (*value - middle).abs());
+    Some(NORMAL * quantile(&mut returns, 0.5))
+}
+
+/// Returns the jumps of a session that were taken back and those that were not. The way back is no jump of its own.
+fn jumps(day: &Day, scale: f64) -> (Vec<Print>, Vec<Print>) {
+    let (mut reversed, mut lasting) = (Vec::new(), Vec::new());
+    let mut minutes_done = 0;
+    for (at, pair) in day.bars.windows(2).enumerate() {
+        let (before, bar) = (&pair[0], &pair[1]);
+        let jump = (bar.close / before.close).ln();
+        let neighbours = before.minute + 1 == bar.minute;
+        if !neighbours || bar.minute < minutes_done || jump.abs() <= DEVIATIONS * scale {
+            continue;
+        }
+        let print = Print {
+            at: day.at(bar.minute),
+            before: before.close,
+            close: bar.close,
+            return_bps: jump * 1e4,
+            deviations: (jump / scale).abs(),
+        };
+        match back_at(&day.bars[at + 2..], before.close, bar) {
+            Some(minute) => {
+                reversed.push(print);
+                minutes_done = minute + 1;
+            }
+            None => lasting.push(print),
+        }
+    }
+    (reversed, lasting)
+}
+
+/// Returns the minute at which a jump was taken back, if soon enough.
+fn back_at(later: &[Bar], before: f64, jumped: &Bar) -> Option<usize> {
+    let jump = (jumped.close / before).ln();
+    let soon = later.iter().take_while(|bar| bar.minute <= jumped.minute + BACK_WITHIN);
+    let left = |bar: &Bar| (bar.close / before).ln() / jump;
+    // Far beyond the old price is no return to it.
+    soon.filter(|bar| left(bar).abs() <= 1.0 - BACK).map(|bar| bar.minute).next()
+}
+
+/// Returns the bars whose high or low is far from their close and from the close before, where the next one is known. A bar
+/// that is a bad print already is not listed again, nor is the one that comes back from it.
+fn long_wicks(day: &Day, scale: f64, reversed: &[Print]) -> Vec<Wick> {
+    let listed = |minute: usize| {
+        reversed.iter().any(|print| (print.at.minute..=print.at.minute + BACK_WITHIN).contains(&minute))
+    };
+    let mut wicks = Vec::new();
+    for (i, bar) in day.bars.iter().enumerate().filter(|(_, bar)| !listed(bar.minute)) {
+        let before = i.checked_sub(1).map(|i| &day.bars[i]).filter(|before| before.minute + 1 == bar.minute);
+        let start = before.map_or(bar.open, |before| before.close);
+        let (bottom, top) = (start.min(bar.close), start.max(bar.close));
+        for (price, body) in [(bar.high, top), (bar.low, bottom)] {
+            let distance = (price / body).ln().abs();
+            if distance > DEVIATIONS * scale {
+                let (distance_bps, deviations) = (distance * 1e4, distance / scale);
+                wicks.push(Wick { at: day.at(bar.minute), price, body, distance_bps, deviations });
+            }
+        }
+    }
+    wicks
+}
+
+fn overnight(days: &[Day]) -> Vec<Jump> {
+    let traded: Vec<&Day> = days.iter().filter(|day| !day.bars.is_empty()).collect();
+    let jump = |pair: &[&Day]| {
+        let (last, first) = (pair[0].bars.last()?, pair[1].bars.first()?);
+        let ratio = first.open / last.close;
+        let jump = Jump { from: pair[0].date(), to: pair[1].date(), ratio };
+        (ratio.ln().abs() > SPLIT.ln()).then_some(jump)
+    };
+    traded.windows(2).filter_map(jump).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::inspect::days::tests::{day, flat};
+
+    /// A session that goes up and down by some two basis points a minute.
+    fn walk() -> Vec<Bar> {
+        (0..390).map(|minute| flat(minute, 500.0 + 0.1 * [0.0, 1.0, 3.0, 2.0, 1.0][minute % 5])).collect()
+    }
+
+    fn minutes(prints: &[Print]) -> Vec<usize> {
+        prints.iter().map(|print| print.at.minute).collect()
+    }
+
+    #[test]
+    fn a_jump_that_comes_back_is_told_from_one_that_stays() {
+        let mut bars = walk();
+        bars[50] = flat(50, 510.0);
+        bars[100] = flat(100, 490.0);
+        bars[101] = flat(101, 490.1);
+        bars[200..].iter_mut().for_each(|bar| *bar = flat(bar.minute, bar.close + 8.0));
+        let outliers = Outliers::of(&[day("2025-06-02", bars)]);
+        assert_eq!(minutes(&outliers.reversed), [50, 100], "one bad minute, and two");
+        assert_eq!(minutes(&outliers.lasting), [200], "news stays; the ways back are no jumps");
+        let bad = outliers.reversed[0];
+        assert!((bad.return_bps - (510.0_f64 / 500.1).ln() * 1e4).abs() < 20.0 && bad.deviations > DEVIATIONS);
+    }
+
+    #[test]
+    fn a_wick_is_measured_from_the_body_and_said_once() {
+        let mut bars = walk();
+        bars[30].low = 480.0;
+        bars[60] = Bar { open: 520.0, high: 520.0, ..bars[60] };
+        bars[90] = flat(90, 530.0);
+        bars[91].high = 530.0;
+        let outliers = Outliers::of(&[day("2025-06-02", bars)]);
+        let wicks: Vec<(usize, f64)> = outliers.wicks.iter().map(|wick| (wick.at.minute, wick.price)).collect();
+        assert_eq!(wicks, [(30, 480.0), (60, 520.0)], "a bad open is a wick; a bad close is not");
+        assert_eq!(minutes(&outliers.reversed), [90]);
+    }
+
+    #[test]
+    fn a_quiet_session_is_not_full_of_outliers() {
+        let mut bars: Vec<Bar> = (0..390).map(|minute| flat(minute, 5000.0)).collect();
+        bars[40].close = 5002.0;
+        bars[40].high = 5002.0;
+        let outliers = Outliers::of(&[day("2025-06-02", bars), day("2025-06-03", walk())]);
+        assert!(outliers.reversed.is_empty() && outliers.lasting.is_empty(), "{outliers:?}");
+        let jump = outliers.overnight[0];
+        assert_eq!((jump.to.to_string().as_str(), jump.ratio), ("2025-06-03", 0.1));
+    }
+
+    #[test]
+    fn bars_without_volume_are_counted() {
+        let mut bars = walk();
+        bars[..39].iter_mut().for_each(|bar| bar.volume = 0.0);
+        let outliers = Outliers::of(&[day("2025-06-02", bars)]);
+        assert_eq!((outliers.zero_volume_share(), outliers.is_without_volume()), (0.1, false));
+    }
+}

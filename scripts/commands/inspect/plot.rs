@@ -1,0 +1,233 @@
+//! Every minute of every session as a cell: sessions from left to right, minutes from the open down, as SVG text.
+
+use anyhow::Context as _;
+use plotters::{coord::Shift, prelude::*};
+
+use super::{
+    InspectReport, Runs,
+    days::{At, Day, FULL},
+};
+use crate::chart::style::{CALL, FAINT, INK, LOSS, PUT, STRONG_BUY, font};
+
+const MINUTE: i32 = 2;
+const HEIGHT: i32 = FULL as i32 * MINUTE;
+const LEFT: i32 = 70;
+const TOP: i32 = 124;
+const RIGHT: i32 = 30;
+const BOTTOM: i32 = 64;
+/// Width that the sessions share, unless they are too many for it or very few.
+const SPREAD: i32 = 1100;
+/// Widest column of a session.
+const WIDEST: i32 = 40;
+/// Runs of which each one is drawn large enough to be seen; where there are more, they show in their true size.
+const FEW: usize = 200;
+/// What is large enough to be seen.
+const SEEN: i32 = 5;
+/// Pixels between two labels below, at least.
+const LABEL: i32 = 66;
+
+const BAR: RGBColor = RGBColor(0xb9, 0xd8, 0xc6);
+const ABSENT: RGBColor = RGBColor(0x8a, 0x2b, 0x24);
+const LATE: RGBColor = RGBColor(0xe8, 0xc2, 0x4a);
+
+/// What the colours of areas mean.
+const AREAS: [(&str, RGBColor); 6] = [
+    ("bar", BAR),
+    ("no bar", LOSS),
+    ("session without any bar", ABSENT),
+    ("repeated or frozen", PUT),
+    ("bar after an early close", LATE),
+    ("closed", FAINT),
+];
+/// What the colours of dots mean.
+const DOTS: [(&str, RGBColor); 3] = [("suspicious print", STRONG_BUY), ("long wick", INK), ("jump that lasted", CALL)];
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Draws the heat map.
+///
+/// # Errors
+/// When the drawing library refuses, which no input is known to cause.
+pub(super) fn draw(report: &InspectReport, days: &[Day]) -> anyhow::Result<String> {
+    let sessions = days.len() as i32;
+    let width = SPREAD.clamp(sessions, sessions * WIDEST);
+    let mut svg = String::new();
+    {
+        let size = ((LEFT + width.max(SPREAD) + RIGHT) as u32, (TOP + HEIGHT + BOTTOM) as u32);
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        root.fill(&WHITE)?;
+        root.draw(&Text::new(report.findings[0].clone(), (24, 16), font(16)))?;
+        legend(&root)?;
+        let map = Map { area: &root, days, width };
+        map.axes()?;
+        map.cells(report)?;
+        map.dots(report)?;
+        root.present().context("drawing the heat map")?;
+    }
+    Ok(svg)
+}
+
+fn legend(root: &Area<'_>) -> anyhow::Result<()> {
+    let mut x = 24;
+    for (label, color) in AREAS {
+        root.draw(&Rectangle::new([(x, 52), (x + 22, 62)], color.filled()))?;
+        root.draw(&Text::new(label, (x + 30, 50), font(13)))?;
+        x += 56 + 7 * label.len() as i32;
+    }
+    x = 24;
+    for (label, color) in DOTS {
+        root.draw(&Circle::new((x + 11, 80), 4, color.filled()))?;
+        root.draw(&Text::new(label, (x + 30, 73), font(13)))?;
+        x += 56 + 7 * label.len() as i32;
+    }
+    Ok(())
+}
+
+/// The map and where its cells lie.
+struct Map<'a, 's> {
+    area: &'a Area<'s>,
+    days: &'a [Day],
+    /// Pixels of all sessions, one each at least.
+    width: i32,
+}
+
+impl Map<'_, '_> {
+    fn left(&self, session: usize) -> i32 {
+        LEFT + (session * self.width as usize / self.days.len()) as i32
+    }
+
+    fn corners(&self, session: usize, from: usize, minutes: usize) -> [(i32, i32); 2] {
+        let y = TOP + from as i32 * MINUTE;
+        [(self.left(session), y), (self.left(session + 1), y + minutes as i32 * MINUTE)]
+    }
+
+    fn session_of(&self, at: At) -> Option<usize> {
+        self.days.binary_search_by_key(&at.date, Day::date).ok()
+    }
+
+    fn fill(&self, session: usize, from: usize, minutes: usize, color: RGBColor) -> anyhow::Result<()> {
+        Ok(self.area.draw(&Rectangle::new(self.corners(session, from, minutes), color.filled()))?)
+    }
+
+    fn runs(&self, runs: &Runs, color: RGBColor) -> anyhow::Result<()> {
+        for run in &runs.all {
+            let session = self.session_of(run.start).context("a run lies in a session")?;
+            let corners = self.corners(session, run.start.minute, run.minutes);
+            let corners = if runs.count <= FEW { at_least(corners, SEEN) } else { corners };
+            self.area.draw(&Rectangle::new(corners, color.filled()))?;
+        }
+        Ok(())
+    }
+
+    fn cells(&self, report: &InspectReport) -> anyhow::Result<()> {
+        for (session, day) in self.days.iter().enumerate() {
+            let minutes = day.session.minutes();
+            self.fill(session, 0, minutes, if day.bars.is_empty() { ABSENT } else { BAR })?;
+            if minutes < FULL {
+                self.fill(session, minutes, FULL - minutes, FAINT)?;
+            }
+            for &minute in &day.afternoon {
+                self.fill(session, minute, 1, LATE)?;
+            }
+        }
+        [(&report.gaps, LOSS), (&report.stale, PUT), (&report.frozen, PUT)]
+            .into_iter()
+            .try_for_each(|(runs, color)| self.runs(runs, color))
+    }
+
+    fn dots(&self, report: &InspectReport) -> anyhow::Result<()> {
+        let outliers = &report.outliers;
+        let [(_, bad), (_, wick), (_, lasting)] = DOTS;
+        let prints = |prints: &[super::Print], color| prints.iter().map(|print| (print.at, color)).collect::<Vec<_>>();
+        let wicks = outliers.wicks.iter().map(|found| (found.at, wick));
+        let dots = prints(&outliers.lasting, lasting).into_iter().chain(wicks).chain(prints(&outliers.reversed, bad));
+        for (at, color) in dots {
+            let session = self.session_of(at).context("an outlier lies in a session")?;
+            let [(left, top), (right, bottom)] = self.corners(session, at.minute, 1);
+            let place = (left.midpoint(right), top.midpoint(bottom));
+            self.area.draw(&Circle::new(place, 3, color.filled()))?;
+        }
+        Ok(())
+    }
+
+    fn axes(&self) -> anyhow::Result<()> {
+        let area = self.area;
+        area.draw(&Text::new("New York time", (24, TOP - 22), font(13)))?;
+        for minute in (0..=FULL).step_by(30) {
+            let y = TOP + minute as i32 * MINUTE;
+            area.draw(&PathElement::new([(LEFT - 6, y), (LEFT - 1, y)], INK))?;
+            area.draw(&Text::new(At::clock(minute), (LEFT - 44, y - 5), font(12)))?;
+        }
+        let mut free = i32::MIN;
+        for (session, label) in self.labels() {
+            let (x, y) = (self.left(session), TOP + HEIGHT);
+            area.draw(&PathElement::new([(x, y + 1), (x, y + 6)], INK))?;
+            if x >= free {
+                area.draw(&Text::new(label, (x, y + 10), font(12)))?;
+                free = x + LABEL;
+            }
+        }
+        area.draw(&Text::new("session", (LEFT + self.width / 2 - 24, TOP + HEIGHT + 34), font(13)))?;
+        Ok(())
+    }
+
+    /// Returns the sessions to name below: the first of every month, or all dates where months are few.
+    fn labels(&self) -> Vec<(usize, String)> {
+        let dates: Vec<_> = self.days.iter().map(Day::date).collect();
+        if dates.len() <= 60 {
+            return dates.iter().map(ToString::to_string).enumerate().collect();
+        }
+        let starts_month = |&at: &usize| at == 0 || dates[at - 1].month() != dates[at].month();
+        (0..dates.len()).filter(starts_month).map(|at| (at, dates[at].strftime("%Y-%m").to_string())).collect()
+    }
+}
+
+/// Widens a rectangle around its middle to at least so many pixels each way.
+fn at_least([(left, top), (right, bottom)]: [(i32, i32); 2], pixels: i32) -> [(i32, i32); 2] {
+    let widened = |from: i32, to: i32| {
+        let more = (pixels - (to - from)).max(0);
+        (from - more / 2, to + more - more / 2)
+    };
+    let ((left, right), (top, bottom)) = (widened(left, right), widened(top, bottom));
+    [(left, top), (right, bottom)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::inspect::{
+        Outside, Read,
+        days::tests::{day, flat},
+    };
+
+    fn drawn(days: Vec<Day>) -> String {
+        let (symbol, source) = ("SPY".to_owned(), "files:bars".to_owned());
+        let read = Read { symbol, source, data: "market", files: Vec::new(), days, outside: Outside::default() };
+        draw(&InspectReport::new(&read, None).unwrap(), &read.days).unwrap()
+    }
+
+    #[test]
+    fn a_gap_lies_at_its_session_and_minute() {
+        let bars =
+            |minutes: &mut dyn Iterator<Item = usize>| minutes.map(|m| flat(m, 100.0 + (m % 9) as f64)).collect();
+        let whole = day("2025-06-02", bars(&mut (0..390)));
+        let holed = day("2025-06-03", bars(&mut (0..390).filter(|minute| !(60..75).contains(minute))));
+        let svg = drawn(vec![whole, holed]);
+        let gap = format!("x=\"{}\" y=\"{}\" width=\"40\" height=\"30\"", LEFT + 40, TOP + 120);
+        assert!(svg.contains(&gap), "{gap} is missing in {svg}");
+        for part in ["10:00", "2025-06-03", "suspicious print", "New York time"] {
+            assert!(svg.contains(part), "{part} is missing");
+        }
+    }
+
+    #[test]
+    fn more_sessions_than_pixels_make_the_picture_wider() {
+        let sessions = market_data::calendar::sessions("2019-01-02".parse().unwrap(), "2024-12-31".parse().unwrap());
+        let days = sessions.iter().map(|session| day(&session.date.to_string(), vec![flat(0, 100.0)])).collect();
+        let svg = drawn(days);
+        assert_eq!(at_least([(10, 20), (11, 40)], 5), [(8, 20), (13, 40)]);
+        assert!(
+            svg.contains(&format!("width=\"{}\"", LEFT + RIGHT + sessions.len() as i32)) && svg.contains("2024-12")
+        );
+    }
+}

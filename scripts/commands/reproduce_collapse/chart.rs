@@ -1,0 +1,243 @@
+//! The picture: one panel per profile, HOLD and strong-setup BUY, the interval solid, the average since step 0 dashed; below
+//! them what every interval earned.
+
+use anyhow::Context as _;
+use plotters::{
+    coord::Shift,
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
+
+use super::report::{CollapseReport, Look, ProfileReport, Shown, Spread, WindowFigures};
+use crate::{
+    artifacts::paths::steps_label,
+    chart::style::{GAIN, HOLD, INK, LOSS, STRONG_BUY, font, house_style},
+    output::table::{dollars, thousands},
+};
+
+/// Width and height of a panel with its title, its shares and its money.
+const PANEL: (u32, u32) = (490, 384);
+const HEADER: u32 = 92;
+const MONEY: i32 = 100;
+/// Room for labels beside a panel.
+const LEFT: u32 = 62;
+const RIGHT: u32 = 48;
+/// Intervals from which on lines are thin.
+const CROWDED: usize = 40;
+/// Between two labels, in pixels.
+const LINE_HEIGHT: i32 = 14;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Window = fn(&Shown<Option<Spread>>) -> &WindowFigures<Option<Spread>>;
+type Figure = fn(&WindowFigures<Option<Spread>>) -> Option<Spread>;
+
+/// A line of the upper half: its name, its colour, its figure.
+const LINES: [(&str, RGBColor, Figure); 2] =
+    [("HOLD", HOLD, |figures| figures.hold), ("BUY on strong setups", STRONG_BUY, |figures| figures.strong_buy)];
+
+/// Draws a report as SVG text.
+///
+/// # Errors
+/// When the drawing library refuses, which no input is known to cause.
+pub(crate) fn draw(report: &CollapseReport) -> anyhow::Result<String> {
+    let columns = match report.profiles.len() {
+        0 | 1 => 1,
+        2 | 4 => 2,
+        _ => 3,
+    };
+    let rows = report.profiles.len().div_ceil(columns).max(1);
+    let size = (PANEL.0 * columns.max(2) as u32, HEADER + PANEL.1 * rows as u32);
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        root.fill(&WHITE)?;
+        header(&root, report)?;
+        let (_, below) = root.split_vertically(HEADER);
+        let money = Money::of(report);
+        for (area, profile) in below.split_evenly((rows, columns)).iter().zip(&report.profiles) {
+            let panel = Panel { profile, last: report.timesteps as f64, money };
+            panel.draw(area)?;
+        }
+        root.present().context("drawing the profiles")?;
+    }
+    Ok(svg)
+}
+
+fn header(root: &Area<'_>, report: &CollapseReport) -> anyhow::Result<()> {
+    let synthetic = if report.data == "market" { "" } else { " - SYNTHETIC DATA" };
+    root.draw(&Text::new(format!("What the average hides{synthetic}"), (24, 14), font(20)))?;
+    let about =
+        format!("{} on {}, {} seeds: median and range", report.symbols.join(", "), report.train, report.seeds.len());
+    root.draw(&Text::new(about, (24, 42), font(13)))?;
+    let (y, mut x) = (74, 24);
+    let mut entry = |label: String, color: RGBColor, dashed: bool| -> anyhow::Result<()> {
+        let strokes: &[(i32, i32)] = if dashed { &[(0, 6), (10, 16), (20, 26)] } else { &[(0, 26)] };
+        for (from, to) in strokes {
+            root.draw(&PathElement::new([(x + from, y), (x + to, y)], color.stroke_width(2)))?;
+        }
+        root.draw(&Text::new(label.clone(), (x + 34, y - 6), font(13)))?;
+        x += 58 + 13 * label.len() as i32 / 2;
+        Ok(())
+    };
+    for (name, color, _) in LINES {
+        entry(name.to_owned(), color, false)?;
+    }
+    entry(format!("last {} steps", thousands(report.interval_steps as i64)), INK, false)?;
+    entry("average since step 0".to_owned(), INK, true)?;
+    root.draw(&Rectangle::new([(x, y - 6), (x + 12, y + 6)], LOSS.filled()))?;
+    root.draw(&Text::new("net P&L of the interval after costs", (x + 20, y - 6), font(13)))?;
+    Ok(())
+}
+
+/// The range of the lower halves, the same for all panels.
+#[derive(Debug, Clone, Copy)]
+struct Money {
+    low: f64,
+    high: f64,
+}
+
+impl Money {
+    fn of(report: &CollapseReport) -> Self {
+        let looks = report.profiles.iter().flat_map(|profile| &profile.intervals);
+        let pnl = looks.filter_map(|look| look.shown.interval.net_pnl_usd).map(|spread| spread.median);
+        let (low, high) = pnl.fold((0.0, 0.0), |(low, high), pnl| (pnl.min(low), pnl.max(high)));
+        Self { low: low * 1.05, high: if high > low { high * 1.05 } else { 1.0 } }
+    }
+}
+
+/// One profile's part of the picture.
+struct Panel<'a> {
+    profile: &'a ProfileReport,
+    /// Where the time axis ends, in steps.
+    last: f64,
+    money: Money,
+}
+
+impl Panel<'_> {
+    fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let ProfileReport { profile, ent_coef, pnl_scale, setup_threshold, .. } = self.profile;
+        let settings = format!("entropy {ent_coef}, P&L x {pnl_scale}, strong = {setup_threshold} of 4");
+        area.draw(&Text::new(profile.clone(), (LEFT as i32 + 14, 3), font(16)))?;
+        let right = font(12).pos(Pos::new(HPos::Right, VPos::Top));
+        area.draw(&Text::new(settings, ((PANEL.0 - RIGHT) as i32, 6), right))?;
+        let (upper, lower) = area.split_vertically(PANEL.1 as i32 - MONEY);
+        self.shares(&upper)?;
+        self.earned(&lower)
+    }
+
+    fn shares(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(26)
+            .margin_left(14)
+            .margin_right(RIGHT)
+            .y_label_area_size(LEFT)
+            .build_cartesian_2d(0.0..self.last, 0.0..100.0)?;
+        let mut mesh = chart.configure_mesh();
+        house_style(&mut mesh);
+        mesh.disable_x_mesh().y_labels(6).y_label_formatter(&|share| format!("{share:.0}%")).draw()?;
+        let mut labels = Vec::new();
+        for (_, color, figure) in LINES {
+            let interval = self.points(|shown| &shown.interval, figure);
+            let cumulative = self.points(|shown| &shown.cumulative, figure);
+            let over = interval.iter().map(|&(step, spread)| (step, 100.0 * spread.high));
+            let under = interval.iter().rev().map(|&(step, spread)| (step, 100.0 * spread.low));
+            chart.draw_series([Polygon::new(over.chain(under).collect::<Vec<_>>(), color.mix(0.15).filled())])?;
+            let [solid, dashed] = [&interval, &cumulative]
+                .map(|points| points.iter().map(|&(step, spread)| (step, 100.0 * spread.median)).collect::<Vec<_>>());
+            let ends = [(solid.last().copied(), 1.0), (dashed.last().copied(), 0.7)];
+            labels.extend(ends.into_iter().filter_map(|(end, ink)| {
+                let share = end?.1;
+                Some((chart.backend_coord(&(self.last, share)), share, color.mix(ink)))
+            }));
+            chart.draw_series(DashedLineSeries::new(dashed, 5, 4, color.mix(0.75).stroke_width(2)))?;
+            let width = if solid.len() > CROWDED { 2 } else { 3 };
+            chart.draw_series(LineSeries::new(solid, color.stroke_width(width)))?;
+        }
+        let origin = area.get_base_pixel();
+        keep_apart(&mut labels);
+        for ((x, y), share, color) in labels {
+            let style = ("sans-serif", 13).into_font().color(&color);
+            area.draw(&Text::new(format!("{share:.0}%"), (x - origin.0 + 6, y - origin.1 - 6), style))?;
+        }
+        Ok(())
+    }
+
+    fn earned(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(14)
+            .margin_left(14)
+            .margin_right(RIGHT)
+            .x_label_area_size(24)
+            .y_label_area_size(LEFT)
+            .build_cartesian_2d(0.0..self.last, self.money.low..self.money.high)?;
+        let mut mesh = chart.configure_mesh();
+        house_style(&mut mesh);
+        mesh.disable_x_mesh()
+            .x_labels(6)
+            .y_labels(3)
+            .x_label_formatter(&|step| steps_label(step.round() as u64))
+            .y_label_formatter(&|pnl| dollars(*pnl))
+            .draw()?;
+        let mut from = 0.0;
+        let bars = self.points(|shown| &shown.interval, |figures| figures.net_pnl_usd);
+        chart.draw_series(bars.into_iter().map(|(step, Spread { median, .. })| {
+            let gap = (step - from) * 0.12;
+            let color = if median < 0.0 { LOSS } else { GAIN };
+            let bar = Rectangle::new([(from + gap, 0.0), (step - gap, median)], color.filled());
+            from = step;
+            bar
+        }))?;
+        chart.draw_series([PathElement::new([(0.0, 0.0), (self.last, 0.0)], INK)])?;
+        Ok(())
+    }
+
+    /// Returns a figure of a window at every interval that has one.
+    fn points(&self, window: Window, figure: Figure) -> Vec<(f64, Spread)> {
+        let point = |look: &Look| Some((look.step as f64, figure(window(&look.shown))?));
+        self.profile.intervals.iter().filter_map(point).collect()
+    }
+}
+
+/// Moves labels so that none covers another, from the upper one down.
+fn keep_apart<T>(labels: &mut [((i32, i32), f64, T)]) {
+    labels.sort_by_key(|((_, y), ..)| *y);
+    for i in 1..labels.len() {
+        labels[i].0.1 = labels[i].0.1.max(labels[i - 1].0.1 + LINE_HEIGHT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::reproduce_collapse::report::tests::report;
+
+    #[test]
+    fn every_profile_gets_a_panel_with_both_windows_and_money() {
+        let one = report();
+        let svg = draw(&one).unwrap();
+        for part in [
+            "What the average hides",
+            ">\ntune2\n<",
+            "entropy 0.08, P&amp;L x 3, strong = 4 of 4",
+            "BUY on strong setups",
+            "10k",
+            "2 seeds",
+        ] {
+            assert!(svg.contains(part), "{part} is missing");
+        }
+        // The ends: 40 % HOLD in the last interval, 45 % on average.
+        assert!(svg.contains("40%") && svg.contains("45%"), "{svg}");
+        let three = CollapseReport { profiles: vec![one.profiles[0].clone(); 3], data: "SYNTHETIC".to_owned(), ..one };
+        let svg = draw(&three).unwrap();
+        assert_eq!(svg.matches(">\ntune2\n<").count(), 3);
+        assert!(svg.contains("SYNTHETIC"));
+        assert!(draw(&CollapseReport { profiles: Vec::new(), ..three }).unwrap().contains("</svg>"));
+    }
+
+    #[test]
+    fn labels_do_not_cover_each_other() {
+        let mut labels = [((0, 50), 1.0, ()), ((0, 40), 2.0, ()), ((0, 45), 3.0, ())];
+        keep_apart(&mut labels);
+        assert_eq!(labels.map(|((_, y), share, ())| (y, share)), [(40, 2.0), (54, 3.0), (68, 1.0)]);
+    }
+}

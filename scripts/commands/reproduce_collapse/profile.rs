@@ -1,0 +1,102 @@
+//! The stories that can be told: the shipped files of `configs/`, held in the program, or a file of the user's.
+
+use std::{path::Path, str::FromStr};
+
+use crate::{
+    config::{
+        RunConfig,
+        layers::{Layer, nearest, resolve},
+    },
+    output::exit_code::Usage,
+};
+
+/// Name and text of the profiles that come with the program.
+const SHIPPED: [(&str, &str); 4] = [
+    ("before_fixes", include_str!("../../../configs/before_fixes.toml")),
+    ("anti_collapse", include_str!("../../../configs/anti_collapse.toml")),
+    ("tune2", include_str!("../../../configs/tune2.toml")),
+    ("always_buy", include_str!("../../../configs/always_buy.toml")),
+];
+
+/// Profiles in the order in which they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profiles(Vec<String>);
+
+impl Profiles {
+    /// The old story, as a flag says it.
+    pub const USUAL: &str = "before_fixes,anti_collapse,tune2";
+
+    /// Returns the names and the configurations that they lay over the defaults, unchecked.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is not TOML, or names an unknown key.
+    pub(crate) fn configs(&self) -> Result<Vec<(String, RunConfig)>, Usage> {
+        self.0.iter().map(|name| config(name)).collect()
+    }
+}
+
+fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// Returns a profile's name in tables, and its configuration.
+fn config(named: &str) -> Result<(String, RunConfig), Usage> {
+    let path = Path::new(named);
+    let (name, layer) = match shipped(named) {
+        Some(text) => (named.to_owned(), Layer::text(format!("configs/{named}.toml"), text)?),
+        None => (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), Layer::file(path)?),
+    };
+    Ok((name, resolve(&RunConfig::default(), &[layer], |_| Vec::new())?))
+}
+
+impl FromStr for Profiles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                return Err(format!("{name} is named twice"));
+            }
+            if shipped(name).is_none() && !name.ends_with(".toml") {
+                let known = SHIPPED.map(|(known, _)| known);
+                let hint = nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                return Err(format!("\"{name}\" is neither of {} nor a .toml file{hint}", known.join(", ")));
+            }
+        }
+        Ok(Self(names))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_profiles_are_the_files_and_others_are_refused() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        for (name, _) in SHIPPED {
+            let path = folder.join(format!("{name}.toml"));
+            let file = resolve(&RunConfig::default(), &[Layer::file(&path).unwrap()], RunConfig::check).unwrap();
+            assert_eq!(config(name).unwrap(), (name.to_owned(), file.clone()));
+            assert_eq!(config(path.to_str().unwrap()).unwrap(), (name.to_owned(), file));
+        }
+        let parse = |text: &str| text.parse::<Profiles>();
+        assert_eq!(parse("tune2, before_fixes").unwrap().0, ["tune2", "before_fixes"]);
+        assert!(parse("tune3").unwrap_err().ends_with("did you mean tune2?"));
+        assert!(parse("").unwrap_err().contains("neither of before_fixes"));
+        assert_eq!(parse("tune2,tune2").unwrap_err(), "tune2 is named twice");
+        let missing = parse("/nowhere/x.toml").unwrap().configs().unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/x.toml"), "{missing}");
+    }
+
+    #[test]
+    fn the_profiles_tell_the_stories_that_the_documents_name() {
+        let of = |name: &str| config(name).unwrap().1;
+        let entropy = ["before_fixes", "anti_collapse", "tune2"].map(|name| of(name).ppo.ent_coef);
+        assert_eq!(entropy, [0.02, 0.06, 0.08]);
+        assert_eq!(of("anti_collapse"), RunConfig::default());
+        let reverse = of("always_buy");
+        assert_eq!((reverse.env.reward.pnl_scale, reverse.market.setup_threshold), (1.0, 3));
+    }
+}

@@ -1,0 +1,156 @@
+//! `zerodte selftest diagnostics`: are the verdicts right in both directions? Trainings with planted faults must be called by
+//! their names, and healthy ones, odd as they may look, must be left alone.
+
+mod catalogue;
+mod plant;
+mod trial;
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::Args;
+use rayon::prelude::*;
+use serde::Serialize;
+use statistics::median;
+
+use self::catalogue::{Grounds, REPEATS, trials};
+use crate::output::{
+    clock::Stopwatch,
+    console::Console,
+    output_file::{check_writable, write},
+    table::{columns, percent, thousands},
+};
+
+pub use self::trial::TrialReport;
+
+/// Share of the planted faults that must be called.
+const DETECTED: f64 = 0.99;
+
+/// Flags of `zerodte selftest diagnostics`.
+#[derive(Debug, Clone, Args)]
+pub struct DiagnosticsFlags {
+    /// Trainings of each kind, with the seeds 0, 1, ...
+    #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub repeats: u64,
+    /// Prints the report as one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Writes the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How the diagnostics judged labelled trainings.
+#[derive(Debug, Clone, Serialize)]
+pub struct DiagnosticsReport {
+    /// Trainings.
+    pub runs: usize,
+    /// Those with a planted fault.
+    pub planted: usize,
+    /// Those without.
+    pub healthy: usize,
+    /// Planted faults that were called by their name.
+    pub detected: usize,
+    /// The same as a share of the planted ones.
+    pub detection_rate: f64,
+    /// Healthy trainings in which an alarm was called.
+    pub false_alarms: usize,
+    /// Lane-steps until a planted fault was called: the median, and the longest.
+    pub steps_to_detection: Option<(f64, f64)>,
+    /// One entry per training.
+    pub rows: Vec<TrialReport>,
+}
+
+impl DiagnosticsReport {
+    fn of(rows: Vec<TrialReport>) -> Self {
+        let planted = rows.iter().filter(|row| row.planted).count();
+        let mut steps: Vec<f64> = rows.iter().filter_map(|row| row.detected_at).map(|step| step as f64).collect();
+        steps.sort_by(f64::total_cmp);
+        Self {
+            runs: rows.len(),
+            planted,
+            healthy: rows.len() - planted,
+            detected: steps.len(),
+            detection_rate: steps.len() as f64 / planted.max(1) as f64,
+            false_alarms: rows.iter().filter(|row| !row.planted && row.alarm.is_some()).count(),
+            steps_to_detection: steps.last().map(|&longest| (median(&steps), longest)),
+            rows,
+        }
+    }
+
+    fn passes(&self) -> bool {
+        self.detection_rate >= DETECTED && self.false_alarms == 0
+    }
+
+    fn table(&self) -> String {
+        let row = |row: &TrialReport| {
+            let steps = |step: u64| thousands(step as i64);
+            vec![
+                row.kind.clone(),
+                row.seed.to_string(),
+                row.expected.clone(),
+                row.verdict.to_string(),
+                row.alarm.map_or_else(|| "-".to_owned(), |(step, verdict)| format!("{verdict} at {}", steps(step))),
+                if row.right { "right" } else { "WRONG" }.to_owned(),
+            ]
+        };
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
+        columns(&["training", "seed", "expected", "last verdict", "first alarm", ""], &rows)
+    }
+
+    fn summary(&self) -> String {
+        let steps = self.steps_to_detection.map_or_else(String::new, |(median, longest)| {
+            let [median, longest] = [median, longest].map(|steps| thousands(steps.round() as i64));
+            format!(" after {median} steps (median; {longest} at most)")
+        });
+        format!(
+            "{} trainings: {} of {} planted faults called by their name ({}){steps}; {} false alarms in {} healthy ones",
+            self.runs,
+            self.detected,
+            self.planted,
+            percent(Some(self.detection_rate)),
+            self.false_alarms,
+            self.healthy
+        )
+    }
+}
+
+/// Trains all of them, several at a time.
+fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
+    let grounds = Grounds::new()?;
+    let trials = trials(&grounds, repeats);
+    // One training per piece of work: some end early.
+    let rows = trials.par_iter().with_max_len(1).map(|trial| trial.run()).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(DiagnosticsReport::of(rows))
+}
+
+/// Runs the proof and says how it went.
+///
+/// # Errors
+/// A training that cannot run, a file that cannot be written, or verdicts that are wrong.
+pub(super) fn run(flags: &DiagnosticsFlags, console: &mut Console) -> anyhow::Result<()> {
+    flags.out.iter().filter_map(|path| path.parent()).try_for_each(check_writable)?;
+    let watch = Stopwatch::start();
+    let report = report(flags.repeats)?;
+    if flags.json {
+        console.say(serde_json::to_string(&report)?)?;
+    } else {
+        console.say(report.table())?;
+        console.say(format!("{} ({:.0} seconds)", report.summary(), watch.seconds()))?;
+    }
+    write(flags.out.as_deref(), || Ok(serde_json::to_string_pretty(&report)? + "\n"), console)?;
+    ensure!(report.passes(), "the diagnostics are wrong: {}", report.summary());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planted_faults_are_called_by_their_names_and_healthy_trainings_left_alone() {
+        let report = report(1).unwrap();
+        assert!(report.runs >= 24 && report.planted == report.healthy, "{}", report.summary());
+        assert!(report.passes(), "{}\n{}", report.table(), report.summary());
+    }
+}

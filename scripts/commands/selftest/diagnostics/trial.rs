@@ -1,0 +1,222 @@
+//! One labelled training: what is wrong with it, if anything, and what the diagnostics said of it.
+
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use market_data::{Dataset, Symbol, Window, source::synthetic};
+use market_env::{Action, BatchEnv, Market, Setup};
+use ppo_agent::{
+    AgentError, Cadence, DeviceChoice, Iteration, Listener, Moment, Policy, Trainer,
+    health::{Monitor, Opportunity, Reading, Verdict},
+};
+use serde::Serialize;
+
+use super::plant::{Fault, Planted};
+use crate::{
+    config::{
+        RunConfig,
+        layers::{Layer, resolve},
+    },
+    evaluation::baselines::Baselines,
+};
+
+/// Lane-steps of an interval, as in a real run.
+const INTERVAL: u64 = 5_000;
+
+/// A kind of planted fault, by the verdicts that name it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Expected {
+    /// No alarm, whatever else is said.
+    NoAlarm,
+    /// This alarm.
+    Exactly(Verdict),
+    /// A collapse into whatever action.
+    AnyCollapse,
+    /// A collapse into entries.
+    OnlyEntries,
+}
+
+impl Expected {
+    pub(super) fn allows(self, verdict: Verdict) -> bool {
+        match self {
+            Self::NoAlarm => !verdict.is_alarm(),
+            Self::Exactly(expected) => verdict == expected,
+            Self::AnyCollapse => matches!(verdict, Verdict::Collapsed(_)),
+            Self::OnlyEntries => matches!(verdict, Verdict::Collapsed(Action::BuyCall | Action::BuyPut)),
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::NoAlarm => "no alarm".to_owned(),
+            Self::Exactly(verdict) => verdict.to_string(),
+            Self::AnyCollapse => "collapsed:*".to_owned(),
+            Self::OnlyEntries => "collapsed:BUY_*".to_owned(),
+        }
+    }
+}
+
+/// A made-up market, built once for all its trials.
+#[derive(Debug)]
+pub(super) struct Ground {
+    market: Arc<Market>,
+    config: RunConfig,
+    opportunity: OnceLock<Opportunity>,
+}
+
+impl Ground {
+    /// Makes a market of some sixty sessions of one symbol with this planted edge, visible in the bars.
+    pub(super) fn new(edge: f64, seed: u64) -> anyhow::Result<Self> {
+        let mut config = RunConfig::default();
+        let made_up = &mut config.data.synthetic;
+        (made_up.seed, made_up.planted_edge, made_up.edge_visibility) = (seed, edge, 1.0);
+        made_up.sessions_from = jiff::civil::date(2024, 8, 1);
+        made_up.sessions_to = jiff::civil::date(2024, 11, 29);
+        let history = synthetic::generate(made_up, &[Symbol::new("SPY")?])?;
+        let dataset = Dataset::build(&history, &Window::default(), &config.data)?;
+        let market = Arc::new(Market::build(&dataset.symbols, &config.market)?);
+        Ok(Self { market, config, opportunity: OnceLock::new() })
+    }
+
+    fn days(&self) -> Vec<u32> {
+        (0..self.market.days().len() as u32).collect()
+    }
+
+    fn opportunity(&self) -> Opportunity {
+        let measure = || {
+            let found = Baselines::measure(&self.market, &self.days(), &self.config.env, 0);
+            found.map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.outlook())
+        };
+        self.opportunity.get_or_init(measure).clone()
+    }
+}
+
+/// A parameter that is overwritten before the start: its tensor, its place there or none for all, and what it becomes.
+pub(super) type Overwritten = (&'static str, Option<usize>, f32);
+
+/// A training to be judged.
+#[derive(Debug, Clone)]
+pub(super) struct Trial<'a> {
+    /// The kind of fault, or of health.
+    pub(super) kind: &'static str,
+    pub(super) expected: Expected,
+    pub(super) ground: &'a Ground,
+    pub(super) fault: Fault,
+    /// What its configuration changes, as `--set` says it.
+    pub(super) set: Vec<&'static str>,
+    pub(super) weights: Vec<Overwritten>,
+    pub(super) timesteps: u64,
+    pub(super) seed: u64,
+}
+
+/// What was said of one training.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrialReport {
+    /// The kind of planted fault, or of healthy run.
+    pub kind: String,
+    /// Whether a fault was planted.
+    pub planted: bool,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Lane-steps that were to be trained.
+    pub timesteps: u64,
+    /// The verdict that was to be called.
+    pub expected: String,
+    /// The verdict called last.
+    pub verdict: Verdict,
+    /// Lane-steps after which the first alarm was called, and which.
+    pub alarm: Option<(u64, Verdict)>,
+    /// Lane-steps after which the first alarm was called, if it is the expected one.
+    pub detected_at: Option<u64>,
+    /// Whether a planted fault was called by its name, or a healthy run left alone.
+    pub right: bool,
+    /// What every interval alone said.
+    pub readings: Vec<Verdict>,
+    /// What the last reading rests on.
+    pub evidence: Vec<String>,
+}
+
+impl Trial<'_> {
+    /// Trains and listens.
+    pub(super) fn run(&self) -> anyhow::Result<TrialReport> {
+        self.train().with_context(|| format!("training \"{}\" with seed {}", self.kind, self.seed))
+    }
+
+    fn train(&self) -> anyhow::Result<TrialReport> {
+        let set: Vec<String> = self.set.iter().map(|&text| text.to_owned()).collect();
+        let config = resolve(&self.ground.config, &[Layer::assignments(&set)?], RunConfig::check)?;
+        let market = Arc::clone(&self.ground.market);
+        let env = BatchEnv::new(market, self.ground.days(), config.env.clone(), config.ppo.n_envs, self.seed)?;
+        let env = Planted::new(env, self.fault);
+        let mut policy = Policy::for_env(&env, &config.policy, self.seed)?;
+        for &(name, place, value) in &self.weights {
+            let tensor = policy.tensor_mut(name).with_context(|| format!("no tensor {name}"))?;
+            let places = place.map_or(0..tensor.len(), |place| place..place + 1);
+            tensor[places].fill(value);
+        }
+        let rows: Arc<[(Setup, u32)]> = self.ground.market.rows().collect();
+        let monitor = Monitor::new(rows, config.health.clone());
+        let mut ear = Ear { monitor, cadence: Cadence::new(INTERVAL, 0), ground: self.ground, heard: Vec::new() };
+        let mut trainer = Trainer::new(env, policy, config.ppo, self.timesteps, self.seed, DeviceChoice::Cpu)?;
+        while trainer.timesteps() < self.timesteps {
+            match trainer.iterate(&mut ear) {
+                Ok(_) => ear.monitor.on_activity(trainer.activity()?),
+                Err(error @ AgentError::NonFinite { .. }) => {
+                    let reading = Reading::broken(&error);
+                    ear.heard.push((trainer.timesteps(), reading.verdict, reading));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.report(&ear.heard))
+    }
+
+    fn report(&self, heard: &[(u64, Verdict, Reading)]) -> TrialReport {
+        let called = |wanted: &dyn Fn(Verdict) -> bool| {
+            heard.iter().find(|(_, called, _)| wanted(*called)).map(|&(step, called, _)| (step, called))
+        };
+        let planted = self.expected != Expected::NoAlarm;
+        let alarm = called(&|verdict| verdict.is_alarm());
+        let detected_at = alarm.filter(|(_, first)| planted && self.expected.allows(*first)).map(|(step, _)| step);
+        let (verdict, evidence) = heard
+            .last()
+            .map_or((Verdict::Inconclusive, Vec::new()), |(_, called, reading)| (*called, reading.evidence.clone()));
+        TrialReport {
+            kind: self.kind.to_owned(),
+            planted,
+            seed: self.seed,
+            timesteps: self.timesteps,
+            expected: self.expected.words(),
+            verdict,
+            alarm,
+            detected_at,
+            right: if planted { detected_at.is_some() } else { alarm.is_none() },
+            readings: heard.iter().map(|(_, _, reading)| reading.verdict).collect(),
+            evidence,
+        }
+    }
+}
+
+/// Listens as a run's reporter does.
+struct Ear<'a> {
+    monitor: Monitor,
+    cadence: Cadence,
+    ground: &'a Ground,
+    /// Step, verdict called, and reading of every interval.
+    heard: Vec<(u64, Verdict, Reading)>,
+}
+
+impl Listener for Ear<'_> {
+    fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
+        self.monitor.on_step(moment);
+        if let Some(step) = self.monitor.due(self.cadence.crossed(timesteps)) {
+            let health = self.monitor.close(moment.ledger, &mut || self.ground.opportunity());
+            self.heard.push((step, health.called.0, health.reading));
+        }
+    }
+
+    fn on_iteration(&mut self, iteration: &Iteration) {
+        self.monitor.on_iteration(iteration);
+    }
+}

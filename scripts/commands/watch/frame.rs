@@ -1,0 +1,292 @@
+//! A view as text: a whole frame for a terminal, one line per interval for a file. Pure; the same view gives the same text.
+
+use market_data::stamp;
+
+use super::{
+    unjudged::{Reading, read},
+    view::{Habits, Learner, Seen, View},
+};
+use crate::output::table::{columns, dollars, percent, thousands};
+
+/// Widest line of a frame, in characters.
+const WIDTH: usize = 79;
+/// Column at which the text beside a name begins.
+const INDENT: usize = 12;
+/// Bars of a line of history, from an eighth to the whole.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Draws everything that is known, without a line end after the last line.
+pub fn frame(view: &View) -> String {
+    let mut lines = vec![heading(view), String::new()];
+    lines.extend(verdict(view));
+    lines.push(String::new());
+    match view.last() {
+        None => lines.push("no diagnostics interval is over yet".to_owned()),
+        Some(seen) => {
+            lines.extend(habits(seen).lines().map(str::to_owned));
+            lines.push(String::new());
+            lines.push(named("HOLD", &history(view, |habits| habits.hold)));
+            lines.push(named("strong BUY", &history(view, |habits| habits.strong_buy)));
+            let shown = view.intervals.len().min(history_width());
+            lines.push(named("", &format!("the last {shown} of {} intervals, 0 to 100%", view.intervals.len())));
+        }
+    }
+    lines.push(String::new());
+    lines.push(named("learner", &learner(&view.learner)));
+    lines.extend(view.moves.last().map(|last| {
+        let (step, count) = (thousands(last.step as i64), view.moves.len());
+        named("moves", &format!("{count}, the last at step {step}: {} {} to {}", last.key, last.from, last.to))
+    }));
+    lines.push(footer(view));
+    lines.join("\n")
+}
+
+/// Draws the same frame for somebody who may end the view.
+pub(super) fn living_frame(view: &View) -> String {
+    format!("{}\n{}", frame(view), named("", "q and Enter, or Ctrl-C, ends this view"))
+}
+
+/// Draws the interval at a place in the history as one line.
+pub fn line(view: &View, index: usize) -> String {
+    let Some(seen) = view.intervals.get(index) else { return String::new() };
+    let Seen { interval, total, .. } = seen;
+    let pair = |name: &str, of: fn(&Habits) -> Option<f64>| {
+        format!("{name} {} (total {})", percent(of(interval)), percent(of(total)))
+    };
+    let parts = [
+        format!("step {}", thousands(seen.step as i64)),
+        pair("HOLD", |habits| habits.hold),
+        pair("strong BUY", |habits| habits.strong_buy),
+        format!("weak BUY {}", percent(interval.weak_buy)),
+        format!("P&L {} (total {})", money(interval.net_pnl_usd), money(total.net_pnl_usd)),
+        learner(&seen.learner),
+        match view.verdict_at(seen.step) {
+            Some(row) => row.verdict.clone(),
+            None => format!("shares: {}", read(seen).word),
+        },
+    ];
+    let synthetic = if view.data.as_deref() == Some(stamp(true)) { "SYNTHETIC | " } else { "" };
+    format!("{synthetic}{}", parts.join(" | "))
+}
+
+fn heading(view: &View) -> String {
+    let planned = view.planned.map(|steps| format!(" of {}", thousands(steps as i64))).unwrap_or_default();
+    let synthetic = if view.data.as_deref() == Some(stamp(true)) { "SYNTHETIC DATA  " } else { "" };
+    let steps = format!("{synthetic}step {}{planned}", thousands(view.step as i64));
+    let room = WIDTH.saturating_sub(steps.chars().count() + 2);
+    let name: Vec<char> = view.source.chars().collect();
+    // Of a long path the end tells more.
+    let name: String = name[name.len().saturating_sub(room)..].iter().collect();
+    format!("{name:room$}  {steps}")
+}
+
+fn verdict(view: &View) -> Vec<String> {
+    let (said, evidence) = match (view.health.last(), view.last()) {
+        (Some(row), _) => {
+            let own = if row.reading == row.verdict {
+                String::new()
+            } else {
+                format!("; this interval alone: {}", row.reading)
+            };
+            let since = thousands(row.since as i64);
+            (format!("{} since step {since}{own}", row.verdict), row.evidence.clone())
+        }
+        (None, Some(seen)) => {
+            let Reading { word, evidence } = read(seen);
+            (format!("{word}, by the shares alone; no verdict was written"), evidence)
+        }
+        (None, None) => ("none yet".to_owned(), Vec::new()),
+    };
+    let mut lines = vec![named("verdict", &said)];
+    let wrapped = evidence.iter().flat_map(|sentence| wrap(sentence, WIDTH - INDENT));
+    lines.extend(wrapped.map(|text| named("", &text)));
+    lines
+}
+
+/// Draws the figures of an interval above those of all steps.
+pub(crate) fn habits(seen: &Seen) -> String {
+    let row = |name: String, habits: &Habits| {
+        let Habits { hold, buy_call, buy_put, strong_buy, weak_buy, in_market, net_pnl_usd } = *habits;
+        let mut cells = vec![name];
+        cells.extend([hold, buy_call, buy_put, strong_buy, weak_buy, in_market].map(percent));
+        cells.push(money(net_pnl_usd));
+        cells
+    };
+    let steps = seen.step + 1 - seen.first_step.min(seen.step);
+    let interval = format!("last {}", thousands(steps as i64));
+    columns(
+        &["steps", "HOLD", "CALL", "PUT", "strong BUY", "weak BUY", "in market", "net P&L"],
+        &[row(interval, &seen.interval), row("all".to_owned(), &seen.total)],
+    )
+}
+
+/// Says what the learner says of itself.
+pub(crate) fn learner(learner: &Learner) -> String {
+    let Learner { entropy_norm, entropy, explained_variance, fps } = *learner;
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+    let entropy = match (entropy_norm, entropy) {
+        (None, Some(nats)) => format!("entropy {nats:.2} nats"),
+        (share, _) => format!("entropy {} of maximum", number(share)),
+    };
+    let fps = fps.map_or_else(|| "-".to_owned(), |fps| thousands(fps as i64));
+    format!("{entropy}, explained variance {}, {fps} steps/s", number(explained_variance))
+}
+
+fn footer(view: &View) -> String {
+    let updated = view.updated.map_or_else(
+        || "nothing written yet".to_owned(),
+        |time| format!("last written {}", time.strftime("%Y-%m-%d %H:%M:%S UTC")),
+    );
+    let state = if view.finished { "finished" } else { "not finished" };
+    named("", &format!("{updated}; {state}"))
+}
+
+const fn history_width() -> usize {
+    WIDTH - INDENT
+}
+
+/// Draws a share of the last intervals as bars; one that is absent is a gap.
+fn history(view: &View, of: fn(&Habits) -> Option<f64>) -> String {
+    let from = view.intervals.len().saturating_sub(history_width());
+    let bar = |share: f64| BARS[((share * BARS.len() as f64) as usize).min(BARS.len() - 1)];
+    view.intervals[from..].iter().map(|seen| of(&seen.interval).map_or(' ', bar)).collect()
+}
+
+fn money(usd: Option<f64>) -> String {
+    usd.map_or_else(|| "-".to_owned(), dollars)
+}
+
+fn named(name: &str, text: &str) -> String {
+    format!("{name:INDENT$}{text}").trim_end().to_owned()
+}
+
+/// Breaks a sentence between words so that no line is wider than `width`, but for a single longer word.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        artifacts::health_rows::{HealthRow, MoveRow},
+        commands::watch::log::tests::{read as log, tune2},
+    };
+
+    #[test]
+    fn an_old_log_on_a_terminal() {
+        let view = View { source: "logs/training/tune2_100k.log".to_owned(), updated: None, ..log(&tune2()) };
+        let expected = "\
+logs/training/tune2_100k.log                                       step 100,000
+
+verdict     drifting, by the shares alone; no verdict was written
+            steps 50,001 to 100,000, when flat: HOLD 6.4%, BUY 93.6%, on strong
+            setups 97.4%, on others 86.6%
+            since step 0: HOLD 38.2%, BUY 61.8%, on strong setups 68.3%, on
+            others 55.2%
+
+steps         HOLD   CALL    PUT  strong BUY  weak BUY  in market  net P&L
+-----------  -----  -----  -----  ----------  --------  ---------  -------
+last 50,000   6.4%  74.2%  19.4%       97.4%     86.6%      89.6%        -
+all          38.2%  40.1%  21.7%       68.3%     55.2%      76.2%        -
+
+HOLD        ▅▆▄▃▁
+strong BUY  ▄▃▅▇█
+            the last 5 of 5 intervals, 0 to 100%
+
+learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
+            nothing written yet; not finished";
+        assert_eq!(frame(&view), expected);
+        assert_eq!(
+            line(&view, 4),
+            "step 100,000 | HOLD 6.4% (total 38.2%) | strong BUY 97.4% (total 68.3%) | weak BUY 86.6% | P&L - (total -) | \
+             entropy 0.69 nats, explained variance -11.50, 102 steps/s | shares: drifting"
+        );
+        assert_eq!(line(&view, 5), "");
+    }
+
+    fn run() -> View {
+        let habits = |hold: f64| Habits {
+            hold: Some(hold),
+            buy_call: Some(0.75 - hold),
+            buy_put: Some(0.25),
+            strong_buy: Some(1.0 - hold),
+            weak_buy: None,
+            in_market: Some(0.5),
+            net_pnl_usd: Some(-1234.4),
+        };
+        let learner = Learner { entropy_norm: Some(0.954), explained_variance: Some(0.1), ..Learner::default() };
+        let seen = |(i, hold)| Seen {
+            first_step: 5_000 * i + 1,
+            step: 5_000 * (i + 1),
+            interval: habits(hold),
+            total: habits(0.3),
+            learner,
+        };
+        let health = |step, verdict: &str, reading: &str| HealthRow {
+            data: "SYNTHETIC".to_owned(),
+            step,
+            first_step: step - 4_999,
+            verdict: verdict.to_owned(),
+            reading: reading.to_owned(),
+            since: 5_000,
+            evidence: vec!["flat HOLD 25.0%".to_owned()],
+            checklist: Vec::new(),
+            advice: Vec::new(),
+        };
+        View {
+            source: format!("{}/runs/one", "long".repeat(20)),
+            data: Some("SYNTHETIC".to_owned()),
+            planned: Some(100_000),
+            step: 500_000,
+            intervals: (0..100u64).zip([0.0, 0.25, 0.5, 0.75].into_iter().cycle()).map(seen).collect(),
+            learner: Learner { fps: Some(81_234.0), ..learner },
+            health: vec![health(5_000, "healthy", "healthy"), health(500_000, "healthy", "drifting")],
+            moves: vec![MoveRow {
+                data: "SYNTHETIC".to_owned(),
+                step: 40_960,
+                key: "ppo.ent_coef".to_owned(),
+                from: 0.06,
+                to: 0.08,
+                reason: "HOLD 71%".to_owned(),
+            }],
+            updated: "2026-11-27T05:32:01Z".parse().ok(),
+            finished: true,
+        }
+    }
+
+    #[test]
+    fn a_run_with_verdicts_on_a_terminal() {
+        let text = frame(&run());
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with("long/runs/one  SYNTHETIC DATA  step 500,000 of 100,000"), "{}", lines[0]);
+        assert_eq!(lines[2], "verdict     healthy since step 5,000; this interval alone: drifting");
+        assert_eq!(lines[3], "            flat HOLD 25.0%");
+        assert!(lines[7].ends_with("75.0%   0.0%  25.0%       25.0%         -      50.0%  -$1,234"), "{}", lines[7]);
+        assert_eq!(lines[10], format!("HOLD        {}▃▅▇", "▃▅▇▁".repeat(16)));
+        assert_eq!(lines[12], "            the last 67 of 100 intervals, 0 to 100%");
+        assert_eq!(lines[14], "learner     entropy 0.95 of maximum, explained variance 0.10, 81,234 steps/s");
+        assert_eq!(lines[15], "moves       1, the last at step 40,960: ppo.ent_coef 0.06 to 0.08");
+        assert_eq!(lines[16], "            last written 2026-11-27 05:32:01 UTC; finished");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        let last = line(&run(), 99);
+        assert!(last.starts_with("SYNTHETIC | step 500,000 | HOLD 75.0%") && last.ends_with(" | healthy"), "{last}");
+    }
+
+    #[test]
+    fn before_the_first_interval_nothing_is_made_up() {
+        let text = frame(&View { source: "runs/one".to_owned(), ..View::default() });
+        assert!(text.contains("verdict     none yet\n\nno diagnostics interval is over yet\n"), "{text}");
+        assert!(text.contains("entropy - of maximum, explained variance -, - steps/s"), "{text}");
+    }
+}

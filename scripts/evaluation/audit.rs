@@ -1,0 +1,221 @@
+//! Re-derives the cash flow of every trade from the trade log alone and compares it with what the log and the report say.
+//!
+//! The arithmetic is its own: whole cents in integers, fees in exact units of 10⁻¹⁰ dollars. Of the environment's code it
+//! uses only the shape of a record and the published terms of the contract.
+
+mod auditor;
+mod claims;
+mod terms;
+
+use market_env::Trade;
+use serde::Serialize;
+
+use self::auditor::{Auditor, Flow};
+use crate::output::table::{dollars_and_cents, thousands};
+
+pub use claims::Claims;
+pub use terms::Terms;
+
+/// Disagreements that are printed.
+const SHOWN: usize = 20;
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Audit {
+    /// Trades looked at.
+    pub trades: usize,
+    /// Their sales.
+    pub sales: usize,
+    /// Premium that was paid, in dollars.
+    pub premium_usd: f64,
+    /// Every disagreement, in the order of the log; empty when all is well.
+    pub disagreements: Vec<String>,
+}
+
+impl Audit {
+    /// Audits a log against the terms it was traded on and, where there is one, its report.
+    pub fn of(trades: &[Trade], terms: &Terms, claims: Option<&Claims>) -> Self {
+        let mut auditor = Auditor::new(terms);
+        let flows: Vec<Flow> = trades.iter().zip(1..).map(|(trade, row)| auditor.trade(row, trade)).collect();
+        let sessions = auditor.sessions(trades, &flows);
+        if let Some(claims) = claims {
+            auditor.totals(trades, &flows, &sessions, claims);
+        }
+        let premium: i64 = flows.iter().map(|flow| flow.premium).sum();
+        Self {
+            trades: trades.len(),
+            sales: trades.iter().map(|trade| trade.sales.len()).sum(),
+            premium_usd: premium as f64 / 100.0,
+            disagreements: auditor.disagreements,
+        }
+    }
+
+    /// Returns what was found as lines of text: one when all agrees, else the first disagreements.
+    pub fn lines(&self) -> Vec<String> {
+        let looked_at = format!(
+            "Audit: {} trades, {} sales, {} premium",
+            thousands(self.trades as i64),
+            thousands(self.sales as i64),
+            dollars_and_cents((self.premium_usd * 100.0).round() as i64)
+        );
+        if self.disagreements.is_empty() {
+            return vec![format!("{looked_at}, all agree to the cent")];
+        }
+        let count = self.disagreements.len();
+        let shown = self.disagreements.iter().take(SHOWN).map(|found| format!("  {found}"));
+        let more = (count > SHOWN).then(|| format!("  and {} more", thousands((count - SHOWN) as i64)));
+        let first = format!("{looked_at}, {} disagreements:", thousands(count as i64));
+        std::iter::once(first).chain(shown).chain(more).collect()
+    }
+
+    /// Fails when something disagreed.
+    ///
+    /// # Errors
+    /// A sentence with the number of disagreements.
+    pub fn verdict(&self) -> anyhow::Result<()> {
+        let count = self.disagreements.len();
+        anyhow::ensure!(count == 0, "the audit found {} disagreements", thousands(count as i64));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use market_env::{Action, Sale, Setup};
+    use serde_json::{Value, json};
+
+    use super::{auditor::MINUTE_NS, *};
+    use crate::config::RunConfig;
+
+    const OPEN: i64 = 1_748_871_000_000_000_000;
+
+    fn sale(minute: i64, contracts: u32, price: f64, fees_cents: i64, reason: &str) -> Sale {
+        Sale { ts_ns: OPEN + minute * MINUTE_NS, contracts, price, fees_cents, reason: reason.to_owned() }
+    }
+
+    /// Ten calls bought at 1.25, four sold at 1.50, six stopped out at 1.05.
+    fn trade(minute: i64) -> Trade {
+        let sales = vec![sale(minute + 3, 4, 1.5, 280, "take_profit"), sale(minute + 5, 6, 1.05, 420, "stop_loss")];
+        Trade {
+            lane: 0,
+            symbol: "SPY".to_owned(),
+            date: jiff::civil::date(2025, 6, 2),
+            side: Action::BuyCall,
+            strike: 590.0,
+            expiry: jiff::civil::date(2025, 6, 2),
+            entry_ts_ns: OPEN + minute * MINUTE_NS,
+            exit_ts_ns: OPEN + (minute + 5) * MINUTE_NS,
+            contracts: 10,
+            entry_price: 1.25,
+            entry_fees_cents: 700,
+            sales,
+            exit_price: 1.23,
+            fees_cents: 1_400,
+            net_pnl_cents: -3_400,
+            net_return: -3_400.0 / 125_700.0,
+            reason: "stop_loss".to_owned(),
+            setup: Setup::BullStrong,
+        }
+    }
+
+    fn log() -> Vec<Trade> {
+        vec![trade(1), trade(10)]
+    }
+
+    fn report() -> Value {
+        let mean = -3_400.0 / 125_700.0;
+        json!({
+            "trades": 2, "net_pnl_usd": -68.0, "fees_usd": 28.0, "win_rate": 0.0, "mean_trade_return": mean,
+            "worst_trade_return": mean, "daily_pnl_usd": { "2025-06-02": -68.0, "2025-06-03": 0.0 },
+        })
+    }
+
+    /// Seventy cents per contract, on sales too.
+    fn terms() -> Terms {
+        let mut config = RunConfig::default();
+        config.market.contracts.get_mut("SPY").unwrap().fees.sale_activity = 0.0;
+        Terms::of(&config)
+    }
+
+    fn audit(trades: &[Trade], report: &Value) -> Vec<String> {
+        let claims = Claims::of_report(report).unwrap();
+        Audit::of(trades, &terms(), Some(&claims)).disagreements
+    }
+
+    #[test]
+    fn a_sound_log_agrees_to_the_cent() {
+        assert_eq!(audit(&log(), &report()), Vec::<String>::new());
+        let audit = Audit::of(&log(), &terms(), None);
+        assert_eq!(audit.lines(), ["Audit: 2 trades, 4 sales, $2,500.00 premium, all agree to the cent"]);
+        audit.verdict().unwrap();
+        let mut idle = report();
+        for key in ["trades", "net_pnl_usd", "fees_usd"] {
+            idle[key] = 0.into();
+        }
+        idle["daily_pnl_usd"] = json!({});
+        for key in ["win_rate", "mean_trade_return", "worst_trade_return"] {
+            idle[key] = Value::Null;
+        }
+        assert_eq!(self::audit(&[], &idle), Vec::<String>::new(), "nothing traded");
+    }
+
+    #[test]
+    fn every_tampering_is_caught() {
+        type Tampering = fn(&mut Vec<Trade>);
+        let tamperings: [(&str, Tampering); 16] = [
+            ("the net P&L is -$33.99, by the cash flow -$34.00", |log| log[0].net_pnl_cents += 1),
+            ("the net P&L", |log| log[0].entry_price += 0.01),
+            ("the net P&L", |log| log[0].sales[1].price -= 0.01),
+            ("the entry price 1.253 is not a price in whole cents", |log| log[0].entry_price = 1.253),
+            ("sale 1 of 4 at $1.50 pays fees of $2.81, by the schedule $2.80", |log| log[0].sales[0].fees_cents += 1),
+            ("the sum of fees", |log| log[1].fees_cents -= 1),
+            ("11 contracts were bought, 10 sold", |log| log[0].contracts += 1),
+            ("10 contracts were bought, 9 sold", |log| log[0].sales[0].contracts -= 1),
+            ("entry and sales are not in order", |log| {
+                let Trade { entry_ts_ns, exit_ts_ns, .. } = &mut log[0];
+                std::mem::swap(entry_ts_ns, exit_ts_ns);
+            }),
+            ("entry and sales are not in order", |log| log[0].sales.swap(0, 1)),
+            ("the entry lies outside the session", |log| log[0].entry_ts_ns = OPEN - MINUTE_NS),
+            ("a position was opened before the last was closed", |log| log[1] = trade(4)),
+            ("exit time and reason", |log| log[0].exit_ts_ns += MINUTE_NS),
+            ("the net return", |log| log[0].net_return *= 1.001),
+            ("the strike is not on the grid", |log| log[0].strike += 0.5),
+            ("it counts 2 trades, the log has 1", |log| log.truncate(1)),
+        ];
+        for (expected, tamper) in tamperings {
+            let mut log = log();
+            tamper(&mut log);
+            let found = audit(&log, &report());
+            assert!(found.iter().any(|sentence| sentence.contains(expected)), "{expected}: {found:?}");
+        }
+        for key in ["trades", "net_pnl_usd", "fees_usd", "win_rate", "worst_trade_return"] {
+            let mut report = report();
+            report[key] = json!(report[key].as_f64().unwrap() + 0.01 + f64::from(u8::from(key == "trades")));
+            assert_eq!(audit(&log(), &report).len(), 1, "{key}");
+        }
+        let mut report = report();
+        report["daily_pnl_usd"]["2025-06-03"] = json!(0.01);
+        assert_eq!(audit(&log(), &report), ["report: the P&L of 2025-06-03 is $0.01, by the cash flow $0.00"]);
+    }
+
+    #[test]
+    fn a_settlement_at_the_close_costs_nothing() {
+        let mut settled = trade(1);
+        settled.sales[1] = sale(390, 6, 1.05, 0, "settled");
+        (settled.exit_ts_ns, settled.reason) = (OPEN + 390 * MINUTE_NS, "settled".to_owned());
+        (settled.fees_cents, settled.net_pnl_cents, settled.net_return) = (980, -2_980, -2_980.0 / 125_700.0);
+        let found = |trade: &Trade| Audit::of(std::slice::from_ref(trade), &terms(), None).disagreements;
+        assert_eq!(found(&settled), Vec::<String>::new());
+        settled.sales[1].fees_cents = 1;
+        assert!(found(&settled)[0].contains("sale 2 of 6 at $1.05 pays fees of $0.01, by the schedule $0.00"));
+    }
+
+    #[test]
+    fn many_disagreements_are_counted_and_the_first_twenty_shown() {
+        let found = (0..1_234).map(|n| format!("trade {n}")).collect();
+        let lines = Audit { disagreements: found, ..Audit::default() }.lines();
+        assert_eq!((lines.len(), lines[21].as_str()), (22, "  and 1,214 more"));
+        assert!(lines[0].ends_with("1,234 disagreements:"));
+    }
+}

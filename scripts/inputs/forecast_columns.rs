@@ -1,0 +1,148 @@
+//! Forecasts as columns of the tape that a policy sees: computed bar by bar from what the forecaster may see at that bar, by a forecaster
+//! that was finished before the policy's first training date.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use jiff::civil::Date;
+use market_data::stamp;
+use market_env::{BarSize, FEATURES, Market};
+use ppo_agent::forecast::{Forecaster, Samples, TargetKind};
+
+use crate::{
+    artifacts::{
+        files,
+        paths::model_path,
+        saved_forecaster::{self, ForecasterMeta, ForecasterRecord},
+    },
+    output::exit_code::Usage,
+};
+
+/// A forecaster whose forecasts are added to markets.
+#[derive(Debug)]
+pub struct Foreseer {
+    forecaster: Forecaster,
+    record: ForecasterRecord,
+    /// What its features took for a strong setup.
+    setup_threshold: u8,
+}
+
+impl Foreseer {
+    /// Reads a forecaster.
+    ///
+    /// # Errors
+    /// When its file cannot be used, or it sees daily bars or other columns than the tape's.
+    pub fn load(named: &Path) -> anyhow::Result<Self> {
+        let (forecaster, meta) = saved_forecaster::load(named)
+            .context("loading the forecaster (--forecaster or --set run.forecaster= names another place)")?;
+        let name = named.display();
+        if let Some(emergency) = &meta.emergency {
+            return Err(Usage::one(format!(
+                "run.forecaster: the training of {name} was stopped ({emergency}); it knows nothing"
+            ))
+            .into());
+        }
+        if forecaster.config().bars != BarSize::Minute {
+            return Err(Usage::one(format!(
+                "run.forecaster: {name} forecasts from daily bars, a policy acts on minutes"
+            ))
+            .into());
+        }
+        let names: Vec<String> = FEATURES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        forecaster.check_features(&names).with_context(|| format!("the forecaster {name}"))?;
+        let ForecasterMeta { data, config, split, .. } = meta;
+        let columns = forecaster.targets().iter().map(|target| format!("forecast_{target}")).collect();
+        let path = model_path(named);
+        let sha256 = files::sha256(&path)?;
+        let record =
+            ForecasterRecord { path, sha256, data, learned_from: split.train, chosen_by: split.validation, columns };
+        Ok(Self { forecaster, record, setup_threshold: config.market.setup_threshold })
+    }
+
+    /// Returns what a manifest says about it.
+    pub fn record(&self) -> &ForecasterRecord {
+        &self.record
+    }
+
+    /// Returns the forecaster.
+    pub fn forecaster(&self) -> &Forecaster {
+        &self.forecaster
+    }
+
+    /// Refuses a policy that learns from dates on which, or before which, the forecaster was still being made: forecasts of what it has
+    /// seen are better than any that will come.
+    ///
+    /// # Errors
+    /// [`Usage`] with both dates.
+    pub fn check(&self, first: Date) -> Result<(), Usage> {
+        let ForecasterRecord { path, learned_from, chosen_by, .. } = &self.record;
+        if chosen_by.last < first {
+            return Ok(());
+        }
+        Err(Usage::one(format!(
+            "run.forecaster: {} learned from {learned_from} and was chosen by {chosen_by}, but the policy learns from {first} on; train \
+             it with an --end-date before, or the policy with a later --start-date",
+            path.display()
+        )))
+    }
+
+    /// Says what makes its inputs mean something else here than in its training, and that it was trained on made-up bars.
+    pub fn notes(&self, synthetic: bool, setup_threshold: u8) -> Vec<String> {
+        let path = self.record.path.display();
+        let made_up = self.record.data == stamp(true) && !synthetic;
+        let made_up = made_up.then(|| format!("the forecaster {path} was trained on SYNTHETIC data"));
+        let other = (self.setup_threshold != setup_threshold).then(|| {
+            let then = self.setup_threshold;
+            format!("the forecaster {path} was trained with market.setup_threshold = {then}, this run uses {setup_threshold}")
+        });
+        made_up.into_iter().chain(other).collect()
+    }
+
+    /// Adds the forecasts to a market: return, volatility and probability of up of every horizon, each known at the close of its bar.
+    ///
+    /// # Errors
+    /// When the forecasts cannot be computed.
+    pub fn widen(&self, market: Market) -> anyhow::Result<Market> {
+        let width = FEATURES.len();
+        ensure!(market.feature_names().len() == width, "the market has forecasts already");
+        let columns = self.record.columns.len();
+        let mut samples = Samples::default();
+        for day in market.days() {
+            let rows = day.rows();
+            samples.row.extend(rows.clone().map(|row| row as u32));
+            samples.first_row.extend(rows.clone().map(|_| rows.start as u32));
+        }
+        samples.block = vec![0; samples.row.len()];
+        let forecasts = self.forecaster.predict(market.features(), &samples)?;
+        // Rows before a session's first one repeat it, their forecasts too.
+        let mut values = vec![0.0; market.features().len() / width * columns];
+        let mut done = forecasts.chunks_exact(columns);
+        let mut end = 0;
+        for day in market.days() {
+            let rows = day.rows();
+            let copy = |values: &mut [f32], row: usize, forecast: &[f32]| {
+                values[row * columns..(row + 1) * columns].copy_from_slice(forecast);
+            };
+            for row in rows.clone() {
+                let forecast = done.next().context("there is a forecast for every row")?;
+                if row == rows.start {
+                    (end..row).for_each(|before| copy(&mut values, before, forecast));
+                }
+                copy(&mut values, row, forecast);
+            }
+            end = rows.end;
+        }
+        Ok(market.with_columns(self.record.columns.clone(), &values))
+    }
+
+    /// Says in one sentence what was added.
+    pub fn line(&self) -> String {
+        let ForecasterRecord { path, learned_from, chosen_by, columns, .. } = &self.record;
+        let kinds = self.forecaster.targets().iter().filter(|target| target.kind == TargetKind::Return).count();
+        format!(
+            "Forecasts of {}: {} columns for {kinds} horizon(s); it learned from {learned_from} and was chosen by {chosen_by}",
+            path.display(),
+            columns.len()
+        )
+    }
+}

@@ -1,0 +1,8 @@
+//! Output to terminals, logs and files, and the exit codes.
+
+pub mod clock;
+pub mod console;
+pub mod exit_code;
+pub mod output_file;
+pub(crate) mod progress;
+pub mod table;

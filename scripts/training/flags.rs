@@ -1,0 +1,349 @@
+//! Flags as the user types them: every one optional, each the name of a configuration key.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser};
+
+use crate::{
+    config::{
+        RunConfig,
+        flags::{ConfigFlags, DataFlags},
+        layers::Layer,
+    },
+    output::exit_code::Usage,
+};
+
+/// Trains a masked PPO policy on historical minute bars and replays it out of sample.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "train_historical_model", version, args_override_self = true)]
+pub struct TrainFlags {
+    /// Which bars to use.
+    #[command(flatten)]
+    pub data: DataFlags,
+    /// Steps of training, summed over lanes [default: 1000000]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub timesteps: Option<u64>,
+    /// Name of the model, its log and its run folder [default: mike_historical_model]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub model_name: Option<String>,
+    /// Folder under which models/, logs/ and runs/ are written [default: .]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub out_dir: Option<PathBuf>,
+    /// Seed of every random stream [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub seed: Option<u64>,
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, help_heading = "Run")]
+    pub device: Option<String>,
+    /// Threads, 0 = one per core; the results do not depend on it [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub num_threads: Option<usize>,
+    /// Steps between checkpoints [default: 50000]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub checkpoint_freq: Option<u64>,
+    /// Starts from the parameters of this model (fresh optimiser, step 0)
+    #[arg(long, value_name = "MODEL", help_heading = "Run", conflicts_with = "resume")]
+    pub load_model: Option<PathBuf>,
+    /// Adds the forecasts of this forecaster to what the policy sees; it must have seen no date from the training's first on
+    #[arg(long, value_name = "MODEL", help_heading = "Run")]
+    pub forecaster: Option<PathBuf>,
+    /// Starts the actor with the layers of the forecaster's encoder
+    #[arg(long, help_heading = "Run", requires = "forecaster")]
+    pub forecaster_transfer: bool,
+    /// Continues a run from a checkpoint: its path, or the newest good one of the model name. The configuration of the
+    /// run folder takes the place of the defaults
+    #[arg(long, value_name = "PATH|latest", num_args = 0..=1, default_missing_value = "latest", help_heading = "Run")]
+    pub resume: Option<PathBuf>,
+    /// Checks configuration, data, folders and the model to start from, says what would run, and exits
+    #[arg(long, help_heading = "Run")]
+    pub dry_run: bool,
+    /// The 29 human-momentum features (the first 19 are the old system's), 9 account columns and the shaped reward: the
+    /// only observation there is, always on
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub human_momentum: Option<bool>,
+    /// Whether the policy sees the greeks of its position [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub use_greeks: Option<bool>,
+    /// The 500-feature observation of the old system; not part of this one
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub use_features: Option<bool>,
+    /// Draws training sessions so that the VIX regimes calm < 18 <= normal < 25 <= storm < 35 <= crash, as far as they
+    /// occur, are equally likely, instead of every session [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    pub regime_balanced: Option<bool>,
+    /// Part of the reward's shaping that is left at the end of training, 0 to 1: 0 = it fades to money alone [default: 1]
+    #[arg(long, value_name = "X", help_heading = "Market")]
+    pub shaping_final: Option<f64>,
+    /// What a verdict of collapsed, state_blind, frozen or exploding leads to: warn, stop (exit code 3, 4 or 5) or adapt (entropy
+    /// weight and shaping climb the ladder, then stop) [default: warn]
+    #[arg(long, value_name = "WHAT", help_heading = "Health")]
+    pub on_collapse: Option<String>,
+    /// Makes the changes of settings again that stand in an earlier run's moves.jsonl, and no other
+    #[arg(long, value_name = "FILE", help_heading = "Health")]
+    pub replay_moves: Option<PathBuf>,
+    /// The networks.
+    #[command(flatten)]
+    pub policy: PolicyFlags,
+    /// The algorithm's parameters.
+    #[command(flatten)]
+    pub ppo: PpoFlags,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+/// The networks.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Policy")]
+pub struct PolicyFlags {
+    /// mlp, or with a memory: lstm or gru [default: mlp]
+    #[arg(long, value_name = "KIND")]
+    pub policy: Option<String>,
+    /// Units of each hidden layer, separated by commas [default: 64,64]
+    #[arg(long, value_name = "LIST")]
+    pub net_arch: Option<String>,
+    /// tanh or relu [default: tanh]
+    #[arg(long, value_name = "NAME")]
+    pub activation: Option<String>,
+    /// separate or shared hidden layers of actor and critic [default: separate]
+    #[arg(long, value_name = "NAME")]
+    pub trunk: Option<String>,
+    /// Units of the cell of an lstm or gru [default: 64]
+    #[arg(long, value_name = "N")]
+    pub recurrent_size: Option<u64>,
+    /// f32, or bf16 for the matrix products of training on a GPU [default: f32]
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<String>,
+}
+
+/// What `--ent-coef` says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EntCoef {
+    /// This weight.
+    Weight(f64),
+    /// A weight that follows the policy's entropy.
+    Auto,
+}
+
+impl FromStr for EntCoef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Weight).map_err(|_| "say a number, or auto".to_owned()),
+        }
+    }
+}
+
+/// Parameters of the algorithm.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "PPO (configs/default.toml holds the defaults)")]
+pub struct PpoFlags {
+    /// Step size of Adam
+    #[arg(long, value_name = "X")]
+    pub learning_rate: Option<f64>,
+    /// Weight of the entropy bonus; auto = it follows the policy, slowly, towards ppo.ent_target
+    #[arg(long, value_name = "X|auto")]
+    pub ent_coef: Option<EntCoef>,
+    /// Discount per bar
+    #[arg(long, value_name = "X")]
+    pub gamma: Option<f64>,
+    /// Steps per lane and iteration
+    #[arg(long, value_name = "N")]
+    pub n_steps: Option<u64>,
+    /// Lanes: accounts played side by side
+    #[arg(long, value_name = "N")]
+    pub n_envs: Option<u64>,
+    /// Samples per minibatch
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<u64>,
+    /// Passes over the samples of an iteration
+    #[arg(long, value_name = "N")]
+    pub n_epochs: Option<u64>,
+    /// Lambda of the advantage estimate
+    #[arg(long, value_name = "X")]
+    pub gae_lambda: Option<f64>,
+    /// Clip range of the probability ratio
+    #[arg(long, value_name = "X")]
+    pub clip_range: Option<f64>,
+    /// Weight of the value loss
+    #[arg(long, value_name = "X")]
+    pub vf_coef: Option<f64>,
+    /// Largest norm of a gradient
+    #[arg(long, value_name = "X")]
+    pub max_grad_norm: Option<f64>,
+    /// Stops an iteration's passes early above 1.5 times this divergence
+    #[arg(long, value_name = "X")]
+    pub target_kl: Option<f64>,
+    /// Steps of the sequences that an lstm or gru learns from
+    #[arg(long, value_name = "N")]
+    pub sequence_length: Option<u64>,
+}
+
+impl PolicyFlags {
+    fn put(&self, layer: &mut Layer) -> Result<(), Usage> {
+        if let Some(list) = &self.net_arch {
+            let units = list.split(',').map(|units| units.trim().parse::<u32>());
+            let units: Vec<u32> = units.collect::<Result<_, _>>().map_err(|_| {
+                Usage::one(format!("--net-arch {list}: write it as the units of each hidden layer, such as 128,128"))
+            })?;
+            layer.put("policy.net_arch", units.into_iter().map(toml::Value::from).collect::<Vec<_>>());
+        }
+        layer.put_some("policy.kind", self.policy.clone());
+        layer.put_some("policy.activation", self.activation.clone());
+        layer.put_some("policy.trunk", self.trunk.clone());
+        layer.put_some("policy.precision", self.precision.clone());
+        Ok(())
+    }
+}
+
+impl TrainFlags {
+    /// Lays files, flags and assignments over `base` and checks the result. Sentences about what was understood
+    /// differently than typed are added to `notes`.
+    ///
+    /// # Errors
+    /// Every fault at once, exit code 2.
+    pub fn resolve(&self, base: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
+        if self.use_features == Some(true) {
+            return Err(Usage::one(
+                "--use-features: the 500-feature observation is not part of this product; use --human-momentum",
+            )
+            .into());
+        }
+        if self.human_momentum == Some(false) {
+            return Err(Usage::one("--human-momentum false: it is the only observation there is").into());
+        }
+        Ok(self.config.resolve(base, self.layer(notes)?)?)
+    }
+
+    fn layer(&self, notes: &mut Vec<String>) -> anyhow::Result<Layer> {
+        let mut layer = Layer::new("flags");
+        self.data.put(&mut layer, notes);
+        self.policy.put(&mut layer)?;
+        let ppo = &self.ppo;
+        let whole = [
+            ("run.timesteps", self.timesteps),
+            ("run.seed", self.seed),
+            ("run.checkpoint_freq", self.checkpoint_freq),
+            ("run.num_threads", self.num_threads.map(|n| n as u64)),
+            ("ppo.n_steps", ppo.n_steps),
+            ("ppo.n_envs", ppo.n_envs),
+            ("ppo.batch_size", ppo.batch_size),
+            ("ppo.n_epochs", ppo.n_epochs),
+            ("ppo.sequence_length", ppo.sequence_length),
+            ("policy.recurrent_size", self.policy.recurrent_size),
+        ];
+        for (path, value) in whole {
+            if let Some(value) = value {
+                let value = i64::try_from(value).map_err(|_| Usage::one(format!("{path}: {value} is too large")));
+                layer.put(path, value?);
+            }
+        }
+        let real = [
+            ("env.reward.shaping_final", self.shaping_final),
+            ("ppo.learning_rate", ppo.learning_rate),
+            ("ppo.gamma", ppo.gamma),
+            ("ppo.gae_lambda", ppo.gae_lambda),
+            ("ppo.clip_range", ppo.clip_range),
+            ("ppo.vf_coef", ppo.vf_coef),
+            ("ppo.max_grad_norm", ppo.max_grad_norm),
+            ("ppo.target_kl", ppo.target_kl),
+        ];
+        real.into_iter().for_each(|(path, value)| layer.put_some(path, value));
+        match ppo.ent_coef {
+            Some(EntCoef::Weight(weight)) => layer.put("ppo.ent_coef", weight),
+            Some(EntCoef::Auto) => layer.put("ppo.ent_schedule", "auto"),
+            None => {}
+        }
+        layer.put_some("health.on_collapse", self.on_collapse.clone());
+        layer.put_some("run.replay_moves", self.replay_moves.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("run.model_name", self.model_name.clone());
+        layer.put_some("run.device", self.device.clone());
+        layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
+        layer.put_some("run.load_model", self.load_model.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("run.forecaster", self.forecaster.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("run.forecaster_transfer", self.forecaster_transfer.then_some(true));
+        layer.put_some("market.use_greeks", self.use_greeks);
+        let draw = self.regime_balanced.map(|balanced| if balanced { "regime_balanced" } else { "uniform" });
+        layer.put_some("env.draw", draw);
+        Ok(layer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use ppo_agent::{Activation, EntropySchedule, PolicyConfig, PolicyKind, Precision, Trunk, health::OnCollapse};
+
+    use super::*;
+    use crate::config::DataSource;
+
+    fn resolved(line: &str) -> anyhow::Result<RunConfig> {
+        let flags = TrainFlags::try_parse_from(line.split_whitespace())?;
+        flags.resolve(&RunConfig::default(), &mut Vec::new())
+    }
+
+    #[test]
+    fn the_old_command_line_is_understood() {
+        TrainFlags::command().debug_assert();
+        let config = resolved(
+            "train --symbols SPY,QQQ,SPX --timesteps 100000 --model-name tune1 --human-momentum --data-source files \
+             --data-dir b --intraday-days 60 --learning-rate 3e-5 --ent-coef 0.06 --gamma 0.92 --n-steps 512 \
+             --use-greeks false --regime-balanced --target-kl 0.02 --policy gru --net-arch 128,32 --activation relu \
+             --on-collapse adapt --trunk shared --recurrent-size 48 --sequence-length 32 --precision bf16 --shaping-final 0",
+        )
+        .unwrap();
+        assert_eq!(config.run.symbols.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["SPY", "QQQ", "SPX"]);
+        assert_eq!((config.run.timesteps, config.run.model_name.as_str()), (100_000, "tune1"));
+        assert_eq!((config.market.use_greeks, config.env.draw), (false, market_env::Draw::RegimeBalanced));
+        assert_eq!((config.ppo.target_kl, config.env.reward.shaping_final), (Some(0.02), 0.0));
+        assert_eq!(config.run.intraday_days, 60);
+        assert_eq!((config.ppo.ent_coef, config.health.on_collapse), (0.06, OnCollapse::Adapt));
+        assert_eq!(resolved("train --ent-coef auto").unwrap().ppo.ent_schedule, EntropySchedule::Auto);
+        let policy = PolicyConfig {
+            kind: PolicyKind::Gru,
+            net_arch: vec![128, 32],
+            activation: Activation::Relu,
+            trunk: Trunk::Shared,
+            recurrent_size: 48,
+            precision: Precision::Bf16,
+            ..PolicyConfig::default()
+        };
+        assert_eq!((config.policy, config.ppo.sequence_length), (policy, 32));
+    }
+
+    #[test]
+    fn flags_win_over_defaults_later_ones_over_earlier_and_set_over_flags() {
+        let config = resolved(
+            "train --gamma 0.5 --seed 6 --seed 7 --set ppo.gamma=0.6 --start-date 2025-01-02 --set ppo.n_steps=64",
+        )
+        .unwrap();
+        assert_eq!(config.ppo.gamma, 0.6);
+        assert_eq!((config.run.seed, config.run.intraday_days), (7, 0));
+        assert_eq!((config.run.data_source, config.ppo.n_steps), (DataSource::Files, 64));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said_as_a_fault_of_usage() {
+        for (line, part) in [
+            ("train --use-features", "--human-momentum"),
+            ("train --human-momentum false", "only observation"),
+            ("train --set data.massive.calls_per_minute=20000", "is not between 0 and 10000"),
+            ("train --data-source flies", "did you mean files?"),
+            ("train --symbols SPY,,a/b", "not a symbol"),
+            ("train --n-envs 0", "ppo.n_envs"),
+            ("train --on-collapse stopp", "did you mean stop?"),
+            ("train --shaping-final 1.5", "env.reward.shaping_final: 1.5 is not in 0..=1"),
+            ("train --net-arch 64x64", "--net-arch 64x64: write it as"),
+            ("train --policy lsmt", "did you mean lstm?"),
+            ("train --policy lstm --sequence-length 100", "ppo.sequence_length: 100 does not divide ppo.n_steps 512"),
+        ] {
+            let error = resolved(line).unwrap_err();
+            assert!(error.to_string().contains(part), "{line}: {error}");
+            assert!(error.downcast_ref::<Usage>().is_some(), "{line}");
+        }
+        let unknown = TrainFlags::try_parse_from(["train", "--timestep", "5"]).unwrap_err();
+        assert!(unknown.to_string().contains("--timesteps"), "{unknown}");
+    }
+}

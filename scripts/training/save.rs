@@ -1,0 +1,112 @@
+//! Files of a training: run folder, checkpoints, model, manifest.
+
+use super::Run;
+use crate::{
+    artifacts::{files, paths::Paths, records::Records, saved_model, tensorboard::EventWriter},
+    output::console::{Console, cut_log},
+    training::{
+        interventions::Care,
+        reporter::{Earlier, Parts, Reporter},
+    },
+};
+use anyhow::Context as _;
+use market_data::DateRange;
+use market_env::BatchEnv;
+use ppo_agent::{ModelFile, Trainer, health::MonitorState};
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// Copies the log that a run had under another number of steps, so that the whole run stands in one file.
+pub(super) fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
+    if earlier == log || !earlier.exists() {
+        return Ok(());
+    }
+    files::set_aside(log)?;
+    fs::copy(earlier, log).with_context(|| format!("copying {} to {}", earlier.display(), log.display()))?;
+    Ok(())
+}
+
+impl Run<'_> {
+    /// Opens the run folder, the log and the records: from here on files are written.
+    pub(super) fn open<'c, 's>(
+        &'s self,
+        trainer: &Trainer<BatchEnv>,
+        earlier: Option<Earlier>,
+        monitor: Option<MonitorState>,
+        console: &'c mut Console,
+    ) -> anyhow::Result<Reporter<'c>>
+    where
+        's: 'c,
+    {
+        let Paths { log, run, .. } = self.paths;
+        let resumed = earlier.is_some();
+        self.paths.create_folders()?;
+        match self.resume {
+            Some((prior, _)) => {
+                continue_log(&prior.log(&self.config.run), log)?;
+                if log.exists() {
+                    cut_log(log, trainer.timesteps())?;
+                }
+            }
+            None => {
+                for aside in self.paths.set_earlier_aside()? {
+                    console.say(format!("The earlier run of this name is kept as {}", aside.display()))?;
+                }
+                fs::create_dir(run).with_context(|| format!("creating {}", run.display()))?;
+            }
+        }
+        console.attach(log, resumed)?;
+        ppo_agent::write_atomically(&run.join("config.toml"), self.config.to_toml()?.as_bytes())?;
+        let (mut earlier, data) = (earlier.unwrap_or_default(), self.inputs.stamp());
+        let records = if resumed {
+            let (records, rows) = Records::resume(run, data, earlier.steps)?;
+            earlier.rows = rows;
+            records
+        } else {
+            Records::create(run, data)?
+        };
+        let mut events = EventWriter::create(run, resumed.then_some(earlier.steps + 1))?;
+        if self.inputs.dataset.synthetic {
+            events.scalars(earlier.steps, &[("data/SYNTHETIC".to_owned(), 1.0)])?;
+        }
+        let parts = Parts { console, records, events, monitor: self.monitor(monitor), opportunity: self.opportunity() };
+        Ok(Reporter::new(parts, self.config.run.diagnostics_freq, earlier.rows, earlier.steps))
+    }
+
+    pub(super) fn save_checkpoint(
+        &self,
+        trainer: &Trainer<BatchEnv>,
+        reporter: &mut Reporter<'_>,
+        care: &Care,
+    ) -> anyhow::Result<()> {
+        let path = self.paths.checkpoint(trainer.timesteps());
+        trainer.checkpoint()?.save(&path, self.inputs.stamp())?;
+        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, care.controller())
+    }
+
+    pub(super) fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
+        let meta = saved_model::ModelMeta {
+            data: self.inputs.stamp().to_owned(),
+            timesteps: trainer.timesteps(),
+            config: self.config.clone(),
+            split: self.split.clone(),
+            trained_on: trained_on.to_vec(),
+            forecaster: self.inputs.foreseer.as_ref().map(|foreseer| foreseer.record().clone()),
+        };
+        let model = ModelFile { policy: trainer.policy().clone(), meta: serde_json::to_value(meta)? };
+        model.save(&self.paths.model)?;
+        Ok(())
+    }
+
+    pub(super) fn write_manifest(&self, manifest: &Value) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(manifest)? + "\n";
+        Ok(ppo_agent::write_atomically(&self.paths.run.join("manifest.json"), text.as_bytes())?)
+    }
+
+    pub(super) fn title(&self) -> String {
+        let run = &self.config.run;
+        let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let synthetic = if self.inputs.dataset.synthetic { " - SYNTHETIC DATA" } else { "" };
+        format!("{} on {symbols}, {}{synthetic}", run.model_name, self.split.train)
+    }
+}

@@ -1,0 +1,147 @@
+//! Start of a training: a new policy, a warm start, or a checkpoint to resume.
+
+use super::Run;
+use crate::{
+    artifacts::{manifest, saved_model},
+    output::{console::Console, table::thousands},
+    training::{interventions::Care, reporter::Earlier, resume::PriorRun},
+};
+use anyhow::{Context as _, bail};
+use market_data::{DateRange, stamp};
+use market_env::{BatchEnv, VecEnv as _};
+use ppo_agent::{DeviceChoice, Policy, PolicyConfig, Trainer};
+use serde_json::Value;
+use std::{path::Path, sync::Arc};
+
+/// Where training starts.
+pub(super) struct Start {
+    pub(super) trainer: Trainer<BatchEnv>,
+    /// What a resumed run continues.
+    pub(super) earlier: Option<Earlier>,
+    pub(super) care: Care,
+    /// The training dates of this run and of the models behind it.
+    pub(super) trained_on: Vec<DateRange>,
+    pub(super) manifest: Value,
+}
+
+impl Run<'_> {
+    /// Makes or loads everything that training needs; writes nothing.
+    pub(super) fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
+        if let Some(foreseer) = &self.inputs.foreseer {
+            foreseer.check(self.split.train.first)?;
+        }
+        let dataset = self.inputs.manifest(self.split)?;
+        let (trainer, earlier, trained_on) = match self.resume {
+            Some((prior, which)) => {
+                prior.check_data(&dataset)?;
+                let (trainer, earlier) = self.resumed(prior, which, console)?;
+                (trainer, Some(earlier), prior.trained_on()?)
+            }
+            None => {
+                let (trainer, parents) = self.fresh(console)?;
+                let seen = self.inputs.foreseer.iter().flat_map(|foreseer| foreseer.record().seen());
+                (trainer, None, [self.split.train].into_iter().chain(parents).chain(seen).collect())
+            }
+        };
+        let run = &self.config.run;
+        console.say(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
+        let mut manifest = manifest::start(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
+        manifest["trained_on"] = serde_json::to_value(&trained_on)?;
+        let mark = earlier.as_ref().and_then(|earlier| earlier.mark.as_ref());
+        let care = Care::new(self.config, mark.map(|mark| (mark.controller.clone(), mark.step)))?;
+        Ok(Start { trainer, earlier, care, trained_on, manifest })
+    }
+
+    pub(super) fn env(&self) -> anyhow::Result<BatchEnv> {
+        let days = self.inputs.market.days_in(&self.split.train);
+        let config = self.config;
+        let market = Arc::clone(&self.inputs.market);
+        Ok(BatchEnv::new(market, days, config.env.clone(), config.ppo.n_envs, config.run.seed)?)
+    }
+
+    pub(super) fn device(&self) -> anyhow::Result<DeviceChoice> {
+        self.config.run.device.parse().map_err(anyhow::Error::msg)
+    }
+
+    /// Starts at step 0, with new parameters or with those of a model, whose training dates are returned too.
+    pub(super) fn fresh(&self, console: &mut Console) -> anyhow::Result<(Trainer<BatchEnv>, Vec<DateRange>)> {
+        let (env, config) = (self.env()?, self.config);
+        let (policy, parents) = match &config.run.load_model {
+            Some(path) => self.warm_start(path, &env, console)?,
+            None => (self.new_policy(&env, console)?, Vec::new()),
+        };
+        let run = &config.run;
+        let trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, self.device()?)?;
+        Ok((trainer, parents))
+    }
+
+    /// An untrained policy, its actor begun with the forecaster's encoder where that was asked for.
+    pub(super) fn new_policy(&self, env: &BatchEnv, console: &mut Console) -> anyhow::Result<Policy> {
+        let config = self.config;
+        let mut policy = Policy::for_env(env, &config.policy, config.run.seed)?;
+        if let Some(foreseer) = self.inputs.foreseer.as_ref().filter(|_| config.run.forecaster_transfer) {
+            let layers = policy.adopt_encoder(foreseer.forecaster()).context("run.forecaster_transfer")?;
+            console.say(format!("The actor starts with {layers} layer(s) of the forecaster's encoder"))?;
+        }
+        Ok(policy)
+    }
+
+    pub(super) fn warm_start(
+        &self,
+        path: &Path,
+        env: &BatchEnv,
+        console: &mut Console,
+    ) -> anyhow::Result<(Policy, Vec<DateRange>)> {
+        let (policy, meta) = saved_model::load(path)?;
+        policy.check_spec(env.spec())?;
+        saved_model::check_shape(policy.config(), &self.config.policy)
+            .with_context(|| format!("--load-model {}", path.display()))?;
+        for note in meta.changed_inputs(self.config)?.into_iter().chain(meta.changed_forecaster(self.inputs)) {
+            console.say(format!("Note: {note}"))?;
+        }
+        if meta.data == stamp(true) {
+            console.say("Note: the loaded model was trained on SYNTHETIC data")?;
+        }
+        let PolicyConfig { backend, precision, .. } = self.config.policy;
+        Ok((policy.with_backend(backend).with_precision(precision), meta.trained_on))
+    }
+
+    /// Continues from a checkpoint: the one named, or the newest good one of this model.
+    pub(super) fn resumed(
+        &self,
+        prior: &PriorRun,
+        which: &Path,
+        console: &mut Console,
+    ) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
+        let latest = which == Path::new("latest");
+        let paths = if latest {
+            self.paths.checkpoints()?.into_iter().map(|(_, path)| path).collect()
+        } else {
+            vec![which.to_owned()]
+        };
+        for path in &paths {
+            match self.resume_from(prior, path) {
+                Ok((trainer, earlier)) => {
+                    let steps = thousands(trainer.timesteps() as i64);
+                    console.say(format!("Resumed from {} at step {steps}", path.display()))?;
+                    return Ok((trainer, earlier));
+                }
+                Err(error) if latest => console.say(format!("Skipped a checkpoint: {error:#}"))?,
+                Err(error) => return Err(error),
+            }
+        }
+        bail!(
+            "--resume: there is no good checkpoint of {} in {}",
+            self.config.run.model_name,
+            self.paths.checkpoints.display()
+        )
+    }
+
+    pub(super) fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
+        let (checkpoint, mark) = prior.checkpoint(path)?;
+        let mut trainer = Trainer::resume(checkpoint, self.env()?, self.device()?)?;
+        trainer.set_total(self.config.run.timesteps);
+        let steps = trainer.timesteps();
+        Ok((trainer, Earlier { rows: Vec::new(), mark: Some(mark), steps }))
+    }
+}
