@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     artifacts::files,
     config::{DataSource, RunConfig},
-    inputs::forecast_columns::Foreseer,
+    inputs::forecast_columns::ForecastColumns,
 };
 
 /// What a run reads.
@@ -28,7 +28,7 @@ pub struct Inputs {
     /// The option rows of the sessions, where real ones are replayed.
     options: Option<Vec<OptionHistory>>,
     /// The forecaster whose forecasts are columns of the market, if there is one.
-    pub foreseer: Option<Foreseer>,
+    pub forecast_columns: Option<ForecastColumns>,
     /// What the features take for a strong setup.
     setup_threshold: u8,
     /// Their features and option tapes.
@@ -71,9 +71,9 @@ impl Inputs {
     pub fn load(config: &RunConfig) -> anyhow::Result<Self> {
         let mut dataset = sessions(config)?;
         let options = config.run.options.as_deref().map(|path| option_rows(path, &mut dataset)).transpose()?;
-        let foreseer = config.run.forecaster.as_deref().map(Foreseer::load).transpose()?;
-        let market = Arc::new(build(&dataset, options.as_deref(), foreseer.as_ref(), &config.market)?);
-        Ok(Self { dataset, options, foreseer, market, setup_threshold: config.market.setup_threshold })
+        let forecast_columns = config.run.forecaster.as_deref().map(ForecastColumns::load).transpose()?;
+        let market = Arc::new(build(&dataset, options.as_deref(), forecast_columns.as_ref(), &config.market)?);
+        Ok(Self { dataset, options, forecast_columns, market, setup_threshold: config.market.setup_threshold })
     }
 
     /// Builds the market of the same sessions under other settings.
@@ -81,7 +81,7 @@ impl Inputs {
     /// # Errors
     /// As [`Market::build`].
     pub fn market_under(&self, config: &MarketConfig) -> anyhow::Result<Arc<Market>> {
-        Ok(Arc::new(build(&self.dataset, self.options.as_deref(), self.foreseer.as_ref(), config)?))
+        Ok(Arc::new(build(&self.dataset, self.options.as_deref(), self.forecast_columns.as_ref(), config)?))
     }
 
     /// Returns the stamp of the data.
@@ -103,9 +103,11 @@ impl Inputs {
         let symbols = self.dataset.symbols.iter();
         let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
         let options = self.market.real_options().into_iter().flat_map(real_options_lines);
-        let forecasts = self.foreseer.iter().map(|foreseer| format!("  {}", foreseer.line()));
-        let notes =
-            self.foreseer.iter().flat_map(|foreseer| foreseer.notes(self.dataset.synthetic, self.setup_threshold));
+        let forecasts = self.forecast_columns.iter().map(|forecast_columns| format!("  {}", forecast_columns.line()));
+        let notes = self
+            .forecast_columns
+            .iter()
+            .flat_map(|forecast_columns| forecast_columns.notes(self.dataset.synthetic, self.setup_threshold));
         let notes = self.dataset.notes.iter().cloned().chain(notes).map(|note| format!("Note: {note}"));
         files.chain(symbols).chain(options).chain(forecasts).chain(notes).collect()
     }
@@ -148,7 +150,7 @@ impl Inputs {
             "files": files::read_records(&self.dataset.files)?,
             "symbols": symbols.collect::<Vec<_>>(),
             "real_options": self.market.real_options(),
-            "forecaster": self.foreseer.as_ref().map(Foreseer::record),
+            "forecaster": self.forecast_columns.as_ref().map(ForecastColumns::record),
             "dates": {
                 "train": dates(&split.train),
                 "validation": dates(&split.validation),
@@ -177,16 +179,16 @@ fn pricing_in_sample(sessions: impl Iterator<Item = Date>, fitted: &DateRange) -
 fn build(
     dataset: &Dataset,
     options: Option<&[OptionHistory]>,
-    foreseer: Option<&Foreseer>,
+    forecast_columns: Option<&ForecastColumns>,
     config: &MarketConfig,
 ) -> anyhow::Result<Market> {
     let market = match options {
         None => Market::build(&dataset.symbols, config)?,
         Some(options) => Market::replay_options(&dataset.symbols, options, config)?,
     };
-    match foreseer {
+    match forecast_columns {
         None => Ok(market),
-        Some(foreseer) => foreseer.widen(market),
+        Some(forecast_columns) => forecast_columns.widen(market),
     }
 }
 

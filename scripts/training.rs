@@ -28,12 +28,12 @@ use crate::{
     output::{
         clock,
         console::Console,
-        exit_code::Unwell,
+        exit_code::TrainingStopped,
         table::{percent, thousands},
     },
     training::{
         flags::TrainFlags,
-        interventions::Care,
+        interventions::Interventions,
         reporter::{Earlier, Reporter},
         resume::PriorRun,
     },
@@ -42,7 +42,7 @@ use crate::{
 /// Does what the flags say.
 ///
 /// # Errors
-/// [`crate::output::exit_code::Usage`] for flags and configuration; anything else is a run that failed. Earlier results are intact
+/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are intact
 /// either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
@@ -148,13 +148,13 @@ struct Outcome {
     /// The verdict called last; none of a run shorter than an interval.
     verdict: Option<String>,
     /// Why it ended early, if it did.
-    unwell: Option<Unwell>,
+    unwell: Option<TrainingStopped>,
 }
 
 impl Run<'_> {
     fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<()> {
-        let Start { mut trainer, earlier, care, trained_on, mut manifest } = start;
-        let outcome = self.learned(&mut trainer, earlier, care, &manifest, console);
+        let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
+        let outcome = self.learned(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
         let Outcome { seconds, verdict, unwell } = match outcome {
             Ok(outcome) => outcome,
@@ -192,16 +192,16 @@ impl Run<'_> {
         &self,
         trainer: &mut Trainer<BatchEnv>,
         mut earlier: Option<Earlier>,
-        mut care: Care,
+        mut interventions: Interventions,
         manifest: &Value,
         console: &mut Console,
     ) -> anyhow::Result<Outcome> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
         let mut reporter = self.open(trainer, earlier, mark.map(|mark| mark.monitor), console)?;
         self.write_manifest(manifest)?;
-        let unwell = match self.learn(trainer, &mut reporter, &mut care) {
+        let unwell = match self.learn(trainer, &mut reporter, &mut interventions) {
             Ok(()) => None,
-            Err(error) => Some(error.downcast::<Unwell>()?),
+            Err(error) => Some(error.downcast::<TrainingStopped>()?),
         };
         let svg = training_chart::draw(&self.title(), reporter.rows())?;
         ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
@@ -213,14 +213,14 @@ impl Run<'_> {
         &self,
         trainer: &mut Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
-        care: &mut Care,
+        interventions: &mut Interventions,
     ) -> anyhow::Result<()> {
         let run = &self.config.run;
         let mut saved = trainer.timesteps();
         let mut validated = trainer.env().ledger().clone();
         reporter.console().start_bar(run.timesteps, saved);
         while trainer.timesteps() < run.timesteps {
-            care.prepare(trainer)?;
+            interventions.prepare(trainer)?;
             let ent_coef = trainer.ent_coef();
             if let Err(error) = trainer.iterate(reporter) {
                 if matches!(error, AgentError::NonFinite { .. }) {
@@ -233,14 +233,14 @@ impl Run<'_> {
             if (steps + next) / run.diagnostics_freq > steps / run.diagnostics_freq {
                 reporter.on_activity(trainer.activity()?);
             }
-            care.follow(trainer, reporter, ent_coef)?;
+            interventions.follow(trainer, reporter, ent_coef)?;
             let steps = trainer.timesteps();
             if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
                 if let Some(gap) = self.held_out_gap(trainer, &validated)? {
                     reporter.on_validation(gap);
                 }
                 validated = trainer.env().ledger().clone();
-                self.save_checkpoint(trainer, reporter, care)?;
+                self.save_checkpoint(trainer, reporter, interventions)?;
                 saved = steps;
             }
         }

@@ -17,5 +17,6 @@
 mod agent;
 mod cli;
 mod env;
+mod structure;
 mod util;
 mod vendor;

@@ -3,7 +3,7 @@
 use market_env::{Episode, Ledger, VecEnv};
 
 use crate::{
-    AdamState, AgentError, Backend, DeviceChoice, Moment, Policy, Precision,
+    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, StepView,
     backend::{
         self,
         engine::{Choice, Sizes},
@@ -12,7 +12,7 @@ use crate::{
         distribution::{MAX_ACTIONS, MaskedCategorical},
         rollout::Rollout,
     },
-    random::Streams,
+    random::RandomStreams,
 };
 
 /// How actions are chosen during an evaluation.
@@ -63,7 +63,7 @@ pub fn evaluate_watched<E: VecEnv>(
     env: &mut E,
     behaviour: Behaviour,
     seed: u64,
-    watch: &mut dyn FnMut(Moment<'_>),
+    watch: &mut dyn FnMut(StepView<'_>),
 ) -> Result<Evaluation, AgentError> {
     play(policy, env, behaviour, seed, Some(watch))
 }
@@ -73,7 +73,7 @@ fn play<E: VecEnv>(
     env: &mut E,
     behaviour: Behaviour,
     seed: u64,
-    mut watch: Option<&mut dyn FnMut(Moment<'_>)>,
+    mut watch: Option<&mut dyn FnMut(StepView<'_>)>,
 ) -> Result<Evaluation, AgentError> {
     policy.check_spec(env.spec())?;
     let (lanes, actions) = (env.lanes(), policy.spec.actions.len());
@@ -93,7 +93,7 @@ fn play<E: VecEnv>(
     let mut step = 0;
     while !env.finished() {
         rollout.begin();
-        Streams::new(seed).uniforms(0, step, &mut uniforms);
+        RandomStreams::new(seed).uniforms(0, step, &mut uniforms);
         let choice = match behaviour {
             Behaviour::Sampled | Behaviour::RandomLegal => Choice::Sampled(&uniforms),
             Behaviour::Greedy | Behaviour::AlwaysHold => Choice::Greedy,
@@ -110,7 +110,7 @@ fn play<E: VecEnv>(
         env.step(action, out);
         rollout.note_starts(0);
         if let Some(watch) = &mut watch {
-            watch(Moment::of(&rollout, 0, env.ledger()));
+            watch(StepView::of(&rollout, 0, env.ledger()));
         }
         env.drain_episodes(&mut episodes);
         step += 1;
@@ -134,13 +134,13 @@ mod tests {
     use super::*;
     use crate::{
         PolicyConfig, PolicyKind,
-        games::best_row::{self, Toy},
+        games::best_row::{self, BestRow},
     };
 
     const LANES: usize = 3;
 
-    fn game() -> Toy {
-        Toy::new(LANES).staggered().ending_at(30 * LANES as u64)
+    fn game() -> BestRow {
+        BestRow::new(LANES).staggered().ending_at(30 * LANES as u64)
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
             let policy = best_row::shaken_policy(&config);
             for behaviour in [Behaviour::Greedy, Behaviour::Sampled, Behaviour::RandomLegal] {
                 let (mut steps, mut values) = (0, Vec::new());
-                let mut watch = |moment: Moment<'_>| {
+                let mut watch = |moment: StepView<'_>| {
                     steps += 1;
                     values.extend_from_slice(moment.value);
                     for lane in 0..LANES {

@@ -10,7 +10,7 @@ use crate::{
     backend::{
         engine::{Choice, Engine, Sizes},
         native::Native,
-        textbook::{self, Slow},
+        textbook::{self, Textbook},
         torch::Torch,
     },
     games::best_row,
@@ -127,7 +127,7 @@ fn the_native_gradient_matches_finite_differences() {
         let obs = rollout.obs.first(rollout.samples());
         seen.iter_mut().enumerate().for_each(|(sample, input)| inputs.write(obs, sample, input));
         let slopes = textbook::slopes(&params, |params| {
-            let slow = Slow { policy: &policy, params };
+            let slow = Textbook { policy: &policy, params };
             let opinion = |&sample: &u32| slow.opinion(sample as usize, &seen[sample as usize], &mut []);
             textbook::loss(&batch.iter().map(opinion).collect::<Vec<_>>(), &rollout, &settings())
         });
@@ -183,7 +183,7 @@ fn both_backends_choose_the_same_actions_from_the_same_uniforms() {
         for (lane, &uniform) in uniforms.iter().enumerate() {
             let sample = time * LANES + lane;
             inputs.write(ours.obs.at(time), lane, &mut input);
-            let logits = Slow { policy: &policy, params: &params }.opinion(sample, &input, &mut []).logits;
+            let logits = Textbook { policy: &policy, params: &params }.opinion(sample, &input, &mut []).logits;
             let logits: Vec<f32> = logits.into_iter().map(|logit| logit as f32).collect();
             let slow = MaskedCategorical::new(&logits, ours.obs.at(time).mask[lane]);
             // Rounding may decide where a uniform all but meets a boundary of the cumulative distribution.

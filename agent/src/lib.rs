@@ -48,4 +48,4 @@ pub use health::log_block::Cadence;
 pub use policy::{Policy, normalizer::Normalizer};
 pub use schedule::{EntropySchedule, Schedule};
 pub use storage::{checkpoint::Checkpoint, model_file::ModelFile, tensor_file::write_atomically};
-pub use trainer::{Listener, Trainer, dormant_units::LayerActivity, iteration::Iteration, step_view::Moment};
+pub use trainer::{Listener, Trainer, dormant_units::LayerActivity, iteration::Iteration, step_view::StepView};

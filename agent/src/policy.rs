@@ -5,7 +5,7 @@ pub(crate) mod normalizer;
 
 use market_env::{ObsSpec, VecEnv};
 
-use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, policy::layout::Layout, random::Streams};
+use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, policy::layout::Layout, random::RandomStreams};
 
 /// A masked categorical policy and its critic, over one normalised observation.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ impl Policy {
     /// Huang et al. 2022, "The 37 Implementation Details of PPO", detail 2.
     pub fn new(spec: &ObsSpec, config: &PolicyConfig, normalizer: Normalizer, seed: u64) -> Result<Self, AgentError> {
         let mut policy = Self::untrained(spec, config, normalizer)?;
-        policy.layout.init(&mut Streams::new(seed).init(), &mut policy.params);
+        policy.layout.init(&mut RandomStreams::new(seed).init(), &mut policy.params);
         Ok(policy)
     }
 

@@ -17,11 +17,11 @@ enum Purpose {
 
 /// The random streams of one run: pure functions of (seed, purpose, iteration, position).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Streams {
+pub(crate) struct RandomStreams {
     seed: u64,
 }
 
-impl Streams {
+impl RandomStreams {
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed }
     }
@@ -82,12 +82,12 @@ mod tests {
     #[test]
     fn a_lane_draws_the_same_number_whatever_the_lane_count() {
         let (mut few, mut many) = ([0.0; 2], [0.0; 9]);
-        Streams::new(7).uniforms(3, 11, &mut few);
-        Streams::new(7).uniforms(3, 11, &mut many);
+        RandomStreams::new(7).uniforms(3, 11, &mut few);
+        RandomStreams::new(7).uniforms(3, 11, &mut many);
         assert_eq!(few, many[..2]);
         for (seed, iteration, step) in [(8, 3, 11), (7, 4, 11), (7, 3, 12)] {
             let mut other = [0.0; 2];
-            Streams::new(seed).uniforms(iteration, step, &mut other);
+            RandomStreams::new(seed).uniforms(iteration, step, &mut other);
             assert_ne!(few, other);
         }
     }
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn a_shuffle_is_a_permutation_of_its_own() {
         let (mut first, mut second) = ([0; 100], [0; 100]);
-        Streams::new(7).shuffle(0, 0, &mut first);
-        Streams::new(7).shuffle(0, 1, &mut second);
+        RandomStreams::new(7).shuffle(0, 0, &mut first);
+        RandomStreams::new(7).shuffle(0, 1, &mut second);
         assert_ne!(first, second);
         for mut order in [first, second] {
             order.sort_unstable();

@@ -10,12 +10,12 @@ use crate::{
     PolicyConfig, PolicyKind, PpoConfig, Schedule, Trainer, Trunk,
     backend::{
         engine::{Choice, Engine, Sizes},
-        textbook::{self, Slow},
+        textbook::{self, Textbook},
         torch::Torch,
     },
     evaluate,
     games::{
-        best_row::{self, Toy},
+        best_row::{self, BestRow},
         cue::Cue,
     },
     ppo::{
@@ -115,7 +115,7 @@ fn cells_compute_what_the_textbook_says_and_forget_where_an_episode_begins() {
         let mut torch = engine(&policy, &inputs, tch::Device::Cpu);
         collect(&mut torch, &mut rollout, &before);
         let params = doubles(&policy.params);
-        let slow = Slow { policy: &policy, params: &params };
+        let slow = Textbook { policy: &policy, params: &params };
         let near = |ours: f32, theirs: f64, what: &str| {
             assert!((f64::from(ours) - theirs).abs() < 1e-5, "{kind:?} {trunk:?} {what}: {ours} {theirs}");
         };
@@ -160,7 +160,7 @@ fn the_gradient_through_sequences_matches_finite_differences() {
             let mut memory = doubles(&before[lane * state..][..state]);
             for first in (0..STEPS).step_by(LENGTH) {
                 starts.push(((lane, first, first + LENGTH), memory.clone()));
-                let now = Slow { policy: &policy, params: &params };
+                let now = Textbook { policy: &policy, params: &params };
                 now.sequence(&rollout, &inputs, (lane, first, first + LENGTH), &mut memory);
             }
         }
@@ -172,7 +172,7 @@ fn the_gradient_through_sequences_matches_finite_differences() {
         let starts: Vec<_> = starts.iter().filter(chosen).cloned().collect();
         assert_eq!(starts.len(), order.len());
         let slopes = textbook::slopes(&params, |params| {
-            let slow = Slow { policy: &policy, params };
+            let slow = Textbook { policy: &policy, params };
             let opinions =
                 starts.iter().flat_map(|(steps, memory)| slow.sequence(&rollout, &inputs, *steps, &mut memory.clone()));
             textbook::loss(&opinions.collect::<Vec<_>>(), &rollout, &settings())
@@ -251,7 +251,7 @@ fn replayed_sequences_say_what_the_collection_said() {
     for kind in KINDS {
         let policy = toy_policy(kind);
         let config = PpoConfig { learning_rate: 1e-12, ..toy_config() };
-        let mut trainer = Trainer::new(Toy::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
+        let mut trainer = Trainer::new(BestRow::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
         for _ in 0..3 {
             let stats = trainer.iterate(&mut ()).unwrap();
             assert!(stats.approx_kl.abs() < 1e-7 && stats.clip_fraction == 0.0, "{kind:?}: {stats:?}");
@@ -274,11 +274,12 @@ fn a_resumed_training_continues_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     let config = PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: EntropySchedule::Linear, ..toy_config() };
-    let run = |trainer: &mut Trainer<Toy>, count: usize| -> Vec<Iteration> {
+    let run = |trainer: &mut Trainer<BestRow>, count: usize| -> Vec<Iteration> {
         (0..count).map(|_| trainer.iterate(&mut ()).unwrap()).collect()
     };
     for kind in KINDS {
-        let start = || Trainer::new(Toy::new(4), toy_policy(kind), config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap();
+        let start =
+            || Trainer::new(BestRow::new(4), toy_policy(kind), config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap();
         let mut straight = start();
         let expected = run(&mut straight, 4);
         // After two iterations of 36 steps every lane begins an episode, after one none does.
@@ -290,7 +291,7 @@ fn a_resumed_training_continues_bit_by_bit() {
             checkpoint.save(&path, "market").unwrap();
             let loaded = Checkpoint::load(&path).unwrap();
             assert_eq!(loaded, checkpoint);
-            let mut second = Trainer::resume(loaded, Toy::new(4), DeviceChoice::Cpu).unwrap();
+            let mut second = Trainer::resume(loaded, BestRow::new(4), DeviceChoice::Cpu).unwrap();
             stats.extend(run(&mut second, 4 - pause));
             assert_eq!(stats, expected, "{kind:?} after {pause}");
             assert_eq!(second.checkpoint().unwrap(), straight.checkpoint().unwrap());
@@ -313,7 +314,7 @@ fn a_model_file_names_the_tensors_of_its_cells() {
 #[test]
 fn sequences_that_do_not_fit_are_refused_only_with_a_memory() {
     let config = PpoConfig { sequence_length: 7, ..best_row::config() };
-    let trainer = |policy| Trainer::new(Toy::new(4), policy, config.clone(), 0, 1, DeviceChoice::Cpu);
+    let trainer = |policy| Trainer::new(BestRow::new(4), policy, config.clone(), 0, 1, DeviceChoice::Cpu);
     trainer(best_row::policy(1)).unwrap();
     let error = trainer(toy_policy(PolicyKind::Gru)).unwrap_err().to_string();
     assert!(error.contains("ppo.sequence_length: 7 does not divide ppo.n_steps 32"), "{error}");

@@ -10,7 +10,7 @@ use market_env::{Episode, VecEnv};
 use statistics::{GoodnessOfFit, ratio};
 
 use crate::{
-    AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Moment, Policy, PpoConfig,
+    AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PpoConfig, StepView,
     backend::{
         self,
         adam::norm,
@@ -21,7 +21,7 @@ use crate::{
         loss::{EpochStats, LossSettings, UpdateSettings},
         rollout::Rollout,
     },
-    random::Streams,
+    random::RandomStreams,
     storage::checkpoint::Progress,
     trainer::dormant_units::{LayerActivity, WATCHED, rectifies},
 };
@@ -32,7 +32,7 @@ const EPISODE_WINDOW: usize = 100;
 /// Hears of the training while it runs. It cannot change it.
 pub trait Listener {
     /// Called after every vector step of a rollout, with the lane-steps taken and what was seen, thought and done.
-    fn on_step(&mut self, _timesteps: u64, _moment: &Moment<'_>) {}
+    fn on_step(&mut self, _timesteps: u64, _moment: &StepView<'_>) {}
 
     /// Called after every iteration.
     fn on_iteration(&mut self, _iteration: &Iteration) {}
@@ -47,7 +47,7 @@ pub struct Trainer<E> {
     env: E,
     policy: Policy,
     config: PpoConfig,
-    streams: Streams,
+    streams: RandomStreams,
     engine: Box<dyn Engine>,
     adam: AdamState,
     rollout: Rollout,
@@ -120,7 +120,7 @@ impl<E: VecEnv> Trainer<E> {
         let engine = backend::engine(&policy, &adam, env.tape(), device, sizes)?;
         Ok(Self {
             rollout: Rollout::new(config.n_steps, config.n_envs, policy.spec.account.len()),
-            streams: Streams::new(progress.seed),
+            streams: RandomStreams::new(progress.seed),
             ended: Vec::new(),
             uniforms: vec![0.0; config.n_envs],
             orders: [(); 2].map(|()| vec![0; config.rollout_size() / sequence]),
@@ -185,7 +185,7 @@ impl<E: VecEnv> Trainer<E> {
             }
             self.rollout.note_starts(time);
             self.note_episodes();
-            listener.on_step(self.progress.timesteps, &Moment::of(&self.rollout, time, self.env.ledger()));
+            listener.on_step(self.progress.timesteps, &StepView::of(&self.rollout, time, self.env.ledger()));
         }
         self.engine.close(&mut self.rollout)?;
         self.check_finite("the critic's value", &self.rollout.value)

@@ -3,10 +3,10 @@
 use crate::{
     AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PolicyConfig,
     PpoConfig, Schedule, Trainer, evaluate,
-    games::best_row::{self, Toy},
+    games::best_row::{self, BestRow},
 };
 
-fn run(trainer: &mut Trainer<Toy>, iterations: usize) -> Vec<Iteration> {
+fn run(trainer: &mut Trainer<BestRow>, iterations: usize) -> Vec<Iteration> {
     (0..iterations).map(|_| trainer.iterate(&mut ()).unwrap()).collect()
 }
 
@@ -28,13 +28,13 @@ fn the_masked_game_is_solved_exactly() {
     };
     let network = PolicyConfig { net_arch: vec![64, 64], ..PolicyConfig::default() };
     let policy = Policy::new(&best_row::spec(), &network, best_row::policy(1).normalizer().clone(), 1).unwrap();
-    let mut trainer = Trainer::new(Toy::new(16), policy, config, total, 1, DeviceChoice::Cpu).unwrap();
+    let mut trainer = Trainer::new(BestRow::new(16), policy, config, total, 1, DeviceChoice::Cpu).unwrap();
     let first = run(&mut trainer, 1)[0].ep_rew_mean.unwrap();
     let last = run(&mut trainer, 399).pop().unwrap();
     assert!(first < 6.0 && last.ep_rew_mean.unwrap() > 7.9 && last.entropy_norm < 0.05, "{first} {last:?}");
 
     let score = |behaviour| {
-        let mut replay = Toy::new(4).ending_at(4 * 400);
+        let mut replay = BestRow::new(4).ending_at(4 * 400);
         let evaluation = evaluate(trainer.policy(), &mut replay, behaviour, 9).unwrap();
         assert_eq!((evaluation.ledger.steps, evaluation.episodes.len()), (1600, 200));
         evaluation.episodes.iter().map(|e| e.reward).sum::<f64>() / 200.0
@@ -48,7 +48,7 @@ fn the_masked_game_is_solved_exactly() {
 #[test]
 fn libtorch_learns_the_same() {
     let train = |backend| {
-        let (env, policy) = (Toy::new(4), best_row::policy(1).with_backend(backend));
+        let (env, policy) = (BestRow::new(4), best_row::policy(1).with_backend(backend));
         let mut trainer = Trainer::new(env, policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
         let stats = run(&mut trainer, 2).pop().unwrap();
         (stats, trainer.policy().params().to_vec())
@@ -63,7 +63,7 @@ fn libtorch_learns_the_same() {
 #[test]
 fn a_lane_is_cut_while_others_go_on() {
     for backend in [Backend::Native, Backend::Tch] {
-        let env = Toy::new(4).staggered();
+        let env = BestRow::new(4).staggered();
         let policy = best_row::policy(1).with_backend(backend);
         let mut trainer = Trainer::new(env, policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
         let stats = run(&mut trainer, 3).pop().unwrap();
@@ -80,19 +80,19 @@ fn a_resumed_training_continues_bit_by_bit() {
     for backend in [Backend::Native, Backend::Tch] {
         let start = || {
             let policy = best_row::policy(3).with_backend(backend);
-            Trainer::new(Toy::new(4), policy, config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap()
+            Trainer::new(BestRow::new(4), policy, config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap()
         };
         let mut straight = start();
         let expected = run(&mut straight, 6);
         let mut first = start();
         let mut stats = run(&mut first, 3);
         first.checkpoint().unwrap().save(&path, "market").unwrap();
-        let mut second = Trainer::resume(Checkpoint::load(&path).unwrap(), Toy::new(4), DeviceChoice::Cpu).unwrap();
+        let mut second = Trainer::resume(Checkpoint::load(&path).unwrap(), BestRow::new(4), DeviceChoice::Cpu).unwrap();
         stats.extend(run(&mut second, 3));
         assert_eq!(stats, expected);
         assert_eq!(second.checkpoint().unwrap(), straight.checkpoint().unwrap());
     }
-    let error = Trainer::resume(Checkpoint::load(&path).unwrap(), Toy::new(5), DeviceChoice::Cpu).unwrap_err();
+    let error = Trainer::resume(Checkpoint::load(&path).unwrap(), BestRow::new(5), DeviceChoice::Cpu).unwrap_err();
     assert!(error.to_string().contains("ppo.n_envs: 4 but the environment has 5 lanes"), "{error}");
 }
 
@@ -102,7 +102,7 @@ fn the_number_of_threads_changes_no_bit() {
     let train = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let env = Toy::new(300);
+            let env = BestRow::new(300);
             let mut trainer = Trainer::new(env, best_row::policy(1), config.clone(), 0, 1, DeviceChoice::Cpu).unwrap();
             let stats = run(&mut trainer, 3);
             (stats, trainer.policy().params().to_vec())
@@ -126,7 +126,7 @@ fn seeds_differ_and_repeat() {
 
 #[test]
 fn a_broken_reward_stops_the_training_with_a_sentence() {
-    let env = Toy::new(4).broken_at(128 + 42);
+    let env = BestRow::new(4).broken_at(128 + 42);
     let mut trainer = Trainer::new(env, best_row::policy(1), best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
     trainer.iterate(&mut ()).unwrap();
     let before = trainer.policy().params().to_vec();
@@ -142,7 +142,7 @@ fn an_exploding_update_stops_before_it_reaches_the_policy() {
     for backend in [Backend::Native, Backend::Tch] {
         let policy = best_row::policy(1).with_backend(backend);
         let config = PpoConfig { learning_rate: 1e30, max_grad_norm: 1e30, ..best_row::config() };
-        let mut trainer = Trainer::new(Toy::new(4), policy.clone(), config, 0, 1, DeviceChoice::Cpu).unwrap();
+        let mut trainer = Trainer::new(BestRow::new(4), policy.clone(), config, 0, 1, DeviceChoice::Cpu).unwrap();
         let error = trainer.iterate(&mut ()).unwrap_err();
         assert!(matches!(error, AgentError::NonFinite { timesteps: 128, .. }), "{error}");
         assert_eq!(trainer.policy(), &policy);
@@ -154,7 +154,7 @@ fn the_divergence_target_ends_an_update_early() {
     for backend in [Backend::Native, Backend::Tch] {
         let policy = best_row::policy(1).with_backend(backend);
         let config = PpoConfig { learning_rate: 0.05, target_kl: Some(0.01), n_epochs: 10, ..best_row::config() };
-        let mut trainer = Trainer::new(Toy::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
+        let mut trainer = Trainer::new(BestRow::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
         let stats = run(&mut trainer, 1).pop().unwrap();
         assert!(stats.n_updates < 10 && stats.approx_kl > 0.0, "{stats:?}");
     }
@@ -166,7 +166,7 @@ fn a_policy_for_another_environment_is_refused() {
     spec.features[2] = "vix".into();
     let normalizer = best_row::policy(1).normalizer().clone();
     let policy = Policy::new(&spec, &PolicyConfig::default(), normalizer, 1).unwrap();
-    let error = Trainer::new(Toy::new(4), policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap_err();
+    let error = Trainer::new(BestRow::new(4), policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap_err();
     let expected =
         "the policy does not fit this environment: feature 2 is `vix` in the policy and `f2` in the environment";
     assert_eq!(error.to_string(), expected);

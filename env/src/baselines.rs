@@ -17,13 +17,13 @@ use crate::{
 
 pub(crate) use self::observed_session::direction;
 pub use self::{
-    observed_session::Sight,
-    scripted_policies::{Bet, Leave, Scripted},
+    observed_session::ObservedSession,
+    scripted_policies::{EntryRule, ExitRule, Scripted},
 };
 
 /// What playing some sessions produced.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Playback {
+pub struct Replay {
     /// Counters of the whole.
     pub ledger: Ledger,
     /// One per session, in the order in which they ended.
@@ -40,8 +40,8 @@ pub fn play(
     market: &Arc<Market>,
     days: &[u32],
     config: &EnvConfig,
-    mut choose: impl FnMut(&Sight<'_>) -> Action,
-) -> Result<Playback, EnvError> {
+    mut choose: impl FnMut(&ObservedSession<'_>) -> Action,
+) -> Result<Replay, EnvError> {
     let mut env = BatchEnv::replay(Arc::clone(market), days.to_vec(), config.clone())?;
     let mut lanes = StepBuffers::reset(&mut env);
     let mut actions = vec![Action::Hold as u8; days.len()];
@@ -61,12 +61,12 @@ pub fn play(
     let (mut episodes, mut trades) = (Vec::with_capacity(days.len()), Vec::new());
     env.drain_episodes(&mut episodes);
     env.drain_trades(&mut trades);
-    Ok(Playback { ledger: env.ledger().clone(), episodes, trades })
+    Ok(Replay { ledger: env.ledger().clone(), episodes, trades })
 }
 
-fn sight<'a>(market: &'a Market, day: u32, lane: usize, lanes: &'a StepBuffers) -> Sight<'a> {
+fn sight<'a>(market: &'a Market, day: u32, lane: usize, lanes: &'a StepBuffers) -> ObservedSession<'a> {
     let row = lanes.row[lane] as usize;
-    Sight {
+    ObservedSession {
         lane,
         day,
         bar: lanes.row[lane] - market.days()[day as usize].first_row,

@@ -19,8 +19,8 @@ use crate::{
     action::ACTION_NAMES,
     batch::{
         lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
-        session_sampler::Deck,
-        step::{Play, Record},
+        session_sampler::SessionSampler,
+        step::{LaneStep, Record},
     },
 };
 
@@ -68,7 +68,7 @@ impl BatchEnv {
         lanes: usize,
         seed: u64,
     ) -> Result<Self, EnvError> {
-        let deck = Deck::new(&market, &days, config.draw, seed);
+        let deck = SessionSampler::new(&market, &days, config.draw, seed);
         Self::with_lanes(market, days, config, lanes, Some(deck))
     }
 
@@ -86,7 +86,7 @@ impl BatchEnv {
         days: Vec<u32>,
         config: EnvConfig,
         lanes: usize,
-        deck: Option<Deck>,
+        deck: Option<SessionSampler>,
     ) -> Result<Self, EnvError> {
         let mut faults = config.check();
         if days.is_empty() {
@@ -297,7 +297,7 @@ impl Block {
         for (((lane, number), &action), ((((row, account), mask), reward), terminated)) in lanes.zip(outputs) {
             let sales = self.sales.get_mut((number - self.first_lane) as usize);
             let record = sales.map(|sales| Record { sales, trades: &mut self.trades });
-            let mut play = Play { rules, number, ledger: &mut self.ledger, record };
+            let mut play = LaneStep { rules, number, ledger: &mut self.ledger, record };
             (*reward, *terminated) = play.step(lane, action);
             if *terminated {
                 self.episodes.push(rules.summary(lane, number));

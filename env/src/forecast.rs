@@ -41,14 +41,14 @@ pub struct ForecastTape {
     horizons: Vec<Horizon>,
     samples: Vec<Sample>,
     /// What came after a sample, per horizon. `[N, H]`
-    ahead: Vec<Option<Ahead>>,
+    ahead: Vec<Option<FutureTarget>>,
     /// What lies behind a sample, over as long a time. `[N, H]`
     behind: Vec<Move>,
 }
 
 /// A target, and the session in which it is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Ahead {
+struct FutureTarget {
     change: Move,
     known: Date,
 }
@@ -130,7 +130,7 @@ impl ForecastTape {
     fn append(&mut self, sample: Sample, path: &Path, at: usize, date: impl Fn(usize) -> Date) {
         let ahead = |horizon: &Horizon| {
             let end = horizon.end(at, path.len())?;
-            Some(Ahead { change: path.between(at, end), known: date(end) })
+            Some(FutureTarget { change: path.between(at, end), known: date(end) })
         };
         let found: Vec<_> = self.horizons.iter().map(ahead).collect();
         if found.iter().any(Option::is_some) {
@@ -175,7 +175,8 @@ impl ForecastTape {
     /// Returns what came after a sample, per horizon: nothing where the session ends before, or where it is known only after the
     /// date `last`. That is the purge of López de Prado (2018), section 7.4: no target of one part looks into the next.
     pub fn ahead(&self, sample: u32, last: Date) -> impl Iterator<Item = Option<Move>> + '_ {
-        let known = move |ahead: &Option<Ahead>| ahead.filter(|ahead| ahead.known <= last).map(|ahead| ahead.change);
+        let known =
+            move |ahead: &Option<FutureTarget>| ahead.filter(|ahead| ahead.known <= last).map(|ahead| ahead.change);
         self.of(sample, &self.ahead).iter().map(known)
     }
 

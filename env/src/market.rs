@@ -125,7 +125,7 @@ pub struct RealOptions {
 }
 
 /// One session before it is put on the tapes.
-struct Sheet {
+struct SessionTape {
     rows: Vec<(FeatureRow, SetupScore)>,
     tape: OptionTape,
     spec: ContractSpec,
@@ -187,7 +187,14 @@ impl Market {
         if market.days.is_empty() { Err(EnvError::NoDays) } else { Ok(market) }
     }
 
-    fn append(&mut self, symbol: &Symbol, bars: &SessionBars, vol: &VolColumns, sheet: Sheet, config: &MarketConfig) {
+    fn append(
+        &mut self,
+        symbol: &Symbol,
+        bars: &SessionBars,
+        vol: &VolColumns,
+        sheet: SessionTape,
+        config: &MarketConfig,
+    ) {
         let buyable = |t: usize| match &self.real {
             // An order at the close of bar t meets the next open's quote, whose absence is known at that close.
             Some(_) => sheet.tape.quoted(t + 1),
@@ -413,7 +420,7 @@ fn sheets(
     symbol: &SymbolSessions,
     rows: Option<&[Option<&OptionSession>]>,
     config: &MarketConfig,
-) -> Result<Vec<Option<Sheet>>, EnvError> {
+) -> Result<Vec<Option<SessionTape>>, EnvError> {
     let spec = config.contract(&symbol.symbol)?;
     if symbol.days.len() != symbol.vol.len() {
         return Err(EnvError::Misaligned {
@@ -432,7 +439,7 @@ fn sheets(
         };
         let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
         let tape = TapeBuilder { bars, vol, spec: &spec, config, options }.build();
-        Some(Sheet { rows: features, tape, spec: spec.clone() })
+        Some(SessionTape { rows: features, tape, spec: spec.clone() })
     };
     Ok(played.map(sheet).collect())
 }

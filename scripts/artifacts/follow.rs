@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 /// A file that grows, and how much of it was read.
 #[derive(Debug)]
-pub struct Tail {
+pub struct Follower {
     path: PathBuf,
     /// Number of the file in its file system: another one means that the file was replaced.
     inode: u64,
@@ -23,14 +23,14 @@ pub struct Tail {
 
 /// What was found since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub struct NewLines {
     /// The file was cut or replaced: what was read before no longer holds, and the lines are the first ones.
     pub restarted: bool,
     /// The new lines, without their ends.
     pub lines: Vec<String>,
 }
 
-impl Tail {
+impl Follower {
     /// Starts before the first line of a file, which need not exist yet.
     pub fn new(path: PathBuf) -> Self {
         Self { path, inode: 0, at: 0, changed: None }
@@ -50,15 +50,15 @@ impl Tail {
     ///
     /// # Errors
     /// When the file exists but cannot be read.
-    pub fn look(&mut self) -> anyhow::Result<News> {
+    pub fn poll(&mut self) -> anyhow::Result<NewLines> {
         let found = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(News::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(NewLines::default()),
             opened => opened.and_then(|file| self.read(file)),
         };
         found.with_context(|| format!("reading {}", self.path.display()))
     }
 
-    fn read(&mut self, mut file: File) -> io::Result<News> {
+    fn read(&mut self, mut file: File) -> io::Result<NewLines> {
         let about = file.metadata()?;
         let replaced = self.inode != 0 && self.inode != about.ino();
         let restarted = replaced || about.len() < self.at;
@@ -73,7 +73,7 @@ impl Tail {
         bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
         self.at += bytes.len() as u64;
         let lines = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
-        Ok(News { restarted, lines })
+        Ok(NewLines { restarted, lines })
     }
 }
 
@@ -87,24 +87,24 @@ mod tests {
     fn whole_lines_come_once_and_a_cut_or_replaced_file_from_the_beginning() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows");
-        let mut tail = Tail::new(path.clone());
-        let mut look = || {
-            let News { restarted, lines } = tail.look().unwrap();
+        let mut tail = Follower::new(path.clone());
+        let mut poll = || {
+            let NewLines { restarted, lines } = tail.poll().unwrap();
             (restarted, lines.join(","))
         };
         let said = |restarted: bool, lines: &str| (restarted, lines.to_owned());
-        assert_eq!(look(), said(false, ""), "it does not exist yet");
+        assert_eq!(poll(), said(false, ""), "it does not exist yet");
         fs::write(&path, "one\ntwo\nthr").unwrap();
-        assert_eq!(look(), said(false, "one,two"));
+        assert_eq!(poll(), said(false, "one,two"));
         fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"ee\n").unwrap();
-        assert_eq!(look(), said(false, "three"));
-        assert_eq!(look(), said(false, ""));
+        assert_eq!(poll(), said(false, "three"));
+        assert_eq!(poll(), said(false, ""));
         fs::write(&path, "one\n").unwrap();
-        assert_eq!(look(), said(true, "one"), "cut");
+        assert_eq!(poll(), said(true, "one"), "cut");
         ppo_agent::write_atomically(&path, b"uno\ndue\ntre\n").unwrap();
-        assert_eq!(look(), said(true, "uno,due,tre"), "replaced by a longer one");
+        assert_eq!(poll(), said(true, "uno,due,tre"), "replaced by a longer one");
         assert!(tail.changed().is_some());
-        let error = Tail::new(folder.path().to_owned()).look().unwrap_err();
+        let error = Follower::new(folder.path().to_owned()).poll().unwrap_err();
         assert!(error.to_string().starts_with("reading "), "{error:#}");
     }
 }

@@ -2,7 +2,7 @@
 //! changed. One form for the run that writes them and the tools that read them.
 
 pub use ppo_agent::health::{Check, checklist};
-use ppo_agent::health::{Health, Move};
+use ppo_agent::health::{IntervalReport, Move};
 use serde::{Deserialize, Serialize};
 
 /// File of a run folder with one [`HealthRow`] per diagnostics interval.
@@ -38,7 +38,7 @@ pub struct HealthRow {
 
 impl HealthRow {
     /// Returns the row of an interval that passed the multiple `step` of the cadence, under a stamp of its data.
-    pub fn of(data: &str, step: u64, health: &Health) -> Self {
+    pub fn of(data: &str, step: u64, health: &IntervalReport) -> Self {
         Self {
             data: data.to_owned(),
             step,

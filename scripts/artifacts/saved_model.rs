@@ -71,7 +71,7 @@ impl ModelMeta {
 
     /// Says that the forecasts now come from another forecaster than in the model's training, if they do.
     pub fn changed_forecaster(&self, inputs: &Inputs) -> Option<String> {
-        let (then, now) = (self.forecaster.as_ref()?, inputs.foreseer.as_ref()?.record());
+        let (then, now) = (self.forecaster.as_ref()?, inputs.forecast_columns.as_ref()?.record());
         let sentence = || {
             format!(
                 "the model was trained with other forecasts than those of {}, which has changed",

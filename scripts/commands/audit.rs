@@ -12,7 +12,7 @@ use crate::{
     },
     config::{RunConfig, flags::ConfigFlags, layers::Layer},
     evaluation::audit::{Audit, Claims, Terms},
-    output::{console::Console, exit_code::Usage},
+    output::{console::Console, exit_code::UsageError},
 };
 
 /// Flags of `zerodte audit`.
@@ -47,7 +47,7 @@ impl AuditFlags {
 /// # Errors
 /// A file that cannot be read, a configuration that is at fault, or any disagreement.
 pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
-    TradesFormat::of(&flags.trades).map_err(|error| Usage::one(format!("--trades: {error}")))?;
+    TradesFormat::of(&flags.trades).map_err(|error| UsageError::one(format!("--trades: {error}")))?;
     let trained = flags
         .model
         .as_deref()

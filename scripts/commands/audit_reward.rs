@@ -26,7 +26,7 @@ use crate::{
 
 pub use self::{
     flags::AuditRewardFlags,
-    report::{Paying, Probe, RewardAudit},
+    report::{PayingTerm, Probe, RewardAudit},
 };
 
 /// What `zerodte audit-reward --json` writes.

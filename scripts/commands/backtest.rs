@@ -22,13 +22,13 @@ use crate::{
         audit::{Audit, Claims, Terms},
         baselines::{Baselines, explain_staying_out, stays_out},
         cost_sensitivity::{self, CostSensitivity},
-        performance::{Figures, Played},
+        performance::{Performance, Played},
         replay::replay,
     },
     inputs::Inputs,
     output::{
         console::Console,
-        exit_code::Usage,
+        exit_code::UsageError,
         output_file::{check_writable, create_parent},
     },
 };
@@ -39,7 +39,7 @@ use crate::{
 /// A model, bars or a configuration that cannot be used, a file that cannot be written, or an audit that found something.
 pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     if let Some(path) = &flags.trades {
-        TradesFormat::of(path).map_err(|error| Usage::one(format!("--trades: {error}")))?;
+        TradesFormat::of(path).map_err(|error| UsageError::one(format!("--trades: {error}")))?;
     }
     let (policy, meta) = saved_model::load(&flags.model)?;
     let mut notes = Vec::new();
@@ -129,7 +129,7 @@ impl Backtest<'_> {
             trained_on: meta.trained_on.clone(),
             in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
             capital_usd: self.config.env.account.capital,
-            figures: Figures::of(played)?,
+            figures: Performance::of(played)?,
             staying_out: stays_out(&played.ledger).then(|| self.staying_out(played)).transpose()?,
             daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
             real_options: inputs.market.real_options().cloned(),

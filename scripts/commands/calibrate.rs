@@ -26,7 +26,7 @@ use crate::{
     inputs,
     output::{
         console::Console,
-        exit_code::Usage,
+        exit_code::UsageError,
         output_file::{check_writable, create_parent},
     },
 };
@@ -84,7 +84,8 @@ pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> 
 }
 
 fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {
-    let path = config.run.options.as_ref().ok_or_else(|| Usage::one("--options: name the files to compare with"))?;
+    let path =
+        config.run.options.as_ref().ok_or_else(|| UsageError::one("--options: name the files to compare with"))?;
     let dataset = inputs::sessions(config)?;
     let dates = option_dates(config, &dataset)?;
     let Dataset { symbols, synthetic, .. } = dataset;
@@ -102,6 +103,6 @@ fn option_dates(config: &RunConfig, dataset: &Dataset) -> anyhow::Result<DateRan
         Some(_) => dataset.dates.last().copied(),
         None => Some(calendar::LAST_DATE),
     };
-    let newest = newest.ok_or_else(|| Usage::one("there is no session in the given dates"))?;
+    let newest = newest.ok_or_else(|| UsageError::one("there is no session in the given dates"))?;
     Ok(window.dates(newest)?)
 }

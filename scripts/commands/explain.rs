@@ -12,14 +12,14 @@ use jiff::civil::{Date, DateTime, Time};
 use market_data::calendar;
 use ppo_agent::Behaviour;
 
-use self::{outcome_text::Speaker, session::Session};
+use self::{outcome_text::ReportContext, session::Session};
 use crate::{
     artifacts::saved_model::{self, dates_within},
     config::RunConfig,
     inputs::Inputs,
     output::{
         console::Console,
-        exit_code::Usage,
+        exit_code::UsageError,
         output_file::{check_writable, create_parent},
     },
 };
@@ -53,7 +53,7 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
     let session = Session::replay(&policy, &inputs, &config.env, behaviour, config.run.seed)?;
     check_decided(&session, bar, &config)?;
-    let speaker = Speaker {
+    let context = ReportContext {
         model: flags.model.display().to_string(),
         data: inputs.stamp(),
         behaviour: if flags.stochastic { "sampled" } else { "greedy" },
@@ -61,7 +61,7 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
         market: &config.market,
         exits: config.env.exits.mode,
     };
-    let explanation = Explanation::of(&session, bar, &speaker);
+    let explanation = Explanation::of(&session, bar, &context);
     notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
     if inputs.dataset.synthetic {
         console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
@@ -76,7 +76,7 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
         console.say(format!("\nExplanation written: {}", path.display()))?;
     }
     if let Some(path) = &flags.plot {
-        let heading = plot::heading(&session, &speaker.model, speaker.behaviour, bar, inputs.dataset.synthetic);
+        let heading = plot::heading(&session, &context.model, context.behaviour, bar, inputs.dataset.synthetic);
         create_parent(path)?;
         ppo_agent::write_atomically(path, plot::draw(&session, bar, &heading)?.as_bytes())?;
         console.say(format!("\nPicture written: {}", path.display()))?;
@@ -85,16 +85,16 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
 }
 
 /// Returns the number of the bar that starts at a time in New York.
-fn bar_of(at: DateTime) -> Result<u32, Usage> {
+fn bar_of(at: DateTime) -> Result<u32, UsageError> {
     let date = at.date();
-    let session = calendar::session(date).ok_or_else(|| Usage::one(no_session(date)))?;
+    let session = calendar::session(date).ok_or_else(|| UsageError::one(no_session(date)))?;
     let minutes = i32::from(at.hour()) * 60 + i32::from(at.minute());
     let (bar, bars) = (minutes - OPEN_MINUTE, session.minutes() as i32);
     if (0..bars).contains(&bar) {
         return Ok(bar as u32);
     }
     let last = OPEN_MINUTE + bars - 1;
-    Err(Usage::one(format!(
+    Err(UsageError::one(format!(
         "--at {date}T{}: the session of {date} has bars from 09:30 to {:02}:{:02}, New York time",
         clock(at.time()),
         last / 60,
@@ -121,7 +121,7 @@ fn no_session(date: Date) -> String {
 fn check_decided(session: &Session<'_>, bar: u32, config: &RunConfig) -> anyhow::Result<()> {
     let last = session.steps.len().checked_sub(1).context("the session is too short to decide anything in it")? as u32;
     if bar > last {
-        return Err(Usage::one(format!(
+        return Err(UsageError::one(format!(
             "--at {}T{}: the last decision of this session is taken at the close of the bar {}; what is held then is sold \
              {} minutes before the bell (env.exits.flat_before_close)",
             session.day.date,

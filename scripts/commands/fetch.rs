@@ -15,10 +15,10 @@ use market_data::{
 use crate::{
     config::RunConfig,
     inputs::vendor::{Meter, Service, estimate, sessions_asked_for, usage},
-    output::{clock::System, console::Console, exit_code::Usage, table::thousands},
+    output::{clock::System, console::Console, exit_code::UsageError, table::thousands},
 };
 
-pub use self::flags::{FetchFlags, What};
+pub use self::flags::{FetchFlags, FetchKind};
 
 /// Fetches what is missing, or says what that would take.
 ///
@@ -47,7 +47,7 @@ pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
 fn dates(config: &RunConfig) -> anyhow::Result<DateRange> {
     let window = config.run.window();
     if window.from.is_none() && window.intraday_days.is_none() {
-        return Err(Usage::one("name dates with --intraday-days or --start-date").into());
+        return Err(UsageError::one("name dates with --intraday-days or --start-date").into());
     }
     sessions_asked_for(&config.run, config.data.warmup_sessions)
 }
@@ -75,12 +75,13 @@ impl Job<'_> {
         &self.config.run.symbols
     }
 
-    fn wants(&self, what: What) -> bool {
+    fn wants(&self, what: FetchKind) -> bool {
         self.flags.what.contains(&what)
     }
 
     fn option_vendor(&self) -> anyhow::Result<&dyn OptionVendor> {
-        let none = || Usage::one(format!("--what options: {} has no option bars here", self.config.run.data_source));
+        let none =
+            || UsageError::one(format!("--what options: {} has no option bars here", self.config.run.data_source));
         Ok(self.service.options().ok_or_else(none)?)
     }
 
@@ -89,10 +90,10 @@ impl Job<'_> {
         let limit = self.vendor().calls_per_minute();
         let mut total = 0;
         let mut missing = Vec::new();
-        if self.wants(What::Bars) {
+        if self.wants(FetchKind::Bars) {
             missing.extend(self.symbols().iter().cloned());
         }
-        if self.wants(What::Vix) {
+        if self.wants(FetchKind::Vix) {
             let indices = [Symbol::new("VIX1D")?, Symbol::new("VIX")?];
             missing.extend(indices.into_iter().filter(|index| self.vendor().check(index).is_ok()));
         }
@@ -103,13 +104,15 @@ impl Job<'_> {
             console.say(bars_line(&symbol, &plan, limit))?;
         }
         for symbol in self.symbols() {
-            if self.wants(What::Options) {
+            if self.wants(FetchKind::Options) {
                 let plan = self.option_plan(symbol)?;
                 let unknown = self.least_contracts(&plan);
                 total += plan.calls + unknown;
                 console.say(options_line(symbol, &plan, unknown, limit))?;
             }
-            for what in [What::Contracts, What::Chain, What::Greeks].into_iter().filter(|what| self.wants(*what)) {
+            for what in
+                [FetchKind::Contracts, FetchKind::Chain, FetchKind::Greeks].into_iter().filter(|what| self.wants(*what))
+            {
                 let calls = tables::calls(what, self.cache, symbol, self.dates);
                 total += calls;
                 console.say(format!("{symbol:<8}{what}: {}", estimate(calls, limit)))?;
@@ -133,10 +136,10 @@ impl Job<'_> {
 
     fn fetch(&self, console: &mut Console) -> anyhow::Result<()> {
         let vendor = self.vendor();
-        let symbols = if self.wants(What::Bars) { self.symbols().to_vec() } else { Vec::new() };
+        let symbols = if self.wants(FetchKind::Bars) { self.symbols().to_vec() } else { Vec::new() };
         let needs =
-            Needs { symbols, dates: self.dates, volatility: self.wants(What::Vix), wishes: self.flags.wishes() };
-        if self.wants(What::Bars) || self.wants(What::Vix) {
+            Needs { symbols, dates: self.dates, volatility: self.wants(FetchKind::Vix), wishes: self.flags.wishes() };
+        if self.wants(FetchKind::Bars) || self.wants(FetchKind::Vix) {
             self.meter.limit(vendor.calls_per_minute());
             let fetched =
                 self.fetcher().gather(&needs, &mut |plan| self.meter.plan(vendor.name(), plan)).map_err(usage)?;
@@ -148,7 +151,7 @@ impl Job<'_> {
             }
         }
         for symbol in self.symbols() {
-            if self.wants(What::Options) {
+            if self.wants(FetchKind::Options) {
                 self.fetch_options(symbol, console)?;
             }
             self.tables(symbol, console)?;
@@ -184,17 +187,18 @@ impl Job<'_> {
 
     /// Fetches reference data, chains and greeks, as far as they are wanted.
     fn tables(&self, symbol: &Symbol, console: &mut Console) -> anyhow::Result<()> {
-        let wanted = [What::Contracts, What::Chain, What::Greeks].into_iter().filter(|what| self.wants(*what));
+        let wanted =
+            [FetchKind::Contracts, FetchKind::Chain, FetchKind::Greeks].into_iter().filter(|what| self.wants(*what));
         for what in wanted {
             let Service::Massive(massive) = self.service else {
                 let source = self.config.run.data_source;
-                return Err(Usage::one(format!("--what {what}: only massive has it, {source} has not")).into());
+                return Err(UsageError::one(format!("--what {what}: only massive has it, {source} has not")).into());
             };
             let sessions = calendar::sessions(self.dates.first, self.dates.last);
             let days = sessions.iter().map(|session| session.date);
             let written = match what {
-                What::Chain => tables::chain(massive, self.cache, symbol)?,
-                What::Greeks => tables::greeks(massive, self.cache, symbol, days)?,
+                FetchKind::Chain => tables::chain(massive, self.cache, symbol)?,
+                FetchKind::Greeks => tables::greeks(massive, self.cache, symbol, days)?,
                 _ => tables::contracts(massive, self.cache, symbol, days)?,
             };
             console.say(written)?;

@@ -23,7 +23,7 @@ use crate::output::console::Console;
 /// Does what the command says.
 ///
 /// # Errors
-/// [`crate::output::exit_code::Usage`] for flags and configuration; data or files that cannot be used; a training that was ended because nothing could
+/// [`crate::output::exit_code::UsageError`] for flags and configuration; data or files that cannot be used; a training that was ended because nothing could
 /// come of it.
 pub fn run(tool: &ForecastTool, console: &mut Console) -> anyhow::Result<()> {
     match tool {

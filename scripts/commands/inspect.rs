@@ -26,7 +26,7 @@ use crate::{
     inputs,
     output::{
         console::Console,
-        exit_code::Usage,
+        exit_code::UsageError,
         output_file::{check_writable, create_parent},
     },
 };
@@ -52,7 +52,7 @@ pub fn run(flags: &InspectFlags, console: &mut Console) -> anyhow::Result<()> {
         return Ok(());
     }
     if against.as_ref() == Some(&config) {
-        return Err(Usage::one("--against: these are the bars that are looked at; name other ones").into());
+        return Err(UsageError::one("--against: these are the bars that are looked at; name other ones").into());
     }
     for path in [&flags.json, &flags.plot].into_iter().flatten() {
         path.parent().map_or(Ok(()), check_writable)?;
@@ -121,7 +121,9 @@ fn sessions_asked_for(bars: &Bars, config: &RunConfig) -> anyhow::Result<DateRan
     let (first, last) = (calendar::exchange_date(first), calendar::exchange_date(last));
     let none = |asked: String| {
         let (symbol, origin) = (bars.symbol(), bars.origin());
-        Usage::one(format!("{origin}: there is no session of {symbol} {asked}; the bars go from {first} to {last}"))
+        UsageError::one(format!(
+            "{origin}: there is no session of {symbol} {asked}; the bars go from {first} to {last}"
+        ))
     };
     let window = config.run.window();
     if let Some(from) = window.from.filter(|from| *from > last) {
@@ -193,6 +195,6 @@ impl InspectReport {
 
 fn compared(a: &Read, b: &Read) -> anyhow::Result<Comparison> {
     let names = (a.source.clone(), b.source.clone());
-    let none = || Usage::one(format!("--against: {} and {} have no session in common", a.source, b.source)).into();
+    let none = || UsageError::one(format!("--against: {} and {} have no session in common", a.source, b.source)).into();
     Comparison::of(names, &a.days, &b.days).ok_or_else(none)
 }

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use market_data::DateRange;
 
 use self::{
-    runs::{Story, train},
+    runs::{TrainingPlan, train},
     text::{markdown, screen},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     output::{
         clock::Stopwatch,
         console::Console,
-        exit_code::Usage,
+        exit_code::UsageError,
         output_file::{check_writable, create_parent},
         table::thousands,
     },
@@ -38,7 +38,7 @@ pub use self::{
 /// Trains, and writes table, figures and chart.
 ///
 /// # Errors
-/// [`Usage`] for flags and profiles that do not fit each other; data that cannot be read; a training that stops; a file that
+/// [`UsageError`] for flags and profiles that do not fit each other; data that cannot be read; a training that stops; a file that
 /// cannot be written.
 pub fn run(flags: &ReproduceFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
@@ -67,7 +67,7 @@ pub fn run(flags: &ReproduceFlags, console: &mut Console) -> anyhow::Result<()> 
 }
 
 /// Refuses profiles that would be trained on other days than the first one.
-fn check_same_days(profiles: &[(String, RunConfig)]) -> Result<(), Usage> {
+fn check_same_days(profiles: &[(String, RunConfig)]) -> Result<(), UsageError> {
     let Some((first, base)) = profiles.first() else { return Ok(()) };
     let differs = |(name, config): &(String, RunConfig)| {
         let same = config.run == base.run && config.data == base.data;
@@ -75,14 +75,14 @@ fn check_same_days(profiles: &[(String, RunConfig)]) -> Result<(), Usage> {
             format!("{name}: it changes run.* or data.*, so that it would not be compared on the days of {first}")
         })
     };
-    Usage::check(profiles.iter().filter_map(differs).collect())
+    UsageError::check(profiles.iter().filter_map(differs).collect())
 }
 
 /// Loads the days once and builds the market of every profile from them; returns the stamp and the training dates, too.
 fn stories(
     profiles: Vec<(String, RunConfig)>,
     console: &mut Console,
-) -> anyhow::Result<(&'static str, DateRange, Vec<Story>)> {
+) -> anyhow::Result<(&'static str, DateRange, Vec<TrainingPlan>)> {
     let (_, base) = profiles.first().context("no profile is named")?;
     let inputs = Inputs::load(base)?;
     inputs.lines().into_iter().try_for_each(|line| console.say(line))?;
@@ -90,7 +90,7 @@ fn stories(
     let story = |(name, config): (String, RunConfig)| {
         let market = if config.market == base { inputs.market.clone() } else { inputs.market_under(&config.market)? };
         let days = market.days_in(&train);
-        anyhow::Ok(Story { name, config, market, days })
+        anyhow::Ok(TrainingPlan { name, config, market, days })
     };
     Ok((stamp, train, profiles.into_iter().map(story).collect::<Result<_, _>>()?))
 }

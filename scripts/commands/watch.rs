@@ -23,7 +23,7 @@ use crate::output::console::Console;
 pub(crate) use self::frame::{habits, learner};
 pub use self::{
     frame::{frame, line},
-    unjudged::{Reading, read},
+    unjudged::{UnjudgedInterval, read},
     view::{Habits, Learner, Seen, View},
 };
 
@@ -74,10 +74,10 @@ impl Watched {
     ///
     /// # Errors
     /// When a file cannot be read, or holds lines of another form.
-    pub fn look(&mut self) -> anyhow::Result<&View> {
+    pub fn poll(&mut self) -> anyhow::Result<&View> {
         match &mut self.source {
-            Source::Folder(folder) => folder.look(&mut self.view)?,
-            Source::Log(log) => log.look(&mut self.view)?,
+            Source::Folder(folder) => folder.poll(&mut self.view)?,
+            Source::Log(log) => log.poll(&mut self.view)?,
         }
         Ok(&self.view)
     }
@@ -96,14 +96,14 @@ impl Watched {
 pub fn run(flags: &WatchFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut watched = Watched::open(&flags.source)?;
     if flags.once {
-        return Ok(console.say(frame(watched.look()?))?);
+        return Ok(console.say(frame(watched.poll()?))?);
     }
     // Held here, too: without a keyboard nobody else holds it.
     let (told, enough) = mpsc::channel();
     listen(told.clone());
     let (terminal, mut said) = (Console::is_terminal(), 0);
     loop {
-        let view = watched.look()?;
+        let view = watched.poll()?;
         if terminal {
             console.redraw(&frame::living_frame(view))?;
         } else {

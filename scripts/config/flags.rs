@@ -10,7 +10,7 @@ use crate::{
         RunConfig,
         layers::{Layer, resolve},
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// What `--options` says where a model's configuration holds unless told otherwise.
@@ -96,7 +96,7 @@ impl ConfigFlags {
     ///
     /// # Errors
     /// Every fault at once.
-    pub(crate) fn resolve(&self, base: &RunConfig, flags: Layer) -> Result<RunConfig, Usage> {
+    pub(crate) fn resolve(&self, base: &RunConfig, flags: Layer) -> Result<RunConfig, UsageError> {
         let mut layers = self.config.iter().map(|path| Layer::file(path)).collect::<Result<Vec<_>, _>>()?;
         layers.extend([flags, Layer::assignments(&self.set)?]);
         resolve(base, &layers, RunConfig::check)

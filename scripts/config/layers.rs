@@ -9,7 +9,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
-use crate::output::exit_code::Usage;
+use crate::output::exit_code::UsageError;
 
 /// One source of settings; it may name any part of the configuration.
 #[derive(Debug, Clone, Default)]
@@ -28,10 +28,10 @@ impl Layer {
     ///
     /// # Errors
     /// A sentence naming the file, when it cannot be read or is not TOML.
-    pub fn file(path: &Path) -> Result<Self, Usage> {
+    pub fn file(path: &Path) -> Result<Self, UsageError> {
         let name = path.display();
-        let text =
-            fs::read_to_string(path).map_err(|e| Usage::one(format!("cannot read the config file {name}: {e}")))?;
+        let text = fs::read_to_string(path)
+            .map_err(|e| UsageError::one(format!("cannot read the config file {name}: {e}")))?;
         Self::text(name.to_string(), &text)
     }
 
@@ -39,8 +39,8 @@ impl Layer {
     ///
     /// # Errors
     /// A sentence naming the origin, when the text is not TOML.
-    pub fn text(origin: String, text: &str) -> Result<Self, Usage> {
-        let table: Table = text.parse().map_err(|e| Usage::one(format!("{origin} is not valid TOML: {e}")))?;
+    pub fn text(origin: String, text: &str) -> Result<Self, UsageError> {
+        let table: Table = text.parse().map_err(|e| UsageError::one(format!("{origin} is not valid TOML: {e}")))?;
         Ok(Self { origin, table: renamed(plain(table)) })
     }
 
@@ -48,7 +48,7 @@ impl Layer {
     ///
     /// # Errors
     /// All assignments that are not of that form.
-    pub fn assignments(texts: &[String]) -> Result<Self, Usage> {
+    pub fn assignments(texts: &[String]) -> Result<Self, UsageError> {
         let mut layer = Self::new("--set");
         let mut faults = Vec::new();
         for text in texts {
@@ -59,7 +59,7 @@ impl Layer {
                 _ => faults.push(format!("--set {text}: write it as section.key=value")),
             }
         }
-        Usage::check(faults)?;
+        UsageError::check(faults)?;
         layer.table = renamed(layer.table);
         Ok(layer)
     }
@@ -82,20 +82,21 @@ impl Layer {
 /// # Errors
 /// Every key that is unknown or has a value of the wrong kind, each with its origin and the nearest known name, and
 /// every fault that `check` finds in the rest.
-pub fn resolve<T>(base: &T, layers: &[Layer], check: impl Fn(&T) -> Vec<String>) -> Result<T, Usage>
+pub fn resolve<T>(base: &T, layers: &[Layer], check: impl Fn(&T) -> Vec<String>) -> Result<T, UsageError>
 where
     T: Serialize + DeserializeOwned,
 {
-    let base = Table::try_from(base).map_err(|e| Usage::one(format!("the base configuration is not TOML: {e}")))?;
+    let base =
+        Table::try_from(base).map_err(|e| UsageError::one(format!("the base configuration is not TOML: {e}")))?;
     let mut merged = base.clone();
     layers.iter().for_each(|layer| merge(&mut merged, &layer.table));
     match merged.try_into::<T>() {
-        Ok(config) => Usage::check(check(&config)).map(|()| config),
+        Ok(config) => UsageError::check(check(&config)).map(|()| config),
         Err(error) => {
             let (mut faults, sound) = sift::<T>(base, layers);
             faults.extend(sound.try_into::<T>().map(|config| check(&config)).unwrap_or_default());
-            let whole = || Usage::one(error.to_string().trim().to_owned());
-            Err(Usage::check(faults).err().unwrap_or_else(whole))
+            let whole = || UsageError::one(error.to_string().trim().to_owned());
+            Err(UsageError::check(faults).err().unwrap_or_else(whole))
         }
     }
 }
@@ -299,7 +300,7 @@ mod tests {
         if toy.ppo.gamma > 1.0 { vec!["ppo.gamma: too large".to_owned()] } else { Vec::new() }
     }
 
-    fn set(texts: &[&str]) -> Result<Toy, Usage> {
+    fn set(texts: &[&str]) -> Result<Toy, UsageError> {
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
         resolve(&Toy::default(), &[Layer::assignments(&texts)?], checked)
     }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::civil::Date;
 use market_env::{
     Ceilings, EnvConfig, EnvError, Market, REWARD_TERMS,
-    baselines::{Playback, Scripted},
+    baselines::{Replay, Scripted},
 };
 use ppo_agent::health;
 use rayon::prelude::*;
@@ -143,7 +143,7 @@ impl Sessions {
         Self { dates: number.len(), date_of: days.iter().map(|day| number[&date(day)]).collect(), number }
     }
 
-    fn summary(&self, policy: Scripted, played: &Playback) -> Baseline {
+    fn summary(&self, policy: Scripted, played: &Replay) -> Baseline {
         let (mut rewards, mut pnl) = (vec![0.0; self.date_of.len()], vec![0.0; self.date_of.len()]);
         for episode in &played.episodes {
             rewards[episode.lane as usize] = episode.reward;
@@ -176,7 +176,7 @@ fn by_date(dates: usize, values: impl Iterator<Item = (usize, f64)>) -> Vec<Vec<
 pub(crate) mod tests {
     use market_env::{
         MarketConfig,
-        baselines::{Bet, Leave},
+        baselines::{EntryRule, ExitRule},
     };
 
     use super::*;
@@ -192,7 +192,7 @@ pub(crate) mod tests {
         let measured = Baselines::measure(&market, &days, &EnvConfig::default(), 3).unwrap();
         assert_eq!((measured.session_dates, measured.sessions), (6, days.len()));
         assert!(days.len() >= 12, "several symbols a date");
-        let coin = Scripted::Trades(Bet::Coin, Leave::After(1));
+        let coin = Scripted::Trades(EntryRule::Coin, ExitRule::After(1));
         let (played, baseline) =
             (coin.play(&market, &days, &EnvConfig::default(), 3).unwrap(), measured.of(coin).unwrap());
         assert_eq!(baseline.trades, played.ledger.opened);

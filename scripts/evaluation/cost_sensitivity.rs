@@ -9,9 +9,9 @@ use serde::Serialize;
 use statistics::ratio;
 
 use crate::{
-    evaluation::performance::{Figures, Played},
+    evaluation::performance::{Performance, Played},
     output::{
-        exit_code::Usage,
+        exit_code::UsageError,
         table::{columns, dollars, percent, thousands},
     },
 };
@@ -105,7 +105,7 @@ impl CostSensitivity {
             if market.real_options().is_some() {
                 note = NOTE_ON_REAL_QUOTES;
             }
-            let figures = Figures::of(&played)?;
+            let figures = Performance::of(&played)?;
             anyhow::Ok(CostLine {
                 multiple,
                 trades: figures.trades,
@@ -150,11 +150,13 @@ impl CostSensitivity {
 ///
 /// # Errors
 /// When the configuration has no spread.
-pub fn check_spread(spread_multiplier: f64) -> Result<(), Usage> {
+pub fn check_spread(spread_multiplier: f64) -> Result<(), UsageError> {
     if spread_multiplier > 0.0 {
         return Ok(());
     }
-    Err(Usage::one("--cost-sensitivity: market.pricing.spread_multiplier is 0, so that every multiple is the same"))
+    Err(UsageError::one(
+        "--cost-sensitivity: market.pricing.spread_multiplier is 0, so that every multiple is the same",
+    ))
 }
 
 /// Returns where the net P&L first falls to zero, and says so.

@@ -10,7 +10,7 @@ use crate::{
     config::RunConfig,
     evaluation::{
         baselines::{Baselines, explain_staying_out, stays_out},
-        performance::Figures,
+        performance::Performance,
         replay::replay,
     },
     inputs::Inputs,
@@ -75,7 +75,7 @@ impl HeldOut<'_> {
         let mut greedy = Ledger::default();
         for &(name, behaviour) in behaviours {
             let played = replay(self.policy, &inputs.market, &days, &config.env, behaviour, config.run.seed)?;
-            let figures = Figures::of(&played)?;
+            let figures = Performance::of(&played)?;
             rows.push(figures.cells(name));
             results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
             if behaviour == Behaviour::Greedy {
@@ -84,7 +84,7 @@ impl HeldOut<'_> {
         }
         let synthetic = if inputs.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
         console.say(format!("\n{heading}{synthetic}, {dates}:"))?;
-        console.say(columns(&Figures::HEADINGS, &rows))?;
+        console.say(columns(&Performance::HEADINGS, &rows))?;
         let inside: Vec<_> = inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();
         let seen = dates_within(inside.iter().copied(), &self.trained_on);
         if seen > 0 {

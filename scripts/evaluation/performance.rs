@@ -70,7 +70,7 @@ pub fn holding_minutes(minutes: &[i64]) -> anyhow::Result<Option<HoldingMinutes>
 /// The figures of one replay. Money is in dollars and after all costs unless it says otherwise; shares and returns are
 /// fractions, and null where there is nothing to take a share of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figures {
+pub struct Performance {
     /// Symbol-sessions replayed; each starts flat with the configured capital.
     pub sessions: u64,
     /// Dates on which at least one symbol was replayed.
@@ -118,7 +118,7 @@ pub struct Figures {
     pub exits: BTreeMap<&'static str, u64>,
 }
 
-impl Figures {
+impl Performance {
     /// Computes the figures of a replay.
     ///
     /// # Errors
@@ -162,7 +162,7 @@ impl Figures {
         })
     }
 
-    /// Headings of [`Figures::cells`].
+    /// Headings of [`Performance::cells`].
     pub const HEADINGS: [&str; 12] = [
         "policy",
         "sessions",
@@ -318,7 +318,7 @@ pub(crate) mod tests {
         let trades = vec![trade(10_000, 0.2, 4), trade(-6_000, -0.1, 8)];
         let played = Played { ledger, sessions, trades };
         assert_eq!(played.daily_pnl(), [(day(2), 100.0), (day(3), -60.0)]);
-        let figures = Figures::of(&played).unwrap();
+        let figures = Performance::of(&played).unwrap();
         assert_eq!((figures.net_pnl_usd, figures.gross_pnl_usd, figures.fees_usd), (40.0, 43.0, 3.0));
         assert_eq!((figures.max_drawdown_usd, figures.session_dates), (60.0, 2));
         assert_eq!((figures.win_rate, figures.worst_trade_return), (Some(0.5), Some(-0.1)));
@@ -327,12 +327,12 @@ pub(crate) mod tests {
         assert_eq!((figures.strong_buy, figures.time_in_market), (Some(0.75), Some(0.25)));
         assert_eq!(figures.flat_actions["HOLD"], 0.6);
         assert_eq!(figures.exits["agent"], 2);
-        assert_eq!(figures.cells("greedy").len(), Figures::HEADINGS.len());
+        assert_eq!(figures.cells("greedy").len(), Performance::HEADINGS.len());
     }
 
     #[test]
     fn a_replay_without_a_trade_has_no_ratios_and_no_nan() {
-        let figures = Figures::of(&Played::default()).unwrap();
+        let figures = Performance::of(&Played::default()).unwrap();
         assert_eq!((figures.win_rate, figures.daily_sharpe, figures.profit_factor), (None, None, None));
         let json = serde_json::to_value(&figures).unwrap();
         assert!(json["win_rate"].is_null() && json["net_pnl_usd"] == 0.0);
@@ -342,7 +342,7 @@ pub(crate) mod tests {
     #[test]
     fn orders_that_were_not_filled_in_full_are_counted_in_the_text() {
         let ledger = Ledger { refused_orders: 1_200, unfilled_orders: 1, ..Ledger::default() };
-        let figures = Figures::of(&Played { ledger, ..Played::default() }).unwrap();
+        let figures = Performance::of(&Played { ledger, ..Played::default() }).unwrap();
         let line = "Orders               1,200 refused, 0 filled in part, 1 open when time was up";
         assert_eq!(figures.lines().last().unwrap(), line);
     }

@@ -9,11 +9,11 @@ use url::Url;
 
 /// What the environment and the files say.
 #[derive(Clone, Default)]
-pub struct Keys {
+pub struct Credentials {
     files: BTreeMap<String, String>,
 }
 
-impl std::fmt::Debug for Keys {
+impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.files.keys()).finish()
     }
@@ -22,7 +22,7 @@ impl std::fmt::Debug for Keys {
 /// A key and the variable that holds it.
 pub type Named = (Secret, &'static str);
 
-impl Keys {
+impl Credentials {
     /// Reads the files, as far as they are there. A line that is no assignment is passed over.
     pub fn read() -> Self {
         let here = PathBuf::from(".env");
@@ -99,14 +99,14 @@ mod tests {
     fn a_file_may_have_a_mark_and_need_not_be_one() {
         assert_eq!(keys("\u{feff}Z_KEY=abc\n").first(&["Z_KEY"]).unwrap().map(|(_, name)| name), Some("Z_KEY"));
         let folder = tempfile::tempdir().unwrap();
-        assert!(Keys::of([folder.path().to_owned()].into_iter()).files.is_empty());
+        assert!(Credentials::of([folder.path().to_owned()].into_iter()).files.is_empty());
     }
 
-    fn keys(text: &str) -> Keys {
+    fn keys(text: &str) -> Credentials {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".env");
         std::fs::write(&file, text).unwrap();
-        Keys::of([folder.path().join("absent"), file].into_iter())
+        Credentials::of([folder.path().join("absent"), file].into_iter())
     }
 
     #[test]

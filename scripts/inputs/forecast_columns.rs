@@ -15,19 +15,19 @@ use crate::{
         paths::model_path,
         saved_forecaster::{self, ForecasterMeta, ForecasterRecord},
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// A forecaster whose forecasts are added to markets.
 #[derive(Debug)]
-pub struct Foreseer {
+pub struct ForecastColumns {
     forecaster: Forecaster,
     record: ForecasterRecord,
     /// What its features took for a strong setup.
     setup_threshold: u8,
 }
 
-impl Foreseer {
+impl ForecastColumns {
     /// Reads a forecaster.
     ///
     /// # Errors
@@ -37,13 +37,13 @@ impl Foreseer {
             .context("loading the forecaster (--forecaster or --set run.forecaster= names another place)")?;
         let name = named.display();
         if let Some(emergency) = &meta.emergency {
-            return Err(Usage::one(format!(
+            return Err(UsageError::one(format!(
                 "run.forecaster: the training of {name} was stopped ({emergency}); it knows nothing"
             ))
             .into());
         }
         if forecaster.config().bars != BarSize::Minute {
-            return Err(Usage::one(format!(
+            return Err(UsageError::one(format!(
                 "run.forecaster: {name} forecasts from daily bars, a policy acts on minutes"
             ))
             .into());
@@ -73,13 +73,13 @@ impl Foreseer {
     /// seen are better than any that will come.
     ///
     /// # Errors
-    /// [`Usage`] with both dates.
-    pub fn check(&self, first: Date) -> Result<(), Usage> {
+    /// [`UsageError`] with both dates.
+    pub fn check(&self, first: Date) -> Result<(), UsageError> {
         let ForecasterRecord { path, learned_from, chosen_by, .. } = &self.record;
         if chosen_by.last < first {
             return Ok(());
         }
-        Err(Usage::one(format!(
+        Err(UsageError::one(format!(
             "run.forecaster: {} learned from {learned_from} and was chosen by {chosen_by}, but the policy learns from {first} on; train \
              it with an --end-date before, or the policy with a later --start-date",
             path.display()

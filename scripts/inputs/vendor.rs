@@ -4,7 +4,7 @@ use market_data::{
     DataConfig, DateRange, History, Symbol, Window, calendar,
     source::{
         cache::Cache,
-        fetch::{Fetcher, Needs, Wishes, last_final, with_warmup},
+        fetch::{FetchOptions, Fetcher, Needs, last_final, with_warmup},
         vendor::{
             Clock, OptionVendor, Pace, Progress, Vendor, VendorError,
             alpaca::{self, Alpaca},
@@ -19,8 +19,8 @@ use market_data::{
 
 use crate::{
     config::{DataSource, RunConfig, RunSection},
-    inputs::credentials::{Keys, address},
-    output::{clock::System, exit_code::Usage},
+    inputs::credentials::{Credentials, address},
+    output::{clock::System, exit_code::UsageError},
 };
 
 pub use crate::output::progress::{Meter, estimate};
@@ -42,7 +42,7 @@ impl<'a> Service<'a> {
     /// Returns the vendor of a source. Without a key it can be asked nothing, but what is in the cache can be used.
     ///
     /// # Errors
-    /// [`Usage`] for a source that is no vendor, or keys and addresses that cannot be used.
+    /// [`UsageError`] for a source that is no vendor, or keys and addresses that cannot be used.
     pub fn open(
         source: DataSource,
         data: &DataConfig,
@@ -51,7 +51,7 @@ impl<'a> Service<'a> {
         clock: &'a dyn Clock,
         progress: &'a dyn Progress,
     ) -> anyhow::Result<Self> {
-        let keys = Keys::read();
+        let keys = Credentials::read();
         let pace = |vendor: &str, calls: u32| Pace::new(calls, &cache.calls(vendor));
         Ok(match source {
             DataSource::Massive if data.massive.flat_files => {
@@ -85,7 +85,7 @@ impl<'a> Service<'a> {
                 Self::Yahoo(Yahoo::new(base, pace("yahoo", data.yahoo.calls_per_minute), clock, progress))
             }
             DataSource::Files | DataSource::Synthetic => {
-                return Err(Usage::one("run.data_source: name a vendor: massive, alpaca or yahoo").into());
+                return Err(UsageError::one("run.data_source: name a vendor: massive, alpaca or yahoo").into());
             }
         })
     }
@@ -117,7 +117,7 @@ pub fn usage(error: VendorError) -> anyhow::Error {
         VendorError::NoKey { .. }
         | VendorError::OddKey { .. }
         | VendorError::Address { .. }
-        | VendorError::Unsupported { .. } => Usage::one(error.to_string()).into(),
+        | VendorError::Unsupported { .. } => UsageError::one(error.to_string()).into(),
         VendorError::BadRow { .. } => anyhow::anyhow!("{error}; zerodte fetch --drop-bad-rows leaves such bars out"),
         error => error.into(),
     }
@@ -141,7 +141,7 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
             let folder = cache.folder(fetcher.vendor.name());
             let text =
                 format!("{} holds no bars yet; name dates with --intraday-days or --start-date", folder.display());
-            Usage::one(text)
+            UsageError::one(text)
         })?,
     };
     let mut history = cache.history(fetcher.vendor, &run.symbols, dates)?;
@@ -151,7 +151,7 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
 
 /// Fetches what is missing of some dates, and returns those that a run can have.
 fn filled(fetcher: &Fetcher<'_>, run: &RunSection, dates: DateRange, meter: &Meter) -> anyhow::Result<DateRange> {
-    let needs = Needs { symbols: run.symbols.clone(), dates, volatility: true, wishes: Wishes::default() };
+    let needs = Needs { symbols: run.symbols.clone(), dates, volatility: true, wishes: FetchOptions::default() };
     meter.limit(fetcher.vendor.calls_per_minute());
     let fetched = fetcher.gather(&needs, &mut |plan| meter.plan(fetcher.vendor.name(), plan));
     meter.stop();
@@ -184,7 +184,7 @@ fn asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<Option<DateRange
 /// Dates that make no sense.
 pub fn sessions_asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<DateRange> {
     let window = run.window();
-    let last = last_final(System.now_ms()).ok_or_else(|| Usage::one("the calendar does not know today's date"))?;
+    let last = last_final(System.now_ms()).ok_or_else(|| UsageError::one("the calendar does not know today's date"))?;
     let window = Window { to: window.to.map(|to| to.min(last)), ..window };
     let DateRange { first, last } = window.dates(last)?;
     Ok(DateRange { first: with_warmup(first.max(calendar::FIRST_DATE), warmup), last })

@@ -11,9 +11,9 @@ use ppo_agent::{
 
 /// One or more faults of flags or configuration; a run that meets it ends with exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usage(Vec<String>);
+pub struct UsageError(Vec<String>);
 
-impl Usage {
+impl UsageError {
     /// Wraps one sentence.
     pub fn one(fault: impl Into<String>) -> Self {
         Self(vec![fault.into()])
@@ -33,7 +33,7 @@ impl Usage {
     }
 }
 
-impl fmt::Display for Usage {
+impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
             [fault] => f.write_str(fault),
@@ -45,11 +45,11 @@ impl fmt::Display for Usage {
     }
 }
 
-impl Error for Usage {}
+impl Error for UsageError {}
 
 /// A training that was ended because of its verdict; the program's exit code tells which.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unwell {
+pub struct TrainingStopped {
     /// What was called.
     pub verdict: Verdict,
     /// Timesteps taken.
@@ -58,28 +58,28 @@ pub struct Unwell {
     pub evidence: Vec<String>,
 }
 
-impl fmt::Display for Unwell {
+impl fmt::Display for TrainingStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { verdict, step, evidence } = self;
         write!(f, "training was stopped at step {step}: {verdict}; {}", evidence.join("; "))
     }
 }
 
-impl Error for Unwell {}
+impl Error for TrainingStopped {}
 
 /// A forecaster's training that was ended because nothing could come of it; the program's exit code tells why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopped(pub Emergency);
+pub struct ForecasterStopped(pub Emergency);
 
-impl fmt::Display for Stopped {
+impl fmt::Display for ForecasterStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the training of the forecaster was stopped: {}", self.0)
     }
 }
 
-impl Error for Stopped {}
+impl Error for ForecasterStopped {}
 
-impl Stopped {
+impl ForecasterStopped {
     fn exit_code(&self) -> u8 {
         match self.0.trouble {
             Trouble::Collapsed => 3,
@@ -100,11 +100,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 fn exit_code(error: &anyhow::Error) -> u8 {
     let broken = |cause: &AgentError| matches!(cause, AgentError::NonFinite { .. });
-    if error.downcast_ref::<Usage>().is_some() {
+    if error.downcast_ref::<UsageError>().is_some() {
         2
-    } else if let Some(unwell) = error.downcast_ref::<Unwell>() {
+    } else if let Some(unwell) = error.downcast_ref::<TrainingStopped>() {
         unwell.verdict.exit_code()
-    } else if let Some(stopped) = error.downcast_ref::<Stopped>() {
+    } else if let Some(stopped) = error.downcast_ref::<ForecasterStopped>() {
         stopped.exit_code()
     } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken) {
         Verdict::Exploding.exit_code()
@@ -120,16 +120,16 @@ mod tests {
     #[test]
     fn every_kind_of_end_has_its_code() {
         let code = |error: anyhow::Error| exit_code(&error);
-        let unwell = |verdict| Unwell { verdict, step: 5, evidence: Vec::new() };
+        let unwell = |verdict| TrainingStopped { verdict, step: 5, evidence: Vec::new() };
         let what = "a parameter of actor.0.bias".to_owned();
         let broken = AgentError::NonFinite { what, value: f32::NAN, timesteps: 5, iteration: 1 };
-        let stopped = |trouble| Stopped(Emergency { trouble, reason: String::new(), advice: String::new() });
+        let stopped = |trouble| ForecasterStopped(Emergency { trouble, reason: String::new(), advice: String::new() });
         let of_forecasters =
             [Trouble::Collapsed, Trouble::Frozen, Trouble::NotFinite].map(|trouble| code(stopped(trouble).into()));
         assert_eq!(of_forecasters, [3, 4, 5]);
         let codes = [
             code(anyhow::anyhow!("no such file")),
-            code(Usage::one("--seed").into()),
+            code(UsageError::one("--seed").into()),
             code(unwell(Verdict::StateBlind).into()),
             code(unwell(Verdict::Frozen).into()),
             code(anyhow::Error::from(broken).context("training")),

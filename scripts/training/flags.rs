@@ -10,7 +10,7 @@ use crate::{
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// Trains a masked PPO policy on historical minute bars and replays it out of sample.
@@ -182,11 +182,13 @@ pub struct PpoFlags {
 }
 
 impl PolicyFlags {
-    fn put(&self, layer: &mut Layer) -> Result<(), Usage> {
+    fn put(&self, layer: &mut Layer) -> Result<(), UsageError> {
         if let Some(list) = &self.net_arch {
             let units = list.split(',').map(|units| units.trim().parse::<u32>());
             let units: Vec<u32> = units.collect::<Result<_, _>>().map_err(|_| {
-                Usage::one(format!("--net-arch {list}: write it as the units of each hidden layer, such as 128,128"))
+                UsageError::one(format!(
+                    "--net-arch {list}: write it as the units of each hidden layer, such as 128,128"
+                ))
             })?;
             layer.put("policy.net_arch", units.into_iter().map(toml::Value::from).collect::<Vec<_>>());
         }
@@ -206,13 +208,13 @@ impl TrainFlags {
     /// Every fault at once, exit code 2.
     pub fn resolve(&self, base: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         if self.use_features == Some(true) {
-            return Err(Usage::one(
+            return Err(UsageError::one(
                 "--use-features: the 500-feature observation is not part of this product; use --human-momentum",
             )
             .into());
         }
         if self.human_momentum == Some(false) {
-            return Err(Usage::one("--human-momentum false: it is the only observation there is").into());
+            return Err(UsageError::one("--human-momentum false: it is the only observation there is").into());
         }
         Ok(self.config.resolve(base, self.layer(notes)?)?)
     }
@@ -236,7 +238,7 @@ impl TrainFlags {
         ];
         for (path, value) in whole {
             if let Some(value) = value {
-                let value = i64::try_from(value).map_err(|_| Usage::one(format!("{path}: {value} is too large")));
+                let value = i64::try_from(value).map_err(|_| UsageError::one(format!("{path}: {value} is too large")));
                 layer.put(path, value?);
             }
         }
@@ -341,7 +343,7 @@ mod tests {
         ] {
             let error = resolved(line).unwrap_err();
             assert!(error.to_string().contains(part), "{line}: {error}");
-            assert!(error.downcast_ref::<Usage>().is_some(), "{line}");
+            assert!(error.downcast_ref::<UsageError>().is_some(), "{line}");
         }
         let unknown = TrainFlags::try_parse_from(["train", "--timestep", "5"]).unwrap_err();
         assert!(unknown.to_string().contains("--timesteps"), "{unknown}");

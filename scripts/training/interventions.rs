@@ -15,13 +15,13 @@ use ppo_agent::{
 use crate::{
     artifacts::{health_rows::MoveRow, paths::Paths},
     config::RunConfig,
-    output::exit_code::{Unwell, Usage},
+    output::exit_code::{TrainingStopped, UsageError},
     training::reporter::Reporter,
 };
 
 /// Looks after one training, between its iterations.
 #[derive(Debug)]
-pub struct Care {
+pub struct Interventions {
     controller: Controller,
     health: HealthConfig,
     schedule: EntropySchedule,
@@ -30,11 +30,11 @@ pub struct Care {
     replayed: Option<Vec<MoveRow>>,
 }
 
-impl Care {
+impl Interventions {
     /// Begins with the settings of a run, or goes on with those of a resumed one at `step`.
     ///
     /// # Errors
-    /// [`Usage`] when the moves to replay cannot be read, or one of them cannot be made.
+    /// [`UsageError`] when the moves to replay cannot be read, or one of them cannot be made.
     pub fn new(config: &RunConfig, resumed: Option<(Controller, u64)>) -> anyhow::Result<Self> {
         let (controller, step) = resumed.map_or_else(
             || (Controller::new(config.ppo.ent_coef, config.env.reward.clone()), None),
@@ -43,7 +43,7 @@ impl Care {
         let own = |path: &PathBuf| path.starts_with(Paths::of(&config.run).run);
         if config.run.replay_moves.as_ref().is_some_and(own) {
             let fault = "run.replay_moves: the run sets that folder aside; give it another run.model_name";
-            return Err(Usage::one(fault).into());
+            return Err(UsageError::one(fault).into());
         }
         let read = |path| read_moves(path, Controller::new(config.ppo.ent_coef, config.env.reward.clone()));
         let mut replayed = config.run.replay_moves.as_deref().map(read).transpose()?;
@@ -73,7 +73,7 @@ impl Care {
     /// Answers what an iteration brought: `used` is the entropy weight of its update.
     ///
     /// # Errors
-    /// [`Unwell`] when the training is to end here; otherwise a file that cannot be written.
+    /// [`TrainingStopped`] when the training is to end here; otherwise a file that cannot be written.
     pub fn follow(
         &mut self,
         trainer: &mut Trainer<BatchEnv>,
@@ -97,7 +97,7 @@ impl Care {
                 }
                 Response::Stop => {
                     let evidence = reporter.last_health().map_or_else(Vec::new, |row| row.evidence.clone());
-                    return Err(Unwell { verdict, step: trainer.timesteps(), evidence }.into());
+                    return Err(TrainingStopped { verdict, step: trainer.timesteps(), evidence }.into());
                 }
             }
         }
@@ -121,7 +121,7 @@ impl Care {
         let Some(moves) = &mut self.replayed else { return Ok(()) };
         while let Some(row) = moves.pop_if(|row| row.step <= trainer.timesteps()) {
             let made = row.made();
-            self.controller.apply(&made).map_err(|fault| Usage::one(format!("--replay-moves: {fault}")))?;
+            self.controller.apply(&made).map_err(|fault| UsageError::one(format!("--replay-moves: {fault}")))?;
             apply(&made, trainer, reporter, true)?;
         }
         Ok(())
@@ -139,8 +139,8 @@ fn apply(made: &Move, trainer: &mut Trainer<BatchEnv>, reporter: &mut Reporter<'
 /// Reads the moves of an earlier run and tries each on `controller`, so that a faulty one is named before anything begins.
 fn read_moves(path: &Path, mut controller: Controller) -> anyhow::Result<Vec<MoveRow>> {
     let name = path.display();
-    let text =
-        fs::read_to_string(path).map_err(|error| Usage::one(format!("--replay-moves: cannot read {name}: {error}")))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| UsageError::one(format!("--replay-moves: cannot read {name}: {error}")))?;
     let mut earlier = 0;
     let mut read = |line: &str| -> Result<MoveRow, String> {
         let row: MoveRow = serde_json::from_str(line).map_err(|error| error.to_string())?;
@@ -149,7 +149,7 @@ fn read_moves(path: &Path, mut controller: Controller) -> anyhow::Result<Vec<Mov
         if row.step < before { Err(format!("step {} follows step {before}", row.step)) } else { Ok(row) }
     };
     let row = |(line, number): (&str, u32)| {
-        read(line).map_err(|fault| Usage::one(format!("--replay-moves: {name}, line {number}: {fault}")).into())
+        read(line).map_err(|fault| UsageError::one(format!("--replay-moves: {name}, line {number}: {fault}")).into())
     };
     text.lines().zip(1..).map(row).collect()
 }
@@ -168,8 +168,10 @@ mod tests {
     fn a_run_does_not_replay_the_folder_that_it_sets_aside() {
         let mut config = RunConfig::default();
         config.run.replay_moves = Some(Paths::of(&config.run).run.join("moves.jsonl"));
-        let refusal = Care::new(&config, None).unwrap_err();
-        assert!(refusal.downcast_ref::<Usage>().is_some() && refusal.to_string().contains("sets that folder aside"));
+        let refusal = Interventions::new(&config, None).unwrap_err();
+        assert!(
+            refusal.downcast_ref::<UsageError>().is_some() && refusal.to_string().contains("sets that folder aside")
+        );
     }
 
     #[test]
@@ -197,7 +199,7 @@ mod tests {
         for (line, words) in faults {
             fs::write(&path, format!("{row}\n{line}\n")).unwrap();
             let fault = read(&path).unwrap_err();
-            assert!(fault.downcast_ref::<Usage>().is_some() && fault.to_string().contains(words), "{fault}");
+            assert!(fault.downcast_ref::<UsageError>().is_some() && fault.to_string().contains(words), "{fault}");
         }
         assert!(read(&folder.path().join("no")).unwrap_err().to_string().contains("cannot read"));
     }

@@ -1,8 +1,8 @@
 //! Listens to a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
 
 use ppo_agent::{
-    AgentError, Cadence, Iteration, LayerActivity, Listener, Moment,
-    health::{Controller, Monitor, Move, Opportunity, OverfitGap, Reading, Verdict},
+    AgentError, Cadence, Iteration, LayerActivity, Listener, StepView,
+    health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, OverfitGap, Verdict},
 };
 
 use crate::{
@@ -143,7 +143,7 @@ impl<'a> Reporter<'a> {
     /// # Errors
     /// When log or file cannot be written.
     pub fn broke(&mut self, step: u64, error: &AgentError) -> anyhow::Result<()> {
-        let reading = Reading::broken(error);
+        let reading = IntervalVerdict::broken(error);
         self.console.say(format!("Verdict   {} at step {}", reading.verdict, thousands(step as i64)))?;
         let row = HealthRow {
             data: self.records.stamp().to_owned(),
@@ -187,7 +187,7 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    fn diagnose(&mut self, step: u64, moment: &Moment<'_>) -> anyhow::Result<()> {
+    fn diagnose(&mut self, step: u64, moment: &StepView<'_>) -> anyhow::Result<()> {
         let health = self.monitor.close(moment.ledger, &mut self.opportunity);
         let text = health.text(step);
         // The block ends its last line itself.
@@ -213,7 +213,7 @@ impl<'a> Reporter<'a> {
 }
 
 impl Listener for Reporter<'_> {
-    fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
+    fn on_step(&mut self, timesteps: u64, moment: &StepView<'_>) {
         self.monitor.on_step(moment);
         if let Some(step) = self.monitor.due(self.cadence.crossed(timesteps)) {
             let result = self.diagnose(step, moment);

@@ -17,7 +17,7 @@ use crate::{
         records::{self, Mark},
     },
     config::{RunConfig, RunSection, layers::differences},
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// Settings of `run` that may differ when it goes on: they change where and how long, not what.
@@ -37,12 +37,12 @@ impl PriorRun {
     /// Reads the run folder of a model name.
     ///
     /// # Errors
-    /// [`Usage`] when there is no such run; otherwise a file that cannot be read.
+    /// [`UsageError`] when there is no such run; otherwise a file that cannot be read.
     pub fn read(run: &RunSection) -> anyhow::Result<Self> {
         let folder = Paths::of(run).run;
         let path = folder.join("config.toml");
         let text = fs::read_to_string(&path).map_err(|error| {
-            Usage::one(format!(
+            UsageError::one(format!(
                 "--resume: there is no run of {} to resume: {}: {error}",
                 run.model_name,
                 path.display()
@@ -58,12 +58,12 @@ impl PriorRun {
     /// Refuses a configuration under which the run would become another one.
     ///
     /// # Errors
-    /// [`Usage`] with every such key.
+    /// [`UsageError`] with every such key.
     pub fn check_config(&self, config: &RunConfig) -> anyhow::Result<()> {
         let changed = differences(&self.config, config)?.into_iter().map(|found| found.key);
         let changed = changed.filter(|key| !FREE.iter().any(|name| key.strip_prefix("run.") == Some(name)));
         let faults = changed.map(|key| format!("--resume: {key} differs from the run's; start a new run for that"));
-        Ok(Usage::check(faults.collect())?)
+        Ok(UsageError::check(faults.collect())?)
     }
 
     /// Refuses other bars, or forecasts of another forecaster, than the run was started with; `dataset` is the manifest's part about them.

@@ -5,7 +5,7 @@ use crate::{
     artifacts::{files, paths::Paths, records::Records, saved_model, tensorboard::EventWriter},
     output::console::{Console, cut_log},
     training::{
-        interventions::Care,
+        interventions::Interventions,
         reporter::{Earlier, Parts, Reporter},
     },
 };
@@ -77,11 +77,11 @@ impl Run<'_> {
         &self,
         trainer: &Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
-        care: &Care,
+        interventions: &Interventions,
     ) -> anyhow::Result<()> {
         let path = self.paths.checkpoint(trainer.timesteps());
         trainer.checkpoint()?.save(&path, self.inputs.stamp())?;
-        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, care.controller())
+        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, interventions.controller())
     }
 
     pub(super) fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
@@ -91,7 +91,7 @@ impl Run<'_> {
             config: self.config.clone(),
             split: self.split.clone(),
             trained_on: trained_on.to_vec(),
-            forecaster: self.inputs.foreseer.as_ref().map(|foreseer| foreseer.record().clone()),
+            forecaster: self.inputs.forecast_columns.as_ref().map(|forecast_columns| forecast_columns.record().clone()),
         };
         let model = ModelFile { policy: trainer.policy().clone(), meta: serde_json::to_value(meta)? };
         model.save(&self.paths.model)?;

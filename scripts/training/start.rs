@@ -4,7 +4,7 @@ use super::Run;
 use crate::{
     artifacts::{manifest, saved_model},
     output::{console::Console, table::thousands},
-    training::{interventions::Care, reporter::Earlier, resume::PriorRun},
+    training::{interventions::Interventions, reporter::Earlier, resume::PriorRun},
 };
 use anyhow::{Context as _, bail};
 use market_data::{DateRange, stamp};
@@ -18,7 +18,7 @@ pub(super) struct Start {
     pub(super) trainer: Trainer<BatchEnv>,
     /// What a resumed run continues.
     pub(super) earlier: Option<Earlier>,
-    pub(super) care: Care,
+    pub(super) interventions: Interventions,
     /// The training dates of this run and of the models behind it.
     pub(super) trained_on: Vec<DateRange>,
     pub(super) manifest: Value,
@@ -27,8 +27,8 @@ pub(super) struct Start {
 impl Run<'_> {
     /// Makes or loads everything that training needs; writes nothing.
     pub(super) fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
-        if let Some(foreseer) = &self.inputs.foreseer {
-            foreseer.check(self.split.train.first)?;
+        if let Some(forecast_columns) = &self.inputs.forecast_columns {
+            forecast_columns.check(self.split.train.first)?;
         }
         let dataset = self.inputs.manifest(self.split)?;
         let (trainer, earlier, trained_on) = match self.resume {
@@ -39,7 +39,8 @@ impl Run<'_> {
             }
             None => {
                 let (trainer, parents) = self.fresh(console)?;
-                let seen = self.inputs.foreseer.iter().flat_map(|foreseer| foreseer.record().seen());
+                let seen =
+                    self.inputs.forecast_columns.iter().flat_map(|forecast_columns| forecast_columns.record().seen());
                 (trainer, None, [self.split.train].into_iter().chain(parents).chain(seen).collect())
             }
         };
@@ -48,8 +49,8 @@ impl Run<'_> {
         let mut manifest = manifest::start(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
         manifest["trained_on"] = serde_json::to_value(&trained_on)?;
         let mark = earlier.as_ref().and_then(|earlier| earlier.mark.as_ref());
-        let care = Care::new(self.config, mark.map(|mark| (mark.controller.clone(), mark.step)))?;
-        Ok(Start { trainer, earlier, care, trained_on, manifest })
+        let interventions = Interventions::new(self.config, mark.map(|mark| (mark.controller.clone(), mark.step)))?;
+        Ok(Start { trainer, earlier, interventions, trained_on, manifest })
     }
 
     pub(super) fn env(&self) -> anyhow::Result<BatchEnv> {
@@ -79,8 +80,9 @@ impl Run<'_> {
     pub(super) fn new_policy(&self, env: &BatchEnv, console: &mut Console) -> anyhow::Result<Policy> {
         let config = self.config;
         let mut policy = Policy::for_env(env, &config.policy, config.run.seed)?;
-        if let Some(foreseer) = self.inputs.foreseer.as_ref().filter(|_| config.run.forecaster_transfer) {
-            let layers = policy.adopt_encoder(foreseer.forecaster()).context("run.forecaster_transfer")?;
+        if let Some(forecast_columns) = self.inputs.forecast_columns.as_ref().filter(|_| config.run.forecaster_transfer)
+        {
+            let layers = policy.adopt_encoder(forecast_columns.forecaster()).context("run.forecaster_transfer")?;
             console.say(format!("The actor starts with {layers} layer(s) of the forecaster's encoder"))?;
         }
         Ok(policy)

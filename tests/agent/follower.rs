@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use market_env::{
     Action, EnvConfig, Episode, Market,
-    baselines::{Sight, play},
+    baselines::{ObservedSession, play},
 };
 
 /// What the bars of a market tell, and when: one entry per tape row.
@@ -74,7 +74,7 @@ impl Follower {
     }
 
     /// Chooses an action; `contrary` counts the bars against the position since the last one with it.
-    fn choose(self, sight: &Sight<'_>, signal: &Signal, contrary: &mut u32) -> Action {
+    fn choose(self, sight: &ObservedSession<'_>, signal: &Signal, contrary: &mut u32) -> Action {
         let (side, told) = (sight.side(), signal.told[sight.row]);
         if sight.is_flat() {
             *contrary = 0;

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Output};
 use market_env::{FEATURES, Market, MarketConfig};
 use serde_json::Value;
 use tempfile::TempDir;
-use zerodte_scripts::inputs::forecast_columns::Foreseer;
+use zerodte_scripts::inputs::forecast_columns::ForecastColumns;
 
 use crate::{
     cli::train::{command, refused, text},
@@ -328,7 +328,7 @@ fn forecasts_reach_a_policy_only_from_a_forecaster_that_was_finished_before() {
 fn no_forecast_column_knows_what_comes_later() {
     let out = TempDir::new().unwrap();
     train(out.path(), "seer", &[]);
-    let seer = Foreseer::load(&out.path().join("models/seer")).unwrap();
+    let seer = ForecastColumns::load(&out.path().join("models/seer")).unwrap();
     let before = dataset(&["SPY"], 20, 1, 0.0);
     let config = MarketConfig { frames: 4, ..MarketConfig::default() };
     let widened = |data: &market_data::Dataset| seer.widen(Market::build(&data.symbols, &config).unwrap()).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use market_data::source::synthetic::SyntheticConfig;
 use market_env::{
     Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade,
-    baselines::{Bet, Leave, Scripted},
+    baselines::{EntryRule, ExitRule, Scripted},
 };
 use ppo_agent::{
     Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate,
@@ -220,7 +220,7 @@ fn no_scripted_policy_earns_shaped_reward_by_losing_money_on_noise() {
         let [money, bonus, ..] = loser.reward_terms;
         assert!(bonus + money < 0.0, "{}: bonus {bonus:.1} against money {money:.1}", loser.policy);
     }
-    let farmer = baselines.of(Scripted::Trades(Bet::WithSetup, Leave::After(1))).unwrap();
+    let farmer = baselines.of(Scripted::Trades(EntryRule::WithSetup, ExitRule::After(1))).unwrap();
     let [money, bonus, missed, ..] = farmer.reward_terms;
     assert!(bonus > 0.0 && missed == 0.0, "it buys every strong setup that it may");
     assert!(farmer.net_pnl_usd < 0.0 && money < 0.0, "and loses money on them");

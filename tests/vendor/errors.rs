@@ -10,7 +10,7 @@ use market_data::{
 
 use crate::vendor::{
     fake_vendor::{FakeVendor, Fault, Rules, TEST_KEY},
-    fetch_fixture::{Desk, Witness, dates},
+    fetch_fixture::{FetchFixture, RecordingProgress, dates},
 };
 
 const WEEK: (&str, &str) = ("2025-06-02", "2025-06-13");
@@ -33,8 +33,8 @@ fn always(fault: &Fault) -> Vec<(usize, Fault)> {
 
 /// Fetches one symbol and returns the error and how many calls it took.
 fn failed(name: &str, range: DateRange, change: impl FnOnce(&mut Rules)) -> (String, usize) {
-    let desk = Desk::new(change);
-    let witness = Witness::default();
+    let desk = FetchFixture::new(change);
+    let witness = RecordingProgress::default();
     let error = desk.fetch(&[name], range, &witness).unwrap_err();
     assert_clean(&error);
     desk.assert_key_kept();
@@ -101,8 +101,8 @@ fn a_plan_says_no_in_three_ways() {
     let (text, calls) = failed("SPY", week(), |rules| rules.history_days = Some(100));
     assert!(calls <= 4 && text.contains("older or more recent than the plan"), "{calls}: {text}");
     // Only today, and the plan gives it tomorrow: that is a note.
-    let (desk, today) = (Desk::new(|rules| rules.end_of_day = true), dates("2026-11-20", "2026-11-20"));
-    let witness = Witness::default();
+    let (desk, today) = (FetchFixture::new(|rules| rules.end_of_day = true), dates("2026-11-20", "2026-11-20"));
+    let witness = RecordingProgress::default();
     assert_eq!(desk.fetch(&["SPY"], today, &witness).unwrap().sessions, 0);
     assert!(witness.notes().contains("ask for the days before; it said: Attempted"), "{}", witness.notes());
     let text = failed("SPY", dates("2026-11-18", "2026-11-20"), |rules| rules.key = "another".to_owned()).0;
@@ -134,8 +134,8 @@ fn no_error_shows_a_key_that_the_vendor_repeats() {
 #[test]
 fn waits_are_those_that_the_vendor_wants() {
     let waits = |fault: Fault| {
-        let desk = Desk::new(|rules| rules.faults = vec![(0, fault)]);
-        let witness = Witness::default();
+        let desk = FetchFixture::new(|rules| rules.faults = vec![(0, fault)]);
+        let witness = RecordingProgress::default();
         desk.fetch(&["SPY"], week(), &witness).unwrap();
         desk.assert_exact(&["SPY"], week());
         let waits = witness.waits.lock().unwrap();
@@ -154,8 +154,8 @@ fn troubles_of_different_kinds_are_counted_apart() {
     let mut faults: Vec<(usize, Fault)> = (0..9).map(|at| (at, Fault::Status(429))).collect();
     faults.extend((9..14).map(|at| (at, Fault::Status(502))));
     faults.extend((14..16).map(|at| (at, Fault::GarbageJson)));
-    let desk = Desk::new(|rules| rules.faults = faults);
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|rules| rules.faults = faults);
+    let witness = RecordingProgress::default();
     desk.fetch(&["SPY"], week(), &witness).unwrap();
     assert_eq!(witness.calls(), 17);
     desk.assert_exact(&["SPY"], week());
@@ -167,9 +167,9 @@ fn a_line_that_breaks_is_tried_again_and_what_came_is_kept() {
     for fault in [Fault::CloseAtOnce, Fault::CutBody, slow] {
         let from =
             |first: usize, count: usize| (first..first + count).map(|at| (at, fault.clone())).collect::<Vec<_>>();
-        let desk = Desk::new(|rules| (rules.page_limit, rules.faults) = (2_000, from(2, 6)));
-        let desk = Desk { patience: Duration::from_millis(200), ..desk };
-        let witness = Witness::default();
+        let desk = FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (2_000, from(2, 6)));
+        let desk = FetchFixture { patience: Duration::from_millis(200), ..desk };
+        let witness = RecordingProgress::default();
         let error = desk.fetch(&["SPY"], week(), &witness).unwrap_err();
         assert_clean(&error);
         let text = error.to_string();
@@ -182,15 +182,15 @@ fn a_line_that_breaks_is_tried_again_and_what_came_is_kept() {
         desk.assert_nothing_wrong("SPY", week());
 
         desk.server.set_faults(from(1, 2));
-        desk.fetch(&["SPY"], week(), &Witness::default()).unwrap();
+        desk.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
         desk.assert_exact(&["SPY"], week());
     }
 }
 
 #[test]
 fn nobody_listening_is_one_clear_error() {
-    let desk = Desk::new(|_| ());
-    let (witness, base) = (Witness::default(), "http://127.0.0.1:1");
+    let desk = FetchFixture::new(|_| ());
+    let (witness, base) = (RecordingProgress::default(), "http://127.0.0.1:1");
     let error =
         desk.massive_at(base, &witness).minute_bars(&"SPY".parse().unwrap(), week(), &mut |_| Ok(())).unwrap_err();
     assert_clean(&error);
@@ -201,8 +201,8 @@ fn nobody_listening_is_one_clear_error() {
 
 #[test]
 fn without_a_key_nobody_is_asked() {
-    let desk = Desk::new(|_| ());
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|_| ());
+    let witness = RecordingProgress::default();
     let pace = Pace::new(5, &desk.cache().calls("massive"));
     let massive = Massive::new(desk.server.url().parse().unwrap(), None, pace, &desk.clock, &witness);
     let text = massive.server_time().unwrap_err().to_string();
@@ -235,8 +235,8 @@ fn the_key_goes_to_no_other_host() {
 fn on_its_own_host_a_redirect_is_followed_without_a_key_in_the_address() {
     let path =
         format!("/v2/aggs/ticker/SPY/range/1/minute/{}/{}?sort=asc&limit=50000&apiKey={TEST_KEY}", WEEK.0, WEEK.1);
-    let desk = Desk::new(|rules| rules.faults = vec![(0, Fault::RedirectElsewhere(path))]);
-    desk.fetch(&["SPY"], week(), &Witness::default()).unwrap();
+    let desk = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::RedirectElsewhere(path))]);
+    desk.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
     desk.assert_exact(&["SPY"], week());
     assert!(desk.server.requests().iter().all(|request| request.authorised), "the header goes along");
     desk.assert_key_kept();
@@ -251,13 +251,13 @@ fn pages_that_go_in_a_circle_or_carry_the_key() {
         let (text, calls) = failed("SPY", week(), |rules| (rules.page_limit, rules.faults) = (2_000, circle));
         assert!(calls == at + 1 && text.contains("its pages go in a circle"), "{calls}: {text}");
     }
-    let desk = Desk::new(|rules| (rules.page_limit, rules.faults) = (2_000, always(&Fault::NextUrlWithKey)));
-    let error = desk.fetch(&["SPY"], week(), &Witness::default());
+    let desk = FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (2_000, always(&Fault::NextUrlWithKey)));
+    let error = desk.fetch(&["SPY"], week(), &RecordingProgress::default());
     // The last page goes on too, to nowhere.
     assert!(error.is_err() || desk.complete("SPY", week()).len() == 10);
     assert!(desk.asked().len() > 3);
     desk.assert_key_kept();
     desk.server.set_faults(vec![(0, Fault::NextUrlWithKey)]);
-    desk.fetch(&["SPY"], week(), &Witness::default()).unwrap();
+    desk.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
     desk.assert_exact(&["SPY"], week());
 }

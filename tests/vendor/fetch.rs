@@ -9,7 +9,7 @@ use jiff::civil::date;
 use market_data::{
     DateRange, calendar,
     source::{
-        fetch::{self, Needs, Wishes},
+        fetch::{self, FetchOptions, Needs},
         vendor::{Clock as _, VendorError},
     },
 };
@@ -18,16 +18,16 @@ use crate::{
     util,
     vendor::{
         fake_vendor::{DEFAULT_NOW_MS, Fault},
-        fetch_fixture::{Desk, Witness, address, dates},
+        fetch_fixture::{FetchFixture, RecordingProgress, address, dates},
     },
 };
 
 /// A free plan, with the client's own pace beside it.
-fn free_plan() -> Desk {
-    let desk = Desk::new(|rules| {
+fn free_plan() -> FetchFixture {
+    let desk = FetchFixture::new(|rules| {
         (rules.calls_per_minute, rules.history_days, rules.end_of_day) = (5, Some(730), true);
     });
-    Desk { calls_per_minute: 5, ..desk }
+    FetchFixture { calls_per_minute: 5, ..desk }
 }
 
 #[test]
@@ -35,11 +35,12 @@ fn two_years_on_a_free_plan_are_exact_and_never_too_fast() {
     let desk = free_plan();
     let names = ["SPY", "QQQ", "SPX"];
     let (all, reachable) = (dates("2024-08-01", "2026-11-20"), dates("2024-11-21", "2026-11-19"));
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     let massive = desk.massive(&witness);
     let symbols = util::symbols(&names);
-    let best = desk.fetcher(&massive, &desk.cache(), &witness).plan(&symbols, reachable, Wishes::default()).unwrap();
-    let needs = Needs { symbols, dates: all, volatility: false, wishes: Wishes::default() };
+    let best =
+        desk.fetcher(&massive, &desk.cache(), &witness).plan(&symbols, reachable, FetchOptions::default()).unwrap();
+    let needs = Needs { symbols, dates: all, volatility: false, wishes: FetchOptions::default() };
     let fetched = desk.fetcher(&massive, &desk.cache(), &witness).gather(&needs, &mut |_| ()).unwrap();
 
     desk.assert_exact(&names, reachable);
@@ -67,7 +68,7 @@ fn two_years_on_a_free_plan_are_exact_and_never_too_fast() {
     assert_eq!(witness.notes().matches("gives a day only when it is over").count(), 3, "{}", witness.notes());
     desk.assert_key_kept();
 
-    let again = Witness::default();
+    let again = RecordingProgress::default();
     desk.fetch(&names, reachable, &again).unwrap();
     assert_eq!((again.calls(), desk.server.requests().len()), (0, log.len()), "nothing is asked twice");
     desk.fetch(&names, all, &again).unwrap();
@@ -75,9 +76,9 @@ fn two_years_on_a_free_plan_are_exact_and_never_too_fast() {
 }
 
 /// Kills a fetch after every `step` calls until it is done; returns how often it was started.
-fn killed(desk: &Desk, names: &[&str], dates: DateRange, step: usize) -> usize {
+fn killed(desk: &FetchFixture, names: &[&str], dates: DateRange, step: usize) -> usize {
     for starts in 1..500 {
-        match desk.fetch(names, dates, &Witness::stopping(step)) {
+        match desk.fetch(names, dates, &RecordingProgress::stopping(step)) {
             Ok(_) => return starts,
             Err(error) => assert!(matches!(error, VendorError::Stopped), "{error}"),
         }
@@ -90,7 +91,7 @@ fn a_fetch_that_is_killed_at_every_page_goes_on_where_it_was() {
     let names = ["SPY", "SPX"];
     let range = dates("2025-10-20", "2025-12-05");
     for (page_limit, step) in [(3_000, 1), (3_000, 2), (5_000, 3), (50_000, 1)] {
-        let mut desk = Desk::new(|rules| rules.page_limit = page_limit);
+        let mut desk = FetchFixture::new(|rules| rules.page_limit = page_limit);
         desk.calls_per_minute = 5;
         let starts = killed(&desk, &names, range, step);
         assert!(starts > 1, "it was killed at all");
@@ -100,7 +101,7 @@ fn a_fetch_that_is_killed_at_every_page_goes_on_where_it_was() {
         asked.sort();
         asked.dedup();
         assert_eq!(asked.len(), calls, "nothing is asked twice at {page_limit} rows a page");
-        let again = Witness::default();
+        let again = RecordingProgress::default();
         desk.fetch(&names, range, &again).unwrap();
         assert_eq!(again.calls(), 0, "what is complete is never asked for");
     }
@@ -136,7 +137,7 @@ impl Together {
 fn an_unlimited_plan_fetches_in_parallel_what_one_call_after_another_fetches() {
     let names = ["SPY", "QQQ", "SPX"];
     let range = dates("2025-01-02", "2025-12-31");
-    let fast = Desk::new(|_| ());
+    let fast = FetchFixture::new(|_| ());
     let clock = fast.clock.clone();
     let together = Arc::new(Together::default());
     let seen = together.clone();
@@ -147,10 +148,10 @@ fn an_unlimited_plan_fetches_in_parallel_what_one_call_after_another_fetches() {
             clock.now_ms()
         });
     });
-    let slow = Desk { calls_per_minute: 5, ..Desk::new(|_| ()) };
-    let [one, other] = [&fast, &slow].map(|desk| desk.fetch(&names, range, &Witness::default()).unwrap());
+    let slow = FetchFixture { calls_per_minute: 5, ..FetchFixture::new(|_| ()) };
+    let [one, other] = [&fast, &slow].map(|desk| desk.fetch(&names, range, &RecordingProgress::default()).unwrap());
     assert_eq!(one, other);
-    let sorted = |desk: &Desk| {
+    let sorted = |desk: &FetchFixture| {
         let mut asked = desk.asked();
         asked.sort();
         asked
@@ -163,12 +164,12 @@ fn an_unlimited_plan_fetches_in_parallel_what_one_call_after_another_fetches() {
 
 #[test]
 fn a_refresh_asks_for_the_latest_sessions_only() {
-    let desk = Desk::new(|_| ());
+    let desk = FetchFixture::new(|_| ());
     let range = dates("2026-10-01", "2026-11-20");
-    desk.fetch(&["SPY"], range, &Witness::default()).unwrap();
+    desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
     let before = desk.asked().len();
-    let wishes = Wishes { refresh: 3, ..Wishes::default() };
-    let (fetched, plan) = desk.fetch_with(&["SPY"], range, wishes, &Witness::default()).unwrap();
+    let wishes = FetchOptions { refresh: 3, ..FetchOptions::default() };
+    let (fetched, plan) = desk.fetch_with(&["SPY"], range, wishes, &RecordingProgress::default()).unwrap();
     assert_eq!((fetched.sessions, plan.sessions()), (3, 3));
     let asked = &desk.asked()[before..];
     assert!(asked.len() == 1 && asked[0].contains("/minute/2026-11-18/2026-11-20?"), "{asked:?}");
@@ -177,15 +178,15 @@ fn a_refresh_asks_for_the_latest_sessions_only() {
 
 #[test]
 fn sessions_that_came_empty_are_asked_again_where_that_is_wished() {
-    let desk = Desk::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::NullResults)]);
+    let desk = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::NullResults)]);
     let range = dates("2025-06-02", "2025-06-06");
-    let fetched = desk.fetch(&["SPY"], range, &Witness::default()).unwrap();
+    let fetched = desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
     assert_eq!((fetched.sessions, fetched.empty, fetched.rows), (5, 5, 0), "nothing twice is an answer");
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     desk.fetch(&["SPY"], range, &witness).unwrap();
     assert_eq!(witness.calls(), 0, "and is believed");
-    let wishes = Wishes { retry_empty: true, ..Wishes::default() };
-    desk.fetch_with(&["SPY"], range, wishes, &Witness::default()).unwrap();
+    let wishes = FetchOptions { retry_empty: true, ..FetchOptions::default() };
+    desk.fetch_with(&["SPY"], range, wishes, &RecordingProgress::default()).unwrap();
     desk.assert_exact(&["SPY"], range);
 }
 
@@ -195,8 +196,8 @@ fn nothing_once_may_be_a_slip() {
     for fault in [Fault::EmptyResults, Fault::NullResults] {
         // The first, a middle and the last page of one window of 14 sessions.
         for at in 0..6 {
-            let desk = Desk::new(|rules| (rules.page_limit, rules.faults) = (3_000, vec![(at, fault.clone())]));
-            desk.fetch(&["SPY"], range, &Witness::default()).unwrap();
+            let desk = FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (3_000, vec![(at, fault.clone())]));
+            desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
             desk.assert_exact(&["SPY"], range);
         }
     }
@@ -204,9 +205,9 @@ fn nothing_once_may_be_a_slip() {
 
 #[test]
 fn every_session_remembers_the_pages_that_it_came_in() {
-    let desk = Desk::new(|rules| rules.page_limit = 100);
+    let desk = FetchFixture::new(|rules| rules.page_limit = 100);
     let range = dates("2025-06-02", "2025-06-04");
-    desk.fetch(&["SPY"], range, &Witness::default()).unwrap();
+    desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
     desk.assert_exact(&["SPY"], range);
     let shelf = desk.cache().shelf(
         "massive",

@@ -15,7 +15,7 @@ use market_data::{
     DateRange, Symbol, calendar,
     source::{
         cache::{Cache, Kind},
-        fetch::{Fetched, Fetcher, Plan, Wishes},
+        fetch::{FetchOptions, Fetched, Fetcher, Plan},
         vendor::{Adjustment, Clock, Pace, Progress, Row, Secret, Vendor, VendorError, massive::Massive},
     },
 };
@@ -31,9 +31,9 @@ const REQUEST_MS: i64 = 300;
 
 /// A clock that only sleeping and requests move. Its copies are the same clock.
 #[derive(Debug, Clone)]
-pub(crate) struct Hand(pub(crate) Arc<AtomicI64>);
+pub(crate) struct SimulatedClock(pub(crate) Arc<AtomicI64>);
 
-impl Hand {
+impl SimulatedClock {
     pub(crate) fn at(now_ms: i64) -> Self {
         Self(Arc::new(AtomicI64::new(now_ms)))
     }
@@ -43,7 +43,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for SimulatedClock {
     fn now_ms(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
@@ -55,20 +55,20 @@ impl Clock for Hand {
 
 /// Writes down what a fetch tells, and stops it after so many calls.
 #[derive(Debug)]
-pub(crate) struct Witness {
+pub(crate) struct RecordingProgress {
     pub(crate) calls: AtomicUsize,
     pub(crate) notes: Mutex<Vec<String>>,
     pub(crate) waits: Mutex<Vec<(Duration, String)>>,
     stop_after: usize,
 }
 
-impl Default for Witness {
+impl Default for RecordingProgress {
     fn default() -> Self {
         Self::stopping(usize::MAX)
     }
 }
 
-impl Witness {
+impl RecordingProgress {
     pub(crate) fn stopping(stop_after: usize) -> Self {
         Self { calls: AtomicUsize::new(0), notes: Mutex::default(), waits: Mutex::default(), stop_after }
     }
@@ -82,7 +82,7 @@ impl Witness {
     }
 }
 
-impl Progress for Witness {
+impl Progress for RecordingProgress {
     fn called(&self) {
         self.calls.fetch_add(1, Ordering::SeqCst);
     }
@@ -102,8 +102,8 @@ impl Progress for Witness {
 
 /// A fake vendor and a cache that share a clock.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    pub(crate) clock: Hand,
+pub(crate) struct FetchFixture {
+    pub(crate) clock: SimulatedClock,
     pub(crate) server: FakeVendor,
     pub(crate) folder: TempDir,
     /// Calls per minute that the client allows itself.
@@ -111,10 +111,10 @@ pub(crate) struct Desk {
     pub(crate) patience: Duration,
 }
 
-impl Desk {
+impl FetchFixture {
     /// A vendor without limits, its rules changed by `change`, its clock at [`DEFAULT_NOW_MS`].
     pub(crate) fn new(change: impl FnOnce(&mut Rules)) -> Self {
-        let clock = Hand::at(DEFAULT_NOW_MS);
+        let clock = SimulatedClock::at(DEFAULT_NOW_MS);
         let hand = clock.clone();
         let now_ms = move || hand.0.fetch_add(REQUEST_MS, Ordering::SeqCst) + REQUEST_MS;
         let mut rules = Rules { now_ms: Arc::new(now_ms), ..Rules::default() };
@@ -129,12 +129,12 @@ impl Desk {
         Cache::new(self.folder.path())
     }
 
-    pub(crate) fn massive<'a>(&'a self, witness: &'a Witness) -> Massive<'a> {
+    pub(crate) fn massive<'a>(&'a self, witness: &'a RecordingProgress) -> Massive<'a> {
         self.massive_at(&self.server.url(), witness)
     }
 
     /// The client, asking at another address.
-    pub(crate) fn massive_at<'a>(&'a self, base: &str, witness: &'a Witness) -> Massive<'a> {
+    pub(crate) fn massive_at<'a>(&'a self, base: &str, witness: &'a RecordingProgress) -> Massive<'a> {
         let key = Secret::new(TEST_KEY).unwrap();
         let pace = Pace::new(self.calls_per_minute, &self.cache().calls("massive"));
         let massive = Massive::new(base.parse().unwrap(), Some((&key, "MASSIVE_API_KEY")), pace, &self.clock, witness);
@@ -142,13 +142,23 @@ impl Desk {
     }
 
     /// A vendor and a cache put together.
-    pub(crate) fn fetcher<'a>(&'a self, vendor: &'a dyn Vendor, cache: &'a Cache, witness: &'a Witness) -> Fetcher<'a> {
+    pub(crate) fn fetcher<'a>(
+        &'a self,
+        vendor: &'a dyn Vendor,
+        cache: &'a Cache,
+        witness: &'a RecordingProgress,
+    ) -> Fetcher<'a> {
         Fetcher { vendor, cache, clock: &self.clock, progress: witness }
     }
 
     /// Fetches from Massive, as a program that was just started.
-    pub(crate) fn fetch(&self, names: &[&str], dates: DateRange, witness: &Witness) -> Result<Fetched, VendorError> {
-        self.fetch_with(names, dates, Wishes::default(), witness).map(|(fetched, _)| fetched)
+    pub(crate) fn fetch(
+        &self,
+        names: &[&str],
+        dates: DateRange,
+        witness: &RecordingProgress,
+    ) -> Result<Fetched, VendorError> {
+        self.fetch_with(names, dates, FetchOptions::default(), witness).map(|(fetched, _)| fetched)
     }
 
     /// The same with wishes; returns the plan too.
@@ -156,8 +166,8 @@ impl Desk {
         &self,
         names: &[&str],
         dates: DateRange,
-        wishes: Wishes,
-        witness: &Witness,
+        wishes: FetchOptions,
+        witness: &RecordingProgress,
     ) -> Result<(Fetched, Plan), VendorError> {
         let massive = self.massive(witness);
         let mut plan = Plan::default();

@@ -10,7 +10,7 @@ use market_data::source::vendor::{
 
 use crate::vendor::{
     fake_vendor::Fault,
-    fetch_fixture::{Desk, Witness},
+    fetch_fixture::{FetchFixture, RecordingProgress},
 };
 
 /// Returns the recorded bodies by name, or nothing and a printed reason.
@@ -62,12 +62,12 @@ fn tables_are_read() {
 }
 
 /// Serves recorded bodies, their addresses moved to the server, one per call.
-fn serving(names: &[&str]) -> Option<Desk> {
+fn serving(names: &[&str]) -> Option<FetchFixture> {
     let recorded = bodies(|name| names.contains(&name));
     if recorded.is_empty() {
         return None;
     }
-    let desk = Desk::new(|_| ());
+    let desk = FetchFixture::new(|_| ());
     let body = |name: &&str| {
         let (_, body) = recorded.iter().find(|(found, _)| found == name).unwrap();
         String::from_utf8(body.clone()).unwrap().replace("https://api.massive.com", &desk.server.url())
@@ -81,20 +81,20 @@ fn lists_of_contracts_and_chains_are_read() {
     let (symbol, date) = ("EVRI".parse().unwrap(), "2024-01-19".parse().unwrap());
     let pages = ["options_contracts_page1_official_mock.json", "options_contracts_page2_official_mock.json"];
     if let Some(desk) = serving(&pages) {
-        let witness = Witness::default();
+        let witness = RecordingProgress::default();
         let rows = desk.massive(&witness).contracts(&symbol, date, 0.0, 1e4);
         assert_eq!(witness.calls(), 2, "{rows:?}");
         assert!(rows.unwrap().iter().all(|row| row.ticker.starts_with("O:EVRI") && row.strike_price > 0.0));
     }
     for (name, ticker, count) in [("options_contracts_openapi.json", "AAPL", 2), ("contracts_empty.json", "AAPL", 0)] {
         let Some(desk) = serving(&[name]) else { continue };
-        let witness = Witness::default();
+        let witness = RecordingProgress::default();
         let rows = desk.massive(&witness).contracts(&ticker.parse().unwrap(), date, 0.0, 1e4).unwrap();
         assert_eq!(rows.len(), count, "{name}");
     }
     for name in ["options_chain_official_mock.json", "options_chain_openapi.json"] {
         let Some(desk) = serving(&[name]) else { continue };
-        let witness = Witness::default();
+        let witness = RecordingProgress::default();
         let rows = desk.massive(&witness).chain(&"AAPL".parse().unwrap(), date).unwrap();
         assert!(!rows.is_empty() && rows[0].details.strike_price > 0.0 && rows[0].greeks.is_some(), "{name}: {rows:?}");
     }

@@ -5,7 +5,7 @@ use market_data::{
     Bars, DateRange, calendar,
     source::{
         cache::Cache,
-        fetch::{Fetched, Needs, Wishes},
+        fetch::{FetchOptions, Fetched, Needs},
         files,
         vendor::VendorError,
     },
@@ -18,7 +18,7 @@ use crate::{
             Fault,
             market::{self, Instrument},
         },
-        fetch_fixture::{Desk, Witness, dates, expected},
+        fetch_fixture::{FetchFixture, RecordingProgress, dates, expected},
     },
 };
 
@@ -27,8 +27,8 @@ const ALL: DateRange = DateRange { first: Date::MIN, last: Date::MAX };
 const DAY_MS: i64 = 86_400_000;
 
 /// Gathers SPY and the volatility indices, as a program that was just started.
-fn gathered(desk: &Desk, range: DateRange, witness: &Witness) -> Result<Fetched, VendorError> {
-    let (symbols, wishes) = (util::symbols(&["SPY"]), Wishes::default());
+fn gathered(desk: &FetchFixture, range: DateRange, witness: &RecordingProgress) -> Result<Fetched, VendorError> {
+    let (symbols, wishes) = (util::symbols(&["SPY"]), FetchOptions::default());
     let needs = Needs { symbols, dates: range, volatility: true, wishes };
     desk.fetcher(&desk.massive(witness), &desk.cache(), witness).gather(&needs, &mut |_| ())
 }
@@ -59,9 +59,9 @@ fn write_files(folder: &std::path::Path, range: DateRange) {
 
 #[test]
 fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
-    let desk = Desk::new(|_| ());
+    let desk = FetchFixture::new(|_| ());
     let range = dates("2025-10-20", "2025-12-01");
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     let done = gathered(&desk, range, &witness).unwrap();
     desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
     assert_eq!(done.sessions, 3 * calendar::sessions(range.first, range.last).len());
@@ -70,7 +70,7 @@ fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
     write_files(folder.path(), range);
     let symbols = util::symbols(&["SPY"]);
     let of_files = files::load(folder.path(), &symbols).unwrap();
-    let quiet = Witness::default();
+    let quiet = RecordingProgress::default();
     let of_cache = desk.cache().history(&desk.massive(&quiet), &symbols, range).unwrap();
     let prices = |bars: &Bars| [bars.open(), bars.high(), bars.low(), bars.close(), bars.volume()].map(<[f64]>::to_vec);
     assert_eq!((of_cache.bars.len(), of_files.bars.len()), (1, 1));
@@ -81,16 +81,16 @@ fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
     assert!(!of_cache.synthetic && of_cache.files.len() == 3 * 3 + 1);
     assert_eq!(quiet.calls(), 0, "a history asks nobody");
 
-    let again = Witness::default();
+    let again = RecordingProgress::default();
     gathered(&desk, range, &again).unwrap();
     assert_eq!((again.calls(), again.notes()), (0, String::new()));
 }
 
 #[test]
 fn what_a_plan_refuses_is_noted_and_not_asked_for_a_week() {
-    let desk = Desk::new(|rules| rules.indices = false);
+    let desk = FetchFixture::new(|rules| rules.indices = false);
     let range = dates("2025-10-20", "2025-10-31");
-    let first = Witness::default();
+    let first = RecordingProgress::default();
     gathered(&desk, range, &first).unwrap();
     desk.assert_exact(&["SPY"], range);
     for what in ["no VIX1D by the minute: ", "no VIX by the minute: ", "no VIX by the day: "] {
@@ -99,43 +99,43 @@ fn what_a_plan_refuses_is_noted_and_not_asked_for_a_week() {
     assert_eq!(first.calls(), 4);
     for (days, calls) in [(0, 0), (6, 0), (2, 3), (1, 0)] {
         desk.clock.jump(days * DAY_MS);
-        let later = Witness::default();
+        let later = RecordingProgress::default();
         gathered(&desk, range, &later).unwrap();
         assert_eq!((later.calls(), later.notes.lock().unwrap().len()), (calls, 3), "{days} days later");
     }
     desk.assert_key_kept();
     desk.clock.jump(8 * DAY_MS);
     desk.server.set_rules(|rules| rules.indices = true);
-    gathered(&desk, range, &Witness::default()).unwrap();
+    gathered(&desk, range, &RecordingProgress::default()).unwrap();
     desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     gathered(&desk, range, &witness).unwrap();
     assert_eq!((witness.calls(), witness.notes()), (0, String::new()), "a new plan is found out");
 }
 
 #[test]
 fn a_refusal_is_remembered_though_the_line_breaks_after_it() {
-    let desk = Desk::new(|rules| rules.indices = false);
+    let desk = FetchFixture::new(|rules| rules.indices = false);
     let range = dates("2025-10-20", "2025-10-24");
     // SPY, VIX1D; then the line breaks for the six attempts at VIX.
     desk.server.set_faults((2..8).map(|at| (at, Fault::CloseAtOnce)).collect());
-    let broken = Witness::default();
+    let broken = RecordingProgress::default();
     gathered(&desk, range, &broken).unwrap();
     assert!(broken.notes().contains("no VIX by the minute: Massive did not answer"), "{}", broken.notes());
-    let again = Witness::default();
+    let again = RecordingProgress::default();
     gathered(&desk, range, &again).unwrap();
     assert_eq!(again.calls(), 1, "VIX by the minute, not what was refused: {}", again.notes());
 }
 
 #[test]
 fn on_a_free_plan_the_daily_closes_end_where_the_plan_ends() {
-    let desk = Desk::new(|rules| {
+    let desk = FetchFixture::new(|rules| {
         (rules.calls_per_minute, rules.history_days, rules.end_of_day) = (5, Some(730), true);
     });
-    let desk = Desk { calls_per_minute: 5, ..desk };
+    let desk = FetchFixture { calls_per_minute: 5, ..desk };
     // Two years to today: the day before the first session, and today's close, are not in the plan.
     let range = dates("2024-11-21", "2026-11-20");
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     gathered(&desk, range, &witness).unwrap();
     assert!(!witness.notes().contains("no VIX"), "{}", witness.notes());
     let vix = &util::symbols(&["VIX"])[0];
@@ -148,9 +148,9 @@ fn on_a_free_plan_the_daily_closes_end_where_the_plan_ends() {
 
 #[test]
 fn rows_of_an_index_that_are_left_out_are_named() {
-    let desk = Desk::new(|rules| rules.faults = vec![(1, Fault::BadPrice)]);
-    let witness = Witness::default();
-    let wishes = Wishes { drop_bad: true, ..Wishes::default() };
+    let desk = FetchFixture::new(|rules| rules.faults = vec![(1, Fault::BadPrice)]);
+    let witness = RecordingProgress::default();
+    let wishes = FetchOptions { drop_bad: true, ..FetchOptions::default() };
     let range = dates("2025-10-20", "2025-10-24");
     let needs = Needs { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, wishes };
     desk.fetcher(&desk.massive(&witness), &desk.cache(), &witness).gather(&needs, &mut |_| ()).unwrap();
@@ -159,19 +159,19 @@ fn rows_of_an_index_that_are_left_out_are_named() {
 
 #[test]
 fn sessions_without_a_bar_are_noted() {
-    let desk = Desk::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
+    let witness = RecordingProgress::default();
     gathered(&desk, dates("2025-10-20", "2025-10-24"), &witness).unwrap();
     assert_eq!(witness.notes(), "5 sessions came without a bar, which is believed from now on");
 }
 
 #[test]
 fn two_programs_at_once_ask_for_nothing_twice() {
-    let desk = Desk::new(|rules| rules.page_limit = 5_000);
+    let desk = FetchFixture::new(|rules| rules.page_limit = 5_000);
     let range = dates("2025-09-02", "2025-11-28");
     let start = std::sync::Barrier::new(4);
     let program = || {
-        let witness = Witness::default();
+        let witness = RecordingProgress::default();
         start.wait();
         gathered(&desk, range, &witness).unwrap();
     };

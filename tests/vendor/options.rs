@@ -6,8 +6,8 @@ use jiff::civil::Date;
 use market_data::{
     DateRange, Right, Symbol, calendar,
     source::{
-        cache::{Kind, OptionRow, Shelf},
-        fetch::Wishes,
+        cache::{CachedSeries, Kind, OptionRow},
+        fetch::FetchOptions,
         option_files::load_options,
         vendor::{
             Adjustment, Clock as _, Contract, OptionVendor, Pace, Row, Secret, VendorError,
@@ -21,7 +21,7 @@ use crate::{
     util,
     vendor::{
         fake_vendor::{DEFAULT_NOW_MS, Fault, TEST_KEY, market},
-        fetch_fixture::{Desk, Witness, dates, expected, row_of},
+        fetch_fixture::{FetchFixture, RecordingProgress, dates, expected, row_of},
     },
 };
 
@@ -40,12 +40,12 @@ fn by_rule(name: &str, date: Date) -> BTreeSet<String> {
     (first..=last).flat_map(|at| [ticker('C', at), ticker('P', at)]).collect()
 }
 
-fn shelf(desk: &Desk, vendor: &'static str, name: &str) -> Shelf {
+fn shelf(desk: &FetchFixture, vendor: &'static str, name: &str) -> CachedSeries {
     desk.cache().shelf(vendor, Adjustment::Raw, Kind::Options, &Symbol::new(name).unwrap())
 }
 
 /// Asserts that the cache holds exactly the minutes of the contracts of the rule.
-fn assert_exact(desk: &Desk, vendor: &'static str, name: &str, range: DateRange, change: impl Fn(Row) -> Row) {
+fn assert_exact(desk: &FetchFixture, vendor: &'static str, name: &str, range: DateRange, change: impl Fn(Row) -> Row) {
     let mut rows: Vec<OptionRow> = Vec::new();
     for session in calendar::sessions(range.first, range.last) {
         for ticker in by_rule(name, session.date) {
@@ -70,7 +70,12 @@ fn assert_exact(desk: &Desk, vendor: &'static str, name: &str, range: DateRange,
 }
 
 /// Fetches options of a symbol from Massive, as a program that was just started.
-fn fetch_from(desk: &Desk, name: &str, range: DateRange, witness: &Witness) -> Result<usize, VendorError> {
+fn fetch_from(
+    desk: &FetchFixture,
+    name: &str,
+    range: DateRange,
+    witness: &RecordingProgress,
+) -> Result<usize, VendorError> {
     let massive = desk.massive(witness);
     let symbol = Symbol::new(name).unwrap();
     desk.fetcher(&massive, &desk.cache(), witness).fetch_options(&massive, &symbol, range, AROUND, &mut |_| ())
@@ -78,9 +83,9 @@ fn fetch_from(desk: &Desk, name: &str, range: DateRange, witness: &Witness) -> R
 
 #[test]
 fn the_contracts_of_each_day_follow_from_its_range() {
-    let desk = Desk::new(|_| ());
+    let desk = FetchFixture::new(|_| ());
     let range = dates("2025-06-30", "2025-07-03");
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     for name in ["SPY", "SPX"] {
         let symbol = Symbol::new(name).unwrap();
         let massive = desk.massive(&witness);
@@ -103,11 +108,11 @@ fn the_contracts_of_each_day_follow_from_its_range() {
 fn minutes_of_options_survive_kills_and_are_asked_once() {
     // Several calls at once, then one page after the other.
     for (name, page_limit, calls_per_minute, stop) in [("SPY", 50_000, 0, 5), ("SPX", 70, 5, 9)] {
-        let desk = Desk { calls_per_minute, ..Desk::new(|rules| rules.page_limit = page_limit) };
+        let desk = FetchFixture { calls_per_minute, ..FetchFixture::new(|rules| rules.page_limit = page_limit) };
         let range = dates("2025-07-02", "2025-07-03");
-        desk.fetch(&[name], range, &Witness::default()).unwrap();
+        desk.fetch(&[name], range, &RecordingProgress::default()).unwrap();
         let mut starts = 0;
-        while let Err(error) = fetch_from(&desk, name, range, &Witness::stopping(stop)) {
+        while let Err(error) = fetch_from(&desk, name, range, &RecordingProgress::stopping(stop)) {
             assert!(matches!(error, VendorError::Stopped), "{error}");
             starts += 1;
             assert!(starts < 100, "it ends");
@@ -120,7 +125,7 @@ fn minutes_of_options_survive_kills_and_are_asked_once() {
             asked.dedup();
             assert_eq!(asked.len(), calls, "nothing is asked twice");
         }
-        let again = Witness::default();
+        let again = RecordingProgress::default();
         assert_eq!((fetch_from(&desk, name, range, &again).unwrap(), again.calls()), (0, 0));
         desk.assert_key_kept();
         let stored: Vec<OptionRow> = shelf(&desk, "massive", name).rows(range).unwrap();
@@ -133,33 +138,35 @@ fn minutes_of_options_survive_kills_and_are_asked_once() {
 
 #[test]
 fn a_strike_that_was_never_listed_is_asked_once() {
-    let desk = Desk::new(|rules| rules.options = true);
+    let desk = FetchFixture::new(|rules| rules.options = true);
     let range = dates("2025-07-03", "2025-07-03");
-    desk.fetch(&["SPY"], range, &Witness::default()).unwrap();
+    desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
     let missing = Fault::Body(404, r#"{"status":"NOT_FOUND","message":"Option Ticker not found."}"#.to_owned());
     desk.server.set_faults(vec![(3, missing)]);
-    fetch_from(&desk, "SPY", range, &Witness::default()).unwrap();
-    let again = Witness::default();
+    fetch_from(&desk, "SPY", range, &RecordingProgress::default()).unwrap();
+    let again = RecordingProgress::default();
     fetch_from(&desk, "SPY", range, &again).unwrap();
     assert_eq!(again.calls(), 0);
     desk.server.set_rules(|rules| rules.options = false);
     let later = dates("2025-07-01", "2025-07-03");
-    desk.fetch(&["SPY"], later, &Witness::default()).unwrap();
-    let text = fetch_from(&desk, "SPY", later, &Witness::default()).unwrap_err().to_string();
+    desk.fetch(&["SPY"], later, &RecordingProgress::default()).unwrap();
+    let text = fetch_from(&desk, "SPY", later, &RecordingProgress::default()).unwrap_err().to_string();
     assert!(text.contains("minute bars of O:SPY2507") && text.contains("leave it out or change the plan"), "{text}");
 }
 
 #[test]
 fn alpaca_has_the_same_minutes_many_contracts_at_a_call() {
-    let desk = Desk::new(|rules| rules.page_limit = 1_000);
+    let desk = FetchFixture::new(|rules| rules.page_limit = 1_000);
     let range = dates("2025-07-02", "2025-07-03");
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     let (key, secret) = (Secret::new("an-identifier").unwrap(), Secret::new(TEST_KEY).unwrap());
     let keys = [(&key, "APCA_API_KEY_ID"), (&secret, "APCA_API_SECRET_KEY")];
     let pace = Pace::new(200, &desk.cache().calls("alpaca"));
     let alpaca = Alpaca::new(desk.server.url().parse().unwrap(), Some(keys), Feed::Sip, pace, &desk.clock, &witness);
     let symbols = util::symbols(&["SPY"]);
-    desk.fetcher(&alpaca, &desk.cache(), &witness).fetch(&symbols, range, Wishes::default(), &mut |_| ()).unwrap();
+    desk.fetcher(&alpaca, &desk.cache(), &witness)
+        .fetch(&symbols, range, FetchOptions::default(), &mut |_| ())
+        .unwrap();
     let ask = || {
         desk.fetcher(&alpaca, &desk.cache(), &witness).fetch_options(&alpaca, &symbols[0], range, AROUND, &mut |_| ())
     };
@@ -172,8 +179,8 @@ fn alpaca_has_the_same_minutes_many_contracts_at_a_call() {
 
 #[test]
 fn contracts_of_a_past_day_are_those_that_were_listed() {
-    let desk = Desk::new(|rules| rules.page_limit = 7);
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|rules| rules.page_limit = 7);
+    let witness = RecordingProgress::default();
     let date: Date = "2025-06-03".parse().unwrap();
     for (name, low, high) in [("SPY", 596.0, 604.0), ("SPX", 5_970.0, 6_050.0)] {
         let listed = desk.massive(&witness).contracts(&name.parse().unwrap(), date, low, high).unwrap();
@@ -191,8 +198,8 @@ fn contracts_of_a_past_day_are_those_that_were_listed() {
 
 #[test]
 fn a_chain_has_what_it_has_and_nothing_for_what_it_lacks() {
-    let desk = Desk::new(|rules| rules.page_limit = 20);
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|rules| rules.page_limit = 20);
+    let witness = RecordingProgress::default();
     let massive = desk.massive(&witness);
     let date: Date = "2026-11-23".parse().unwrap();
     for name in ["SPY", "SPX"] {
@@ -212,8 +219,8 @@ fn a_chain_has_what_it_has_and_nothing_for_what_it_lacks() {
 
 #[test]
 fn greeks_of_a_past_day_are_read() {
-    let desk = Desk::new(|rules| rules.page_limit = 50);
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|rules| rules.page_limit = 50);
+    let witness = RecordingProgress::default();
     let date: Date = "2026-11-18".parse().unwrap();
     let greeks = desk.massive(&witness).greeks(&"SPX".parse().unwrap(), date).unwrap();
     let of_both = ["2026-11-18", "2026-11-19"].map(|day| market::contracts("SPX", day.parse().unwrap()).len());
@@ -226,8 +233,8 @@ fn greeks_of_a_past_day_are_read() {
 
 #[test]
 fn one_call_of_massive_is_one_contract() {
-    let desk = Desk::new(|_| ());
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|_| ());
+    let witness = RecordingProgress::default();
     let contracts: Vec<Contract> =
         grid(&"SPY".parse().unwrap(), "2025-06-03".parse().unwrap(), 600.0, 600.5, 0).into_iter().take(2).collect();
     let massive = desk.massive(&witness);

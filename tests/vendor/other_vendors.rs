@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use market_data::{
     DateRange, calendar,
     source::{
-        fetch::{Fetched, Wishes},
+        fetch::{FetchOptions, Fetched},
         vendor::{
             Pace, Row, Secret, Vendor, VendorError,
             alpaca::{Alpaca, Feed},
@@ -24,12 +24,12 @@ use crate::{
             market::{self, Instrument},
             yahoo,
         },
-        fetch_fixture::{Desk, Witness, dates, row_of},
+        fetch_fixture::{FetchFixture, RecordingProgress, dates, row_of},
     },
 };
 
 /// A client of Alpaca at the desk's server.
-fn alpaca<'a>(desk: &'a Desk, witness: &'a Witness) -> Alpaca<'a> {
+fn alpaca<'a>(desk: &'a FetchFixture, witness: &'a RecordingProgress) -> Alpaca<'a> {
     let (key, secret) = (Secret::new("an-identifier").unwrap(), Secret::new(TEST_KEY).unwrap());
     let keys = [(&key, "APCA_API_KEY_ID"), (&secret, "APCA_API_SECRET_KEY")];
     let pace = Pace::new(200, &desk.cache().calls("alpaca"));
@@ -37,20 +37,20 @@ fn alpaca<'a>(desk: &'a Desk, witness: &'a Witness) -> Alpaca<'a> {
 }
 
 /// A client of Yahoo at the desk's server.
-fn yahoo_at<'a>(desk: &'a Desk, witness: &'a Witness) -> Yahoo<'a> {
+fn yahoo_at<'a>(desk: &'a FetchFixture, witness: &'a RecordingProgress) -> Yahoo<'a> {
     let pace = Pace::new(30, &desk.cache().calls("yahoo"));
     Yahoo::new(desk.server.url().parse().unwrap(), pace, &desk.clock, witness)
 }
 
 fn fetched(
-    desk: &Desk,
+    desk: &FetchFixture,
     vendor: &dyn Vendor,
     names: &[&str],
     range: DateRange,
-    witness: &Witness,
+    witness: &RecordingProgress,
 ) -> Result<Fetched, VendorError> {
     let symbols = util::symbols(names);
-    desk.fetcher(vendor, &desk.cache(), witness).fetch(&symbols, range, Wishes::default(), &mut |_| ())
+    desk.fetcher(vendor, &desk.cache(), witness).fetch(&symbols, range, FetchOptions::default(), &mut |_| ())
 }
 
 fn session_dates(range: DateRange) -> Vec<Date> {
@@ -66,9 +66,9 @@ fn of_alpaca(ticker: &str, range: DateRange) -> Vec<Row> {
 
 #[test]
 fn alpaca_gives_its_rows_over_many_pages_up_to_today() {
-    let desk = Desk::new(|rules| rules.page_limit = 2_500);
+    let desk = FetchFixture::new(|rules| rules.page_limit = 2_500);
     let range = dates("2026-07-01", "2026-11-20");
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     let done = fetched(&desk, &alpaca(&desk, &witness), &["QQQ", "SPY"], range, &witness).unwrap();
     assert_eq!((done.sessions, done.empty), (2 * session_dates(range).len(), 0));
     for name in ["QQQ", "SPY"] {
@@ -85,8 +85,9 @@ fn alpaca_gives_its_rows_over_many_pages_up_to_today() {
 fn an_empty_page_of_alpaca_is_asked_again() {
     let range = dates("2025-06-02", "2025-06-06");
     for at in 0..3 {
-        let desk = Desk::new(|rules| (rules.page_limit, rules.faults) = (2_000, vec![(at, Fault::NullResults)]));
-        let witness = Witness::default();
+        let desk =
+            FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (2_000, vec![(at, Fault::NullResults)]));
+        let witness = RecordingProgress::default();
         fetched(&desk, &alpaca(&desk, &witness), &["SPY"], range, &witness).unwrap();
         assert_eq!(desk.rows("alpaca", "SPY", range), of_alpaca("SPY", range), "{at}");
     }
@@ -94,8 +95,8 @@ fn an_empty_page_of_alpaca_is_asked_again() {
 
 #[test]
 fn alpaca_has_no_index_and_says_what_instead() {
-    let desk = Desk::new(|_| ());
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|_| ());
+    let witness = RecordingProgress::default();
     let week = dates("2025-06-02", "2025-06-06");
     let error = fetched(&desk, &alpaca(&desk, &witness), &["SPY", "SPX"], week, &witness).unwrap_err();
     let text = error.to_string();
@@ -108,9 +109,9 @@ fn alpaca_has_no_index_and_says_what_instead() {
 
 #[test]
 fn yahoo_gives_thirty_days_without_its_nulls_and_markers() {
-    let desk = Desk::new(|_| ());
+    let desk = FetchFixture::new(|_| ());
     let (range, reach) = (dates("2026-10-01", "2026-11-20"), dates("2026-10-22", "2026-11-20"));
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     let done = fetched(&desk, &yahoo_at(&desk, &witness), &["SPY", "SPX"], range, &witness).unwrap();
     let lost = session_dates(range).len() - session_dates(reach).len();
     let note = format!("{} sessions are older than yahoo reaches; left out", 2 * lost);
@@ -134,17 +135,17 @@ fn yahoo_gives_thirty_days_without_its_nulls_and_markers() {
 
 #[test]
 fn yahoo_reaches_its_thirtieth_day_late_in_the_evening_too() {
-    let desk = Desk::new(|_| ());
+    let desk = FetchFixture::new(|_| ());
     // 23:59 in New York, with an hour more behind it since daylight saving ended.
     desk.clock.jump((6 * 60 + 59) * 60_000);
-    let witness = Witness::default();
+    let witness = RecordingProgress::default();
     let range = dates("2026-10-22", "2026-11-20");
     let done = fetched(&desk, &yahoo_at(&desk, &witness), &["SPY"], range, &witness).unwrap();
     assert_eq!(done.sessions, session_dates(range).len());
 }
 
 /// The flat files at the desk's server.
-fn files<'a>(desk: &'a Desk, witness: &'a Witness) -> FlatFiles<'a> {
+fn files<'a>(desk: &'a FetchFixture, witness: &'a RecordingProgress) -> FlatFiles<'a> {
     let (access, secret) = (Secret::new("an-identifier").unwrap(), Secret::new(TEST_KEY).unwrap());
     FlatFiles::new(desk.server.url().parse().unwrap(), Some((&access, &secret)), &[], &desk.clock, witness).unwrap()
 }
@@ -157,8 +158,8 @@ fn filed(ticker: &str, date: Date) -> Vec<Row> {
 
 #[test]
 fn a_flat_file_gives_the_rows_of_the_tickers_wanted() {
-    let desk = Desk::new(|_| ());
-    let witness = Witness::default();
+    let desk = FetchFixture::new(|_| ());
+    let witness = RecordingProgress::default();
     let date: Date = "2025-06-03".parse().unwrap();
     for (class, wanted) in [
         (Class::Stocks, vec!["QQQ", "SPY"]),
@@ -181,8 +182,8 @@ fn a_flat_file_gives_the_rows_of_the_tickers_wanted() {
 #[test]
 fn a_flat_file_that_is_refused_or_cut() {
     let day = |faults: Vec<(usize, Fault)>, allowed: bool| {
-        let desk = Desk::new(|rules| (rules.faults, rules.flat_files) = (faults, allowed));
-        let witness = Witness::default();
+        let desk = FetchFixture::new(|rules| (rules.faults, rules.flat_files) = (faults, allowed));
+        let witness = RecordingProgress::default();
         let day = files(&desk, &witness).day(Class::Stocks, "2025-06-03".parse().unwrap(), &|ticker| ticker == "SPY");
         desk.assert_key_kept();
         (day, witness.calls())

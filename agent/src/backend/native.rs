@@ -42,7 +42,7 @@ pub(crate) struct Native {
     inputs: Inputs,
     /// All networks' parameters, packed: trunk, actor, critic.
     params: Vec<f32>,
-    turned: [Vec<f32>; 3],
+    transposed: [Vec<f32>; 3],
     adam: AdamState,
     blocks: Vec<Block>,
     /// Samples of a block; they depend on the size of minibatches alone.
@@ -58,22 +58,24 @@ impl Native {
         let adam = AdamState { m: nets.pack(&adam.m), v: nets.pack(&adam.v), step: adam.step };
         let mut native = Self {
             params: nets.pack(&policy.params),
-            turned: nets.all().map(Net::turned),
+            transposed: nets.all().map(Net::transposed),
             blocks: vec![Block::new(&nets, policy.layout.inputs); batch.div_ceil(block).max(parts)],
             block,
             nets,
             inputs,
             adam,
         };
-        native.turn();
+        native.transpose();
         native
     }
 
     /// Brings the turned weights up to date.
-    fn turn(&mut self) {
-        let nets = self.nets.all().into_iter().zip(self.nets.through());
-        for (((net, through), part), turned) in nets.zip(self.nets.parts(&self.params)).zip(&mut self.turned) {
-            net.turn(part, turned, through);
+    fn transpose(&mut self) {
+        let nets = self.nets.all().into_iter().zip(self.nets.gradient_flows());
+        for (((net, gradient_flows), part), transposed) in
+            nets.zip(self.nets.parts(&self.params)).zip(&mut self.transposed)
+        {
+            net.transpose(part, transposed, gradient_flows);
         }
     }
 
@@ -82,7 +84,7 @@ impl Native {
         let advantage = advantage_moments(&rollout.advantage, batch, settings.normalize_advantage);
         let scale = 1.0 / batch.len() as f32;
         let task = Task { rollout, settings: &settings.loss, advantage, scale };
-        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
+        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         let blocks = &mut blocks[..batch.len().div_ceil(self.block)];
         if let [block] = blocks {
             block.gradient(view, &task, batch, rayon::current_num_threads() > 1);
@@ -112,7 +114,7 @@ impl Native {
             let scale = clip_scale(norm, settings.max_grad_norm);
             let rates = (settings.learning_rate, settings.weight_decay);
             self.adam.step(&mut self.params, gradient, scale, rates);
-            self.turn();
+            self.transpose();
         }
         stats
     }
@@ -151,7 +153,7 @@ impl Native {
 
 impl Engine for Native {
     fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError> {
-        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
+        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         let (obs, out) = rollout.decision(time);
         let part = part(out.value.len(), blocks);
         if part >= out.value.len() {
@@ -185,7 +187,7 @@ impl Engine for Native {
     }
 
     fn activations(&mut self, rollout: &Rollout, picks: &[u32]) -> Result<Vec<Vec<f32>>, AgentError> {
-        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
+        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         Ok(blocks[0].hidden(view, rollout.obs.first(rollout.samples()), picks))
     }
 
@@ -211,7 +213,7 @@ impl Engine for Native {
 impl Native {
     /// Writes the values of some observations.
     fn values(&mut self, obs: ObsView<'_>, values: &mut [f32]) {
-        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.turned, &mut self.blocks);
+        let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         let part = part(values.len(), blocks);
         if part >= values.len() {
             blocks[0].values(view, obs, 0, values);

@@ -12,7 +12,7 @@ use crate::{
 
 /// A policy with parameters of its own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slow<'a> {
+pub(crate) struct Textbook<'a> {
     pub(crate) policy: &'a Policy,
     /// `[P]`
     pub(crate) params: &'a [f64],
@@ -20,15 +20,15 @@ pub(crate) struct Slow<'a> {
 
 /// What the networks say of one sample.
 #[derive(Debug, Clone)]
-pub(crate) struct Opinion {
+pub(crate) struct Evaluated {
     pub(crate) sample: usize,
     pub(crate) logits: Vec<f64>,
     pub(crate) value: f64,
 }
 
-impl Slow<'_> {
+impl Textbook<'_> {
     /// The opinion on one input; the memory `[S]` advances.
-    pub(crate) fn opinion(self, sample: usize, input: &[f32], memory: &mut [f64]) -> Opinion {
+    pub(crate) fn opinion(self, sample: usize, input: &[f32], memory: &mut [f64]) -> Evaluated {
         let input: Vec<f64> = input.iter().map(|&x| f64::from(x)).collect();
         let [trunk, actor, critic] = self.policy.layout.nets();
         let (mut owned, mut memory) = (Vec::new(), memory);
@@ -40,7 +40,7 @@ impl Slow<'_> {
         }
         let features = self.network(trunk, input, owned[0]);
         let logits = self.network(actor, features.clone(), owned[1]);
-        Opinion { sample, logits, value: self.network(critic, features, owned[2])[0] }
+        Evaluated { sample, logits, value: self.network(critic, features, owned[2])[0] }
     }
 
     fn network(self, net: &Net, input: Vec<f64>, memory: &mut [f64]) -> Vec<f64> {
@@ -100,7 +100,7 @@ impl Slow<'_> {
         inputs: &Inputs,
         (lane, first, last): (usize, usize, usize),
         memory: &mut [f64],
-    ) -> Vec<Opinion> {
+    ) -> Vec<Evaluated> {
         let mut input = vec![0.0; self.policy.layout.inputs];
         let steps = (first..last).map(|time| {
             if rollout.starts(time)[lane] {
@@ -123,14 +123,14 @@ pub(crate) fn log_probs(logits: &[f64], legal: impl Fn(u8) -> bool) -> [f64; MAX
 }
 
 /// The loss of a minibatch as the paper writes it, one sample after the other.
-pub(crate) fn loss(opinions: &[Opinion], rollout: &Rollout, settings: &UpdateSettings) -> f64 {
+pub(crate) fn loss(opinions: &[Evaluated], rollout: &Rollout, settings: &UpdateSettings) -> f64 {
     let count = opinions.len() as f64;
     let advantages: Vec<f64> = opinions.iter().map(|o| f64::from(rollout.advantage[o.sample])).collect();
     let mean = advantages.iter().sum::<f64>() / count;
     let deviation = (advantages.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();
     let obs = rollout.obs.first(rollout.samples());
     let mut total = 0.0;
-    for (Opinion { sample, logits, value }, advantage) in opinions.iter().zip(advantages) {
+    for (Evaluated { sample, logits, value }, advantage) in opinions.iter().zip(advantages) {
         let advantage = (advantage - mean) / (deviation + 1e-8);
         let log_probs = log_probs(logits, |action| obs.mask[*sample].allows(action));
         let legal = || log_probs.iter().filter(|log_prob| log_prob.is_finite());

@@ -14,7 +14,7 @@ use super::{
     network::{dropout::Dropout, loss::Loss, optimiser::Optimiser, pretrain::pretrain},
     training::watchdog::Watchdog,
 };
-use crate::{AgentError, DeviceChoice, random::Streams};
+use crate::{AgentError, DeviceChoice, random::RandomStreams};
 
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ pub fn fit(
 struct Training<'a> {
     data: &'a ForecastData,
     config: &'a ForecastConfig,
-    streams: Streams,
+    streams: RandomStreams,
     forecaster: Forecaster,
     tape: Tape,
     train: Windows,
@@ -126,7 +126,7 @@ impl<'a> Training<'a> {
             normalizer,
             params: Vec::new(),
         };
-        Ok(Self { data, config, streams: Streams::new(seed), forecaster, tape, train, validation, loss })
+        Ok(Self { data, config, streams: RandomStreams::new(seed), forecaster, tape, train, validation, loss })
     }
 
     fn run(mut self, listener: &mut dyn FitListener) -> Result<Fitted, AgentError> {

@@ -26,7 +26,7 @@ struct Lane {
 
 /// The game; every second episode is cut instead of ended.
 #[derive(Debug, Clone)]
-pub(crate) struct Toy {
+pub(crate) struct BestRow {
     spec: ObsSpec,
     tape: Vec<f32>,
     lanes: Vec<Lane>,
@@ -57,7 +57,7 @@ fn mix(lane: usize, counter: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl Toy {
+impl BestRow {
     pub(crate) fn new(lanes: usize) -> Self {
         let tape = (0..(ROWS * FEATURES) as u64).map(|i| (mix(999, i) % 2001) as f32 / 1000.0 - 1.0).collect();
         let (ledger, ended) = (Ledger::default(), Vec::new());
@@ -109,7 +109,7 @@ impl Lane {
     }
 }
 
-impl VecEnv for Toy {
+impl VecEnv for BestRow {
     fn lanes(&self) -> usize {
         self.lanes.len()
     }
@@ -198,7 +198,7 @@ impl VecEnv for Toy {
 
 /// A small untrained policy for the game.
 pub(crate) fn policy(seed: u64) -> Policy {
-    let env = Toy::new(1);
+    let env = BestRow::new(1);
     let config = PolicyConfig { net_arch: vec![8], ..PolicyConfig::default() };
     Policy::for_env(&env, &config, seed).unwrap()
 }
@@ -226,6 +226,6 @@ pub(crate) fn config() -> PpoConfig {
 }
 
 /// A training of the game on the native backend.
-pub(crate) fn trainer(seed: u64) -> Trainer<Toy> {
-    Trainer::new(Toy::new(4), policy(seed), config(), 10_000, seed, DeviceChoice::Cpu).unwrap()
+pub(crate) fn trainer(seed: u64) -> Trainer<BestRow> {
+    Trainer::new(BestRow::new(4), policy(seed), config(), 10_000, seed, DeviceChoice::Cpu).unwrap()
 }

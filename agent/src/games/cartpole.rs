@@ -9,7 +9,7 @@ use market_env::{ActionMask, Episode, Ledger, ObsOut, ObsSpec, StepOut, VecEnv};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentError, DeviceChoice, Normalizer, Policy, PolicyConfig, PpoConfig, Trainer, random::Streams};
+use crate::{AgentError, DeviceChoice, Normalizer, Policy, PolicyConfig, PpoConfig, Trainer, random::RandomStreams};
 
 /// Steps after which a balanced episode is cut.
 pub const LIMIT: u32 = 500;
@@ -34,7 +34,7 @@ struct Cart {
 #[derive(Debug, Clone)]
 pub struct CartPole {
     spec: ObsSpec,
-    streams: Streams,
+    streams: RandomStreams,
     carts: Vec<Cart>,
     ledger: Ledger,
     ended: Vec<Episode>,
@@ -47,7 +47,7 @@ impl CartPole {
         let account = names(&["x", "velocity", "angle", "angular_velocity"]);
         let spec = ObsSpec { features: vec![], frames: 1, account, actions: names(&["LEFT", "RIGHT"]) };
         let (ledger, ended) = (Ledger::default(), Vec::new());
-        Self { spec, streams: Streams::new(seed), carts: vec![Cart::default(); lanes], ledger, ended }
+        Self { spec, streams: RandomStreams::new(seed), carts: vec![Cart::default(); lanes], ledger, ended }
     }
 
     fn start(&mut self, lane: usize, episode: u64) {

@@ -2,7 +2,7 @@
 
 use statistics::share;
 
-use super::Health;
+use super::IntervalReport;
 
 /// The steps at which the checklist is printed.
 pub const CHECKPOINTS: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
@@ -36,7 +36,7 @@ pub struct Check {
 }
 
 /// Returns the checklist of an interval in which a checkpoint was passed, the last of them; empty for other intervals.
-pub fn checklist(health: &Health) -> Vec<Check> {
+pub fn checklist(health: &IntervalReport) -> Vec<Check> {
     let (before, now) = (health.total.steps - health.interval.steps, health.total.steps);
     let passed = |&checkpoint: &u64| before < checkpoint && checkpoint <= now;
     let Some(path) = CHECKPOINTS.iter().rposition(passed).map(|index| PATH[index]) else {

@@ -3,7 +3,7 @@
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
 use statistics::{ConfidenceInterval, ratio};
 
-use super::{Reading, Verdict};
+use super::{IntervalVerdict, Verdict};
 use crate::{
     LayerActivity,
     health::{
@@ -14,7 +14,7 @@ use crate::{
 
 /// Every figure of one diagnostics interval.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Health {
+pub struct IntervalReport {
     /// Lane-steps at the end of the interval.
     pub step: u64,
     /// The environment's counters of the interval alone.
@@ -34,12 +34,12 @@ pub struct Health {
     /// Training beside validation, where that was replayed.
     pub gap: Option<OverfitGap>,
     /// What this interval alone says.
-    pub reading: Reading,
+    pub reading: IntervalVerdict,
     /// What has been said often enough to be called, and the step since which it has.
     pub called: (Verdict, u64),
 }
 
-impl Health {
+impl IntervalReport {
     /// Returns the verdict to act upon: the one that is called, unless this interval alone reads no alarm any more. Who
     /// recovers is let alone.
     pub fn standing(&self) -> Verdict {
@@ -117,9 +117,9 @@ mod tests {
     #[test]
     fn direction_counts_entries_on_strong_setups_only() {
         let mut ledger = Ledger::default();
-        assert_eq!(Health::direction_accuracy(&ledger), None);
+        assert_eq!(IntervalReport::direction_accuracy(&ledger), None);
         ledger.flat_actions = [[5, 50, 50, 0, 0, 0], [10, 30, 10, 0, 0, 0], [10, 5, 15, 0, 0, 0]];
-        assert_eq!(Health::direction_accuracy(&ledger), Some(45.0 / 60.0));
+        assert_eq!(IntervalReport::direction_accuracy(&ledger), Some(45.0 / 60.0));
     }
 
     #[test]

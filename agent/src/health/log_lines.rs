@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use market_env::{Action, Ledger, REWARD_TERMS, Setup};
 use statistics::ratio;
 
-use super::{Health, Learner, PolicyFigures, checklist, interval_report::reward_shares};
+use super::{IntervalReport, Learner, PolicyFigures, checklist, interval_report::reward_shares};
 use crate::{
     format::{line, percent, thousands},
     health::log_block,
 };
 
-impl Health {
+impl IntervalReport {
     /// Returns the whole log text of the interval: the old block for the multiple `step` that was passed, then what it hides,
     /// then the verdict with its evidence.
     pub fn text(&self, step: u64) -> String {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use statistics::ratio;
 
 use super::{
-    Health, HealthConfig, Judge, Learner, Opportunity, OverfitGap, PolicyFigures,
-    rules::{Calm, Figures, earns},
+    HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures,
+    rules::{RuleInputs, TrainingBaseline, earns},
     session_counts::{self, Block},
 };
-use crate::{Iteration, LayerActivity, Moment, ppo::distribution::MAX_ACTIONS};
+use crate::{Iteration, LayerActivity, StepView, ppo::distribution::MAX_ACTIONS};
 
 /// Fewest degrees of freedom from which a variance says anything.
 const FEWEST_DEGREES: u64 = 50;
@@ -20,13 +20,13 @@ const FLAT_ACTIONS: usize = 3;
 
 /// Sums over the flat states in which a policy had all its choices, while its parameters stayed the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Stretch {
+struct VarianceWindow {
     states: u64,
     prob: [f64; FLAT_ACTIONS],
     squares: [f64; FLAT_ACTIONS],
 }
 
-impl Stretch {
+impl VarianceWindow {
     /// Sum over the states of the squared distance from their mean, by action.
     fn scatter(&self) -> [f64; FLAT_ACTIONS] {
         let n = (self.states as f64).max(1.0);
@@ -37,7 +37,7 @@ impl Stretch {
 /// Sums of an interval over the policy's probabilities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
-    stretch: Stretch,
+    stretch: VarianceWindow,
     /// Of the stretches before, which other parameters made.
     scatter: [f64; FLAT_ACTIONS],
     states: u64,
@@ -75,7 +75,7 @@ impl Sums {
         self.scatter.iter_mut().zip(scatter).for_each(|(sum, scatter)| *sum += scatter);
         self.states += self.stretch.states;
         self.degrees += self.stretch.states.saturating_sub(1);
-        self.stretch = Stretch::default();
+        self.stretch = VarianceWindow::default();
     }
 
     /// Adds another interval's sums, whose stretches are all over.
@@ -121,8 +121,8 @@ pub struct MonitorState {
     last: Option<Iteration>,
     layers: Vec<LayerActivity>,
     gap: Option<OverfitGap>,
-    calm: Calm,
-    judge: Judge,
+    calm: TrainingBaseline,
+    judge: Persistence,
 }
 
 /// Adds up figures step by step and closes them at the end of an interval.
@@ -149,8 +149,8 @@ impl Monitor {
             last: None,
             layers: Vec::new(),
             gap: None,
-            calm: Calm::default(),
-            judge: Judge::default(),
+            calm: TrainingBaseline::default(),
+            judge: Persistence::default(),
         };
         Self { rows, config, state }
     }
@@ -169,7 +169,7 @@ impl Monitor {
     ///
     /// # Panics
     /// If a lane shows a row beyond the tape.
-    pub fn on_step(&mut self, moment: &Moment<'_>) {
+    pub fn on_step(&mut self, moment: &StepView<'_>) {
         let MonitorState { sums, blocks, .. } = &mut self.state;
         for (lane, (&mask, &action)) in moment.mask.iter().zip(moment.action).enumerate() {
             sums.take(&moment.prob[lane], mask, action);
@@ -211,7 +211,7 @@ impl Monitor {
 
     /// Closes the running interval and starts the next one. What entries could earn is asked for only where the policy
     /// stays out of the market.
-    pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> Health {
+    pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> IntervalReport {
         let state = &mut self.state;
         let (interval, pooled) = (ledger.since(&state.mark), ledger.since(&state.pool));
         let dependence = session_counts::dependence(&state.blocks, ledger.steps);
@@ -224,7 +224,7 @@ impl Monitor {
             Some(Learner { iterations: 0, ..earlier })
         });
         let learner = learner.map(|learner| Learner { loss_change: state.calm.loss_change(&learner), ..learner });
-        let figures = Figures {
+        let figures = RuleInputs {
             config: &self.config,
             interval: &pooled,
             dependence,
@@ -242,12 +242,12 @@ impl Monitor {
             state.judge.called()
         } else {
             state.pool = ledger.clone();
-            state.judge.hear(ledger.steps, reading.verdict, self.config.persistence)
+            state.judge.push(ledger.steps, reading.verdict, self.config.persistence)
         };
         state.blocks.fill(Block::default());
         state.last = state.iterations.drain(..).next_back().or(state.last.take());
         state.mark = ledger.clone();
-        Health {
+        IntervalReport {
             step: ledger.steps,
             interval,
             total: ledger.clone(),
@@ -268,7 +268,7 @@ pub(super) mod tests {
     use market_env::{FORCED_MASK, HOLDING_MASK};
 
     use super::*;
-    use crate::health::{Reading, Verdict};
+    use crate::health::{IntervalVerdict, Verdict};
 
     /// The updates of a training that is well.
     pub(in crate::health) fn learner() -> Learner {
@@ -299,9 +299,9 @@ pub(super) mod tests {
     }
 
     /// An interval of it.
-    pub(in crate::health) fn health() -> Health {
-        let reading = Reading { verdict: Verdict::Healthy, evidence: Vec::new(), advice: Vec::new() };
-        Health {
+    pub(in crate::health) fn health() -> IntervalReport {
+        let reading = IntervalVerdict { verdict: Verdict::Healthy, evidence: Vec::new(), advice: Vec::new() };
+        IntervalReport {
             step: 5000,
             interval: Ledger::default(),
             total: Ledger::default(),

@@ -11,30 +11,30 @@ use crate::{
 };
 
 /// Normalised entropy from which a policy is decided: its divergence may then be nothing without being frozen.
-const DECIDED: f64 = 0.05;
+const MIN_NORMALISED_ENTROPY: f64 = 0.05;
 /// Standard errors, as if trades were independent, from which a mean return is a gain or a loss. Trades of one session are
 /// alike, with a true error of some twice that, hence 4 and not 2.
-const CLEAR: f64 = 4.0;
+const CLEAR_T: f64 = 4.0;
 /// Trades from which a mean return says anything.
 pub const FEW_TRADES: u64 = 30;
 /// Standard errors from which training and validation differ.
-const APART: f64 = 3.0;
+const OVERFIT_T: f64 = 3.0;
 /// Divergence of an update, in nats, beyond which the policy before it is forgotten.
-const BLOWN_KL: f64 = 1.0;
+const KL_EXPLODING: f64 = 1.0;
 /// Divergence of an update, in nats, beyond which it leaves the trust region far behind.
-const WILD_KL: f64 = 0.1;
+const KL_DRIFTING: f64 = 0.1;
 /// Variance across states that rounding alone leaves; an untrained policy has some hundred times as much.
-const ASLEEP: f64 = 1e-8;
+const MIN_POLICY_VARIANCE: f64 = 1e-8;
 /// Growth of the variance across states from one interval to the next by which a policy is on its way to look.
-const WAKING: f64 = 1.5;
+const MIN_VARIANCE_GROWTH: f64 = 1.5;
 /// Value loss that is nothing but rounding.
-const NOTHING: f64 = 1e-12;
+const ROUNDING_LOSS: f64 = 1e-12;
 /// Share of dormant units beyond which a layer has lost what it could learn with.
 const MOSTLY_DORMANT: f64 = 0.6;
 
 /// What an interval says, with what it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct IntervalVerdict {
     /// The verdict of this interval alone.
     pub verdict: Verdict,
     /// Sentences with the figures that led to it.
@@ -43,7 +43,7 @@ pub struct Reading {
     pub advice: Vec<String>,
 }
 
-impl Reading {
+impl IntervalVerdict {
     /// The reading of a training that met something that is not a number; the error names it and the step.
     pub fn broken(error: &AgentError) -> Self {
         let verdict = Verdict::Exploding;
@@ -54,7 +54,7 @@ impl Reading {
 
 /// How calm the training has been so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Calm {
+pub(crate) struct TrainingBaseline {
     /// Smallest mean value loss of an interval, and that of the first.
     loss: Option<f64>,
     first_loss: Option<f64>,
@@ -70,7 +70,7 @@ pub(crate) struct Calm {
     before: Option<f64>,
 }
 
-impl Calm {
+impl TrainingBaseline {
     /// Returns by which share the value loss has changed since the interval before.
     pub(crate) fn loss_change(&self, learner: &Learner) -> Option<f64> {
         self.before.filter(|&before| before > 0.0).map(|before| learner.value_loss / before - 1.0)
@@ -89,7 +89,7 @@ impl Calm {
 }
 
 /// The figures that a reading is made of.
-pub(crate) struct Figures<'a> {
+pub(crate) struct RuleInputs<'a> {
     pub(crate) config: &'a HealthConfig,
     pub(crate) interval: &'a Ledger,
     pub(crate) dependence: Option<ConfidenceInterval>,
@@ -97,14 +97,14 @@ pub(crate) struct Figures<'a> {
     pub(crate) learner: Option<&'a Learner>,
     pub(crate) layers: &'a [LayerActivity],
     pub(crate) gap: Option<OverfitGap>,
-    pub(crate) calm: Calm,
+    pub(crate) calm: TrainingBaseline,
 }
 
 type Found = Option<(Verdict, Vec<String>)>;
 
-impl Figures<'_> {
+impl RuleInputs<'_> {
     /// Reads the interval. What entries could earn is asked for only where the policy stays out.
-    pub(crate) fn read(&self, opportunity: &mut dyn FnMut() -> Opportunity) -> Reading {
+    pub(crate) fn read(&self, opportunity: &mut dyn FnMut() -> Opportunity) -> IntervalVerdict {
         let found = self
             .exploding()
             .or_else(|| self.frozen())
@@ -115,7 +115,7 @@ impl Figures<'_> {
         let (verdict, mut evidence) = found.unwrap_or((Verdict::Healthy, Vec::new()));
         evidence.push(self.shares());
         let advice = advice(verdict).iter().map(|&text| text.to_owned()).collect();
-        Reading { verdict, evidence, advice }
+        IntervalVerdict { verdict, evidence, advice }
     }
 
     fn exploding(&self) -> Found {
@@ -134,7 +134,7 @@ impl Figures<'_> {
                 ));
             }
         }
-        if learner.kl > BLOWN_KL {
+        if learner.kl > KL_EXPLODING {
             evidence.push(format!("an update moves the policy by {:.2} nats", learner.kl));
         }
         if let Some(first) = self.calm.norm.filter(|&first| learner.param_norm > factor * first) {
@@ -151,7 +151,7 @@ impl Figures<'_> {
         // Where a schedule lowers the learning rate, less movement is as planned.
         let planned = self.calm.rate.map_or(1.0, |first| learner.learning_rate / first);
         let mut evidence = Vec::new();
-        let undecided = self.policy.entropy_norm.is_some_and(|entropy| entropy > DECIDED);
+        let undecided = self.policy.entropy_norm.is_some_and(|entropy| entropy > MIN_NORMALISED_ENTROPY);
         // A decided actor has no gradient left; that is a collapse, or right.
         let actor = undecided.then_some(("actor", learner.actor_change));
         for (name, change) in actor.into_iter().chain([("critic", learner.critic_change)]) {
@@ -170,7 +170,7 @@ impl Figures<'_> {
                 self.policy.entropy_norm.unwrap_or_default()
             ));
         }
-        if learner.value_loss <= NOTHING && self.interval.opened > 0 {
+        if learner.value_loss <= ROUNDING_LOSS && self.interval.opened > 0 {
             evidence.push(format!("the value loss is {:.1e}: there is nothing left to learn from", learner.value_loss));
         }
         if learner.constant {
@@ -235,7 +235,7 @@ impl Figures<'_> {
     /// Whether they clearly lost it.
     fn loses(&self) -> bool {
         let (mean, error) = self.interval.mean_trade_return().unwrap_or_default();
-        self.interval.closed() >= FEW_TRADES && mean < -CLEAR * error
+        self.interval.closed() >= FEW_TRADES && mean < -CLEAR_T * error
     }
 
     fn trade_return(&self) -> Option<String> {
@@ -248,8 +248,11 @@ impl Figures<'_> {
         let variance = self.policy.variance.filter(|&variance| variance <= self.config.blind_variance)?;
         let warm = self.learner.is_some_and(|learner| learner.iteration > self.config.warm_up);
         // Whoever begins slowly looks more and more.
-        let opens_its_eyes = self.calm.variance.is_some_and(|before| before > ASLEEP && variance > WAKING * before);
-        (warm && !opens_its_eyes).then(|| {
+        let variance_grows = self
+            .calm
+            .variance
+            .is_some_and(|before| before > MIN_POLICY_VARIANCE && variance > MIN_VARIANCE_GROWTH * before);
+        (warm && !variance_grows).then(|| {
             let text = format!(
                 "no action's probability varies over flat states by more than {variance:.1e} (looking needs more than {:.0e})",
                 self.config.blind_variance
@@ -283,13 +286,13 @@ impl Figures<'_> {
         if let Some(text) = self.paid_for_losses() {
             evidence.push(text);
         }
-        if let Some(learner) = self.learner.filter(|learner| learner.kl > WILD_KL) {
+        if let Some(learner) = self.learner.filter(|learner| learner.kl > KL_DRIFTING) {
             evidence.push(format!("an update moves the policy by {:.3} nats", learner.kl));
         }
         for layer in self.layers.iter().filter(|layer| layer.dormant > MOSTLY_DORMANT) {
             evidence.push(format!("{} of the units of {} are dormant", percent(Some(layer.dormant)), layer.name));
         }
-        if let Some(gap) = self.gap.filter(|gap| gap.z() > APART) {
+        if let Some(gap) = self.gap.filter(|gap| gap.z() > OVERFIT_T) {
             evidence.push(format!(
                 "at step {} a trade returned {} in training and {} on the validation dates: z {:.1}",
                 thousands(gap.step),
@@ -326,7 +329,7 @@ impl Figures<'_> {
 /// Whether entries clearly earned money.
 pub(crate) fn earns(interval: &Ledger) -> bool {
     let (mean, error) = interval.mean_trade_return().unwrap_or_default();
-    interval.closed() >= FEW_TRADES && mean > CLEAR * error
+    interval.closed() >= FEW_TRADES && mean > CLEAR_T * error
 }
 
 /// What helps, by verdict.
@@ -367,7 +370,7 @@ mod tests {
         interval: Ledger,
         policy: PolicyFigures,
         learner: Learner,
-        calm: Calm,
+        calm: TrainingBaseline,
         opportunity: Opportunity,
     }
 
@@ -384,13 +387,13 @@ mod tests {
                 interval: Ledger { flat_actions: flat(400, 300, 300), steps: 5000, ..Ledger::default() },
                 policy,
                 learner: learner(),
-                calm: Calm { loss: Some(0.04), norm: Some(20.0), ..Calm::default() },
+                calm: TrainingBaseline { loss: Some(0.04), norm: Some(20.0), ..TrainingBaseline::default() },
                 opportunity: Opportunity::Unclear("nobody knows".into()),
             }
         }
 
-        fn read(&self) -> Reading {
-            let figures = Figures {
+        fn read(&self) -> IntervalVerdict {
+            let figures = RuleInputs {
                 config: &self.config,
                 interval: &self.interval,
                 dependence: None,

@@ -101,23 +101,23 @@ impl TryFrom<String> for Verdict {
 
 /// Remembers what was read, and calls it when it has persisted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Judge {
+pub struct Persistence {
     /// The last readings, oldest first; the step at which each interval ended.
     read: Vec<(u64, Verdict)>,
     called: (Verdict, u64),
 }
 
-impl Default for Judge {
+impl Default for Persistence {
     fn default() -> Self {
         Self { read: Vec::new(), called: (Verdict::Inconclusive, 0) }
     }
 }
 
-impl Judge {
+impl Persistence {
     /// Takes the reading of the interval that ended at `step`; returns the verdict that is called now and the step at which
     /// it was first read. A policy that alternates between two collapses has collapsed: the latest of them is called. An alarm
     /// is taken back when as many readings in a row are none, alike or not.
-    pub fn hear(&mut self, step: u64, reading: Verdict, persistence: u32) -> (Verdict, u64) {
+    pub fn push(&mut self, step: u64, reading: Verdict, persistence: u32) -> (Verdict, u64) {
         self.read.push((step, reading));
         let keep = persistence.max(1) as usize;
         self.read.drain(..self.read.len().saturating_sub(keep));
@@ -175,24 +175,24 @@ mod tests {
 
     #[test]
     fn one_bad_interval_is_not_called_and_two_are() {
-        let mut judge = Judge::default();
+        let mut judge = Persistence::default();
         let hold = Verdict::Collapsed(Action::Hold);
         let heard = [Verdict::Healthy, Verdict::Healthy, hold, Verdict::Healthy, hold, hold, hold];
-        let called: Vec<_> = heard.into_iter().zip(1..).map(|(read, step)| judge.hear(step, read, 2)).collect();
+        let called: Vec<_> = heard.into_iter().zip(1..).map(|(read, step)| judge.push(step, read, 2)).collect();
         let healthy = (Verdict::Healthy, 1);
         assert_eq!(called, [(Verdict::Inconclusive, 0), healthy, healthy, healthy, healthy, (hold, 5), (hold, 5)]);
     }
 
     #[test]
     fn alternating_between_two_collapses_is_a_collapse() {
-        let mut judge = Judge::default();
+        let mut judge = Persistence::default();
         let (hold, call) = (Verdict::Collapsed(Action::Hold), Verdict::Collapsed(Action::BuyCall));
-        assert_eq!(judge.hear(5, hold, 2).0, Verdict::Inconclusive);
-        assert_eq!(judge.hear(10, call, 2), (call, 5));
-        assert_eq!(judge.hear(15, hold, 2), (hold, 5));
-        assert_eq!(judge.hear(20, Verdict::Healthy, 2), (hold, 5));
-        assert_eq!(judge.hear(25, Verdict::Drifting, 2), (Verdict::Drifting, 20), "neither is an alarm");
-        assert_eq!(judge.hear(30, Verdict::Frozen, 2), (Verdict::Drifting, 20));
-        assert_eq!(judge.hear(35, hold, 2), (Verdict::Drifting, 20), "two alarms that have nothing in common");
+        assert_eq!(judge.push(5, hold, 2).0, Verdict::Inconclusive);
+        assert_eq!(judge.push(10, call, 2), (call, 5));
+        assert_eq!(judge.push(15, hold, 2), (hold, 5));
+        assert_eq!(judge.push(20, Verdict::Healthy, 2), (hold, 5));
+        assert_eq!(judge.push(25, Verdict::Drifting, 2), (Verdict::Drifting, 20), "neither is an alarm");
+        assert_eq!(judge.push(30, Verdict::Frozen, 2), (Verdict::Drifting, 20));
+        assert_eq!(judge.push(35, hold, 2), (Verdict::Drifting, 20), "two alarms that have nothing in common");
     }
 }

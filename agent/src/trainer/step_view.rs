@@ -9,7 +9,7 @@ use crate::ppo::{
 
 /// One step of all lanes: what they saw, what the policy thought of it and did, and what came of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment<'a> {
+pub struct StepView<'a> {
     /// Newest tape row that each lane saw. `[N]`
     pub row: &'a [u32],
     /// The lanes' own columns. `[N, A]`
@@ -31,7 +31,7 @@ pub struct Moment<'a> {
     pub ledger: &'a Ledger,
 }
 
-impl<'a> Moment<'a> {
+impl<'a> StepView<'a> {
     /// The step of a rollout that was taken last.
     pub(crate) fn of(rollout: &'a Rollout, time: usize, ledger: &'a Ledger) -> Self {
         let ObsView { row, account, mask } = rollout.obs.at(time);

@@ -23,7 +23,7 @@ use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Sym
 pub(crate) use self::month::part_of;
 pub use self::{
     month::{MonthRecord, SessionRecord},
-    rows::{OptionRow, Stored},
+    rows::{CachedRow, OptionRow},
 };
 
 /// A data directory that holds what was fetched.
@@ -52,7 +52,7 @@ impl Kind {
 
 /// One series of the cache.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct CachedSeries {
     vendor: &'static str,
     adjustment: Adjustment,
     symbol: Symbol,
@@ -86,9 +86,9 @@ impl Cache {
 
     /// Returns one series.
     #[must_use]
-    pub fn shelf(&self, vendor: &'static str, adjustment: Adjustment, kind: Kind, symbol: &Symbol) -> Shelf {
+    pub fn shelf(&self, vendor: &'static str, adjustment: Adjustment, kind: Kind, symbol: &Symbol) -> CachedSeries {
         let folder = self.folder(vendor).join(adjustment.name()).join(kind.folder()).join(symbol.as_str());
-        Shelf { vendor, adjustment, symbol: symbol.clone(), folder, writing: Mutex::new(()) }
+        CachedSeries { vendor, adjustment, symbol: symbol.clone(), folder, writing: Mutex::new(()) }
     }
 
     /// Returns the symbols that have a series of this kind.
@@ -157,7 +157,7 @@ impl Cache {
     }
 }
 
-impl Shelf {
+impl CachedSeries {
     /// Returns the folder of its months.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -249,7 +249,7 @@ impl Shelf {
     ///
     /// # Errors
     /// A month that is there and cannot be read, or one that cannot be written; it is then as it was before.
-    pub fn store<R: Stored>(&self, sessions: Vec<(Date, SessionRecord, Vec<R>)>) -> Result<(), VendorError> {
+    pub fn store<R: CachedRow>(&self, sessions: Vec<(Date, SessionRecord, Vec<R>)>) -> Result<(), VendorError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut months: BTreeMap<PathBuf, Vec<(Date, SessionRecord, Vec<R>)>> = BTreeMap::new();
         for session in sessions {
@@ -286,7 +286,7 @@ impl Shelf {
     ///
     /// # Errors
     /// A file that cannot be read or is no month of this series.
-    pub fn rows<R: Stored>(&self, dates: DateRange) -> Result<Vec<R>, DataError> {
+    pub fn rows<R: CachedRow>(&self, dates: DateRange) -> Result<Vec<R>, DataError> {
         let mut rows = Vec::new();
         for month in self.months_of(dates) {
             let path = self.path(month);
@@ -331,7 +331,7 @@ impl Shelf {
 mod tests {
     use super::*;
 
-    fn shelf(folder: &Path, adjustment: Adjustment) -> Shelf {
+    fn shelf(folder: &Path, adjustment: Adjustment) -> CachedSeries {
         Cache::new(folder).shelf("massive", adjustment, Kind::Minute, &Symbol::new("SPY").unwrap())
     }
 

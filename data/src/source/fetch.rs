@@ -14,9 +14,9 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::{ToSpan as _, civil::Date};
 
-use self::refusals::Noes;
+use self::refusals::Refusals;
 use super::{
-    cache::{Cache, Kind, Shelf},
+    cache::{Cache, CachedSeries, Kind},
     vendor::{Clock, Progress, Vendor, VendorError},
 };
 use crate::{DateRange, Symbol, calendar};
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Fetcher<'_> {
 
 /// How to fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct FetchOptions {
     /// Asks again for so many of the latest sessions, which vendors sometimes correct.
     pub refresh: usize,
     /// Asks again for sessions that came without a bar, and for what the plan refused: as after a change of plan.
@@ -65,7 +65,7 @@ pub struct Wishes {
 
 /// Consecutive missing sessions of one symbol, asked for at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct SessionRun {
     /// The symbol.
     pub symbol: Symbol,
     /// From the first to the last missing session.
@@ -78,7 +78,7 @@ pub struct Asked {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// What to ask for, by symbol, then by date.
-    pub windows: Vec<Asked>,
+    pub windows: Vec<SessionRun>,
     /// Sessions that are in the cache already, summed over symbols.
     pub complete: usize,
     /// Sessions that no plan of the vendor reaches.
@@ -119,9 +119,9 @@ impl Fetcher<'_> {
     ///
     /// # Errors
     /// A symbol that the vendor cannot have, or a cache that cannot be read.
-    pub fn plan(&self, symbols: &[Symbol], dates: DateRange, wishes: Wishes) -> Result<Plan, VendorError> {
+    pub fn plan(&self, symbols: &[Symbol], dates: DateRange, wishes: FetchOptions) -> Result<Plan, VendorError> {
         let mut plan = Plan::default();
-        let noes = Noes::read(&self.noes());
+        let noes = Refusals::read(&self.noes());
         for symbol in symbols {
             self.vendor.check(symbol)?;
             let floor = noes.floor(symbol, self.clock.now_ms()).filter(|_| !wishes.retry_empty);
@@ -135,7 +135,7 @@ impl Fetcher<'_> {
         plan: &mut Plan,
         symbol: &Symbol,
         dates: DateRange,
-        wishes: Wishes,
+        wishes: FetchOptions,
         floor: Option<Date>,
     ) -> Result<(), VendorError> {
         let Some(last) = last_final(self.clock.now_ms()).map(|last| last.min(dates.last)) else { return Ok(()) };
@@ -159,14 +159,14 @@ impl Fetcher<'_> {
                 let (window, later) = rest.split_at(rest.partition_point(|date| *date < end));
                 let dates = DateRange { first, last: window[window.len() - 1] };
                 plan.calls += self.vendor.calls(symbol, window.len());
-                plan.windows.push(Asked { symbol: symbol.clone(), dates, sessions: window.len() });
+                plan.windows.push(SessionRun { symbol: symbol.clone(), dates, sessions: window.len() });
                 rest = later;
             }
         }
         Ok(())
     }
 
-    fn shelf(&self, symbol: &Symbol) -> Shelf {
+    fn shelf(&self, symbol: &Symbol) -> CachedSeries {
         self.cache.shelf(self.vendor.name(), self.vendor.adjustment(), Kind::Minute, symbol)
     }
 

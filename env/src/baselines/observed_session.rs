@@ -4,7 +4,7 @@ use crate::{ActionMask, FEATURES, Setup, action::Action, batch::lane::ACCOUNT_CO
 
 /// What a policy sees of one session at a decision.
 #[derive(Debug, Clone, Copy)]
-pub struct Sight<'a> {
+pub struct ObservedSession<'a> {
     /// The lane that plays the session.
     pub lane: usize,
     /// Index of the session among the market's days.
@@ -50,7 +50,7 @@ const fn account(name: &str) -> usize {
     i
 }
 
-impl Sight<'_> {
+impl ObservedSession<'_> {
     /// Returns whether the action is legal.
     pub fn allows(&self, action: Action) -> bool {
         self.mask.allows(action as u8)

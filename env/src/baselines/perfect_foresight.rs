@@ -25,7 +25,7 @@ use crate::{
     baselines::direction,
     batch::{
         lane::{Lane, Rules},
-        step::Play,
+        step::LaneStep,
     },
 };
 
@@ -84,7 +84,7 @@ impl Ceilings {
 
 /// One way in which a position can end.
 #[derive(Debug, Clone, Copy)]
-struct Way {
+struct PositionOutcome {
     net_pnl_cents: i64,
     entry_cost_cents: i64,
     /// The bar of the next decision to enter.
@@ -140,12 +140,16 @@ impl<'a> Foresight<'a> {
     }
 
     /// Enters, and finds every way in which the position can end; none when the order does not fill.
-    fn ways(&mut self, mut lane: Lane, side: Action, mut found: impl FnMut(Way)) {
+    fn ways(&mut self, mut lane: Lane, side: Action, mut found: impl FnMut(PositionOutcome)) {
         let (before, mut entry_cost_cents) = (lane.account.cash, 0);
         let mut over = self.step(&mut lane, side);
         loop {
             entry_cost_cents = lane.account.position.map_or(entry_cost_cents, |position| position.entry_cost);
-            let way = |lane: &Lane, next| Way { net_pnl_cents: lane.account.cash - before, entry_cost_cents, next };
+            let way = |lane: &Lane, next| PositionOutcome {
+                net_pnl_cents: lane.account.cash - before,
+                entry_cost_cents,
+                next,
+            };
             if over || is_flat(&lane) {
                 if lane.guard.trades() > 0 {
                     found(way(&lane, self.next_decision(&lane)));
@@ -172,7 +176,7 @@ impl<'a> Foresight<'a> {
 
     /// Takes one step; returns whether the session is over.
     fn step(&mut self, lane: &mut Lane, action: Action) -> bool {
-        let mut play = Play { rules: self.rules, number: 0, ledger: &mut self.counted, record: None };
+        let mut play = LaneStep { rules: self.rules, number: 0, ledger: &mut self.counted, record: None };
         let (_, over) = play.step(lane, action as u8);
         if !over {
             lane.mask = self.rules.mask(lane);
@@ -193,7 +197,7 @@ fn is_flat(lane: &Lane) -> bool {
 
 impl Ceiling {
     /// Takes a position and what can follow it, if that is better.
-    fn improve(&mut self, way: Way, then: Self) {
+    fn improve(&mut self, way: PositionOutcome, then: Self) {
         if way.net_pnl_cents + then.net_pnl_cents > self.net_pnl_cents {
             *self = Self {
                 net_pnl_cents: way.net_pnl_cents + then.net_pnl_cents,
@@ -211,7 +215,7 @@ mod tests {
     use super::*;
     use crate::{
         ExitMode, MarketConfig, StepBuffers, VecEnv,
-        baselines::{Bet, Leave, Scripted, play},
+        baselines::{EntryRule, ExitRule, Scripted, play},
     };
 
     /// The made-up sessions around a half day, the shortest there is.
@@ -290,8 +294,9 @@ mod tests {
                     assert!(episode.net_pnl_cents <= most, "{policy} earned {episode:?}, at most {most}");
                 }
             }
-            let strong =
-                |seed| Scripted::Trades(Bet::WithSetup, Leave::Gain(390)).play(&market, &days, &config, seed).unwrap();
+            let strong = |seed| {
+                Scripted::Trades(EntryRule::WithSetup, ExitRule::Gain(390)).play(&market, &days, &config, seed).unwrap()
+            };
             for episode in strong(1).episodes {
                 assert!(episode.net_pnl_cents <= ceilings[episode.lane as usize].strong.net_pnl_cents);
             }

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Serialize, Serializer};
 
-use super::{Playback, Sight, direction, play};
+use super::{ObservedSession, Replay, direction, play};
 use crate::{
     EnvConfig, EnvError, ExitMode, Market,
     action::{ACTIONS, Action},
@@ -14,7 +14,7 @@ use crate::{
 
 /// Which way an entry bets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bet {
+pub enum EntryRule {
     /// On a rise.
     Call,
     /// On a fall.
@@ -37,7 +37,7 @@ pub enum Bet {
 
 /// When a position is given up; the environment's own rules sell besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
+pub enum ExitRule {
     /// So many minutes after it was bought.
     After(u32),
     /// As soon as selling would not lose, or after so many minutes.
@@ -58,7 +58,7 @@ pub enum Scripted {
     /// Any legal action, each as likely as the next.
     RandomLegal,
     /// Buys whenever it may and its bet has a direction.
-    Trades(Bet, Leave),
+    Trades(EntryRule, ExitRule),
 }
 
 /// Longer than any session.
@@ -70,7 +70,7 @@ impl Scripted {
     pub fn family(mode: ExitMode) -> Vec<Self> {
         let mut family = vec![Self::AlwaysHold, Self::RandomLegal];
         for (bet, leave) in Self::trades() {
-            let leave = if mode == ExitMode::Rules && leave != Leave::Never { Leave::ToRules } else { leave };
+            let leave = if mode == ExitMode::Rules && leave != ExitRule::Never { ExitRule::ToRules } else { leave };
             let member = Self::Trades(bet, leave);
             if !family.contains(&member) {
                 family.push(member);
@@ -79,9 +79,9 @@ impl Scripted {
         family
     }
 
-    fn trades() -> Vec<(Bet, Leave)> {
-        use Bet::{AgainstBar, AgainstSetup, AgainstVwap, Call, Coin, Put, WithBar, WithSetup, WithVwap};
-        use Leave::{After, Gain, Never, Trim};
+    fn trades() -> Vec<(EntryRule, ExitRule)> {
+        use EntryRule::{AgainstBar, AgainstSetup, AgainstVwap, Call, Coin, Put, WithBar, WithSetup, WithVwap};
+        use ExitRule::{After, Gain, Never, Trim};
         let mut trades = vec![
             (WithSetup, Gain(NO_CAP)),
             (WithSetup, Trim),
@@ -106,7 +106,7 @@ impl Scripted {
     ///
     /// # Errors
     /// As [`crate::BatchEnv::replay`].
-    pub fn play(self, market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> Result<Playback, EnvError> {
+    pub fn play(self, market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> Result<Replay, EnvError> {
         let mut bought = vec![false; days.len()];
         play(market, days, config, |sight| {
             let action = self.choose(sight, bought[sight.lane], seed);
@@ -116,7 +116,7 @@ impl Scripted {
     }
 
     /// Chooses an action; `bought` says whether the session has seen an entry of this policy.
-    fn choose(self, sight: &Sight<'_>, bought: bool, seed: u64) -> Action {
+    fn choose(self, sight: &ObservedSession<'_>, bought: bool, seed: u64) -> Action {
         match self {
             Self::AlwaysHold => Action::Hold,
             Self::RandomLegal => {
@@ -124,15 +124,15 @@ impl Scripted {
                 let legal = (0..ACTIONS as u8).filter(|&action| sight.mask.allows(action));
                 legal.skip(nth as usize).find_map(Action::from_index).unwrap_or(Action::Hold)
             }
-            Self::Trades(_, Leave::Never) if sight.is_flat() && bought => Action::Hold,
+            Self::Trades(_, ExitRule::Never) if sight.is_flat() && bought => Action::Hold,
             Self::Trades(bet, _) if sight.is_flat() => bet.entry(sight, seed),
             Self::Trades(_, leave) => leave.order(sight),
         }
     }
 }
 
-impl Bet {
-    fn entry(self, sight: &Sight<'_>, seed: u64) -> Action {
+impl EntryRule {
+    fn entry(self, sight: &ObservedSession<'_>, seed: u64) -> Action {
         let direction = match self {
             Self::Call => 1.0,
             Self::Put => -1.0,
@@ -154,8 +154,8 @@ impl Bet {
     }
 }
 
-impl Leave {
-    fn order(self, sight: &Sight<'_>) -> Action {
+impl ExitRule {
+    fn order(self, sight: &ObservedSession<'_>) -> Action {
         let over = |minutes| sight.minutes_held() >= minutes;
         match self {
             Self::After(minutes) if over(minutes) => Action::Exit,
@@ -174,23 +174,23 @@ impl fmt::Display for Scripted {
             Self::Trades(bet, leave) => (bet, leave),
         };
         let bet = match bet {
-            Bet::Call => "call on every bar",
-            Bet::Put => "put on every bar",
-            Bet::Coin => "coin on every bar",
-            Bet::WithSetup => "with strong setups",
-            Bet::AgainstSetup => "against strong setups",
-            Bet::WithBar => "with the last bar",
-            Bet::AgainstBar => "against the last bar",
-            Bet::WithVwap => "away from VWAP",
-            Bet::AgainstVwap => "back to VWAP",
+            EntryRule::Call => "call on every bar",
+            EntryRule::Put => "put on every bar",
+            EntryRule::Coin => "coin on every bar",
+            EntryRule::WithSetup => "with strong setups",
+            EntryRule::AgainstSetup => "against strong setups",
+            EntryRule::WithBar => "with the last bar",
+            EntryRule::AgainstBar => "against the last bar",
+            EntryRule::WithVwap => "away from VWAP",
+            EntryRule::AgainstVwap => "back to VWAP",
         };
         match leave {
-            Leave::After(minutes) => write!(f, "{bet}, {minutes} min"),
-            Leave::Gain(NO_CAP) => write!(f, "{bet}, out at gain >= 0"),
-            Leave::Gain(minutes) => write!(f, "{bet}, out at gain >= 0 or {minutes} min"),
-            Leave::Trim => write!(f, "{bet}, TRIM_50 at every gain"),
-            Leave::ToRules => write!(f, "{bet}, left to the rules"),
-            Leave::Never => write!(f, "{}, once, held", bet.trim_end_matches(" on every bar")),
+            ExitRule::After(minutes) => write!(f, "{bet}, {minutes} min"),
+            ExitRule::Gain(NO_CAP) => write!(f, "{bet}, out at gain >= 0"),
+            ExitRule::Gain(minutes) => write!(f, "{bet}, out at gain >= 0 or {minutes} min"),
+            ExitRule::Trim => write!(f, "{bet}, TRIM_50 at every gain"),
+            ExitRule::ToRules => write!(f, "{bet}, left to the rules"),
+            ExitRule::Never => write!(f, "{}, once, held", bet.trim_end_matches(" on every bar")),
         }
     }
 }
@@ -203,7 +203,7 @@ impl Serialize for Scripted {
 }
 
 /// Draws a number below `sides`: the stream is addressed by session and bar, so that nothing else moves it.
-fn draw(seed: u64, sight: &Sight<'_>, sides: u32) -> u32 {
+fn draw(seed: u64, sight: &ObservedSession<'_>, sides: u32) -> u32 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream((u64::from(sight.day) << 32) | u64::from(sight.bar));
     rng.random_range(0..sides)
@@ -228,7 +228,7 @@ pub(crate) mod tests {
     }
 
     /// Plays under rules that sell nothing but at the stop of everything and before the bell.
-    fn playback(bet: Bet, leave: Leave) -> Playback {
+    fn playback(bet: EntryRule, leave: ExitRule) -> Replay {
         let (market, days) = market();
         let mut config = EnvConfig::default();
         config.exits.stop_loss = 1.0;
@@ -242,9 +242,9 @@ pub(crate) mod tests {
 
     #[test]
     fn setups_are_followed_and_faded() {
-        let with = playback(Bet::WithSetup, Leave::After(5));
+        let with = playback(EntryRule::WithSetup, ExitRule::After(5));
         assert!(with.trades.iter().all(with_setup) && with.ledger.good_buy == with.ledger.opened);
-        let against = playback(Bet::AgainstSetup, Leave::After(5));
+        let against = playback(EntryRule::AgainstSetup, ExitRule::After(5));
         let faded = |trade: &Trade| trade.setup != Setup::Weak && !with_setup(trade);
         assert!(against.trades.iter().all(faded) && against.ledger.good_buy == 0);
         for played in [with, against] {
@@ -257,7 +257,9 @@ pub(crate) mod tests {
     #[test]
     fn bars_and_vwap_name_opposite_directions() {
         let (market, days) = market();
-        for (bet, opposite) in [(Bet::WithBar, Bet::AgainstBar), (Bet::WithVwap, Bet::AgainstVwap)] {
+        for (bet, opposite) in
+            [(EntryRule::WithBar, EntryRule::AgainstBar), (EntryRule::WithVwap, EntryRule::AgainstVwap)]
+        {
             let (mut calls, mut puts) = (0, 0);
             play(&market, &days, &EnvConfig::default(), |sight| {
                 let (one, other) = (bet.entry(sight, 0), opposite.entry(sight, 0));
@@ -275,21 +277,21 @@ pub(crate) mod tests {
 
     #[test]
     fn positions_are_left_as_the_policy_says() {
-        let every_bar = playback(Bet::Coin, Leave::After(1));
+        let every_bar = playback(EntryRule::Coin, ExitRule::After(1));
         assert!(every_bar.trades.iter().all(|trade| trade.minutes_held() == 1));
         let calls = every_bar.trades.iter().filter(|trade| trade.side == Action::BuyCall).count() as f64;
         assert!((calls / every_bar.trades.len() as f64 - 0.5).abs() < 0.05, "a fair coin");
 
-        let once = playback(Bet::Put, Leave::Never);
+        let once = playback(EntryRule::Put, ExitRule::Never);
         assert_eq!(once.trades.len(), once.episodes.len());
         assert!(once.trades.iter().all(|trade| trade.side == Action::BuyPut && trade.minutes_held() > 200));
 
-        let trimmed = playback(Bet::WithSetup, Leave::Trim);
+        let trimmed = playback(EntryRule::WithSetup, ExitRule::Trim);
         assert!(trimmed.trades.iter().any(|trade| trade.sales.len() > 3));
         let halved = |trade: &Trade| trade.sales[0].contracts == (trade.contracts / 2).max(1);
         assert!(trimmed.trades.iter().filter(|trade| trade.sales.len() > 1).all(halved));
 
-        let capped = playback(Bet::WithSetup, Leave::Gain(7));
+        let capped = playback(EntryRule::WithSetup, ExitRule::Gain(7));
         assert!(capped.trades.iter().all(|trade| trade.minutes_held() <= 7));
         assert!(capped.trades.iter().any(|trade| trade.minutes_held() == 7) && capped.ledger.wins > 0);
     }

@@ -12,7 +12,7 @@ use crate::{
         exits::{AtTheBell, ExitMode, ExitOrder},
     },
     action::{Action, FLAT_MASK, FORCED_MASK, HOLDING_MASK},
-    batch::session_sampler::Deck,
+    batch::session_sampler::SessionSampler,
     option::contract::Settlement,
 };
 
@@ -79,7 +79,7 @@ pub(crate) struct Rules {
     /// Liquidation value at which an account's day is lost, in cents.
     pub(crate) floor_cents: i64,
     /// Where training lanes get their next session; a replay has none.
-    pub(crate) deck: Option<Deck>,
+    pub(crate) deck: Option<SessionSampler>,
     /// The different terms of the market's days, and which are a day's.
     terms: Vec<Terms>,
     terms_of_day: Vec<u16>,
@@ -88,7 +88,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(market: Arc<Market>, config: EnvConfig, deck: Option<Deck>) -> Self {
+    pub(crate) fn new(market: Arc<Market>, config: EnvConfig, deck: Option<SessionSampler>) -> Self {
         let floor_cents = config.guards.floor_cents(Account::new(config.account.capital).cash);
         let mut terms: Vec<Terms> = Vec::new();
         let terms_of_day = market.days().iter().map(|day| {

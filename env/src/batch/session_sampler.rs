@@ -7,7 +7,7 @@ use crate::{Market, config::Draw};
 
 /// Sessions to draw from, grouped so that every group is equally likely.
 #[derive(Debug, Clone)]
-pub(crate) struct Deck {
+pub(crate) struct SessionSampler {
     groups: Vec<Vec<u32>>,
     seed: u64,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Deck {
 /// Upper ends of the calm, normal and storm regimes, in VIX points; above the last is a crash.
 const REGIMES: [f64; 3] = [18.0, 25.0, 35.0];
 
-impl Deck {
+impl SessionSampler {
     pub(crate) fn new(market: &Market, days: &[u32], draw: Draw, seed: u64) -> Self {
         let groups = match draw {
             Draw::Uniform => vec![days.to_vec()],

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// One lane's step, with the sums it adds to.
-pub(crate) struct Play<'a> {
+pub(crate) struct LaneStep<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) number: u32,
     pub(crate) ledger: &'a mut Ledger,
@@ -31,7 +31,7 @@ pub(crate) struct Record<'a> {
     pub(crate) trades: &'a mut Vec<Trade>,
 }
 
-impl Play<'_> {
+impl LaneStep<'_> {
     /// Plays the decision at the close of `lane.bar` through to the close of the next bar. Returns the reward and whether
     /// the session is over.
     pub(crate) fn step(&mut self, lane: &mut Lane, action: u8) -> (f32, bool) {

@@ -31,7 +31,7 @@ pub const DAILY_FEATURES: [(&str, &str); 14] = [
 
 /// What one session leaves behind for the rows of later ones.
 #[derive(Debug, Clone, Copy)]
-struct Past {
+struct SessionHistory {
     close: f64,
     realised: f64,
 }
@@ -40,7 +40,7 @@ struct Past {
 #[derive(Debug, Default)]
 pub(super) struct DailyStream {
     /// The last sessions, newest last.
-    past: VecDeque<Past>,
+    past: VecDeque<SessionHistory>,
     volume: Option<Ema>,
     rsi: Rsi,
 }
@@ -55,7 +55,7 @@ impl DailyStream {
         let percent = |from: f64, to: f64| 100.0 * (to / from).ln();
         let before = self.past.back().map_or(open, |past| past.close);
         let realised = realised(bars);
-        self.past.push_back(Past { close, realised });
+        self.past.push_back(SessionHistory { close, realised });
         if self.past.len() > MONTH + 1 {
             self.past.pop_front();
         }

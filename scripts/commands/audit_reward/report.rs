@@ -15,7 +15,7 @@ const CLEAR: f64 = 2.0;
 
 /// The term that sets a policy's reward above always-HOLD's most.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Paying {
+pub struct PayingTerm {
     /// Its name.
     pub term: &'static str,
     /// How much more of it the policy has in a session.
@@ -33,7 +33,7 @@ pub struct Probe {
     /// Shaped reward of a session beyond that of always-HOLD; nothing for fewer than two dates.
     pub over_hold: Option<Mean>,
     /// What pays it; nothing where no term is above always-HOLD's.
-    pub paying: Option<Paying>,
+    pub paying: Option<PayingTerm>,
     /// Whether it has clearly more reward than always-HOLD and clearly loses money.
     pub flagged: bool,
 }
@@ -134,7 +134,7 @@ impl Probe {
         for (more, (own, hold)) in more.iter_mut().zip(baseline.reward_terms.into_iter().zip(hold)) {
             *more = (own - hold) / baselines.sessions.max(1) as f64;
         }
-        Self { baseline: baseline.clone(), over_hold, paying: Paying::most(&more), flagged: gains && loses }
+        Self { baseline: baseline.clone(), over_hold, paying: PayingTerm::most(&more), flagged: gains && loses }
     }
 
     /// Returns the policy's name.
@@ -162,7 +162,7 @@ impl Probe {
     }
 }
 
-impl Paying {
+impl PayingTerm {
     /// Finds the term with the most of it, where any is above zero.
     fn most(more: &[f64; REWARD_TERMS.len()]) -> Option<Self> {
         let all: f64 = more.iter().map(|more| more.abs()).sum();
@@ -171,7 +171,7 @@ impl Paying {
     }
 }
 
-impl std::fmt::Display for Paying {
+impl std::fmt::Display for PayingTerm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:+.2} ({})", self.term, self.more, percent(Some(self.share)))
     }
@@ -209,11 +209,11 @@ mod tests {
 
     #[test]
     fn the_paying_term_is_the_one_that_sets_a_policy_above_holding() {
-        let missed = Paying::most(&[-0.6, 0.1, 0.3, 0.0, 0.0]).unwrap();
+        let missed = PayingTerm::most(&[-0.6, 0.1, 0.3, 0.0, 0.0]).unwrap();
         assert_eq!(
             (missed.term, missed.to_string().as_str()),
             ("missed_opportunity", "missed_opportunity +0.30 (30.0%)")
         );
-        assert_eq!(Paying::most(&[-0.6, 0.0, 0.0, 0.0, 0.0]), None);
+        assert_eq!(PayingTerm::most(&[-0.6, 0.0, 0.0, 0.0, 0.0]), None);
     }
 }

@@ -6,7 +6,7 @@ use market_data::DateRange;
 use market_env::RealOptions;
 use serde::Serialize;
 
-use crate::evaluation::{audit::Audit, cost_sensitivity::CostSensitivity, performance::Figures};
+use crate::evaluation::{audit::Audit, cost_sensitivity::CostSensitivity, performance::Performance};
 
 /// What `zerodte backtest --json` writes.
 #[derive(Debug, Clone, Serialize)]
@@ -31,7 +31,7 @@ pub struct BacktestReport {
     pub capital_usd: f64,
     /// The figures.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: Performance,
     /// For a policy that almost never buys: what it bought, against what policies without information earned on the same
     /// sessions.
     pub staying_out: Option<String>,

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use ppo_agent::{DeviceChoice, PolicyConfig, PpoConfig};
 use serde_json::{Map, Value, json};
 
-use crate::output::exit_code::Usage;
+use crate::output::exit_code::UsageError;
 
 /// Symbols of the made-up market.
 pub(super) const SYMBOLS: [&str; 3] = ["SPY", "QQQ", "SPX"];
@@ -137,11 +137,11 @@ impl Case {
     /// Returns the same case on a market of so many session dates per symbol.
     ///
     /// # Errors
-    /// [`Usage`] when the game has no sessions.
-    pub fn with_sessions(mut self, wanted: usize) -> Result<Self, Usage> {
+    /// [`UsageError`] when the game has no sessions.
+    pub fn with_sessions(mut self, wanted: usize) -> Result<Self, UsageError> {
         match &mut self.game {
             Game::Market { sessions, .. } => *sessions = wanted,
-            Game::CartPole => return Err(Usage::one("--sessions: CartPole has none")),
+            Game::CartPole => return Err(UsageError::one("--sessions: CartPole has none")),
         }
         Ok(self)
     }
@@ -149,11 +149,11 @@ impl Case {
     /// Returns the same case with observations of so many bars.
     ///
     /// # Errors
-    /// [`Usage`] when the game has no bars.
-    pub fn with_frames(mut self, wanted: usize) -> Result<Self, Usage> {
+    /// [`UsageError`] when the game has no bars.
+    pub fn with_frames(mut self, wanted: usize) -> Result<Self, UsageError> {
         match &mut self.game {
             Game::Market { frames, .. } => *frames = wanted,
-            Game::CartPole => return Err(Usage::one("--frames: CartPole has no bars")),
+            Game::CartPole => return Err(UsageError::one("--frames: CartPole has no bars")),
         }
         Ok(self)
     }

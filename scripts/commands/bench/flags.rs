@@ -5,7 +5,7 @@ use ppo_agent::{Backend, DeviceChoice, Precision};
 use serde::de::{DeserializeOwned, IntoDeserializer as _, value};
 
 use super::case::{Case, Part, Workload};
-use crate::output::exit_code::Usage;
+use crate::output::exit_code::UsageError;
 
 /// Flags of `zerodte bench`: what to measure, and what to change of its sizes.
 #[derive(Debug, Clone, Args)]
@@ -55,19 +55,23 @@ impl BenchFlags {
     /// Returns the workload with the sizes that the flags ask for.
     ///
     /// # Errors
-    /// [`Usage`] when a flag means nothing for the workload, or sizes do not fit each other.
-    pub(crate) fn case(&self) -> Result<Case, Usage> {
+    /// [`UsageError`] when a flag means nothing for the workload, or sizes do not fit each other.
+    pub(crate) fn case(&self) -> Result<Case, UsageError> {
         let mut case = Case::from(self.workload);
         if !(0.0..=86_400.0).contains(&self.seconds) {
-            return Err(Usage::one(format!("--seconds: {} is not between 0 and 86400", self.seconds)));
+            return Err(UsageError::one(format!("--seconds: {} is not between 0 and 86400", self.seconds)));
         }
         let of_networks =
             [self.backend.is_some(), self.device.is_some(), self.precision.is_some(), self.batch_size.is_some()];
         if case.part == Part::Step && of_networks.contains(&true) {
-            return Err(Usage::one("--backend, --device, --precision, --batch-size: the workload env has no networks"));
+            return Err(UsageError::one(
+                "--backend, --device, --precision, --batch-size: the workload env has no networks",
+            ));
         }
         if self.device == Some(DeviceChoice::Auto) {
-            return Err(Usage::one("--device: say cpu, cuda or cuda:N; a measurement must know where it was taken"));
+            return Err(UsageError::one(
+                "--device: say cpu, cuda or cuda:N; a measurement must know where it was taken",
+            ));
         }
         case.threads = self.threads.unwrap_or(case.threads);
         case.device = self.device.unwrap_or(case.device);
@@ -83,7 +87,7 @@ impl BenchFlags {
             case = case.with_lanes(lanes as usize);
         }
         case.ppo.batch_size = self.batch_size.map_or(case.ppo.batch_size, |size| size as usize);
-        Usage::check([case.ppo.check(), case.policy.check()].concat())?;
+        UsageError::check([case.ppo.check(), case.policy.check()].concat())?;
         Ok(case)
     }
 }

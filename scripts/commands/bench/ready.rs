@@ -12,7 +12,7 @@ use super::{
     case::{Case, Game, Part, SYMBOLS},
     subject::{Learning, Stepping, Subject},
 };
-use crate::output::exit_code::Usage;
+use crate::output::exit_code::UsageError;
 
 /// Last session of the made-up market; the others lie before.
 const LAST_SESSION: jiff::civil::Date = jiff::civil::date(2024, 11, 29);
@@ -100,7 +100,10 @@ pub fn dataset(sessions: usize) -> anyhow::Result<Dataset> {
     let mut config = DataConfig::default();
     let all = calendar::sessions(calendar::FIRST_DATE, LAST_SESSION);
     let most = all.len() - config.warmup_sessions;
-    ensure!((1..=most).contains(&sessions), Usage::one(format!("--sessions: {sessions} is not between 1 and {most}")));
+    ensure!(
+        (1..=most).contains(&sessions),
+        UsageError::one(format!("--sessions: {sessions} is not between 1 and {most}"))
+    );
     config.synthetic.sessions_from = all[most - sessions].date;
     config.synthetic.sessions_to = LAST_SESSION;
     let symbols = SYMBOLS.into_iter().map(Symbol::new).collect::<Result<Vec<_>, _>>()?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     artifacts::health_rows::{Check, HealthRow, MoveRow},
-    commands::watch::{self, Reading, Seen, View, Watched},
+    commands::watch::{self, Seen, UnjudgedInterval, View, Watched},
 };
 
 /// What is said of a training; the object of `--json`.
@@ -54,7 +54,7 @@ pub(super) struct Diagnosis {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Basis {
     /// `health.jsonl`: everything that was measured, and at least two intervals in a row.
-    Health,
+    IntervalReport,
     /// The shares of single intervals of a run without `health.jsonl`.
     Shares,
     /// A log: its own verdict where it has one, else the shares of single intervals, made from its cumulative counts.
@@ -93,7 +93,7 @@ impl Diagnosis {
     /// As [`run`].
     pub(super) fn of(path: &Path) -> anyhow::Result<Self> {
         let mut watched = Watched::open(path)?;
-        let view = watched.look()?.clone();
+        let view = watched.poll()?.clone();
         let name = path.display();
         ensure!(
             !watched.is_log() || view.last().is_some(),
@@ -102,7 +102,7 @@ impl Diagnosis {
         let basis = if watched.is_log() { Basis::Log } else { Basis::Shares };
         match (view.health.last().cloned(), view.last().cloned()) {
             (Some(row), last) => {
-                let basis = if watched.is_log() { Basis::Log } else { Basis::Health };
+                let basis = if watched.is_log() { Basis::Log } else { Basis::IntervalReport };
                 Ok(Self::judged(view, row, last, basis))
             }
             (None, Some(last)) => Ok(Self::read(view, basis, last)),
@@ -137,7 +137,7 @@ impl Diagnosis {
 
     /// Reads the shares of the intervals, where no verdict was written.
     fn read(view: View, basis: Basis, last: Seen) -> Self {
-        let Reading { word, mut evidence } = watch::read(&last);
+        let UnjudgedInterval { word, mut evidence } = watch::read(&last);
         let words: Vec<(u64, String)> = view.intervals.iter().map(|seen| (seen.step, watch::read(seen).word)).collect();
         let history = spans(words.iter().map(|(step, word)| (*step, word.as_str())));
         evidence.push(match basis {

@@ -92,7 +92,7 @@ mod tests {
         let span = |verdict: &str, from, to| Span { verdict: verdict.to_owned(), from, to };
         Diagnosis {
             source: "runs/one".to_owned(),
-            basis: Basis::Health,
+            basis: Basis::IntervalReport,
             data: Some("SYNTHETIC".to_owned()),
             step: 12_288,
             planned: Some(100_000),

@@ -10,7 +10,7 @@ use market_data::source::{
     },
 };
 
-use crate::{artifacts::manifest::LIBTORCH, inputs::credentials::Keys, output::table::thousands};
+use crate::{artifacts::manifest::LIBTORCH, inputs::credentials::Credentials, output::table::thousands};
 
 /// Whether something works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) fn table(checks: &[Check]) -> String {
 
 /// Says which keys are set, by the names of their variables.
 pub(super) fn keys() -> Vec<Check> {
-    let keys = Keys::read();
+    let keys = Credentials::read();
     let single = |names: &[&'static str]| keys.first(names).map(|key| key.map(|(_, name)| name.to_owned()));
     let pair = |names: &[(&'static str, &'static str)]| {
         keys.pair(names).map(|pair| pair.map(|[(_, first), (_, second)]| format!("{first} and {second}")))

@@ -10,7 +10,7 @@ use crate::{
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// Flags of `zerodte doctor`.
@@ -45,7 +45,7 @@ impl DoctorFlags {
         if !config.run.data_source.is_vendor() {
             let text =
                 format!("--data-source {}: it is no vendor; name massive, alpaca or yahoo", config.run.data_source);
-            return Err(Usage::one(text).into());
+            return Err(UsageError::one(text).into());
         }
         Ok(config)
     }

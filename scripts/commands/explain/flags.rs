@@ -12,7 +12,7 @@ use crate::{
         flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
         layers::Layer,
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// Flags of `zerodte explain`.
@@ -66,10 +66,10 @@ impl ExplainFlags {
     ///
     /// # Errors
     /// When it is not a minute of a day, exit code 2.
-    pub fn moment(&self) -> Result<DateTime, Usage> {
+    pub fn moment(&self) -> Result<DateTime, UsageError> {
         let minute = |at: &DateTime| (at.second(), at.subsec_nanosecond()) == (0, 0);
         self.at.parse().ok().filter(minute).ok_or_else(|| {
-            Usage::one(format!("--at {}: write it as the minute 2025-03-04T10:31, New York time", self.at))
+            UsageError::one(format!("--at {}: write it as the minute 2025-03-04T10:31, New York time", self.at))
         })
     }
 

@@ -7,7 +7,7 @@ use crate::output::table::{dollars_and_cents, percent, thousands};
 
 /// Who explains, and by what rules.
 #[derive(Debug, Clone)]
-pub(crate) struct Speaker<'a> {
+pub(crate) struct ReportContext<'a> {
     pub(crate) model: String,
     pub(crate) data: &'static str,
     pub(crate) behaviour: &'static str,
@@ -21,10 +21,10 @@ pub(crate) fn right_name(side: Action) -> &'static str {
 }
 
 /// Says what came of the decision's order.
-pub(super) fn order(session: &Session<'_>, bar: u32, speaker: &Speaker<'_>) -> String {
+pub(super) fn order(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> String {
     match session.steps[bar as usize].action {
         Action::BuyCall | Action::BuyPut => entry(session, bar),
-        _ => exit(session, bar, speaker),
+        _ => exit(session, bar, context),
     }
 }
 
@@ -43,21 +43,21 @@ fn entry(session: &Session<'_>, bar: u32) -> String {
     )
 }
 
-fn exit(session: &Session<'_>, bar: u32, speaker: &Speaker<'_>) -> String {
+fn exit(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> String {
     let (step, held) = (&session.steps[bar as usize], session.held_at(bar));
     let sold = |trade| session.sold_by(bar, trade).into_iter().map(move |sale| sale_text(session, trade, sale));
     let sold: Vec<String> = held.into_iter().flat_map(sold).collect();
     match (sold.is_empty(), step.action) {
         (false, _) => sold.join("; "),
-        (true, Action::Hold) if step.mask.is_forced() => idle(held.is_some(), speaker).to_owned(),
+        (true, Action::Hold) if step.mask.is_forced() => idle(held.is_some(), context).to_owned(),
         (true, Action::Hold) => "none".to_owned(),
         (true, _) => "not filled: no bid".to_owned(),
     }
 }
 
 /// Says why nothing could be ordered.
-fn idle(held: bool, speaker: &Speaker<'_>) -> &'static str {
-    match (held, speaker.exits) {
+fn idle(held: bool, context: &ReportContext<'_>) -> &'static str {
+    match (held, context.exits) {
         (true, ExitMode::Rules) => "none; exits are left to the rules (env.exits.mode)",
         (true, ExitMode::Agent) => "none; a rule's order is at work",
         (false, _) => "none; an entry is on its way, or none is allowed now",

@@ -10,7 +10,7 @@ use market_env::{
 use serde::Serialize;
 
 use super::{
-    outcome_text::{self, Speaker, right_name},
+    outcome_text::{self, ReportContext, right_name},
     session::{Session, Step},
 };
 
@@ -213,7 +213,7 @@ const ACCOUNT_MEANINGS: [&str; ACCOUNT_COLUMNS.len()] = [
 
 impl Explanation {
     /// Explains the decision at the close of a bar of a session.
-    pub(crate) fn of(session: &Session<'_>, bar: u32, speaker: &Speaker<'_>) -> Self {
+    pub(crate) fn of(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> Self {
         let step = &session.steps[bar as usize];
         let (held, opened) = (session.held_at(bar), session.opened_by(bar));
         let row = session.day.rows().start + bar as usize;
@@ -221,10 +221,10 @@ impl Explanation {
         let t = bar as usize;
         let bars = session.bars;
         Self {
-            model: speaker.model.clone(),
-            data: speaker.data,
-            behaviour: speaker.behaviour,
-            in_sample: speaker.in_sample,
+            model: context.model.clone(),
+            data: context.data,
+            behaviour: context.behaviour,
+            in_sample: context.in_sample,
             symbol: session.day.symbol.to_string(),
             date: session.day.date,
             bar: session.clock(bar),
@@ -243,8 +243,8 @@ impl Explanation {
             action: step.action.name(),
             actions: choices(step),
             value: step.value,
-            contracts: contracts(session, bar, held, speaker),
-            order: outcome_text::order(session, bar, speaker),
+            contracts: contracts(session, bar, held, context),
+            order: outcome_text::order(session, bar, context),
             reward: step.reward,
             reward_terms: terms(step),
             afterwards: outcome_text::afterwards(session, bar, held.or(opened)),
@@ -334,13 +334,13 @@ fn outcome(session: &Session<'_>, trade: &Trade) -> Outcome {
 }
 
 /// Returns the contract held, or the call and the put that an entry decided at this bar buys.
-fn contracts(session: &Session<'_>, bar: u32, held: Option<&Trade>, speaker: &Speaker<'_>) -> Vec<Contract> {
+fn contracts(session: &Session<'_>, bar: u32, held: Option<&Trade>, context: &ReportContext<'_>) -> Vec<Contract> {
     let entry = |side, right| (side, session.market.entry_strike(session.day, bar, right));
     let about = match held {
         Some(trade) => vec![(trade.side, trade.strike)],
         None => vec![entry(Action::BuyCall, Right::Call), entry(Action::BuyPut, Right::Put)],
     };
-    let market = &speaker.market;
+    let market = &context.market;
     let pricer = SessionPricer::expiring(market.expiry, session.bars, session.vol, &session.day.spec, &market.pricing);
     let view = |(side, strike)| {
         let quote = |bar, at: fn(market_env::QuotePair) -> Quote| {

@@ -9,7 +9,7 @@ use market_env::{
     Action, ActionMask, BatchEnv, Day, EXIT_REASONS, EnvConfig, Ledger, Market, QuotePair, Sale, Trade,
     features::indicator::SessionVwap,
 };
-use ppo_agent::{Behaviour, Moment, Policy, evaluate_watched, ppo::distribution::MAX_ACTIONS};
+use ppo_agent::{Behaviour, Policy, StepView, evaluate_watched, ppo::distribution::MAX_ACTIONS};
 
 use crate::inputs::Inputs;
 
@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
         let (bars, vol) = sessions.days.last().zip(sessions.vol.last()).context("there is no session")?;
         let mut env = BatchEnv::replay(Arc::clone(&inputs.market), vec![0], config.clone())?;
         let (mut steps, mut before) = (Vec::new(), Ledger::default());
-        let mut watch = |moment: Moment<'_>| {
+        let mut watch = |moment: StepView<'_>| {
             steps.push(Step {
                 account: moment.account.to_vec(),
                 mask: moment.mask[0],

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::{Args, ValueEnum};
-use market_data::source::fetch::Wishes;
+use market_data::source::fetch::FetchOptions;
 
 use crate::{
     config::{
@@ -11,12 +11,12 @@ use crate::{
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// What can be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum What {
+pub enum FetchKind {
     /// Minute bars of the symbols.
     Bars,
     /// VIX1D and VIX by the minute, VIX by the day.
@@ -31,7 +31,7 @@ pub enum What {
     Greeks,
 }
 
-impl fmt::Display for What {
+impl fmt::Display for FetchKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bars => "bars",
@@ -56,7 +56,7 @@ impl fmt::Display for What {
 pub struct FetchFlags {
     /// What to fetch, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "bars,vix")]
-    pub what: Vec<What>,
+    pub what: Vec<FetchKind>,
     /// Which symbols and dates, from where to where.
     #[command(flatten)]
     pub data: DataFlags,
@@ -88,8 +88,8 @@ pub struct FetchFlags {
 
 impl FetchFlags {
     /// Returns how to fetch.
-    pub fn wishes(&self) -> Wishes {
-        Wishes { refresh: self.refresh, retry_empty: self.retry_empty, drop_bad: self.drop_bad_rows }
+    pub fn wishes(&self) -> FetchOptions {
+        FetchOptions { refresh: self.refresh, retry_empty: self.retry_empty, drop_bad: self.drop_bad_rows }
     }
 
     /// Lays files, flags and assignments over the defaults, but for massive as the source.
@@ -98,7 +98,7 @@ impl FetchFlags {
     /// Every fault at once, exit code 2.
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         if self.data.options.is_some() {
-            return Err(Usage::one("--options: say --what options to fetch them").into());
+            return Err(UsageError::one("--options: say --what options to fetch them").into());
         }
         let mut base = RunConfig::default();
         base.run.data_source = DataSource::Massive;
@@ -115,7 +115,7 @@ impl FetchFlags {
                 "--data-source {}: nothing is fetched from it; name massive, alpaca or yahoo",
                 config.run.data_source
             );
-            return Err(Usage::one(text).into());
+            return Err(UsageError::one(text).into());
         }
         Ok(config)
     }

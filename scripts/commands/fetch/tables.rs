@@ -20,7 +20,7 @@ use market_data::{
     },
 };
 
-use super::What;
+use super::FetchKind;
 use crate::{
     inputs::vendor::usage,
     output::{clock::System, output_file::create_parent},
@@ -39,14 +39,14 @@ fn path(cache: &Cache, kind: &str, symbol: &Symbol, name: &str) -> PathBuf {
 }
 
 /// Returns how many calls a table takes at least.
-pub(super) fn calls(what: What, cache: &Cache, symbol: &Symbol, dates: DateRange) -> usize {
+pub(super) fn calls(what: FetchKind, cache: &Cache, symbol: &Symbol, dates: DateRange) -> usize {
     let days = calendar::sessions(dates.first, dates.last).into_iter().map(|session| session.date);
     let missing = |kind: &str| days.filter(|day| !path(cache, kind, symbol, &day.to_string()).exists()).count();
     match what {
-        What::Contracts => missing("contracts"),
-        What::Greeks => missing("greeks"),
-        What::Chain => 1,
-        What::Bars | What::Vix | What::Options => 0,
+        FetchKind::Contracts => missing("contracts"),
+        FetchKind::Greeks => missing("greeks"),
+        FetchKind::Chain => 1,
+        FetchKind::Bars | FetchKind::Vix | FetchKind::Options => 0,
     }
 }
 

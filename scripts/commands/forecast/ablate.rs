@@ -18,11 +18,11 @@ use serde::Serialize;
 use statistics::{ConfidenceInterval, mean};
 
 use self::grid::Variant;
-use super::{dataset::Material, flags::ForecastAblateFlags};
+use super::{dataset::ForecastDataset, flags::ForecastAblateFlags};
 use crate::output::{
     clock::Stopwatch,
     console::Console,
-    exit_code::Usage,
+    exit_code::UsageError,
     output_file::{check_writable, create_parent},
 };
 
@@ -89,7 +89,7 @@ struct Trial {
 /// Trains the grid and writes the table.
 ///
 /// # Errors
-/// [`Usage`] for flags and grids; data that cannot be read; a training that breaks; a file that cannot be written.
+/// [`UsageError`] for flags and grids; data that cannot be read; a training that breaks; a file that cannot be written.
 pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
     let config = flags.train.resolve(&mut notes)?;
@@ -101,21 +101,21 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
         return Ok(());
     }
     if flags.seeds == 0 {
-        return Err(Usage::one("--seeds: there must be at least one").into());
+        return Err(UsageError::one("--seeds: there must be at least one").into());
     }
     check_writable(&flags.out)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(flags.num_threads);
     threads.build_global().context("starting the threads")?;
     notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
-    let material = Material::load(&config, &config.forecast)?;
+    let material = ForecastDataset::load(&config, &config.forecast)?;
     let split = material.split(&config).context("splitting the sessions by date")?;
     let data = material.data(&config.forecast, &split);
     let dates: std::collections::BTreeSet<u32> = data.validation.block.iter().copied().collect();
     if dates.len() < FEWEST_DATES {
         let found = dates.len();
-        return Err(Usage::one(format!("ranking needs {FEWEST_DATES} pieces of evidence or more, the validation dates hold {found}: name more dates")).into());
+        return Err(UsageError::one(format!("ranking needs {FEWEST_DATES} pieces of evidence or more, the validation dates hold {found}: name more dates")).into());
     }
-    let lab = Lab { variants: &variants, data: &data, seeds: flags.seeds, first_seed: config.run.seed };
+    let lab = AblationRun { variants: &variants, data: &data, seeds: flags.seeds, first_seed: config.run.seed };
     let stamp = stamp(material.dataset.synthetic);
     console.say(format!(
         "{} variants with {} seeds on {stamp} data: train {}, ranked on {}",
@@ -142,14 +142,14 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
 }
 
 /// The variants and what they are trained on.
-struct Lab<'a> {
+struct AblationRun<'a> {
     variants: &'a [Variant],
     data: &'a ForecastData,
     seeds: u64,
     first_seed: u64,
 }
 
-impl Lab<'_> {
+impl AblationRun<'_> {
     /// Trains every variant with every seed, several at a time; what is done is said as it comes.
     fn trials(&self, console: &mut Console) -> anyhow::Result<Vec<Trial>> {
         let jobs: Vec<(usize, u64)> =

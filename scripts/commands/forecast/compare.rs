@@ -15,7 +15,7 @@ use crate::output::{
 /// Compares and writes, and prints what is written as text.
 ///
 /// # Errors
-/// [`crate::output::exit_code::Usage`] for runs that cannot be told apart or are no folders; otherwise the file that is missing, broken or cannot be
+/// [`crate::output::exit_code::UsageError`] for runs that cannot be told apart or are no folders; otherwise the file that is missing, broken or cannot be
 /// written.
 pub(super) fn run(flags: &ForecastCompareFlags, console: &mut Console) -> anyhow::Result<()> {
     let folders = check(flags)?;

@@ -9,20 +9,20 @@ use crate::{config::RunConfig, inputs};
 
 /// Bars, and what a forecaster can learn from them.
 #[derive(Debug)]
-pub(crate) struct Material {
+pub(crate) struct ForecastDataset {
     pub(crate) dataset: Dataset,
     pub(crate) tape: ForecastTape,
 }
 
 /// Samples of some dates, with the symbol and the moment of each.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Picked {
+pub(crate) struct SelectedSamples {
     /// Positions on the tape.
     pub(crate) index: Vec<u32>,
     pub(crate) samples: Samples,
 }
 
-impl Material {
+impl ForecastDataset {
     /// Loads the bars of a configuration and computes the tape and the targets of a forecaster.
     ///
     /// # Errors
@@ -43,8 +43,8 @@ impl Material {
     }
 
     /// Returns the samples of some dates of which any target is known by the last of them.
-    pub(crate) fn pick(&self, dates: &DateRange) -> Picked {
-        let mut picked = Picked::default();
+    pub(crate) fn pick(&self, dates: &DateRange) -> SelectedSamples {
+        let mut picked = SelectedSamples::default();
         for index in self.tape.samples_in(dates) {
             let ahead: Vec<Option<Move>> = self.tape.ahead(index, dates.last).collect();
             if ahead.iter().all(Option::is_none) {
@@ -69,7 +69,7 @@ impl Material {
     }
 
     /// Returns the date of every sample.
-    pub(crate) fn dates<'a>(&'a self, picked: &'a Picked) -> impl Iterator<Item = Date> + 'a {
+    pub(crate) fn dates<'a>(&'a self, picked: &'a SelectedSamples) -> impl Iterator<Item = Date> + 'a {
         picked.index.iter().map(|&index| self.tape.samples()[index as usize].date)
     }
 
@@ -86,7 +86,7 @@ impl Material {
 
     /// Returns what the last-value predictor says of some samples: what happened over as long a time before, and the direction of that.
     /// `[N, M]`
-    pub(crate) fn last_values(&self, picked: &Picked) -> Vec<f32> {
+    pub(crate) fn last_values(&self, picked: &SelectedSamples) -> Vec<f32> {
         picked
             .index
             .iter()
@@ -96,12 +96,12 @@ impl Material {
     }
 
     /// Returns the symbol of every sample.
-    pub(crate) fn symbols<'a>(&'a self, picked: &'a Picked) -> impl Iterator<Item = &'a Symbol> {
+    pub(crate) fn symbols<'a>(&'a self, picked: &'a SelectedSamples) -> impl Iterator<Item = &'a Symbol> {
         picked.index.iter().map(|&index| &self.tape.symbols()[self.tape.samples()[index as usize].symbol as usize])
     }
 
     /// Returns the samples of one symbol among some, as positions among them.
-    pub(crate) fn of_symbol(&self, picked: &Picked, symbol: &Symbol) -> Vec<usize> {
+    pub(crate) fn of_symbol(&self, picked: &SelectedSamples, symbol: &Symbol) -> Vec<usize> {
         self.symbols(picked).enumerate().filter(|(_, of)| *of == symbol).map(|(position, _)| position).collect()
     }
 }
@@ -113,7 +113,7 @@ fn targets(change: Option<Move>) -> [f32; 3] {
     })
 }
 
-impl Picked {
+impl SelectedSamples {
     /// Returns some of the samples, by their positions.
     pub(crate) fn subset(&self, positions: &[usize]) -> Self {
         let targets = self.samples.actual.len().checked_div(self.samples.len()).unwrap_or(0);
@@ -140,12 +140,12 @@ mod tests {
     use super::*;
     use crate::config::DataSource;
 
-    fn material(bars: &str, horizons: &[&str]) -> (RunConfig, Material) {
+    fn material(bars: &str, horizons: &[&str]) -> (RunConfig, ForecastDataset) {
         let mut config = RunConfig::default();
         (config.run.data_source, config.run.intraday_days) = (DataSource::Synthetic, 0);
         config.forecast.horizons = horizons.iter().map(|text| text.parse().unwrap()).collect();
         config.forecast.bars = if bars == "day" { market_env::BarSize::Day } else { market_env::BarSize::Minute };
-        let material = Material::load(&config, &config.forecast).unwrap();
+        let material = ForecastDataset::load(&config, &config.forecast).unwrap();
         (config, material)
     }
 

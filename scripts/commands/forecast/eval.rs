@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 use market_data::{DateRange, Window, stamp};
 
-use super::{dataset::Material, evaluation::Court, files, flags::ForecastEvalFlags};
+use super::{dataset::ForecastDataset, evaluation::Evaluator, files, flags::ForecastEvalFlags};
 use crate::{
     artifacts::{
         saved_forecaster::{self, ForecasterMeta},
@@ -11,7 +11,7 @@ use crate::{
     },
     output::{
         console::Console,
-        exit_code::Usage,
+        exit_code::UsageError,
         output_file::{check_writable, create_parent},
     },
 };
@@ -36,7 +36,7 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     let asked = config.run.window();
     (config.run.start_date, config.run.intraday_days) = (None, 0);
     config.run.end_date = asked.to.map(|end| end.max(meta.last_seen()));
-    let material = Material::load(&config, forecaster.config())?;
+    let material = ForecastDataset::load(&config, forecaster.config())?;
     forecaster.check_features(material.tape.feature_names())?;
     let dates = asked_dates(&material, &meta, &asked)?;
     let (data, picked) = (material.data(forecaster.config(), &meta.split), material.pick(&dates));
@@ -44,13 +44,13 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     heading(flags, &meta, &material, &dates, console)?;
     if data.train.is_empty() || data.validation.is_empty() {
         let (train, valid) = (meta.split.train, meta.split.validation);
-        return Err(Usage::one(format!(
+        return Err(UsageError::one(format!(
             "the bars do not reach back to the forecaster's training ({train} and {valid}), which the other predictors are fitted on"
         ))
         .into());
     }
     let forecasts = forecaster.predict(&data.tape, &picked.samples)?;
-    let court = Court {
+    let court = Evaluator {
         material: &material,
         data: &data,
         forecaster: &forecaster,
@@ -77,7 +77,7 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
 }
 
 /// The dates asked for; without any, all that have not shaped the forecaster.
-fn asked_dates(material: &Material, meta: &ForecasterMeta, asked: &Window) -> anyhow::Result<DateRange> {
+fn asked_dates(material: &ForecastDataset, meta: &ForecasterMeta, asked: &Window) -> anyhow::Result<DateRange> {
     let dates = &material.dataset.dates;
     let range = asked.dates(*dates.last().context("there is no session")?)?;
     if asked.from.is_some() || asked.intraday_days.is_some() {
@@ -95,7 +95,7 @@ fn asked_dates(material: &Material, meta: &ForecasterMeta, asked: &Window) -> an
 fn heading(
     flags: &ForecastEvalFlags,
     meta: &ForecasterMeta,
-    material: &Material,
+    material: &ForecastDataset,
     dates: &DateRange,
     console: &mut Console,
 ) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statistics::ConfidenceInterval;
 
-use super::dataset::{Material, Picked, rows};
+use super::dataset::{ForecastDataset, SelectedSamples, rows};
 use crate::output::table::columns;
 
 /// Name of the rows of all symbols together.
@@ -58,8 +58,8 @@ struct Predictor {
 }
 
 /// What a judgement rests on.
-pub(crate) struct Court<'a> {
-    pub(crate) material: &'a Material,
+pub(crate) struct Evaluator<'a> {
+    pub(crate) material: &'a ForecastDataset,
     /// What the forecaster was trained on, which the other predictors are fitted on, too.
     pub(crate) data: &'a ForecastData,
     pub(crate) forecaster: &'a Forecaster,
@@ -70,12 +70,17 @@ pub(crate) struct Court<'a> {
     pub(crate) seed: u64,
 }
 
-impl Court<'_> {
+impl Evaluator<'_> {
     /// Judges the forecaster on some samples; its own forecasts of them are `[N, M]`.
     ///
     /// # Errors
     /// When a predictor cannot be fitted.
-    pub(crate) fn judge(&self, picked: &Picked, forecasts: &[f32], dates: DateRange) -> Result<Judgement, AgentError> {
+    pub(crate) fn judge(
+        &self,
+        picked: &SelectedSamples,
+        forecasts: &[f32],
+        dates: DateRange,
+    ) -> Result<Judgement, AgentError> {
         let predictors = self.predictors(picked, forecasts)?;
         let mut parts: Vec<(String, Vec<usize>)> = vec![(ALL.to_owned(), (0..picked.samples.len()).collect())];
         let symbols = self.material.tape.symbols();
@@ -90,7 +95,7 @@ impl Court<'_> {
         Ok(Judgement { data, dates, rows })
     }
 
-    fn predictors(&self, picked: &Picked, forecasts: &[f32]) -> Result<Vec<Predictor>, AgentError> {
+    fn predictors(&self, picked: &SelectedSamples, forecasts: &[f32]) -> Result<Vec<Predictor>, AgentError> {
         let (data, frames) = (self.data, self.forecaster.config().temporal_frames);
         let TargetMoments { mean, .. } = self.forecaster.moments();
         let constant: Vec<f32> = mean.iter().map(|&mean| mean as f32).collect();
@@ -111,7 +116,13 @@ impl Court<'_> {
     }
 
     /// Judges every target on some of the samples; targets of which nothing is known there are left out.
-    fn part(&self, symbol: &str, picked: &Picked, positions: &[usize], predictors: &[Predictor]) -> Vec<Judged> {
+    fn part(
+        &self,
+        symbol: &str,
+        picked: &SelectedSamples,
+        positions: &[usize],
+        predictors: &[Predictor],
+    ) -> Vec<Judged> {
         let (targets, moments) = (&self.data.targets, self.forecaster.moments());
         let samples = picked.subset(positions).samples;
         let score = |predictor: &Predictor| {

@@ -9,7 +9,7 @@ use polars::prelude::{
 };
 use ppo_agent::forecast::{Epoch, Scores, Target, TargetKind};
 
-use super::dataset::{Material, Picked};
+use super::dataset::{ForecastDataset, SelectedSamples};
 use crate::artifacts::trades::EPOCH;
 
 /// One row per epoch.
@@ -96,8 +96,8 @@ fn cells(scores: &Scores) -> Vec<String> {
 /// Writes the forecasts `[N, M]` of some samples as Parquet: symbol, date, bar, and per target what was forecast and what came (null where
 /// it is not known).
 pub(crate) fn predictions(
-    material: &Material,
-    picked: &Picked,
+    material: &ForecastDataset,
+    picked: &SelectedSamples,
     targets: &[Target],
     forecasts: &[f32],
     data: &str,

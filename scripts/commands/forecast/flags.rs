@@ -11,7 +11,7 @@ use crate::{
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// What can be done with forecasters.
@@ -103,7 +103,7 @@ pub struct ForecasterFlags {
 }
 
 impl ForecasterFlags {
-    fn put(&self, layer: &mut Layer) -> Result<(), Usage> {
+    fn put(&self, layer: &mut Layer) -> Result<(), UsageError> {
         if let Some(list) = &self.horizons {
             let horizons = list.split(',').map(str::trim).map(toml::Value::from);
             layer.put("forecast.horizons", horizons.collect::<Vec<_>>());
@@ -130,7 +130,7 @@ impl ForecasterFlags {
         ] {
             let Some(value) = value else { continue };
             let value =
-                i64::try_from(value).map_err(|_| Usage::one(format!("forecast.{key}: {value} is too large")))?;
+                i64::try_from(value).map_err(|_| UsageError::one(format!("forecast.{key}: {value} is too large")))?;
             layer.put(&format!("forecast.{key}"), value);
         }
         for (key, value) in [

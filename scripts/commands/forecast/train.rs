@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chart,
-    dataset::{Material, Picked},
-    evaluation::{Court, Judgement},
+    dataset::{ForecastDataset, SelectedSamples},
+    evaluation::{Evaluator, Judgement},
     files,
     flags::ForecastTrainFlags,
 };
@@ -23,7 +23,7 @@ use crate::{
     output::{
         clock::{self, Stopwatch},
         console::Console,
-        exit_code::Stopped,
+        exit_code::ForecasterStopped,
         table::thousands,
     },
 };
@@ -48,7 +48,7 @@ pub struct Metrics {
 /// Trains as the flags say.
 ///
 /// # Errors
-/// [`crate::output::exit_code::Usage`] for flags and configuration, [`Stopped`] for a training that was ended because nothing could come of it;
+/// [`crate::output::exit_code::UsageError`] for flags and configuration, [`ForecasterStopped`] for a training that was ended because nothing could come of it;
 /// anything else is a run that failed. Earlier results are intact either way.
 pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let mut notes = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::
     let mut paths = Paths::of(&config.run);
     paths.log = paths.log.with_file_name(format!("{}_forecast.log", config.run.model_name));
     paths.check_writable()?;
-    let material = Material::load(&config, &config.forecast)?;
+    let material = ForecastDataset::load(&config, &config.forecast)?;
     let split = material.split(&config).context("splitting the sessions by date")?;
     notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
     let (data, test) = (material.data(&config.forecast, &split), material.pick(&split.test));
@@ -77,10 +77,10 @@ pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::
 struct Run<'a> {
     config: &'a RunConfig,
     paths: &'a Paths,
-    material: &'a Material,
+    material: &'a ForecastDataset,
     split: &'a Split,
     data: ForecastData,
-    test: Picked,
+    test: SelectedSamples,
     boosted: bool,
 }
 
@@ -122,7 +122,7 @@ impl Run<'_> {
         self.open(console)?;
         let watch = Stopwatch::start();
         let fitted = {
-            let mut told = Told {
+            let mut told = EpochLog {
                 console,
                 folder: &self.paths.run,
                 data: &self.data,
@@ -151,7 +151,7 @@ impl Run<'_> {
         self.finish(&fitted, &judgement, seconds)?;
         console.say(format!("Run folder: {}", self.paths.run.display()))?;
         match fitted.end {
-            End::Emergency(emergency) => Err(Stopped(emergency).into()),
+            End::Emergency(emergency) => Err(ForecasterStopped(emergency).into()),
             End::MaxEpochs | End::Patience => Ok(()),
         }
     }
@@ -190,7 +190,7 @@ impl Run<'_> {
         ppo_agent::write_atomically(&self.paths.run.join(files::PREDICTIONS), &bytes)?;
         let (material, data, seed) = (self.material, &self.data, self.config.run.seed);
         let gate = &self.config.forecast.gate;
-        let court = Court { material, data, forecaster, gate, boosted: self.boosted, seed };
+        let court = Evaluator { material, data, forecaster, gate, boosted: self.boosted, seed };
         let judgement = court.judge(&self.test, &forecasts, self.split.test)?;
         let synthetic = if self.material.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
         console.say(format!("\nOut of sample{synthetic}, {}, intervals over dates:", self.split.test))?;
@@ -219,7 +219,7 @@ impl Run<'_> {
 }
 
 /// Shows epochs as they come and keeps their table.
-struct Told<'a> {
+struct EpochLog<'a> {
     console: &'a mut Console,
     folder: &'a Path,
     data: &'a ForecastData,
@@ -229,7 +229,7 @@ struct Told<'a> {
     broken: Option<anyhow::Error>,
 }
 
-impl Told<'_> {
+impl EpochLog<'_> {
     fn note(&mut self, done: anyhow::Result<()>) {
         if let (Err(error), None) = (done, &self.broken) {
             self.broken = Some(error);
@@ -259,7 +259,7 @@ impl Told<'_> {
     }
 }
 
-impl FitListener for Told<'_> {
+impl FitListener for EpochLog<'_> {
     fn on_pretraining(&mut self, epoch: &PretrainEpoch) {
         let done = self.pretraining(epoch);
         self.note(done);

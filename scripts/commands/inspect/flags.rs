@@ -10,7 +10,7 @@ use crate::{
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// Flags of `zerodte inspect`.
@@ -105,7 +105,7 @@ impl InspectFlags {
         data.put(&mut layer, notes);
         let config = self.config.resolve(&base, layer)?;
         if config.run.symbols.len() != 1 {
-            return Err(Usage::one(format!("SYMBOL {}: name one symbol, such as SPY", self.symbol)).into());
+            return Err(UsageError::one(format!("SYMBOL {}: name one symbol, such as SPY", self.symbol)).into());
         }
         Ok(config)
     }

@@ -11,7 +11,7 @@ use crate::{
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// Flags of `zerodte reproduce-collapse`.
@@ -46,19 +46,19 @@ impl ReproduceFlags {
     ///
     /// # Errors
     /// Every fault of a profile at once, exit code 2.
-    pub(crate) fn resolve(&self, notes: &mut Vec<String>) -> Result<Vec<(String, RunConfig)>, Usage> {
+    pub(crate) fn resolve(&self, notes: &mut Vec<String>) -> Result<Vec<(String, RunConfig)>, UsageError> {
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
         let timesteps = i64::try_from(self.timesteps)
-            .map_err(|_| Usage::one(format!("--timesteps {}: it is too large", self.timesteps)))?;
+            .map_err(|_| UsageError::one(format!("--timesteps {}: it is too large", self.timesteps)))?;
         layer.put("run.timesteps", timesteps);
         layer.put("run.num_threads", self.num_threads as i64);
         let resolved = |(name, base): (String, RunConfig)| Ok((name, self.config.resolve(&base, layer.clone())?));
-        let configs = self.profiles.configs()?.into_iter().map(resolved).collect::<Result<Vec<_>, Usage>>()?;
+        let configs = self.profiles.configs()?.into_iter().map(resolved).collect::<Result<Vec<_>, UsageError>>()?;
         let shortest = configs.iter().map(|(_, config)| config.run.diagnostics_freq).max().unwrap_or(0);
         if self.timesteps < shortest {
             let fault = format!("--timesteps {}: the first interval takes {shortest} steps", self.timesteps);
-            return Err(Usage::one(fault));
+            return Err(UsageError::one(fault));
         }
         Ok(configs)
     }

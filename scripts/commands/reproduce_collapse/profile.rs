@@ -7,7 +7,7 @@ use crate::{
         RunConfig,
         layers::{Layer, nearest, resolve},
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// Name and text of the profiles that come with the program.
@@ -30,7 +30,7 @@ impl Profiles {
     ///
     /// # Errors
     /// A file that cannot be read, is not TOML, or names an unknown key.
-    pub(crate) fn configs(&self) -> Result<Vec<(String, RunConfig)>, Usage> {
+    pub(crate) fn configs(&self) -> Result<Vec<(String, RunConfig)>, UsageError> {
         self.0.iter().map(|name| config(name)).collect()
     }
 }
@@ -40,7 +40,7 @@ fn shipped(name: &str) -> Option<&'static str> {
 }
 
 /// Returns a profile's name in tables, and its configuration.
-fn config(named: &str) -> Result<(String, RunConfig), Usage> {
+fn config(named: &str) -> Result<(String, RunConfig), UsageError> {
     let path = Path::new(named);
     let (name, layer) = match shipped(named) {
         Some(text) => (named.to_owned(), Layer::text(format!("configs/{named}.toml"), text)?),

@@ -5,7 +5,7 @@ use market_env::{Action, Ledger};
 use serde::Serialize;
 use statistics::{median, share};
 
-use super::runs::{Curve, Story};
+use super::runs::{Curve, TrainingPlan};
 use crate::config::RunConfig;
 
 /// Steps at which the old runs were looked at.
@@ -111,7 +111,7 @@ pub struct Spread {
 
 impl CollapseReport {
     /// Summarises trainings; `curves` has one list per story.
-    pub(crate) fn of(data: &str, train: DateRange, stories: &[Story], curves: &[Vec<Curve>]) -> Self {
+    pub(crate) fn of(data: &str, train: DateRange, stories: &[TrainingPlan], curves: &[Vec<Curve>]) -> Self {
         let first = stories.first();
         let run = first.map(|story| &story.config.run);
         Self {
@@ -128,7 +128,7 @@ impl CollapseReport {
 }
 
 impl ProfileReport {
-    fn of(story: &Story, curves: &[Curve]) -> Self {
+    fn of(story: &TrainingPlan, curves: &[Curve]) -> Self {
         let RunConfig { market, env, ppo, .. } = &story.config;
         let runs: Vec<RunReport> = curves.iter().map(RunReport::of).collect();
         let steps = curves.first().map(|curve| curve.totals.iter().map(|(step, _)| *step).collect::<Vec<_>>());

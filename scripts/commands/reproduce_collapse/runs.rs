@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use market_env::{BatchEnv, Ledger, Market};
-use ppo_agent::{Cadence, DeviceChoice, Listener, Moment, Policy, Trainer};
+use ppo_agent::{Cadence, DeviceChoice, Listener, Policy, StepView, Trainer};
 use rayon::prelude::*;
 
 use crate::config::RunConfig;
 
 /// What is trained: one story on its market.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub(crate) struct TrainingPlan {
     pub(crate) name: String,
     pub(crate) config: RunConfig,
     pub(crate) market: Arc<Market>,
@@ -28,9 +28,10 @@ pub(crate) struct Curve {
 }
 
 /// Trains every story with every seed; one list of curves per story, in the order of the seeds.
-pub(crate) fn train(stories: &[Story], seeds: u64) -> anyhow::Result<Vec<Vec<Curve>>> {
-    let jobs: Vec<(&Story, u64)> = stories.iter().flat_map(|story| (0..seeds).map(move |seed| (story, seed))).collect();
-    let curve = |&(story, seed): &(&Story, u64)| {
+pub(crate) fn train(stories: &[TrainingPlan], seeds: u64) -> anyhow::Result<Vec<Vec<Curve>>> {
+    let jobs: Vec<(&TrainingPlan, u64)> =
+        stories.iter().flat_map(|story| (0..seeds).map(move |seed| (story, seed))).collect();
+    let curve = |&(story, seed): &(&TrainingPlan, u64)| {
         story.train(story.config.run.seed + seed).with_context(|| format!("training {} with seed {seed}", story.name))
     };
     // One job per piece of work: the trainings of one profile may take longer than those of another.
@@ -38,13 +39,13 @@ pub(crate) fn train(stories: &[Story], seeds: u64) -> anyhow::Result<Vec<Vec<Cur
     Ok(curves.chunks(seeds as usize).map(<[Curve]>::to_vec).collect())
 }
 
-impl Story {
+impl TrainingPlan {
     fn train(&self, seed: u64) -> anyhow::Result<Curve> {
         let RunConfig { run, env, policy, ppo, .. } = &self.config;
         let env = BatchEnv::new(Arc::clone(&self.market), self.days.clone(), env.clone(), ppo.n_envs, seed)?;
         let policy = Policy::for_env(&env, policy, seed)?;
         let mut trainer = Trainer::new(env, policy, ppo.clone(), run.timesteps, seed, DeviceChoice::Cpu)?;
-        let mut heard = Heard { cadence: Cadence::new(run.diagnostics_freq, 0), totals: Vec::new() };
+        let mut heard = IntervalLedgers { cadence: Cadence::new(run.diagnostics_freq, 0), totals: Vec::new() };
         while trainer.timesteps() < run.timesteps {
             trainer.iterate(&mut heard)?;
         }
@@ -54,13 +55,13 @@ impl Story {
 }
 
 /// Keeps the counters at every interval's end.
-struct Heard {
+struct IntervalLedgers {
     cadence: Cadence,
     totals: Vec<(u64, Ledger)>,
 }
 
-impl Listener for Heard {
-    fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
+impl Listener for IntervalLedgers {
+    fn on_step(&mut self, timesteps: u64, moment: &StepView<'_>) {
         self.totals.extend(self.cadence.crossed(timesteps).map(|step| (step, moment.ledger.clone())));
     }
 }

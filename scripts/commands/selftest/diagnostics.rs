@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use statistics::median;
 
-use self::catalogue::{Grounds, REPEATS, trials};
+use self::catalogue::{Markets, REPEATS, trials};
 use crate::output::{
     clock::Stopwatch,
     console::Console,
@@ -117,7 +117,7 @@ impl DiagnosticsReport {
 
 /// Trains all of them, several at a time.
 fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
-    let grounds = Grounds::new()?;
+    let grounds = Markets::new()?;
     let trials = trials(&grounds, repeats);
     // One training per piece of work: some end early.
     let rows = trials.par_iter().with_max_len(1).map(|trial| trial.run()).collect::<anyhow::Result<Vec<_>>>()?;

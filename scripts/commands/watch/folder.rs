@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::view::{Habits, Learner, Seen, View};
 use crate::artifacts::{
-    follow::Tail,
+    follow::Follower,
     health_rows::{HEALTH, MOVES},
     records::{CSV, METRICS, Row, RowKind},
 };
@@ -19,12 +19,12 @@ const MANIFEST: &str = "manifest.json";
 /// The files of a run folder that grow.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    metrics: Tail,
+    metrics: Follower,
     /// Stands in for the iterations where there are no metrics.
-    progress: Tail,
+    progress: Follower,
     columns: Vec<String>,
-    health: Tail,
-    moves: Tail,
+    health: Follower,
+    moves: Follower,
 }
 
 impl Folder {
@@ -45,11 +45,11 @@ impl Folder {
         let planned = config.get("run").and_then(|run| run.get("timesteps")?.as_integer());
         view.planned = planned.and_then(|steps| u64::try_from(steps).ok());
         Ok(Self {
-            metrics: Tail::new(metrics),
-            progress: Tail::new(progress),
+            metrics: Follower::new(metrics),
+            progress: Follower::new(progress),
             columns: Vec::new(),
-            health: Tail::new(health),
-            moves: Tail::new(moves),
+            health: Follower::new(health),
+            moves: Follower::new(moves),
         })
     }
 
@@ -57,8 +57,8 @@ impl Folder {
     ///
     /// # Errors
     /// When a file cannot be read, or holds lines of another form.
-    pub(crate) fn look(&mut self, view: &mut View) -> anyhow::Result<()> {
-        let news = self.metrics.look()?;
+    pub(crate) fn poll(&mut self, view: &mut View) -> anyhow::Result<()> {
+        let news = self.metrics.poll()?;
         if news.restarted {
             view.intervals.clear();
             view.step = 0;
@@ -82,7 +82,7 @@ impl Folder {
 
     /// Reads the iterations of `progress.csv`, where nothing newer is known.
     fn progress(&mut self, view: &mut View) -> anyhow::Result<()> {
-        let news = self.progress.look()?;
+        let news = self.progress.poll()?;
         if news.restarted {
             self.columns.clear();
         }
@@ -112,8 +112,8 @@ impl Folder {
 }
 
 /// Adds the new rows of a file to those known.
-fn refresh<T: DeserializeOwned>(tail: &mut Tail, known: &mut Vec<T>) -> anyhow::Result<()> {
-    let news = tail.look()?;
+fn refresh<T: DeserializeOwned>(tail: &mut Follower, known: &mut Vec<T>) -> anyhow::Result<()> {
+    let news = tail.poll()?;
     if news.restarted {
         known.clear();
     }
@@ -121,7 +121,7 @@ fn refresh<T: DeserializeOwned>(tail: &mut Tail, known: &mut Vec<T>) -> anyhow::
     Ok(())
 }
 
-fn rows<T: DeserializeOwned>(tail: &Tail, lines: &[String]) -> anyhow::Result<Vec<T>> {
+fn rows<T: DeserializeOwned>(tail: &Follower, lines: &[String]) -> anyhow::Result<Vec<T>> {
     let parse = |line: &String| {
         serde_json::from_str(line)
             .with_context(|| format!("{}: the row {line} is of another form", tail.path().display()))
@@ -173,8 +173,8 @@ mod tests {
     use super::*;
     use crate::artifacts::records::Records;
 
-    fn look(folder: &mut Folder, view: &mut View) -> usize {
-        folder.look(view).unwrap();
+    fn poll(folder: &mut Folder, view: &mut View) -> usize {
+        folder.poll(view).unwrap();
         view.intervals.len()
     }
 
@@ -186,7 +186,7 @@ mod tests {
         assert!(error.ends_with("is no run folder: it holds neither config.toml nor metrics.jsonl"), "{error}");
         fs::write(path.join(CONFIG), "[run]\ntimesteps = 10000\n").unwrap();
         let mut run = Folder::open(path, &mut view).unwrap();
-        assert_eq!((look(&mut run, &mut view), view.planned, view.updated), (0, Some(10_000), None));
+        assert_eq!((poll(&mut run, &mut view), view.planned, view.updated), (0, Some(10_000), None));
 
         let mut records = Records::create(path, "market").unwrap();
         let values = [("policy/entropy_norm", 0.9), ("time/fps", 1200.0), ("time/total_timesteps", 4096.0)];
@@ -197,7 +197,7 @@ mod tests {
         records.diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
         let health = r#"{"data":"market","step":5000,"first_step":1,"verdict":"healthy","reading":"healthy","since":5000,"evidence":[]}"#;
         fs::write(path.join(HEALTH), format!("{health}\n{{\"data\":\"mark")).unwrap();
-        assert_eq!((look(&mut run, &mut view), view.health.len(), view.step), (1, 1, 5000));
+        assert_eq!((poll(&mut run, &mut view), view.health.len(), view.step), (1, 1, 5000));
         let seen = view.last().unwrap().clone();
         assert_eq!((seen.learner.entropy_norm, seen.learner.fps), (Some(0.9), Some(1200.0)));
         assert_eq!((seen.interval.hold, seen.interval.strong_buy), (Some(35.0 / 60.0), Some(0.75)));
@@ -208,14 +208,14 @@ mod tests {
 
         // A resumed run cuts its files and goes on.
         let (mut records, _) = Records::resume(path, "market", 4096).unwrap();
-        assert_eq!(look(&mut run, &mut view), 0);
+        assert_eq!(poll(&mut run, &mut view), 0);
         records.diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
         fs::write(path.join(MANIFEST), r#"{"finished":null}"#).unwrap();
-        assert_eq!((look(&mut run, &mut view), view.finished), (1, false));
+        assert_eq!((poll(&mut run, &mut view), view.finished), (1, false));
         fs::write(path.join(MANIFEST), r#"{"finished":"2026-11-27T05:00:00Z"}"#).unwrap();
-        assert_eq!((look(&mut run, &mut view), view.finished), (1, true));
+        assert_eq!((poll(&mut run, &mut view), view.finished), (1, true));
         fs::write(path.join(MOVES), "{}\n").unwrap();
-        assert!(run.look(&mut view).unwrap_err().to_string().contains("the row {} is of another form"));
+        assert!(run.poll(&mut view).unwrap_err().to_string().contains("the row {} is of another form"));
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         fs::write(folder.path().join(CSV), text).unwrap();
         let mut view = View::default();
         let mut run = Folder::open(folder.path(), &mut view).unwrap();
-        assert_eq!(look(&mut run, &mut view), 0);
+        assert_eq!(poll(&mut run, &mut view), 0);
         let Learner { fps, explained_variance, .. } = view.learner;
         assert_eq!((view.step, fps, explained_variance), (8192, Some(90.0), Some(0.25)));
     }

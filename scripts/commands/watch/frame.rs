@@ -3,7 +3,7 @@
 use market_data::stamp;
 
 use super::{
-    unjudged::{Reading, read},
+    unjudged::{UnjudgedInterval, read},
     view::{Habits, Learner, Seen, View},
 };
 use crate::output::table::{columns, dollars, percent, thousands};
@@ -92,7 +92,7 @@ fn verdict(view: &View) -> Vec<String> {
             (format!("{} since step {since}{own}", row.verdict), row.evidence.clone())
         }
         (None, Some(seen)) => {
-            let Reading { word, evidence } = read(seen);
+            let UnjudgedInterval { word, evidence } = read(seen);
             (format!("{word}, by the shares alone; no verdict was written"), evidence)
         }
         (None, None) => ("none yet".to_owned(), Vec::new()),

@@ -8,7 +8,7 @@ use ppo_agent::health::Verdict;
 use statistics::share;
 
 use super::view::{Habits, Seen, View};
-use crate::artifacts::{follow::Tail, health_rows::HealthRow};
+use crate::artifacts::{follow::Follower, health_rows::HealthRow};
 
 /// Actions that the block may count.
 const ACTIONS: usize = 6;
@@ -18,7 +18,7 @@ const ENDS: [&str; 2] = ["TRAINING COMPLETE", "Training time: "];
 /// A log that may still grow.
 #[derive(Debug)]
 pub(crate) struct Log {
-    tail: Tail,
+    tail: Follower,
     /// The block that is being read.
     open: Option<Counts>,
     /// The last whole one.
@@ -40,15 +40,15 @@ struct Counts {
 
 impl Log {
     pub(crate) fn open(path: &Path) -> Self {
-        Self { tail: Tail::new(path.to_owned()), open: None, last: Counts::default(), group: String::new() }
+        Self { tail: Follower::new(path.to_owned()), open: None, last: Counts::default(), group: String::new() }
     }
 
     /// Adds to the view what was written since the last look.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn look(&mut self, view: &mut View) -> anyhow::Result<()> {
-        let news = self.tail.look()?;
+    pub(crate) fn poll(&mut self, view: &mut View) -> anyhow::Result<()> {
+        let news = self.tail.poll()?;
         if news.restarted {
             (self.open, self.last) = (None, Counts::default());
             view.intervals.clear();
@@ -279,7 +279,7 @@ pub(super) mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let mut view = View::default();
-        Log::open(file.path()).look(&mut view).unwrap();
+        Log::open(file.path()).poll(&mut view).unwrap();
         view
     }
 
@@ -338,10 +338,10 @@ pub(super) mod tests {
             + "Interval  net P&L -$208,763.70 after fees of $47,241.70 | 984 trades\nTotal     net P&L $12.00 after fees\n";
         let cut = text.find("action 2: 5166").unwrap();
         std::fs::write(&path, &text[..cut]).unwrap();
-        log.look(&mut view).unwrap();
+        log.poll(&mut view).unwrap();
         assert_eq!(view.intervals.len(), 4);
         std::fs::write(&path, &text).unwrap();
-        log.look(&mut view).unwrap();
+        log.poll(&mut view).unwrap();
         let last = view.last().unwrap();
         assert_eq!((last.interval.strong_buy, last.interval.weak_buy), (Some(0.971), Some(0.55)));
         assert_eq!((last.interval.net_pnl_usd, last.total.net_pnl_usd), (Some(-208_763.7), Some(12.0)));

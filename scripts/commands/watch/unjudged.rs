@@ -7,7 +7,7 @@ use crate::output::table::{percent, thousands};
 
 /// A reading of shares, with the figures that it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
+pub struct UnjudgedInterval {
     /// A word of the verdict: collapsed, drifting or inconclusive; never better, since shares hold no money.
     pub word: String,
     /// The figures, one sentence each.
@@ -16,13 +16,13 @@ pub struct Reading {
 
 /// Reads the shares of an interval: above 98 % of one action it is collapsed, above 90 % of HOLD, CALL, PUT or both BUYs
 /// drifting, else inconclusive.
-pub fn read(seen: &Seen) -> Reading {
+pub fn read(seen: &Seen) -> UnjudgedInterval {
     let habits = &seen.interval;
     let actions = [("HOLD", habits.hold), ("BUY_CALL", habits.buy_call), ("BUY_PUT", habits.buy_put)];
     let most = actions.into_iter().filter_map(|(name, share)| Some((name, share?))).max_by(|a, b| a.1.total_cmp(&b.1));
     let Some((name, share)) = most else {
         let evidence = vec!["no flat account decided anything in this interval".to_owned()];
-        return Reading { word: "inconclusive".to_owned(), evidence };
+        return UnjudgedInterval { word: "inconclusive".to_owned(), evidence };
     };
     let word = if share > COLLAPSED {
         format!("collapsed:{name}")
@@ -31,7 +31,7 @@ pub fn read(seen: &Seen) -> Reading {
     } else {
         "inconclusive".to_owned()
     };
-    Reading { word, evidence: evidence(seen) }
+    UnjudgedInterval { word, evidence: evidence(seen) }
 }
 
 fn evidence(seen: &Seen) -> Vec<String> {

@@ -20,7 +20,7 @@ pub(super) struct View<'a> {
     nets: &'a Networks,
     inputs: &'a Inputs,
     params: [&'a [f32]; 3],
-    turned: [&'a [f32]; 3],
+    transposed: [&'a [f32]; 3],
 }
 
 /// Borrows the blocks beside all that they read.
@@ -28,11 +28,11 @@ pub(super) fn view<'a>(
     nets: &'a Networks,
     inputs: &'a Inputs,
     params: &'a [f32],
-    turned: &'a [Vec<f32>; 3],
+    transposed: &'a [Vec<f32>; 3],
     blocks: &'a mut [Block],
 ) -> (View<'a>, &'a mut [Block]) {
-    let turned = turned.each_ref().map(Vec::as_slice);
-    (View { nets, inputs, params: nets.parts(params), turned }, blocks)
+    let transposed = transposed.each_ref().map(Vec::as_slice);
+    (View { nets, inputs, params: nets.parts(params), transposed }, blocks)
 }
 
 /// What every block of a minibatch needs to know.
@@ -134,7 +134,7 @@ impl Block {
     pub(super) fn gradient(&mut self, view: View<'_>, task: &Task<'_>, batch: &[u32], split: bool) {
         self.gradient.fill(0.0);
         self.sums = LossSums::default();
-        let through = view.nets.through();
+        let gradient_flows = view.nets.gradient_flows();
         let obs = task.rollout.obs.first(task.rollout.samples());
         for batch in batch.chunks(TILE) {
             self.read(view, obs, batch.iter().map(|&sample| sample as usize));
@@ -144,22 +144,22 @@ impl Block {
             let mut policy = || {
                 view.nets.actor.forward(view.params[1], features, actor);
                 let sums = policy_losses(view.nets, task, batch, actor);
-                view.nets.actor.backward(view.turned[1], features, actor, by_actor, through[1]);
+                view.nets.actor.backward(view.transposed[1], features, actor, by_actor, gradient_flows[1]);
                 sums
             };
             let mut value = || {
                 view.nets.critic.forward(view.params[2], features, critic);
                 let sum = value_losses(view.nets, task, batch, critic);
-                view.nets.critic.backward(view.turned[2], features, critic, by_critic, through[2]);
+                view.nets.critic.backward(view.transposed[2], features, critic, by_critic, gradient_flows[2]);
                 sum
             };
             let (policy, value) = if split { rayon::join(policy, value) } else { (policy(), value()) };
             sums.add(&LossSums { value, ..policy });
-            if through[1] {
+            if gradient_flows[1] {
                 let width = view.nets.trunk.inputs;
                 let input = Rows { data: &input[..batch.len() * width], stride: width, columns: width };
                 view.nets.trunk.collect([actor, critic], batch.len(), trunk);
-                view.nets.trunk.backward(view.turned[0], input, trunk, by_trunk, through[0]);
+                view.nets.trunk.backward(view.transposed[0], input, trunk, by_trunk, gradient_flows[0]);
             }
         }
     }

@@ -346,9 +346,9 @@ mod tests {
             close(&out, &|row, column| if y[row * width + column] > 0.0 { product(row, column) } else { 0.0 });
 
             // The transposed factor: `depth` rows of `rows_` numbers.
-            let turned: Vec<f32> = (0..depth * rows_).map(|i| input[i % rows_ * depth + i / rows_]).collect();
+            let transposed: Vec<f32> = (0..depth * rows_).map(|i| input[i % rows_ * depth + i / rows_]).collect();
             out.fill(0.5);
-            add_weight_gradient(Columns(rows(&turned, rows_, rows_)), &weight, width, &mut out);
+            add_weight_gradient(Columns(rows(&transposed, rows_, rows_)), &weight, width, &mut out);
             close(&out, &|row, column| product(row, column) + 0.5);
         }
     }

@@ -26,7 +26,7 @@ struct Layer {
     weight: Range<usize>,
     bias: Range<usize>,
     /// The weights once more, `[outputs, input_width]`, for the way back.
-    turned: Range<usize>,
+    transposed: Range<usize>,
 }
 
 /// A chain of layers; perhaps none.
@@ -57,10 +57,10 @@ impl Net {
             let (width, input_width) = (padded(source.outputs), padded(source.inputs));
             let weight = len..len + source.inputs * width;
             let bias = weight.end..weight.end + width;
-            let turned = turned_len..turned_len + source.outputs * input_width;
-            (len, turned_len) = (bias.end, turned.end);
+            let transposed = turned_len..turned_len + source.outputs * input_width;
+            (len, turned_len) = (bias.end, transposed.end);
             let f = source.activated.then_some(activation);
-            layers.push(Layer { source: source.clone(), f, width, input_width, weight, bias, turned });
+            layers.push(Layer { source: source.clone(), f, width, input_width, weight, bias, transposed });
         }
         Self { layers, inputs, len, turned_len }
     }
@@ -112,16 +112,16 @@ impl Net {
         self.layers.last().map_or(0, |layer| layer.source.bias().end)
     }
 
-    /// Returns the room for [`Net::turn`].
-    pub(super) fn turned(&self) -> Vec<f32> {
+    /// Returns the room for [`Net::transpose`].
+    pub(super) fn transposed(&self) -> Vec<f32> {
         vec![0.0; self.turned_len]
     }
 
-    /// Turns the weights for the way back; to be called after every change of the parameters. `through` is false when no
+    /// Turns the weights for the way back; to be called after every change of the parameters. `gradient_flows` is false when no
     /// gradient by this network's input is wanted.
-    pub(super) fn turn(&self, packed: &[f32], turned: &mut [f32], through: bool) {
-        for layer in self.layers.iter().skip(usize::from(!through)) {
-            let lines = turned[layer.turned.clone()].chunks_exact_mut(layer.input_width);
+    pub(super) fn transpose(&self, packed: &[f32], transposed: &mut [f32], gradient_flows: bool) {
+        for layer in self.layers.iter().skip(usize::from(!gradient_flows)) {
+            let lines = transposed[layer.transposed.clone()].chunks_exact_mut(layer.input_width);
             for (output, line) in lines.enumerate() {
                 let rows = packed[layer.weight.clone()].chunks_exact(layer.width);
                 line.iter_mut().zip(rows).for_each(|(weight, row)| *weight = row[output]);
@@ -140,14 +140,14 @@ impl Net {
         }
     }
 
-    /// Adds the gradient of the loss by every parameter, given that by the output; leaves that by the input if `through`.
+    /// Adds the gradient of the loss by every parameter, given that by the output; leaves that by the input if `gradient_flows`.
     pub(super) fn backward(
         &self,
-        turned: &[f32],
+        transposed: &[f32],
         input: Rows<'_>,
         work: &mut Workspace,
         gradient: &mut [f32],
-        through: bool,
+        gradient_flows: bool,
     ) {
         let rows = input.data.len() / input.stride;
         for (index, layer) in self.layers.iter().enumerate().rev() {
@@ -161,11 +161,11 @@ impl Net {
             let delta = Rows { data: delta, stride: layer.width, columns: layer.source.outputs };
             let (f, y, out) = match (below, before.last_mut()) {
                 (Some((layer, y)), Some(out)) => (layer.f, y, out),
-                _ if through => (None, [].as_slice(), &mut work.below),
+                _ if gradient_flows => (None, [].as_slice(), &mut work.below),
                 _ => continue,
             };
             let (width, out) = (layer.input_width, &mut out[..rows * layer.input_width]);
-            kernel::backward(delta, &turned[layer.turned.clone()], y, f, width, out);
+            kernel::backward(delta, &transposed[layer.transposed.clone()], y, f, width, out);
         }
     }
 
@@ -246,7 +246,7 @@ impl Networks {
     }
 
     /// Whether the gradient by a network's input is wanted: that of actor and critic, when there is a trunk below.
-    pub(super) fn through(&self) -> [bool; 3] {
+    pub(super) fn gradient_flows(&self) -> [bool; 3] {
         [false, !self.trunk.is_empty(), !self.trunk.is_empty()]
     }
 

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal, StudentT};
 
 use crate::{
     forecast::{ForecastData, Samples, Target, TargetKind},
-    random::Streams,
+    random::RandomStreams,
 };
 
 /// Features of a sample.
@@ -75,7 +75,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f32 {
 
 /// Draws a tape and its targets: the first 70 % to learn from, 15 % to stop by, the rest for the test.
 fn planted(samples: usize, seed: u64, kinds: &[TargetKind], law: Law) -> Planted {
-    let streams = Streams::new(seed);
+    let streams = RandomStreams::new(seed);
     let (mut features, mut targets) = (streams.planted(0), streams.planted(1));
     let mut tape: Vec<f32> = Vec::with_capacity(samples * FEATURES);
     for row in 0..samples {

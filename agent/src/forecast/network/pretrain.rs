@@ -14,7 +14,7 @@ use crate::{
         ForecastConfig,
         data::windows::{Tape, Windows},
     },
-    random::Streams,
+    random::RandomStreams,
 };
 
 /// One pass of pretraining. Errors are mean squares of standardised features.
@@ -37,7 +37,7 @@ pub(crate) fn pretrain(
     config: &ForecastConfig,
     (tape, train, validation): (&Tape, &Windows, &Windows),
     features: usize,
-    streams: Streams,
+    streams: RandomStreams,
     tell: &mut dyn FnMut(&PretrainEpoch),
 ) -> Result<(Vec<f32>, Vec<PretrainEpoch>), TchError> {
     let frames = config.temporal_frames;
@@ -77,7 +77,7 @@ fn judge(
     config: &ForecastConfig,
     (tape, windows): (&Tape, &Windows),
     net: &Net,
-    streams: Streams,
+    streams: RandomStreams,
 ) -> Result<[f64; 3], TchError> {
     let rng = &mut streams.pretraining(u64::MAX);
     let mut sums = [0.0; 3];

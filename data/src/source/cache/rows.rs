@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A row that a month can hold.
-pub trait Stored: Clone + Sized {
+pub trait CachedRow: Clone + Sized {
     /// Returns the start of its minute, UTC nanoseconds.
     fn ts_ns(&self) -> i64;
     /// Says which of two rows of a month stands first.
@@ -45,7 +45,7 @@ pub struct OptionRow {
 
 const NUMBERS: [&str; 7] = ["open", "high", "low", "close", "volume", "vwap", "trades"];
 
-impl Stored for Row {
+impl CachedRow for Row {
     fn ts_ns(&self) -> i64 {
         self.ts_ns
     }
@@ -64,7 +64,7 @@ impl Stored for Row {
     }
 }
 
-impl Stored for OptionRow {
+impl CachedRow for OptionRow {
     fn ts_ns(&self) -> i64 {
         self.row.ts_ns
     }

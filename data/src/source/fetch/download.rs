@@ -8,12 +8,12 @@ use std::{
 
 use jiff::{Timestamp, ToSpan as _, civil::Date};
 
-use super::{Asked, Fetcher, Plan, Wishes, refusals::Noes};
+use super::{FetchOptions, Fetcher, Plan, SessionRun, refusals::Refusals};
 use crate::{
     DateRange, Symbol,
     calendar::{self, MINUTE_NS},
     source::{
-        cache::{Lock, SessionRecord, Shelf},
+        cache::{CachedSeries, Lock, SessionRecord},
         vendor::{Page, Progress, Refusal, Row, Rows, VendorError},
     },
 };
@@ -45,9 +45,9 @@ pub struct Fetched {
 /// Everything that the threads of a fetch share.
 struct Job<'a> {
     fetcher: Fetcher<'a>,
-    shelves: BTreeMap<Symbol, Shelf>,
-    wishes: Wishes,
-    windows: Mutex<VecDeque<Asked>>,
+    shelves: BTreeMap<Symbol, CachedSeries>,
+    wishes: FetchOptions,
+    windows: Mutex<VecDeque<SessionRun>>,
     fetched: Mutex<Fetched>,
     /// The first dates that the plan reaches, as far as they were found out.
     floors: Mutex<BTreeMap<Symbol, Date>>,
@@ -63,7 +63,7 @@ impl Fetcher<'_> {
         &self,
         symbols: &[Symbol],
         dates: DateRange,
-        wishes: Wishes,
+        wishes: FetchOptions,
         planned: &mut dyn FnMut(&Plan),
     ) -> Result<Fetched, VendorError> {
         let mut shelves = BTreeMap::new();
@@ -100,7 +100,7 @@ impl Fetcher<'_> {
 
     /// Remembers how far back the plan reaches, for the next runs.
     fn remember(&self, floors: BTreeMap<Symbol, Date>) -> Result<(), VendorError> {
-        let mut noes = Noes::read(&self.noes());
+        let mut noes = Refusals::read(&self.noes());
         for (symbol, floor) in floors {
             noes.set_floor(&symbol, floor, self.clock.now_ms());
         }
@@ -110,10 +110,10 @@ impl Fetcher<'_> {
 
 /// Locks series in one order, so that two programs never wait for each other.
 pub(super) fn lock<'a>(
-    shelves: impl Iterator<Item = &'a Shelf>,
+    shelves: impl Iterator<Item = &'a CachedSeries>,
     progress: &dyn Progress,
 ) -> Result<Vec<Lock>, VendorError> {
-    let wait = |shelf: &Shelf| {
+    let wait = |shelf: &CachedSeries| {
         let folder = shelf.folder().display().to_string();
         shelf.lock(|| progress.blocked(format!("another program is filling {folder}; waiting for it")))
     };
@@ -139,7 +139,7 @@ impl Job<'_> {
     }
 
     /// Asks for one window, moved where the plan of the key ends.
-    fn window(&self, mut asked: Asked) -> Result<(), VendorError> {
+    fn window(&self, mut asked: SessionRun) -> Result<(), VendorError> {
         let (today, progress) = (self.fetcher.today(), self.fetcher.progress);
         let mut floors: VecDeque<Date> = self.fetcher.vendor.floors(today).into();
         loop {
@@ -181,7 +181,7 @@ impl Job<'_> {
     }
 
     /// Gives up the sessions before `floor`; says whether any is left.
-    fn cut(&self, asked: &mut Asked, floor: Date) -> bool {
+    fn cut(&self, asked: &mut SessionRun, floor: Date) -> bool {
         if asked.dates.first >= floor {
             return true;
         }
@@ -193,7 +193,7 @@ impl Job<'_> {
     }
 
     /// Asks for one window and stores its sessions as they become whole.
-    fn pages(&self, asked: &Asked) -> Result<(), VendorError> {
+    fn pages(&self, asked: &SessionRun) -> Result<(), VendorError> {
         let mut filler = Filler::new(self, asked);
         self.fetcher.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
         if filler.rows.last_ns().is_none() {
@@ -212,7 +212,7 @@ impl Job<'_> {
 /// Collects the pages of a window.
 struct Filler<'a> {
     job: &'a Job<'a>,
-    asked: &'a Asked,
+    asked: &'a SessionRun,
     /// Sessions not stored yet.
     sessions: VecDeque<calendar::Session>,
     rows: Rows,
@@ -225,7 +225,7 @@ struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    fn new(job: &'a Job<'a>, asked: &'a Asked) -> Self {
+    fn new(job: &'a Job<'a>, asked: &'a SessionRun) -> Self {
         let sessions = calendar::sessions(asked.dates.first, asked.dates.last).into();
         let span = calendar::span_ns(asked.dates);
         Self { job, asked, sessions, span, rows: Rows::default(), bodies: Vec::new(), believes: false }
@@ -290,7 +290,7 @@ impl<'a> Filler<'a> {
 
 impl Filler<'_> {
     /// Leaves out sessions that came back with clearly fewer rows than are kept of them.
-    fn no_fewer(&self, shelf: &Shelf, new: Vec<Session>) -> Result<Vec<Session>, VendorError> {
+    fn no_fewer(&self, shelf: &CachedSeries, new: Vec<Session>) -> Result<Vec<Session>, VendorError> {
         let there = shelf.sessions(self.asked.dates)?;
         let fewer = |(date, _, rows): &Session| {
             let kept = there.get(date).map_or(0, |record| record.rows);

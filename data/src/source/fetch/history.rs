@@ -2,7 +2,7 @@
 
 use jiff::{ToSpan as _, civil::Date};
 
-use super::{Fetched, Fetcher, Plan, Wishes, last_final, refusals::Noes};
+use super::{FetchOptions, Fetched, Fetcher, Plan, last_final, refusals::Refusals};
 use crate::{
     DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
     source::{
@@ -30,7 +30,7 @@ pub struct Needs {
     /// Whether the volatility indices are wanted.
     pub volatility: bool,
     /// How to fetch.
-    pub wishes: Wishes,
+    pub wishes: FetchOptions,
 }
 
 impl Fetcher<'_> {
@@ -46,7 +46,7 @@ impl Fetcher<'_> {
         let mut fetched = self.fetch(symbols, *dates, *wishes, planned)?;
         self.tell(&fetched);
         if needs.volatility {
-            let mut noes = Noes::read(&self.noes());
+            let mut noes = Refusals::read(&self.noes());
             let more = self.volatility(needs, &mut noes, planned);
             // What was refused is remembered even where something else went wrong.
             noes.write(&self.noes())?;
@@ -74,7 +74,7 @@ impl Fetcher<'_> {
     fn volatility(
         &self,
         needs: &Needs,
-        noes: &mut Noes,
+        noes: &mut Refusals,
         planned: &mut dyn FnMut(&Plan),
     ) -> Result<Fetched, VendorError> {
         let mut total = Fetched::default();
@@ -89,7 +89,7 @@ impl Fetcher<'_> {
             if let Some(fetched) =
                 self.unless_refused(noes, &format!("{name} by the minute"), needs, wanted, &mut ask)?
             {
-                noes.take_floors(&Noes::read(&self.noes()));
+                noes.take_floors(&Refusals::read(&self.noes()));
                 self.tell(&fetched);
                 (total.sessions, total.rows) = (total.sessions + fetched.sessions, total.rows + fetched.rows);
             }
@@ -103,7 +103,7 @@ impl Fetcher<'_> {
     /// Asks, if it is `wanted`, unless it was refused within a week. A refusal is noted.
     fn unless_refused<T>(
         &self,
-        noes: &mut Noes,
+        noes: &mut Refusals,
         what: &str,
         needs: &Needs,
         wanted: bool,
@@ -213,7 +213,7 @@ impl Fetcher<'_> {
     /// # Errors
     /// A cache that cannot be read.
     pub fn kept(&self, symbols: &[Symbol], dates: DateRange) -> Result<Option<DateRange>, DataError> {
-        let noes = Noes::read(&self.noes());
+        let noes = Refusals::read(&self.noes());
         let mut last = dates.last;
         for symbol in symbols {
             let there = self.shelf(symbol).sessions(dates)?;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     DateRange, Symbol, calendar,
     source::{
-        cache::{Kind, OptionRow, Shelf},
+        cache::{CachedSeries, Kind, OptionRow},
         vendor::{Adjustment, Contract, OptionMinutes, OptionVendor, Refusal, Row, Rows, VendorError, grid},
     },
 };
@@ -120,7 +120,7 @@ impl Fetcher<'_> {
         Ok(stored)
     }
 
-    fn option_shelf(&self, underlying: &Symbol) -> Shelf {
+    fn option_shelf(&self, underlying: &Symbol) -> CachedSeries {
         // No option is ever restated for a split: its contract is.
         self.cache.shelf(self.vendor.name(), Adjustment::Raw, Kind::Options, underlying)
     }
@@ -129,7 +129,7 @@ impl Fetcher<'_> {
     fn store_options(
         &self,
         vendor: &dyn OptionVendor,
-        shelf: &Shelf,
+        shelf: &CachedSeries,
         date: Date,
         contracts: &[Contract],
     ) -> Result<usize, VendorError> {

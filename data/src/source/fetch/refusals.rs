@@ -16,14 +16,14 @@ const BELIEVED_DAYS: i64 = 7;
 /// What was refused, as a file keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Noes {
+pub(super) struct Refusals {
     /// What is not in the plan: when it was asked for, and the words.
     kinds: BTreeMap<String, (Timestamp, String)>,
     /// Before which date there is nothing in the plan: when that was found out, and the date.
     floors: BTreeMap<Symbol, (Timestamp, Date)>,
 }
 
-impl Noes {
+impl Refusals {
     /// Reads what was refused; a file that cannot be understood refuses nothing.
     pub(super) fn read(file: &Path) -> Self {
         serde_json::from_str(&fs::read_to_string(file).unwrap_or_default()).unwrap_or_default()
@@ -91,17 +91,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/refusals.json");
         let (spy, day) = (Symbol::new("SPY").unwrap(), 86_400_000);
-        let mut noes = Noes::read(&file);
+        let mut noes = Refusals::read(&file);
         noes.write(&file).unwrap();
         assert!(!file.exists(), "nothing was refused");
         noes.refuse("VIX by the day", "no".to_owned(), 0);
         noes.set_floor(&spy, "2024-06-03".parse().unwrap(), 0);
         noes.write(&file).unwrap();
-        let noes = Noes::read(&file);
+        let noes = Refusals::read(&file);
         assert_eq!(noes.refused("VIX by the day", 6 * day).map(|(_, words)| words.as_str()), Some("no"));
         assert_eq!((noes.refused("VIX by the day", 8 * day), noes.floor(&spy, 8 * day)), (None, None));
         assert_eq!(noes.floor(&spy, day), Some("2024-06-03".parse().unwrap()));
         fs::write(&file, "{").unwrap();
-        assert_eq!(Noes::read(&file), Noes::default());
+        assert_eq!(Refusals::read(&file), Refusals::default());
     }
 }

@@ -6,7 +6,7 @@ use super::Fetcher;
 use crate::{
     DateRange, Symbol, calendar,
     source::{
-        cache::Shelf,
+        cache::CachedSeries,
         vendor::{Adjustment, Row, Rows, VendorError},
     },
 };
@@ -19,7 +19,7 @@ const RESTATED: f64 = 0.005;
 impl Fetcher<'_> {
     /// Looks at both ends of new sessions: where a price steps as a split would make it, the neighbour that is in the cache is
     /// asked for again and compared.
-    pub(super) fn check_joints(&self, symbol: &Symbol, shelf: &Shelf, rows: &[Row]) -> Result<(), VendorError> {
+    pub(super) fn check_joints(&self, symbol: &Symbol, shelf: &CachedSeries, rows: &[Row]) -> Result<(), VendorError> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         if self.vendor.adjustment() == Adjustment::Raw {
             return Ok(());
@@ -40,7 +40,7 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    fn compare(&self, symbol: &Symbol, shelf: &Shelf, date: Date, kept: &[Row]) -> Result<(), VendorError> {
+    fn compare(&self, symbol: &Symbol, shelf: &CachedSeries, date: Date, kept: &[Row]) -> Result<(), VendorError> {
         let mut rows = Rows::default();
         let asked = self.vendor.minute_bars(symbol, DateRange { first: date, last: date }, &mut |page| {
             rows.add(&page.rows, true).map_err(|said| VendorError::BadRow {

@@ -128,9 +128,9 @@ mod tests {
         fn note(&self, _: String) {}
     }
 
-    struct Hand(AtomicI64);
+    struct SimulatedClock(AtomicI64);
 
-    impl Clock for Hand {
+    impl Clock for SimulatedClock {
         fn now_ms(&self) -> i64 {
             self.0.load(Ordering::SeqCst)
         }
@@ -143,7 +143,7 @@ mod tests {
     fn no_minute_has_more_calls_than_allowed_across_restarts_and_set_clocks() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/calls");
-        let clock = Hand(AtomicI64::new(1_000_000));
+        let clock = SimulatedClock(AtomicI64::new(1_000_000));
         let mut times = Vec::new();
         for call in 0..23 {
             // A new pace is a restart.
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_plan_without_a_limit_is_spaced() {
-        let clock = Hand(AtomicI64::new(0));
+        let clock = SimulatedClock(AtomicI64::new(0));
         let pace = Pace::new(0, Path::new("/nowhere/calls"));
         (0..51).for_each(|_| pace.admit(&clock, &Quiet).unwrap());
         assert_eq!(clock.now_ms(), 1_000);

@@ -5,7 +5,7 @@ use crate::{
         RunConfig,
         layers::{Layer, resolve},
     },
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 /// One combination of settings.
@@ -40,8 +40,8 @@ const USUAL: [(&str, &str); 6] = [
 /// Returns the base and every variant of it; settings that a variant shares with the base are not tried twice.
 ///
 /// # Errors
-/// [`Usage`] with every fault of a grid.
-pub(super) fn variants(base: &RunConfig, grids: &[String]) -> Result<Vec<Variant>, Usage> {
+/// [`UsageError`] with every fault of a grid.
+pub(super) fn variants(base: &RunConfig, grids: &[String]) -> Result<Vec<Variant>, UsageError> {
     let mut variants = vec![Variant { name: "base".to_owned(), config: base.clone() }];
     let names = if grids.is_empty() { one_at_a_time() } else { products(grids)? };
     let mut faults = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn variants(base: &RunConfig, grids: &[String]) -> Result<Vec<Variant
         }
     }
     faults.dedup();
-    Usage::check(faults).map(|()| variants)
+    UsageError::check(faults).map(|()| variants)
 }
 
 fn one_at_a_time() -> Vec<Vec<String>> {
@@ -70,13 +70,15 @@ fn one_at_a_time() -> Vec<Vec<String>> {
 }
 
 /// Every combination of one value of each grid.
-fn products(grids: &[String]) -> Result<Vec<Vec<String>>, Usage> {
+fn products(grids: &[String]) -> Result<Vec<Vec<String>>, UsageError> {
     let mut products: Vec<Vec<String>> = vec![Vec::new()];
     for grid in grids {
         let (key, list) = grid
             .split_once('=')
             .filter(|(key, list)| !key.trim().is_empty() && list.split(',').all(|value| !value.trim().is_empty()))
-            .ok_or_else(|| Usage::one(format!("--grid {grid}: write it as key=value,value, such as frames=1,3,5")))?;
+            .ok_or_else(|| {
+                UsageError::one(format!("--grid {grid}: write it as key=value,value, such as frames=1,3,5"))
+            })?;
         let values: Vec<String> = list.split(',').map(|value| format!("{}={}", key.trim(), value.trim())).collect();
         let longer = |product: &Vec<String>| {
             values.iter().map(|value| [product.clone(), vec![value.clone()]].concat()).collect::<Vec<_>>()
@@ -86,7 +88,7 @@ fn products(grids: &[String]) -> Result<Vec<Vec<String>>, Usage> {
     Ok(products)
 }
 
-fn configured(base: &RunConfig, settings: &[String]) -> Result<RunConfig, Usage> {
+fn configured(base: &RunConfig, settings: &[String]) -> Result<RunConfig, UsageError> {
     let assignments: Vec<String> = settings.iter().flat_map(|setting| keys(setting)).collect();
     resolve(base, &[Layer::assignments(&assignments)?], RunConfig::check)
 }

@@ -17,7 +17,7 @@ use crate::{
         files::{EPOCHS, METRICS, PREDICTIONS},
     },
     config::RunConfig,
-    output::exit_code::Usage,
+    output::exit_code::UsageError,
 };
 
 const CONFIG: &str = "config.toml";
@@ -41,7 +41,7 @@ pub(super) struct Finished {
 ///
 /// # Errors
 /// Every fault at once: fewer than two runs, what is no folder, names that occur twice, archives that would hold themselves.
-pub(super) fn check(flags: &ForecastCompareFlags) -> Result<Vec<PathBuf>, Usage> {
+pub(super) fn check(flags: &ForecastCompareFlags) -> Result<Vec<PathBuf>, UsageError> {
     let mut faults = Vec::new();
     if flags.runs.len() < 2 {
         faults.push("name two runs or more: one alone has nothing to be compared with".to_owned());
@@ -62,7 +62,7 @@ pub(super) fn check(flags: &ForecastCompareFlags) -> Result<Vec<PathBuf>, Usage>
             faults.push(format!("--zip lies in {}, whose archive would hold itself", folder.display()));
         }
     }
-    Usage::check(faults).map(|()| folders)
+    UsageError::check(faults).map(|()| folders)
 }
 
 impl Finished {

@@ -5,7 +5,7 @@ use ppo_agent::health::Verdict;
 
 use super::{
     plant::{CLOCK_INPUT, Fault},
-    trial::{Expected, Ground, Overwritten, Trial},
+    trial::{Expected, Overwritten, TestMarket, Trial},
 };
 
 /// Lane-steps of a training: twelve intervals; and of one that has to learn its fault first.
@@ -16,19 +16,19 @@ pub(super) const REPEATS: u64 = 3;
 
 /// The markets of all trials.
 #[derive(Debug)]
-pub(super) struct Grounds {
+pub(super) struct Markets {
     /// A plain edge, one market per repeat.
-    plain: Vec<Ground>,
+    plain: Vec<TestMarket>,
     /// A weak edge.
-    weak: Vec<Ground>,
+    weak: Vec<TestMarket>,
     /// Nothing to be earned.
-    barren: Vec<Ground>,
+    barren: Vec<TestMarket>,
 }
 
-impl Grounds {
+impl Markets {
     pub(super) fn new() -> anyhow::Result<Self> {
         let some =
-            |edge: f64| (0..REPEATS).map(|seed| Ground::new(edge, 40 + seed)).collect::<anyhow::Result<Vec<_>>>();
+            |edge: f64| (0..REPEATS).map(|seed| TestMarket::new(edge, 40 + seed)).collect::<anyhow::Result<Vec<_>>>();
         Ok(Self { plain: some(0.5)?, weak: some(0.25)?, barren: some(0.0)? })
     }
 }
@@ -37,7 +37,7 @@ impl Grounds {
 struct Kind {
     name: &'static str,
     expected: Expected,
-    ground: fn(&Grounds) -> &[Ground],
+    ground: fn(&Markets) -> &[TestMarket],
     fault: Fault,
     set: &'static [&'static str],
     weights: &'static [Overwritten],
@@ -58,15 +58,15 @@ const QUICK: &str = "ppo.learning_rate=1e-3";
 /// Learns what is paid, and nothing holds it back.
 const GREEDY: &[&str] = &["ppo.learning_rate=1e-3", "ppo.ent_coef=0", "ppo.n_steps=128"];
 
-fn plain(grounds: &Grounds) -> &[Ground] {
+fn plain(grounds: &Markets) -> &[TestMarket] {
     &grounds.plain
 }
 
-fn weak(grounds: &Grounds) -> &[Ground] {
+fn weak(grounds: &Markets) -> &[TestMarket] {
     &grounds.weak
 }
 
-fn barren(grounds: &Grounds) -> &[Ground] {
+fn barren(grounds: &Markets) -> &[TestMarket] {
     &grounds.barren
 }
 
@@ -167,7 +167,7 @@ fn healthy() -> Vec<Kind> {
 }
 
 /// Returns every trial, `repeats` of each kind.
-pub(super) fn trials(grounds: &Grounds, repeats: u64) -> Vec<Trial<'_>> {
+pub(super) fn trials(grounds: &Markets, repeats: u64) -> Vec<Trial<'_>> {
     let kinds = planted().into_iter().chain(healthy());
     let all = kinds.flat_map(|kind| (0..repeats).map(move |seed| (Kind { ..kind }, seed)));
     all.map(|(kind, seed)| Trial {

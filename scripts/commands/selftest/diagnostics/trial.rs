@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use market_data::{Dataset, Symbol, Window, source::synthetic};
 use market_env::{Action, BatchEnv, Market, Setup};
 use ppo_agent::{
-    AgentError, Cadence, DeviceChoice, Iteration, Listener, Moment, Policy, Trainer,
-    health::{Monitor, Opportunity, Reading, Verdict},
+    AgentError, Cadence, DeviceChoice, Iteration, Listener, Policy, StepView, Trainer,
+    health::{IntervalVerdict, Monitor, Opportunity, Verdict},
 };
 use serde::Serialize;
 
@@ -58,13 +58,13 @@ impl Expected {
 
 /// A made-up market, built once for all its trials.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct TestMarket {
     market: Arc<Market>,
     config: RunConfig,
     opportunity: OnceLock<Opportunity>,
 }
 
-impl Ground {
+impl TestMarket {
     /// Makes a market of some sixty sessions of one symbol with this planted edge, visible in the bars.
     pub(super) fn new(edge: f64, seed: u64) -> anyhow::Result<Self> {
         let mut config = RunConfig::default();
@@ -100,7 +100,7 @@ pub(super) struct Trial<'a> {
     /// The kind of fault, or of health.
     pub(super) kind: &'static str,
     pub(super) expected: Expected,
-    pub(super) ground: &'a Ground,
+    pub(super) ground: &'a TestMarket,
     pub(super) fault: Fault,
     /// What its configuration changes, as `--set` says it.
     pub(super) set: Vec<&'static str>,
@@ -156,13 +156,14 @@ impl Trial<'_> {
         }
         let rows: Arc<[(Setup, u32)]> = self.ground.market.rows().collect();
         let monitor = Monitor::new(rows, config.health.clone());
-        let mut ear = Ear { monitor, cadence: Cadence::new(INTERVAL, 0), ground: self.ground, heard: Vec::new() };
+        let mut ear =
+            HealthListener { monitor, cadence: Cadence::new(INTERVAL, 0), ground: self.ground, heard: Vec::new() };
         let mut trainer = Trainer::new(env, policy, config.ppo, self.timesteps, self.seed, DeviceChoice::Cpu)?;
         while trainer.timesteps() < self.timesteps {
             match trainer.iterate(&mut ear) {
                 Ok(_) => ear.monitor.on_activity(trainer.activity()?),
                 Err(error @ AgentError::NonFinite { .. }) => {
-                    let reading = Reading::broken(&error);
+                    let reading = IntervalVerdict::broken(&error);
                     ear.heard.push((trainer.timesteps(), reading.verdict, reading));
                     break;
                 }
@@ -172,7 +173,7 @@ impl Trial<'_> {
         Ok(self.report(&ear.heard))
     }
 
-    fn report(&self, heard: &[(u64, Verdict, Reading)]) -> TrialReport {
+    fn report(&self, heard: &[(u64, Verdict, IntervalVerdict)]) -> TrialReport {
         let called = |wanted: &dyn Fn(Verdict) -> bool| {
             heard.iter().find(|(_, called, _)| wanted(*called)).map(|&(step, called, _)| (step, called))
         };
@@ -199,16 +200,16 @@ impl Trial<'_> {
 }
 
 /// Listens as a run's reporter does.
-struct Ear<'a> {
+struct HealthListener<'a> {
     monitor: Monitor,
     cadence: Cadence,
-    ground: &'a Ground,
+    ground: &'a TestMarket,
     /// Step, verdict called, and reading of every interval.
-    heard: Vec<(u64, Verdict, Reading)>,
+    heard: Vec<(u64, Verdict, IntervalVerdict)>,
 }
 
-impl Listener for Ear<'_> {
-    fn on_step(&mut self, timesteps: u64, moment: &Moment<'_>) {
+impl Listener for HealthListener<'_> {
+    fn on_step(&mut self, timesteps: u64, moment: &StepView<'_>) {
         self.monitor.on_step(moment);
         if let Some(step) = self.monitor.due(self.cadence.crossed(timesteps)) {
             let health = self.monitor.close(moment.ledger, &mut || self.ground.opportunity());
