@@ -6,7 +6,7 @@
 //! model, `audit_reward` probes rewards, `calibrate` sets the model beside prices that are known, `inspect` finds
 //! planted faults of bars, `reproduce` tells the old story,
 //! `forecast` trains forecasters, `forecast_compare` sets them side by side, `watch` looks at runs and logs, `health` lets trainings go
-//! wrong, and `resume` kills runs. `fake_vendor` is a market-data vendor whose prices can be computed, `vendor_kit` what
+//! wrong, `resume` kills runs, and `snapshots` compares every text that a user reads with the one on file. `fake_vendor` is a market-data vendor whose prices can be computed, `vendor_kit` what
 //! its tests share: `vendor_fetch` fetches whole histories from it and is killed on the way, `vendor_errors` reads what it
 //! says no with and looks for the key, `vendor_faults` lets anything go wrong in any order, `vendor_history` makes histories
 //! of what came, `vendor_keeping` sees to it that nothing good is overwritten or mixed, `vendor_options` asks for options, `vendor_others` asks the other vendors, `vendor_fixtures` reads
@@ -33,6 +33,7 @@ mod oracle;
 mod orders;
 mod reproduce;
 mod resume;
+mod snapshots;
 mod tools;
 mod util;
 mod vendor_cli;
