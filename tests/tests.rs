@@ -17,6 +17,7 @@
 mod agent;
 mod cli;
 mod env;
+mod snapshots;
 mod structure;
 mod util;
 mod vendor;

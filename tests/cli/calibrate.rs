@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Writes made-up bars, and options whose trades are `factor` times the model's prices and whose quotes are the model's.
-fn market(factor: f64) -> TempDir {
+pub(crate) fn market(factor: f64) -> TempDir {
     let folder = TempDir::new().unwrap();
     let mut bars = "timestamp,open,high,low,close,volume\n".to_owned();
     for day in &dataset(&["SPY"], 12, 5, 0.0).symbols[0].days {

@@ -12,12 +12,12 @@ use crate::{
 };
 
 /// The close of the bar that starts so many minutes after 09:30: a path without a pattern that repeats soon.
-fn price(day: i8, minute: i64) -> f64 {
+pub(crate) fn price(day: i8, minute: i64) -> f64 {
     500.0 + f64::from(day) + ((minute * minute * 7 + minute * 13).rem_euclid(101)) as f64 * 0.01
 }
 
 /// Writes the bars of the first sessions of July 2025 that `close` gives a price.
-fn write(folder: &Path, close: impl Fn(i8, i64) -> Option<f64>) {
+pub(crate) fn write(folder: &Path, close: impl Fn(i8, i64) -> Option<f64>) {
     let mut csv = "timestamp,open,high,low,close,volume\n".to_owned();
     for session in calendar::sessions("2025-07-01".parse().unwrap(), "2025-07-08".parse().unwrap()) {
         for minute in 0..390 {
@@ -31,7 +31,7 @@ fn write(folder: &Path, close: impl Fn(i8, i64) -> Option<f64>) {
 }
 
 /// Bars with a gap on the 2nd, a half day that goes on after 13:00 on the 3rd, no bar on the 7th and a bad print on the 8th.
-fn faulty(day: i8, minute: i64) -> Option<f64> {
+pub(crate) fn faulty(day: i8, minute: i64) -> Option<f64> {
     match (day, minute) {
         (2, 30..42) | (7, _) => None,
         (8, 90) => Some(price(day, minute) * 1.04),

@@ -75,7 +75,7 @@ pub(crate) fn metrics(out: &Path, model: &str) -> Vec<String> {
 }
 
 /// Writes synthetic SPY bars as CSV, with `edit` applied to the lines (header first).
-fn csv_folder(edit: impl FnOnce(&mut Vec<String>)) -> TempDir {
+pub(crate) fn csv_folder(edit: impl FnOnce(&mut Vec<String>)) -> TempDir {
     let folder = TempDir::new().unwrap();
     let config = market_data::source::synthetic::SyntheticConfig {
         sessions_from: jiff::civil::date(2024, 10, 1),

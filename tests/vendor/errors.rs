@@ -15,7 +15,7 @@ use crate::vendor::{
 
 const WEEK: (&str, &str) = ("2025-06-02", "2025-06-13");
 
-fn week() -> DateRange {
+pub(crate) fn week() -> DateRange {
     dates(WEEK.0, WEEK.1)
 }
 
@@ -27,12 +27,12 @@ fn assert_clean(error: &VendorError) {
 }
 
 /// The same fault at every call.
-fn always(fault: &Fault) -> Vec<(usize, Fault)> {
+pub(crate) fn always(fault: &Fault) -> Vec<(usize, Fault)> {
     (0..40).map(|at| (at, fault.clone())).collect()
 }
 
 /// Fetches one symbol and returns the error and how many calls it took.
-fn failed(name: &str, range: DateRange, change: impl FnOnce(&mut Rules)) -> (String, usize) {
+pub(crate) fn failed(name: &str, range: DateRange, change: impl FnOnce(&mut Rules)) -> (String, usize) {
     let desk = FetchFixture::new(change);
     let witness = RecordingProgress::default();
     let error = desk.fetch(&[name], range, &witness).unwrap_err();
