@@ -15,7 +15,7 @@ step() { printf '\n== %s\n' "$*" >&2; "$@"; }
 
 step cargo fmt --all --check
 step cargo clippy --release --workspace --all-targets -- -D warnings
-# Among the tests: the first day with a vendor's key, against a vendor on a local port (tests/vendor_cli.rs): fetch, cache, train,
+# Among the tests: the first day with a vendor's key, against a vendor on a local port (tests/vendor/commands.rs): fetch, cache, train,
 # and once more without key or line.
 if command -v cargo-nextest >/dev/null; then
     step cargo nextest run --release --workspace

@@ -1,4 +1,4 @@
-//! The binaries as a user runs them.
+//! The binaries as a user runs them, one module per command or subject; the helpers that they share stand here.
 
 pub(crate) mod audit_reward;
 pub(crate) mod calibrate;
@@ -10,3 +10,65 @@ pub(crate) mod resume;
 pub(crate) mod train;
 pub(crate) mod trained_model;
 pub(crate) mod watch;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+/// Runs a binary in the project folder.
+pub(crate) fn command(binary: &str, args: &[&str]) -> Output {
+    let path = match binary {
+        "zerodte" => env!("CARGO_BIN_EXE_zerodte"),
+        _ => env!("CARGO_BIN_EXE_train_historical_model"),
+    };
+    Command::new(path).current_dir(env!("CARGO_MANIFEST_DIR")).args(args).output().unwrap()
+}
+
+/// Runs `train_historical_model`.
+pub(crate) fn train(args: &[&str]) -> Output {
+    command("train_historical_model", args)
+}
+
+/// Runs the smoke configuration into `out` with more arguments; it must succeed.
+pub(crate) fn smoke(out: &Path, more: &[&str]) -> Output {
+    let mut args = vec!["--config", "configs/smoke.toml", "--out-dir", out.to_str().unwrap()];
+    args.extend(more);
+    let output = train(&args);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    output
+}
+
+/// Checks that a command fails with this code, that stderr contains all of these words, and that it did not panic.
+pub(crate) fn refused(output: &Output, code: i32, words: &[&str]) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{}{stderr}", text(&output.stdout));
+    for word in words {
+        assert!(stderr.contains(word), "`{word}` is missing in: {stderr}");
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The rows of `metrics.jsonl` without the columns that tell the time.
+pub(crate) fn metrics(out: &Path, model: &str) -> Vec<String> {
+    let path = out.join("runs").join(model).join("metrics.jsonl");
+    let strip = |line: &str| {
+        let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        row.retain(|key, _| !matches!(key.as_str(), "time/fps" | "time/time_elapsed"));
+        serde_json::to_string(&row).unwrap()
+    };
+    fs::read_to_string(path).unwrap().lines().map(strip).collect()
+}
+
+/// Runs a shell pipeline on a log file, which is its first argument.
+pub(crate) fn shell(script: &str, log: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), log).unwrap();
+    let output = Command::new("bash").args(["-c", script, "bash", file.path().to_str().unwrap()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -1,4 +1,4 @@
-//! The environment: money, rules, determinism, and nothing from the future.
+//! The environment: money, rules, determinism, no look-ahead.
 
 pub(crate) mod conservation;
 pub(crate) mod determinism;

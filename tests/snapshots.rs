@@ -30,7 +30,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::train::text;
+use crate::cli::text;
 
 /// Compares a text with the file of a name.
 fn check(name: &str, text: &str) {

@@ -1,4 +1,4 @@
-//! What several tests need: small markets, a batch with its buffers, and the real bars where they are present.
+//! Helpers of several tests: small markets, a batch with its buffers, and the real bars where they are present.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,12 +12,12 @@ pub(crate) fn symbols(names: &[&str]) -> Vec<Symbol> {
     names.iter().map(|name| Symbol::new(name).unwrap()).collect()
 }
 
-/// A synthetic data set of some calendar days before 2024-12-06, half days included.
+/// A synthetic data set of the calendar days up to 2024-12-06, half days included.
 pub(crate) fn dataset(names: &[&str], calendar_days: u32, seed: u64, planted_edge: f64) -> Dataset {
     dataset_of(names, calendar_days, SyntheticConfig { seed, planted_edge, ..SyntheticConfig::default() })
 }
 
-/// The same of any made-up market; its dates are replaced.
+/// A synthetic data set with other settings; its dates are replaced.
 pub(crate) fn dataset_of(names: &[&str], calendar_days: u32, synthetic: SyntheticConfig) -> Dataset {
     let mut config = DataConfig { synthetic, ..DataConfig::default() };
     config.synthetic.sessions_to = jiff::civil::date(2024, 12, 6);
@@ -35,7 +35,7 @@ pub(crate) fn all_days(market: &Market) -> Vec<u32> {
     (0..market.days().len() as u32).collect()
 }
 
-/// The real bars, or nothing and a printed reason.
+/// Returns the folder of real bars; prints a reason and returns none where it is absent.
 pub(crate) fn real_bars() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/bars");
     if folder.is_dir() {
@@ -94,7 +94,7 @@ impl Batch {
     }
 }
 
-/// A small reproducible generator for choosing test actions, so that tests do not share the product's streams.
+/// A small reproducible generator of test actions, separate from the random streams under test.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(pub(crate) u64);
 

@@ -1,4 +1,4 @@
-//! The benchmark of the planted edge: scripted policies that read the signal itself and do nothing but follow it.
+//! Benchmark of the planted edge: scripted policies that read the signal from the features and follow it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use market_env::{
     baselines::{ObservedSession, play},
 };
 
-/// What the bars of a market tell, and when: one entry per tape row.
+/// Direction that the shape of each bar shows; one entry per tape row.
 #[derive(Debug)]
 pub(crate) struct Signal {
     /// +1, -1, or 0 for a bar without a body.

@@ -1,5 +1,5 @@
-//! Forecasters from end to end: what a run leaves behind, that it finds what is there and nothing else, that it says why it stops, and
-//! that its forecasts reach a policy only from the past.
+//! Forecasters from end to end: the files of a run, a planted edge against noise, the reasons of failed trainings, and forecasts
+//! as columns of a policy that use nothing from the future.
 
 use std::{fs, path::Path, process::Output};
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use zerodte_scripts::inputs::forecast_columns::ForecastColumns;
 
 use crate::{
-    cli::train::{command, refused, text},
+    cli::{command, refused, text},
     util::{dataset, real_bars},
 };
 
@@ -44,14 +44,14 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The judgement of a target over all symbols.
+/// Returns the row of a target over all symbols.
 fn row<'a>(metrics: &'a Value, kind: &str) -> &'a Value {
     let rows = metrics["test"]["rows"].as_array().unwrap();
     rows.iter().find(|row| row["symbol"] == "all" && row["target"]["kind"] == kind).unwrap()
 }
 
 #[test]
-fn a_run_leaves_everything_behind_and_repeats_itself_bit_by_bit() {
+fn a_run_writes_all_its_files_and_repeats_bit_by_bit() {
     let out = TempDir::new().unwrap();
     let said = train(out.path(), "a", &[]);
     assert!(said.contains("SYNTHETIC DATA"), "{said}");
@@ -94,7 +94,7 @@ fn a_run_leaves_everything_behind_and_repeats_itself_bit_by_bit() {
 }
 
 #[test]
-fn a_planted_edge_is_found_and_none_where_there_is_none() {
+fn a_planted_edge_is_found_and_noise_is_called_no_skill() {
     let out = TempDir::new().unwrap();
     let learn = ["--intraday-days", "0", "--horizons", "1", "--max-epochs", "8", "--dropout", "0.1"];
     let verdict = |name: &str, edge: &str| {
@@ -111,7 +111,7 @@ fn a_planted_edge_is_found_and_none_where_there_is_none() {
 }
 
 #[test]
-fn a_forecaster_is_judged_on_what_it_has_not_seen() {
+fn a_forecaster_is_judged_on_unseen_dates() {
     let out = TempDir::new().unwrap();
     train(out.path(), "a", &[]);
     let model = out.path().join("models/a");
@@ -127,7 +127,7 @@ fn a_forecaster_is_judged_on_what_it_has_not_seen() {
     assert_eq!(predictors, 5, "forecaster, constant, last value, linear, boosted");
     let all = forecast(&["eval"], &["--model", model, "--start-date", "2024-01-02"]);
     assert!(text(&all.stdout).contains("IN SAMPLE: "), "{}", text(&all.stdout));
-    // The other predictors are still fitted on the whole training, wherever the dates asked for end.
+    // The other predictors are still fitted on all training dates, even if the requested dates end earlier.
     let early = forecast(&["eval"], &["--model", model, "--start-date", "2024-01-02", "--end-date", "2024-02-15"]);
     assert!(early.status.success(), "{}{}", text(&early.stdout), text(&early.stderr));
     refused(
@@ -143,7 +143,7 @@ fn a_forecaster_is_judged_on_what_it_has_not_seen() {
 }
 
 #[test]
-fn a_training_that_comes_to_nothing_ends_with_its_reason_and_its_code() {
+fn a_failed_training_ends_with_its_reason_and_exit_code() {
     let out = TempDir::new().unwrap();
     let run = |name: &str, more: &[&str]| {
         let folder = ["--out-dir", out.path().to_str().unwrap(), "--model-name", name, "--max-epochs", "30"];
@@ -168,7 +168,7 @@ fn a_training_that_comes_to_nothing_ends_with_its_reason_and_its_code() {
 }
 
 #[test]
-fn what_cannot_be_forecast_is_said_in_one_sentence() {
+fn invalid_forecast_requests_are_refused_in_one_sentence() {
     for (args, words) in [
         (&["--horizons", "5,0"][..], &["`0` is no horizon"][..]),
         (&["--horizons", "1d"], &["forecast.horizons: 1d looks across sessions"]),
@@ -215,7 +215,7 @@ fn an_ablation_ranks_its_variants_the_same_way_on_any_number_of_threads() {
 }
 
 #[test]
-fn forecasts_reach_a_policy_only_from_a_forecaster_that_was_finished_before() {
+fn a_policy_takes_forecasts_only_from_an_earlier_forecaster() {
     let out = TempDir::new().unwrap();
     let dates = ["--set", "data.synthetic.sessions_from=2024-01-02", "--set", "data.synthetic.sessions_to=2024-06-28"];
     train(
@@ -325,7 +325,7 @@ fn forecasts_reach_a_policy_only_from_a_forecaster_that_was_finished_before() {
 }
 
 #[test]
-fn no_forecast_column_knows_what_comes_later() {
+fn forecast_columns_use_nothing_from_later_bars() {
     let out = TempDir::new().unwrap();
     train(out.path(), "seer", &[]);
     let seer = ForecastColumns::load(&out.path().join("models/seer")).unwrap();
@@ -380,7 +380,7 @@ fn daily_bars_have_their_own_horizons() {
 }
 
 #[test]
-fn on_real_bars_volatility_is_predictable_and_no_return_too_good() {
+fn on_real_bars_volatility_is_predictable_and_returns_show_no_leak() {
     let Some(bars) = real_bars() else { return };
     let out = TempDir::new().unwrap();
     let output = forecast(

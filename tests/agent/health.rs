@@ -1,5 +1,5 @@
-//! The verdict as a user meets it: what a run writes about its health, how one that goes wrong ends, and what the
-//! controller does. Every run is real, on a small made-up market.
+//! The verdict in whole runs: the health rows of a run, the end of a run that fails, and the moves of the controller. Every
+//! training is real, on a small synthetic market.
 
 use std::{
     fs,
@@ -13,20 +13,17 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zerodte_scripts::artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow};
 
-use crate::cli::{
-    golden::shell,
-    train::{command, metrics, refused, smoke, text},
-};
+use crate::cli::{command, metrics, refused, shell, smoke, text};
 
-/// Bars whose shape tells where the price goes: entries earn there.
+/// Bars whose shape shows the direction of the price: entries earn there.
 const EDGE: [&str; 4] = ["--set", "data.synthetic.planted_edge=0.5", "--set", "data.synthetic.edge_visibility=1"];
-/// Rewards that pay for staying out, learned within seconds.
+/// Rewards that pay for staying out; a policy learns HOLD from them within seconds.
 const LAZY: [&str; 6] =
     ["--set", "env.reward.hold_tax=1", "--set", "env.reward.missed_opportunity=1", "--learning-rate", "3e-3"];
 /// One interval per iteration, of one symbol.
 const SHORT: [&str; 4] = ["--symbols", "SPY", "--set", "run.diagnostics_freq=2048"];
 
-/// Runs the smoke configuration, however it ends.
+/// Runs the smoke configuration; the run may fail.
 fn train(out: &Path, parts: &[&[&str]]) -> Output {
     let base = ["--config", "configs/smoke.toml", "--out-dir", out.to_str().unwrap()];
     command("train_historical_model", &[&[&base[..]], parts].concat().concat())
@@ -50,7 +47,7 @@ fn log(out: &TempDir) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// Checks that run folder, `diagnose` and `watch` tell the same verdict, and the exit code that goes with it.
+/// Checks that the run folder, `diagnose` and `watch` report the same verdict, and that `diagnose` exits with its code.
 fn told(out: &TempDir, verdict: &str) {
     let (row, run) = (rows::<HealthRow>(out, HEALTH).pop().unwrap(), run_folder(out));
     let code = i32::from(verdict.parse::<Verdict>().unwrap().exit_code());
@@ -64,7 +61,7 @@ fn told(out: &TempDir, verdict: &str) {
     assert!(frame.contains(&format!("verdict     {verdict} since step ")), "{frame}");
 }
 
-/// Checks that a training ended with this code and one sentence that begins so, and that its run folder is complete.
+/// Checks that a training ended with this code and one error line that starts with `sentence`, and that its run folder is complete.
 fn ended(out: &TempDir, output: &Output, code: i32, sentence: &str, verdict: &str) {
     refused(output, code, &[sentence]);
     let stderr = text(&output.stderr);
@@ -89,7 +86,7 @@ fn every_interval_has_a_verdict_in_the_log_and_in_the_run_folder() {
     for row in &health {
         assert!([&row.verdict, &row.reading].iter().all(|word| word.parse::<Verdict>().is_ok()), "{row:?}");
         assert!(!row.evidence.is_empty() && row.evidence.iter().all(|line| log.contains(line)), "{row:?}");
-        // Both steps are checkpoints of the old documents.
+        // Both steps are in the checklist.
         assert_eq!(row.checklist.len(), 8);
         for check in &row.checklist {
             let line = format!("Checklist {} {}: ", if check.pass { "pass" } else { "FAIL" }, check.name);
@@ -103,7 +100,7 @@ fn every_interval_has_a_verdict_in_the_log_and_in_the_run_folder() {
 }
 
 #[test]
-fn the_old_greps_read_the_log_of_a_run() {
+fn legacy_greps_match_the_log_of_a_run() {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &SHORT[..2]);
     let log = log(&out);
@@ -118,7 +115,7 @@ fn the_old_greps_read_the_log_of_a_run() {
 }
 
 #[test]
-fn the_metrics_of_an_interval_hang_together() {
+fn the_metrics_of_an_interval_are_consistent() {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &SHORT[..2]);
     let all: Vec<Value> = rows(&out, "metrics.jsonl");
@@ -158,7 +155,7 @@ fn the_metrics_of_an_interval_hang_together() {
 }
 
 #[test]
-fn a_frozen_training_ends_with_code_4_or_says_so() {
+fn a_frozen_training_stops_with_code_4_or_warns() {
     let (stopped, warned) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let frozen: &[&str] = &["--learning-rate", "1e-12"];
     let output = train(stopped.path(), &[&SHORT, frozen, &["--on-collapse", "stop"]]);
@@ -181,8 +178,8 @@ fn a_frozen_training_ends_with_code_4_or_says_so() {
 }
 
 #[test]
-fn a_policy_that_holds_is_judged_by_what_it_leaves() {
-    // The same lesson on two markets: in one of them entries earn.
+fn a_holding_policy_is_judged_by_the_profit_of_entries() {
+    // The same training on two markets: entries earn in only one of them.
     let (edge, none) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let lazy: &[&[&str]] = &[&LAZY, &["--on-collapse", "stop", "--timesteps", "45000"]];
     let output = train(edge.path(), &[lazy, &[&SHORT, &EDGE]].concat());
@@ -205,7 +202,7 @@ fn a_policy_that_holds_is_judged_by_what_it_leaves() {
 }
 
 #[test]
-fn a_training_that_explodes_ends_with_code_5_and_names_what_broke() {
+fn an_exploding_training_ends_with_code_5_and_its_cause() {
     let out = TempDir::new().unwrap();
     let output = train(out.path(), &[&["--symbols", "SPY", "--learning-rate", "1e30"]]);
     refused(&output, 5, &["error: the loss is inf at step 2048 (iteration 0)"]);
@@ -217,7 +214,7 @@ fn a_training_that_explodes_ends_with_code_5_and_names_what_broke() {
     told(&out, "exploding");
 }
 
-/// Deletes what a run wrote after the checkpoint at `step`, as a crash would, and lets it go on.
+/// Deletes everything that a run wrote after the checkpoint at `step`, as a crash would, and resumes it.
 fn resume_from(out: &TempDir, step: u64, flags: &[&str]) {
     for entry in fs::read_dir(out.path().join("models/checkpoints")).unwrap() {
         let path = entry.unwrap().path();
@@ -234,7 +231,7 @@ fn resume_from(out: &TempDir, step: u64, flags: &[&str]) {
 #[test]
 fn adapt_climbs_the_ladder_and_its_moves_can_be_replayed_and_resumed() {
     let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    // Intervals that end between checkpoints, so that a resumed run has to know the half of one.
+    // Intervals end between checkpoints, so that a resumed run has to restore half of one.
     let run = ["--symbols", "SPY", "--set", "run.diagnostics_freq=3000", "--set", "health.patience=1"];
     let run = [&run[..], &EDGE, &LAZY, &["--timesteps", "34000", "--checkpoint-freq", "2048"]].concat();
     let adapt = [&run[..], &["--on-collapse", "adapt"]].concat();
@@ -270,7 +267,7 @@ fn adapt_climbs_the_ladder_and_its_moves_can_be_replayed_and_resumed() {
 }
 
 #[test]
-fn an_entropy_weight_that_follows_the_policy_is_written_down_and_can_be_replayed() {
+fn an_automatic_entropy_weight_is_recorded_and_can_be_replayed() {
     let (auto, replayed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     // A young policy is nearly uniform, above the target: the weight falls, to its bound.
     let run = ["--symbols", "SPY", "--set", "ppo.ent_coef_min=0.05"];
@@ -307,7 +304,7 @@ fn a_resumed_run_remembers_its_verdict() {
 }
 
 #[test]
-fn what_cannot_be_replayed_is_named_before_anything_is_written() {
+fn invalid_replays_are_refused_before_anything_is_written() {
     let out = TempDir::new().unwrap();
     let file = out.path().join("moves.jsonl");
     let refuse = |flags: &[&str], words: &[&str]| {

@@ -1,4 +1,4 @@
-//! Training finds what is there to find, and nothing where there is nothing.
+//! Trainings on synthetic markets: a planted edge is learned, and noise is not traded.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     util::{all_days, dataset, dataset_of},
 };
 
-/// The rules of the game with money as the only reward.
+/// Environment whose only reward is money.
 fn money_alone() -> EnvConfig {
     let reward = RewardConfig {
         good_buy_call: 0.0,
@@ -31,7 +31,7 @@ fn money_alone() -> EnvConfig {
     EnvConfig { reward, ..EnvConfig::default() }
 }
 
-/// A market, the sessions that a policy may learn from, and the later ones that it is judged by.
+/// A market with the sessions of the training and the later sessions of the exam.
 struct Course {
     market: Arc<Market>,
     env: EnvConfig,
@@ -41,7 +41,7 @@ struct Course {
 }
 
 impl Course {
-    /// A made-up market with its usual spread and fees; the first three quarters of its sessions are lessons.
+    /// A synthetic market with its usual spread and fees; the first three quarters of its sessions are for training.
     fn new(calendar_days: u32, synthetic: SyntheticConfig) -> Self {
         Self::under(calendar_days, synthetic, &MarketConfig::default(), money_alone())
     }
@@ -121,8 +121,8 @@ fn pnl(episodes: &[Episode]) -> Mean {
 }
 
 /// Trains on a visible edge and compares the policy, out of sample, with the follower that did best on the lessons.
-fn the_signal_is_followed(planted_edge: f64, timesteps: u64, seed: u64) {
-    // With few sessions a policy learns the noise of its lessons too; these are some 1,400.
+fn assert_signal_is_followed(planted_edge: f64, timesteps: u64, seed: u64) {
+    // With few sessions a policy also learns their noise; these are some 1,400.
     let synthetic = SyntheticConfig { seed: 40, planted_edge, edge_visibility: 1.0, ..SyntheticConfig::default() };
     let course = Course::new(2_000, synthetic);
     let best = course.best_follower();
@@ -150,17 +150,17 @@ fn the_signal_is_followed(planted_edge: f64, timesteps: u64, seed: u64) {
 
 #[test]
 fn a_weak_visible_edge_is_followed() {
-    the_signal_is_followed(0.15, 1_000_000, 1);
+    assert_signal_is_followed(0.15, 1_000_000, 1);
 }
 
 #[test]
 fn a_plain_visible_edge_is_followed() {
-    the_signal_is_followed(0.25, 500_000, 1);
+    assert_signal_is_followed(0.25, 500_000, 1);
 }
 
 #[test]
 fn a_strong_visible_edge_is_followed() {
-    the_signal_is_followed(0.4, 500_000, 1);
+    assert_signal_is_followed(0.4, 500_000, 1);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn without_an_edge_costs_teach_to_hold_and_the_report_says_so() {
 }
 
 #[test]
-fn a_trend_that_outlives_its_costs_is_an_opportunity() {
+fn a_trend_that_exceeds_its_costs_is_an_opportunity() {
     for (planted_edge, expected) in [(0.0, false), (0.5, true)] {
         let course = Course::new(200, SyntheticConfig { seed: 40, planted_edge, ..SyntheticConfig::default() });
         let baselines = Baselines::measure(&course.market, &course.exam, &course.env, 1).unwrap();
@@ -209,8 +209,8 @@ fn a_trend_that_outlives_its_costs_is_an_opportunity() {
 
 #[test]
 fn no_scripted_policy_earns_shaped_reward_by_losing_money_on_noise() {
-    // The old system's audit: on a market without information, the policies that the shaping could favour must not earn reward
-    // by losing money. Entries on strong setups collect the bonus; costs must outweigh it in cash, visibly.
+    // On a market without information, no policy that the shaping could favour may earn reward by losing money. Entries on strong
+    // setups collect the bonus, and costs must outweigh it in cash.
     let dataset = dataset(&["SPY"], 60, 7, 0.0);
     let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap());
     let baselines = Baselines::measure(&market, &all_days(&market), &EnvConfig::default(), 1).unwrap();

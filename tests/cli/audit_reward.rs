@@ -1,4 +1,4 @@
-//! `zerodte audit-reward`: which rewards pay policies without information for losing money.
+//! `zerodte audit-reward`: rewards that pay uninformed policies for losing money are flagged, and others are not.
 
 use std::{fs, process::Output};
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    cli::train::{command, refused, text},
+    cli::{command, refused, text},
     util::real_bars,
 };
 
 /// Two months of made-up bars instead of a year.
 const SHORT: [&str; 2] = ["--set", "data.synthetic.sessions_to=2024-02-29"];
 
-/// Runs the audit; returns what it said and its report.
+/// Runs the audit; returns its output and its report.
 fn audit(args: &[&str]) -> (Output, Value) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("audit.json");
@@ -26,8 +26,8 @@ fn policies(audit: &Value) -> &[Value] {
     audit["policies"].as_array().unwrap()
 }
 
-/// No policy is flagged, nor has any clearly more reward than always-HOLD.
-fn nobody_beats_holding(output: &Output, audit: &Value) {
+/// Checks that no policy is flagged, and that none has clearly more reward than always-HOLD.
+fn assert_no_policy_beats_hold(output: &Output, audit: &Value) {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     assert!(text(&output.stdout).contains("SOUND: no policy without information"), "{}", text(&output.stdout));
     for policy in policies(audit) {
@@ -39,28 +39,28 @@ fn nobody_beats_holding(output: &Output, audit: &Value) {
 }
 
 #[test]
-fn money_first_pays_no_policy_without_information() {
+fn the_pnl_profile_pays_no_uninformed_policy() {
     let (output, report) = audit(&["--config", "configs/pnl.toml"]);
     let [made_up] = report["audits"].as_array().unwrap().as_slice() else { panic!("{report}") };
     assert_eq!((made_up["data"].as_str(), made_up["session_dates"].as_u64()), (Some("SYNTHETIC"), Some(251)));
-    nobody_beats_holding(&output, made_up);
+    assert_no_policy_beats_hold(&output, made_up);
     assert!(text(&output.stdout).contains("Shaping fades to 0.0% by the end of a training"));
 }
 
 #[test]
-fn money_first_pays_no_policy_without_information_on_real_days() {
+fn the_pnl_profile_pays_no_uninformed_policy_on_real_days() {
     let Some(bars) = real_bars() else { return };
     let data = ["--data-dir", bars.to_str().unwrap(), "--symbols", "SPY,QQQ,SPX,IWM", "--intraday-days", "180"];
     let (output, report) = audit(&[&["--config", "configs/pnl.toml"], &data[..], &SHORT].concat());
     let [made_up, real] = report["audits"].as_array().unwrap().as_slice() else { panic!("{report}") };
     assert_eq!((made_up["data"].as_str(), real["data"].as_str()), (Some("SYNTHETIC"), Some("market")));
-    nobody_beats_holding(&output, real);
+    assert_no_policy_beats_hold(&output, real);
 }
 
 #[test]
-fn a_reward_that_outweighs_its_costs_is_flagged_and_what_pays_is_named() {
+fn a_bonus_above_its_costs_is_flagged_with_the_paying_term() {
     let bonus = ["--set", "env.reward.good_buy_call=1.0", "--set", "env.reward.good_buy_put=1.0"];
-    // The default weights charge every flat minute of a strong setup: to hold anything is to be rid of it.
+    // The default weights charge HOLD on every flat minute of a strong setup; any position avoids the charge.
     for (profile, term) in
         [(&bonus[..], "good_buy"), (&["--config", "configs/anti_collapse.toml"], "missed_opportunity")]
     {
@@ -80,7 +80,7 @@ fn a_reward_that_outweighs_its_costs_is_flagged_and_what_pays_is_named() {
 }
 
 #[test]
-fn where_the_rules_sell_policies_differ_by_what_they_buy_alone() {
+fn under_rule_exits_policies_differ_only_by_their_entries() {
     let (_, report) = audit(&[&["--config", "configs/live_rules.toml"], &SHORT[..]].concat());
     let names: Vec<_> =
         policies(&report["audits"][0]).iter().map(|policy| policy["policy"].as_str().unwrap()).collect();
@@ -89,7 +89,7 @@ fn where_the_rules_sell_policies_differ_by_what_they_buy_alone() {
 }
 
 #[test]
-fn what_cannot_be_audited_is_named() {
+fn invalid_audits_are_refused_by_name() {
     let audit = |args: &[&str]| command("zerodte", &[&["audit-reward"], args].concat());
     refused(&audit(&["--set", "env.reward.good_by_call=1"]), 2, &["good_by_call", "good_buy_call"]);
     refused(&audit(&["--config", "no_such.toml"]), 2, &["no_such.toml"]);

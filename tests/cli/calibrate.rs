@@ -1,5 +1,5 @@
-//! `zerodte calibrate`: the model's own prices are met exactly, wrong ones by as much as they are wrong, and the real tape
-//! holds as many prints as it should.
+//! `zerodte calibrate`: prices of the model itself show no error, scaled prices show exactly their scale, and the real option
+//! files hold the expected number of prints.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    cli::train::{command, text},
+    cli::{command, text},
     util::{dataset, real_bars},
 };
 
@@ -60,7 +60,7 @@ fn write_options(folder: &Path, factor: f64) {
     fs::write(folder.join("options/quotes.csv"), quotes).unwrap();
 }
 
-/// Runs the command on a folder of `bars` and one of `options`; returns what it said and its report.
+/// Runs the command on a folder of `bars` and one of `options`; returns its output and its report.
 fn calibrate(options: &Path, bars: &Path, more: &[&str]) -> (String, Value) {
     let out = TempDir::new().unwrap();
     let json = out.path().join("report.json");
@@ -73,7 +73,7 @@ fn calibrate(options: &Path, bars: &Path, more: &[&str]) -> (String, Value) {
 }
 
 #[test]
-fn the_models_own_prices_are_met_exactly() {
+fn prices_of_the_model_itself_show_no_error() {
     let folder = market(1.0);
     let plots = folder.path().join("plots");
     let (said, report) =
@@ -99,7 +99,7 @@ fn the_models_own_prices_are_met_exactly() {
 }
 
 #[test]
-fn prices_twice_the_models_show_half_of_them_missing() {
+fn prints_at_twice_the_model_show_a_bias_of_minus_half() {
     let folder = market(2.0);
     let fitted = ["--set", "market.pricing.fitted_from=2024-01-02", "--set", "market.pricing.fitted_to=2024-12-04"];
     let (said, report) = calibrate(&folder.path().join("options"), &folder.path().join("bars"), &fitted);
@@ -124,7 +124,7 @@ fn prices_twice_the_models_show_half_of_them_missing() {
 }
 
 #[test]
-fn missing_options_are_named() {
+fn missing_options_are_refused_by_name() {
     let folder = market(1.0);
     let paths = ["bars", "options"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
     let refused = |args: &[&str]| {
@@ -145,9 +145,9 @@ fn missing_options_are_named() {
     );
 }
 
-/// The prints of the months by which the model is judged; how many there are does not depend on the model.
+/// Checks the number of prints in the months that judge the model; it does not depend on the model.
 #[test]
-fn the_real_tape_holds_the_prints_that_the_model_is_judged_by() {
+fn the_real_option_files_hold_the_prints_of_the_calibration() {
     let Some(bars) = real_bars() else { return };
     let options = bars.with_file_name("options");
     let (said, report) = calibrate(&options, &bars, &["--start-date", "2024-09-01", "--end-date", "2025-06-30"]);

@@ -1,4 +1,4 @@
-//! `zerodte forecast compare`: two small forecasters side by side, their archives, and what is refused.
+//! `zerodte forecast compare`: two small forecasters side by side, their archives, and refused requests.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::cli::train::{command, refused, text};
+use crate::cli::{command, refused, text};
 
 /// Trains a tiny forecaster of a made-up market into a folder.
 fn train(out: &Path, name: &str, more: &[&str]) {
@@ -52,7 +52,7 @@ fn unpacked(path: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn two_forecasters_are_set_side_by_side_and_archived() {
+fn two_forecasters_are_compared_and_archived() {
     let out = TempDir::new().unwrap();
     train(out.path(), "plain", &[]);
     train(out.path(), "loud", &["--variance-term", "std", "--output-init", "0.5", "--seed", "1"]);

@@ -1,11 +1,13 @@
-//! Pinned by value: what people grep in logs, and a short trace of the environment whose change is a change of results.
-
-use std::process::Command;
+//! Values that are pinned: the log lines that scripts grep, and a short trace of the environment. If the trace changes, results
+//! have changed.
 
 use market_env::{ActionMask, EnvConfig, Ledger, Setup, VecEnv as _};
 use ppo_agent::health::log_block::momentum_block;
 
-use crate::util::{Batch, dataset, market};
+use crate::{
+    cli::shell,
+    util::{Batch, dataset, market},
+};
 
 fn ledger() -> Ledger {
     let mut ledger = Ledger::default();
@@ -15,16 +17,8 @@ fn ledger() -> Ledger {
     ledger
 }
 
-/// Runs a shell pipeline on a log file, as the old watchers do.
-pub(crate) fn shell(script: &str, log: &str) -> String {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), log).unwrap();
-    let output = Command::new("bash").args(["-c", script, "bash", file.path().to_str().unwrap()]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
-fn the_old_greps_read_the_log() {
+fn legacy_greps_match_the_log_block() {
     let log = [25_000, 100_000].map(|step| momentum_block(step, &ledger())).concat();
     let block = shell(r#"grep -A 6 "MomentumDiagnostics @ step=25,000" "$1""#, &log);
     assert_eq!(block.lines().count(), 7);

@@ -1,4 +1,4 @@
-//! `zerodte inspect`: planted faults of bars are found and named, and a second source is set beside the first.
+//! `zerodte inspect`: planted faults of bars are found and named, and a second source is compared with the first.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    cli::train::{command, refused, text},
+    cli::{command, refused, text},
     util::real_bars,
 };
 
-/// The close of the bar that starts so many minutes after 09:30: a path without a pattern that repeats soon.
+/// Close of the bar that starts `minute` minutes after 09:30; the path has no short repeating pattern.
 pub(crate) fn price(day: i8, minute: i64) -> f64 {
     500.0 + f64::from(day) + ((minute * minute * 7 + minute * 13).rem_euclid(101)) as f64 * 0.01
 }
 
-/// Writes the bars of the first sessions of July 2025 that `close` gives a price.
+/// Writes bars of the first sessions of July 2025; minutes without a `close` have no bar.
 pub(crate) fn write(folder: &Path, close: impl Fn(i8, i64) -> Option<f64>) {
     let mut csv = "timestamp,open,high,low,close,volume\n".to_owned();
     for session in calendar::sessions("2025-07-01".parse().unwrap(), "2025-07-08".parse().unwrap()) {
@@ -90,7 +90,7 @@ fn a_second_source_is_compared_on_the_same_minutes() {
     let against = |other: &Path| inspect(&good, &["--against", &format!("files:{}", other.display())]);
     let screen = against(&late);
     assert!(screen.contains("B looks one minute late"), "{screen}");
-    // A half day holds 209 of them.
+    // A half day has 209 of them.
     assert!(screen.contains("1,765 minutes in both, 5 only in A, 0 only in B, 5 common sessions"), "{screen}");
     let screen = against(&scaled);
     assert!(screen.contains("B is A times a constant of 0.98000 to 0.98000 on 5 of 5 sessions"), "{screen}");
@@ -98,7 +98,7 @@ fn a_second_source_is_compared_on_the_same_minutes() {
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_said_in_a_sentence() {
+fn invalid_inspections_are_refused_in_one_sentence() {
     let out = TempDir::new().unwrap();
     write(out.path(), faulty);
     let bars = out.path().to_str().unwrap();
@@ -115,7 +115,7 @@ fn what_cannot_be_looked_at_is_said_in_a_sentence() {
 }
 
 #[test]
-fn real_bars_lack_the_four_minutes_that_are_known_to_be_missing() {
+fn real_bars_miss_the_four_known_minutes() {
     let Some(bars) = real_bars() else { return };
     let screen = inspect(&bars, &["--start-date", "2023-05-01", "--end-date", "2023-06-30"]);
     let part = "1 gap inside sessions, 4 minutes in all; the longest: 4 minutes from 2023-06-05";

@@ -1,11 +1,11 @@
-//! `zerodte reproduce-collapse`: the same numbers for any number of threads, the reverse collapse, and its refusals.
+//! `zerodte reproduce-collapse`: the same numbers for any number of threads, the collapse into buying, and refused requests.
 
 use std::{fs, path::Path};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::train::{command, refused, text};
+use crate::cli::{command, refused, text};
 
 /// A made-up market of some thirty sessions.
 const DATA: [&str; 2] = ["--config", "configs/smoke.toml"];
@@ -19,7 +19,7 @@ fn reproduce(out: &Path, more: &[&str]) -> (Value, String) {
 }
 
 #[test]
-fn the_old_story_is_told_the_same_way_on_any_number_of_threads() {
+fn the_report_is_the_same_for_any_number_of_threads() {
     let out = TempDir::new().unwrap();
     let args = ["--profiles", "before_fixes,always_buy", "--timesteps", "12000", "--seeds", "2"];
     let (report, screen) = reproduce(&out.path().join("two"), &[&args[..], &["--num-threads", "2"]].concat());
@@ -46,9 +46,9 @@ fn the_old_story_is_told_the_same_way_on_any_number_of_threads() {
 }
 
 #[test]
-fn shaping_that_outweighs_money_ends_in_always_buying_and_the_average_hides_it() {
+fn dominant_shaping_ends_in_always_buying_and_the_average_hides_it() {
     let out = TempDir::new().unwrap();
-    // A larger learning rate than the story's, so that the end comes within seconds.
+    // A larger learning rate than the default of the command, so that the collapse takes seconds.
     let fast = ["--timesteps", "60000", "--seeds", "1", "--set", "ppo.learning_rate=2e-4", "--set", "ppo.n_epochs=4"];
     let (report, _) = reproduce(out.path(), &[&["--profiles", "always_buy"][..], &fast].concat());
     let last = report["profiles"][0]["intervals"].as_array().unwrap().last().unwrap();
@@ -59,7 +59,7 @@ fn shaping_that_outweighs_money_ends_in_always_buying_and_the_average_hides_it()
 }
 
 #[test]
-fn profiles_that_do_not_exist_or_change_the_days_are_refused() {
+fn unknown_profiles_and_profiles_of_other_days_are_refused() {
     let out = TempDir::new().unwrap();
     let refuse = |more: &[&str], words: &[&str]| {
         let args = [&["reproduce-collapse", "--out", out.path().to_str().unwrap()], &DATA[..], more].concat();

@@ -1,4 +1,4 @@
-//! A run that is killed at any moment goes on from its newest good checkpoint, and ends as if nothing had happened.
+//! A run that is killed at any moment resumes from its newest good checkpoint and ends like an uninterrupted one.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::cli::train::{metrics, smoke, text};
+use crate::cli::{metrics, smoke, text};
 
 /// Enough steps that a run lives for some tenths of a second, with a checkpoint after every iteration.
 const LONG: [&str; 4] = ["--timesteps", "120000", "--checkpoint-freq", "2048"];
@@ -22,7 +22,7 @@ fn live(out: &Path, resume: bool, life: Duration) -> bool {
     command.args(LONG).args(resume.then_some(["--resume", "latest"]).into_iter().flatten());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     thread::sleep(life);
-    // SIGKILL: the process gets no chance to tidy up.
+    // SIGKILL: the process cannot clean up.
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.code().is_none_or(|code| code == 0), "{}", text(&output.stderr));
@@ -43,7 +43,7 @@ fn a_run_killed_again_and_again_ends_like_an_uninterrupted_one() {
     let (straight, killed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     smoke(straight.path(), &LONG);
     let (mut kills, mut ended, mut torn) = (0, false, false);
-    // Moments that fall on start-up, training, checkpoints and reports alike, whatever the speed of the machine.
+    // Kills at growing delays, which hit start-up, training, checkpoints and reports on fast and slow machines.
     for life in (0..200).map(|turn| Duration::from_millis(40 + turn * 137 % 400 + 4 * turn)) {
         let before = checkpoints(killed.path());
         if !torn && before.len() > 1 {

@@ -1,49 +1,18 @@
-//! The binaries as a user meets them: what a small run leaves behind, and one clear sentence for every kind of bad input.
+//! `train_historical_model` and the commands around a model: the files of a small run, and one clear sentence for every kind of
+//! bad input.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Output,
 };
 
 use tempfile::TempDir;
 
-use crate::util::{real_bars, symbols};
-
-pub(crate) fn command(binary: &str, args: &[&str]) -> Output {
-    let path = match binary {
-        "zerodte" => env!("CARGO_BIN_EXE_zerodte"),
-        _ => env!("CARGO_BIN_EXE_train_historical_model"),
-    };
-    Command::new(path).current_dir(env!("CARGO_MANIFEST_DIR")).args(args).output().unwrap()
-}
-
-fn train(args: &[&str]) -> Output {
-    command("train_historical_model", args)
-}
-
-pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Runs the smoke configuration into `out` with more arguments; it must succeed.
-pub(crate) fn smoke(out: &Path, more: &[&str]) -> Output {
-    let mut args = vec!["--config", "configs/smoke.toml", "--out-dir", out.to_str().unwrap()];
-    args.extend(more);
-    let output = train(&args);
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    output
-}
-
-/// Checks that a command fails with this code, and says all of these words on stderr in a single `error:` line.
-pub(crate) fn refused(output: &Output, code: i32, words: &[&str]) {
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{}{stderr}", text(&output.stdout));
-    for word in words {
-        assert!(stderr.contains(word), "`{word}` is missing in: {stderr}");
-    }
-    assert!(!stderr.contains("panicked"), "{stderr}");
-}
+use crate::{
+    cli::{command, metrics, refused, smoke, text, train},
+    util::{real_bars, symbols},
+};
 
 /// Returns everything below a folder, with the bytes of the files; folders have none.
 fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -61,17 +30,6 @@ fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found.sort();
     found
-}
-
-/// The rows of `metrics.jsonl` without the columns that tell the time.
-pub(crate) fn metrics(out: &Path, model: &str) -> Vec<String> {
-    let path = out.join("runs").join(model).join("metrics.jsonl");
-    let strip = |line: &str| {
-        let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
-        row.retain(|key, _| !matches!(key.as_str(), "time/fps" | "time/time_elapsed"));
-        serde_json::to_string(&row).unwrap()
-    };
-    fs::read_to_string(path).unwrap().lines().map(strip).collect()
 }
 
 /// Writes synthetic SPY bars as CSV, with `edit` applied to the lines (header first).
@@ -95,7 +53,7 @@ pub(crate) fn csv_folder(edit: impl FnOnce(&mut Vec<String>)) -> TempDir {
     folder
 }
 
-/// Trains a little on a CSV folder.
+/// Trains for 2,000 steps on a folder of CSV files.
 fn train_csv(folder: &Path, out: &Path, more: &[&str]) -> Output {
     let mut args = vec!["--data-source", "files", "--data-dir", folder.to_str().unwrap()];
     args.extend(if more.contains(&"--symbols") { [].as_slice() } else { &["--symbols", "SPY"] });
@@ -106,7 +64,7 @@ fn train_csv(folder: &Path, out: &Path, more: &[&str]) -> Output {
 }
 
 #[test]
-fn a_run_leaves_a_log_a_model_and_a_run_folder_stamped_synthetic() {
+fn a_run_writes_a_log_a_model_and_a_run_folder_stamped_synthetic() {
     let out = TempDir::new().unwrap();
     let printed = smoke(out.path(), &["--checkpoint-freq", "4000"]);
     let screen = text(&printed.stdout);
@@ -131,7 +89,7 @@ fn a_run_leaves_a_log_a_model_and_a_run_folder_stamped_synthetic() {
     }
     for (path, bytes) in tree(out.path()).into_iter().filter(|(path, _)| path.is_file()) {
         let (name, content) = (path.display(), String::from_utf8_lossy(&bytes).to_string());
-        // Rows are read one by one; elsewhere once per file is enough. The configuration says it in its own words.
+        // Every row needs the stamp, since rows are read one by one; other files need it once. The configuration names the source.
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("jsonl" | "csv") => {
                 let heading = path.extension().is_some_and(|ending| ending == "csv");
@@ -174,7 +132,7 @@ fn resumed_equals_uninterrupted(more: &[&str]) -> Vec<u8> {
     let (straight, paused) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     smoke(straight.path(), more);
     smoke(paused.path(), more);
-    // Whatever came after the first checkpoint is lost, as after a crash.
+    // Everything after the first checkpoint is deleted, as a crash would lose it.
     let checkpoints = paused.path().join("models/checkpoints");
     let mut names: Vec<PathBuf> = fs::read_dir(&checkpoints).unwrap().map(|e| e.unwrap().path()).collect();
     names.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
@@ -189,7 +147,7 @@ fn resumed_equals_uninterrupted(more: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn a_longer_resumed_run_keeps_its_log_and_names_what_changed() {
+fn a_longer_resumed_run_keeps_its_log_and_lists_the_changes() {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &["--checkpoint-freq", "4000"]);
     let manifest = out.path().join("runs/smoke/manifest.json");
@@ -221,7 +179,7 @@ fn the_checkpoint_of_another_run_is_refused() {
 }
 
 #[test]
-fn a_new_run_of_a_name_sets_the_earlier_one_aside_whole() {
+fn a_new_run_of_the_same_name_archives_the_earlier_one() {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &["--model-name", "smoke1", "--timesteps", "2000"]);
     smoke(out.path(), &[]);
@@ -235,7 +193,7 @@ fn a_new_run_of_a_name_sets_the_earlier_one_aside_whole() {
 }
 
 #[test]
-fn a_warm_start_remembers_what_its_parent_has_seen() {
+fn a_warm_start_inherits_the_training_dates_of_its_parent() {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &[]);
     let model = |name: &str| out.path().join("models").join(name).to_str().unwrap().to_owned();
@@ -260,7 +218,7 @@ fn a_warm_start_remembers_what_its_parent_has_seen() {
 }
 
 #[test]
-fn a_model_is_really_loaded_and_really_replayed() {
+fn a_saved_model_is_loaded_and_replayed() {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &[]);
     let model = out.path().join("models/smoke");
@@ -276,7 +234,7 @@ fn a_model_is_really_loaded_and_really_replayed() {
     let rows = fs::read_to_string(&trades).unwrap().lines().count() - 1;
     assert_eq!(report["trades"].as_u64().unwrap() as usize, rows, "{report}");
 
-    // A warm start begins where the loaded model ended: with this learning rate no weight moves.
+    // A warm start begins with the weights of the loaded model; at this learning rate no weight moves.
     let frozen = ["--load-model", model, "--model-name", "warm", "--learning-rate", "1e-30"];
     smoke(out.path(), &frozen);
     let weights = |name: &str| fs::read(out.path().join(format!("models/{name}.safetensors"))).unwrap();
@@ -309,7 +267,7 @@ fn a_recurrent_policy_is_trained_resumed_and_replayed() {
 }
 
 #[test]
-fn wrong_usage_is_named_with_the_nearest_right_one() {
+fn wrong_usage_is_refused_with_the_nearest_valid_name() {
     refused(&train(&["--learning-rat", "1"]), 2, &["--learning-rat", "--learning-rate"]);
     refused(&train(&["--set", "ppo.gama=0.9"]), 2, &["ppo.gama", "gamma"]);
     refused(&train(&["--set", "ppo.gamma=1.5", "--set", "market.frames=0"]), 2, &["ppo.gamma", "market.frames"]);
@@ -396,7 +354,7 @@ fn good_bars_train_and_missing_ones_are_named() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_happen_and_writes_nothing() {
+fn a_dry_run_prints_its_plan_and_writes_nothing() {
     let (out, folder) = (TempDir::new().unwrap(), csv_folder(|_| {}));
     let output = train_csv(folder.path(), out.path(), &["--dry-run"]);
     assert!(output.status.success() && tree(out.path()).is_empty());
@@ -422,8 +380,8 @@ fn the_documented_command_works_on_real_bars() {
 }
 
 #[test]
-fn a_policy_that_learned_to_stay_out_is_told_from_a_collapsed_one() {
-    // Money alone, no edge, and fees so high that the lesson takes a second.
+fn the_report_tells_learned_holding_from_a_collapse() {
+    // No shaping, no edge, and fees so high that HOLD is learned within a second.
     let out = TempDir::new().unwrap();
     let shaping = ["good_buy_call", "good_buy_put", "missed_opportunity", "hold_tax", "bad_chase"];
     let no_shaping: Vec<String> = shaping.iter().map(|term| format!("env.reward.{term}=0.0")).collect();

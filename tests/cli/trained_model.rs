@@ -1,4 +1,4 @@
-//! What `zerodte` does with a trained model besides replaying it: explain a decision, audit its trades, vary its costs.
+//! Commands on a trained model besides the plain backtest: explain a decision, audit the trades, vary the costs.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::train::{command, refused, smoke, text};
+use crate::cli::{command, refused, smoke, text};
 
 /// A day of the smoke configuration, in winter time.
 const DAY: &str = "2024-11-20";
@@ -24,7 +24,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A folder with a model that the smoke configuration trained, and the model's name.
+/// Trains the smoke configuration; returns the output folder and the name of the model.
 fn trained(more: &[&str]) -> (TempDir, String) {
     let out = TempDir::new().unwrap();
     smoke(out.path(), more);
@@ -59,7 +59,7 @@ fn first_trade(out: &TempDir, model: &str, behaviour: &[&str]) -> impl Fn(&str) 
 }
 
 #[test]
-fn a_decision_is_explained_as_the_backtest_took_it() {
+fn explain_agrees_with_the_backtest() {
     let lstm = ["--policy", "lstm", "--recurrent-size", "8", "--net-arch", "16", "--sequence-length", "16"];
     let greedy: (&[&str], &[&str]) = (&[], &[]);
     for (kind, behaviour) in [greedy, (&lstm, &["--stochastic", "--seed", "4"])] {
@@ -110,7 +110,7 @@ fn a_decision_is_explained_as_the_backtest_took_it() {
 }
 
 #[test]
-fn a_moment_without_a_decision_is_refused_with_the_reason() {
+fn a_bar_without_a_decision_is_refused_with_the_reason() {
     let (_out, model) = trained(&["--timesteps", "2000"]);
     let explain = |symbol: &str, at: &str, more: &[&str]| {
         command("zerodte", &[&["explain", "--model", &model, "--symbol", symbol, "--at", at], more].concat())
@@ -132,7 +132,7 @@ fn a_moment_without_a_decision_is_refused_with_the_reason() {
 }
 
 #[test]
-fn an_audit_passes_a_sound_log_and_catches_a_changed_one() {
+fn an_audit_passes_a_sound_trade_log_and_catches_an_edited_one() {
     let (out, model) = trained(&[]);
     let ((file, report), (log, csv), (_, parquet)) =
         (path(&out, "report.json"), path(&out, "trades.csv"), path(&out, "trades.parquet"));
@@ -172,7 +172,7 @@ fn an_audit_passes_a_sound_log_and_catches_a_changed_one() {
 }
 
 #[test]
-fn a_backtest_says_what_the_spread_costs_and_where_it_breaks_even() {
+fn a_backtest_reports_the_cost_of_the_spread_and_the_break_even() {
     let (out, model) = trained(&[]);
     let (file, report) = path(&out, "report.json");
     let days = ["--start-date", "2024-11-18", "--end-date", "2024-11-22", "--json", &report];

@@ -1,4 +1,4 @@
-//! `zerodte watch` and `diagnose` and the old greps of `scripts/watch.sh`, on a real run, on its log, and on logs of the old form.
+//! `zerodte watch`, `zerodte diagnose` and the greps of `scripts/watch.sh`: on a run, on its log, and on logs of the legacy format.
 
 use std::{
     fs,
@@ -12,9 +12,9 @@ use ppo_agent::health::log_block::momentum_block;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::train::{command, refused, smoke, text};
+use crate::cli::{command, refused, smoke, text};
 
-/// A run of the smoke configuration: its folder of results, its run folder and its log.
+/// Runs the smoke configuration; returns the output folder, the run folder and the log.
 fn run() -> (TempDir, PathBuf, PathBuf) {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &[]);
@@ -31,7 +31,7 @@ fn said(output: &Output, code: i32) -> String {
     text(&output.stdout)
 }
 
-/// Counters of an account that was flat all the time and, without a strong setup, did these things.
+/// Counters of an account that stayed flat and took these actions on weak setups.
 fn flat(hold: u64, call: u64, put: u64) -> Ledger {
     let mut ledger = Ledger::default();
     ledger.flat_actions[Setup::Weak as usize] = [hold, call, put, 0, 0, 0];
@@ -76,7 +76,7 @@ fn a_finished_run_is_shown_and_diagnosed_from_its_folder_and_from_its_log() {
 }
 
 #[test]
-fn a_written_verdict_decides_the_exit_code() {
+fn the_stored_verdict_decides_the_exit_code() {
     let (_out, run, _) = run();
     for (verdict, code) in
         [("hold_is_optimal", 0), ("state_blind", 3), ("collapsed:BUY_PUT", 3), ("frozen", 4), ("exploding", 5)]
@@ -104,7 +104,7 @@ fn a_written_verdict_decides_the_exit_code() {
 }
 
 #[test]
-fn an_old_log_is_judged_by_its_last_interval_and_not_by_its_average() {
+fn a_legacy_log_is_judged_by_its_last_interval_not_its_average() {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("old.log");
     // 50 % HOLD on average; in the second half nothing but calls.
@@ -122,7 +122,7 @@ fn an_old_log_is_judged_by_its_last_interval_and_not_by_its_average() {
 }
 
 #[test]
-fn what_is_neither_a_run_nor_a_log_is_refused_in_one_sentence() {
+fn anything_but_a_run_or_a_log_is_refused_in_one_sentence() {
     let folder = TempDir::new().unwrap();
     let refuse = |name: &str, path: &Path, words: &str| refused(&tool(name, path, &[]), 1, &[words]);
     let missing = folder.path().join("runs/none");
@@ -142,7 +142,7 @@ fn what_is_neither_a_run_nor_a_log_is_refused_in_one_sentence() {
 }
 
 #[test]
-fn a_log_is_followed_while_it_grows_and_until_the_watcher_has_seen_enough() {
+fn a_growing_log_is_followed_until_q_is_typed() {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     fs::write(&log, momentum_block(5_000, &flat(10, 5, 5))).unwrap();
@@ -163,7 +163,7 @@ fn a_log_is_followed_while_it_grows_and_until_the_watcher_has_seen_enough() {
 }
 
 #[test]
-fn the_old_greps_are_commands() {
+fn watch_sh_offers_the_legacy_greps_as_commands() {
     let (out, _, log) = run();
     let script = |args: &[&str]| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/watch.sh");

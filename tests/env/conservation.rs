@@ -1,11 +1,11 @@
-//! Money is neither made nor lost: a year of random trading on every symbol, derived anew from the trades alone.
+//! Conservation of cash: a year of random trading on every symbol, recomputed from the trades alone.
 
 use market_data::{DataConfig, Dataset, Window, source::files};
 use market_env::{AtTheBell, EnvConfig, ExitMode, FillRule, Market, MarketConfig, Trade, VecEnv as _};
 
 use crate::util::{Batch, Dice, all_days, dataset, real_bars, symbols};
 
-/// Derives a trade's result anew from its entry and its sales, in whole cents.
+/// Recomputes the result of a trade from its entry and its sales, in whole cents.
 pub(crate) fn agrees_with_its_sales(trade: &Trade) {
     let premium = |price: f64, contracts: u32| (price * 100.0).round() as i64 * 100 * i64::from(contracts);
     let sold: u32 = trade.sales.iter().map(|sale| sale.contracts).sum();
@@ -17,7 +17,7 @@ pub(crate) fn agrees_with_its_sales(trade: &Trade) {
     assert_eq!((last.ts_ns, &last.reason), (trade.exit_ts_ns, &trade.reason));
 }
 
-/// Settings under which every kind of order and end occurs.
+/// Settings under which every kind of order and every exit reason occurs.
 fn rough() -> EnvConfig {
     let mut config = EnvConfig::default();
     (config.execution.fill, config.execution.delay_bars) = (FillRule::NextQuote, 2);

@@ -34,7 +34,7 @@ fn a_batch_equals_as_many_batches_of_one() {
 }
 
 #[test]
-fn a_lane_does_not_notice_its_neighbours() {
+fn a_lane_does_not_depend_on_its_neighbours() {
     let market = market(&dataset(&["SPY", "QQQ"], 8, 1, 0.0));
     let config = EnvConfig::default();
     let few = trace(&mut Batch::training(&market, &config, 4, 11), 900, 5);
@@ -43,7 +43,7 @@ fn a_lane_does_not_notice_its_neighbours() {
 }
 
 #[test]
-fn threads_change_nothing_and_seeds_and_lanes_do() {
+fn results_depend_on_seed_and_lane_but_not_on_threads() {
     let market = market(&dataset(&["SPY", "QQQ"], 8, 1, 0.0));
     let config = EnvConfig::default();
     let run = |threads: usize, seed: u64| {
@@ -64,7 +64,7 @@ fn threads_change_nothing_and_seeds_and_lanes_do() {
 }
 
 #[test]
-fn a_restored_batch_goes_on_as_if_nothing_had_happened() {
+fn a_restored_batch_equals_an_uninterrupted_one() {
     let market = market(&dataset(&["SPY", "SPX"], 8, 1, 0.0));
     let config = EnvConfig::default();
     let mut straight = Batch::training(&market, &config, 300, 21);

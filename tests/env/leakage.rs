@@ -1,5 +1,5 @@
-//! Nothing from the future: everything after an instant is changed, and what was seen, allowed or paid up to that instant
-//! must stay the same bit for bit. Planted leaks prove that the proof can fail.
+//! No look-ahead: everything after an instant is changed, and observations, masks and fills up to that instant must stay the
+//! same bit for bit. Planted leaks show that the test can fail.
 
 use market_data::{
     BarColumns, Bars, DataConfig, Dataset, History, SymbolSessions, Volatility, Window, calendar, source::synthetic,
@@ -85,7 +85,7 @@ fn index(ts_ns: &[i64], level: f64, seed: u64) -> BarColumns {
     }
 }
 
-/// What the run may see of a session up to a bar, as bits.
+/// Everything that a run may see of a session up to a bar, as bits.
 #[derive(PartialEq)]
 struct Seen {
     features: Vec<u32>,
@@ -121,7 +121,7 @@ fn seen(feed: &Feed, tamper: Tamper, config: &EnvConfig, date: jiff::civil::Date
     }
 }
 
-/// The defaults, and settings under which orders stay on their way for minutes while rules and guards look on.
+/// The defaults, and settings with delayed orders, exit rules and guards.
 fn settings() -> [EnvConfig; 2] {
     let mut slow = EnvConfig::default();
     (slow.execution.fill, slow.execution.delay_bars) = (FillRule::NextQuote, 3);
@@ -153,7 +153,7 @@ fn violations(tamper: Tamper) -> usize {
 }
 
 #[test]
-fn a_changed_future_changes_nothing_that_was_seen_allowed_or_paid() {
+fn a_changed_future_changes_no_earlier_observation_mask_or_fill() {
     assert_eq!(violations(|_| {}), 0);
 }
 
@@ -163,7 +163,7 @@ fn a_feature_that_reads_the_next_bar_is_caught() {
 }
 
 #[test]
-fn a_vix_that_is_read_before_its_publication_is_caught() {
+fn a_vix_value_read_before_its_publication_is_caught() {
     assert!(violations(|symbol| symbol.vol.iter_mut().for_each(|vol| vol.vix.rotate_left(2))) > 0);
 }
 

@@ -1,5 +1,5 @@
-//! Tapes of real options: they follow what was printed, use nothing from later minutes, and do not tell which contracts
-//! the data holds. Made-up prints know the truth; the real ones are played where they are present.
+//! Tapes of real options: they follow the prints, use nothing from later minutes, and do not reveal the list of contracts in the
+//! data. Synthetic prints have a known true price; real ones are replayed where they are present.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use statistics::correlation;
 
 use crate::util::{Batch, all_days, dataset};
 
-/// What the made-up market trades at: a quarter above the model.
+/// Pricing of the synthetic prints: a quarter above the model.
 fn truth() -> PricingConfig {
     let model = PricingConfig::default();
     let dearer = |model: &VolModel| {
@@ -29,7 +29,7 @@ fn spy() -> ContractSpec {
     ContractSpec::known("SPY").unwrap()
 }
 
-/// Contracts that the data holds: all near the session's range, or a few around the session's last price.
+/// Contracts in the data: all near the range of the session, or a few around its last price.
 #[derive(Clone, Copy, PartialEq)]
 enum Listed {
     All,
@@ -93,7 +93,7 @@ fn middle(pair: QuotePair) -> Option<f64> {
     Some((f64::from(pair.open.bid) + f64::from(pair.open.ask?.get())) / 200.0)
 }
 
-/// The call at the money of a bar's open, on the tape and in truth.
+/// Price of the call at the money of a bar's open, on the tape and by the true model.
 fn call_at_the_money(market: &Market, sessions: &SymbolSessions, day: usize, bar: usize) -> Option<(f64, f64)> {
     let (bars, vol) = (&sessions.days[sessions.warmup + day], &sessions.vol[sessions.warmup + day]);
     let strike = bars.open[bar].round();
@@ -121,7 +121,7 @@ fn the_tape_follows_the_prints() {
     assert!(counts.origin.stale_surface > 0, "nothing is known at the first open");
 }
 
-/// Everything that a policy can see or be refused, and the strikes that the tape holds.
+/// Masks that a policy sees, and the strikes of the tape.
 fn visible(market: &Arc<Market>) -> (Vec<u8>, Vec<u32>) {
     let mut masks = Vec::new();
     let mut batch = Batch::replay(market, all_days(market), &EnvConfig::default());
@@ -137,14 +137,14 @@ fn visible(market: &Arc<Market>) -> (Vec<u8>, Vec<u32>) {
 }
 
 #[test]
-fn which_contracts_the_data_holds_cannot_be_seen() {
+fn the_list_of_contracts_in_the_data_is_not_visible() {
     let dataset = dataset(&["SPY"], 120, 5, 0.0);
     let sessions = &dataset.symbols[0];
     let [all, picked] = [Listed::All, Listed::AroundTheClose].map(|listed| replay(&dataset, prints(sessions, listed)));
     assert_eq!(visible(&all), visible(&picked), "masks and strike grids do not depend on what is listed");
     assert_eq!(all.features(), picked.features());
 
-    // What one would learn from the listing itself, and what the tape gives away of it, an hour and a half into the day.
+    // The information in the listing itself, and the part of it in the prices of the tape, an hour and a half into the day.
     let bar = 90;
     let (mut naive, mut price, mut later) = (Vec::new(), Vec::new(), Vec::new());
     for day in 0..picked.days().len() {
@@ -200,7 +200,7 @@ fn later_rows_change_nothing_before_them() {
 }
 
 #[test]
-fn what_may_be_bought_does_not_depend_on_the_next_open() {
+fn the_entry_mask_does_not_depend_on_the_next_open() {
     let dataset = dataset(&["SPY"], 9, 4, 0.0);
     let rows = prints(&dataset.symbols[0], Listed::All);
     let mut config = MarketConfig {
@@ -209,7 +209,7 @@ fn what_may_be_bought_does_not_depend_on_the_next_open() {
     };
     config.pricing.spread_multiplier = 0.0;
     let bar = 150;
-    // Six dollars out of the money an option is worth nothing or a cent, as the next open has it.
+    // Six dollars out of the money an option is worth nothing or one cent, depending on the next open.
     let masks = |shift: f64| -> Vec<u8> {
         let mut dataset = dataset.clone();
         for day in &mut dataset.symbols[0].days {
@@ -262,7 +262,7 @@ fn absent_crossed_one_sided_and_stale_quotes_never_fill() {
 }
 
 #[test]
-fn what_nobody_offers_is_masked_or_waited_for() {
+fn a_contract_without_an_offer_is_masked_or_awaited() {
     let dataset = dataset(&["SPY"], 9, 4, 0.0);
     let sessions = &dataset.symbols[0];
     let spot = sessions.days[sessions.warmup].close[50].round();

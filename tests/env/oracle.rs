@@ -1,4 +1,4 @@
-//! A slow, obvious account stepped beside the batch: same money, same rewards, same masks, to the cent, whatever the settings.
+//! Oracle: a slow, simple account is stepped beside the batch; money, rewards and masks must agree to the cent under any settings.
 
 mod account;
 
@@ -14,7 +14,7 @@ use crate::{
     util::{Batch, Dice, all_days, dataset, market, real_bars},
 };
 
-/// Plays every day of a replay with random legal actions, patient ones, so that positions live, and compares each step.
+/// Plays every day of a replay with random legal actions, mostly HOLD so that positions last, and compares each step.
 /// Returns the number of steps and of trades.
 fn compare(dataset: &Dataset, market: &Arc<Market>, config: &EnvConfig, seed: u64) -> (u64, usize) {
     compare_in_turn(dataset, market, [config; 2], seed)
@@ -23,8 +23,8 @@ fn compare(dataset: &Dataset, market: &Arc<Market>, config: &EnvConfig, seed: u6
 /// Bars after which [`compare_in_turn`] changes the settings.
 const TURN: usize = 25;
 
-/// The same under two settings in turn, which may differ in what can change while an account is open: a part of the displayed
-/// size that is small one moment and large the next. The batch crosses over as a saved state.
+/// Compares under two settings in turn, such as a small and a large share of the displayed size. The batch passes from one to the
+/// other as a saved state.
 fn compare_in_turn(dataset: &Dataset, market: &Arc<Market>, configs: [&EnvConfig; 2], seed: u64) -> (u64, usize) {
     let (days, config) = (all_days(market), configs[0]);
     let mut played = Played::default();
@@ -79,7 +79,7 @@ fn compare_in_turn(dataset: &Dataset, market: &Arc<Market>, configs: [&EnvConfig
     (compared, played.trades.len())
 }
 
-/// What ended so far.
+/// Episodes and trades that have ended so far.
 #[derive(Default)]
 struct Played {
     episodes: Vec<Episode>,
@@ -93,7 +93,7 @@ impl Played {
     }
 }
 
-/// Compares what is left when every session is over.
+/// Compares the results after the last session.
 fn compare_ends(batch: &Batch, played: &Played, oracles: &[Oracle<'_>], config: &EnvConfig) {
     let Played { episodes, trades } = played;
     assert_eq!(episodes.len(), oracles.len(), "each session is played once");
@@ -132,7 +132,7 @@ fn the_batch_equals_a_slow_account_on_synthetic_sessions() {
     }
 }
 
-/// A number that is off, or anything up to a bound.
+/// Zero (off), or any number up to a bound.
 fn off_or(bound: u32) -> impl Strategy<Value = u32> {
     prop_oneof![Just(0), 1..=bound]
 }
@@ -211,7 +211,7 @@ proptest! {
 }
 
 #[test]
-fn a_poor_account_is_refused_and_earns_no_bonus() {
+fn an_order_above_the_cash_is_refused_and_earns_no_bonus() {
     let dataset = dataset(&["SPX"], 5, 5, 0.0);
     let market = market(&dataset);
     let mut config = EnvConfig::default();

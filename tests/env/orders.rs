@@ -1,7 +1,7 @@
 //! Golden order lists: a scripted policy that follows the setups, on fixed days, order by order.
 //!
-//! A change of prices, fills, fees or rules moves these lists. To pin them anew: run these tests, see in the lists that they
-//! print that every change is meant, and put the constants that they print in the place of those below.
+//! A change of prices, fills, fees or rules changes these lists. To pin them again, run the tests, check that every change in the
+//! printed lists is intended, and replace the constants below by the printed ones.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::util::{Batch, all_days, dataset, market, real_bars, symbols};
 
-/// Buys a call on a bull-strong setup and a put on a bear-strong one, whenever it may, and leaves the rest to the rules.
+/// Buys a call on every bull-strong setup and a put on every bear-strong one where legal; the rules sell.
 fn follow_setups(market: &Arc<Market>, days: Vec<u32>) -> Vec<Trade> {
     let exits = ExitConfig { mode: ExitMode::Rules, ..ExitConfig::default() };
     let mut batch = Batch::replay(market, days, &EnvConfig { exits, ..EnvConfig::default() });
@@ -60,7 +60,7 @@ fn order_list(trades: &[Trade]) -> String {
     list
 }
 
-/// What a list is known by.
+/// Pinned values of a list.
 #[derive(Debug, PartialEq)]
 struct Golden<'a> {
     sha256: &'a str,
@@ -68,7 +68,7 @@ struct Golden<'a> {
     first: [&'a str; 8],
 }
 
-/// Compares a list with what is pinned, and prints the whole list and what to pin.
+/// Compares a list with its pinned values; prints the whole list and the new values.
 fn compare(name: &str, list: &str, pinned: &Golden<'_>) {
     let sha256: String = Sha256::digest(list.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut lines = list.lines();

@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    cli::train::{refused, text},
+    cli::{refused, text},
     vendor::fake_vendor::{FakeVendor, Rules, TEST_KEY},
 };
 

@@ -1,4 +1,4 @@
-//! The slow account: money in dollars, one rule after the other, written from the rule book rather than from the batch.
+//! The slow account of the oracle: money in dollars, one rule after the other, written from the rules and not from the batch.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Oracle<'a> {
     /// An entry and a sale that were ordered and not yet filled.
     entry: Option<Entry>,
     sale: Option<Sale>,
-    /// Bars at which an entry may arrive.
+    /// Bars at which an entry may reach the market.
     open_from: usize,
     open_until: usize,
     /// Refused, partly filled and never filled orders.
@@ -162,7 +162,7 @@ impl<'a> Oracle<'a> {
     fn take(&mut self, contracts: u32, price: f64, fee: f64, reason: &'static str, bar: usize) {
         self.cash += price * 100.0 * f64::from(contracts) - fee;
         let held = self.held.as_mut().unwrap();
-        // What is given up is rounded down to a whole cent.
+        // The cost basis of the sold part is rounded down to a whole cent.
         let basis = (held.basis * 100.0).round() as i64;
         held.basis = (basis - basis * i64::from(contracts) / i64::from(held.contracts)) as f64 / 100.0;
         held.contracts -= contracts;
@@ -218,7 +218,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The most contracts that a budget pays, counted one by one; at least one.
+    /// The largest number of contracts within a budget, counted one by one; at least one.
     fn payable(&self, budget: f64, price: f64) -> u32 {
         let cost = |n: u32| price * 100.0 * f64::from(n) + self.fee(n, price, false);
         let most = self.config.account.max_contracts;
