@@ -170,6 +170,16 @@ impl Account {
     }
 }
 
+/// Returns the cost of an entry that is sold at the same quote, as a fraction of the premium paid; nothing where the entry
+/// does not fill. A sale that would receive nothing is not made and pays no fee.
+pub(crate) fn round_trip_cost(offer: (Quote, Size), config: &AccountConfig, terms: &Terms) -> Option<f64> {
+    let bought = Account::new(config.capital).buy(Action::BuyCall, 0, offer, config, terms).ok()?;
+    let sold = terms.sell_price(offer.0, offer.1, bought.contracts).map_or(0, |price| {
+        i64::from(price) * MULTIPLIER * i64::from(bought.contracts) - terms.fees(Side::Sell, bought.contracts, price)
+    });
+    Some((bought.premium + bought.fees - sold) as f64 / bought.premium as f64)
+}
+
 impl Position {
     /// Returns the fees of the entry, in cents.
     pub(crate) fn entry_fees(&self) -> i64 {
@@ -284,6 +294,22 @@ mod tests {
             assert_eq!((fill.contracts, account.position.unwrap().entry_price), (43, 161));
             assert!(fill.premium + fill.fees <= 700_000);
         });
+    }
+
+    #[test]
+    fn slippage_and_impact_raise_the_cost_of_a_round_trip() {
+        let cost = |execution: &ExecutionConfig, offer| {
+            on_terms(execution, |terms| round_trip_cost(offer, &AccountConfig::default(), terms))
+        };
+        let (plain, offer) = (ExecutionConfig::default(), displayed(148, 152, 45));
+        let slips = ExecutionConfig { slippage: 0.05, ..plain.clone() };
+        let moves = ExecutionConfig { impact: 1.0, ..plain.clone() };
+        assert_eq!(cost(&plain, offer), Some((45 * 400 + 3_150 + 3_163) as f64 / 684_000.0));
+        // 44 contracts at 157, sold at 143; fees of 30.80 and 30.92.
+        assert_eq!(cost(&slips, offer), Some((44 * 1_400 + 3_080 + 3_092) as f64 / 690_800.0));
+        assert!(cost(&moves, offer) > cost(&plain, offer), "45 of 45 contracts displayed");
+        assert_eq!(cost(&plain, displayed(148, 0, 45)), None);
+        assert_eq!(cost(&plain, displayed(0, 2, 45)), Some((9_000 + 3_150) as f64 / 9_000.0), "nothing comes back");
     }
 
     #[test]

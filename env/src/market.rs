@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::{
     ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
+    account::{self, execution::Terms},
     features::{FEATURES, FeatureRow, FeatureStream},
     market::{
         tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
@@ -20,8 +21,6 @@ use crate::{
     },
     option::{
         black_scholes::Right,
-        contract::MULTIPLIER,
-        fees::Side,
         quote::{Size, nearest_strike},
     },
 };
@@ -321,19 +320,20 @@ impl Market {
         self.real.as_ref()
     }
 
-    /// Returns the mean cost of a round trip in the contracts of entries that opens and closes at once, spread and fees together, as a
-    /// fraction of the ask, over all bars at which an entry can fill: what an entry must earn before it earns anything.
+    /// Returns the mean cost of buying an entry's contracts and selling them at once, as a fraction of the premium paid,
+    /// over all bars at which an entry can fill: the return that an entry has to exceed.
+    ///
+    /// It holds spread, fees, slippage and impact of an order of the usual size: as many contracts as an account with its
+    /// full capital buys. Delays are left out.
     pub fn round_trip_cost(&self, days: &[u32], config: &EnvConfig) -> f64 {
         let (mut sum, mut count) = (0.0, 0u64);
         for day in days.iter().map(|&day| &self.days[day as usize]) {
+            let terms = Terms::new(&day.spec, &config.costs, &config.execution);
             for bar in 1..day.bars.saturating_sub(config.exits.flat_before_close) {
-                for contract in self.signals[(day.first_row + bar - 1) as usize].contracts {
-                    let quote = self.quote(day, u32::from(contract), bar).open;
-                    let Some(ask) = quote.ask else { continue };
-                    let (ask, fees) = (ask.get(), &day.spec.fees);
-                    let fees = fees.order(Side::Buy, 1, ask) + fees.order(Side::Sell, 1, quote.bid);
-                    let per_share = config.costs.fee_multiplier * fees * 100.0 / MULTIPLIER as f64;
-                    sum += (f64::from(ask) - f64::from(quote.bid) + per_share) / f64::from(ask);
+                for contract in self.signals[(day.first_row + bar - 1) as usize].contracts.map(u32::from) {
+                    let offer = (self.quote(day, contract, bar).open, self.size(day, contract, bar));
+                    let Some(cost) = account::round_trip_cost(offer, &config.account, &terms) else { continue };
+                    sum += cost;
                     count += 1;
                 }
             }
