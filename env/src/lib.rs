@@ -84,9 +84,9 @@ pub use option::{
         INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel, log_smile,
     },
 };
-pub use reward::{FlatDecision, RewardConfig, RewardTerms, Triggers};
+pub use reward::{FlatDecision, PerTerm, RewardConfig, RewardTerm};
 pub use vec_env::{
     ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv,
     episode::{Episode, Sale, Trade},
-    ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS},
+    ledger::{Ledger, SETUPS},
 };

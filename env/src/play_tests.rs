@@ -5,8 +5,8 @@ use std::sync::Arc;
 use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
 use crate::{
-    Action, AtTheBell, BatchEnv, EnvConfig, ExitMode, FLAT_MASK, FORCED_MASK, FillRule, HOLDING_MASK, Market,
-    MarketConfig, RewardConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
+    Action, AtTheBell, BatchEnv, EnvConfig, ExitMode, ExitReason, FLAT_MASK, FORCED_MASK, FillRule, HOLDING_MASK,
+    Market, MarketConfig, RewardConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
 };
 
 const CALL: u8 = Action::BuyCall as u8;
@@ -187,7 +187,7 @@ fn the_policys_remainder_is_its_own_and_a_rules_order_goes_on() {
                 ExitMode::Agent => (last + i - 1, "end_of_day"),
                 ExitMode::Rules => (decision + 1 + i, "time_stop"),
             };
-            assert_eq!((at, sale.reason.as_str()), expected);
+            assert_eq!((at, sale.reason.name()), expected);
             assert_eq!(sale.contracts, (trade.contracts - 20 * i).min(20));
         }
     }
@@ -224,7 +224,7 @@ fn what_cannot_be_sold_before_the_bell_is_tried_until_it_and_then_settles() {
         session.env.drain_episodes(&mut episodes);
         session.env.drain_trades(&mut trades);
         let sale = trades[0].sales.last().unwrap();
-        assert_eq!((trades[0].reason.as_str(), sale.ts_ns), (reason, last), "{symbol}");
+        assert_eq!((trades[0].reason.name(), sale.ts_ns), (reason, last), "{symbol}");
         if reason == "settled" {
             assert_eq!((sale.price, sale.fees_cents), (f64::from(worth) / 100.0, 0));
             assert_eq!(session.env.ledger().unfilled_orders, 1);
@@ -243,7 +243,7 @@ fn only_cash_settled_contracts_run_to_the_close() {
         session.hold_until(300);
         session.act(CALL);
         let trades = session.finish();
-        assert!(reasons.contains(&trades[0].reason.as_str()), "{symbol}: {}", trades[0].reason);
+        assert!(reasons.contains(&trades[0].reason.name()), "{symbol}: {}", trades[0].reason);
     }
 }
 
@@ -260,7 +260,7 @@ fn a_lost_day_is_sold_and_closed() {
     assert_eq!(session.mask(), FORCED_MASK, "and the day is over");
     assert_eq!(session.act(0), 0.0, "what is forced is neither taxed nor counted");
     assert_eq!(session.env.ledger().flat_steps(), steps);
-    assert_eq!(session.finish()[0].reason, "daily_loss");
+    assert_eq!(session.finish()[0].reason, ExitReason::DailyLoss);
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn compare_ends(batch: &Batch, played: &Played, oracles: &[Oracle<'_>], config: 
     let of_kind = |kind: usize| oracles.iter().map(|oracle| oracle.orders[kind]).sum::<u64>();
     assert_eq!(orders, [0, 1, 2].map(of_kind), "refused, partial and unfilled orders");
     let mut exits = BTreeMap::new();
-    trades.iter().for_each(|trade| *exits.entry(trade.reason.as_str()).or_insert(0) += 1);
+    trades.iter().for_each(|trade| *exits.entry(trade.reason.name()).or_insert(0) += 1);
     let mut expected = BTreeMap::new();
     oracles.iter().flat_map(|o| &o.exits).for_each(|(&reason, count)| *expected.entry(reason).or_insert(0) += count);
     assert_eq!(exits, expected);

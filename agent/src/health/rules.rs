@@ -306,7 +306,7 @@ impl RuleInputs<'_> {
 
     /// Says that the shaping pays for entries that lose, if it does.
     fn paid_for_losses(&self) -> Option<String> {
-        let reward: f64 = self.interval.reward_terms.iter().sum();
+        let reward = self.interval.reward_terms.total();
         (reward > 0.0 && self.loses()).then(|| {
             let lost = dollars(-self.interval.net_pnl_cents);
             format!("the shaping pays for losses: reward {reward:+.1} for entries that lost {lost} (zerodte audit-reward shows which term)")
@@ -362,6 +362,8 @@ fn advice(verdict: Verdict) -> &'static [&'static str] {
 
 #[cfg(test)]
 mod tests {
+    use market_env::RewardTerm;
+
     use super::*;
     use crate::health::monitor::tests::learner;
 
@@ -506,8 +508,9 @@ mod tests {
         let paid = |bonus: f64| {
             Case::verdict(|case| {
                 (case.interval.exits[0], case.interval.trade_return) = (900, -45.0);
-                (case.interval.trade_return_squares, case.interval.reward_terms) =
-                    (36.0, [-135.0, bonus, 0.0, 0.0, 0.0]);
+                case.interval.trade_return_squares = 36.0;
+                case.interval.reward_terms[RewardTerm::Pnl] = -135.0;
+                case.interval.reward_terms[RewardTerm::GoodBuy] = bonus;
             })
         };
         assert_eq!([paid(140.0), paid(130.0)], ["drifting", "healthy"]);

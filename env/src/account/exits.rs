@@ -3,6 +3,8 @@
 //! Rules look at the liquidation value at a bar's close, and their order fills at the next open, like everybody's. They are a
 //! function of what a position has gone through, so they serve with a policy or without one.
 
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 
 /// Who decides on exits.
@@ -83,35 +85,96 @@ impl Default for ExitConfig {
     }
 }
 
-/// Why contracts were sold; the numbers index [`crate::EXIT_REASONS`].
+/// The reason of a sale. Files hold its [`ExitReason::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(u8)]
+#[serde(rename_all = "snake_case")]
 pub enum ExitReason {
     /// The policy trimmed or left.
-    Agent = 0,
+    Agent,
     /// The stop.
-    StopLoss = 1,
+    StopLoss,
     /// A take-profit tier.
-    TakeProfit = 2,
+    TakeProfit,
     /// The trailing stop.
-    TrailingStop = 3,
-    /// The position was held long enough.
-    TimeStop = 4,
+    TrailingStop,
+    /// The longest holding time.
+    TimeStop,
     /// The sale before the bell.
-    EndOfDay = 5,
-    /// Nothing was left of it at the close.
-    ExpiredWorthless = 6,
+    EndOfDay,
+    /// Expiry out of the money.
+    ExpiredWorthless,
     /// The session's loss limit.
-    DailyLoss = 7,
-    /// Paid out at the close.
-    Settled = 8,
+    DailyLoss,
+    /// Cash settlement in the money.
+    Settled,
 }
 
 impl ExitReason {
-    /// Returns the reason's name as logs and files write it.
+    /// All reasons, in the order of [`crate::Ledger::exits`].
+    pub const ALL: [Self; 9] = [
+        Self::Agent,
+        Self::StopLoss,
+        Self::TakeProfit,
+        Self::TrailingStop,
+        Self::TimeStop,
+        Self::EndOfDay,
+        Self::ExpiredWorthless,
+        Self::DailyLoss,
+        Self::Settled,
+    ];
+    /// Number of reasons.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Returns the reason's name in logs and files.
     pub const fn name(self) -> &'static str {
-        crate::EXIT_REASONS[self as usize]
+        match self {
+            Self::Agent => "agent",
+            Self::StopLoss => "stop_loss",
+            Self::TakeProfit => "take_profit",
+            Self::TrailingStop => "trailing_stop",
+            Self::TimeStop => "time_stop",
+            Self::EndOfDay => "end_of_day",
+            Self::ExpiredWorthless => "expired_worthless",
+            Self::DailyLoss => "daily_loss",
+            Self::Settled => "settled",
+        }
     }
+
+    /// Returns whether the session's end paid for the contracts: no order was filled, and no fee was due.
+    pub const fn is_settlement(self) -> bool {
+        matches!(self, Self::ExpiredWorthless | Self::Settled)
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ExitReason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let reason = Self::ALL.into_iter().find(|reason| reason.name() == text);
+        reason.ok_or_else(|| format!("{text:?} is no exit reason; the reasons are {}", known()))
+    }
+}
+
+/// The spelling of reasons in a checkpoint's waiting orders, which is older than the one of [`ExitReason::name`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ExitReason")]
+enum ReasonInCheckpoint {
+    Agent,
+    StopLoss,
+    TakeProfit,
+    TrailingStop,
+    TimeStop,
+    EndOfDay,
+    ExpiredWorthless,
+    DailyLoss,
+    Settled,
 }
 
 /// What the rules want sold, and why.
@@ -150,6 +213,7 @@ pub struct ExitState {
 pub(crate) struct ExitOrder {
     /// Contracts still to sell.
     pub(crate) contracts: u32,
+    #[serde(with = "ReasonInCheckpoint")]
     pub(crate) reason: ExitReason,
     /// First bar at whose open it can fill.
     pub(crate) due: u32,
@@ -273,10 +337,20 @@ mod tests {
     }
 
     #[test]
-    fn reasons_have_the_names_of_the_ledger() {
-        assert_eq!(
-            [ExitReason::Agent, ExitReason::EndOfDay, ExitReason::DailyLoss, ExitReason::Settled].map(ExitReason::name),
-            ["agent", "end_of_day", "daily_loss", "settled"]
-        );
+    fn reasons_read_back_and_index_the_ledger() {
+        for (index, reason) in ExitReason::ALL.into_iter().enumerate() {
+            assert_eq!((reason as usize, reason.name().parse()), (index, Ok(reason)));
+            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{reason}\""));
+        }
+        let error = "stop".parse::<ExitReason>().unwrap_err();
+        assert!(error.starts_with("\"stop\" is no exit reason; the reasons are agent, stop_loss, "), "{error}");
+    }
+
+    #[test]
+    fn a_waiting_order_is_spelled_as_in_earlier_checkpoints() {
+        let order = ExitOrder { contracts: 5, reason: ExitReason::TakeProfit, due: 4 };
+        let text = serde_json::to_string(&order).unwrap();
+        assert_eq!(text, r#"{"contracts":5,"reason":"TakeProfit","due":4}"#);
+        assert_eq!(serde_json::from_str::<ExitOrder>(&text).unwrap(), order);
     }
 }

@@ -214,7 +214,7 @@ pub(crate) mod tests {
     use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
     use super::*;
-    use crate::{MarketConfig, Setup, Trade};
+    use crate::{ExitReason, MarketConfig, Setup, Trade};
 
     pub(crate) fn market() -> (Arc<Market>, Vec<u32>) {
         let mut config = DataConfig::default();
@@ -250,7 +250,9 @@ pub(crate) mod tests {
         for played in [with, against] {
             assert!(played.trades.len() > 100);
             // Nothing but the bell shortens what was to be held for five minutes.
-            assert!(played.trades.iter().all(|trade| trade.minutes_held() == 5 || trade.reason == "end_of_day"));
+            assert!(
+                played.trades.iter().all(|trade| trade.minutes_held() == 5 || trade.reason == ExitReason::EndOfDay)
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! One step of one lane: orders at the next open, marks at its close, the rules' look at the position, and the reward.
 
 use crate::{
-    ActionMask, Day, Fill, Ledger, Position, RewardTerms, Sale, Trade,
+    ActionMask, Day, Fill, Ledger, Position, Sale, Trade,
     account::{
         Refusal,
         execution::FillRule,
@@ -11,7 +11,7 @@ use crate::{
     batch::lane::{EntryOrder, Lane, Rules, gain},
     market::Signal,
     option::{black_scholes::Right, contract::MULTIPLIER, quote::right_bit},
-    reward::FlatDecision,
+    reward::{FlatDecision, PerTerm, RewardTerm},
 };
 
 /// One lane's step, with the sums it adds to.
@@ -46,7 +46,7 @@ impl LaneStep<'_> {
         let next = lane.bar + 1;
         let mut terms = if lane.account.position.is_some() {
             self.decide_held(lane, action, mask);
-            RewardTerms::default()
+            PerTerm::default()
         } else {
             self.decide_flat(lane, day, action, mask)
         };
@@ -58,7 +58,7 @@ impl LaneStep<'_> {
         if over {
             self.end(lane, day);
         }
-        terms.pnl = rules.config.reward.money(self.mark(lane, day, next), entry_cost);
+        terms[RewardTerm::Pnl] = rules.config.reward.money(self.mark(lane, day, next), entry_cost);
         lane.bar = next;
         lane.steps += 1;
         let reward = terms.total();
@@ -71,7 +71,7 @@ impl LaneStep<'_> {
 
     /// Counts a flat account's decision, sends its order, works the order at the next open, and returns the shaping. An
     /// entry's shaping is that of its decision, and is paid when it fills.
-    fn decide_flat(&mut self, lane: &mut Lane, day: &Day, action: Action, mask: ActionMask) -> RewardTerms {
+    fn decide_flat(&mut self, lane: &mut Lane, day: &Day, action: Action, mask: ActionMask) -> PerTerm<f32> {
         if mask.is_forced() {
             self.ledger.forced_steps += 1;
         } else {
@@ -87,15 +87,15 @@ impl LaneStep<'_> {
         }
         match lane.entry {
             Some(entry) => self.enter(lane, day, entry),
-            None => RewardTerms::default(),
+            None => PerTerm::default(),
         }
     }
 
     /// Works an entry at the next open.
-    fn enter(&mut self, lane: &mut Lane, day: &Day, entry: EntryOrder) -> RewardTerms {
+    fn enter(&mut self, lane: &mut Lane, day: &Day, entry: EntryOrder) -> PerTerm<f32> {
         let (rules, bar) = (self.rules, lane.bar + 1);
         if rules.arrival(entry.decided) > bar {
-            return RewardTerms::default();
+            return PerTerm::default();
         }
         let offer = (rules.market.quote(day, entry.contract, bar).open, rules.market.size(day, entry.contract, bar));
         let bought = lane.account.buy(entry.action, entry.contract, offer, &rules.config.account, rules.terms(lane));
@@ -105,12 +105,12 @@ impl LaneStep<'_> {
                     lane.entry = None;
                     self.ledger.unfilled_orders += 1;
                 }
-                RewardTerms::default()
+                PerTerm::default()
             }
             Err(Refusal::NoQuote | Refusal::NoCash) => {
                 lane.entry = None;
                 self.ledger.refused_orders += 1;
-                RewardTerms::default()
+                PerTerm::default()
             }
             Ok(fill) => {
                 let signal = rules.market.signal(day.first_row + entry.decided);
@@ -125,13 +125,13 @@ impl LaneStep<'_> {
         }
     }
 
-    fn shape(&mut self, action: Action, filled: bool, signal: Signal) -> RewardTerms {
+    fn shape(&mut self, action: Action, filled: bool, signal: Signal) -> PerTerm<f32> {
         let Signal { setup, bull_chase, bear_chase, .. } = signal;
         let decision = FlatDecision { action, filled, setup, bull_chase, bear_chase };
         let triggers = decision.triggers();
-        self.ledger.good_buy += u64::from(triggers.good_buy);
-        self.ledger.missed_opportunity += u64::from(triggers.missed_opportunity);
-        self.ledger.bad_chase += u64::from(triggers.bad_chase);
+        self.ledger.good_buy += u64::from(triggers[RewardTerm::GoodBuy]);
+        self.ledger.missed_opportunity += u64::from(triggers[RewardTerm::MissedOpportunity]);
+        self.ledger.bad_chase += u64::from(triggers[RewardTerm::BadChase]);
         self.rules.config.reward.shape(&decision)
     }
 
@@ -213,7 +213,7 @@ impl LaneStep<'_> {
                 contracts: fill.contracts,
                 price: fill.premium as f64 / (MULTIPLIER * i64::from(fill.contracts)) as f64 / 100.0,
                 fees_cents: fill.fees,
-                reason: reason.name().to_owned(),
+                reason,
             });
         }
         if let Some(closed) = lane.account.close() {
@@ -260,10 +260,10 @@ impl LaneStep<'_> {
         change
     }
 
-    fn count_terms(&mut self, terms: &RewardTerms) {
-        for (i, value) in terms.values().into_iter().enumerate() {
-            self.ledger.reward_terms[i] += f64::from(value);
-            self.ledger.reward_terms_abs[i] += f64::from(value.abs());
+    fn count_terms(&mut self, terms: &PerTerm<f32>) {
+        for (term, value) in terms.iter() {
+            self.ledger.reward_terms[term] += f64::from(value);
+            self.ledger.reward_terms_abs[term] += f64::from(value.abs());
         }
     }
 
@@ -292,7 +292,7 @@ impl LaneStep<'_> {
             fees_cents: closed.fees,
             net_pnl_cents,
             net_return,
-            reason: reason.name().to_owned(),
+            reason,
             setup: lane.entry_setup,
         });
     }

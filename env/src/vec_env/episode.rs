@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::action::Action;
+use crate::{account::exits::ExitReason, action::Action};
 
 /// One lane's finished session.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -36,8 +36,8 @@ pub struct Sale {
     pub price: f64,
     /// Fees of this sale, in cents.
     pub fees_cents: i64,
-    /// Why it was made: one of [`crate::EXIT_REASONS`].
-    pub reason: String,
+    /// The reason of the sale.
+    pub reason: ExitReason,
 }
 
 /// One position from its entry to its last contract. Every cash flow of it can be derived from this record alone.
@@ -75,8 +75,8 @@ pub struct Trade {
     pub net_pnl_cents: i64,
     /// `net_pnl_cents` as a fraction of premium and fees paid at the entry.
     pub net_return: f64,
-    /// Why the last contract was sold: one of [`crate::EXIT_REASONS`].
-    pub reason: String,
+    /// The reason of the last sale.
+    pub reason: ExitReason,
     /// What the setup score said when the entry was decided.
     pub setup: crate::Setup,
 }

@@ -2,25 +2,16 @@
 //!
 //! The environment only adds here; shares, means and verdicts are the reader's business.
 
-use crate::{ACTIONS, action::Action, features::setup::Setup};
+use crate::{
+    ACTIONS,
+    account::exits::ExitReason,
+    action::Action,
+    features::setup::Setup,
+    reward::{PerTerm, RewardTerm},
+};
 
 /// Number of setup classes.
 pub const SETUPS: usize = 3;
-/// Names of the reward terms, in the order of [`Ledger::reward_terms`].
-pub const REWARD_TERMS: [&str; 5] = ["pnl", "good_buy", "missed_opportunity", "hold_tax", "bad_chase"];
-/// Why a position was closed, in the order of [`Ledger::exits`].
-pub const EXIT_REASONS: [&str; 9] = [
-    "agent",
-    "stop_loss",
-    "take_profit",
-    "trailing_stop",
-    "time_stop",
-    "end_of_day",
-    "expired_worthless",
-    "daily_loss",
-    "settled",
-];
-
 macro_rules! ledger {
     ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
         /// Sums over all lanes and steps. Money is in cents, lanes and bars are counted one by one.
@@ -61,14 +52,14 @@ ledger! {
     bad_chase: u64,
     /// Orders of the policy that were given up when they reached the market: no quote, or not enough cash.
     refused_orders: u64,
-    /// Reward by term ([`REWARD_TERMS`]).
-    reward_terms: [f64; 5],
+    /// Reward by term.
+    reward_terms: PerTerm<f64>,
     /// Absolute reward by term.
-    reward_terms_abs: [f64; 5],
+    reward_terms_abs: PerTerm<f64>,
     /// Positions opened.
     opened: u64,
-    /// Positions closed, by reason ([`EXIT_REASONS`]).
-    exits: [u64; 9],
+    /// Positions closed, by reason: its index is that of [`ExitReason::ALL`].
+    exits: [u64; ExitReason::COUNT],
     /// Closed positions with a net gain.
     wins: u64,
     /// Net P&L of closed positions as a fraction of their entry cost, summed.
@@ -148,6 +139,16 @@ macro_rules! tally {
     })*};
 }
 tally!(u64, i64, f64);
+
+impl<T: Tally> Tally for PerTerm<T> {
+    fn add(&mut self, other: &Self) {
+        RewardTerm::ALL.into_iter().for_each(|term| self[term].add(&other[term]));
+    }
+
+    fn sub(&mut self, other: &Self) {
+        RewardTerm::ALL.into_iter().for_each(|term| self[term].sub(&other[term]));
+    }
+}
 
 impl<T: Tally, const N: usize> Tally for [T; N] {
     fn add(&mut self, other: &Self) {
