@@ -1,4 +1,4 @@
-//! One account's money: entries, sales and marks, in whole cents, as plain arithmetic.
+//! Accounting of one account in whole cents: entries, sales, marks.
 //!
 //! Cash moves by premium and fees alone, so `cash = capital + Σ net P&L` holds to the cent.
 
@@ -40,16 +40,16 @@ pub struct Position {
     pub peak: f64,
     /// Take-profit tiers already sold.
     pub tier: u8,
-    /// Whether the trailing stop has sold its part.
+    /// True once the trailing stop has sold its part.
     pub trailed: bool,
 }
 
-/// What an order did to the account, in cents.
+/// The effect of an order on the account, in cents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fill {
     /// Contracts bought or sold.
     pub contracts: u32,
-    /// Contracts that the order asked for; more, where the displayed size was too small.
+    /// Contracts ordered; more than `contracts` where the displayed size was too small.
     pub asked: u32,
     /// Premium paid or received.
     pub premium: i64,
@@ -66,10 +66,10 @@ pub struct Account {
     pub position: Option<Position>,
 }
 
-/// Why an entry did not fill.
+/// The reason for an entry without a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Nobody offers, or not even one contract may be taken of what is offered.
+    /// There is no offer, or the participation limit allows not even one contract of it.
     NoQuote,
     /// One contract costs more than the cash.
     NoCash,
@@ -81,8 +81,8 @@ impl Account {
         Self { cash: (capital * 100.0).round() as i64, position: None }
     }
 
-    /// Buys as many contracts as the risk fraction allows, at least one, and no more than may be taken of the offer. The
-    /// price of a large order is that of all it would take, so that impact never carries it beyond the risk fraction.
+    /// Buys as many contracts as the risk fraction allows, at least one, within the participation limit of the offer. The
+    /// order is sized at its own price, impact included, so that impact never carries it beyond the risk fraction.
     pub(crate) fn buy(
         &mut self,
         side: Action,
@@ -133,8 +133,8 @@ impl Account {
         Ok(fill)
     }
 
-    /// Sells some contracts, as many of them as may be taken of the bid. Nothing happens when flat or where nothing would be
-    /// received. The position stays in place, with zero contracts, until [`Account::close`] takes it.
+    /// Sells contracts, within the participation limit of the bid. A flat account and a sale at zero change nothing. A
+    /// position that is sold out stays in place, with zero contracts, until [`Account::close`] removes it.
     pub(crate) fn sell(&mut self, asked: u32, (quote, size): (Quote, Size), terms: &Terms) -> Option<Fill> {
         let held = self.position?.contracts;
         let contracts = asked.min(held).min(terms.execution.most(size.bid));
@@ -146,7 +146,7 @@ impl Account {
         self.receive(contracts, asked, price, fees)
     }
 
-    /// Pays out all contracts at their value at the session's close, in cents per share, without a fee.
+    /// Settles all contracts at their value at the session's close, in cents per share, without a fee.
     pub(crate) fn settle(&mut self, value: u32) -> Option<Fill> {
         let held = self.position.filter(|position| position.contracts > 0)?.contracts;
         self.receive(held, held, value, 0)
@@ -164,7 +164,7 @@ impl Account {
         Some(Fill { contracts, asked, premium, fees })
     }
 
-    /// Returns the position if nothing is left of it, and makes the account flat.
+    /// Removes and returns a position without contracts; the account is then flat.
     pub(crate) fn close(&mut self) -> Option<Position> {
         self.position.take_if(|position| position.contracts == 0)
     }
@@ -192,7 +192,7 @@ impl Position {
     }
 }
 
-/// The account of one lane. It is renewed at the start of every session.
+/// The account of one lane, opened anew every session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccountConfig {
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use crate::{ContractSpec, ExecutionConfig, account::execution::CostConfig};
 
-    /// A quote with so much size that an order takes what it likes.
+    /// A quote with more size than any order takes.
     fn quote(bid: u32, ask: u32) -> (Quote, Size) {
         displayed(bid, ask, 1_000_000)
     }

@@ -3,15 +3,14 @@
 //! Plain Rust: no files, no tensors, no clock. A row of features at bar `t` uses bars up to `t` only; a decision is taken
 //! at the close of bar `t` and filled at the open of bar `t + 1`, on the bad side of the spread.
 //!
-//! [`baselines`] plays sessions with policies that are plain code and know nothing of the future, [`Ceilings`] says what somebody
-//! who knows it could have made.
+//! [`baselines`] replays sessions with policies as plain code; [`Ceilings`] is the highest P&L with perfect foresight.
 //!
 //! ```text
 //! SymbolSessions ─► feature rows + setups ┐
 //!                ─► option tape           ┴► Market (read-only) ─► BatchEnv: N accounts stepped together
 //! ```
 //!
-//! Sixty-four accounts that buy a call whenever they may, on a made-up market, and are stopped out or sold at the bell:
+//! Sixty-four accounts on a made-up market buy a call whenever it is legal, and are stopped out or sold before the bell:
 //!
 //! ```
 //! use std::sync::Arc;

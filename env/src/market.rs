@@ -1,4 +1,4 @@
-//! The market that a run replays: feature rows, setup classes and option tapes of all sessions, read-only and shared.
+//! The replayed market: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
 pub(crate) mod config;
 pub(crate) mod quote_overlay;
@@ -42,7 +42,7 @@ pub struct Day {
     pub vix_at_open: f64,
     /// Facts of the option contract.
     pub spec: ContractSpec,
-    /// The underlying's last price of the session, in cents: what contracts settle against.
+    /// The underlying's last price of the session, in cents: the settlement price.
     pub settlement_cents: u32,
     /// Tape row of the first bar.
     pub(crate) first_row: u32,
@@ -50,7 +50,7 @@ pub struct Day {
     pub(crate) lowest_strike: u32,
     /// Number of strikes on the tape.
     pub(crate) strikes: u32,
-    /// Where the session's contracts start among all quotes.
+    /// Index of the session's first cell among all quotes.
     pub(crate) first_cell: usize,
 }
 
@@ -70,7 +70,7 @@ impl Day {
         self.first_row as usize..(self.first_row + self.bars) as usize
     }
 
-    /// Returns what a contract is worth at the session's close, in cents per share.
+    /// Returns the intrinsic value of a contract at the session's close, in cents per share.
     pub fn intrinsic_cents(&self, contract: u32) -> u32 {
         let strike = (self.strike(contract) * 100.0).round() as u32;
         match contract % 2 {
@@ -79,19 +79,19 @@ impl Day {
         }
     }
 
-    /// Returns where the quotes of a contract start; the bar is the offset.
+    /// Returns the index of a contract's first cell; the bar is the offset.
     pub(crate) fn cells(&self, contract: u32) -> usize {
         self.first_cell + (contract * self.bars) as usize
     }
 }
 
-/// What the rules and the reward know of a bar at its close.
+/// The setup and the tradable contracts of a bar, known at its close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Signal {
     pub(crate) setup: Setup,
     pub(crate) bull_chase: bool,
     pub(crate) bear_chase: bool,
-    /// Whether the call and the put that an entry would buy can be bought: bits 0 and 1.
+    /// Availability of the entry's call (bit 0) and put (bit 1).
     pub(crate) buyable: u8,
     /// The call and the put that an entry buys.
     pub(crate) contracts: [u16; 2],
@@ -101,7 +101,7 @@ pub(crate) struct Signal {
 #[derive(Debug)]
 pub struct Market {
     frames: usize,
-    /// Names of the columns behind [`FEATURES`].
+    /// Names of the columns after [`FEATURES`].
     more: Vec<String>,
     features: Vec<f32>,
     signals: Vec<Signal>,
@@ -112,18 +112,18 @@ pub struct Market {
     real: Option<RealOptions>,
 }
 
-/// What tapes of real options rest on.
+/// Coverage of tapes of real options.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct RealOptions {
-    /// Sessions that have option rows and are played.
+    /// Sessions with option rows.
     pub sessions: usize,
-    /// Sessions without a row of the expiry asked for, which are left out.
+    /// Sessions left out, without a row of the configured expiry.
     pub left_out: Vec<(Symbol, Date)>,
-    /// Where the quotes that orders meet come from.
+    /// Origin of the quotes at which orders fill.
     pub origin: QuoteOrigin,
 }
 
-/// One session before it is put on the tapes.
+/// One session before it joins the tapes.
 struct SessionTape {
     rows: Vec<(FeatureRow, SetupScore)>,
     tape: OptionTape,
@@ -139,7 +139,7 @@ impl Market {
         Self::assemble(symbols, None, config)
     }
 
-    /// Builds the tapes from what real options traded and were quoted at; sessions without a row are left out.
+    /// Builds the tapes from trades and quotes of real options; sessions without a row are left out.
     ///
     /// # Errors
     /// As for [`Market::build`], or a symbol without option rows.
@@ -195,7 +195,7 @@ impl Market {
         config: &MarketConfig,
     ) {
         let buyable = |t: usize| match &self.real {
-            // An order at the close of bar t meets the next open's quote, whose absence is known at that close.
+            // An order at the close of bar t fills at the next open's quote, whose absence is known at that close.
             Some(_) => sheet.tape.quoted(t + 1),
             None => 0b11,
         };
@@ -207,7 +207,7 @@ impl Market {
             contracts: sheet.tape.chosen[t].map(|contract| contract as u16),
         };
         let signals: Vec<Signal> = sheet.rows.iter().enumerate().map(signal).collect();
-        // A window at the session's open repeats its first row instead of looking into another session.
+        // A window at the session's open repeats its first row instead of reaching into another session.
         for _ in 1..self.frames {
             self.features.extend(sheet.rows[0].0);
             self.signals.push(Signal::default());
@@ -245,7 +245,7 @@ impl Market {
         &self.features
     }
 
-    /// Returns the names of the feature columns, in order: [`FEATURES`], and whatever was added.
+    /// Returns the names of the feature columns, in order: [`FEATURES`], then the added ones.
     pub fn feature_names(&self) -> Vec<String> {
         FEATURES.iter().map(|(name, _)| (*name).to_owned()).chain(self.more.iter().cloned()).collect()
     }
@@ -256,8 +256,8 @@ impl Market {
         &self.features[row * width..(row + 1) * width]
     }
 
-    /// Adds columns to the features, such as forecasts; their values are `[T, C]` and must be known at the close of their row's bar,
-    /// which nobody checks here.
+    /// Adds columns to the features, such as forecasts. Their values are `[T, C]`; the caller guarantees that each is known at the
+    /// close of its row's bar.
     ///
     /// # Panics
     /// If there is not one value per name and row.
@@ -315,7 +315,7 @@ impl Market {
         (share(bull), share(bear))
     }
 
-    /// Returns what the tapes rest on where they replay real options.
+    /// Returns the coverage of real options, if the tapes replay them.
     pub fn real_options(&self) -> Option<&RealOptions> {
         self.real.as_ref()
     }
@@ -347,15 +347,15 @@ impl Market {
         self.quotes[day.cells(contract) + bar as usize]
     }
 
-    /// Returns how many contracts are displayed at the best prices of a contract in a bar of a day.
-    /// Where the tape does not know, it is the contract's usual size.
+    /// Returns the sizes displayed at the best prices of a contract in a bar of a day; where the tape has none, the contract's
+    /// usual size.
     pub fn size(&self, day: &Day, contract: u32, bar: u32) -> Size {
         let [bid, ask] = self.sizes.get(day.cells(contract) + bar as usize).copied().unwrap_or([UNKNOWN_SIZE; 2]);
         let or_usual = |shown: u16| if shown == UNKNOWN_SIZE { day.spec.quoted_size } else { u32::from(shown) };
         Size { bid: or_usual(bid), ask: or_usual(ask) }
     }
 
-    /// Takes away a quote, as a tape of real ones may lack it.
+    /// Removes a quote, as on a tape of real options.
     #[cfg(test)]
     pub(crate) fn forget_open_quote(&mut self, day: usize, contract: u32, bar: u32) {
         let cell = self.days[day].cells(contract) + bar as usize;
@@ -390,7 +390,7 @@ impl Market {
     }
 }
 
-/// Returns the expiry of the contracts that a session trades, if the calendar reaches that far.
+/// Returns the expiry of a session's contracts, if the calendar reaches that far.
 fn expiry_of(config: &MarketConfig, date: Date) -> Option<Date> {
     match config.expiry {
         Expiry::SameDay => Some(date),
@@ -414,7 +414,7 @@ fn option_rows<'a>(
     if rows.iter().all(Option::is_none) { Err(missing()) } else { Ok(rows) }
 }
 
-/// Returns the played sessions of one symbol; with `rows`, nothing for those that have none. Features run through the
+/// Returns the played sessions of one symbol; with `rows`, `None` for sessions without one. Features continue through the
 /// sessions in order; tapes are priced in parallel.
 fn sheets(
     symbol: &SymbolSessions,

@@ -1,4 +1,4 @@
-//! Orders from decision to fill, on a small made-up market whose quotes a test can take away.
+//! Tests of orders from decision to fill, on a small made-up market from which a test can remove quotes.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Session {
         self.lanes.reward[0]
     }
 
-    /// Goes on under other settings.
+    /// Continues under another configuration.
     fn under(self, config: EnvConfig) -> Self {
         let mut env = BatchEnv::replay(self.env.market().clone(), vec![0], config).unwrap();
         let mut lanes = StepBuffers::reset(&mut env);
@@ -77,7 +77,7 @@ impl Session {
     }
 }
 
-/// Settings under which nothing but the test sells.
+/// A configuration without exit rules that could sell before the test does.
 fn patient() -> EnvConfig {
     let mut config = EnvConfig::default();
     config.exits.stop_loss = 1.0;
@@ -200,7 +200,7 @@ fn what_cannot_be_sold_before_the_bell_is_tried_until_it_and_then_settles() {
     {
         let mut market = market(symbol);
         let (bars, settlement) = (market.days()[0].bars, market.days()[0].settlement_cents);
-        // A contract that ends in the money: the call or the put at the money of bar 200, whichever it is.
+        // The contract that ends in the money: the call or the put at the money of bar 200.
         let call = at_the_money(&market, 200);
         let in_the_money = u32::from(market.days()[0].intrinsic_cents(call) == 0);
         let contract = call + in_the_money;

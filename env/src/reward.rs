@@ -1,4 +1,4 @@
-//! What a step is worth: money first, then shaping against the collapse into HOLD, term by term.
+//! The reward of a step, term by term: money, and shaping against the collapse into HOLD.
 
 use std::{
     fmt,
@@ -120,18 +120,18 @@ impl<T> IndexMut<RewardTerm> for PerTerm<T> {
     }
 }
 
-/// What the decision of a flat account looked like when it was made.
+/// A flat account's decision, with the facts that its shaping depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlatDecision {
-    /// What the policy chose.
+    /// The chosen action.
     pub action: Action,
-    /// Whether the entry filled; an order that does not earns nothing.
+    /// True for a filled entry; an unfilled order earns nothing.
     pub filled: bool,
-    /// Class of the bar that the policy saw.
+    /// Setup class of the decision's bar.
     pub setup: Setup,
-    /// Whether that bar was overbought and rejected.
+    /// True for an overbought, rejected bar.
     pub bull_chase: bool,
-    /// Whether that bar was oversold and rejected.
+    /// True for an oversold, rejected bar.
     pub bear_chase: bool,
 }
 
@@ -155,7 +155,7 @@ impl FlatDecision {
 }
 
 impl RewardConfig {
-    /// Returns the weights when this part of a training is over, 0 to 1: every shaping weight times
+    /// Returns the weights at `progress`, the share of the training that is done, 0 to 1: every shaping weight times
     /// `1 + (shaping_final - 1) · progress`.
     #[must_use]
     pub fn at(&self, progress: f64) -> Self {

@@ -171,7 +171,7 @@ fn a_training_that_comes_to_nothing_ends_with_its_reason_and_its_code() {
 fn what_cannot_be_forecast_is_said_in_one_sentence() {
     for (args, words) in [
         (&["--horizons", "5,0"][..], &["`0` is no horizon"][..]),
-        (&["--horizons", "1d"], &["forecast.horizons: 1d looks across sessions"]),
+        (&["--horizons", "1d"], &["forecast.horizons: 1d spans sessions"]),
         (&["--encoder", "gruu"], &["did you mean gru?"]),
         (&["--temporal-frames", "1", "--pretrain"], &["forecast.pretrain.enabled: a single frame"]),
         (&["--huber-delta", "big"], &["`big` is no delta"]),

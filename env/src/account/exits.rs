@@ -1,13 +1,13 @@
-//! The deterministic layer that closes positions: stop, take-profit tiers, trailing stop, time stop, end of day.
+//! Deterministic exit rules: stop, take-profit tiers, trailing stop, time stop, end of day.
 //!
-//! Rules look at the liquidation value at a bar's close, and their order fills at the next open, like everybody's. They are a
-//! function of what a position has gone through, so they serve with a policy or without one.
+//! The rules use the liquidation value at a bar's close, and their orders fill at the next open, like a policy's. They are a
+//! function of the position's history alone, so they work with a policy or without one.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Who decides on exits.
+/// The owner of exits: the policy or the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitMode {
@@ -18,7 +18,7 @@ pub enum ExitMode {
     Rules,
 }
 
-/// What happens to a position when its session ends.
+/// Treatment of a position at the end of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AtTheBell {
@@ -39,11 +39,11 @@ pub struct TakeProfit {
     pub sell: f64,
 }
 
-/// When positions are closed. Take-profit, trailing stop and time stop apply with `mode = "rules"` only.
+/// Rules that close positions. Take-profit, trailing stop and time stop apply with `mode = "rules"` only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExitConfig {
-    /// Who decides on exits.
+    /// The owner of exits: the policy or the rules.
     pub mode: ExitMode,
     /// Loss on the cost basis that sells everything (0.15 = 15 %). Measured at bar closes and filled at the next open, so a
     /// fast market ends below it.
@@ -140,7 +140,7 @@ impl ExitReason {
         }
     }
 
-    /// Returns whether the session's end paid for the contracts: no order was filled, and no fee was due.
+    /// Returns whether the contracts were settled at the session's end: no order was filled, and no fee was due.
     pub const fn is_settlement(self) -> bool {
         matches!(self, Self::ExpiredWorthless | Self::Settled)
     }
@@ -177,12 +177,12 @@ enum ReasonInCheckpoint {
     Settled,
 }
 
-/// What the rules want sold, and why.
+/// A sale that the rules or the policy decided on, with its reason.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExitDecision {
     /// Part of the remaining contracts.
     pub sell: f64,
-    /// Why.
+    /// The reason.
     pub reason: ExitReason,
 }
 
@@ -193,7 +193,7 @@ impl ExitDecision {
     }
 }
 
-/// What the rules know of a position at a bar's close.
+/// The state of a position at a bar's close, as the rules use it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExitState {
     /// Liquidation value against the remaining cost basis, as a gain.
@@ -204,11 +204,11 @@ pub struct ExitState {
     pub minutes_held: u32,
     /// Take-profit tiers already sold.
     pub tier: u8,
-    /// Whether the trailing stop has sold its part.
+    /// True once the trailing stop has sold its part.
     pub trailed: bool,
 }
 
-/// A sale that works at the opens from `due` on.
+/// A sale order that works at every open from `due` on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ExitOrder {
     /// Contracts still to sell.
@@ -222,13 +222,13 @@ pub(crate) struct ExitOrder {
 impl ExitOrder {
     /// Sizes a decision: a part of the contracts held, at least one.
     pub(crate) fn of(decision: ExitDecision, held: u32, due: u32) -> Self {
-        // A hair more than the product: 0.7 of 90 is 63, not 62.999…
+        // The tolerance makes 0.7 of 90 exactly 63, not 62.999…
         let contracts = ((f64::from(held) * decision.sell + 1e-9) as u32).clamp(1, held.max(1));
         Self { contracts, reason: decision.reason, due }
     }
 
-    /// Returns the order to work next: the waiting one, unless the new one sells more for another reason. The same rule
-    /// speaks again at every close until its order is filled, and means the same contracts.
+    /// Returns the order to work next: the waiting one, unless the new one sells more for another reason. A rule repeats
+    /// its decision at every close until its order is filled; the repeats concern the same contracts.
     pub(crate) fn more_urgent(waiting: Option<Self>, new: Self) -> Self {
         let stands = |waiting: &Self| waiting.contracts >= new.contracts || waiting.reason == new.reason;
         waiting.filter(stands).unwrap_or(new)
@@ -236,7 +236,7 @@ impl ExitOrder {
 }
 
 impl ExitConfig {
-    /// Returns what the rules sell at this close, if anything. The stop comes first.
+    /// Returns the rules' decision at this close, if any. The stop takes precedence.
     #[inline]
     pub fn decide(&self, state: &ExitState) -> Option<ExitDecision> {
         if state.gain <= -self.stop_loss {

@@ -25,14 +25,14 @@ pub struct Episode {
     pub held_steps: u32,
 }
 
-/// One sale of a position's contracts: an order's fill at a bar's open, or what the session's end gave for the rest.
+/// One sale of a position's contracts: an order's fill at a bar's open, or the settlement at the session's end.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Sale {
     /// Start of the bar at whose open it filled, or the session's close for a settlement, UTC nanoseconds.
     pub ts_ns: i64,
     /// Contracts sold.
     pub contracts: u32,
-    /// What was received, in dollars per share, after slippage and impact; fees are apart.
+    /// Price received, in dollars per share, after slippage and impact, before fees.
     pub price: f64,
     /// Fees of this sale, in cents.
     pub fees_cents: i64,
@@ -40,7 +40,7 @@ pub struct Sale {
     pub reason: ExitReason,
 }
 
-/// One position from its entry to its last contract. Every cash flow of it can be derived from this record alone.
+/// One position from its entry to its last contract. Its cash flows can be derived from this record alone.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trade {
     /// The lane that traded.
@@ -77,7 +77,7 @@ pub struct Trade {
     pub net_return: f64,
     /// The reason of the last sale.
     pub reason: ExitReason,
-    /// What the setup score said when the entry was decided.
+    /// Setup class at the decision of the entry.
     pub setup: crate::Setup,
 }
 
