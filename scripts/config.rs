@@ -9,7 +9,9 @@ use anyhow::bail;
 use jiff::civil::Date;
 use market_data::{DataConfig, Symbol, Window};
 use market_env::{EnvConfig, MarketConfig};
-use ppo_agent::{EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, forecast::ForecastConfig, health::HealthConfig};
+use ppo_agent::{
+    DeviceChoice, EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, forecast::ForecastConfig, health::HealthConfig,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::comments;
@@ -87,7 +89,7 @@ pub struct RunSection {
     /// Threads of environment and trainer; 0 = one per core. The results do not depend on it.
     pub num_threads: usize,
     /// Where the networks are trained: `auto`, `cpu`, `cuda` or `cuda:<i>`.
-    pub device: String,
+    pub device: DeviceChoice,
     /// Model whose parameters training starts from; it must have the same observations and network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_model: Option<PathBuf>,
@@ -124,7 +126,7 @@ impl Default for RunSection {
             checkpoint_freq: 50_000,
             diagnostics_freq: 5_000,
             num_threads: 0,
-            device: "auto".to_owned(),
+            device: DeviceChoice::Auto,
             load_model: None,
             forecaster: None,
             forecaster_transfer: false,
@@ -178,9 +180,6 @@ impl RunSection {
         }
         if self.forecaster_transfer && self.forecaster.is_none() {
             faults.push("run.forecaster_transfer: name the forecaster with run.forecaster".to_owned());
-        }
-        if let Err(error) = self.device.parse::<ppo_agent::DeviceChoice>() {
-            faults.push(format!("run.device: {error}"));
         }
         faults
     }
@@ -333,13 +332,25 @@ mod tests {
         config.run.symbols.clear();
         config.run.start_date = Some(jiff::civil::date(2025, 3, 1));
         config.run.end_date = Some(jiff::civil::date(2025, 2, 1));
-        config.run.device = "tpu".to_owned();
         config.market.frames = 0;
         (config.run.replay_moves, config.ppo.ent_schedule) = (Some(PathBuf::from("moves")), EntropySchedule::Auto);
         let text = config.check().join("\n");
-        for path in ["run.model_name", "run.symbols", "run.start_date", "run.device", "market.frames", "auto would"] {
+        for path in ["run.model_name", "run.symbols", "run.start_date", "market.frames", "auto would"] {
             assert!(text.contains(path), "{path} is missing in:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_device_that_is_none_is_refused_with_its_path_and_the_choices() {
+        let resolved = |device: &str| {
+            let mut layer = Layer::new("--set");
+            layer.put("run.device", device);
+            resolve(&RunConfig::default(), &[layer], RunConfig::check)
+        };
+        let error = resolved("tpu").unwrap_err().to_string();
+        assert!(error.contains("run.device: `tpu` is no device; say auto, cpu, cuda or cuda:1"), "{error}");
+        let config = resolved("cuda:1").unwrap();
+        assert!(config.to_toml().unwrap().contains("device = \"cuda:1\""));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
 use market_data::{
-    DataError, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source, stamp,
+    DataError, DataStamp, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source,
 };
 use market_env::{Market, MarketConfig, PricingConfig, RealOptions};
 use serde_json::json;
@@ -85,8 +85,8 @@ impl Inputs {
     }
 
     /// Returns the stamp of the data.
-    pub fn stamp(&self) -> &'static str {
-        stamp(self.dataset.synthetic)
+    pub fn stamp(&self) -> DataStamp {
+        DataStamp::of(self.dataset.synthetic)
     }
 
     /// Returns the dates of training, validation and test.

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use self::start::Start;
 use crate::{
-    artifacts::paths::Paths,
+    artifacts::{health_rows::WrittenVerdict, paths::Paths},
     config::RunConfig,
     evaluation::{baselines::Baselines, held_out::HeldOut, replay::replay},
     inputs::Inputs,
@@ -146,7 +146,7 @@ struct Run<'a> {
 struct Outcome {
     seconds: f64,
     /// The verdict called last; none of a run shorter than an interval.
-    verdict: Option<String>,
+    verdict: Option<WrittenVerdict>,
     /// Why it ended early, if it did.
     unwell: Option<TrainingStopped>,
 }
@@ -176,7 +176,7 @@ impl Run<'_> {
             manifest["validation"] = held_out.validation(self.split.validation, console)?;
             manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
         }
-        manifest["verdict"] = verdict.clone().into();
+        manifest["verdict"] = serde_json::to_value(&verdict)?;
         manifest["training_seconds"] = seconds.into();
         manifest["finished"] = clock::timestamp().into();
         self.write_manifest(&manifest)?;

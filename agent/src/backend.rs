@@ -9,6 +9,8 @@ pub(crate) mod torch;
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     AdamState, AgentError, Policy, PolicyKind, Precision,
     backend::{
@@ -20,8 +22,9 @@ use crate::{
     ppo::rollout::Inputs,
 };
 
-/// Where the networks are computed, as the user says it: `auto`, `cpu`, `cuda` or `cuda:1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The device of the networks, written `auto`, `cpu`, `cuda` or `cuda:1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum DeviceChoice {
     /// The first GPU if there is one, else the CPU.
     #[default]
@@ -74,6 +77,20 @@ impl fmt::Display for DeviceChoice {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(device: DeviceChoice) -> Self {
+        device.to_string()
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 
@@ -171,7 +188,8 @@ mod tests {
     #[test]
     fn devices_parse_and_print() {
         for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
-            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+            let device = text.parse::<DeviceChoice>().unwrap();
+            assert_eq!((device.to_string().as_str(), String::from(device).try_into()), (text, Ok(device)));
         }
         assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
         for text in ["gpu", "cuda:", "cuda:x", ""] {

@@ -1,11 +1,11 @@
 //! The free choices of the policy and of PPO. One set of defaults, checked once; every fault is reported with its path.
 
-use crate::{EntropySchedule, Schedule};
+use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of PPO, under the names of Stable-Baselines3.
 ///
 /// The defaults are those of the human-momentum runs this project succeeds, except for eight lanes instead of one.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PpoConfig {
     /// Environments stepped together (1 or more). 8: decorrelates a rollout and costs nothing on two cores.
@@ -180,7 +180,7 @@ fn zero_or_more(name: &str, value: f64) -> Option<String> {
 }
 
 /// What a policy remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyKind {
     /// Nothing but the frames it is shown.
@@ -193,7 +193,7 @@ pub enum PolicyKind {
 }
 
 /// What follows every hidden layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// The hyperbolic tangent, PPO's usual choice.
@@ -204,7 +204,7 @@ pub enum Activation {
 }
 
 /// Whether actor and critic share what comes before their last layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trunk {
     /// Two networks; the critic's large errors cannot disturb the actor.
@@ -216,7 +216,7 @@ pub enum Trunk {
 
 /// What the matrix products of linear layers are computed in. Parameters, recurrent cells, losses and optimiser are always in
 /// single precision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// Single precision, 24 bits.
@@ -227,7 +227,7 @@ pub enum Precision {
 }
 
 /// The shape of the networks and what computes them, under the names of Stable-Baselines3 where it has one.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
     /// Whether the policy has a memory. `mlp`: the frames and the account row hold what the features need.
@@ -285,7 +285,7 @@ impl PolicyConfig {
 }
 
 /// What computes the networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
     /// libtorch on a GPU and for whatever the native code cannot do, else the native code.
@@ -295,6 +295,51 @@ pub enum Backend {
     Native,
     /// libtorch, on the CPU or a GPU.
     Tch,
+}
+
+/// Course of a coefficient over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Stays at its first value.
+    #[default]
+    Constant,
+    /// Moves in a straight line to its last value.
+    Linear,
+}
+
+impl Schedule {
+    /// Returns the coefficient at `progress`, the share of all timesteps that lies behind (0 to 1).
+    pub fn at(self, first: f64, last: f64, progress: f64) -> f64 {
+        match self {
+            Self::Constant => first,
+            Self::Linear => first + (last - first) * progress.clamp(0.0, 1.0),
+        }
+    }
+}
+
+/// Course of the entropy weight over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntropySchedule {
+    /// Stays at its first value.
+    #[default]
+    Constant,
+    /// Moves in a straight line to its last value.
+    Linear,
+    /// Starts at its first value and follows the policy: it grows while the normalised entropy lies below its target and
+    /// shrinks while it lies above, slowly and within bounds.
+    Auto,
+}
+
+impl EntropySchedule {
+    /// Returns the weight at `progress`, the share of all timesteps that lies behind; the first one where it adapts.
+    pub fn at(self, first: f64, last: f64, progress: f64) -> f64 {
+        match self {
+            Self::Constant | Self::Auto => first,
+            Self::Linear => Schedule::Linear.at(first, last, progress),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -365,5 +410,11 @@ mod tests {
     fn unknown_fields_are_refused() {
         let error = serde_json::from_str::<PpoConfig>(r#"{"ent_coeff": 0.1}"#).unwrap_err().to_string();
         assert!(error.contains("unknown field `ent_coeff`"), "{error}");
+    }
+
+    #[test]
+    fn a_line_joins_both_ends_and_stops_there() {
+        assert_eq!(Schedule::Constant.at(3e-5, 0.0, 0.7), 3e-5);
+        assert_eq!([0.0, 0.25, 1.0, 1.5].map(|p| Schedule::Linear.at(0.08, 0.04, p)), [0.08, 0.07, 0.04, 0.04]);
     }
 }

@@ -11,8 +11,11 @@
 //! Ledger (the environment's counters) ─► diagnostics: log blocks and metrics
 //! ```
 //!
-//! Nothing here knows what an option is: an observation is an index into the environment's feature tape plus a short row
-//! of the lane's own numbers, and the first action is the one that does nothing.
+//! The trainer needs the trait `VecEnv` alone: an observation is an index into the environment's feature tape plus a short
+//! row of the lane's own numbers, and the first action is the one that does nothing. [`games`] are such environments without
+//! a market. The module [`health`] is about the trading environment: it reads its counters (`market_env::Ledger`), its action
+//! names and its setup classes, and its advice names flags and commands of the program on top. Bars, prices and contracts
+//! appear nowhere.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -27,7 +30,6 @@ pub mod health;
 mod policy;
 pub mod ppo;
 mod random;
-mod schedule;
 mod storage;
 mod trainer;
 
@@ -41,11 +43,12 @@ mod recurrent_tests;
 mod trainer_tests;
 
 pub use backend::{DeviceChoice, adam::AdamState, gpus};
-pub use config::{Activation, Backend, PolicyConfig, PolicyKind, PpoConfig, Precision, Trunk};
+pub use config::{
+    Activation, Backend, EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, Precision, Schedule, Trunk,
+};
 pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
 pub use health::log_block::Cadence;
 pub use policy::{Policy, normalizer::Normalizer};
-pub use schedule::{EntropySchedule, Schedule};
 pub use storage::{checkpoint::Checkpoint, model_file::ModelFile, tensor_file::write_atomically};
 pub use trainer::{Listener, Trainer, dormant_units::LayerActivity, iteration::Iteration, step_view::StepView};

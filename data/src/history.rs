@@ -1,6 +1,6 @@
 //! The output of a source: bars, volatility, and a record of the files read.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use crate::{Bars, Volatility};
 
@@ -40,7 +40,53 @@ pub struct History {
     pub notes: Vec<String>,
 }
 
-/// The word that made-up data puts on every artefact, and its counterpart.
-pub fn stamp(synthetic: bool) -> &'static str {
-    if synthetic { "SYNTHETIC" } else { "market" }
+/// The origin of a run's bars, as every artefact shows it: `SYNTHETIC` or `market`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum DataStamp {
+    /// Bars of a market.
+    #[serde(rename = "market")]
+    Market,
+    /// Made-up bars.
+    #[serde(rename = "SYNTHETIC")]
+    Synthetic,
+}
+
+impl DataStamp {
+    /// Returns the stamp of made-up bars or of a market's.
+    pub fn of(synthetic: bool) -> Self {
+        if synthetic { Self::Synthetic } else { Self::Market }
+    }
+
+    /// Returns whether the bars are made up.
+    pub fn is_synthetic(self) -> bool {
+        self == Self::Synthetic
+    }
+
+    /// Returns the word that files and reports hold.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Market => "market",
+            Self::Synthetic => "SYNTHETIC",
+        }
+    }
+}
+
+impl fmt::Display for DataStamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_reports_hold_the_same_word() {
+        for (synthetic, word) in [(false, "market"), (true, "SYNTHETIC")] {
+            let stamp = DataStamp::of(synthetic);
+            assert_eq!((stamp.to_string().as_str(), stamp.is_synthetic()), (word, synthetic));
+            assert_eq!(serde_json::to_string(&stamp).unwrap(), format!("\"{word}\""));
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub use dataset::{Dataset, SymbolSessions, Window};
 pub use dates::DateRange;
 pub use error::DataError;
 pub use grid::{GridConfig, GridReport, SessionBars};
-pub use history::{FileRecord, History, stamp};
+pub use history::{DataStamp, FileRecord, History};
 pub use options::{OptionHistory, OptionSession, QuoteMinute, Right, TradeMinute};
 pub use split::{Split, SplitConfig, split};
 pub use symbol::Symbol;

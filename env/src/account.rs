@@ -1,4 +1,4 @@
-//! One account's money: entries, sales and marks, in whole cents, as plain arithmetic.
+//! Accounting of one account in whole cents: entries, sales, marks.
 //!
 //! Cash moves by premium and fees alone, so `cash = capital + Σ net P&L` holds to the cent.
 
@@ -40,16 +40,16 @@ pub struct Position {
     pub peak: f64,
     /// Take-profit tiers already sold.
     pub tier: u8,
-    /// Whether the trailing stop has sold its part.
+    /// True once the trailing stop has sold its part.
     pub trailed: bool,
 }
 
-/// What an order did to the account, in cents.
+/// The effect of an order on the account, in cents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fill {
     /// Contracts bought or sold.
     pub contracts: u32,
-    /// Contracts that the order asked for; more, where the displayed size was too small.
+    /// Contracts ordered; more than `contracts` where the displayed size was too small.
     pub asked: u32,
     /// Premium paid or received.
     pub premium: i64,
@@ -66,10 +66,10 @@ pub struct Account {
     pub position: Option<Position>,
 }
 
-/// Why an entry did not fill.
+/// The reason for an entry without a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Nobody offers, or not even one contract may be taken of what is offered.
+    /// There is no offer, or the participation limit allows not even one contract of it.
     NoQuote,
     /// One contract costs more than the cash.
     NoCash,
@@ -81,8 +81,8 @@ impl Account {
         Self { cash: (capital * 100.0).round() as i64, position: None }
     }
 
-    /// Buys as many contracts as the risk fraction allows, at least one, and no more than may be taken of the offer. The
-    /// price of a large order is that of all it would take, so that impact never carries it beyond the risk fraction.
+    /// Buys as many contracts as the risk fraction allows, at least one, within the participation limit of the offer. The
+    /// order is sized at its own price, impact included, so that impact never carries it beyond the risk fraction.
     pub(crate) fn buy(
         &mut self,
         side: Action,
@@ -133,8 +133,8 @@ impl Account {
         Ok(fill)
     }
 
-    /// Sells some contracts, as many of them as may be taken of the bid. Nothing happens when flat or where nothing would be
-    /// received. The position stays in place, with zero contracts, until [`Account::close`] takes it.
+    /// Sells contracts, within the participation limit of the bid. A flat account and a sale at zero change nothing. A
+    /// position that is sold out stays in place, with zero contracts, until [`Account::close`] removes it.
     pub(crate) fn sell(&mut self, asked: u32, (quote, size): (Quote, Size), terms: &Terms) -> Option<Fill> {
         let held = self.position?.contracts;
         let contracts = asked.min(held).min(terms.execution.most(size.bid));
@@ -146,7 +146,7 @@ impl Account {
         self.receive(contracts, asked, price, fees)
     }
 
-    /// Pays out all contracts at their value at the session's close, in cents per share, without a fee.
+    /// Settles all contracts at their value at the session's close, in cents per share, without a fee.
     pub(crate) fn settle(&mut self, value: u32) -> Option<Fill> {
         let held = self.position.filter(|position| position.contracts > 0)?.contracts;
         self.receive(held, held, value, 0)
@@ -164,10 +164,20 @@ impl Account {
         Some(Fill { contracts, asked, premium, fees })
     }
 
-    /// Returns the position if nothing is left of it, and makes the account flat.
+    /// Removes and returns a position without contracts; the account is then flat.
     pub(crate) fn close(&mut self) -> Option<Position> {
         self.position.take_if(|position| position.contracts == 0)
     }
+}
+
+/// Returns the cost of an entry that is sold at the same quote, as a fraction of the premium paid; nothing where the entry
+/// does not fill. A sale that would receive nothing is not made and pays no fee.
+pub(crate) fn round_trip_cost(offer: (Quote, Size), config: &AccountConfig, terms: &Terms) -> Option<f64> {
+    let bought = Account::new(config.capital).buy(Action::BuyCall, 0, offer, config, terms).ok()?;
+    let sold = terms.sell_price(offer.0, offer.1, bought.contracts).map_or(0, |price| {
+        i64::from(price) * MULTIPLIER * i64::from(bought.contracts) - terms.fees(Side::Sell, bought.contracts, price)
+    });
+    Some((bought.premium + bought.fees - sold) as f64 / bought.premium as f64)
 }
 
 impl Position {
@@ -182,7 +192,7 @@ impl Position {
     }
 }
 
-/// The account of one lane. It is renewed at the start of every session.
+/// The account of one lane, opened anew every session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccountConfig {
@@ -209,7 +219,7 @@ mod tests {
     use super::*;
     use crate::{ContractSpec, ExecutionConfig, account::execution::CostConfig};
 
-    /// A quote with so much size that an order takes what it likes.
+    /// A quote with more size than any order takes.
     fn quote(bid: u32, ask: u32) -> (Quote, Size) {
         displayed(bid, ask, 1_000_000)
     }
@@ -284,6 +294,22 @@ mod tests {
             assert_eq!((fill.contracts, account.position.unwrap().entry_price), (43, 161));
             assert!(fill.premium + fill.fees <= 700_000);
         });
+    }
+
+    #[test]
+    fn slippage_and_impact_raise_the_cost_of_a_round_trip() {
+        let cost = |execution: &ExecutionConfig, offer| {
+            on_terms(execution, |terms| round_trip_cost(offer, &AccountConfig::default(), terms))
+        };
+        let (plain, offer) = (ExecutionConfig::default(), displayed(148, 152, 45));
+        let slips = ExecutionConfig { slippage: 0.05, ..plain.clone() };
+        let moves = ExecutionConfig { impact: 1.0, ..plain.clone() };
+        assert_eq!(cost(&plain, offer), Some((45 * 400 + 3_150 + 3_163) as f64 / 684_000.0));
+        // 44 contracts at 157, sold at 143; fees of 30.80 and 30.92.
+        assert_eq!(cost(&slips, offer), Some((44 * 1_400 + 3_080 + 3_092) as f64 / 690_800.0));
+        assert!(cost(&moves, offer) > cost(&plain, offer), "45 of 45 contracts displayed");
+        assert_eq!(cost(&plain, displayed(148, 0, 45)), None);
+        assert_eq!(cost(&plain, displayed(0, 2, 45)), Some((9_000 + 3_150) as f64 / 9_000.0), "nothing comes back");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The six actions of the old system, with their numbers, and when each is legal.
+//! The six actions with their numbers, and the masks of legal ones.
 
 /// Number of actions.
 pub const ACTIONS: usize = 6;
@@ -6,7 +6,7 @@ pub const ACTIONS: usize = 6;
 /// Names of the actions, by number.
 pub const ACTION_NAMES: [&str; ACTIONS] = ["HOLD", "BUY_CALL", "BUY_PUT", "TRIM_50", "TRIM_70", "EXIT"];
 
-/// What a policy can do at the close of a bar; it is filled at the open of the next.
+/// A decision at the close of a bar; its order fills at the next bar's open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Action {
@@ -40,7 +40,7 @@ impl Action {
         self as usize
     }
 
-    /// Returns the action's name as logs and files write it.
+    /// Returns the action's name in logs and files.
     pub const fn name(self) -> &'static str {
         ACTION_NAMES[self.index()]
     }
@@ -80,7 +80,7 @@ impl ActionMask {
         self.0.count_ones()
     }
 
-    /// Returns whether there is nothing to decide.
+    /// Returns whether only one action is legal.
     #[inline]
     pub const fn is_forced(self) -> bool {
         self.count() <= 1

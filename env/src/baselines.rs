@@ -1,8 +1,8 @@
-//! Policies that know nothing of the future, as plain code, and the loop that plays sessions with any such code.
+//! Baseline policies as plain code, and the loop that replays sessions with them.
 //!
-//! They see what a trained policy sees: the bar's features and setup, the account's own columns, the legal actions. What they
-//! earn is what costs, rules and shaping give to somebody without information, so they are baselines for a verdict and a probe
-//! of a reward.
+//! Their inputs are a trained policy's: the bar's features and setup, the account's columns, the legal actions. Their result
+//! is the one of trading without information under the given costs, rules and shaping: a baseline for the verdict and a test
+//! of the reward.
 
 mod observed_session;
 pub(crate) mod perfect_foresight;
@@ -21,10 +21,10 @@ pub use self::{
     scripted_policies::{EntryRule, ExitRule, Scripted},
 };
 
-/// What playing some sessions produced.
+/// The result of replaying sessions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
-    /// Counters of the whole.
+    /// Counters over all sessions.
     pub ledger: Ledger,
     /// One per session, in the order in which they ended.
     pub episodes: Vec<Episode>,
@@ -32,7 +32,7 @@ pub struct Replay {
     pub trades: Vec<Trade>,
 }
 
-/// Plays every given session once with a policy that is plain code. A choice that is not legal becomes HOLD.
+/// Replays every given session once with a policy given as a function. An illegal choice becomes HOLD.
 ///
 /// # Errors
 /// As [`BatchEnv::replay`].

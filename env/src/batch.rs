@@ -1,8 +1,8 @@
-//! The batched environment: many accounts, each living one symbol-session at a time.
+//! The batched environment: many accounts, each in one symbol-session at a time.
 //!
-//! Buffers between lanes and learner are struct-of-arrays and belong to the caller. A lane's own state is one small
-//! struct, because a step touches all of it; lanes are stepped in blocks of fixed size, in parallel, so that sums never
-//! depend on the number of threads.
+//! Buffers between lanes and learner are struct-of-arrays and belong to the caller. A lane's state is one small struct,
+//! because a step uses all of it. Lanes are stepped in parallel in blocks of fixed size, so sums never depend on the number
+//! of threads.
 
 pub(crate) mod lane;
 pub(crate) mod session_sampler;
@@ -35,7 +35,7 @@ struct Block {
     ledger: Ledger,
     episodes: Vec<Episode>,
     trades: Vec<Trade>,
-    /// In a replay, what each lane has sold of its position so far; in training nothing is recorded.
+    /// Sales of each lane's open position in a replay; training records nothing.
     sales: Vec<Vec<Sale>>,
 }
 
@@ -57,7 +57,7 @@ struct State {
 }
 
 impl BatchEnv {
-    /// Creates a training environment: every lane draws session after session, for ever, from a stream of its own.
+    /// Creates a training environment: every lane draws sessions without end from its own random stream.
     ///
     /// # Errors
     /// No lanes, no days, or a configuration fault.
@@ -116,7 +116,7 @@ impl BatchEnv {
         Ok(Self { rules, days, spec, blocks, ledger: Ledger::default() })
     }
 
-    /// Returns the market that is replayed.
+    /// Returns the replayed market.
     pub fn market(&self) -> &Arc<Market> {
         &self.rules.market
     }
@@ -125,15 +125,15 @@ impl BatchEnv {
         &self.rules
     }
 
-    /// Returns the rules of the game.
+    /// Returns the configuration.
     pub fn config(&self) -> &EnvConfig {
         &self.rules.config
     }
 
-    /// Changes what is rewarded, from the next step on. Lanes and counters stay as they are.
+    /// Replaces the reward from the next step on. Lanes and counters stay as they are.
     ///
     /// # Errors
-    /// A weight at fault; then nothing changes.
+    /// A faulty weight; the old reward then stays.
     pub fn set_reward(&mut self, reward: RewardConfig) -> Result<(), EnvError> {
         let mut faults = Vec::new();
         reward.check(&mut faults);
@@ -144,7 +144,7 @@ impl BatchEnv {
         Ok(())
     }
 
-    /// Returns the sessions that are played, as indices into the market's days.
+    /// Returns the played sessions, as indices into the market's days.
     pub fn days(&self) -> &[u32] {
         &self.days
     }
@@ -254,7 +254,10 @@ impl VecEnv for BatchEnv {
             return Err("the state of a replay does not fit a training environment, nor the reverse".to_owned());
         }
         if let Some(lane) = state.lanes.iter().find(|lane| !self.rules.holds(lane, &self.days)) {
-            return Err(format!("the state plays bar {} of session {}, which is not here", lane.bar, lane.day));
+            return Err(format!(
+                "the state is at bar {} of session {}, which this environment does not have",
+                lane.bar, lane.day
+            ));
         }
         let (mut lanes, mut sales) = (state.lanes.into_iter(), state.sales.into_iter());
         for (block, ledger) in self.blocks.iter_mut().zip(state.ledgers) {

@@ -1,4 +1,4 @@
-//! Free choices of the market's tapes and of the environment, with their defaults and checks.
+//! Configuration of the environment: section `[env]`, with defaults and checks.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::{
     account::{AccountConfig, execution::CostConfig},
 };
 
-/// How sessions are drawn for training.
+/// Sampling of training sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Draw {
@@ -19,7 +19,7 @@ pub enum Draw {
     RegimeBalanced,
 }
 
-/// The rules of the game: section `[env]`.
+/// The environment: section `[env]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnvConfig {

@@ -1,19 +1,19 @@
-//! What can be wrong with the inputs of a market or an environment.
+//! Errors in the inputs of a market or an environment.
 
 use market_data::Symbol;
 
-/// A reason why no market or environment can be built.
+/// A reason for not building a market or an environment.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
-    /// There is no contract specification for a symbol.
+    /// A symbol without a contract specification.
     #[error("no option contract is known for {symbol} (known: {known}); add a [market.contracts.{symbol}] section")]
     UnknownContract {
         /// The symbol asked for.
         symbol: Symbol,
-        /// The symbols that have one.
+        /// The symbols with a specification.
         known: String,
     },
-    /// Bars and volatility of a symbol do not belong together.
+    /// Bars and volatility of a symbol differ in length.
     #[error("{symbol}: {days} sessions of bars but {volatility} of volatility")]
     Misaligned {
         /// The symbol.
@@ -23,25 +23,29 @@ pub enum EnvError {
         /// Sessions of volatility columns.
         volatility: usize,
     },
-    /// Real options are to be replayed, and there are none.
-    #[error("{symbol}: the option files hold no row that expires when `market.expiry` says on any session asked for")]
+    /// A replay of real options without an option row.
+    #[error(
+        "{symbol}: the option files hold no row with the expiry of `market.expiry` in the given sessions; check run.options and market.expiry"
+    )]
     NoOptions {
         /// The symbol.
         symbol: Symbol,
     },
-    /// Nothing to play.
+    /// No session in the given dates.
     #[error("there is no session to replay in the given dates")]
     NoDays,
-    /// There is nothing that a forecaster could learn.
-    #[error("no target of the horizons {horizons} is known of any session: the dates are too few")]
+    /// No sample with a known target.
+    #[error(
+        "no session in the given dates has a known target for the horizons {horizons}; widen the dates or shorten the horizons"
+    )]
     NoTargets {
         /// The horizons asked for.
         horizons: String,
     },
-    /// The environment would have no lane.
+    /// An environment without a lane.
     #[error("the number of lanes must be at least 1")]
     NoLanes,
-    /// The configuration is contradictory; each fault with its path.
+    /// Faults of the configuration, each with its path.
     #[error("{}", .0.join("; "))]
     Config(Vec<String>),
 }

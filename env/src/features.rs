@@ -1,8 +1,8 @@
-//! The feature table: what a policy sees of the market, one row per bar, known at the bar's close.
+//! The feature table: a policy's view of the market, one row per bar, known at the bar's close.
 //!
-//! The first nineteen columns are the old system's "human momentum" features under their old names. Averages (EMA, MACD,
-//! RSI) run on across sessions and are warm when training starts; everything with a window looks back at most
-//! `WINDOW` bars and never past the session's open, and VWAP is anchored there. Every column is bounded.
+//! The first nineteen columns are the "human momentum" features under their established names. Averages (EMA, MACD,
+//! RSI) continue across sessions and are warm when training starts. Windows reach back at most `WINDOW` bars and never
+//! past the session's open, where VWAP is anchored. Every column is bounded.
 
 pub mod indicator;
 pub(crate) mod setup;
@@ -15,14 +15,14 @@ use crate::{
     features::indicator::{Ema, MacdHistogram, Rsi, SessionVwap, slope},
 };
 
-/// Bars that windowed features look back, the newest included.
+/// Length of the features' windows in bars, the newest included.
 pub(crate) const WINDOW: usize = 20;
 const ATR_BARS: usize = 14;
 const BREAKOUT_BARS: usize = 10;
 /// Bound of the price columns, in percent.
 const PRICE_BOUND: f64 = 10.0;
 
-/// Columns of a feature row: name and meaning. `pct(x)` is `100 · (x / base - 1)` with `base` the first close of the window.
+/// Columns of a feature row: name and definition. `pct(x)` is `100 · (x / base - 1)` with `base` the first close of the window.
 pub const FEATURES: [(&str, &str); 29] = [
     ("open", "pct(open), within ±10"),
     ("high", "pct(high), within ±10"),
@@ -246,7 +246,7 @@ mod tests {
                 assert!(x.is_finite() && x.abs() <= bound, "{name}: {x}");
             }
         }
-        // The second session starts 19.5 % lower: averages are warm and say "down", the session's own windows do not.
+        // The second session starts 19.5 % lower: the warm averages point down, the session's own windows do not.
         let (first, score) = rows[0];
         assert_eq!((score.bull, score.bear), (1, 3), "EMA, MACD and RSI see the gap, VWAP does not");
         assert_eq!((first[column("pullback")] < 0.0, first[column("trend_slope")]), (true, 0.0));

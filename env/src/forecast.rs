@@ -1,8 +1,8 @@
-//! What a return forecaster learns from: the feature rows of all sessions, and what came after each of them.
+//! Training data of a return forecaster: feature rows of all sessions, with the realised targets after each.
 //!
-//! A sample is a moment: the close of a bar. Its features use bars up to that close, its targets the closes after it, so that a
-//! target is a price change that somebody who acts at the next open can only partly have. Targets of minute bars end within their
-//! session, targets of daily bars within the dates that are asked for: where one would not, it is not a number.
+//! A sample is the close of a bar. Its features use bars up to that close, its targets the closes after it; a trade at the next
+//! open captures only part of a target. Targets of minute bars end within their session, targets of daily bars within the
+//! given dates; a target that would end later is not a number.
 
 mod daily;
 mod horizon;
@@ -19,7 +19,7 @@ pub use self::{
 use self::{daily::DailyStream, path::Path};
 use crate::{EnvError, FEATURES, features::FeatureStream};
 
-/// A moment at which a forecast is made.
+/// The moment of a forecast: the close of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// Newest tape row that the forecast may see.
@@ -40,9 +40,9 @@ pub struct ForecastTape {
     features: Vec<f32>,
     horizons: Vec<Horizon>,
     samples: Vec<Sample>,
-    /// What came after a sample, per horizon. `[N, H]`
+    /// Realised targets of a sample, per horizon. `[N, H]`
     ahead: Vec<Option<FutureTarget>>,
-    /// What lies behind a sample, over as long a time. `[N, H]`
+    /// Past moves of a sample over the same horizons. `[N, H]`
     behind: Vec<Move>,
 }
 
@@ -54,7 +54,8 @@ struct FutureTarget {
 }
 
 impl ForecastTape {
-    /// Computes the features and targets of some horizons; minute rows are those of [`crate::Market::build`] with this threshold of setups.
+    /// Computes features and targets for the given horizons. Minute rows equal those of [`crate::Market::build`] with the same
+    /// setup threshold.
     ///
     /// # Errors
     /// [`EnvError::Config`] for horizons that do not belong to such bars, [`EnvError::NoTargets`] when there is no sample at all.
@@ -126,7 +127,7 @@ impl ForecastTape {
         }
     }
 
-    /// Adds a sample at one point of a path, unless none of its targets is ever known.
+    /// Adds a sample at one point of a path if at least one of its targets is known at some time.
     fn append(&mut self, sample: Sample, path: &Path, at: usize, date: impl Fn(usize) -> Date) {
         let ahead = |horizon: &Horizon| {
             let end = horizon.end(at, path.len())?;
@@ -141,7 +142,7 @@ impl ForecastTape {
         }
     }
 
-    /// Returns the symbols, as [`Sample::symbol`] counts them.
+    /// Returns the symbols; [`Sample::symbol`] is an index into them.
     pub fn symbols(&self) -> &[Symbol] {
         &self.symbols
     }
@@ -172,16 +173,16 @@ impl ForecastTape {
         (0..).zip(&self.samples).filter_map(inside).collect()
     }
 
-    /// Returns what came after a sample, per horizon: nothing where the session ends before, or where it is known only after the
-    /// date `last`. That is the purge of López de Prado (2018), section 7.4: no target of one part looks into the next.
+    /// Returns a sample's realised target per horizon; `None` where the session ends earlier, or where the target is known only
+    /// after the date `last`: the purge of López de Prado (2018), section 7.4, by which no target reaches into the next split.
     pub fn ahead(&self, sample: u32, last: Date) -> impl Iterator<Item = Option<Move>> + '_ {
         let known =
             move |ahead: &Option<FutureTarget>| ahead.filter(|ahead| ahead.known <= last).map(|ahead| ahead.change);
         self.of(sample, &self.ahead).iter().map(known)
     }
 
-    /// Returns what lies behind a sample, per horizon, over as long a time as the horizon: the last-value forecast. Early in a session
-    /// there is less, and the move is that since the open; its volatility is scaled to the horizon's length.
+    /// Returns a sample's past move per horizon, over the horizon's length: the last-value forecast. Early in a session it is the
+    /// move since the open, with its volatility scaled to the horizon's length.
     pub fn behind(&self, sample: u32) -> &[Move] {
         self.of(sample, &self.behind)
     }
@@ -223,7 +224,7 @@ mod tests {
             let known: Vec<bool> = tape.ahead(index, sample.date).map(|ahead| ahead.is_some()).collect();
             assert_eq!(known, [left >= 5, left >= 1], "{left} bars are left");
         }
-        // The last bar of a session has nothing ahead of it, all others have.
+        // Every bar but the last of a session has a target.
         let bars: u32 = market.days().iter().map(|day| day.bars - 1).sum();
         assert_eq!(tape.samples().len(), bars as usize);
     }
@@ -290,10 +291,13 @@ mod tests {
         let refused = |bars, texts: &[&str]| {
             ForecastTape::build(&data.symbols, bars, &horizons(texts), 4).unwrap_err().to_string()
         };
-        assert!(refused(BarSize::Minute, &["5", "1d"]).contains("forecast.horizons: 1d looks across sessions"));
+        assert!(refused(BarSize::Minute, &["5", "1d"]).contains("forecast.horizons: 1d spans sessions"));
         assert!(refused(BarSize::Day, &["close"]).contains("forecast.horizons: close lies within a session"));
         assert!(refused(BarSize::Minute, &["5", "5"]).contains("5 is named twice"));
         assert!(refused(BarSize::Minute, &[]).contains("at least one"));
-        assert!(refused(BarSize::Day, &["60d"]).contains("no target of the horizons 60d is known"));
+        assert!(
+            refused(BarSize::Day, &["60d"])
+                .contains("no session in the given dates has a known target for the horizons 60d")
+        );
     }
 }

@@ -3,15 +3,14 @@
 //! Plain Rust: no files, no tensors, no clock. A row of features at bar `t` uses bars up to `t` only; a decision is taken
 //! at the close of bar `t` and filled at the open of bar `t + 1`, on the bad side of the spread.
 //!
-//! [`baselines`] plays sessions with policies that are plain code and know nothing of the future, [`Ceilings`] says what somebody
-//! who knows it could have made.
+//! [`baselines`] replays sessions with policies as plain code; [`Ceilings`] is the highest P&L with perfect foresight.
 //!
 //! ```text
 //! SymbolSessions ─► feature rows + setups ┐
 //!                ─► option tape           ┴► Market (read-only) ─► BatchEnv: N accounts stepped together
 //! ```
 //!
-//! Sixty-four accounts that buy a call whenever they may, on a made-up market, and are stopped out or sold at the bell:
+//! Sixty-four accounts on a made-up market buy a call whenever it is legal, and are stopped out or sold before the bell:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -84,9 +83,9 @@ pub use option::{
         INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel, log_smile,
     },
 };
-pub use reward::{FlatDecision, RewardConfig, RewardTerms, Triggers};
+pub use reward::{FlatDecision, PerTerm, RewardConfig, RewardTerm};
 pub use vec_env::{
     ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv,
     episode::{Episode, Sale, Trade},
-    ledger::{EXIT_REASONS, Ledger, REWARD_TERMS, SETUPS},
+    ledger::{Ledger, SETUPS},
 };

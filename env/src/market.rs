@@ -1,4 +1,4 @@
-//! The market that a run replays: feature rows, setup classes and option tapes of all sessions, read-only and shared.
+//! The replayed market: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
 pub(crate) mod config;
 pub(crate) mod quote_overlay;
@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::{
     ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
+    account::{self, execution::Terms},
     features::{FEATURES, FeatureRow, FeatureStream},
     market::{
         tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
@@ -20,8 +21,6 @@ use crate::{
     },
     option::{
         black_scholes::Right,
-        contract::MULTIPLIER,
-        fees::Side,
         quote::{Size, nearest_strike},
     },
 };
@@ -43,7 +42,7 @@ pub struct Day {
     pub vix_at_open: f64,
     /// Facts of the option contract.
     pub spec: ContractSpec,
-    /// The underlying's last price of the session, in cents: what contracts settle against.
+    /// The underlying's last price of the session, in cents: the settlement price.
     pub settlement_cents: u32,
     /// Tape row of the first bar.
     pub(crate) first_row: u32,
@@ -51,7 +50,7 @@ pub struct Day {
     pub(crate) lowest_strike: u32,
     /// Number of strikes on the tape.
     pub(crate) strikes: u32,
-    /// Where the session's contracts start among all quotes.
+    /// Index of the session's first cell among all quotes.
     pub(crate) first_cell: usize,
 }
 
@@ -71,7 +70,7 @@ impl Day {
         self.first_row as usize..(self.first_row + self.bars) as usize
     }
 
-    /// Returns what a contract is worth at the session's close, in cents per share.
+    /// Returns the intrinsic value of a contract at the session's close, in cents per share.
     pub fn intrinsic_cents(&self, contract: u32) -> u32 {
         let strike = (self.strike(contract) * 100.0).round() as u32;
         match contract % 2 {
@@ -80,19 +79,19 @@ impl Day {
         }
     }
 
-    /// Returns where the quotes of a contract start; the bar is the offset.
+    /// Returns the index of a contract's first cell; the bar is the offset.
     pub(crate) fn cells(&self, contract: u32) -> usize {
         self.first_cell + (contract * self.bars) as usize
     }
 }
 
-/// What the rules and the reward know of a bar at its close.
+/// The setup and the tradable contracts of a bar, known at its close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Signal {
     pub(crate) setup: Setup,
     pub(crate) bull_chase: bool,
     pub(crate) bear_chase: bool,
-    /// Whether the call and the put that an entry would buy can be bought: bits 0 and 1.
+    /// Availability of the entry's call (bit 0) and put (bit 1).
     pub(crate) buyable: u8,
     /// The call and the put that an entry buys.
     pub(crate) contracts: [u16; 2],
@@ -102,7 +101,7 @@ pub(crate) struct Signal {
 #[derive(Debug)]
 pub struct Market {
     frames: usize,
-    /// Names of the columns behind [`FEATURES`].
+    /// Names of the columns after [`FEATURES`].
     more: Vec<String>,
     features: Vec<f32>,
     signals: Vec<Signal>,
@@ -113,18 +112,18 @@ pub struct Market {
     real: Option<RealOptions>,
 }
 
-/// What tapes of real options rest on.
+/// Coverage of tapes of real options.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct RealOptions {
-    /// Sessions that have option rows and are played.
+    /// Sessions with option rows.
     pub sessions: usize,
-    /// Sessions without a row of the expiry asked for, which are left out.
+    /// Sessions left out, without a row of the configured expiry.
     pub left_out: Vec<(Symbol, Date)>,
-    /// Where the quotes that orders meet come from.
+    /// Origin of the quotes at which orders fill.
     pub origin: QuoteOrigin,
 }
 
-/// One session before it is put on the tapes.
+/// One session before it joins the tapes.
 struct SessionTape {
     rows: Vec<(FeatureRow, SetupScore)>,
     tape: OptionTape,
@@ -140,7 +139,7 @@ impl Market {
         Self::assemble(symbols, None, config)
     }
 
-    /// Builds the tapes from what real options traded and were quoted at; sessions without a row are left out.
+    /// Builds the tapes from trades and quotes of real options; sessions without a row are left out.
     ///
     /// # Errors
     /// As for [`Market::build`], or a symbol without option rows.
@@ -196,7 +195,7 @@ impl Market {
         config: &MarketConfig,
     ) {
         let buyable = |t: usize| match &self.real {
-            // An order at the close of bar t meets the next open's quote, whose absence is known at that close.
+            // An order at the close of bar t fills at the next open's quote, whose absence is known at that close.
             Some(_) => sheet.tape.quoted(t + 1),
             None => 0b11,
         };
@@ -208,7 +207,7 @@ impl Market {
             contracts: sheet.tape.chosen[t].map(|contract| contract as u16),
         };
         let signals: Vec<Signal> = sheet.rows.iter().enumerate().map(signal).collect();
-        // A window at the session's open repeats its first row instead of looking into another session.
+        // A window at the session's open repeats its first row instead of reaching into another session.
         for _ in 1..self.frames {
             self.features.extend(sheet.rows[0].0);
             self.signals.push(Signal::default());
@@ -246,7 +245,7 @@ impl Market {
         &self.features
     }
 
-    /// Returns the names of the feature columns, in order: [`FEATURES`], and whatever was added.
+    /// Returns the names of the feature columns, in order: [`FEATURES`], then the added ones.
     pub fn feature_names(&self) -> Vec<String> {
         FEATURES.iter().map(|(name, _)| (*name).to_owned()).chain(self.more.iter().cloned()).collect()
     }
@@ -257,8 +256,8 @@ impl Market {
         &self.features[row * width..(row + 1) * width]
     }
 
-    /// Adds columns to the features, such as forecasts; their values are `[T, C]` and must be known at the close of their row's bar,
-    /// which nobody checks here.
+    /// Adds columns to the features, such as forecasts. Their values are `[T, C]`; the caller guarantees that each is known at the
+    /// close of its row's bar.
     ///
     /// # Panics
     /// If there is not one value per name and row.
@@ -316,24 +315,25 @@ impl Market {
         (share(bull), share(bear))
     }
 
-    /// Returns what the tapes rest on where they replay real options.
+    /// Returns the coverage of real options, if the tapes replay them.
     pub fn real_options(&self) -> Option<&RealOptions> {
         self.real.as_ref()
     }
 
-    /// Returns the mean cost of a round trip in the contracts of entries that opens and closes at once, spread and fees together, as a
-    /// fraction of the ask, over all bars at which an entry can fill: what an entry must earn before it earns anything.
+    /// Returns the mean cost of buying an entry's contracts and selling them at once, as a fraction of the premium paid,
+    /// over all bars at which an entry can fill: the return that an entry has to exceed.
+    ///
+    /// It holds spread, fees, slippage and impact of an order of the usual size: as many contracts as an account with its
+    /// full capital buys. Delays are left out.
     pub fn round_trip_cost(&self, days: &[u32], config: &EnvConfig) -> f64 {
         let (mut sum, mut count) = (0.0, 0u64);
         for day in days.iter().map(|&day| &self.days[day as usize]) {
+            let terms = Terms::new(&day.spec, &config.costs, &config.execution);
             for bar in 1..day.bars.saturating_sub(config.exits.flat_before_close) {
-                for contract in self.signals[(day.first_row + bar - 1) as usize].contracts {
-                    let quote = self.quote(day, u32::from(contract), bar).open;
-                    let Some(ask) = quote.ask else { continue };
-                    let (ask, fees) = (ask.get(), &day.spec.fees);
-                    let fees = fees.order(Side::Buy, 1, ask) + fees.order(Side::Sell, 1, quote.bid);
-                    let per_share = config.costs.fee_multiplier * fees * 100.0 / MULTIPLIER as f64;
-                    sum += (f64::from(ask) - f64::from(quote.bid) + per_share) / f64::from(ask);
+                for contract in self.signals[(day.first_row + bar - 1) as usize].contracts.map(u32::from) {
+                    let offer = (self.quote(day, contract, bar).open, self.size(day, contract, bar));
+                    let Some(cost) = account::round_trip_cost(offer, &config.account, &terms) else { continue };
+                    sum += cost;
                     count += 1;
                 }
             }
@@ -347,15 +347,15 @@ impl Market {
         self.quotes[day.cells(contract) + bar as usize]
     }
 
-    /// Returns how many contracts are displayed at the best prices of a contract in a bar of a day.
-    /// Where the tape does not know, it is the contract's usual size.
+    /// Returns the sizes displayed at the best prices of a contract in a bar of a day; where the tape has none, the contract's
+    /// usual size.
     pub fn size(&self, day: &Day, contract: u32, bar: u32) -> Size {
         let [bid, ask] = self.sizes.get(day.cells(contract) + bar as usize).copied().unwrap_or([UNKNOWN_SIZE; 2]);
         let or_usual = |shown: u16| if shown == UNKNOWN_SIZE { day.spec.quoted_size } else { u32::from(shown) };
         Size { bid: or_usual(bid), ask: or_usual(ask) }
     }
 
-    /// Takes away a quote, as a tape of real ones may lack it.
+    /// Removes a quote, as on a tape of real options.
     #[cfg(test)]
     pub(crate) fn forget_open_quote(&mut self, day: usize, contract: u32, bar: u32) {
         let cell = self.days[day].cells(contract) + bar as usize;
@@ -390,7 +390,7 @@ impl Market {
     }
 }
 
-/// Returns the expiry of the contracts that a session trades, if the calendar reaches that far.
+/// Returns the expiry of a session's contracts, if the calendar reaches that far.
 fn expiry_of(config: &MarketConfig, date: Date) -> Option<Date> {
     match config.expiry {
         Expiry::SameDay => Some(date),
@@ -414,7 +414,7 @@ fn option_rows<'a>(
     if rows.iter().all(Option::is_none) { Err(missing()) } else { Ok(rows) }
 }
 
-/// Returns the played sessions of one symbol; with `rows`, nothing for those that have none. Features run through the
+/// Returns the played sessions of one symbol; with `rows`, `None` for sessions without one. Features continue through the
 /// sessions in order; tapes are priced in parallel.
 fn sheets(
     symbol: &SymbolSessions,

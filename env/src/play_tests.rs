@@ -1,12 +1,12 @@
-//! Orders from decision to fill, on a small made-up market whose quotes a test can take away.
+//! Tests of orders from decision to fill, on a small made-up market from which a test can remove quotes.
 
 use std::sync::Arc;
 
 use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
 use crate::{
-    Action, AtTheBell, BatchEnv, EnvConfig, ExitMode, FLAT_MASK, FORCED_MASK, FillRule, HOLDING_MASK, Market,
-    MarketConfig, RewardConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
+    Action, AtTheBell, BatchEnv, EnvConfig, ExitMode, ExitReason, FLAT_MASK, FORCED_MASK, FillRule, HOLDING_MASK,
+    Market, MarketConfig, RewardConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
 };
 
 const CALL: u8 = Action::BuyCall as u8;
@@ -47,7 +47,7 @@ impl Session {
         self.lanes.reward[0]
     }
 
-    /// Goes on under other settings.
+    /// Continues under another configuration.
     fn under(self, config: EnvConfig) -> Self {
         let mut env = BatchEnv::replay(self.env.market().clone(), vec![0], config).unwrap();
         let mut lanes = StepBuffers::reset(&mut env);
@@ -77,7 +77,7 @@ impl Session {
     }
 }
 
-/// Settings under which nothing but the test sells.
+/// A configuration without exit rules that could sell before the test does.
 fn patient() -> EnvConfig {
     let mut config = EnvConfig::default();
     config.exits.stop_loss = 1.0;
@@ -187,7 +187,7 @@ fn the_policys_remainder_is_its_own_and_a_rules_order_goes_on() {
                 ExitMode::Agent => (last + i - 1, "end_of_day"),
                 ExitMode::Rules => (decision + 1 + i, "time_stop"),
             };
-            assert_eq!((at, sale.reason.as_str()), expected);
+            assert_eq!((at, sale.reason.name()), expected);
             assert_eq!(sale.contracts, (trade.contracts - 20 * i).min(20));
         }
     }
@@ -200,7 +200,7 @@ fn what_cannot_be_sold_before_the_bell_is_tried_until_it_and_then_settles() {
     {
         let mut market = market(symbol);
         let (bars, settlement) = (market.days()[0].bars, market.days()[0].settlement_cents);
-        // A contract that ends in the money: the call or the put at the money of bar 200, whichever it is.
+        // The contract that ends in the money: the call or the put at the money of bar 200.
         let call = at_the_money(&market, 200);
         let in_the_money = u32::from(market.days()[0].intrinsic_cents(call) == 0);
         let contract = call + in_the_money;
@@ -224,7 +224,7 @@ fn what_cannot_be_sold_before_the_bell_is_tried_until_it_and_then_settles() {
         session.env.drain_episodes(&mut episodes);
         session.env.drain_trades(&mut trades);
         let sale = trades[0].sales.last().unwrap();
-        assert_eq!((trades[0].reason.as_str(), sale.ts_ns), (reason, last), "{symbol}");
+        assert_eq!((trades[0].reason.name(), sale.ts_ns), (reason, last), "{symbol}");
         if reason == "settled" {
             assert_eq!((sale.price, sale.fees_cents), (f64::from(worth) / 100.0, 0));
             assert_eq!(session.env.ledger().unfilled_orders, 1);
@@ -243,7 +243,7 @@ fn only_cash_settled_contracts_run_to_the_close() {
         session.hold_until(300);
         session.act(CALL);
         let trades = session.finish();
-        assert!(reasons.contains(&trades[0].reason.as_str()), "{symbol}: {}", trades[0].reason);
+        assert!(reasons.contains(&trades[0].reason.name()), "{symbol}: {}", trades[0].reason);
     }
 }
 
@@ -260,7 +260,7 @@ fn a_lost_day_is_sold_and_closed() {
     assert_eq!(session.mask(), FORCED_MASK, "and the day is over");
     assert_eq!(session.act(0), 0.0, "what is forced is neither taxed nor counted");
     assert_eq!(session.env.ledger().flat_steps(), steps);
-    assert_eq!(session.finish()[0].reason, "daily_loss");
+    assert_eq!(session.finish()[0].reason, ExitReason::DailyLoss);
 }
 
 #[test]

@@ -1,4 +1,9 @@
-//! What a step is worth: money first, then shaping against the collapse into HOLD, term by term.
+//! The reward of a step, term by term: money, and shaping against the collapse into HOLD.
+
+use std::{
+    fmt,
+    ops::{Index, IndexMut},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,81 +45,117 @@ impl Default for RewardConfig {
     }
 }
 
-/// The reward of one step, term by term; a term that does not apply is zero.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct RewardTerms {
+/// One part of the reward.
+///
+/// A new term is a variant here with its name, a weight in [`RewardConfig`] and a condition in [`FlatDecision::triggers`];
+/// ledgers, metrics, logs and reports list it by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RewardTerm {
     /// Scaled change of the account's liquidation value.
-    pub pnl: f32,
+    Pnl,
     /// Entry in the direction of a strong setup.
-    pub good_buy: f32,
-    /// HOLD on a strong setup.
-    pub missed_opportunity: f32,
-    /// HOLD without one.
-    pub hold_tax: f32,
+    GoodBuy,
+    /// HOLD of a flat account on a strong setup.
+    MissedOpportunity,
+    /// HOLD of a flat account without a strong setup.
+    HoldTax,
     /// Entry into an exhausted bar.
-    pub bad_chase: f32,
+    BadChase,
 }
 
-impl RewardTerms {
-    /// Returns the terms in the order of [`crate::REWARD_TERMS`].
-    pub fn values(&self) -> [f32; 5] {
-        [self.pnl, self.good_buy, self.missed_opportunity, self.hold_tax, self.bad_chase]
-    }
+impl RewardTerm {
+    /// All terms, in the order of files and reports.
+    pub const ALL: [Self; 5] = [Self::Pnl, Self::GoodBuy, Self::MissedOpportunity, Self::HoldTax, Self::BadChase];
+    /// Number of terms.
+    pub const COUNT: usize = Self::ALL.len();
 
-    /// Returns the reward: the sum of all terms.
-    pub fn total(&self) -> f32 {
-        self.values().iter().sum()
+    /// Returns the term's name in metrics, logs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pnl => "pnl",
+            Self::GoodBuy => "good_buy",
+            Self::MissedOpportunity => "missed_opportunity",
+            Self::HoldTax => "hold_tax",
+            Self::BadChase => "bad_chase",
+        }
     }
 }
 
-/// What the decision of a flat account looked like when it was made.
+/// One value per reward term, serialised as an array in the order of [`RewardTerm::ALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PerTerm<T>([T; RewardTerm::COUNT]);
+
+impl<T: Copy> PerTerm<T> {
+    /// Makes the value of every term.
+    pub fn from_fn(value: impl FnMut(RewardTerm) -> T) -> Self {
+        Self(RewardTerm::ALL.map(value))
+    }
+
+    /// Returns the terms with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (RewardTerm, T)> {
+        RewardTerm::ALL.into_iter().zip(self.0)
+    }
+
+    /// Returns the sum of all values.
+    pub fn total(&self) -> T
+    where
+        T: std::iter::Sum,
+    {
+        self.0.into_iter().sum()
+    }
+}
+
+impl<T> Index<RewardTerm> for PerTerm<T> {
+    type Output = T;
+
+    fn index(&self, term: RewardTerm) -> &T {
+        &self.0[term as usize]
+    }
+}
+
+impl<T> IndexMut<RewardTerm> for PerTerm<T> {
+    fn index_mut(&mut self, term: RewardTerm) -> &mut T {
+        &mut self.0[term as usize]
+    }
+}
+
+/// A flat account's decision, with the facts that its shaping depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlatDecision {
-    /// What the policy chose.
+    /// The chosen action.
     pub action: Action,
-    /// Whether the entry filled; an order that does not earns nothing.
+    /// True for a filled entry; an unfilled order earns nothing.
     pub filled: bool,
-    /// Class of the bar that the policy saw.
+    /// Setup class of the decision's bar.
     pub setup: Setup,
-    /// Whether that bar was overbought and rejected.
+    /// True for an overbought, rejected bar.
     pub bull_chase: bool,
-    /// Whether that bar was oversold and rejected.
+    /// True for an oversold, rejected bar.
     pub bear_chase: bool,
 }
 
-/// What a flat account's decision sets off, whatever the weights say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Triggers {
-    /// A filled entry in the direction of a strong setup.
-    pub good_buy: bool,
-    /// HOLD on a strong setup.
-    pub missed_opportunity: bool,
-    /// HOLD without one.
-    pub hold_tax: bool,
-    /// A filled entry into an exhausted bar.
-    pub bad_chase: bool,
-}
-
 impl FlatDecision {
-    /// Returns what the decision sets off.
-    pub fn triggers(&self) -> Triggers {
+    /// Returns the shaping terms that apply to the decision, whatever their weights; never [`RewardTerm::Pnl`].
+    pub fn triggers(&self) -> PerTerm<bool> {
         let (with_setup, chase) = match self.action {
             Action::BuyCall => (self.setup == Setup::BullStrong, self.bull_chase),
             Action::BuyPut => (self.setup == Setup::BearStrong, self.bear_chase),
             _ => (false, false),
         };
         let hold = self.action == Action::Hold;
-        Triggers {
-            good_buy: self.filled && with_setup,
-            missed_opportunity: hold && self.setup != Setup::Weak,
-            hold_tax: hold && self.setup == Setup::Weak,
-            bad_chase: self.filled && chase,
-        }
+        PerTerm::from_fn(|term| match term {
+            RewardTerm::Pnl => false,
+            RewardTerm::GoodBuy => self.filled && with_setup,
+            RewardTerm::MissedOpportunity => hold && self.setup != Setup::Weak,
+            RewardTerm::HoldTax => hold && self.setup == Setup::Weak,
+            RewardTerm::BadChase => self.filled && chase,
+        })
     }
 }
 
 impl RewardConfig {
-    /// Returns the weights when this part of a training is over, 0 to 1: every shaping weight times
+    /// Returns the weights at `progress`, the share of the training that is done, 0 to 1: every shaping weight times
     /// `1 + (shaping_final - 1) · progress`.
     #[must_use]
     pub fn at(&self, progress: f64) -> Self {
@@ -131,17 +172,21 @@ impl RewardConfig {
         }
     }
 
-    /// Returns the shaping terms of a flat account's decision.
-    pub fn shape(&self, decision: &FlatDecision) -> RewardTerms {
+    /// Returns the shaping of a flat account's decision by term; terms that do not apply are zero.
+    pub fn shape(&self, decision: &FlatDecision) -> PerTerm<f32> {
         let triggers = decision.triggers();
-        let good_buy = if decision.action == Action::BuyCall { self.good_buy_call } else { self.good_buy_put };
-        let weigh = |triggered: bool, weight: f32| if triggered { weight } else { 0.0 };
-        RewardTerms {
-            pnl: 0.0,
-            good_buy: weigh(triggers.good_buy, good_buy),
-            missed_opportunity: weigh(triggers.missed_opportunity, self.missed_opportunity),
-            hold_tax: weigh(triggers.hold_tax, self.hold_tax),
-            bad_chase: weigh(triggers.bad_chase, self.bad_chase),
+        PerTerm::from_fn(|term| if triggers[term] { self.weight(term, decision.action) } else { 0.0 })
+    }
+
+    /// Returns the weight of a shaping term for an action.
+    fn weight(&self, term: RewardTerm, action: Action) -> f32 {
+        match term {
+            RewardTerm::Pnl => self.pnl_scale,
+            RewardTerm::GoodBuy if action == Action::BuyCall => self.good_buy_call,
+            RewardTerm::GoodBuy => self.good_buy_put,
+            RewardTerm::MissedOpportunity => self.missed_opportunity,
+            RewardTerm::HoldTax => self.hold_tax,
+            RewardTerm::BadChase => self.bad_chase,
         }
     }
 
@@ -154,21 +199,35 @@ impl RewardConfig {
     }
 
     pub(crate) fn check(&self, faults: &mut Vec<String>) {
+        let &Self { pnl_scale, good_buy_call, good_buy_put, missed_opportunity, hold_tax, bad_chase, shaping_final } =
+            self;
         for (name, value) in [
-            ("pnl_scale", self.pnl_scale),
-            ("good_buy_call", self.good_buy_call),
-            ("good_buy_put", self.good_buy_put),
-            ("missed_opportunity", self.missed_opportunity),
-            ("hold_tax", self.hold_tax),
-            ("bad_chase", self.bad_chase),
+            ("pnl_scale", pnl_scale),
+            ("good_buy_call", good_buy_call),
+            ("good_buy_put", good_buy_put),
+            ("missed_opportunity", missed_opportunity),
+            ("hold_tax", hold_tax),
+            ("bad_chase", bad_chase),
         ] {
             if !value.is_finite() {
                 faults.push(format!("env.reward.{name}: {value} is not a finite number"));
             }
         }
-        if !(0.0..=1.0).contains(&self.shaping_final) {
-            faults.push(format!("env.reward.shaping_final: {} is not in 0..=1", self.shaping_final));
+        if !(0.0..=1.0).contains(&shaping_final) {
+            faults.push(format!("env.reward.shaping_final: {shaping_final} is not in 0..=1"));
         }
+    }
+}
+
+impl fmt::Display for RewardConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pnl_scale, good_buy_call, good_buy_put, missed_opportunity, hold_tax, bad_chase, shaping_final: _ } =
+            self;
+        write!(
+            f,
+            "{pnl_scale} per unit of return; call {good_buy_call} and put {good_buy_put} on a strong setup, HOLD there \
+             {missed_opportunity}, HOLD elsewhere {hold_tax}, chase {bad_chase}"
+        )
     }
 }
 
@@ -183,7 +242,7 @@ mod tests {
     #[test]
     fn only_the_direction_of_the_setup_earns_the_bonus() {
         let config = RewardConfig::default();
-        let bonus = |action, setup| config.shape(&decision(action, setup)).good_buy;
+        let bonus = |action, setup| config.shape(&decision(action, setup))[RewardTerm::GoodBuy];
         assert_eq!(bonus(Action::BuyCall, Setup::BullStrong), 0.10);
         assert_eq!(bonus(Action::BuyPut, Setup::BearStrong), 0.08);
         assert_eq!(bonus(Action::BuyPut, Setup::BullStrong), 0.0);
@@ -196,8 +255,9 @@ mod tests {
         let config = RewardConfig::default();
         let strong = config.shape(&decision(Action::Hold, Setup::BearStrong));
         let weak = config.shape(&decision(Action::Hold, Setup::Weak));
-        assert_eq!((strong.missed_opportunity, strong.hold_tax), (-0.05, 0.0));
-        assert_eq!((weak.missed_opportunity, weak.hold_tax), (0.0, -0.001));
+        let of = |shaping: PerTerm<f32>| (shaping[RewardTerm::MissedOpportunity], shaping[RewardTerm::HoldTax]);
+        assert_eq!(of(strong), (-0.05, 0.0));
+        assert_eq!(of(weak), (0.0, -0.001));
     }
 
     #[test]
@@ -208,7 +268,7 @@ mod tests {
         chase.filled = false;
         assert_eq!(config.shape(&chase).total(), 0.0);
         let put = FlatDecision { bull_chase: true, ..decision(Action::BuyPut, Setup::Weak) };
-        assert_eq!(config.shape(&put).bad_chase, 0.0);
+        assert_eq!(config.shape(&put)[RewardTerm::BadChase], 0.0);
     }
 
     #[test]
@@ -224,6 +284,15 @@ mod tests {
         let money = config.at(1.0);
         let decision = decision(Action::BuyCall, Setup::BullStrong);
         assert_eq!((money.shape(&decision).total(), money.pnl_scale), (0.0, 3.0));
+    }
+
+    #[test]
+    fn terms_are_an_array_in_the_order_of_their_names() {
+        let terms = PerTerm::from_fn(|term| term as u8);
+        assert_eq!(serde_json::to_string(&terms).unwrap(), "[0,1,2,3,4]");
+        let names: Vec<_> = terms.iter().map(|(term, _)| term.name()).collect();
+        assert_eq!(names, ["pnl", "good_buy", "missed_opportunity", "hold_tax", "bad_chase"]);
+        assert!(terms.iter().all(|(term, number)| terms[term] == number && term as u8 == number));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The face that a learner sees: lanes stepped together, observations as an index into a tape plus a short account row.
+//! The interface of a learner: lanes stepped together, observations as an index into a tape plus a short account row.
 //!
 //! Letters: `N` lanes, `T` tape rows, `F` features per row, `W` frames per observation, `A` account columns, `K` actions.
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::{Episode, Ledger, action::ActionMask};
 
-/// What one observation is made of; two specs are interchangeable only when they are equal.
+/// The layout of an observation; two specs are interchangeable only when they are equal.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObsSpec {
@@ -33,7 +33,7 @@ impl ObsSpec {
 /// One observation of every lane, in buffers that the caller owns.
 #[derive(Debug)]
 pub struct ObsOut<'a> {
-    /// Newest tape row that the lane may see. `[N]`
+    /// Newest tape row of the lane's observation. `[N]`
     pub row: &'a mut [u32],
     /// The lane's own columns. `[N, A]`
     pub account: &'a mut [f32],
@@ -41,16 +41,16 @@ pub struct ObsOut<'a> {
     pub mask: &'a mut [ActionMask],
 }
 
-/// What a step writes, in buffers that the caller owns: rows of a rollout buffer.
+/// The output of a step, in buffers that the caller owns: rows of a rollout buffer.
 #[derive(Debug)]
 pub struct StepOut<'a> {
     /// The next observation; after an episode's end, the first one of the lane's next episode.
     pub next: ObsOut<'a>,
     /// Reward of this step. `[N]`
     pub reward: &'a mut [f32],
-    /// The episode is over and nothing follows: its value is zero. `[N]`
+    /// Terminated episodes: the value after the step is zero. `[N]`
     pub terminated: &'a mut [bool],
-    /// We stopped looking: the value of the final observation still counts. `[N]`
+    /// Truncated episodes: the value of the final observation still counts. `[N]`
     pub truncated: &'a mut [bool],
     /// The observation at a truncation, written only for truncated lanes; `mask` is ignored there.
     pub last: ObsOut<'a>,
@@ -58,7 +58,7 @@ pub struct StepOut<'a> {
 
 /// Many environments stepped as one batch.
 ///
-/// Everything is deterministic in (construction, actions): the result never depends on the number of threads.
+/// The result is deterministic in (construction, actions) and never depends on the number of threads.
 pub trait VecEnv {
     /// Returns the number of lanes `N`.
     fn lanes(&self) -> usize;
@@ -69,7 +69,7 @@ pub trait VecEnv {
     /// Returns the feature tape, row-major `[T, F]`; the same for the whole life of the environment.
     fn tape(&self) -> &[f32];
 
-    /// Returns the tape rows that this environment's episodes can show, for fitting a normaliser on nothing else.
+    /// Returns the tape rows that this environment's episodes can show: the rows on which a normaliser is fitted.
     fn visible_rows(&self) -> Vec<Range<usize>>;
 
     /// Starts a first episode in every lane and writes its first observation.
@@ -84,8 +84,8 @@ pub trait VecEnv {
     /// Returns the counters since construction.
     fn ledger(&self) -> &Ledger;
 
-    /// Returns whether no lane has anything left to play. Only a replay of given sessions ever ends; its finished lanes
-    /// may only HOLD, earn nothing and count nothing.
+    /// Returns whether every lane is finished. Only a replay of given sessions ends; its finished lanes may only HOLD, earn
+    /// nothing and count nothing.
     fn finished(&self) -> bool {
         false
     }
@@ -93,20 +93,20 @@ pub trait VecEnv {
     /// Moves the episodes that ended since the last call into `out`, in lane order within a step.
     fn drain_episodes(&mut self, out: &mut Vec<Episode>);
 
-    /// Returns the whole dynamic state as JSON: with it, [`VecEnv::restore`] continues as if nothing had happened.
+    /// Returns the whole dynamic state as JSON; [`VecEnv::restore`] continues from it bit for bit.
     fn state(&self) -> String;
 
     /// Continues from a state that [`VecEnv::state`] returned, and writes the observation that was current then.
     ///
     /// # Errors
-    /// A sentence, when the state does not belong to an environment of this shape.
+    /// A sentence, when the state does not fit this environment.
     fn restore(&mut self, state: &str, out: ObsOut<'_>) -> Result<(), String>;
 }
 
-/// Buffers of one step, for a caller that keeps no history: the current observation and what the last step gave.
+/// Buffers of one step, for a caller that keeps no history: the current observation and the last step's output.
 #[derive(Debug, Clone)]
 pub struct StepBuffers {
-    /// Newest tape row that each lane may see. `[N]`
+    /// Newest tape row of each lane's observation. `[N]`
     pub row: Vec<u32>,
     /// The lanes' own columns. `[N, A]`
     pub account: Vec<f32>,

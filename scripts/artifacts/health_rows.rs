@@ -1,8 +1,11 @@
 //! The rows of `health.jsonl` and `moves.jsonl`: what a run was judged to be, interval by interval, and what its controller
 //! changed. One form for the run that writes them and the tools that read them.
 
+use std::fmt;
+
+use market_data::DataStamp;
 pub use ppo_agent::health::{Check, checklist};
-use ppo_agent::health::{IntervalReport, Move};
+use ppo_agent::health::{IntervalReport, Move, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// File of a run folder with one [`HealthRow`] per diagnostics interval.
@@ -10,20 +13,61 @@ pub const HEALTH: &str = "health.jsonl";
 /// File of a run folder with one [`MoveRow`] per change of a setting.
 pub const MOVES: &str = "moves.jsonl";
 
+/// A verdict as a file holds it. A file of another version may hold a word that this version lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WrittenVerdict {
+    /// A verdict of this version.
+    Known(Verdict),
+    /// Any other word.
+    Unknown(String),
+}
+
+impl WrittenVerdict {
+    /// Returns the exit code of the verdict ([`Verdict::exit_code`]), 0 for an unknown word.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Known(verdict) => verdict.exit_code(),
+            Self::Unknown(_) => 0,
+        }
+    }
+}
+
+impl From<Verdict> for WrittenVerdict {
+    fn from(verdict: Verdict) -> Self {
+        Self::Known(verdict)
+    }
+}
+
+impl From<&str> for WrittenVerdict {
+    fn from(word: &str) -> Self {
+        word.parse().map_or_else(|_| Self::Unknown(word.to_owned()), Self::Known)
+    }
+}
+
+impl fmt::Display for WrittenVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(verdict) => verdict.fmt(f),
+            Self::Unknown(word) => word.fmt(f),
+        }
+    }
+}
+
 /// The verdict on one diagnostics interval: a line of `health.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthRow {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// Timesteps at the end of the interval.
     pub step: u64,
     /// First timestep of the interval.
     pub first_step: u64,
     /// The verdict that is called: what `health.persistence` intervals in a row have read; of collapses into different actions
     /// the latest.
-    pub verdict: String,
-    /// What this interval alone reads.
-    pub reading: String,
+    pub verdict: WrittenVerdict,
+    /// The reading of this interval alone.
+    pub reading: WrittenVerdict,
     /// Timesteps at which the called verdict began.
     pub since: u64,
     /// The figures that the reading rests on, one sentence each.
@@ -38,13 +82,13 @@ pub struct HealthRow {
 
 impl HealthRow {
     /// Returns the row of an interval that passed the multiple `step` of the cadence, under a stamp of its data.
-    pub fn of(data: &str, step: u64, health: &IntervalReport) -> Self {
+    pub fn of(data: DataStamp, step: u64, health: &IntervalReport) -> Self {
         Self {
-            data: data.to_owned(),
+            data,
             step,
             first_step: health.total.steps - health.interval.steps + 1,
-            verdict: health.called.0.to_string(),
-            reading: health.reading.verdict.to_string(),
+            verdict: health.called.0.into(),
+            reading: health.reading.verdict.into(),
             since: health.called.1,
             evidence: health.reading.evidence.clone(),
             checklist: checklist(health),
@@ -56,8 +100,8 @@ impl HealthRow {
 /// One change of a setting while training: a line of `moves.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MoveRow {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// Timesteps taken when it was changed.
     pub step: u64,
     /// Configuration key, such as `ppo.ent_coef`.
@@ -72,9 +116,9 @@ pub struct MoveRow {
 
 impl MoveRow {
     /// Returns the row of a move made after `step` timesteps, under a stamp of its data.
-    pub fn of(data: &str, step: u64, made: &Move) -> Self {
+    pub fn of(data: DataStamp, step: u64, made: &Move) -> Self {
         let Move { key, from, to, reason } = made.clone();
-        Self { data: data.to_owned(), step, key, from, to, reason }
+        Self { data, step, key, from, to, reason }
     }
 
     /// Returns the move.
@@ -104,7 +148,11 @@ mod tests {
         survives::<MoveRow>(
             r#"{"data":"market","step":40960,"key":"ppo.ent_coef","from":0.06,"to":0.08,"reason":"HOLD 71%"}"#,
         );
-        let short = r#"{"data":"market","step":5,"first_step":1,"verdict":"a","reading":"b","since":5,"evidence":[]}"#;
-        assert!(serde_json::from_str::<HealthRow>(short).unwrap().checklist.is_empty());
+        let short =
+            r#"{"data":"market","step":5,"first_step":1,"verdict":"a","reading":"frozen","since":5,"evidence":[]}"#;
+        let row = serde_json::from_str::<HealthRow>(short).unwrap();
+        assert!(row.checklist.is_empty());
+        let words = (WrittenVerdict::Unknown("a".to_owned()), WrittenVerdict::Known(Verdict::Frozen));
+        assert_eq!((row.verdict.exit_code(), row.reading.exit_code(), (row.verdict, row.reading)), (0, 4, words));
     }
 }

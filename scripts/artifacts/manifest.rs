@@ -1,6 +1,6 @@
 //! `manifest.json`: what ran, on what, with what, so that a result can be traced and repeated.
 
-use market_data::{Dataset, Split, stamp};
+use market_data::{DataStamp, Dataset, Split};
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -72,7 +72,7 @@ pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Va
 pub fn of_forecaster(config: &RunConfig, dataset: &Dataset, split: &Split) -> anyhow::Result<Value> {
     Ok(json!({
         "forecaster": config.run.model_name,
-        "data": stamp(dataset.synthetic),
+        "data": DataStamp::of(dataset.synthetic),
         "command": std::env::args().collect::<Vec<_>>(),
         "seed": config.run.seed,
         "device": config.run.device,

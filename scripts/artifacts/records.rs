@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use market_data::DataStamp;
 use ppo_agent::health::{Controller, MonitorState};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -40,8 +41,8 @@ pub enum RowKind {
 pub struct Row {
     /// What the row is about.
     pub kind: RowKind,
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// Timesteps taken when it was written.
     pub step: u64,
     /// The values, sorted by key.
@@ -52,8 +53,8 @@ pub struct Row {
 /// What a reporter knows at a checkpoint besides its rows: a line of `marks.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// Timesteps of the checkpoint.
     pub step: u64,
     /// SHA-256 of the checkpoint's file, in hexadecimal: no other file is a checkpoint of this run.
@@ -101,7 +102,7 @@ fn whole_lines(path: &Path) -> anyhow::Result<String> {
 /// The record files of one run, open for appending.
 #[derive(Debug)]
 pub struct Records {
-    data: String,
+    data: DataStamp,
     columns: Vec<String>,
     csv: Lines,
     metrics: Lines,
@@ -116,7 +117,7 @@ impl Records {
     ///
     /// # Errors
     /// When they cannot be created.
-    pub fn create(folder: &Path, data: &str) -> anyhow::Result<Self> {
+    pub fn create(folder: &Path, data: DataStamp) -> anyhow::Result<Self> {
         let create = |name| Lines::create(folder.join(name));
         let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
         let (health, moves) = (create(HEALTH)?, create(MOVES)?);
@@ -127,7 +128,7 @@ impl Records {
     ///
     /// # Errors
     /// When they cannot be read, or hold lines of another form.
-    pub fn resume(folder: &Path, data: &str, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
+    pub fn resume(folder: &Path, data: DataStamp, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
         let (mut columns, mut rows, mut last_health) = (Vec::new(), Vec::<Row>::new(), None);
         let csv = Lines::resume(folder.join(CSV), |text| {
             let (kept, heading) = cut_csv(text, step);
@@ -165,14 +166,14 @@ impl Records {
         }
         let cell = |column: &String| {
             if column == STAMP {
-                return self.data.clone();
+                return self.data.to_string();
             }
             let value = values.iter().find(|(key, _)| key == column).map(|(_, value)| *value);
             value.filter(|value| value.is_finite()).map(|value| value.to_string()).unwrap_or_default()
         };
         line += &(self.columns.iter().map(cell).collect::<Vec<_>>().join(",") + "\n");
         self.csv.write(&line)?;
-        self.metrics.write(&json_line(&row(RowKind::Iteration, &self.data, step, values))?)
+        self.metrics.write(&json_line(&row(RowKind::Iteration, self.data, step, values))?)
     }
 
     /// Writes the row of a diagnostics interval to `metrics.jsonl` and returns it.
@@ -180,7 +181,7 @@ impl Records {
     /// # Errors
     /// When the file cannot be written.
     pub fn diagnostics(&mut self, step: u64, values: &Values) -> anyhow::Result<Row> {
-        let row = row(RowKind::Diagnostics, &self.data, step, values);
+        let row = row(RowKind::Diagnostics, self.data, step, values);
         self.metrics.write(&json_line(&row)?)?;
         Ok(row)
     }
@@ -209,8 +210,8 @@ impl Records {
     }
 
     /// Returns the stamp of every row.
-    pub fn stamp(&self) -> &str {
-        &self.data
+    pub fn stamp(&self) -> DataStamp {
+        self.data
     }
 
     /// Writes down what a run that resumes from the checkpoint at `step` needs; `sha256` is that of its file.
@@ -224,7 +225,7 @@ impl Records {
         monitor: &MonitorState,
         controller: &Controller,
     ) -> anyhow::Result<()> {
-        let (data, monitor, controller) = (self.data.clone(), monitor.clone(), controller.clone());
+        let (data, monitor, controller) = (self.data, monitor.clone(), controller.clone());
         self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller })?)
     }
 }
@@ -243,9 +244,8 @@ pub fn mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
 }
 
 /// Makes a row of values under the stamp `data`.
-pub fn row(kind: RowKind, data: &str, step: u64, values: &Values) -> Row {
+pub fn row(kind: RowKind, data: DataStamp, step: u64, values: &Values) -> Row {
     let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
-    let data = data.to_owned();
     Row { kind, data, step, values: values.iter().map(|(key, value)| (key.clone(), finite(value))).collect() }
 }
 
@@ -299,14 +299,14 @@ mod tests {
     #[test]
     fn rows_are_written_in_both_forms_and_cut_on_resume() {
         let folder = tempfile::tempdir().unwrap();
-        let mut records = Records::create(folder.path(), "SYNTHETIC").unwrap();
+        let mut records = Records::create(folder.path(), DataStamp::Synthetic).unwrap();
         let monitor = Monitor::new(Arc::from([]), HealthConfig::default());
         let controller = Controller::new(0.06, RewardConfig::default());
         for step in 1..=3 {
             write(&mut records, step);
             records.mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
             let moved = MoveRow {
-                data: "SYNTHETIC".into(),
+                data: DataStamp::Synthetic,
                 step,
                 key: "ppo.ent_coef".into(),
                 from: 0.06,
@@ -327,7 +327,7 @@ mod tests {
         assert!(whole.1.contains("\"rollout/ep_rew_mean\":null"));
 
         fs::write(folder.path().join("metrics.jsonl"), whole.1.clone() + "{\"kind\":\"iter").unwrap();
-        let (mut records, kept) = Records::resume(folder.path(), "SYNTHETIC", 2).unwrap();
+        let (mut records, kept) = Records::resume(folder.path(), DataStamp::Synthetic, 2).unwrap();
         let mark_of_two = mark(folder.path(), 2).unwrap();
         assert_eq!((&mark_of_two.controller, mark_of_two.sha256.as_str()), (&controller, "hash 2"));
         assert_eq!(read(MOVES).lines().count(), 2);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jiff::civil::Date;
-use market_data::{DateRange, Split};
+use market_data::{DataStamp, DateRange, Split};
 use ppo_agent::forecast::{Emergency, Forecaster, ForecasterFile};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ use crate::{artifacts::paths::model_path, config::RunConfig};
 /// What a forecaster's sidecar says about its training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForecasterMeta {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// The configuration it was trained with.
     pub config: RunConfig,
     /// The dates that it learned from, that it was stopped by, and that it was judged on.
@@ -54,8 +54,8 @@ pub struct ForecasterRecord {
     pub path: PathBuf,
     /// SHA-256 of that file.
     pub sha256: String,
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// The dates that it learned from.
     pub learned_from: DateRange,
     /// The dates that chose its best epoch.

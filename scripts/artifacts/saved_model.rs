@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
-use market_data::{DateRange, Split};
+use market_data::{DataStamp, DateRange, Split};
 use ppo_agent::{ModelFile, Policy, PolicyConfig, PolicyKind};
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -21,8 +21,8 @@ use crate::{
 /// What a model's sidecar says about its training.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelMeta {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// Steps of training.
     pub timesteps: u64,
     /// The configuration it was trained with.

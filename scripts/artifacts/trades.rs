@@ -8,6 +8,7 @@ use std::{fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use jiff::civil::Date;
+use market_data::DataStamp;
 use market_env::{Sale, Setup, Trade};
 use polars::prelude::{Column, DataFrame, DataType, NamedFrom as _, ParquetWriter, Series, TimeUnit};
 
@@ -43,7 +44,7 @@ impl TradesFormat {
 ///
 /// # Errors
 /// When the file cannot be written; an earlier one is intact then.
-pub fn write(path: &Path, trades: &[Trade], data: &str) -> anyhow::Result<()> {
+pub fn write(path: &Path, trades: &[Trade], data: DataStamp) -> anyhow::Result<()> {
     let bytes = match TradesFormat::of(path)? {
         TradesFormat::Parquet => parquet(trades, data).with_context(|| format!("writing {}", path.display()))?,
         TradesFormat::Csv => csv(trades, data).into_bytes(),
@@ -79,7 +80,7 @@ fn sales_text(sales: &[Sale]) -> String {
     sales.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
-fn csv(trades: &[Trade], data: &str) -> String {
+fn csv(trades: &[Trade], data: DataStamp) -> String {
     let mut out = "symbol,date,expiry,side,strike,entry_utc,exit_utc,minutes_held,contracts,entry_price,exit_price,\
                    entry_fees_usd,fees_usd,net_pnl_usd,net_return,reason,setup,sales,lane,data\n"
         .to_owned();
@@ -111,7 +112,7 @@ fn csv(trades: &[Trade], data: &str) -> String {
     out
 }
 
-fn parquet(trades: &[Trade], data: &str) -> anyhow::Result<Vec<u8>> {
+fn parquet(trades: &[Trade], data: DataStamp) -> anyhow::Result<Vec<u8>> {
     fn text<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> Series {
         Series::new(name.into(), values.collect::<Vec<_>>())
     }
@@ -144,11 +145,11 @@ fn parquet(trades: &[Trade], data: &str) -> anyhow::Result<Vec<u8>> {
         real("fees_usd", trades.iter().map(|t| t.fees_cents as f64 / 100.0)),
         real("net_pnl_usd", trades.iter().map(|t| t.net_pnl_cents as f64 / 100.0)),
         real("net_return", trades.iter().map(|t| t.net_return)),
-        text("reason", trades.iter().map(|t| t.reason.as_str())),
+        text("reason", trades.iter().map(|t| t.reason.name())),
         text("setup", trades.iter().map(|t| setup_name(t.setup))),
         text("sales", sales.iter().map(String::as_str)),
         whole("lane", trades.iter().map(|t| i64::from(t.lane))),
-        text("data", trades.iter().map(|_| data)),
+        text("data", trades.iter().map(|_| data.as_str())),
     ];
     let mut frame = DataFrame::new_infer_height(series.into_iter().map(Column::from).collect())?;
     let mut bytes = Vec::new();
@@ -160,19 +161,13 @@ fn parquet(trades: &[Trade], data: &str) -> anyhow::Result<Vec<u8>> {
 mod tests {
     use std::io::Cursor;
 
-    use market_env::action::Action;
+    use market_env::{ExitReason, action::Action};
     use polars::prelude::{ParquetReader, SerReader as _};
 
     use super::*;
 
     pub(super) fn trade() -> Trade {
-        let sale = |ts_ns, price, reason: &str| Sale {
-            ts_ns,
-            contracts: 1,
-            price,
-            fees_cents: 130,
-            reason: reason.to_owned(),
-        };
+        let sale = |ts_ns, price, reason| Sale { ts_ns, contracts: 1, price, fees_cents: 130, reason };
         Trade {
             lane: 1,
             symbol: "SPX".to_owned(),
@@ -186,21 +181,21 @@ mod tests {
             entry_price: 4.1,
             entry_fees_cents: 240,
             sales: vec![
-                sale(1_748_871_240_000_000_000, 4.0, "take_profit"),
-                sale(1_748_871_300_000_000_000, 3.85, "stop_loss"),
+                sale(1_748_871_240_000_000_000, 4.0, ExitReason::TakeProfit),
+                sale(1_748_871_300_000_000_000, 3.85, ExitReason::StopLoss),
             ],
             exit_price: 3.925,
             fees_cents: 500,
             net_pnl_cents: -4_000,
             net_return: -4_000.0 / 82_240.0,
-            reason: "stop_loss".to_owned(),
+            reason: ExitReason::StopLoss,
             setup: Setup::BearStrong,
         }
     }
 
     #[test]
     fn csv_holds_every_column() {
-        let text = csv(&[trade()], "SYNTHETIC");
+        let text = csv(&[trade()], DataStamp::Synthetic);
         let (heading, row) = text.trim_end().split_once('\n').unwrap();
         assert_eq!(heading.split(',').count(), row.split(',').count());
         assert_eq!(
@@ -214,15 +209,16 @@ mod tests {
 
     #[test]
     fn parquet_holds_every_column() {
-        let frame =
-            |trades: &[Trade]| ParquetReader::new(Cursor::new(parquet(trades, "market").unwrap())).finish().unwrap();
+        let frame = |trades: &[Trade]| {
+            ParquetReader::new(Cursor::new(parquet(trades, DataStamp::Market).unwrap())).finish().unwrap()
+        };
         let two = frame(&[trade(), trade()]);
-        assert_eq!(two.shape(), (2, csv(&[], "").split(',').count()));
+        assert_eq!(two.shape(), (2, csv(&[], DataStamp::Market).split(',').count()));
         assert_eq!(two.column("net_pnl_usd").unwrap().f64().unwrap().get(1), Some(-40.0));
         assert_eq!(two.column("date").unwrap().dtype(), &DataType::Date);
         assert_eq!(two.column("reason").unwrap().str().unwrap().get(0), Some("stop_loss"));
         assert_eq!(frame(&[]).shape(), (0, two.width()));
-        let error = write(Path::new("trades.xlsx"), &[], "market").unwrap_err();
+        let error = write(Path::new("trades.xlsx"), &[], DataStamp::Market).unwrap_err();
         assert!(error.to_string().contains(".parquet or .csv"), "{error}");
     }
 }

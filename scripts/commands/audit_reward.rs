@@ -103,12 +103,7 @@ pub fn made_up(config: &RunConfig) -> RunConfig {
 }
 
 fn weights_lines(reward: &RewardConfig) -> Vec<String> {
-    let RewardConfig { good_buy_call, good_buy_put, missed_opportunity, hold_tax, bad_chase, .. } = reward;
-    let mut lines = vec![format!(
-        "Reward: {} per unit of return; call {good_buy_call} and put {good_buy_put} on a strong setup, HOLD there \
-         {missed_opportunity}, HOLD elsewhere {hold_tax}, chase {bad_chase}",
-        reward.pnl_scale
-    )];
+    let mut lines = vec![format!("Reward: {reward}")];
     if reward.shaping_final < 1.0 {
         let left = percent(Some(f64::from(reward.shaping_final)));
         lines.push(format!("Shaping fades to {left} by the end of a training; it is audited as it begins"));

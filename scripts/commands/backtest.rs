@@ -173,7 +173,7 @@ impl Backtest<'_> {
         if inputs.dataset.synthetic {
             lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
         }
-        if meta.data == market_data::stamp(true) {
+        if meta.data.is_synthetic() {
             lines.push("The model was trained on SYNTHETIC data".to_owned());
         }
         lines.push(format!(

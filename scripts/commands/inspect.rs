@@ -16,7 +16,7 @@ mod text;
 use std::path::Path;
 
 use anyhow::Context as _;
-use market_data::{Bars, DataError, DateRange, FileRecord, calendar, stamp};
+use market_data::{Bars, DataError, DataStamp, DateRange, FileRecord, calendar};
 use serde::Serialize;
 
 use self::{coverage as minutes, days::Day};
@@ -83,7 +83,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 struct Read {
     symbol: String,
     source: String,
-    data: &'static str,
+    data: DataStamp,
     files: Vec<FileRecord>,
     days: Vec<Day>,
     outside: Outside,
@@ -97,7 +97,7 @@ impl Read {
         Ok(Self {
             symbol: bars.symbol().to_string(),
             source: name(config),
-            data: stamp(history.synthetic),
+            data: DataStamp::of(history.synthetic),
             files: history.files,
             days,
             outside,
@@ -141,7 +141,7 @@ fn sessions_asked_for(bars: &Bars, config: &RunConfig) -> anyhow::Result<DateRan
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InspectReport {
     /// `market`, or `SYNTHETIC` for made-up bars.
-    pub data: &'static str,
+    pub data: DataStamp,
     /// The symbol.
     pub symbol: String,
     /// Where the bars come from.

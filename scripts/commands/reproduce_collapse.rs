@@ -11,7 +11,7 @@ mod text;
 use std::path::Path;
 
 use anyhow::Context as _;
-use market_data::DateRange;
+use market_data::{DataStamp, DateRange};
 
 use self::{
     runs::{TrainingPlan, train},
@@ -82,7 +82,7 @@ fn check_same_days(profiles: &[(String, RunConfig)]) -> Result<(), UsageError> {
 fn stories(
     profiles: Vec<(String, RunConfig)>,
     console: &mut Console,
-) -> anyhow::Result<(&'static str, DateRange, Vec<TrainingPlan>)> {
+) -> anyhow::Result<(DataStamp, DateRange, Vec<TrainingPlan>)> {
     let (_, base) = profiles.first().context("no profile is named")?;
     let inputs = Inputs::load(base)?;
     inputs.lines().into_iter().try_for_each(|line| console.say(line))?;

@@ -81,7 +81,7 @@ impl Audit {
 
 #[cfg(test)]
 mod tests {
-    use market_env::{Action, Sale, Setup};
+    use market_env::{Action, ExitReason, Sale, Setup};
     use serde_json::{Value, json};
 
     use super::{auditor::MINUTE_NS, *};
@@ -89,13 +89,16 @@ mod tests {
 
     const OPEN: i64 = 1_748_871_000_000_000_000;
 
-    fn sale(minute: i64, contracts: u32, price: f64, fees_cents: i64, reason: &str) -> Sale {
-        Sale { ts_ns: OPEN + minute * MINUTE_NS, contracts, price, fees_cents, reason: reason.to_owned() }
+    fn sale(minute: i64, contracts: u32, price: f64, fees_cents: i64, reason: ExitReason) -> Sale {
+        Sale { ts_ns: OPEN + minute * MINUTE_NS, contracts, price, fees_cents, reason }
     }
 
     /// Ten calls bought at 1.25, four sold at 1.50, six stopped out at 1.05.
     fn trade(minute: i64) -> Trade {
-        let sales = vec![sale(minute + 3, 4, 1.5, 280, "take_profit"), sale(minute + 5, 6, 1.05, 420, "stop_loss")];
+        let sales = vec![
+            sale(minute + 3, 4, 1.5, 280, ExitReason::TakeProfit),
+            sale(minute + 5, 6, 1.05, 420, ExitReason::StopLoss),
+        ];
         Trade {
             lane: 0,
             symbol: "SPY".to_owned(),
@@ -113,7 +116,7 @@ mod tests {
             fees_cents: 1_400,
             net_pnl_cents: -3_400,
             net_return: -3_400.0 / 125_700.0,
-            reason: "stop_loss".to_owned(),
+            reason: ExitReason::StopLoss,
             setup: Setup::BullStrong,
         }
     }
@@ -202,8 +205,8 @@ mod tests {
     #[test]
     fn a_settlement_at_the_close_costs_nothing() {
         let mut settled = trade(1);
-        settled.sales[1] = sale(390, 6, 1.05, 0, "settled");
-        (settled.exit_ts_ns, settled.reason) = (OPEN + 390 * MINUTE_NS, "settled".to_owned());
+        settled.sales[1] = sale(390, 6, 1.05, 0, ExitReason::Settled);
+        (settled.exit_ts_ns, settled.reason) = (OPEN + 390 * MINUTE_NS, ExitReason::Settled);
         (settled.fees_cents, settled.net_pnl_cents, settled.net_return) = (980, -2_980, -2_980.0 / 125_700.0);
         let found = |trade: &Trade| Audit::of(std::slice::from_ref(trade), &terms(), None).disagreements;
         assert_eq!(found(&settled), Vec::<String>::new());

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::civil::Date;
 use market_env::{
-    Ceilings, EnvConfig, EnvError, Market, REWARD_TERMS,
+    Ceilings, EnvConfig, EnvError, Market, PerTerm,
     baselines::{Replay, Scripted},
 };
 use ppo_agent::health;
@@ -40,8 +40,8 @@ pub struct Baseline {
     pub pnl_usd: Option<Mean>,
     /// Net return of a trade, as a fraction of premium and fees paid at its entry, likewise.
     pub trade_return: Option<Mean>,
-    /// Reward of all sessions by term ([`REWARD_TERMS`]).
-    pub reward_terms: [f64; REWARD_TERMS.len()],
+    /// Reward of all sessions by term.
+    pub reward_terms: PerTerm<f64>,
     /// Shaped reward of each session, in the order of the days that were measured.
     #[serde(skip)]
     pub rewards: Vec<f64>,

@@ -209,8 +209,7 @@ fn cost_of(market: &Market, day: &Day, trade: &Trade) -> f64 {
     let paid = |ts_ns, price: f64, contracts: u32| {
         middle(ts_ns).map_or(0.0, |middle| (price - middle).abs() * 100.0 * f64::from(contracts))
     };
-    let settled = |reason: &str| matches!(reason, "settled" | "expired_worthless");
-    let sales = trade.sales.iter().filter(|sale| !settled(&sale.reason));
+    let sales = trade.sales.iter().filter(|sale| !sale.reason.is_settlement());
     let spreads = paid(trade.entry_ts_ns, trade.entry_price, trade.contracts)
         + sales.map(|sale| paid(sale.ts_ns, sale.price, sale.contracts)).sum::<f64>();
     let premium = trade.entry_price * 100.0 * f64::from(trade.contracts);
@@ -220,7 +219,7 @@ fn cost_of(market: &Market, day: &Day, trade: &Trade) -> f64 {
 #[cfg(test)]
 mod tests {
     use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
-    use market_env::{MarketConfig, Sale, option::black_scholes::Right};
+    use market_env::{ExitReason, MarketConfig, Sale, option::black_scholes::Right};
 
     use super::*;
 
@@ -272,13 +271,7 @@ mod tests {
         let quote = market.quotes_at(day, strike, 101).unwrap().0.open;
         let (bid, ask) = (f64::from(quote.bid) / 100.0, f64::from(quote.ask.unwrap().get()) / 100.0);
         assert!(ask > bid && bid > 0.0);
-        let sale = |price, reason: &str| Sale {
-            ts_ns: day.bar_ns(101),
-            contracts: 3,
-            price,
-            fees_cents: 210,
-            reason: reason.to_owned(),
-        };
+        let sale = |price, reason| Sale { ts_ns: day.bar_ns(101), contracts: 3, price, fees_cents: 210, reason };
         let trade = |sale: Sale| Trade {
             date: day.date,
             strike,
@@ -292,10 +285,10 @@ mod tests {
             let found = cost_per_trade(&market, std::slice::from_ref(trade)).unwrap().unwrap();
             assert!((found - cost / (ask * 300.0)).abs() < 1e-12, "{found} {cost}");
         };
-        near(&trade(sale(bid, "agent")), (ask - bid) * 300.0 + 4.20);
-        near(&trade(sale(0.0, "settled")), (ask - bid) / 2.0 * 300.0 + 4.20);
+        near(&trade(sale(bid, ExitReason::Agent)), (ask - bid) * 300.0 + 4.20);
+        near(&trade(sale(0.0, ExitReason::Settled)), (ask - bid) / 2.0 * 300.0 + 4.20);
         assert_eq!(cost_per_trade(&market, &[]).unwrap(), None);
-        let stranger = Trade { symbol: "IWM".to_owned(), ..trade(sale(bid, "agent")) };
+        let stranger = Trade { symbol: "IWM".to_owned(), ..trade(sale(bid, ExitReason::Agent)) };
         assert!(cost_per_trade(&market, &[stranger]).unwrap_err().to_string().contains("belongs to no session"));
     }
 

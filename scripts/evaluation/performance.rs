@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use jiff::civil::Date;
-use market_env::{ACTION_NAMES, EXIT_REASONS, Episode, Ledger, Trade, action::Action};
+use market_env::{ACTION_NAMES, Episode, ExitReason, Ledger, Trade, action::Action};
 use serde::Serialize;
 use statistics::{daily_sharpe, max_drawdown, profit_factor, ratio};
 
@@ -158,7 +158,12 @@ impl Performance {
             refused_orders: ledger.refused_orders,
             partial_orders: ledger.partial_orders,
             unfilled_orders: ledger.unfilled_orders,
-            exits: EXIT_REASONS.into_iter().zip(ledger.exits).filter(|(_, count)| *count > 0).collect(),
+            exits: ExitReason::ALL
+                .map(ExitReason::name)
+                .into_iter()
+                .zip(ledger.exits)
+                .filter(|(_, count)| *count > 0)
+                .collect(),
         })
     }
 
@@ -292,7 +297,7 @@ pub(crate) mod tests {
             fees_cents: 130,
             net_pnl_cents,
             net_return,
-            reason: "agent".to_owned(),
+            reason: ExitReason::Agent,
             setup: Setup::BullStrong,
         }
     }

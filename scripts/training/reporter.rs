@@ -146,11 +146,11 @@ impl<'a> Reporter<'a> {
         let reading = IntervalVerdict::broken(error);
         self.console.say(format!("Verdict   {} at step {}", reading.verdict, thousands(step as i64)))?;
         let row = HealthRow {
-            data: self.records.stamp().to_owned(),
+            data: self.records.stamp(),
             step,
             first_step: step.min(self.monitor.state().mark.steps + 1),
-            verdict: reading.verdict.to_string(),
-            reading: reading.verdict.to_string(),
+            verdict: reading.verdict.into(),
+            reading: reading.verdict.into(),
             since: step,
             evidence: reading.evidence,
             checklist: Vec::new(),

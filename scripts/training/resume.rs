@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use market_data::DateRange;
-use ppo_agent::{Backend, Checkpoint, PolicyKind};
+use ppo_agent::{Backend, Checkpoint, DeviceChoice, PolicyKind};
 use serde_json::Value;
 
 use crate::{
@@ -110,7 +110,7 @@ impl PriorRun {
     pub fn engine_note(&self, config: &RunConfig) -> Option<String> {
         let (then, now) = (&self.config.run, &config.run);
         let policy = &config.policy;
-        let on_a_gpu = [then, now].iter().any(|run| run.device.starts_with("cuda"));
+        let on_a_gpu = [then, now].iter().any(|run| matches!(run.device, DeviceChoice::Cuda(_)));
         let by_libtorch = policy.kind != PolicyKind::Mlp || policy.backend == Backend::Tch || on_a_gpu;
         let other = then.device != now.device || then.num_threads != now.num_threads;
         (by_libtorch && other).then(|| {

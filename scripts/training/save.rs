@@ -80,13 +80,13 @@ impl Run<'_> {
         interventions: &Interventions,
     ) -> anyhow::Result<()> {
         let path = self.paths.checkpoint(trainer.timesteps());
-        trainer.checkpoint()?.save(&path, self.inputs.stamp())?;
+        trainer.checkpoint()?.save(&path, self.inputs.stamp().as_str())?;
         reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, interventions.controller())
     }
 
     pub(super) fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
         let meta = saved_model::ModelMeta {
-            data: self.inputs.stamp().to_owned(),
+            data: self.inputs.stamp(),
             timesteps: trainer.timesteps(),
             config: self.config.clone(),
             split: self.split.clone(),

@@ -7,9 +7,9 @@ use crate::{
     training::{interventions::Interventions, reporter::Earlier, resume::PriorRun},
 };
 use anyhow::{Context as _, bail};
-use market_data::{DateRange, stamp};
+use market_data::DateRange;
 use market_env::{BatchEnv, VecEnv as _};
-use ppo_agent::{DeviceChoice, Policy, PolicyConfig, Trainer};
+use ppo_agent::{Policy, PolicyConfig, Trainer};
 use serde_json::Value;
 use std::{path::Path, sync::Arc};
 
@@ -60,10 +60,6 @@ impl Run<'_> {
         Ok(BatchEnv::new(market, days, config.env.clone(), config.ppo.n_envs, config.run.seed)?)
     }
 
-    pub(super) fn device(&self) -> anyhow::Result<DeviceChoice> {
-        self.config.run.device.parse().map_err(anyhow::Error::msg)
-    }
-
     /// Starts at step 0, with new parameters or with those of a model, whose training dates are returned too.
     pub(super) fn fresh(&self, console: &mut Console) -> anyhow::Result<(Trainer<BatchEnv>, Vec<DateRange>)> {
         let (env, config) = (self.env()?, self.config);
@@ -72,7 +68,7 @@ impl Run<'_> {
             None => (self.new_policy(&env, console)?, Vec::new()),
         };
         let run = &config.run;
-        let trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, self.device()?)?;
+        let trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, run.seed, run.device)?;
         Ok((trainer, parents))
     }
 
@@ -101,7 +97,7 @@ impl Run<'_> {
         for note in meta.changed_inputs(self.config)?.into_iter().chain(meta.changed_forecaster(self.inputs)) {
             console.say(format!("Note: {note}"))?;
         }
-        if meta.data == stamp(true) {
+        if meta.data.is_synthetic() {
             console.say("Note: the loaded model was trained on SYNTHETIC data")?;
         }
         let PolicyConfig { backend, precision, .. } = self.config.policy;
@@ -141,7 +137,7 @@ impl Run<'_> {
 
     pub(super) fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
         let (checkpoint, mark) = prior.checkpoint(path)?;
-        let mut trainer = Trainer::resume(checkpoint, self.env()?, self.device()?)?;
+        let mut trainer = Trainer::resume(checkpoint, self.env()?, self.config.run.device)?;
         trainer.set_total(self.config.run.timesteps);
         let steps = trainer.timesteps();
         Ok((trainer, Earlier { rows: Vec::new(), mark: Some(mark), steps }))

@@ -115,6 +115,8 @@ fn money(area: &Area<'_>, rows: &[Row]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use market_data::DataStamp;
+
     use super::*;
     use crate::artifacts::records::{RowKind, row};
 
@@ -126,8 +128,8 @@ mod tests {
             values
         };
         let rows = [
-            row(RowKind::Diagnostics, "market", 5_000, &values(0.4, -120.0)),
-            row(RowKind::Diagnostics, "market", 10_000, &values(0.3, 80.0)),
+            row(RowKind::Diagnostics, DataStamp::Market, 5_000, &values(0.4, -120.0)),
+            row(RowKind::Diagnostics, DataStamp::Market, 10_000, &values(0.3, 80.0)),
         ];
         let svg = draw("tune1 SYNTHETIC", &rows).unwrap();
         for part in [

@@ -8,10 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zerodte_scripts::inputs::forecast_columns::ForecastColumns;
 
-use crate::{
-    cli::{command, refused, text},
-    util::{dataset, real_bars},
-};
+use crate::{cli::{command, refused, text}, util::{dataset, real_bars}};
 
 /// A small forecaster of made-up bars.
 const SMALL: [&str; 12] = [
@@ -171,7 +168,7 @@ fn a_failed_training_ends_with_its_reason_and_exit_code() {
 fn invalid_forecast_requests_are_refused_in_one_sentence() {
     for (args, words) in [
         (&["--horizons", "5,0"][..], &["`0` is no horizon"][..]),
-        (&["--horizons", "1d"], &["forecast.horizons: 1d looks across sessions"]),
+        (&["--horizons", "1d"], &["forecast.horizons: 1d spans sessions"]),
         (&["--encoder", "gruu"], &["did you mean gru?"]),
         (&["--temporal-frames", "1", "--pretrain"], &["forecast.pretrain.enabled: a single frame"]),
         (&["--huber-delta", "big"], &["`big` is no delta"]),

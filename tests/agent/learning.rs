@@ -3,20 +3,12 @@
 use std::sync::Arc;
 
 use market_data::source::synthetic::SyntheticConfig;
-use market_env::{
-    Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade,
-    baselines::{EntryRule, ExitRule, Scripted},
-};
-use ppo_agent::{
-    Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate,
-};
+use market_env::{Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade, baselines::{EntryRule, ExitRule, Scripted}, RewardTerm};
+use ppo_agent::{Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate};
 use statistics::Mean;
 use zerodte_scripts::evaluation::baselines::{Baselines, Opportunity, explain_staying_out, stays_out};
 
-use crate::{
-    agent::follower::{Follower, Signal},
-    util::{all_days, dataset, dataset_of},
-};
+use crate::{agent::follower::{Follower, Signal}, util::{all_days, dataset, dataset_of}};
 
 /// Environment whose only reward is money.
 fn money_alone() -> EnvConfig {
@@ -217,11 +209,12 @@ fn no_scripted_policy_earns_shaped_reward_by_losing_money_on_noise() {
     let losers: Vec<_> = baselines.policies.iter().filter(|of| of.pnl_usd.unwrap().t() < -2.0).collect();
     assert!(losers.len() > 15, "costs show in the money of {} policies", losers.len());
     for loser in losers {
-        let [money, bonus, ..] = loser.reward_terms;
+        let (money, bonus) = (loser.reward_terms[RewardTerm::Pnl], loser.reward_terms[RewardTerm::GoodBuy]);
         assert!(bonus + money < 0.0, "{}: bonus {bonus:.1} against money {money:.1}", loser.policy);
     }
     let farmer = baselines.of(Scripted::Trades(EntryRule::WithSetup, ExitRule::After(1))).unwrap();
-    let [money, bonus, missed, ..] = farmer.reward_terms;
+    let [money, bonus, missed] = [RewardTerm::Pnl, RewardTerm::GoodBuy, RewardTerm::MissedOpportunity];
+    let [money, bonus, missed] = [money, bonus, missed].map(|term| farmer.reward_terms[term]);
     assert!(bonus > 0.0 && missed == 0.0, "it buys every strong setup that it may");
     assert!(farmer.net_pnl_usd < 0.0 && money < 0.0, "and loses money on them");
     assert!(matches!(baselines.opportunity(), Opportunity::Loses { .. }), "{:?}", baselines.opportunity());

@@ -9,10 +9,7 @@ use market_env::{AtTheBell, EnvConfig, Episode, ExitMode, FillRule, GuardConfig,
 use proptest::{prelude::*, sample::select};
 
 use self::account::Oracle;
-use crate::{
-    env::conservation::agrees_with_its_sales,
-    util::{Batch, Dice, all_days, dataset, market, real_bars},
-};
+use crate::{env::conservation::agrees_with_its_sales, util::{Batch, Dice, all_days, dataset, market, real_bars}};
 
 /// Plays every day of a replay with random legal actions, mostly HOLD so that positions last, and compares each step.
 /// Returns the number of steps and of trades.
@@ -109,7 +106,7 @@ fn compare_ends(batch: &Batch, played: &Played, oracles: &[Oracle<'_>], config: 
     let of_kind = |kind: usize| oracles.iter().map(|oracle| oracle.orders[kind]).sum::<u64>();
     assert_eq!(orders, [0, 1, 2].map(of_kind), "refused, partial and unfilled orders");
     let mut exits = BTreeMap::new();
-    trades.iter().for_each(|trade| *exits.entry(trade.reason.as_str()).or_insert(0) += 1);
+    trades.iter().for_each(|trade| *exits.entry(trade.reason.name()).or_insert(0) += 1);
     let mut expected = BTreeMap::new();
     oracles.iter().flat_map(|o| &o.exits).for_each(|(&reason, count)| *expected.entry(reason).or_insert(0) += count);
     assert_eq!(exits, expected);

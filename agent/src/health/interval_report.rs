@@ -1,6 +1,6 @@
 //! All figures of one interval, as the log, the metrics and the verdict use them.
 
-use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use market_env::{Action, Ledger, PerTerm, Setup};
 use statistics::{ConfidenceInterval, ratio};
 
 use super::{IntervalVerdict, Verdict};
@@ -78,10 +78,10 @@ impl IntervalReport {
         put("env/opened".into(), Some(self.interval.opened as f64));
         put("env/completed".into(), Some(self.interval.closed() as f64));
         put("env/open_at_end".into(), Some((self.total.opened - self.total.closed()) as f64));
-        for (term, share) in REWARD_TERMS.iter().zip(reward_shares(&self.interval)) {
-            put(format!("reward_terms_share/{term}"), share);
+        for (term, share) in reward_shares(&self.interval).iter() {
+            put(format!("reward_terms_share/{}", term.name()), share);
         }
-        put("reward/total".into(), Some(self.interval.reward_terms.iter().sum()));
+        put("reward/total".into(), Some(self.interval.reward_terms.total()));
         if let Some(learner) = &self.learner {
             put("critic/explained_variance_mc".into(), learner.explained_variance_mc);
             put("critic/variance_ratio".into(), Some(learner.variance_ratio));
@@ -104,13 +104,15 @@ impl IntervalReport {
 }
 
 /// Returns each term's share of the sum of absolute rewards; none where nothing was rewarded.
-pub(crate) fn reward_shares(ledger: &Ledger) -> [Option<f64>; 5] {
-    let all: f64 = ledger.reward_terms_abs.iter().sum();
-    ledger.reward_terms_abs.map(|term| ratio(term, all))
+pub(crate) fn reward_shares(ledger: &Ledger) -> PerTerm<Option<f64>> {
+    let (terms, all) = (ledger.reward_terms_abs, ledger.reward_terms_abs.total());
+    PerTerm::from_fn(|term| ratio(terms[term], all))
 }
 
 #[cfg(test)]
 mod tests {
+    use market_env::RewardTerm;
+
     use super::*;
     use crate::health::monitor::tests::health;
 
@@ -124,10 +126,13 @@ mod tests {
 
     #[test]
     fn shares_of_the_reward_add_up() {
-        let ledger = Ledger { reward_terms_abs: [6.0, 1.0, 2.0, 0.5, 0.5], ..Ledger::default() };
-        let shares = reward_shares(&ledger).map(Option::unwrap);
-        assert_eq!(shares, [0.6, 0.1, 0.2, 0.05, 0.05]);
-        assert_eq!(reward_shares(&Ledger::default()), [None; 5]);
+        let mut ledger = Ledger::default();
+        assert_eq!(reward_shares(&ledger), PerTerm::default());
+        ledger.reward_terms_abs[RewardTerm::Pnl] = 6.0;
+        ledger.reward_terms_abs[RewardTerm::MissedOpportunity] = 4.0;
+        let shares = reward_shares(&ledger);
+        let [money, missed, tax] = [RewardTerm::Pnl, RewardTerm::MissedOpportunity, RewardTerm::HoldTax];
+        assert_eq!([shares[money], shares[missed], shares[tax]], [Some(0.6), Some(0.4), Some(0.0)]);
     }
 
     #[test]

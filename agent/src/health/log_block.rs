@@ -2,7 +2,7 @@
 //!
 //! It only reads. A share without a denominator is shown as `-` and has no metric: no number is better than a wrong one.
 
-use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use market_env::{Action, Ledger, Setup};
 use statistics::{ratio, share};
 
 use crate::format::{decimal, dollars, line, percent, thousands};
@@ -114,9 +114,9 @@ pub fn interval_block(interval: &Ledger, total: &Ledger) -> String {
         );
     }
     for (name, ledger) in ledgers {
-        let terms = REWARD_TERMS.iter().zip(ledger.reward_terms).map(|(term, sum)| format!("{term} {sum:+.3}"));
+        let terms = ledger.reward_terms.iter().map(|(term, sum)| format!("{} {sum:+.3}", term.name()));
         let terms = terms.collect::<Vec<_>>().join(" | ");
-        line(&mut text, format_args!("{name:<9} reward {:+.3} = {terms}", ledger.reward_terms.iter().sum::<f64>()));
+        line(&mut text, format_args!("{name:<9} reward {:+.3} = {terms}", ledger.reward_terms.total()));
     }
     text
 }
@@ -151,8 +151,8 @@ pub fn metrics(interval: &Ledger, total: &Ledger) -> Vec<(String, f64)> {
     put("env/refused_orders", Some(interval.refused_orders as f64));
     put("env/partial_orders", Some(interval.partial_orders as f64));
     put("env/unfilled_orders", Some(interval.unfilled_orders as f64));
-    for (term, sum) in REWARD_TERMS.iter().zip(interval.reward_terms) {
-        put(&format!("reward_terms/{term}"), Some(sum));
+    for (term, sum) in interval.reward_terms.iter() {
+        put(&format!("reward_terms/{}", term.name()), Some(sum));
     }
     put("money/net_pnl_usd", Some(interval.net_pnl_cents as f64 / 100.0));
     put("money/fees_usd", Some(interval.fees_cents as f64 / 100.0));
@@ -186,6 +186,8 @@ fn per_session(ledger: &Ledger) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use market_env::{PerTerm, RewardTerm};
+
     use super::*;
 
     fn ledger() -> Ledger {
@@ -196,7 +198,13 @@ mod tests {
             good_buy: 8203,
             missed_opportunity: 3810,
             bad_chase: 330,
-            reward_terms: [-12.5, 820.25, -190.5, -5.25, -9.75],
+            reward_terms: PerTerm::from_fn(|term| match term {
+                RewardTerm::Pnl => -12.5,
+                RewardTerm::GoodBuy => 820.25,
+                RewardTerm::MissedOpportunity => -190.5,
+                RewardTerm::HoldTax => -5.25,
+                RewardTerm::BadChase => -9.75,
+            }),
             opened: 14_000,
             exits: [14_000, 0, 0, 0, 0, 0, 0, 0, 0],
             wins: 3500,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use market_env::{Action, Ledger, REWARD_TERMS, Setup};
+use market_env::{Action, Ledger, Setup};
 use statistics::ratio;
 
 use super::{IntervalReport, Learner, PolicyFigures, checklist, interval_report::reward_shares};
@@ -82,8 +82,9 @@ impl IntervalReport {
             );
         }
         for (name, ledger) in [("Interval", &self.interval), ("Total", &self.total)] {
-            let shares = REWARD_TERMS.iter().zip(reward_shares(ledger));
-            let shares: Vec<String> = shares.map(|(term, share)| format!("{term} {}", percent(share))).collect();
+            let shares = reward_shares(ledger);
+            let shares: Vec<_> =
+                shares.iter().map(|(term, share)| format!("{} {}", term.name(), percent(share))).collect();
             line(text, format_args!("{name:<9} share of |reward|: {}", shares.join(" | ")));
         }
     }

@@ -1,9 +1,14 @@
 //! What one interval says, by itself: the rules of the verdict, one after the other, each with its evidence.
 
+mod advice;
+#[cfg(test)]
+mod tests;
+
 use market_env::{Action, Ledger};
 use serde::{Deserialize, Serialize};
 use statistics::ConfidenceInterval;
 
+use self::advice::advice;
 use super::{HealthConfig, Learner, Opportunity, OverfitGap, PolicyFigures, Verdict};
 use crate::{
     AgentError, LayerActivity,
@@ -306,7 +311,7 @@ impl RuleInputs<'_> {
 
     /// Says that the shaping pays for entries that lose, if it does.
     fn paid_for_losses(&self) -> Option<String> {
-        let reward: f64 = self.interval.reward_terms.iter().sum();
+        let reward = self.interval.reward_terms.total();
         (reward > 0.0 && self.loses()).then(|| {
             let lost = dollars(-self.interval.net_pnl_cents);
             format!("the shaping pays for losses: reward {reward:+.1} for entries that lost {lost} (zerodte audit-reward shows which term)")
@@ -330,212 +335,4 @@ impl RuleInputs<'_> {
 pub(crate) fn earns(interval: &Ledger) -> bool {
     let (mean, error) = interval.mean_trade_return().unwrap_or_default();
     interval.closed() >= FEW_TRADES && mean > CLEAR_T * error
-}
-
-/// What helps, by verdict.
-fn advice(verdict: Verdict) -> &'static [&'static str] {
-    match verdict {
-        Verdict::Collapsed(Action::Hold) => &[
-            "raise --ent-coef by 0.02 (0.06, 0.08, 0.10), or let it follow the policy with --ent-coef auto",
-            "raise env.reward.good_buy_* and lower env.reward.missed_opportunity, or start with --on-collapse adapt",
-        ],
-        Verdict::Collapsed(_) => &[
-            "the shaping outweighs money: lower env.reward.good_buy_*, raise env.reward.pnl_scale, or use configs/pnl.toml",
-            "zerodte audit-reward shows which term pays for entries that lose",
-        ],
-        Verdict::StateBlind => &[
-            "raise --learning-rate, and look whether the features vary (zerodte explain shows what a policy sees)",
-            "lower --ent-coef where it outweighs the advantages",
-        ],
-        Verdict::Frozen => &[
-            "set ppo.weight_decay to 0 and raise --learning-rate; vf_coef 0 or saturated units leave a critic constant",
-        ],
-        Verdict::Exploding => {
-            &["lower --learning-rate or ppo.max_grad_norm, set --target-kl, and look for outliers in the rewards"]
-        }
-        Verdict::HoldIsOptimal => &[
-            "nobody was found who earns here, so that more entropy would buy losses: find an edge or lower costs first",
-        ],
-        Verdict::Drifting | Verdict::Healthy | Verdict::Inconclusive => &[],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::health::monitor::tests::learner;
-
-    struct Case {
-        config: HealthConfig,
-        interval: Ledger,
-        policy: PolicyFigures,
-        learner: Learner,
-        calm: TrainingBaseline,
-        opportunity: Opportunity,
-    }
-
-    fn flat(hold: u64, call: u64, put: u64) -> [[u64; 6]; 3] {
-        [[hold, call, put, 0, 0, 0], [0; 6], [0; 6]]
-    }
-
-    impl Case {
-        fn healthy() -> Self {
-            let policy =
-                PolicyFigures { variance: Some(1e-3), entropy_norm: Some(0.7), max_prob: Some(0.6), illegal: 0 };
-            Self {
-                config: HealthConfig::default(),
-                interval: Ledger { flat_actions: flat(400, 300, 300), steps: 5000, ..Ledger::default() },
-                policy,
-                learner: learner(),
-                calm: TrainingBaseline { loss: Some(0.04), norm: Some(20.0), ..TrainingBaseline::default() },
-                opportunity: Opportunity::Unclear("nobody knows".into()),
-            }
-        }
-
-        fn read(&self) -> IntervalVerdict {
-            let figures = RuleInputs {
-                config: &self.config,
-                interval: &self.interval,
-                dependence: None,
-                policy: self.policy,
-                learner: Some(&self.learner),
-                layers: &[],
-                gap: None,
-                calm: self.calm,
-            };
-            figures.read(&mut || self.opportunity.clone())
-        }
-
-        fn verdict(change: impl FnOnce(&mut Self)) -> String {
-            let mut case = Self::healthy();
-            change(&mut case);
-            let reading = case.read();
-            assert!(!reading.evidence.is_empty());
-            assert_eq!(reading.advice.is_empty(), advice(reading.verdict).is_empty());
-            reading.verdict.to_string()
-        }
-    }
-
-    #[test]
-    fn every_verdict_has_its_rule() {
-        assert_eq!(Case::verdict(|_| ()), "healthy");
-        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(930, 40, 30)), "drifting");
-        assert_eq!(Case::verdict(|case| case.policy.entropy_norm = Some(0.1)), "drifting");
-        assert_eq!(Case::verdict(|case| case.policy.variance = Some(1e-6)), "state_blind");
-        assert_eq!(Case::verdict(|case| case.learner.actor_change = 1e-6), "frozen");
-        assert_eq!(Case::verdict(|case| case.learner.constant = true), "frozen");
-        assert_eq!(Case::verdict(|case| case.learner.kl = 1e-10), "frozen");
-        let idle = |case: &mut Case| case.learner.value_loss = 0.0;
-        assert_eq!(Case::verdict(idle), "healthy", "without a trade there is nothing to lose");
-        assert_eq!(Case::verdict(|case| (idle(case), case.interval.opened = 1).1), "frozen");
-        assert_eq!(Case::verdict(|case| case.learner.param_norm = 700.0), "exploding");
-        assert_eq!(Case::verdict(|case| case.learner.value_loss = 40.0), "exploding");
-        assert_eq!(Case::verdict(|case| case.learner.kl = 60.0), "exploding");
-        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(10, 5, 5)), "inconclusive");
-        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(5, 700, 295)), "collapsed:BUY_CALL");
-        assert_eq!(Case::verdict(|case| case.interval.flat_actions = flat(5, 0, 995)), "collapsed:BUY_PUT");
-    }
-
-    #[test]
-    fn a_policy_that_holds_is_judged_by_what_entries_earn() {
-        let holding = |opportunity: Opportunity| {
-            Case::verdict(|case| (case.interval.flat_actions, case.opportunity) = (flat(995, 3, 2), opportunity))
-        };
-        assert_eq!(holding(Opportunity::Earns("somebody".into())), "collapsed:HOLD");
-        assert_eq!(holding(Opportunity::Loses("everybody".into())), "hold_is_optimal");
-        assert_eq!(holding(Opportunity::Unclear("noise".into())), "inconclusive");
-    }
-
-    #[test]
-    fn buying_always_is_no_collapse_where_it_pays() {
-        let always = |returns: f64| {
-            Case::verdict(|case| {
-                case.interval.flat_actions = flat(5, 700, 295);
-                (case.interval.exits[0], case.interval.trade_return) = (900, 900.0 * returns);
-                case.interval.trade_return_squares = 900.0 * 0.04;
-            })
-        };
-        assert_eq!([always(0.05), always(0.0), always(-0.05)], ["healthy", "collapsed:BUY_CALL", "collapsed:BUY_CALL"]);
-        let farming = |returns: f64| {
-            Case::verdict(|case| {
-                case.interval.flat_actions = flat(40, 200, 760);
-                (case.interval.exits[0], case.interval.trade_return) = (900, 900.0 * returns);
-                case.interval.trade_return_squares = 900.0 * 0.04;
-            })
-        };
-        assert_eq!([farming(0.0), farming(-0.05)], ["drifting", "collapsed:BUY_PUT"]);
-    }
-
-    #[test]
-    fn a_schedule_that_ends_and_a_single_minibatch_are_not_frozen() {
-        let ending = |case: &mut Case, rate: f64| {
-            (case.calm.rate, case.learner.learning_rate) = (Some(3e-5), rate);
-            (case.learner.actor_change, case.learner.critic_change, case.learner.kl) = (1e-6, 1e-6, 1e-10);
-        };
-        assert_eq!(Case::verdict(|case| ending(case, 3e-5)), "frozen");
-        assert_eq!(Case::verdict(|case| ending(case, 1e-6)), "healthy");
-        assert_eq!(Case::verdict(|case| ending(case, 0.0)), "healthy");
-        let single = |case: &mut Case| (case.learner.kl, case.learner.minibatches) = (0.0, 1);
-        assert_eq!(Case::verdict(single), "healthy");
-    }
-
-    #[test]
-    fn a_quiet_interval_is_no_yardstick_of_an_explosion() {
-        let woken = |first: f64| {
-            Case::verdict(|case| {
-                (case.calm.loss, case.calm.first_loss) = (Some(1e-6), Some(first));
-                case.learner.value_loss = 0.05;
-            })
-        };
-        assert_eq!([woken(0.04), woken(1e-6)], ["healthy", "exploding"]);
-    }
-
-    #[test]
-    fn who_has_earned_before_is_not_right_to_stay_out() {
-        let stays = |earned: bool| {
-            Case::verdict(|case| {
-                (case.interval.flat_actions, case.calm.earned) = (flat(995, 3, 2), earned);
-                case.opportunity = Opportunity::Loses("everybody".into());
-            })
-        };
-        assert_eq!([stays(false), stays(true)], ["hold_is_optimal", "collapsed:HOLD"]);
-    }
-
-    #[test]
-    fn shaping_that_pays_for_losses_is_drifting() {
-        let paid = |bonus: f64| {
-            Case::verdict(|case| {
-                (case.interval.exits[0], case.interval.trade_return) = (900, -45.0);
-                (case.interval.trade_return_squares, case.interval.reward_terms) =
-                    (36.0, [-135.0, bonus, 0.0, 0.0, 0.0]);
-            })
-        };
-        assert_eq!([paid(140.0), paid(130.0)], ["drifting", "healthy"]);
-    }
-
-    #[test]
-    fn a_decided_policy_is_not_frozen_and_a_young_one_is_not_blind() {
-        let decided = |case: &mut Case| {
-            (case.learner.kl, case.policy.entropy_norm) = (0.0, Some(0.001));
-            case.interval.flat_actions = flat(995, 3, 2);
-        };
-        assert_eq!(Case::verdict(decided), "inconclusive");
-        let young = |case: &mut Case| (case.policy.variance, case.learner.iteration) = (Some(1e-6), 3);
-        assert_eq!(Case::verdict(young), "healthy");
-        let waking = |case: &mut Case| (case.policy.variance, case.calm.variance) = (Some(1e-6), Some(5e-7));
-        assert_eq!(Case::verdict(waking), "healthy");
-        // An interval without an update says nothing of the learner.
-        let idle = |case: &mut Case| (case.learner.iterations, case.learner.actor_change) = (0, 0.0);
-        assert_eq!(Case::verdict(idle), "healthy");
-    }
-
-    #[test]
-    fn a_small_but_real_spread_of_the_critic_is_healthy() {
-        // The false alarm of a sister project: a calibrated critic that explains 0.4 % has 6 % of its targets' deviation.
-        let small = |case: &mut Case| {
-            (case.learner.variance_ratio, case.learner.explained_variance) = (0.004, 0.004);
-            (case.learner.pred_std, case.learner.target_std) = (0.0126, 0.2);
-        };
-        assert_eq!(Case::verdict(small), "healthy");
-    }
 }

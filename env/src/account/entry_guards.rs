@@ -1,6 +1,6 @@
-//! When an account may enter: limits on a session's trades, losses and hours, cool-downs after exits.
+//! Limits on entries: a session's trades, losses and hours, and cool-downs after exits.
 //!
-//! A guard is asked before every decision and closes the mask, so that no policy can pass it. It knows nothing of prices.
+//! A guard restricts the action mask, so no policy can bypass it. It depends on no price.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +29,12 @@ pub struct GuardConfig {
     pub vix_ceiling: f64,
 }
 
-/// What a guard needs to know of a session.
+/// The facts of a session that limit its entries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GuardedSession {
     /// Minutes of the session.
     pub bars: u32,
-    /// The bar at whose open everything is sold.
+    /// Bar at whose open every position is sold.
     pub last_bar: u32,
     /// VIX known before the open, in points.
     pub vix_at_open: f64,
@@ -58,7 +58,7 @@ impl GuardConfig {
 
     /// Returns the liquidation value, in cents, at which the day of an account with this capital is lost.
     pub fn floor_cents(&self, capital_cents: i64) -> i64 {
-        // The first whole cent of loss that reaches the fraction; a hair less, so that 7 % of 100 is 7.
+        // The first whole cent of loss that reaches the fraction; the tolerance makes 7 % of 100 exactly 7.
         let loss = (self.daily_loss_limit * capital_cents as f64 - 1e-6).ceil() as i64;
         if self.daily_loss_limit > 0.0 { capital_cents - loss } else { i64::MIN }
     }
@@ -91,7 +91,7 @@ impl Guard {
         self.from <= bar && bar < self.until
     }
 
-    /// Takes note of a position that was closed at the open of a bar.
+    /// Records a position that was closed at the open of a bar.
     pub fn closed(&mut self, config: &GuardConfig, reason: ExitReason, bar: u32) {
         let special = match reason {
             ExitReason::StopLoss => config.cooldown_after_stop,

@@ -1,6 +1,6 @@
-//! How orders fill: when they reach the market, at which price, and how much of them.
+//! Execution of orders: arrival, price and size of a fill.
 //!
-//! Pure functions on one quote. A fill lies on the tick grid, never better than the quote and never below a tick.
+//! The functions are pure and use one quote. A fill lies on the tick grid, never better than the quote and never below a tick.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// What becomes of a policy's order that finds no quote when it reaches the market.
+/// Treatment of a policy's order that meets no quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FillRule {
@@ -24,7 +24,7 @@ pub enum FillRule {
     NextQuote,
 }
 
-/// How orders fill: section `[env.execution]`. The orders of the exit rules always keep working.
+/// Execution of orders: section `[env.execution]`. The orders of the exit rules always keep working.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionConfig {
@@ -49,29 +49,29 @@ impl Default for ExecutionConfig {
 }
 
 impl ExecutionConfig {
-    /// Returns how many contracts one order may take of a displayed size.
+    /// Returns the most contracts that one order may take of a displayed size.
     pub fn most(&self, displayed: u32) -> u32 {
-        // A hair more than the product: 0.7 of 90 is 63, not 62.999…
+        // The tolerance makes 0.7 of 90 exactly 63, not 62.999…
         (f64::from(displayed) * self.participation + 1e-9) as u32
     }
 
-    /// Returns what a purchase pays, in cents per share; nothing without an ask.
+    /// Returns the fill price of a purchase, in cents per share; `None` without an ask.
     pub fn buy_price(&self, tick: TickRule, quote: Quote, size: Size, contracts: u32) -> Option<u32> {
         let ask = quote.ask?.get();
         let concession = self.concession(ask.saturating_sub(quote.bid), contracts, size.ask);
         Some(if concession > 0.0 { rounded_up(tick, f64::from(ask) + concession) } else { ask })
     }
 
-    /// Returns what a sale receives, in cents per share; nothing where it would receive nothing.
+    /// Returns the fill price of a sale, in cents per share; `None` where it would be zero.
     pub fn sell_price(&self, tick: TickRule, quote: Quote, size: Size, contracts: u32) -> Option<u32> {
-        // Without an offer nobody knows the spread; the bid itself is the widest it can be taken for.
+        // Without an ask the spread is unknown; the bid is its upper bound.
         let spread = quote.ask.map_or(quote.bid, |ask| ask.get().saturating_sub(quote.bid));
         let concession = self.concession(spread, contracts, size.bid);
         let price = if concession > 0.0 { rounded_down(tick, f64::from(quote.bid) - concession) } else { quote.bid };
         (price > 0).then_some(price)
     }
 
-    /// Returns what a holder could count on per share, in cents: the bid less slippage.
+    /// Returns the mark of a holding, in cents per share: the bid less slippage.
     #[inline]
     pub fn mark_price(&self, tick: TickRule, bid: u32) -> u32 {
         if self.slippage > 0.0 { rounded_down(tick, f64::from(bid) - 100.0 * self.slippage) } else { bid }
@@ -101,7 +101,7 @@ impl ExecutionConfig {
     }
 }
 
-/// A hair that keeps a price already on the grid there.
+/// Tolerance, in cents, that keeps a price on the grid in place.
 const HAIR: f64 = 1e-6;
 
 fn rounded_up(tick: TickRule, cents: f64) -> u32 {
@@ -114,7 +114,7 @@ fn rounded_down(tick: TickRule, cents: f64) -> u32 {
     (((cents + HAIR) / tick).floor() * tick).max(0.0) as u32
 }
 
-/// What fills and marks cost in one underlying's options, ready for the hot loop.
+/// The costs of fills and marks in one underlying's options, precomputed for the hot loop.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Terms {
     pub(crate) execution: ExecutionConfig,
@@ -146,12 +146,12 @@ impl Terms {
         self.execution.sell_price(self.tick, quote, size, contracts)
     }
 
-    /// Returns the most contracts that cost no more than a budget in cents, fees included; possibly none.
+    /// Returns the most contracts within a budget in cents, fees included; possibly zero.
     pub(crate) fn affordable(&self, budget: i64, price: u32) -> i64 {
         self.buys.affordable(budget, i64::from(price) * MULTIPLIER, price)
     }
 
-    /// Returns what selling the contracts at this bid would bring after slippage and fees, in cents; never negative, since a
+    /// Returns the proceeds of selling the contracts at this bid, after slippage and fees, in cents; never negative, since a
     /// worthless option is left to expire.
     #[inline]
     pub(crate) fn liquidation(&self, bid: u32, contracts: u32) -> i64 {
@@ -161,7 +161,7 @@ impl Terms {
     }
 }
 
-/// Costs beyond the quoted spread, which is the tape's.
+/// Costs beyond the quoted spread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CostConfig {

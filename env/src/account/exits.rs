@@ -1,11 +1,13 @@
-//! The deterministic layer that closes positions: stop, take-profit tiers, trailing stop, time stop, end of day.
+//! Deterministic exit rules: stop, take-profit tiers, trailing stop, time stop, end of day.
 //!
-//! Rules look at the liquidation value at a bar's close, and their order fills at the next open, like everybody's. They are a
-//! function of what a position has gone through, so they serve with a policy or without one.
+//! The rules use the liquidation value at a bar's close, and their orders fill at the next open, like a policy's. They are a
+//! function of the position's history alone, so they work with a policy or without one.
+
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Who decides on exits.
+/// The owner of exits: the policy or the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitMode {
@@ -16,7 +18,7 @@ pub enum ExitMode {
     Rules,
 }
 
-/// What happens to a position when its session ends.
+/// Treatment of a position at the end of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AtTheBell {
@@ -37,11 +39,11 @@ pub struct TakeProfit {
     pub sell: f64,
 }
 
-/// When positions are closed. Take-profit, trailing stop and time stop apply with `mode = "rules"` only.
+/// Rules that close positions. Take-profit, trailing stop and time stop apply with `mode = "rules"` only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExitConfig {
-    /// Who decides on exits.
+    /// The owner of exits: the policy or the rules.
     pub mode: ExitMode,
     /// Loss on the cost basis that sells everything (0.15 = 15 %). Measured at bar closes and filled at the next open, so a
     /// fast market ends below it.
@@ -83,43 +85,104 @@ impl Default for ExitConfig {
     }
 }
 
-/// Why contracts were sold; the numbers index [`crate::EXIT_REASONS`].
+/// The reason of a sale. Files hold its [`ExitReason::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(u8)]
+#[serde(rename_all = "snake_case")]
 pub enum ExitReason {
     /// The policy trimmed or left.
-    Agent = 0,
+    Agent,
     /// The stop.
-    StopLoss = 1,
+    StopLoss,
     /// A take-profit tier.
-    TakeProfit = 2,
+    TakeProfit,
     /// The trailing stop.
-    TrailingStop = 3,
-    /// The position was held long enough.
-    TimeStop = 4,
+    TrailingStop,
+    /// The longest holding time.
+    TimeStop,
     /// The sale before the bell.
-    EndOfDay = 5,
-    /// Nothing was left of it at the close.
-    ExpiredWorthless = 6,
+    EndOfDay,
+    /// Expiry out of the money.
+    ExpiredWorthless,
     /// The session's loss limit.
-    DailyLoss = 7,
-    /// Paid out at the close.
-    Settled = 8,
+    DailyLoss,
+    /// Cash settlement in the money.
+    Settled,
 }
 
 impl ExitReason {
-    /// Returns the reason's name as logs and files write it.
+    /// All reasons, in the order of [`crate::Ledger::exits`].
+    pub const ALL: [Self; 9] = [
+        Self::Agent,
+        Self::StopLoss,
+        Self::TakeProfit,
+        Self::TrailingStop,
+        Self::TimeStop,
+        Self::EndOfDay,
+        Self::ExpiredWorthless,
+        Self::DailyLoss,
+        Self::Settled,
+    ];
+    /// Number of reasons.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Returns the reason's name in logs and files.
     pub const fn name(self) -> &'static str {
-        crate::EXIT_REASONS[self as usize]
+        match self {
+            Self::Agent => "agent",
+            Self::StopLoss => "stop_loss",
+            Self::TakeProfit => "take_profit",
+            Self::TrailingStop => "trailing_stop",
+            Self::TimeStop => "time_stop",
+            Self::EndOfDay => "end_of_day",
+            Self::ExpiredWorthless => "expired_worthless",
+            Self::DailyLoss => "daily_loss",
+            Self::Settled => "settled",
+        }
+    }
+
+    /// Returns whether the contracts were settled at the session's end: no order was filled, and no fee was due.
+    pub const fn is_settlement(self) -> bool {
+        matches!(self, Self::ExpiredWorthless | Self::Settled)
     }
 }
 
-/// What the rules want sold, and why.
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ExitReason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let reason = Self::ALL.into_iter().find(|reason| reason.name() == text);
+        reason.ok_or_else(|| format!("{text:?} is no exit reason; the reasons are {}", known()))
+    }
+}
+
+/// The spelling of reasons in a checkpoint's waiting orders, which is older than the one of [`ExitReason::name`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ExitReason")]
+enum ReasonInCheckpoint {
+    Agent,
+    StopLoss,
+    TakeProfit,
+    TrailingStop,
+    TimeStop,
+    EndOfDay,
+    ExpiredWorthless,
+    DailyLoss,
+    Settled,
+}
+
+/// A sale that the rules or the policy decided on, with its reason.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExitDecision {
     /// Part of the remaining contracts.
     pub sell: f64,
-    /// Why.
+    /// The reason.
     pub reason: ExitReason,
 }
 
@@ -130,7 +193,7 @@ impl ExitDecision {
     }
 }
 
-/// What the rules know of a position at a bar's close.
+/// The state of a position at a bar's close, as the rules use it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExitState {
     /// Liquidation value against the remaining cost basis, as a gain.
@@ -141,15 +204,16 @@ pub struct ExitState {
     pub minutes_held: u32,
     /// Take-profit tiers already sold.
     pub tier: u8,
-    /// Whether the trailing stop has sold its part.
+    /// True once the trailing stop has sold its part.
     pub trailed: bool,
 }
 
-/// A sale that works at the opens from `due` on.
+/// A sale order that works at every open from `due` on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ExitOrder {
     /// Contracts still to sell.
     pub(crate) contracts: u32,
+    #[serde(with = "ReasonInCheckpoint")]
     pub(crate) reason: ExitReason,
     /// First bar at whose open it can fill.
     pub(crate) due: u32,
@@ -158,13 +222,13 @@ pub(crate) struct ExitOrder {
 impl ExitOrder {
     /// Sizes a decision: a part of the contracts held, at least one.
     pub(crate) fn of(decision: ExitDecision, held: u32, due: u32) -> Self {
-        // A hair more than the product: 0.7 of 90 is 63, not 62.999…
+        // The tolerance makes 0.7 of 90 exactly 63, not 62.999…
         let contracts = ((f64::from(held) * decision.sell + 1e-9) as u32).clamp(1, held.max(1));
         Self { contracts, reason: decision.reason, due }
     }
 
-    /// Returns the order to work next: the waiting one, unless the new one sells more for another reason. The same rule
-    /// speaks again at every close until its order is filled, and means the same contracts.
+    /// Returns the order to work next: the waiting one, unless the new one sells more for another reason. A rule repeats
+    /// its decision at every close until its order is filled; the repeats concern the same contracts.
     pub(crate) fn more_urgent(waiting: Option<Self>, new: Self) -> Self {
         let stands = |waiting: &Self| waiting.contracts >= new.contracts || waiting.reason == new.reason;
         waiting.filter(stands).unwrap_or(new)
@@ -172,7 +236,7 @@ impl ExitOrder {
 }
 
 impl ExitConfig {
-    /// Returns what the rules sell at this close, if anything. The stop comes first.
+    /// Returns the rules' decision at this close, if any. The stop takes precedence.
     #[inline]
     pub fn decide(&self, state: &ExitState) -> Option<ExitDecision> {
         if state.gain <= -self.stop_loss {
@@ -273,10 +337,20 @@ mod tests {
     }
 
     #[test]
-    fn reasons_have_the_names_of_the_ledger() {
-        assert_eq!(
-            [ExitReason::Agent, ExitReason::EndOfDay, ExitReason::DailyLoss, ExitReason::Settled].map(ExitReason::name),
-            ["agent", "end_of_day", "daily_loss", "settled"]
-        );
+    fn reasons_read_back_and_index_the_ledger() {
+        for (index, reason) in ExitReason::ALL.into_iter().enumerate() {
+            assert_eq!((reason as usize, reason.name().parse()), (index, Ok(reason)));
+            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{reason}\""));
+        }
+        let error = "stop".parse::<ExitReason>().unwrap_err();
+        assert!(error.starts_with("\"stop\" is no exit reason; the reasons are agent, stop_loss, "), "{error}");
+    }
+
+    #[test]
+    fn a_waiting_order_is_spelled_as_in_earlier_checkpoints() {
+        let order = ExitOrder { contracts: 5, reason: ExitReason::TakeProfit, due: 4 };
+        let text = serde_json::to_string(&order).unwrap();
+        assert_eq!(text, r#"{"contracts":5,"reason":"TakeProfit","due":4}"#);
+        assert_eq!(serde_json::from_str::<ExitOrder>(&text).unwrap(), order);
     }
 }

@@ -1,19 +1,19 @@
-//! What a policy sees of one session at a decision, by name.
+//! The observation of one session at a decision, with its columns by name.
 
 use crate::{ActionMask, FEATURES, Setup, action::Action, batch::lane::ACCOUNT_COLUMNS};
 
-/// What a policy sees of one session at a decision.
+/// The observation of one session at a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct ObservedSession<'a> {
     /// The lane that plays the session.
     pub lane: usize,
     /// Index of the session among the market's days.
     pub day: u32,
-    /// The bar at whose close the decision is taken.
+    /// Bar at whose close the decision is taken.
     pub bar: u32,
     /// Tape row of that bar.
     pub row: usize,
-    /// What the setup score says of that bar.
+    /// Setup class of that bar.
     pub setup: Setup,
     /// Legal actions.
     pub mask: ActionMask,
@@ -32,7 +32,7 @@ const fn same(a: &str, b: &str) -> bool {
     i == a.len() && i == b.len()
 }
 
-/// Finds a feature's column while compiling; a name that does not exist is an error there.
+/// Finds a feature's column at compile time; an unknown name fails to compile.
 const fn feature(name: &str) -> usize {
     let mut i = 0;
     while !same(FEATURES[i].0, name) {
@@ -41,7 +41,7 @@ const fn feature(name: &str) -> usize {
     i
 }
 
-/// The same for a column of the account.
+/// Finds an account's column at compile time; an unknown name fails to compile.
 const fn account(name: &str) -> usize {
     let mut i = 0;
     while !same(ACCOUNT_COLUMNS[i], name) {
@@ -56,7 +56,7 @@ impl ObservedSession<'_> {
         self.mask.allows(action as u8)
     }
 
-    /// Returns whether the account holds nothing.
+    /// Returns whether the account is flat.
     pub fn is_flat(&self) -> bool {
         self.side() == 0.0
     }
@@ -66,7 +66,7 @@ impl ObservedSession<'_> {
         self.account[const { account("side") }]
     }
 
-    /// Returns what the position would gain if it were sold now, as a fraction of its cost basis, at most 3.
+    /// Returns the unrealised gain of the position as a fraction of its cost basis, at most 3.
     pub fn gain(&self) -> f32 {
         self.account[const { account("unrealised") }]
     }

@@ -1,18 +1,18 @@
-//! A perfect-foresight ceiling: the most that a session could have given to an account that knew all its prices.
+//! The perfect-foresight ceiling: the highest P&L of a session for an account that trades with all its prices known.
 //!
-//! The account lives under the environment's own rules and costs, because its positions are played by the same step: an entry
+//! The account trades under the environment's own rules and costs, because the same step plays its positions: an entry
 //! is decided at the close of a bar, buys the contract of that decision and fills at the next open's ask; it is sold at a later
 //! open's bid, by choice or by the rules; one position at a time, fees, ticks, slippage and impact as configured, flat before
-//! the bell. Among all sequences of such positions, dynamic programming backwards over the bars finds the best.
+//! the bell. Dynamic programming backwards over the bars finds the best sequence of such positions.
 //!
-//! It assumes that
-//! - every entry is sized by the capital of the session's start, so that gains are not traded larger,
-//! - a position is left by one order, with no trim before it,
-//! - `env.guards.max_trades` and the daily loss limit count within one position, not over the session's.
+//! Assumptions:
+//! - every entry is sized by the capital at the session's start, so gains are not compounded,
+//! - a position is closed by one order, with no trim before it,
+//! - `env.guards.max_trades` and the daily loss limit apply within one position, not over the session.
 //!
-//! For one contract at a time (`env.account.max_contracts = 1`, and capital for it) it is exact without those two guards, and a
-//! bound with them. An account that trades its gains larger could make more dollars of the same positions; whether anything
-//! can be earned at all does not depend on that.
+//! For one contract at a time (`env.account.max_contracts = 1`, with capital for it) the ceiling is exact without those two
+//! guards, and an upper bound with them. Compounding could make more dollars of the same positions; the sign of the ceiling
+//! does not depend on it.
 
 use std::{ops::AddAssign, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
 /// The best sequence of positions of a session, or of several sessions together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ceiling {
-    /// Net P&L after all costs, in cents; never negative, since nobody has to trade.
+    /// Net P&L after all costs, in cents; never negative, since staying flat is allowed.
     pub net_pnl_cents: i64,
     /// Premium and fees paid at its entries, in cents.
     pub entry_cost_cents: i64,
@@ -55,12 +55,12 @@ impl AddAssign for Ceiling {
     }
 }
 
-/// What one session could have given.
+/// The ceilings of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ceilings {
-    /// With entries wherever they are allowed.
+    /// Ceiling with entries at every bar that allows them.
     pub any: Ceiling,
-    /// With entries on strong setups alone, in the setup's direction.
+    /// Ceiling with entries on strong setups alone, in the setup's direction.
     pub strong: Ceiling,
 }
 
@@ -82,7 +82,7 @@ impl Ceilings {
     }
 }
 
-/// One way in which a position can end.
+/// One possible exit of a position.
 #[derive(Debug, Clone, Copy)]
 struct PositionOutcome {
     net_pnl_cents: i64,
@@ -91,13 +91,13 @@ struct PositionOutcome {
     next: u32,
 }
 
-/// One session, known in advance.
+/// One session with all its prices known.
 struct Foresight<'a> {
     rules: &'a Rules,
     day: u32,
     /// The bar after that of the last decision.
     end: u32,
-    /// What the steps count; nobody reads it.
+    /// Counters of the steps, unused.
     counted: Ledger,
 }
 
@@ -108,7 +108,7 @@ impl<'a> Foresight<'a> {
     }
 
     fn ceilings(mut self) -> Ceilings {
-        // What the decisions from each bar on can give.
+        // The highest P&L of the decisions from each bar on.
         let mut best = vec![Ceilings::default(); self.end as usize + 1];
         for bar in (0..self.end).rev() {
             let mut here = best[bar as usize + 1];
@@ -131,7 +131,7 @@ impl<'a> Foresight<'a> {
         best[0]
     }
 
-    /// Returns a flat account at the decision of a bar, as rich as at the open.
+    /// Returns a flat account at the decision of a bar, with the capital of the open.
     fn flat(&self, bar: u32) -> Lane {
         let mut lane = self.rules.open(self.day, 0);
         lane.bar = bar;
@@ -139,7 +139,7 @@ impl<'a> Foresight<'a> {
         lane
     }
 
-    /// Enters, and finds every way in which the position can end; none when the order does not fill.
+    /// Enters, and finds every possible exit of the position; none when the order does not fill.
     fn ways(&mut self, mut lane: Lane, side: Action, mut found: impl FnMut(PositionOutcome)) {
         let (before, mut entry_cost_cents) = (lane.account.cash, 0);
         let mut over = self.step(&mut lane, side);
@@ -164,7 +164,7 @@ impl<'a> Foresight<'a> {
         }
     }
 
-    /// Sells the position as soon as it can be sold.
+    /// Sells the position at the first open that allows it.
     fn leave(&mut self, mut lane: Lane) -> Lane {
         loop {
             let sell = if lane.mask.allows(Action::Exit as u8) { Action::Exit } else { Action::Hold };
@@ -196,7 +196,7 @@ fn is_flat(lane: &Lane) -> bool {
 }
 
 impl Ceiling {
-    /// Takes a position and what can follow it, if that is better.
+    /// Keeps a position and the best sequence after it, if their P&L is higher.
     fn improve(&mut self, way: PositionOutcome, then: Self) {
         if way.net_pnl_cents + then.net_pnl_cents > self.net_pnl_cents {
             *self = Self {
@@ -218,7 +218,7 @@ mod tests {
         baselines::{EntryRule, ExitRule, Scripted, play},
     };
 
-    /// The made-up sessions around a half day, the shortest there is.
+    /// Made-up sessions around a half day, the shortest kind.
     fn market(symbol: &str) -> Arc<Market> {
         let mut config = DataConfig::default();
         config.synthetic.sessions_from = jiff::civil::date(2024, 11, 20);

@@ -1,4 +1,4 @@
-//! The family of scripted policies: which way each bets, and when it leaves.
+//! The family of scripted policies, each an entry rule with an exit rule.
 
 use std::{fmt, sync::Arc};
 
@@ -12,61 +12,61 @@ use crate::{
     action::{ACTIONS, Action},
 };
 
-/// Which way an entry bets.
+/// The direction of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryRule {
-    /// On a rise.
+    /// Calls only.
     Call,
-    /// On a fall.
+    /// Puts only.
     Put,
-    /// Either, like a coin.
+    /// Calls and puts at random, with equal chances.
     Coin,
-    /// With a strong setup; on a weak one nothing is bought.
+    /// The direction of a strong setup; no entry on a weak one.
     WithSetup,
-    /// Against a strong setup; on a weak one nothing is bought.
+    /// The opposite of a strong setup; no entry on a weak one.
     AgainstSetup,
-    /// That the next bars go where the last one went.
+    /// The direction of the last bar.
     WithBar,
-    /// That they go back.
+    /// The opposite of the last bar.
     AgainstBar,
-    /// Away from the session's VWAP, where the price is.
+    /// The side of the session's VWAP on which the price lies.
     WithVwap,
-    /// Back to it.
+    /// The opposite side.
     AgainstVwap,
 }
 
-/// When a position is given up; the environment's own rules sell besides.
+/// The exit of a position; the environment's own rules apply besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitRule {
-    /// So many minutes after it was bought.
+    /// After so many minutes.
     After(u32),
-    /// As soon as selling would not lose, or after so many minutes.
+    /// At the first close without a loss, or after so many minutes.
     Gain(u32),
-    /// Never: half of it is sold whenever selling would gain.
+    /// No full exit; half of the position is sold at every close with a gain.
     Trim,
-    /// When the environment's rules say so.
+    /// By the environment's rules alone.
     ToRules,
-    /// Never, and nothing is bought in the session any more.
+    /// By the environment's rules alone, with a single entry per session.
     Never,
 }
 
-/// A policy that knows nothing of the future.
+/// A policy as plain code, without foresight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scripted {
-    /// Does nothing.
+    /// HOLD at every decision.
     AlwaysHold,
-    /// Any legal action, each as likely as the next.
+    /// A legal action drawn uniformly.
     RandomLegal,
-    /// Buys whenever it may and its bet has a direction.
+    /// An entry whenever one is legal and the entry rule has a direction.
     Trades(EntryRule, ExitRule),
 }
 
-/// Longer than any session.
+/// Minutes beyond the longest session.
 const NO_CAP: u32 = 390;
 
 impl Scripted {
-    /// Returns every member of the family; the first does nothing, the second acts at random. Where the rules alone sell,
-    /// members that differ only in what they sell are one.
+    /// Returns every member of the family; the first always holds, the second acts at random. Where the rules alone sell,
+    /// members that differ only in their exits are one.
     pub fn family(mode: ExitMode) -> Vec<Self> {
         let mut family = vec![Self::AlwaysHold, Self::RandomLegal];
         for (bet, leave) in Self::trades() {
@@ -102,7 +102,7 @@ impl Scripted {
         trades
     }
 
-    /// Plays every given session once. What is random depends on the seed, the session and the bar alone.
+    /// Replays every given session once. Random choices depend on the seed, the session and the bar alone.
     ///
     /// # Errors
     /// As [`crate::BatchEnv::replay`].
@@ -115,7 +115,7 @@ impl Scripted {
         })
     }
 
-    /// Chooses an action; `bought` says whether the session has seen an entry of this policy.
+    /// Chooses an action; `bought` is true once this policy has entered in the session.
     fn choose(self, sight: &ObservedSession<'_>, bought: bool, seed: u64) -> Action {
         match self {
             Self::AlwaysHold => Action::Hold,
@@ -195,14 +195,14 @@ impl fmt::Display for Scripted {
     }
 }
 
-/// Written by its name.
+/// Serialised by its name.
 impl Serialize for Scripted {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// Draws a number below `sides`: the stream is addressed by session and bar, so that nothing else moves it.
+/// Draws a number below `sides` from the stream of a session and a bar.
 fn draw(seed: u64, sight: &ObservedSession<'_>, sides: u32) -> u32 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream((u64::from(sight.day) << 32) | u64::from(sight.bar));
@@ -214,7 +214,7 @@ pub(crate) mod tests {
     use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
     use super::*;
-    use crate::{MarketConfig, Setup, Trade};
+    use crate::{ExitReason, MarketConfig, Setup, Trade};
 
     pub(crate) fn market() -> (Arc<Market>, Vec<u32>) {
         let mut config = DataConfig::default();
@@ -227,7 +227,7 @@ pub(crate) mod tests {
         (Arc::new(market), days)
     }
 
-    /// Plays under rules that sell nothing but at the stop of everything and before the bell.
+    /// Replays under rules that sell only at a total loss and before the bell.
     fn playback(bet: EntryRule, leave: ExitRule) -> Replay {
         let (market, days) = market();
         let mut config = EnvConfig::default();
@@ -249,8 +249,10 @@ pub(crate) mod tests {
         assert!(against.trades.iter().all(faded) && against.ledger.good_buy == 0);
         for played in [with, against] {
             assert!(played.trades.len() > 100);
-            // Nothing but the bell shortens what was to be held for five minutes.
-            assert!(played.trades.iter().all(|trade| trade.minutes_held() == 5 || trade.reason == "end_of_day"));
+            // Only the bell shortens a holding of five minutes.
+            assert!(
+                played.trades.iter().all(|trade| trade.minutes_held() == 5 || trade.reason == ExitReason::EndOfDay)
+            );
         }
     }
 

@@ -1,4 +1,4 @@
-//! One lane: an account in a session, what a policy sees of it, and which session comes next.
+//! One lane: an account in a session, its observation, and its next session.
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ pub const ACCOUNT_COLUMNS: [&str; 9] =
 pub(crate) const COLUMNS: usize = ACCOUNT_COLUMNS.len();
 const GAIN_BOUND: f64 = 3.0;
 
-/// An entry on its way to the market, or working there.
+/// An entry order that has not filled yet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EntryOrder {
     pub(crate) action: Action,
-    /// The contract at the money when it was decided.
+    /// The contract chosen at the decision.
     pub(crate) contract: u32,
-    /// Bar at whose close it was decided.
+    /// Bar of the decision.
     pub(crate) decided: u32,
 }
 
@@ -40,22 +40,22 @@ pub(crate) struct EntryOrder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Lane {
     pub(crate) day: u32,
-    /// The bar at whose close the next decision is taken.
+    /// Bar at whose close the next decision is taken.
     pub(crate) bar: u32,
     pub(crate) episode: u32,
-    /// A replay's lane that has played its session.
+    /// True once a replay's lane has played its session.
     pub(crate) finished: bool,
-    /// What the policy may do at the next decision, as the last observation said.
+    /// Legal actions of the next decision, as in the last observation.
     pub(crate) mask: ActionMask,
     pub(crate) account: Account,
     /// Liquidation value of the whole account at the last mark, in cents.
     pub(crate) equity: i64,
     pub(crate) guard: Guard,
-    /// The entry that works, while flat.
+    /// The working entry order of a flat account.
     pub(crate) entry: Option<EntryOrder>,
-    /// The sale that works, in a position.
+    /// The working sale order of a position.
     pub(crate) order: Option<ExitOrder>,
-    /// Bar at whose open the position was bought, and what the setup said.
+    /// Bar at whose open the position was bought; below, its setup at the decision.
     pub(crate) entry_bar: u32,
     pub(crate) entry_setup: Setup,
     pub(crate) steps: u32,
@@ -65,25 +65,26 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Returns whether the position was already held at the close before bar `next` opened.
+    /// Returns whether the position was held before bar `next` opened.
     pub(crate) fn held_since(&self, next: u32) -> bool {
         self.account.position.is_some() && self.entry_bar < next
     }
 }
 
-/// What every lane needs and none changes.
+/// The read-only context of all lanes.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) market: Arc<Market>,
     pub(crate) config: EnvConfig,
-    /// Liquidation value at which an account's day is lost, in cents.
+    /// Liquidation value at the daily loss limit, in cents.
     pub(crate) floor_cents: i64,
-    /// Where training lanes get their next session; a replay has none.
+    /// Sampler of the training lanes' next sessions; a replay has none.
     pub(crate) deck: Option<SessionSampler>,
-    /// The different terms of the market's days, and which are a day's.
+    /// The distinct terms of execution, and their index per day of the market.
     terms: Vec<Terms>,
     terms_of_day: Vec<u16>,
-    /// Whether an entry would be refused at once without a quote that is absent, or not, on a tape of real options.
+    /// True where an entry fills at the next open or is refused, on a tape of real options: the mask then excludes contracts
+    /// without a quote there.
     quotes_are_known: bool,
 }
 
@@ -134,18 +135,18 @@ impl Rules {
         }
     }
 
-    /// Returns the bar at whose open everything is sold.
+    /// Returns the bar at whose open every position is sold.
     pub(crate) fn last_bar(&self, day: &Day) -> u32 {
         day.bars - self.config.exits.flat_before_close
     }
 
-    /// Returns whether what is held at the end of a session runs to its settlement.
+    /// Returns whether a position held at the end of the session runs to its settlement.
     pub(crate) fn settles(&self, day: &Day) -> bool {
         let expires = day.expiry == day.date && day.spec.settlement == Settlement::Cash;
         expires && self.config.exits.at_the_bell == AtTheBell::Settle
     }
 
-    /// Returns the bar at whose open an order reaches the market that is decided at the close of a bar.
+    /// Returns the bar at whose open an order reaches the market, from the bar of its decision.
     #[inline]
     pub(crate) fn arrival(&self, decided: u32) -> u32 {
         decided + 1 + self.config.execution.delay_bars
@@ -161,7 +162,7 @@ impl Rules {
         }
     }
 
-    /// Returns the mask of a flat account that sees at once which entries would find no quote.
+    /// Returns the mask of a flat account without the entries that would meet no quote.
     #[cold]
     fn buyable(&self, lane: &Lane) -> ActionMask {
         let row = self.day(lane).first_row + lane.bar;
@@ -224,7 +225,7 @@ impl Rules {
         }
     }
 
-    /// Returns whether a restored lane can go on here.
+    /// Returns whether a restored lane can continue in this environment.
     pub(crate) fn holds(&self, lane: &Lane, days: &[u32]) -> bool {
         if !days.contains(&lane.day) {
             return false;

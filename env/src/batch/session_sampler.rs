@@ -1,18 +1,18 @@
-//! Which session a lane plays next: a stream of its own for every lane and episode.
+//! Sampling of training sessions, with a random stream per lane and episode.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{Market, config::Draw};
 
-/// Sessions to draw from, grouped so that every group is equally likely.
+/// Sessions to draw from, in groups of equal probability.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionSampler {
     groups: Vec<Vec<u32>>,
     seed: u64,
 }
 
-/// Upper ends of the calm, normal and storm regimes, in VIX points; above the last is a crash.
+/// Upper bounds of the calm, normal and storm regimes, in VIX points; the crash regime lies above.
 const REGIMES: [f64; 3] = [18.0, 25.0, 35.0];
 
 impl SessionSampler {

@@ -1,7 +1,7 @@
-//! One step of one lane: orders at the next open, marks at its close, the rules' look at the position, and the reward.
+//! One step of one lane: orders at the next open, the mark at its close, the exit rules, the reward.
 
 use crate::{
-    ActionMask, Day, Fill, Ledger, Position, RewardTerms, Sale, Trade,
+    ActionMask, Day, Fill, Ledger, Position, Sale, Trade,
     account::{
         Refusal,
         execution::FillRule,
@@ -11,7 +11,7 @@ use crate::{
     batch::lane::{EntryOrder, Lane, Rules, gain},
     market::Signal,
     option::{black_scholes::Right, contract::MULTIPLIER, quote::right_bit},
-    reward::FlatDecision,
+    reward::{FlatDecision, PerTerm, RewardTerm},
 };
 
 /// One lane's step, with the sums it adds to.
@@ -19,21 +19,21 @@ pub(crate) struct LaneStep<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) number: u32,
     pub(crate) ledger: &'a mut Ledger,
-    /// What a replay writes down; training writes nothing.
+    /// Record of a replay's trades; training keeps none.
     pub(crate) record: Option<Record<'a>>,
 }
 
-/// Where the trades of a replay are written.
+/// The trades of a replay.
 pub(crate) struct Record<'a> {
-    /// What the lane has sold of its position so far.
+    /// Sales of the lane's open position.
     pub(crate) sales: &'a mut Vec<Sale>,
     /// Closed positions of all lanes.
     pub(crate) trades: &'a mut Vec<Trade>,
 }
 
 impl LaneStep<'_> {
-    /// Plays the decision at the close of `lane.bar` through to the close of the next bar. Returns the reward and whether
-    /// the session is over.
+    /// Advances the lane from the decision at the close of `lane.bar` to the close of the next bar. Returns the reward, and
+    /// true at the session's end.
     pub(crate) fn step(&mut self, lane: &mut Lane, action: u8) -> (f32, bool) {
         if lane.finished {
             return (0.0, false);
@@ -46,7 +46,7 @@ impl LaneStep<'_> {
         let next = lane.bar + 1;
         let mut terms = if lane.account.position.is_some() {
             self.decide_held(lane, action, mask);
-            RewardTerms::default()
+            PerTerm::default()
         } else {
             self.decide_flat(lane, day, action, mask)
         };
@@ -58,7 +58,7 @@ impl LaneStep<'_> {
         if over {
             self.end(lane, day);
         }
-        terms.pnl = rules.config.reward.money(self.mark(lane, day, next), entry_cost);
+        terms[RewardTerm::Pnl] = rules.config.reward.money(self.mark(lane, day, next), entry_cost);
         lane.bar = next;
         lane.steps += 1;
         let reward = terms.total();
@@ -69,9 +69,9 @@ impl LaneStep<'_> {
         (reward, over)
     }
 
-    /// Counts a flat account's decision, sends its order, works the order at the next open, and returns the shaping. An
-    /// entry's shaping is that of its decision, and is paid when it fills.
-    fn decide_flat(&mut self, lane: &mut Lane, day: &Day, action: Action, mask: ActionMask) -> RewardTerms {
+    /// Counts a flat account's decision, places its order, works it at the next open, and returns the shaping. The shaping
+    /// of an entry depends on its decision and is paid at the fill.
+    fn decide_flat(&mut self, lane: &mut Lane, day: &Day, action: Action, mask: ActionMask) -> PerTerm<f32> {
         if mask.is_forced() {
             self.ledger.forced_steps += 1;
         } else {
@@ -87,15 +87,15 @@ impl LaneStep<'_> {
         }
         match lane.entry {
             Some(entry) => self.enter(lane, day, entry),
-            None => RewardTerms::default(),
+            None => PerTerm::default(),
         }
     }
 
     /// Works an entry at the next open.
-    fn enter(&mut self, lane: &mut Lane, day: &Day, entry: EntryOrder) -> RewardTerms {
+    fn enter(&mut self, lane: &mut Lane, day: &Day, entry: EntryOrder) -> PerTerm<f32> {
         let (rules, bar) = (self.rules, lane.bar + 1);
         if rules.arrival(entry.decided) > bar {
-            return RewardTerms::default();
+            return PerTerm::default();
         }
         let offer = (rules.market.quote(day, entry.contract, bar).open, rules.market.size(day, entry.contract, bar));
         let bought = lane.account.buy(entry.action, entry.contract, offer, &rules.config.account, rules.terms(lane));
@@ -105,12 +105,12 @@ impl LaneStep<'_> {
                     lane.entry = None;
                     self.ledger.unfilled_orders += 1;
                 }
-                RewardTerms::default()
+                PerTerm::default()
             }
             Err(Refusal::NoQuote | Refusal::NoCash) => {
                 lane.entry = None;
                 self.ledger.refused_orders += 1;
-                RewardTerms::default()
+                PerTerm::default()
             }
             Ok(fill) => {
                 let signal = rules.market.signal(day.first_row + entry.decided);
@@ -125,17 +125,17 @@ impl LaneStep<'_> {
         }
     }
 
-    fn shape(&mut self, action: Action, filled: bool, signal: Signal) -> RewardTerms {
+    fn shape(&mut self, action: Action, filled: bool, signal: Signal) -> PerTerm<f32> {
         let Signal { setup, bull_chase, bear_chase, .. } = signal;
         let decision = FlatDecision { action, filled, setup, bull_chase, bear_chase };
         let triggers = decision.triggers();
-        self.ledger.good_buy += u64::from(triggers.good_buy);
-        self.ledger.missed_opportunity += u64::from(triggers.missed_opportunity);
-        self.ledger.bad_chase += u64::from(triggers.bad_chase);
+        self.ledger.good_buy += u64::from(triggers[RewardTerm::GoodBuy]);
+        self.ledger.missed_opportunity += u64::from(triggers[RewardTerm::MissedOpportunity]);
+        self.ledger.bad_chase += u64::from(triggers[RewardTerm::BadChase]);
         self.rules.config.reward.shape(&decision)
     }
 
-    /// Counts the decision of an account with a position, and sends its order.
+    /// Counts the decision of an account with a position, and places its order.
     fn decide_held(&mut self, lane: &mut Lane, action: Action, mask: ActionMask) {
         lane.held_steps += 1;
         self.ledger.held_steps += 1;
@@ -155,8 +155,8 @@ impl LaneStep<'_> {
         lane.order = Some(ExitOrder::of(decision, held, self.rules.arrival(lane.bar)));
     }
 
-    /// Works the sale that is due at the open of a bar. The rules' orders go on until they are filled; the policy's is over
-    /// with its first fill, and without one unless it waits for a quote.
+    /// Works the sale that is due at the open of a bar. The rules' orders work until they are filled. The policy's order ends
+    /// with its first fill, or without one unless it waits for a quote.
     fn exit(&mut self, lane: &mut Lane, day: &Day, bar: u32) {
         let Some(order) = lane.order.filter(|order| order.due <= bar) else { return };
         let sold = self.sell(lane, day, order.contracts, order.reason, bar);
@@ -172,7 +172,7 @@ impl LaneStep<'_> {
         }
     }
 
-    /// Sells at the open of a bar; returns how many contracts went.
+    /// Sells at the open of a bar; returns the contracts sold.
     fn sell(&mut self, lane: &mut Lane, day: &Day, contracts: u32, reason: ExitReason, bar: u32) -> u32 {
         let (Some(position), market) = (&lane.account.position, &self.rules.market) else { return 0 };
         let bid = (market.quote(day, position.contract, bar).open, market.size(day, position.contract, bar));
@@ -181,8 +181,8 @@ impl LaneStep<'_> {
         fill.contracts
     }
 
-    /// Ends the session: sells before the bell, at every open until it if need be, and settles what is left at the close. What
-    /// expires later is worth more than that, but nobody was there to pay it.
+    /// Ends the session: sells before the bell, at every remaining open if need be, and settles the rest at the close. A
+    /// contract that expires later is worth more than its intrinsic value, but found no buyer.
     fn end(&mut self, lane: &mut Lane, day: &Day) {
         lane.order = None;
         if !self.rules.settles(day) {
@@ -204,7 +204,7 @@ impl LaneStep<'_> {
         }
     }
 
-    /// Counts a sale, writes it down in a replay, and closes the position when nothing is left of it.
+    /// Counts a sale, records it in a replay, and closes the position after its last contract.
     fn book_sale(&mut self, lane: &mut Lane, day: &Day, fill: Fill, reason: ExitReason, bar: u32) {
         self.count_fill(lane, fill);
         if let Some(record) = &mut self.record {
@@ -213,7 +213,7 @@ impl LaneStep<'_> {
                 contracts: fill.contracts,
                 price: fill.premium as f64 / (MULTIPLIER * i64::from(fill.contracts)) as f64 / 100.0,
                 fees_cents: fill.fees,
-                reason: reason.name().to_owned(),
+                reason,
             });
         }
         if let Some(closed) = lane.account.close() {
@@ -228,7 +228,7 @@ impl LaneStep<'_> {
         self.ledger.partial_orders += u64::from(fill.contracts < fill.asked);
     }
 
-    /// Marks the account at the close of bar `next`, lets the rules look at it, and returns the change since the last mark.
+    /// Marks the account at the close of bar `next`, applies the exit rules, and returns the change since the last mark.
     fn mark(&mut self, lane: &mut Lane, day: &Day, next: u32) -> i64 {
         let rules = self.rules;
         let value = lane.account.position.map_or(0, |position| {
@@ -260,10 +260,10 @@ impl LaneStep<'_> {
         change
     }
 
-    fn count_terms(&mut self, terms: &RewardTerms) {
-        for (i, value) in terms.values().into_iter().enumerate() {
-            self.ledger.reward_terms[i] += f64::from(value);
-            self.ledger.reward_terms_abs[i] += f64::from(value.abs());
+    fn count_terms(&mut self, terms: &PerTerm<f32>) {
+        for (term, value) in terms.iter() {
+            self.ledger.reward_terms[term] += f64::from(value);
+            self.ledger.reward_terms_abs[term] += f64::from(value.abs());
         }
     }
 
@@ -292,7 +292,7 @@ impl LaneStep<'_> {
             fees_cents: closed.fees,
             net_pnl_cents,
             net_return,
-            reason: reason.name().to_owned(),
+            reason,
             setup: lane.entry_setup,
         });
     }

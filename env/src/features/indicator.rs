@@ -1,4 +1,4 @@
-//! Streaming indicators: each takes one bar at a time and knows nothing of the next.
+//! Streaming indicators: one bar at a time, causal.
 
 /// Exponential moving average with span `n`: weight `2 / (n + 1)` on the newest value, seeded with the first one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +70,7 @@ impl MacdHistogram {
 
 /// Volume-weighted average of typical prices since the session's open.
 ///
-/// An index has no volume: until some is seen, every bar weighs the same.
+/// Bars weigh the same until the first volume of the session, since an index has none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SessionVwap {
     turnover: f64,

@@ -1,9 +1,9 @@
-//! The setup score: how many of four trend conditions hold, in either direction, and when a bar is exhausted.
+//! The setup score: the number of four trend conditions that hold in either direction, and exhausted bars.
 
 /// Conditions in the score.
 pub(crate) const SETUP_CONDITIONS: u8 = 4;
 
-/// RSI and wick beyond which a bar counts as exhausted.
+/// RSI and wick thresholds of an exhausted bar.
 const CHASE_RSI: f64 = 80.0;
 const CHASE_WICK: f64 = 0.65;
 
@@ -49,7 +49,7 @@ impl SetupScore {
     }
 }
 
-/// What the setup score says of a bar; the threshold of "strong" is configuration.
+/// Setup class of a bar; the threshold of "strong" is `market.setup_threshold`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Setup {

@@ -6,12 +6,12 @@ use market_data::{SessionBars, VolColumns};
 
 use crate::features::indicator::{Ema, Rsi};
 
-/// Sessions that the longest column looks back.
+/// Sessions that the longest column spans.
 const MONTH: usize = 20;
 const WEEK: usize = 5;
 
-/// Columns of a daily row: name and meaning. A return is logarithmic, in percent; before there are enough sessions, it is that of
-/// those there are.
+/// Columns of a daily row: name and definition. A return is logarithmic, in percent; with too few sessions before, it spans the
+/// available ones.
 pub const DAILY_FEATURES: [(&str, &str); 14] = [
     ("return_1", "return since the last close"),
     ("return_5", "return of 5 sessions"),
@@ -29,7 +29,7 @@ pub const DAILY_FEATURES: [(&str, &str); 14] = [
     ("vix_delta", "tanh((VIX before the last bar - VIX at the last session's end) / 5)"),
 ];
 
-/// What one session leaves behind for the rows of later ones.
+/// The facts of one session that later rows use.
 #[derive(Debug, Clone, Copy)]
 struct SessionHistory {
     close: f64,
@@ -78,7 +78,7 @@ impl DailyStream {
         row.map(|x| x as f32)
     }
 
-    /// The close `sessions` before the newest one, or the oldest there is.
+    /// Returns the close `sessions` before the newest one, or the oldest available.
     fn close_before(&self, sessions: usize) -> f64 {
         self.past[(self.past.len() - 1).saturating_sub(sessions)].close
     }

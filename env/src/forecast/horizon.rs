@@ -1,21 +1,21 @@
-//! How far ahead a target looks, and over which bars.
+//! Forecast horizons and bar sizes.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The bars that a forecaster sees.
+/// Bar size of a forecaster's features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BarSize {
     /// Minute bars; targets end within the session.
     #[default]
     Minute,
-    /// One bar per session; targets look at the closes of later sessions.
+    /// One bar per session; targets end at the closes of later sessions.
     Day,
 }
 
-/// How far ahead a target looks: `5` bars, to the session's `close`, or `1d`, a number of sessions.
+/// Forecast horizon: `5` for bars, `close` for the session's close, `1d` for sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Horizon {
@@ -32,7 +32,7 @@ impl Horizon {
     pub fn check(horizons: &[Self], bars: BarSize) -> Vec<String> {
         let fault = |(index, horizon): (usize, &Self)| {
             let why = match (bars, horizon) {
-                (BarSize::Minute, Self::Days(_)) => "looks across sessions, which needs forecast.bars = day",
+                (BarSize::Minute, Self::Days(_)) => "spans sessions, which needs forecast.bars = day",
                 (BarSize::Day, Self::Bars(_) | Self::Close) => {
                     "lies within a session, which needs forecast.bars = minute"
                 }
@@ -66,7 +66,7 @@ impl Horizon {
         }
     }
 
-    /// Returns the bars or sessions that it spans; 1 for the close, which may be any number.
+    /// Returns the bars or sessions that it spans; 1 for the close, whose length varies.
     pub(super) fn bars(self) -> usize {
         match self {
             Self::Bars(n) | Self::Days(n) => n as usize,
@@ -96,7 +96,7 @@ impl FromStr for Horizon {
             None => positive(text).map(Self::Bars),
         };
         horizon.ok_or_else(|| {
-            format!("`{text}` is no horizon; say a number of bars such as 5, close, or sessions such as 1d")
+            format!("`{text}` is no horizon; give a number of bars such as 5, close, or sessions such as 1d")
         })
     }
 }

@@ -36,12 +36,13 @@ impl Path {
         self.sums.len() - 1
     }
 
-    /// The move from one close to a later one.
+    /// Returns the move from one close to a later one.
     pub(super) fn between(&self, from: usize, to: usize) -> Move {
         self.spanning(from + 1, to + 1)
     }
 
-    /// The move of the last `length` returns up to a close, or of as many as there are; their volatility is scaled to `length`.
+    /// Returns the move over the last `length` returns up to a close, or over the available ones, with the volatility scaled to
+    /// `length`.
     pub(super) fn before(&self, at: usize, length: usize) -> Move {
         let first = (at + 1).saturating_sub(length);
         let held = (at + 1 - first) as f64;

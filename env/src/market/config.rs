@@ -1,4 +1,4 @@
-//! Section `[market]`: how bars and options become a market.
+//! Configuration of the market's tapes: section `[market]`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     ContractSpec, EnvError, Expiry, PricingConfig, StrikeConfig, SurfaceConfig, features::setup::SETUP_CONDITIONS,
 };
 
-/// How bars become tapes: section `[market]`.
+/// The market's tapes: section `[market]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarketConfig {
@@ -52,7 +52,7 @@ impl MarketConfig {
     /// Returns the contract of an underlying.
     ///
     /// # Errors
-    /// [`EnvError::UnknownContract`] for a symbol that neither the configuration nor the program knows.
+    /// [`EnvError::UnknownContract`] for a symbol without a contract in the configuration or the defaults.
     pub fn contract(&self, symbol: &Symbol) -> Result<ContractSpec, EnvError> {
         let name = symbol.as_str();
         self.contracts.get(name).cloned().or_else(|| ContractSpec::known(name)).ok_or_else(|| {

@@ -1,13 +1,12 @@
-//! Real quotes laid over a tape: where a contract's own quote stands, it replaces the surface's; where it does not stand,
-//! nothing fills.
+//! Real quotes on a tape: a contract's own standing quote replaces the surface's; without one, nothing fills.
 //!
-//! The quote of a minute is the one that stood at its end, so an order decided at the close of bar `t` meets it at the
-//! open of bar `t + 1`. A contract that has been quoted before is traded on its own quotes only: crossed and stale ones fill
-//! nothing, one-sided ones nothing on the missing side. A contract without a quote of its own is traded on the surface
-//! while that is fresh. Marks at a bar's close always have a value.
+//! The quote of a minute is the one at its end, so an order decided at the close of bar `t` fills on it at the open of bar
+//! `t + 1`. A contract with an earlier quote is traded on its own quotes only: crossed and stale quotes fill nothing,
+//! one-sided quotes nothing on the missing side. A contract without a quote of its own is traded on the surface while the
+//! surface is fresh. Marks at a bar's close always have a value.
 //!
-//! Files of quotes have to hold every strike near the money: those that were cut around a later price would show it in
-//! which contracts can be bought. Files of trades may be cut as they like, since they only move the surface.
+//! Files of quotes must hold every strike near the money: a file cut around a later price would reveal that price through
+//! the set of tradable contracts. Files of trades may lack any strikes, since they only move the surface.
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
@@ -23,7 +22,7 @@ use crate::{
     },
 };
 
-/// Lays a session's quotes over its tape, and takes away what cannot be traded.
+/// Writes a session's quotes onto its tape, and removes quotes that cannot be traded.
 pub(crate) fn lay(
     rows: &OptionSession,
     surface: &[SurfacePoint],
@@ -61,7 +60,7 @@ pub(crate) fn lay(
     }
 }
 
-/// Puts what a contract's own newest quote says into the open of bar `t`.
+/// Writes a contract's own newest quote to the open of bar `t`.
 fn lay_own(
     row: &QuoteMinute,
     t: usize,
@@ -99,7 +98,7 @@ fn lay_own(
     }
 }
 
-/// Sorts the quotes of the tape's contracts by contract, each ascending by minute. Strikes off the grid are left out.
+/// Groups the quotes by the tape's contracts, each ascending by minute. Strikes off the grid are left out.
 fn by_contract<'a>(
     rows: &'a OptionSession,
     spec: &ContractSpec,

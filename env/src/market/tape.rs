@@ -1,6 +1,6 @@
 //! The option tape of one session: quotes of calls and puts on a strike grid, at the open and at the close of every bar.
 //!
-//! The environment never prices: it replays these columns without knowing where they came from.
+//! The environment never prices options: it replays these columns, whatever their origin.
 
 use std::ops::AddAssign;
 
@@ -8,30 +8,30 @@ use serde::Serialize;
 
 use crate::option::quote::QuotePair;
 
-/// Greeks as a policy sees them, all bounded: delta; delta's change per 0.1 % of spot; premium lost per minute, as a
+/// Greeks in the observation, all bounded: delta; delta's change per 0.1 % of spot; premium lost per minute, as a
 /// fraction; premium gained per volatility point, as a fraction.
 pub(crate) type GreekRow = [f32; 4];
 
 /// Contracts on display at the bid and at the ask, or [`UNKNOWN_SIZE`].
 pub(crate) type SizeRow = [u16; 2];
 
-/// A size that the tape does not know; the contract's usual one holds.
+/// Marks an unknown size; the contract's usual size then applies.
 pub(crate) const UNKNOWN_SIZE: u16 = u16::MAX;
 
-/// Where the open quotes of real-option tapes come from, in contract-minutes.
+/// Origin of the open quotes of real-option tapes, in contract-minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct QuoteOrigin {
     /// The contract's own standing quote, both sides.
     pub quoted: u64,
     /// The surface that follows prints and quotes of other strikes and minutes.
     pub surface: u64,
-    /// The contract's own quote, with one side missing: the other side fills.
+    /// The contract's own quote with one side; the missing side fills nothing.
     pub one_sided: u64,
-    /// Nothing: the bid lies above the ask.
+    /// No fill: the bid lies above the ask.
     pub crossed: u64,
-    /// Nothing: the contract's own quote is too old.
+    /// No fill: the contract's own quote is stale.
     pub stale_quote: u64,
-    /// Nothing: no print of any contract is recent enough.
+    /// No fill: the last print of any contract is stale.
     pub stale_surface: u64,
 }
 
@@ -63,16 +63,16 @@ pub(crate) struct OptionTape {
     pub(crate) quotes: Vec<QuotePair>,
     /// Empty when greeks are off.
     pub(crate) greeks: Vec<GreekRow>,
-    /// Displayed bid and ask sizes at the open; empty when the tape is a model's.
+    /// Displayed bid and ask sizes at the open; empty on a modelled tape.
     pub(crate) sizes: Vec<SizeRow>,
     /// The call and the put that an order at the close of each bar buys.
     pub(crate) chosen: Vec<[u32; 2]>,
-    /// Where the open quotes come from; all zero when the tape is a model's.
+    /// Origin of the open quotes; all zero on a modelled tape.
     pub(crate) origin: QuoteOrigin,
 }
 
 impl OptionTape {
-    /// Returns whether the contracts chosen at the close of the bar before `t` are offered at its open: bits 0 and 1.
+    /// Returns the chosen contracts with an ask at the open of bar `t`, chosen at the close before: call in bit 0, put in bit 1.
     pub(crate) fn quoted(&self, t: usize) -> u8 {
         let bars = self.chosen.len();
         if t >= bars {

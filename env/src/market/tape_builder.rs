@@ -1,4 +1,4 @@
-//! How a session becomes a tape: priced by the model, corrected by what real options traded at, overlaid with their quotes.
+//! Construction of a session's tape: model prices, corrected by prints of real options, overlaid with their quotes.
 
 use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 
@@ -11,22 +11,22 @@ use crate::{
     option::{black_scholes::Greeks, quote::nearest_strike, surface},
 };
 
-/// One session on its way to a tape.
+/// The inputs of one session's tape.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TapeBuilder<'a> {
     pub(crate) bars: &'a SessionBars,
     pub(crate) vol: &'a VolColumns,
     pub(crate) spec: &'a ContractSpec,
     pub(crate) config: &'a MarketConfig,
-    /// What really traded and was quoted; without it the tape is the model's alone.
+    /// Trades and quotes of real options; without them the tape is modelled.
     pub(crate) options: Option<&'a OptionSession>,
 }
 
 impl TapeBuilder<'_> {
     /// Prices the session.
     ///
-    /// The strike grid spans the session's range and what orders may reach from it, which only bounds storage: a bar
-    /// reaches its own strikes alone, and no observation shows how many there are. Real rows never widen or thin it.
+    /// The strike grid spans the session's range and the strikes that orders may reach from it. It only bounds storage: a bar
+    /// uses its own strikes alone, and no observation depends on their number. Real rows never widen or thin the grid.
     pub(crate) fn build(&self) -> OptionTape {
         let Self { bars, vol, spec, config, options } = *self;
         let model = SessionPricer::expiring(config.expiry, bars, vol, spec, &config.pricing);

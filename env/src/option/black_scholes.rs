@@ -6,7 +6,7 @@ use implied_vol::{DefaultSpecialFn, ImpliedBlackVolatility};
 
 pub use market_data::Right;
 
-/// What a price depends on.
+/// The inputs of a price.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Inputs {
     /// Price of the underlying, in dollars.
@@ -44,7 +44,7 @@ fn normal_pdf(x: f64) -> f64 {
 }
 
 impl Inputs {
-    /// Returns d1 and d2, or nothing where the price is the intrinsic value.
+    /// Returns d1 and d2; `None` where the price is the intrinsic value.
     fn d1_d2(&self) -> Option<(f64, f64)> {
         let deviation = self.vol * self.years.max(0.0).sqrt();
         (deviation > 0.0).then(|| {
@@ -60,7 +60,7 @@ impl Inputs {
     /// Black and Scholes 1973, eq. 13; the put by parity.
     ///
     /// ```
-    /// use crate::option::black_scholes::Inputs;
+    /// use market_env::option::black_scholes::Inputs;
     /// // One hour before the close, spot 680, 22.1 % volatility, 4 % rate.
     /// let inputs = Inputs { spot: 680.0, strike: 680.0, years: 1.0 / (252.0 * 6.5), vol: 0.221, rate: 0.04 };
     /// let (call, put) = inputs.prices();
@@ -75,14 +75,14 @@ impl Inputs {
         (call.max(0.0), (call - self.spot + discounted).max(0.0))
     }
 
-    /// Returns the volatility at which one option is worth `price` dollars per share, all other inputs as they are; nothing
-    /// where there is none: at expiry, at or below the intrinsic value, above the spot (the discounted strike, for a put).
+    /// Returns the implied volatility of one option at `price` dollars per share, given the other inputs; `None` where it
+    /// does not exist: at expiry, at or below the intrinsic value, above the spot (the discounted strike, for a put).
     ///
     /// # Source
     /// Jäckel 2015, "Let's Be Rational", in a crate; undiscounted prices on the forward.
     ///
     /// ```
-    /// use crate::option::black_scholes::{Inputs, Right};
+    /// use market_env::option::black_scholes::{Inputs, Right};
     /// let inputs = Inputs { spot: 680.0, strike: 681.0, years: 1.0 / 1638.0, vol: 0.221, rate: 0.04 };
     /// let vol = inputs.implied_vol(Right::Put, inputs.price(Right::Put));
     /// assert!((vol.unwrap() - 0.221).abs() < 1e-9);
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(Inputs { years: 0.0, spot: 678.0, ..HOUR }.prices(), (0.0, 2.0));
     }
 
-    /// A price by another implementation, undiscounted on the forward as it wants it.
+    /// Price by another implementation, undiscounted and on the forward as it requires.
     fn price_elsewhere(at: Inputs, right: Right) -> f64 {
         let growth = (at.rate * at.years).exp();
         let price = implied_vol::PriceBlackScholes::builder()

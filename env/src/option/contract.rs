@@ -1,4 +1,4 @@
-//! What one option contract is: strike grid, ticks, multiplier, settlement, fees, and how wide and large it is quoted.
+//! Contract specifications: strike grid, ticks, multiplier, settlement, fees, quoted width and size.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +28,8 @@ impl TickRule {
     }
 }
 
-/// What becomes of a contract that is still held when its session closes. Either way the replay books its intrinsic value
-/// at the session's last close, in cash.
+/// Settlement of a contract held at its session's close. In both cases the replay books its intrinsic value at the
+/// session's last close, in cash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Settlement {
@@ -66,7 +66,7 @@ pub struct ContractSpec {
 }
 
 impl ContractSpec {
-    /// The underlyings whose contracts the program knows.
+    /// Underlyings with a built-in contract.
     pub const KNOWN: [&str; 4] = ["SPY", "QQQ", "IWM", "SPX"];
 
     /// Returns the contract of an underlying that trades same-day options every day.
@@ -126,7 +126,7 @@ impl ContractSpec {
     }
 }
 
-/// When the contracts expire.
+/// Expiry of the traded contracts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expiry {

@@ -1,4 +1,4 @@
-//! Events of the published calendar that options price in.
+//! Calendar events that option prices reflect in advance.
 
 use jiff::civil::Date;
 use market_data::calendar;
@@ -89,7 +89,7 @@ pub struct EventCalendar {
 }
 
 impl Default for EventCalendar {
-    /// The dates that were published when this was written, up to 2026 at the latest.
+    /// The dates published at the time of writing, up to 2026 at the latest.
     ///
     /// # Source
     /// Calendars of the Federal Reserve and of the Bureau of Labor Statistics; NVIDIA's investor relations.
@@ -106,7 +106,7 @@ fn dates<'a>(years: impl Iterator<Item = (i16, &'a [(i8, i8)])>) -> Vec<Date> {
     years.flat_map(|(year, days)| days.iter().map(move |&(month, day)| jiff::civil::date(year, month, day))).collect()
 }
 
-/// What the calendar says of one session.
+/// The events of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Events {
     pub(crate) fomc: bool,
@@ -138,7 +138,7 @@ mod tests {
         }
         assert_eq!((events.fomc.len(), events.cpi.len()), (40, 47));
         let date = |text: &str| text.parse::<Date>().unwrap();
-        // Prices of Tuesday the 13th matter to Monday the 12th.
+        // Prices published on Tuesday the 13th affect Monday the 12th.
         assert!(events.on(date("2025-05-12")).cpi_eve && !events.on(date("2025-05-13")).cpi_eve);
         assert!(events.on(date("2024-12-18")).fomc && events.on(date("2024-11-20")).late_earnings);
     }

@@ -1,13 +1,13 @@
-//! What an order pays besides its premium, item by item.
+//! Fees of an order, item by item.
 
 use serde::{Deserialize, Serialize};
 
-/// Which way an order trades.
+/// The side of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Opens or adds to a position.
+    /// A purchase.
     Buy,
-    /// Reduces or closes it; a sale pays regulatory fees that a purchase does not.
+    /// A sale; it pays regulatory fees that a purchase does not.
     Sell,
 }
 
@@ -103,13 +103,13 @@ impl FeeSchedule {
     }
 }
 
-/// A hundred-millionth of a dollar: every published fee is a whole number of them, so sums and halves are exact.
+/// Units per cent: a unit is a hundred-millionth of a dollar, so every published fee is a whole number and sums are exact.
 const UNITS_PER_CENT: i64 = 1_000_000;
 
-/// The fees of one side in whole units: what the hot loop computes with.
+/// The fees of one side in whole units, for the hot loop.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tariff {
-    /// Everything per contract but the commission, below and from a premium of 1.00.
+    /// Fees per contract without the commission, below and from a premium of 1.00.
     each: [i64; 2],
     /// Per contract and cent of its price.
     per_cent_of_price: i64,
@@ -131,7 +131,7 @@ impl Tariff {
         (n * self.each(price) + (n * self.commission).max(self.minimum) + UNITS_PER_CENT / 2) / UNITS_PER_CENT
     }
 
-    /// Returns the most contracts whose premium and fees a budget in cents pays; possibly none.
+    /// Returns the most contracts whose premium and fees fit a budget in cents; possibly zero.
     pub(crate) fn affordable(&self, budget: i64, premium: i64, price: u32) -> i64 {
         let whole = |units: i64| (units + UNITS_PER_CENT / 2) / UNITS_PER_CENT;
         let others = premium + whole(self.each(price));

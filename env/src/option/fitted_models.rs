@@ -1,5 +1,5 @@
-//! The volatility models of the default configuration, as `zerodte calibrate --fit` found them; `configs/pricing.toml` holds
-//! the same numbers with the fit's report.
+//! The default volatility models, fitted by `zerodte calibrate --fit`; `configs/pricing.toml` holds the same numbers with
+//! the report of the fit.
 
 use jiff::civil::{Date, date};
 

@@ -1,4 +1,4 @@
-//! What same-day options are worth by a model: Black-Scholes on the bar's spot and the real minutes to the close, with an
+//! Model prices of same-day options: Black-Scholes on the bar's spot and the real minutes to the close, with an
 //! at-the-money volatility known at that instant, a smile, a spread model and the exchange's tick grid.
 
 use std::num::NonZeroU32;
@@ -19,14 +19,14 @@ use crate::{
     },
 };
 
-/// What a night adds to the time to expiry, in trading minutes: the mean square of SPY's overnight returns over that of
-/// its session returns, 2022-01 to 2024-08, is 0.52 of 390 minutes.
+/// Overnight time to expiry, in trading minutes: the mean square of SPY's overnight returns over that of its session
+/// returns, 2022-01 to 2024-08, is 0.52 of 390 minutes.
 const NIGHT_MINUTES: f64 = 200.0;
-/// Volatility per trading minute of an option that expires with the next session, over VIX1D at the close: the index gives
-/// a whole day 390 minutes, the night included, so the square root of 390 / 590.
+/// Volatility per trading minute of an option that expires with the next session, over VIX1D at the close: the index counts
+/// 390 minutes for a whole day, the night included, hence the square root of 390 / 590.
 const NEXT_DAY_LEVEL: f64 = 0.81;
 /// VIX1D over its first value of the session at [`INTERCEPT_KNOTS`], medians of 2023-06 to 2025-06. It rises through the day
-/// as the next one takes the place of this one in it, which says nothing about what an option of the next session is worth.
+/// as its window moves from this session to the next, without a change in the value of the next session's options.
 const VIX1D_THROUGH_THE_DAY: [f64; INTERCEPT_KNOTS.len()] =
     [1.00, 1.00, 1.01, 1.02, 1.04, 1.12, 1.19, 1.22, 1.23, 1.235, 1.24, 1.24];
 /// VIX1D over VIX, at the median of 2023-04 to 2024-08.
@@ -105,7 +105,7 @@ impl PricingConfig {
         }
     }
 
-    /// Returns the half-spread of a premium, in dollars, `since_open` minutes into a session with `to_close` left.
+    /// Returns the half-spread of a premium, in dollars, `since_open` minutes after the open and `to_close` before the close.
     fn half_spread(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> f64 {
         let edge = if since_open < 5 || to_close <= 15 { self.edge_of_day_multiplier } else { 1.0 };
         let tick = spec.tick.tick_cents(premium * 100.0) / 100.0;
@@ -115,8 +115,8 @@ impl PricingConfig {
 
     /// Returns the quote around a fair premium: half a spread to either side, on the tick grid, at least one tick wide.
     ///
-    /// With a spread multiplier of zero both sides are the premium rounded to the grid; a worthless option is offered at
-    /// one tick all the same, so that whether it can be bought never depends on its price.
+    /// With a spread multiplier of zero both sides are the premium rounded to the grid. A worthless option still has an ask of
+    /// one tick, so its availability never depends on its price.
     pub fn quote(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> Quote {
         let half = self.half_spread(spec, premium, since_open, to_close);
         let on_grid = |dollars: f64| {
@@ -140,7 +140,7 @@ impl PricingConfig {
     }
 }
 
-/// Returns dollars as cents on the tick grid, rounded down; a hair against binary fractions: 1.15 dollars are 115 cents.
+/// Returns dollars as cents on the tick grid, rounded down, with a tolerance for binary fractions: 1.15 dollars are 115 cents.
 pub(crate) fn bid_cents(spec: &ContractSpec, dollars: f64) -> u32 {
     let cents = (dollars * 100.0).max(0.0);
     let tick = spec.tick.tick_cents(cents);
@@ -154,7 +154,7 @@ pub(crate) fn ask_cents(spec: &ContractSpec, dollars: f64) -> u32 {
     ((cents / tick - 1e-6).ceil() * tick) as u32
 }
 
-/// Prices one session's options, at every instant with what is known then.
+/// Pricer of one session's options; every instant uses only the information known by then.
 #[derive(Debug, Clone)]
 pub struct SessionPricer<'a> {
     bars: &'a SessionBars,
@@ -170,17 +170,17 @@ pub struct SessionPricer<'a> {
 struct VolPoint {
     /// At the money, by the model.
     atm: f64,
-    /// Factors of `1`, `x`, `x²`, `|x|³` and `x³` in the logarithm of what it is multiplied with.
+    /// Factors of `1`, `x`, `x²`, `|x|³` and `x³` in the logarithm of its multiplier.
     factors: [f64; 5],
 }
 
 impl<'a> SessionPricer<'a> {
-    /// Works out the volatility of same-day options at every instant of a session.
+    /// Computes the volatility of same-day options at every instant of a session.
     pub fn new(bars: &'a SessionBars, vol: &VolColumns, spec: &ContractSpec, pricing: &PricingConfig) -> Self {
         Self::expiring(Expiry::SameDay, bars, vol, spec, pricing)
     }
 
-    /// Works out the volatility of options of some expiry at every instant of a session.
+    /// Computes the volatility of options with a given expiry at every instant of a session.
     pub fn expiring(
         expiry: Expiry,
         bars: &'a SessionBars,
@@ -209,7 +209,7 @@ impl<'a> SessionPricer<'a> {
         Self { bars, rate: pricing.rate, points: inputs.iter().map(point).collect(), beyond }
     }
 
-    /// Returns the pricer whose volatilities are multiplied as real options ask for, one correction per instant.
+    /// Returns the pricer with its volatilities corrected to real options, one correction per instant.
     pub(crate) fn corrected(mut self, corrections: impl Iterator<Item = Correction>) -> Self {
         for (point, correction) in self.points.iter_mut().zip(corrections) {
             point.factors.iter_mut().zip(correction).for_each(|(factor, more)| *factor += more);
@@ -217,23 +217,23 @@ impl<'a> SessionPricer<'a> {
         self
     }
 
-    /// Returns what an option depends on at the open of bar `t`.
+    /// Returns the inputs of an option's price at the open of bar `t`.
     pub fn at_open(&self, t: usize, strike: f64) -> Inputs {
         self.inputs(t, (self.bars.open.len() - t) as f64, self.bars.open[t], strike).0
     }
 
-    /// Returns what an option depends on at the close of bar `t`.
+    /// Returns the inputs of an option's price at the close of bar `t`.
     pub fn at_close(&self, t: usize, strike: f64) -> Inputs {
         self.inputs(t + 1, (self.bars.close.len() - t - 1) as f64, self.bars.close[t], strike).0
     }
 
-    /// Returns what an option depends on in the middle of bar `t`, at some spot, with what is known at its close; and the
-    /// standardised log-moneyness.
+    /// Returns the inputs of an option's price in the middle of bar `t` at a given spot, with the information of its close, and
+    /// the standardised log-moneyness.
     pub(crate) fn within(&self, t: usize, spot: f64, strike: f64) -> (Inputs, f64) {
         self.inputs(t + 1, (self.bars.close.len() - t) as f64 - 0.5, spot, strike)
     }
 
-    /// Prices with what is known at an instant: the start of bar `instant`, or the close of the one before.
+    /// Returns the inputs with the information of an instant: the start of bar `instant`, or the close of the bar before.
     fn inputs(&self, instant: usize, minutes_to_close: f64, spot: f64, strike: f64) -> (Inputs, f64) {
         let years = (minutes_to_close + self.beyond) / TRADING_MINUTES_PER_YEAR;
         let VolPoint { atm, factors: [level, smile @ ..] } = self.points[instant];
@@ -244,8 +244,8 @@ impl<'a> SessionPricer<'a> {
     }
 }
 
-/// Returns the volatility of options that expire with the next session: without a smile, since no prints of them were at
-/// hand.
+/// Returns the volatility of options that expire with the next session, without a smile, since no prints of them were
+/// available.
 fn next_day_model(source: VolSource) -> VolModel {
     match source {
         VolSource::Vix1dMinute => {
@@ -267,7 +267,7 @@ pub fn vol_ratio(source: VolSource, spec: &ContractSpec) -> f64 {
     }
 }
 
-/// Coefficients of the log factor on the model's volatility: level, slope and curvature in standardised log-moneyness.
+/// Correction of the model's volatility: level, slope and curvature of its log factor in standardised log-moneyness.
 pub(crate) type Correction = [f64; 3];
 
 #[cfg(test)]
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!((quote.bid, quote.ask), (150, NonZeroU32::new(150)));
     }
 
-    /// A full session of a flat spot in which VIX1D takes its usual way.
+    /// A full session with a flat spot and VIX1D's usual pattern.
     fn quiet_session() -> (SessionBars, VolColumns) {
         let session = calendar::session(jiff::civil::date(2025, 5, 6)).unwrap();
         let n = session.minutes();

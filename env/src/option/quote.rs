@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 
 use crate::{ContractSpec, option::black_scholes::Right};
 
-/// One side's best prices, in cents per share.
+/// The best bid and ask of a contract, in cents per share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Quote {
-    /// What a seller gets; nothing where nobody bids.
+    /// Bid; 0 without one.
     pub bid: u32,
-    /// What a buyer pays; `None` where nobody offers.
+    /// Ask; `None` without one.
     pub ask: Option<NonZeroU32>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn nearest_strike(price: f64, spec: &ContractSpec) -> u32 {
     (price / spec.strike_step).round().max(1.0) as u32
 }
 
-/// Returns which contract of a strike pays this way: the low bit of a contract index.
+/// Returns the low bit of a contract index: 0 for the call of a strike, 1 for its put.
 pub(crate) const fn right_bit(right: Right) -> u32 {
     match right {
         Right::Call => 0,
@@ -38,8 +38,8 @@ pub(crate) const fn right_bit(right: Right) -> u32 {
 /// Contracts displayed at the best prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// What a seller can sell at the bid.
+    /// Contracts at the bid.
     pub bid: u32,
-    /// What a buyer can buy at the ask.
+    /// Contracts at the ask.
     pub ask: u32,
 }

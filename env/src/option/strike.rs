@@ -1,13 +1,13 @@
-//! Which contract an entry buys: strike selection and expiry, decided at a bar's close from what is known then.
+//! Strike selection of entries, at a bar's close and with the information known by then.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ContractSpec, SessionPricer, option::quote::nearest_strike};
 
-/// How far a search for a delta goes from the money, in strikes.
+/// Reach of the search for a delta, in strikes from the money.
 const FURTHEST: u32 = 200;
 
-/// How an entry's strike is chosen.
+/// Rule that chooses an entry's strike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StrikeRule {
@@ -20,7 +20,7 @@ pub enum StrikeRule {
     Offset,
 }
 
-/// Which contract an entry buys: section `[market.strike]`.
+/// The strikes of entries: section `[market.strike]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StrikeConfig {
@@ -67,7 +67,7 @@ impl StrikeConfig {
     }
 }
 
-/// Returns the strike, walking out of the money, whose delta is nearest to the target; deltas fall on the way.
+/// Returns the strike out of the money whose delta is nearest to the target; deltas fall away from the money.
 fn nearest(strikes: impl Iterator<Item = u32>, off_target: impl Fn(u32) -> f64) -> u32 {
     let mut best = (u32::MAX, f64::MAX);
     for strike in strikes {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::PricingConfig;
 
-    /// The call's and the put's strike, in dollars, that a rule picks at the close of a bar of a flat session.
+    /// Returns the strikes of call and put, in dollars, that a rule picks at the close of a bar of a flat session.
     fn picked(symbol: &str, rule: StrikeRule, delta: f64, offset: f64, t: usize) -> [f64; 2] {
         let session = calendar::session(jiff::civil::date(2025, 5, 6)).unwrap();
         let (n, spot) = (session.minutes(), 600.4);

@@ -1,10 +1,9 @@
-//! The volatility surface of one session, followed through what real options traded and quoted at.
+//! The volatility surface of one session, corrected by trades and quotes of real options as they arrive.
 //!
-//! Prints say by which factor the model's implied volatility has to be multiplied. The logarithm of that factor is a
-//! parabola in standardised log-moneyness, whose three coefficients are a ridge regression on the prints so far: older
-//! prints fade with a half-life, and where nothing has printed yet the factor is one. What the surface says at an
-//! instant uses prints of minutes that have ended by then, and strikes that never printed are priced like all others:
-//! which contracts exist in the data cannot be told from it.
+//! Prints determine a factor on the model's implied volatility. The logarithm of the factor is a parabola in standardised
+//! log-moneyness, whose three coefficients are a ridge regression on the prints so far. Older prints fade with a half-life;
+//! before the first print the factor is one. The surface at an instant uses prints of minutes that have ended by then.
+//! Strikes without a print are priced like all others, so the surface does not reveal which contracts the data hold.
 
 use market_data::{OptionSession, Right, SessionBars};
 use serde::{Deserialize, Serialize};
@@ -12,18 +11,18 @@ use statistics::NormalEquations;
 
 use crate::{ContractSpec, SessionPricer, option::pricing::Correction};
 
-/// The prior says that the model is right, with standard deviations of 0.3, 0.1 and 0.05: mean and precision.
+/// Precision of the prior, which is centred on the model with standard deviations of 0.3, 0.1 and 0.05.
 const PRIOR: [(f64, f64); 3] = [(0.0, 11.0), (0.0, 100.0), (0.0, 400.0)];
-/// Prints beyond this many standard deviations from the money say nothing about the volatility there.
+/// Standard deviations from the money beyond which prints carry no information on the volatility.
 const REACH: f64 = 3.0;
-/// Prints below this premium, in dollars, are mostly tick.
+/// Premium, in dollars, below which the tick dominates a print.
 const LEAST_PREMIUM: f64 = 0.05;
 /// Standard deviation of a print's log volatility that no precision of its price removes.
 const MODEL_ERROR: f64 = 0.03;
 /// Share of a minute's range by which the spot of a print is uncertain.
 const RANGE_SHARE: f64 = 0.25;
 
-/// How prints and quotes of real options become a tape.
+/// Use of prints and quotes of real options: section `[market.surface]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SurfaceConfig {
@@ -55,11 +54,11 @@ impl SurfaceConfig {
     }
 }
 
-/// What the surface knows at one instant.
+/// The surface at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct SurfacePoint {
     pub(crate) correction: Correction,
-    /// Whether the last print is recent enough to trade on.
+    /// True while the last print is recent enough to trade on.
     pub(crate) fresh: bool,
 }
 
@@ -88,7 +87,7 @@ pub(crate) fn follow(
     points
 }
 
-/// Returns what a minute's trades and quotes say options are worth: volume-weighted prints and the middles of quotes.
+/// Returns the premiums of a minute's trades and quotes: volume-weighted prints and the middles of quotes.
 fn prints(rows: &OptionSession, slot: u16) -> impl Iterator<Item = Print> {
     let trades = rows.trades_at(slot).iter();
     let traded = trades.map(|row| Print { strike: row.strike, right: row.right, premium: row.vwap, half_width: None });
@@ -100,7 +99,7 @@ fn prints(rows: &OptionSession, slot: u16) -> impl Iterator<Item = Print> {
     traded.chain(quoted)
 }
 
-/// One premium that the market agreed on, or stood around, in a minute.
+/// One premium of a minute: a mean trade price or the middle of a quote.
 #[derive(Debug, Clone, Copy)]
 struct Print {
     strike: f64,
@@ -110,7 +109,7 @@ struct Print {
     half_width: Option<f64>,
 }
 
-/// One print as the regression sees it.
+/// One observation of the regression.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     /// Standardised log-moneyness.
@@ -122,7 +121,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Compares a print of bar `t` with the model at the minute's middle; nothing where the premium tells no volatility.
+    /// Compares a print of bar `t` with the model at the minute's middle; `None` where the premium implies no volatility.
     fn of(model: &SessionPricer<'_>, bars: &SessionBars, spec: &ContractSpec, print: &Print, t: usize) -> Option<Self> {
         if print.premium < LEAST_PREMIUM {
             return None;

@@ -1,4 +1,4 @@
-//! The level and the smile of implied volatility at an instant, from what is known then: a log-linear model.
+//! A log-linear model of the level and the smile of implied volatility at an instant, from information known by then.
 //!
 //! ```text
 //! ln σ_atm = a(m) + n(m)·ln(now) + o(m)·ln(open) + v(m)·ln(vix) + r(m)·ln(recent) + e(m)   inputs over 12 %
@@ -23,24 +23,24 @@ pub const INTERCEPT_KNOTS: [f64; 12] = [2.0, 10.0, 30.0, 60.0, 120.0, 195.0, 270
 pub const LEVEL_PARAMETERS: usize = INTERCEPT_KNOTS.len() + 8 + EVENT_PARAMETERS;
 /// Parameters of the events.
 const EVENT_PARAMETERS: usize = 5;
-/// Where they start.
+/// Index of the first event parameter.
 const FIRST_EVENT: usize = INTERCEPT_KNOTS.len() + 8;
 /// Parameters of the smile: skew and curvature, each with its dependence on the time left and on the level, and wings.
 pub const SMILE_PARAMETERS: usize = 9;
 /// Standard deviations beyond which the smile is flat.
 pub const SMILE_REACH: f64 = 3.0;
 
-/// Volatility whose logarithm is zero: what inputs are divided by, and what the level is a multiple of.
+/// Reference volatility: the inputs' divisor, and the unit of the level.
 pub const VOL_REFERENCE: f64 = 0.12;
-/// Bounds of the level's logarithm that the smile sees.
+/// Bounds of the level's logarithm in the smile.
 const SMILE_LEVELS: (f64, f64) = (-1.0, 1.5);
 /// Minutes from the open to the announcement of a rate decision.
 const ANNOUNCEMENT: f64 = 270.0;
 /// Half-life of `recent`, in minutes.
 const RECENT_HALF_LIFE: f64 = 20.0;
-/// Least `recent`: a market that stands still for minutes is halted, not certain.
+/// Least `recent`: a still market is halted, not without risk.
 const LEAST_RECENT: f64 = 0.02;
-/// What `recent` starts from, as a share of the day's implied variance.
+/// Start of `recent`, as a share of the day's implied variance.
 const RECENT_START: f64 = 0.343;
 /// The usual pattern of a session's volatility per minute, over its root mean square: minute and factor. Measured on SPY's
 /// minutes of 2022 to 2024-08.
@@ -85,7 +85,7 @@ pub struct VolModel {
     pub wings: [f64; 3],
 }
 
-/// What the model is told at one instant: logarithms of volatilities over 12 %, and the minutes left.
+/// Inputs of the model at one instant: logarithms of volatilities over 12 %, and the minutes left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VolInputs {
     /// The day's volatility input as it stands.
@@ -102,8 +102,8 @@ pub struct VolInputs {
 }
 
 impl VolInputs {
-    /// Returns what was known at the start of every bar of a session and at its close: `bars + 1` entries. The
-    /// underlying's own volatility of the last minutes is divided by `ratio`, its volatility over the S&P's.
+    /// Returns the inputs at the start of every bar of a session and at its close: `bars + 1` entries. The underlying's own
+    /// volatility of the last minutes is divided by `ratio`, its volatility over the S&P's.
     pub fn of_session(bars: &SessionBars, vol: &VolColumns, ratio: f64, events: &EventCalendar) -> Vec<Self> {
         let events = events.on(bars.session.date);
         let n = bars.close.len();
@@ -133,7 +133,7 @@ impl VolInputs {
         instants.collect()
     }
 
-    /// Returns what the level's parameters are multiplied with, in their order.
+    /// Returns the regressors of the level's parameters, in their order.
     pub fn level_basis(&self) -> [f64; LEVEL_PARAMETERS] {
         let mut basis = [0.0; LEVEL_PARAMETERS];
         let minute = (390.0 - 1.0 - self.minutes_left).clamp(INTERCEPT_KNOTS[0], INTERCEPT_KNOTS[11]);
@@ -160,8 +160,8 @@ impl VolInputs {
         [before * clock / ANNOUNCEMENT, at, after, f64::from(cpi_eve) * gone, f64::from(late_earnings)]
     }
 
-    /// Returns what the smile's parameters are multiplied with, in their order, `x` standard deviations from the money,
-    /// within [`SMILE_REACH`].
+    /// Returns the regressors of the smile's parameters, in their order, `x` standard deviations from the money, within
+    /// [`SMILE_REACH`].
     pub fn smile_basis(&self, x: f64) -> [f64; SMILE_PARAMETERS] {
         let (left, level) = self.smile_inputs();
         let cube = x.abs().powi(3);
@@ -209,7 +209,7 @@ impl VolModel {
         (level, smile)
     }
 
-    /// Returns the model that takes its input for the volatility of every option, times a factor.
+    /// Returns the model whose volatility is its input times a factor, for every option.
     pub fn flat(factor: f64) -> Self {
         let mut level = [0.0; LEVEL_PARAMETERS];
         level[..INTERCEPT_KNOTS.len()].fill(factor.ln());
@@ -233,7 +233,7 @@ impl VolModel {
     pub(crate) fn check(&self, path: &str, faults: &mut Vec<String>) {
         let (level, smile) = self.parameters();
         if let Some(value) = level.iter().chain(&smile).find(|value| value.is_nan() || value.abs() > 10.0) {
-            faults.push(format!("{path}: {value} is not a parameter of a volatility, all of which lie within ±10"));
+            faults.push(format!("{path}: {value} is outside ±10, the range of a volatility parameter"));
         }
     }
 }
@@ -250,7 +250,7 @@ fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Returns the variance of a bar by its range.
+/// Returns the variance of a bar estimated from its range.
 ///
 /// # Source
 /// Garman and Klass 1980, "On the Estimation of Security Price Volatilities from Historical Data".

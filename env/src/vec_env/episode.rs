@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::action::Action;
+use crate::{account::exits::ExitReason, action::Action};
 
 /// One lane's finished session.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -25,22 +25,22 @@ pub struct Episode {
     pub held_steps: u32,
 }
 
-/// One sale of a position's contracts: an order's fill at a bar's open, or what the session's end gave for the rest.
+/// One sale of a position's contracts: an order's fill at a bar's open, or the settlement at the session's end.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Sale {
     /// Start of the bar at whose open it filled, or the session's close for a settlement, UTC nanoseconds.
     pub ts_ns: i64,
     /// Contracts sold.
     pub contracts: u32,
-    /// What was received, in dollars per share, after slippage and impact; fees are apart.
+    /// Price received, in dollars per share, after slippage and impact, before fees.
     pub price: f64,
     /// Fees of this sale, in cents.
     pub fees_cents: i64,
-    /// Why it was made: one of [`crate::EXIT_REASONS`].
-    pub reason: String,
+    /// The reason of the sale.
+    pub reason: ExitReason,
 }
 
-/// One position from its entry to its last contract. Every cash flow of it can be derived from this record alone.
+/// One position from its entry to its last contract. Its cash flows can be derived from this record alone.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trade {
     /// The lane that traded.
@@ -75,9 +75,9 @@ pub struct Trade {
     pub net_pnl_cents: i64,
     /// `net_pnl_cents` as a fraction of premium and fees paid at the entry.
     pub net_return: f64,
-    /// Why the last contract was sold: one of [`crate::EXIT_REASONS`].
-    pub reason: String,
-    /// What the setup score said when the entry was decided.
+    /// The reason of the last sale.
+    pub reason: ExitReason,
+    /// Setup class at the decision of the entry.
     pub setup: crate::Setup,
 }
 

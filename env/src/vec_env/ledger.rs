@@ -1,26 +1,17 @@
-//! Counters of everything that happened in a batch, since its construction. The difference of two ledgers is an interval.
+//! Counters of a batch since its construction. The difference of two ledgers is an interval.
 //!
-//! The environment only adds here; shares, means and verdicts are the reader's business.
+//! The environment only adds; shares, means and verdicts are left to the reader.
 
-use crate::{ACTIONS, action::Action, features::setup::Setup};
+use crate::{
+    ACTIONS,
+    account::exits::ExitReason,
+    action::Action,
+    features::setup::Setup,
+    reward::{PerTerm, RewardTerm},
+};
 
 /// Number of setup classes.
 pub const SETUPS: usize = 3;
-/// Names of the reward terms, in the order of [`Ledger::reward_terms`].
-pub const REWARD_TERMS: [&str; 5] = ["pnl", "good_buy", "missed_opportunity", "hold_tax", "bad_chase"];
-/// Why a position was closed, in the order of [`Ledger::exits`].
-pub const EXIT_REASONS: [&str; 9] = [
-    "agent",
-    "stop_loss",
-    "take_profit",
-    "trailing_stop",
-    "time_stop",
-    "end_of_day",
-    "expired_worthless",
-    "daily_loss",
-    "settled",
-];
-
 macro_rules! ledger {
     ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
         /// Sums over all lanes and steps. Money is in cents, lanes and bars are counted one by one.
@@ -32,7 +23,7 @@ macro_rules! ledger {
             /// Adds another ledger's sums to this one's.
             pub fn add(&mut self, other: &Self) { $(Tally::add(&mut self.$name, &other.$name);)* }
 
-            /// Returns what happened since `earlier`, an older state of the same ledger.
+            /// Returns the interval since `earlier`, an older state of the same ledger.
             pub fn since(&self, earlier: &Self) -> Self {
                 let mut result = self.clone();
                 $(Tally::sub(&mut result.$name, &earlier.$name);)*
@@ -59,16 +50,16 @@ ledger! {
     missed_opportunity: u64,
     /// Filled entries into an exhausted bar.
     bad_chase: u64,
-    /// Orders of the policy that were given up when they reached the market: no quote, or not enough cash.
+    /// Orders of the policy that were refused at the market: no quote, or too little cash.
     refused_orders: u64,
-    /// Reward by term ([`REWARD_TERMS`]).
-    reward_terms: [f64; 5],
+    /// Reward by term.
+    reward_terms: PerTerm<f64>,
     /// Absolute reward by term.
-    reward_terms_abs: [f64; 5],
+    reward_terms_abs: PerTerm<f64>,
     /// Positions opened.
     opened: u64,
-    /// Positions closed, by reason ([`EXIT_REASONS`]).
-    exits: [u64; 9],
+    /// Positions closed, by reason: its index is that of [`ExitReason::ALL`].
+    exits: [u64; ExitReason::COUNT],
     /// Closed positions with a net gain.
     wins: u64,
     /// Net P&L of closed positions as a fraction of their entry cost, summed.
@@ -83,15 +74,15 @@ ledger! {
     premium_cents: i64,
     /// Sessions played to their end.
     sessions: u64,
-    /// Fills of less than the order asked for, because the displayed size was too small.
+    /// Partial fills, because of the displayed size.
     partial_orders: u64,
-    /// Orders that kept working until their time was over: entries without a quote until entries ended, and sales before
-    /// the bell that left something to settle.
+    /// Orders that expired unfilled: entries without a quote until entries ended, and sales before the bell that left
+    /// contracts to settle.
     unfilled_orders: u64,
 }
 
 impl Ledger {
-    /// Returns how often flat lanes with a choice took the action.
+    /// Returns the count of an action among flat lanes with a choice.
     pub fn flat(&self, action: Action) -> u64 {
         self.flat_actions.iter().map(|of_setup| of_setup[action.index()]).sum()
     }
@@ -120,7 +111,7 @@ impl Ledger {
         buys(Setup::BullStrong) + buys(Setup::BearStrong)
     }
 
-    /// Returns the mean net return of a closed position and its standard error, as if positions were independent; nothing
+    /// Returns the mean net return of a closed position and its standard error, as if positions were independent; `None`
     /// for fewer than two.
     pub fn mean_trade_return(&self) -> Option<(f64, f64)> {
         let n = self.closed() as f64;
@@ -135,7 +126,7 @@ impl Ledger {
     }
 }
 
-/// Numbers, and arrays of them, that can be added up.
+/// Numbers and arrays that can be added.
 trait Tally {
     fn add(&mut self, other: &Self);
     fn sub(&mut self, other: &Self);
@@ -148,6 +139,16 @@ macro_rules! tally {
     })*};
 }
 tally!(u64, i64, f64);
+
+impl<T: Tally> Tally for PerTerm<T> {
+    fn add(&mut self, other: &Self) {
+        RewardTerm::ALL.into_iter().for_each(|term| self[term].add(&other[term]));
+    }
+
+    fn sub(&mut self, other: &Self) {
+        RewardTerm::ALL.into_iter().for_each(|term| self[term].sub(&other[term]));
+    }
+}
 
 impl<T: Tally, const N: usize> Tally for [T; N] {
     fn add(&mut self, other: &Self) {

@@ -4,7 +4,7 @@ use std::{fs::File, path::Path, str::FromStr};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::{Timestamp, ToSpan as _, civil::Date};
-use market_env::{Action, Sale, Trade};
+use market_env::{Action, ExitReason, Sale, Trade};
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _, TimeUnit};
 
 use super::{EPOCH, SETUPS, TradesFormat};
@@ -66,9 +66,13 @@ fn trade(cells: &impl Cells, row: usize) -> anyhow::Result<Trade> {
         fees_cents: cells.cents(row, "fees_usd")?,
         net_pnl_cents: cells.cents(row, "net_pnl_usd")?,
         net_return: cells.real(row, "net_return")?,
-        reason: cells.text(row, "reason")?,
+        reason: exit_reason(&cells.text(row, "reason")?, "reason")?,
         setup: setup.context("column setup: not the name of a setup class")?.1,
     })
+}
+
+fn exit_reason(text: &str, column: &str) -> anyhow::Result<ExitReason> {
+    text.parse().map_err(|error| anyhow!("column {column}: {error}"))
 }
 
 /// Reads what `sales_text` writes.
@@ -83,7 +87,7 @@ fn sales(text: &str) -> anyhow::Result<Vec<Sale>> {
             contracts: parsed(contracts, "sales", "a whole number")?,
             price: parsed(price, "sales", "a number")?,
             fees_cents: (parsed::<f64>(fees, "sales", "a number")? * 100.0).round() as i64,
-            reason: reason.to_owned(),
+            reason: exit_reason(reason, "sales")?,
         })
     };
     text.split("; ").filter(|part| !part.is_empty()).map(sale).collect()
@@ -186,6 +190,8 @@ impl Cells for DataFrame {
 
 #[cfg(test)]
 mod tests {
+    use market_data::DataStamp;
+
     use super::{
         super::{tests::trade, write},
         *,
@@ -200,7 +206,7 @@ mod tests {
         for name in ["trades.csv", "trades.parquet"] {
             let path = folder.path().join(name);
             for trades in [vec![trade(), unsold.clone()], Vec::new()] {
-                write(&path, &trades, "market").unwrap();
+                write(&path, &trades, DataStamp::Market).unwrap();
                 assert_eq!(read(&path).unwrap(), trades, "{name}");
             }
         }
@@ -210,13 +216,15 @@ mod tests {
     fn every_wrong_cell_is_named_with_its_row_and_column() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trades.csv");
-        write(&path, &[trade(), trade()], "market").unwrap();
+        write(&path, &[trade(), trade()], DataStamp::Market).unwrap();
         let good = std::fs::read_to_string(&path).unwrap();
         for (from, to, words) in [
             ("BUY_PUT", "SELL", "column side"),
             ("5905", "x", "column strike: \"x\""),
             ("2025-06-03", "June", "column expiry"),
             (" @ 4.00", " for 4.00", "column sales"),
+            ("take_profit", "profit", "column sales: \"profit\" is no exit reason; the reasons are agent, stop_loss"),
+            (",stop_loss", ",stop", "column reason: \"stop\" is no exit reason"),
             ("entry_price", "price", "there is no column entry_price"),
             (",market", "", "row 1 has 19 cells under 20 headings"),
         ] {

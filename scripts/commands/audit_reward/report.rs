@@ -1,7 +1,7 @@
 //! What policies without information are rewarded with on one data set, beside the money that they make.
 
-use market_data::{DateRange, Symbol, stamp};
-use market_env::{REWARD_TERMS, baselines::Scripted};
+use market_data::{DataStamp, DateRange, Symbol};
+use market_env::{PerTerm, baselines::Scripted};
 use serde::Serialize;
 use statistics::{Mean, kendall_tau_b};
 
@@ -41,8 +41,8 @@ pub struct Probe {
 /// What the policies are rewarded with on one data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RewardAudit {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: &'static str,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// The data set in words.
     pub name: String,
     /// First and last session date.
@@ -63,9 +63,9 @@ pub struct RewardAudit {
 
 impl RewardAudit {
     /// Sets reward beside money.
-    pub(super) fn of(baselines: &Baselines, data: &'static str, symbols: &[Symbol], dates: DateRange) -> Self {
+    pub(super) fn of(baselines: &Baselines, data: DataStamp, symbols: &[Symbol], dates: DateRange) -> Self {
         let symbols = symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let kind = if data == stamp(true) { "driftless made-up bars" } else { "real bars" };
+        let kind = if data.is_synthetic() { "driftless made-up bars" } else { "real bars" };
         let column = |of: fn(&Baseline) -> Option<Mean>| {
             baselines.policies.iter().map(|policy| of(policy).map_or(0.0, |mean| mean.value)).collect::<Vec<_>>()
         };
@@ -110,7 +110,7 @@ impl RewardAudit {
         vec![
             format!(
                 "\n{}: {}, {}: {} sessions on {} dates",
-                if self.data == stamp(true) { self.data } else { "Market" },
+                if self.data.is_synthetic() { self.data.as_str() } else { "Market" },
                 self.name,
                 self.dates,
                 thousands(self.sessions as i64),
@@ -129,11 +129,9 @@ impl Probe {
         let over_hold = baselines.reward_over_hold(baseline);
         let gains = over_hold.is_some_and(|more| more.t() > CLEAR);
         let loses = baseline.pnl_usd.is_some_and(|pnl| pnl.t() < -CLEAR);
-        let hold = baselines.of(Scripted::AlwaysHold).map_or([0.0; REWARD_TERMS.len()], |hold| hold.reward_terms);
-        let mut more = [0.0; REWARD_TERMS.len()];
-        for (more, (own, hold)) in more.iter_mut().zip(baseline.reward_terms.into_iter().zip(hold)) {
-            *more = (own - hold) / baselines.sessions.max(1) as f64;
-        }
+        let hold = baselines.of(Scripted::AlwaysHold).map_or_else(PerTerm::default, |hold| hold.reward_terms);
+        let sessions = baselines.sessions.max(1) as f64;
+        let more = PerTerm::from_fn(|term| (baseline.reward_terms[term] - hold[term]) / sessions);
         Self { baseline: baseline.clone(), over_hold, paying: PayingTerm::most(&more), flagged: gains && loses }
     }
 
@@ -164,10 +162,10 @@ impl Probe {
 
 impl PayingTerm {
     /// Finds the term with the most of it, where any is above zero.
-    fn most(more: &[f64; REWARD_TERMS.len()]) -> Option<Self> {
-        let all: f64 = more.iter().map(|more| more.abs()).sum();
-        let (term, &most) = REWARD_TERMS.iter().zip(more).max_by(|a, b| a.1.total_cmp(b.1))?;
-        (most > 0.0).then(|| Self { term, more: most, share: most / all })
+    fn most(more: &PerTerm<f64>) -> Option<Self> {
+        let all: f64 = more.iter().map(|(_, more)| more.abs()).sum();
+        let (term, most) = more.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (most > 0.0).then(|| Self { term: term.name(), more: most, share: most / all })
     }
 }
 
@@ -179,13 +177,20 @@ impl std::fmt::Display for PayingTerm {
 
 #[cfg(test)]
 mod tests {
+    use market_env::RewardTerm;
+
     use super::*;
     use crate::evaluation::baselines::tests::baselines;
 
     fn audit(baselines: &Baselines) -> RewardAudit {
         let day = jiff::civil::date(2024, 1, 2);
         let symbols = ["SPY".parse().unwrap()];
-        RewardAudit::of(baselines, stamp(true), &symbols, DateRange { first: day, last: day })
+        RewardAudit::of(baselines, DataStamp::Synthetic, &symbols, DateRange { first: day, last: day })
+    }
+
+    /// Returns rewards by term, zero where none is given.
+    fn terms(given: &[(RewardTerm, f64)]) -> PerTerm<f64> {
+        PerTerm::from_fn(|term| given.iter().find(|of| of.0 == term).map_or(0.0, |of| of.1))
     }
 
     #[test]
@@ -197,7 +202,7 @@ mod tests {
         assert!(clean.rank_agreement.unwrap() > 0.9, "{:?}", clean.rank_agreement);
         let farmer = measured.policies.iter_mut().find(|of| of.policy == Scripted::RandomLegal).unwrap();
         farmer.rewards.iter_mut().for_each(|reward| *reward += 0.1);
-        farmer.reward_terms = [-1.64, 4.0, 0.0, 0.0, 0.0];
+        farmer.reward_terms = terms(&[(RewardTerm::Pnl, -1.64), (RewardTerm::GoodBuy, 4.0)]);
         let found = audit(&measured);
         let names: Vec<_> = found.flagged().map(Probe::name).collect();
         assert_eq!(names, ["random-legal"]);
@@ -209,11 +214,12 @@ mod tests {
 
     #[test]
     fn the_paying_term_is_the_one_that_sets_a_policy_above_holding() {
-        let missed = PayingTerm::most(&[-0.6, 0.1, 0.3, 0.0, 0.0]).unwrap();
+        let [money, bonus, missed] = [RewardTerm::Pnl, RewardTerm::GoodBuy, RewardTerm::MissedOpportunity];
+        let missed = PayingTerm::most(&terms(&[(money, -0.6), (bonus, 0.1), (missed, 0.3)])).unwrap();
         assert_eq!(
             (missed.term, missed.to_string().as_str()),
             ("missed_opportunity", "missed_opportunity +0.30 (30.0%)")
         );
-        assert_eq!(PayingTerm::most(&[-0.6, 0.0, 0.0, 0.0, 0.0]), None);
+        assert_eq!(PayingTerm::most(&terms(&[(money, -0.6)])), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use market_data::DateRange;
+use market_data::{DataStamp, DateRange};
 use market_env::RealOptions;
 use serde::Serialize;
 
@@ -13,8 +13,8 @@ use crate::evaluation::{audit::Audit, cost_sensitivity::CostSensitivity, perform
 pub struct BacktestReport {
     /// The model file.
     pub model: String,
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: &'static str,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// How actions were chosen: `"greedy"` or `"sampled"`.
     pub behaviour: &'static str,
     /// Seed of sampled actions.

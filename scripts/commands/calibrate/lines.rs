@@ -1,7 +1,5 @@
 //! The report as text: what the numbers mean in plain words, then the tables.
 
-use market_data::stamp;
-
 use super::{
     errors::{Bucket, ErrorStats},
     parity::ParityStats,
@@ -48,7 +46,7 @@ impl CalibrationReport {
 
     fn summary(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.data == stamp(true) {
+        if self.data.is_synthetic() {
             lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
         }
         let symbols = self.symbols.join(", ");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use market_data::{DateRange, FileRecord, stamp};
+use market_data::{DataStamp, DateRange, FileRecord};
 use market_env::PricingConfig;
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ use crate::config::RunConfig;
 #[derive(Debug, Clone, Serialize)]
 pub struct CalibrationReport {
     /// `market`, or `SYNTHETIC` for made-up bars.
-    pub data: &'static str,
+    pub data: DataStamp,
     /// The underlyings.
     pub symbols: Vec<String>,
     /// First and last of the sessions whose prices were compared; absent when there is none.
@@ -143,7 +143,7 @@ impl CalibrationReport {
             *volatility.entry(source.to_string()).or_default() += sessions;
         }
         Self {
-            data: stamp(pairs.iter().any(|pair| pair.synthetic)),
+            data: DataStamp::of(pairs.iter().any(|pair| pair.synthetic)),
             symbols: pairs.iter().map(|pair| pair.sessions.symbol.to_string()).collect(),
             dates: dates().min().zip(dates().max()).map(|(first, last)| DateRange { first, last }),
             sessions: compared().count(),

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use ppo_agent::health::Verdict;
+use market_data::DataStamp;
 use serde::Serialize;
 
 use crate::{
-    artifacts::health_rows::{Check, HealthRow, MoveRow},
+    artifacts::health_rows::{Check, HealthRow, MoveRow, WrittenVerdict},
     commands::watch::{self, Seen, UnjudgedInterval, View, Watched},
 };
 
@@ -18,8 +18,8 @@ pub(super) struct Diagnosis {
     pub source: String,
     /// What the verdict rests on.
     pub basis: Basis,
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones; null where it does not say.
-    pub data: Option<String>,
+    /// Origin of the bars; null where unknown.
+    pub data: Option<DataStamp>,
     /// Steps taken.
     pub step: u64,
     /// Steps asked for; null where unknown.
@@ -28,11 +28,11 @@ pub(super) struct Diagnosis {
     pub finished: bool,
     /// healthy, drifting, collapsed:HOLD, collapsed:BUY_CALL, collapsed:BUY_PUT, state_blind, frozen, exploding,
     /// hold_is_optimal or inconclusive.
-    pub verdict: String,
+    pub verdict: WrittenVerdict,
     /// Steps at which the verdict began.
     pub since: u64,
-    /// What the last interval alone reads.
-    pub reading: String,
+    /// The reading of the last interval alone.
+    pub reading: WrittenVerdict,
     /// The figures that the reading rests on, one sentence each.
     pub evidence: Vec<String>,
     /// What to try, one sentence each.
@@ -54,6 +54,7 @@ pub(super) struct Diagnosis {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Basis {
     /// `health.jsonl`: everything that was measured, and at least two intervals in a row.
+    #[serde(rename = "health")]
     IntervalReport,
     /// The shares of single intervals of a run without `health.jsonl`.
     Shares,
@@ -65,7 +66,7 @@ pub(super) enum Basis {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Span {
     /// The verdict.
-    pub verdict: String,
+    pub verdict: WrittenVerdict,
     /// Steps at the end of the first interval for which it was called.
     pub from: u64,
     /// Steps at the end of the last one.
@@ -79,11 +80,6 @@ pub(super) struct Checklist {
     pub step: u64,
     /// The targets.
     pub checks: Vec<Check>,
-}
-
-/// Returns the exit code of a verdict ([`Verdict::exit_code`]), 0 for an unknown word.
-pub(super) fn exit_code(verdict: &str) -> u8 {
-    verdict.parse().map_or(0, Verdict::exit_code)
 }
 
 impl Diagnosis {
@@ -116,9 +112,9 @@ impl Diagnosis {
     fn judged(view: View, row: HealthRow, last: Option<Seen>, basis: Basis) -> Self {
         let checked = view.health.iter().filter(|row| !row.checklist.is_empty());
         Self {
-            history: spans(view.health.iter().map(|row| (row.step, row.verdict.as_str()))),
+            history: spans(view.health.iter().map(|row| (row.step, row.verdict.clone()))),
             checklists: checked.map(|row| Checklist { step: row.step, checks: row.checklist.clone() }).collect(),
-            exit_code: exit_code(&row.verdict),
+            exit_code: row.verdict.exit_code(),
             verdict: row.verdict,
             since: row.since,
             reading: row.reading,
@@ -137,9 +133,8 @@ impl Diagnosis {
 
     /// Reads the shares of the intervals, where no verdict was written.
     fn read(view: View, basis: Basis, last: Seen) -> Self {
-        let UnjudgedInterval { word, mut evidence } = watch::read(&last);
-        let words: Vec<(u64, String)> = view.intervals.iter().map(|seen| (seen.step, watch::read(seen).word)).collect();
-        let history = spans(words.iter().map(|(step, word)| (*step, word.as_str())));
+        let UnjudgedInterval { verdict, mut evidence } = watch::read(&last);
+        let history = spans(view.intervals.iter().map(|seen| (seen.step, watch::read(seen).verdict.into())));
         evidence.push(match basis {
             Basis::Log => "read from the shares alone: this log holds no verdict".to_owned(),
             _ => "read from the shares alone: the run has no health.jsonl".to_owned(),
@@ -148,9 +143,9 @@ impl Diagnosis {
             since: history.last().map_or(last.step, |span| span.from),
             history,
             checklists: Vec::new(),
-            exit_code: exit_code(&word),
-            verdict: word.clone(),
-            reading: word,
+            exit_code: verdict.exit_code(),
+            verdict: verdict.into(),
+            reading: verdict.into(),
             evidence,
             advice: Vec::new(),
             basis,
@@ -166,12 +161,12 @@ impl Diagnosis {
 }
 
 /// Joins equal verdicts that follow each other.
-fn spans<'a>(verdicts: impl Iterator<Item = (u64, &'a str)>) -> Vec<Span> {
+fn spans(verdicts: impl Iterator<Item = (u64, WrittenVerdict)>) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for (step, verdict) in verdicts {
         match spans.last_mut() {
             Some(span) if span.verdict == verdict => span.to = step,
-            _ => spans.push(Span { verdict: verdict.to_owned(), from: step, to: step }),
+            _ => spans.push(Span { verdict, from: step, to: step }),
         }
     }
     spans
@@ -194,17 +189,18 @@ mod tests {
             ("state_blind", 3),
             ("frozen", 4),
             ("exploding", 5),
+            ("a word of another version", 0),
         ] {
-            assert_eq!(exit_code(verdict), code, "{verdict}");
+            assert_eq!(WrittenVerdict::from(verdict).exit_code(), code, "{verdict}");
         }
     }
 
     #[test]
     fn a_verdict_that_comes_back_is_a_span_of_its_own() {
         let rows = [(5, "healthy"), (10, "healthy"), (15, "drifting"), (20, "healthy")];
-        let spans: Vec<_> =
-            spans(rows.into_iter()).into_iter().map(|span| (span.verdict, span.from, span.to)).collect();
+        let spans = spans(rows.into_iter().map(|(step, verdict)| (step, verdict.into())));
+        let spans: Vec<_> = spans.into_iter().map(|span| (span.verdict, span.from, span.to)).collect();
         let expected = [("healthy", 5, 10), ("drifting", 15, 15), ("healthy", 20, 20)];
-        assert_eq!(spans, expected.map(|(verdict, from, to)| (verdict.to_owned(), from, to)));
+        assert_eq!(spans, expected.map(|(verdict, from, to)| (verdict.into(), from, to)));
     }
 }

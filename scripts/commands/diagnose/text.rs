@@ -1,6 +1,6 @@
 //! A diagnosis as lines for people.
 
-use market_data::stamp;
+use market_data::DataStamp;
 
 use super::diagnosis::{Basis, Checklist, Diagnosis, Span};
 use crate::{
@@ -36,7 +36,7 @@ pub(super) fn lines(diagnosis: &Diagnosis) -> Vec<String> {
 
 fn about(diagnosis: &Diagnosis) -> String {
     let Diagnosis { source, data, step, planned, finished, basis, .. } = diagnosis;
-    let synthetic = if data.as_deref() == Some(stamp(true)) { "SYNTHETIC DATA: " } else { "" };
+    let synthetic = if data.is_some_and(DataStamp::is_synthetic) { "SYNTHETIC DATA: " } else { "" };
     let planned = planned.map(|steps| format!(" of {}", whole(steps))).unwrap_or_default();
     let state = if *finished { "finished" } else { "not finished" };
     let kind = if *basis == Basis::Log { "log" } else { "run" };
@@ -89,17 +89,17 @@ mod tests {
             value,
             pass,
         };
-        let span = |verdict: &str, from, to| Span { verdict: verdict.to_owned(), from, to };
+        let span = |verdict: &str, from, to| Span { verdict: verdict.into(), from, to };
         Diagnosis {
             source: "runs/one".to_owned(),
             basis: Basis::IntervalReport,
-            data: Some("SYNTHETIC".to_owned()),
+            data: Some(DataStamp::Synthetic),
             step: 12_288,
             planned: Some(100_000),
             finished: false,
-            verdict: "healthy".to_owned(),
+            verdict: "healthy".into(),
             since: 5_000,
-            reading: "drifting".to_owned(),
+            reading: "drifting".into(),
             evidence: vec!["flat HOLD 40.0%".to_owned()],
             advice: vec!["wait".to_owned()],
             exit_code: 0,
@@ -109,7 +109,7 @@ mod tests {
                 checks: vec![check("hold", "30-40%", Some(0.4), true), check("value loss", "finite", None, false)],
             }],
             moves: vec![MoveRow {
-                data: "SYNTHETIC".to_owned(),
+                data: DataStamp::Synthetic,
                 step: 8_192,
                 key: "ppo.ent_coef".to_owned(),
                 from: 0.06,

@@ -1,5 +1,6 @@
 //! What came of a decision, in words.
 
+use market_data::DataStamp;
 use market_env::{Action, ExitMode, MarketConfig, Sale, Trade};
 
 use super::session::Session;
@@ -9,7 +10,7 @@ use crate::output::table::{dollars_and_cents, percent, thousands};
 #[derive(Debug, Clone)]
 pub(crate) struct ReportContext<'a> {
     pub(crate) model: String,
-    pub(crate) data: &'static str,
+    pub(crate) data: DataStamp,
     pub(crate) behaviour: &'static str,
     pub(crate) in_sample: bool,
     pub(crate) market: &'a MarketConfig,
@@ -71,7 +72,7 @@ fn contracts_text(count: u32, trade: &Trade) -> String {
 
 fn sale_text(session: &Session<'_>, trade: &Trade, sale: &Sale) -> String {
     let (what, price) = (contracts_text(sale.contracts, trade), sale.price);
-    if matches!(sale.reason.as_str(), "settled" | "expired_worthless") {
+    if sale.reason.is_settlement() {
         return format!("settled {what} at {price:.2} ({})", sale.reason);
     }
     let (at, fees) = (session.clock(session.bar_at(sale.ts_ns)), dollars_and_cents(sale.fees_cents));

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use market_data::DataStamp;
 use market_env::{
-    ACCOUNT_COLUMNS, ACTION_NAMES, Action, FEATURES, Quote, REWARD_TERMS, SessionPricer, Setup, Trade,
+    ACCOUNT_COLUMNS, ACTION_NAMES, Action, ExitReason, FEATURES, Quote, SessionPricer, Setup, Trade,
     option::black_scholes::{Greeks, Inputs, Right},
 };
 use serde::Serialize;
@@ -20,8 +21,8 @@ use super::{
 pub struct Explanation {
     /// The model file.
     pub model: String,
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: &'static str,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// How actions were chosen: `"greedy"` or `"sampled"`.
     pub behaviour: &'static str,
     /// Whether the date lies within the training dates of the model or of one that it started from.
@@ -171,8 +172,8 @@ pub struct Outcome {
     pub entry: String,
     /// Bar at whose open the last contract was sold.
     pub exit: String,
-    /// Why.
-    pub reason: String,
+    /// The reason of the last sale.
+    pub reason: ExitReason,
     /// Contracts bought.
     pub contracts: u32,
     /// What was paid.
@@ -301,8 +302,8 @@ fn choices(step: &Step) -> Vec<Choice> {
 }
 
 fn terms(step: &Step) -> BTreeMap<&'static str, f32> {
-    let terms = step.ledger.reward_terms.map(|sum| sum as f32);
-    REWARD_TERMS.into_iter().zip(terms).filter(|(_, value)| *value != 0.0).collect()
+    let terms = step.ledger.reward_terms.iter().map(|(term, sum)| (term.name(), sum as f32));
+    terms.filter(|(_, value)| *value != 0.0).collect()
 }
 
 fn holding(session: &Session<'_>, trade: &Trade, bar: u32, step: &Step) -> Holding {
@@ -323,7 +324,7 @@ fn outcome(session: &Session<'_>, trade: &Trade) -> Outcome {
     Outcome {
         entry: clock(trade.entry_ts_ns),
         exit: clock(trade.exit_ts_ns),
-        reason: trade.reason.clone(),
+        reason: trade.reason,
         contracts: trade.contracts,
         entry_price: trade.entry_price,
         exit_price: trade.exit_price,

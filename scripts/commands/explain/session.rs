@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use market_data::{SessionBars, VolColumns};
 use market_env::{
-    Action, ActionMask, BatchEnv, Day, EXIT_REASONS, EnvConfig, Ledger, Market, QuotePair, Sale, Trade,
+    Action, ActionMask, BatchEnv, Day, EnvConfig, ExitReason, Ledger, Market, QuotePair, Sale, Trade,
     features::indicator::SessionVwap,
 };
 use ppo_agent::{Behaviour, Policy, StepView, evaluate_watched, ppo::distribution::MAX_ACTIONS};
@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
         let step = &self.steps[bar as usize];
         let (next, last) = (self.day.bar_ns(bar + 1), bar as usize + 1 == self.steps.len());
         let ordered = !matches!(step.action, Action::Hold);
-        let later = trade.sales.iter().find(|sale| sale.ts_ns > next && sale.reason == EXIT_REASONS[0]);
+        let later = trade.sales.iter().find(|sale| sale.ts_ns > next && sale.reason == ExitReason::Agent);
         let later = later.filter(|sale| ordered && !last && self.waits(bar, sale.ts_ns));
         let now = trade.sales.iter().filter(|sale| sale.ts_ns == next || (last && sale.ts_ns > next));
         now.chain(later).collect()

@@ -6,7 +6,7 @@ mod table;
 use std::sync::mpsc;
 
 use anyhow::Context as _;
-use market_data::{Split, stamp};
+use market_data::{DataStamp, Split};
 use ppo_agent::{
     DeviceChoice,
     forecast::{
@@ -32,8 +32,8 @@ const FEWEST_DATES: usize = 5;
 /// The variants, best first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ablation {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// The dates that are learned from, that rank, and that the winner is judged on.
     pub split: Split,
     /// Seeds of every variant.
@@ -116,7 +116,7 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
         return Err(UsageError::one(format!("ranking needs {FEWEST_DATES} pieces of evidence or more, the validation dates hold {found}: name more dates")).into());
     }
     let lab = AblationRun { variants: &variants, data: &data, seeds: flags.seeds, first_seed: config.run.seed };
-    let stamp = stamp(material.dataset.synthetic);
+    let stamp = DataStamp::of(material.dataset.synthetic);
     console.say(format!(
         "{} variants with {} seeds on {stamp} data: train {}, ranked on {}",
         variants.len(),

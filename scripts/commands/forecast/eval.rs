@@ -1,7 +1,7 @@
 //! `zerodte forecast eval`: a forecaster on dates that it has not seen, beside predictors that take no thought.
 
 use anyhow::{Context as _, ensure};
-use market_data::{DateRange, Window, stamp};
+use market_data::{DataStamp, DateRange, Window};
 
 use super::{dataset::ForecastDataset, evaluation::Evaluator, files, flags::ForecastEvalFlags};
 use crate::{
@@ -61,7 +61,7 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     let judgement = court.judge(&picked, &forecasts, dates)?;
     judgement.lines().into_iter().try_for_each(|line| console.say(line))?;
 
-    let data_stamp = stamp(material.dataset.synthetic);
+    let data_stamp = DataStamp::of(material.dataset.synthetic);
     let written = [
         (&flags.json, (serde_json::to_string_pretty(&judgement)? + "\n").into_bytes()),
         (&flags.markdown, judgement.markdown().into_bytes()),
@@ -102,7 +102,7 @@ fn heading(
     if material.dataset.synthetic {
         console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
     }
-    if meta.data == stamp(true) {
+    if meta.data.is_synthetic() {
         console.say("The forecaster was trained on SYNTHETIC data")?;
     }
     console.say(format!("Forecaster {} on {dates}, intervals over dates", flags.model.display()))?;

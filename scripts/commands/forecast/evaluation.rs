@@ -1,6 +1,6 @@
 //! A forecaster judged on given samples: every target, of all symbols together and of each alone, beside predictors that take no thought.
 
-use market_data::DateRange;
+use market_data::{DataStamp, DateRange};
 use ppo_agent::{
     AgentError,
     forecast::{
@@ -43,8 +43,8 @@ pub struct Judged {
 /// All targets of all symbols.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// The dates that it is judged on.
     pub dates: DateRange,
     /// One row per symbol and target.
@@ -91,7 +91,7 @@ impl Evaluator<'_> {
             .par_iter()
             .flat_map_iter(|(symbol, positions)| self.part(symbol, picked, positions, &predictors))
             .collect();
-        let data = market_data::stamp(self.material.dataset.synthetic).to_owned();
+        let data = DataStamp::of(self.material.dataset.synthetic);
         Ok(Judgement { data, dates, rows })
     }
 

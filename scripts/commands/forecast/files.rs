@@ -4,6 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use anyhow::Context as _;
 use jiff::civil::Date;
+use market_data::DataStamp;
 use polars::prelude::{
     Column, DataFrame, DataType, NamedFrom as _, ParquetReader, ParquetWriter, SerReader as _, Series,
 };
@@ -20,7 +21,7 @@ pub(crate) const PREDICTIONS: &str = "predictions.parquet";
 pub(crate) const METRICS: &str = "metrics.json";
 
 /// Writes the rows of all epochs; `data` (`"SYNTHETIC"` or `"market"`) is the last column.
-pub(crate) fn epochs_csv(epochs: &[Epoch], named: &[Target], data: &str) -> String {
+pub(crate) fn epochs_csv(epochs: &[Epoch], named: &[Target], data: DataStamp) -> String {
     let mut out = "epoch,learning_rate,train_loss,validation_loss,gradient_norm,movement,score".to_owned();
     for target in named {
         for column in columns_of(target) {
@@ -100,7 +101,7 @@ pub(crate) fn predictions(
     picked: &SelectedSamples,
     targets: &[Target],
     forecasts: &[f32],
-    data: &str,
+    data: DataStamp,
 ) -> anyhow::Result<Vec<u8>> {
     let samples = &picked.samples;
     let days: Vec<i32> = material.dates(picked).map(|date| (date - EPOCH).get_days()).collect();
@@ -124,7 +125,7 @@ pub(crate) fn predictions(
         columns.push(Series::new(format!("{target}/forecast").into(), of(forecasts)));
         columns.push(Series::new(format!("{target}/actual").into(), of(&samples.actual)));
     }
-    columns.push(Series::new("data".into(), vec![data; samples.len()]));
+    columns.push(Series::new("data".into(), vec![data.as_str(); samples.len()]));
     let mut frame = DataFrame::new_infer_height(columns.into_iter().map(Column::from).collect())?;
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes).finish(&mut frame)?;

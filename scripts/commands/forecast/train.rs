@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use market_data::{Split, stamp};
-use ppo_agent::{
-    DeviceChoice,
-    forecast::{End, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, Outset, PretrainEpoch, fit},
-};
+use market_data::{DataStamp, Split};
+use ppo_agent::forecast::{End, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, Outset, PretrainEpoch, fit};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -31,8 +28,8 @@ use crate::{
 /// What `metrics.json` says about a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// Number of the epoch that was kept; 0 = none had forecasts that are numbers, and the first parameters were kept.
     pub best_epoch: usize,
     /// How the training ended.
@@ -85,8 +82,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn stamp(&self) -> &'static str {
-        stamp(self.material.dataset.synthetic)
+    fn stamp(&self) -> DataStamp {
+        DataStamp::of(self.material.dataset.synthetic)
     }
 
     fn header(&self, console: &mut Console) -> anyhow::Result<()> {
@@ -117,7 +114,7 @@ impl Run<'_> {
     }
 
     fn train(&self, console: &mut Console) -> anyhow::Result<()> {
-        let device: DeviceChoice = self.config.run.device.parse().map_err(anyhow::Error::msg)?;
+        let device = self.config.run.device;
         device.check()?;
         self.open(console)?;
         let watch = Stopwatch::start();
@@ -177,7 +174,7 @@ impl Run<'_> {
             End::Emergency(emergency) => Some(emergency.clone()),
             End::MaxEpochs | End::Patience => None,
         };
-        let (data, config, split) = (self.stamp().to_owned(), self.config.clone(), self.split.clone());
+        let (data, config, split) = (self.stamp(), self.config.clone(), self.split.clone());
         let meta = ForecasterMeta { data, config, split, emergency };
         let file = ForecasterFile { forecaster: fitted.forecaster.clone(), meta: serde_json::to_value(meta)? };
         Ok(file.save(&self.paths.model)?)
@@ -200,8 +197,7 @@ impl Run<'_> {
 
     fn finish(&self, fitted: &Fitted, test: &Judgement, seconds: f64) -> anyhow::Result<()> {
         let Fitted { outset, epochs, best, end, .. } = fitted.clone();
-        let metrics =
-            Metrics { data: self.stamp().to_owned(), best_epoch: best, end, outset, epochs, test: test.clone() };
+        let metrics = Metrics { data: self.stamp(), best_epoch: best, end, outset, epochs, test: test.clone() };
         self.write(files::METRICS, &(serde_json::to_string_pretty(&metrics)? + "\n"))?;
         let title = format!(
             "{}{}",
@@ -223,7 +219,7 @@ struct EpochLog<'a> {
     console: &'a mut Console,
     folder: &'a Path,
     data: &'a ForecastData,
-    stamp: &'static str,
+    stamp: DataStamp,
     epochs: Vec<Epoch>,
     /// Why something could not be shown or written.
     broken: Option<anyhow::Error>,

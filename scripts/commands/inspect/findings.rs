@@ -33,7 +33,7 @@ pub(super) fn share(part: usize, of: usize) -> String {
 
 fn summary(report: &InspectReport) -> String {
     let (coverage, outliers) = (&report.coverage, &report.outliers);
-    let made_up = if report.data == "market" { String::new() } else { format!("{} ", report.data) };
+    let made_up = if report.data.is_synthetic() { format!("{} ", report.data) } else { String::new() };
     let mut parts = vec![format!(
         "{made_up}{}: {} {}, {} of minutes",
         report.symbol,

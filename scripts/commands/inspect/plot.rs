@@ -194,6 +194,8 @@ fn at_least([(left, top), (right, bottom)]: [(i32, i32); 2], pixels: i32) -> [(i
 
 #[cfg(test)]
 mod tests {
+    use market_data::DataStamp;
+
     use super::*;
     use crate::commands::inspect::{
         Outside, Read,
@@ -202,7 +204,8 @@ mod tests {
 
     fn drawn(days: Vec<Day>) -> String {
         let (symbol, source) = ("SPY".to_owned(), "files:bars".to_owned());
-        let read = Read { symbol, source, data: "market", files: Vec::new(), days, outside: Outside::default() };
+        let read =
+            Read { symbol, source, data: DataStamp::Market, files: Vec::new(), days, outside: Outside::default() };
         draw(&InspectReport::new(&read, None).unwrap(), &read.days).unwrap()
     }
 

@@ -64,7 +64,7 @@ pub(crate) fn draw(report: &CollapseReport) -> anyhow::Result<String> {
 }
 
 fn header(root: &Area<'_>, report: &CollapseReport) -> anyhow::Result<()> {
-    let synthetic = if report.data == "market" { "" } else { " - SYNTHETIC DATA" };
+    let synthetic = if report.data.is_synthetic() { " - SYNTHETIC DATA" } else { "" };
     root.draw(&Text::new(format!("What the average hides{synthetic}"), (24, 14), font(20)))?;
     let about =
         format!("{} on {}, {} seeds: median and range", report.symbols.join(", "), report.train, report.seeds.len());
@@ -208,6 +208,8 @@ fn keep_apart<T>(labels: &mut [((i32, i32), f64, T)]) {
 
 #[cfg(test)]
 mod tests {
+    use market_data::DataStamp;
+
     use super::*;
     use crate::commands::reproduce_collapse::report::tests::report;
 
@@ -227,7 +229,7 @@ mod tests {
         }
         // The ends: 40 % HOLD in the last interval, 45 % on average.
         assert!(svg.contains("40%") && svg.contains("45%"), "{svg}");
-        let three = CollapseReport { profiles: vec![one.profiles[0].clone(); 3], data: "SYNTHETIC".to_owned(), ..one };
+        let three = CollapseReport { profiles: vec![one.profiles[0].clone(); 3], data: DataStamp::Synthetic, ..one };
         let svg = draw(&three).unwrap();
         assert_eq!(svg.matches(">\ntune2\n<").count(), 3);
         assert!(svg.contains("SYNTHETIC"));

@@ -1,6 +1,6 @@
 //! What the trainings show, over the seeds: the report that is written as JSON, and where its numbers come from.
 
-use market_data::DateRange;
+use market_data::{DataStamp, DateRange};
 use market_env::{Action, Ledger};
 use serde::Serialize;
 use statistics::{median, share};
@@ -14,8 +14,8 @@ pub(crate) const LOOKED_AT: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 
 /// The result of `zerodte reproduce-collapse`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CollapseReport {
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
-    pub data: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
     /// Symbols trained on.
     pub symbols: Vec<String>,
     /// Dates trained on.
@@ -111,7 +111,7 @@ pub struct Spread {
 
 impl CollapseReport {
     /// Summarises trainings; `curves` has one list per story.
-    pub(crate) fn of(data: &str, train: DateRange, stories: &[TrainingPlan], curves: &[Vec<Curve>]) -> Self {
+    pub(crate) fn of(data: DataStamp, train: DateRange, stories: &[TrainingPlan], curves: &[Vec<Curve>]) -> Self {
         let first = stories.first();
         let run = first.map(|story| &story.config.run);
         Self {
@@ -186,7 +186,7 @@ impl WindowFigures<Option<f64>> {
             buy_put: flat(put),
             buy: flat(call + put),
             strong_buy: share(ledger.strong_buys(), ledger.strong_states()),
-            reward: Some(ledger.reward_terms.iter().sum()),
+            reward: Some(ledger.reward_terms.total()),
             net_pnl_usd: Some(ledger.net_pnl_cents as f64 / 100.0),
         }
     }
@@ -249,7 +249,7 @@ pub(super) mod tests {
             runs: Vec::new(),
         };
         CollapseReport {
-            data: "market".to_owned(),
+            data: DataStamp::Market,
             symbols: vec!["SPY".to_owned()],
             train: DateRange { first: date(2025, 4, 1), last: date(2025, 4, 30) },
             sessions: 20,

@@ -33,7 +33,7 @@ pub(crate) fn screen(report: &CollapseReport) -> String {
 
 /// Says what was trained, and how to read the table.
 fn about(report: &CollapseReport) -> Vec<String> {
-    let synthetic = if report.data == "market" { "" } else { "SYNTHETIC DATA: " };
+    let synthetic = if report.data.is_synthetic() { "SYNTHETIC DATA: " } else { "" };
     let profiles = report.profiles.iter().map(|profile| {
         let ProfileReport { profile, ent_coef, pnl_scale, setup_threshold, lanes, .. } = profile;
         format!("{profile}: entropy {ent_coef}, P&L x {pnl_scale}, strong = {setup_threshold} of 4, {lanes} lanes")
@@ -85,6 +85,8 @@ fn cell(spread: Option<Spread>, to: &str, write: &dyn Fn(f64) -> String) -> Stri
 
 #[cfg(test)]
 mod tests {
+    use market_data::DataStamp;
+
     use super::*;
     use crate::commands::reproduce_collapse::report::tests::report;
 
@@ -103,7 +105,7 @@ mod tests {
         let steps: Vec<&str> = table[2..].iter().map(|line| line.split(" | ").nth(1).unwrap()).collect();
         assert_eq!(steps, ["5,000", "5,000", "10,000", "10,000", "12,000", "12,000"], "documented ones, and the last");
         assert!(screen(&report()).contains("40.0 (30.0-50.0)"));
-        let made_up = CollapseReport { data: "SYNTHETIC".to_owned(), ..report() };
+        let made_up = CollapseReport { data: DataStamp::Synthetic, ..report() };
         assert!(markdown(&made_up).starts_with("SYNTHETIC DATA: 2 trainings"));
     }
 }

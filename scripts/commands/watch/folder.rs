@@ -71,7 +71,7 @@ impl Folder {
         refresh(&mut self.health, &mut view.health)?;
         if let Some(row) = view.health.last() {
             // A training that broke has a verdict, and perhaps no figures.
-            (view.step, view.data) = (view.step.max(row.step), Some(row.data.clone()));
+            (view.step, view.data) = (view.step.max(row.step), Some(row.data));
         }
         refresh(&mut self.moves, &mut view.moves)?;
         let files = [&self.metrics, &self.progress, &self.health, &self.moves];
@@ -132,7 +132,7 @@ fn rows<T: DeserializeOwned>(tail: &Follower, lines: &[String]) -> anyhow::Resul
 /// Adds a row of `metrics.jsonl`.
 fn note(row: &Row, view: &mut View) {
     view.step = view.step.max(row.step);
-    view.data = Some(row.data.clone());
+    view.data = Some(row.data);
     match row.kind {
         RowKind::Iteration => {
             let finite = row.values.iter().filter_map(|(key, value)| Some((key, (*value)?)));
@@ -167,6 +167,7 @@ fn habits(row: &Row, actions: &str, strong: &str, [in_market, money]: [&str; 2])
 
 #[cfg(test)]
 mod tests {
+    use market_data::DataStamp;
     use market_env::{Ledger, Setup};
     use ppo_agent::health::log_block;
 
@@ -188,7 +189,7 @@ mod tests {
         let mut run = Folder::open(path, &mut view).unwrap();
         assert_eq!((poll(&mut run, &mut view), view.planned, view.updated), (0, Some(10_000), None));
 
-        let mut records = Records::create(path, "market").unwrap();
+        let mut records = Records::create(path, DataStamp::Market).unwrap();
         let values = [("policy/entropy_norm", 0.9), ("time/fps", 1200.0), ("time/total_timesteps", 4096.0)];
         records.iteration(4096, &values.map(|(key, value)| (key.to_owned(), value)).to_vec()).unwrap();
         let mut ledger = Ledger { steps: 100, held_steps: 25, net_pnl_cents: -150, ..Ledger::default() };
@@ -204,10 +205,10 @@ mod tests {
         assert!((seen.interval.weak_buy.unwrap() - 0.25).abs() < 1e-12);
         assert_eq!((seen.interval.in_market, seen.interval.net_pnl_usd), (Some(0.25), Some(-1.5)));
         assert_eq!((seen.total.hold, seen.total.in_market), (seen.interval.hold, None));
-        assert_eq!((view.verdict_at(5000).unwrap().verdict.as_str(), view.finished), ("healthy", false));
+        assert_eq!((view.verdict_at(5000).unwrap().verdict.to_string().as_str(), view.finished), ("healthy", false));
 
         // A resumed run cuts its files and goes on.
-        let (mut records, _) = Records::resume(path, "market", 4096).unwrap();
+        let (mut records, _) = Records::resume(path, DataStamp::Market, 4096).unwrap();
         assert_eq!(poll(&mut run, &mut view), 0);
         records.diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
         fs::write(path.join(MANIFEST), r#"{"finished":null}"#).unwrap();

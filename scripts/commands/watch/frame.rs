@@ -1,6 +1,6 @@
 //! A view as text: a whole frame for a terminal, one line per interval for a file. Pure; the same view gives the same text.
 
-use market_data::stamp;
+use market_data::DataStamp;
 
 use super::{
     unjudged::{UnjudgedInterval, read},
@@ -61,17 +61,17 @@ pub fn line(view: &View, index: usize) -> String {
         format!("P&L {} (total {})", money(interval.net_pnl_usd), money(total.net_pnl_usd)),
         learner(&seen.learner),
         match view.verdict_at(seen.step) {
-            Some(row) => row.verdict.clone(),
-            None => format!("shares: {}", read(seen).word),
+            Some(row) => row.verdict.to_string(),
+            None => format!("shares: {}", read(seen).verdict),
         },
     ];
-    let synthetic = if view.data.as_deref() == Some(stamp(true)) { "SYNTHETIC | " } else { "" };
+    let synthetic = if view.data.is_some_and(DataStamp::is_synthetic) { "SYNTHETIC | " } else { "" };
     format!("{synthetic}{}", parts.join(" | "))
 }
 
 fn heading(view: &View) -> String {
     let planned = view.planned.map(|steps| format!(" of {}", thousands(steps as i64))).unwrap_or_default();
-    let synthetic = if view.data.as_deref() == Some(stamp(true)) { "SYNTHETIC DATA  " } else { "" };
+    let synthetic = if view.data.is_some_and(DataStamp::is_synthetic) { "SYNTHETIC DATA  " } else { "" };
     let steps = format!("{synthetic}step {}{planned}", thousands(view.step as i64));
     let room = WIDTH.saturating_sub(steps.chars().count() + 2);
     let name: Vec<char> = view.source.chars().collect();
@@ -92,8 +92,8 @@ fn verdict(view: &View) -> Vec<String> {
             (format!("{} since step {since}{own}", row.verdict), row.evidence.clone())
         }
         (None, Some(seen)) => {
-            let UnjudgedInterval { word, evidence } = read(seen);
-            (format!("{word}, by the shares alone; no verdict was written"), evidence)
+            let UnjudgedInterval { verdict, evidence } = read(seen);
+            (format!("{verdict}, by the shares alone; no verdict was written"), evidence)
         }
         (None, None) => ("none yet".to_owned(), Vec::new()),
     };
@@ -234,11 +234,11 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
             learner,
         };
         let health = |step, verdict: &str, reading: &str| HealthRow {
-            data: "SYNTHETIC".to_owned(),
+            data: DataStamp::Synthetic,
             step,
             first_step: step - 4_999,
-            verdict: verdict.to_owned(),
-            reading: reading.to_owned(),
+            verdict: verdict.into(),
+            reading: reading.into(),
             since: 5_000,
             evidence: vec!["flat HOLD 25.0%".to_owned()],
             checklist: Vec::new(),
@@ -246,14 +246,14 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
         };
         View {
             source: format!("{}/runs/one", "long".repeat(20)),
-            data: Some("SYNTHETIC".to_owned()),
+            data: Some(DataStamp::Synthetic),
             planned: Some(100_000),
             step: 500_000,
             intervals: (0..100u64).zip([0.0, 0.25, 0.5, 0.75].into_iter().cycle()).map(seen).collect(),
             learner: Learner { fps: Some(81_234.0), ..learner },
             health: vec![health(5_000, "healthy", "healthy"), health(500_000, "healthy", "drifting")],
             moves: vec![MoveRow {
-                data: "SYNTHETIC".to_owned(),
+                data: DataStamp::Synthetic,
                 step: 40_960,
                 key: "ppo.ent_coef".to_owned(),
                 from: 0.06,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use market_data::stamp;
+use market_data::DataStamp;
 use ppo_agent::health::Verdict;
 use statistics::share;
 
@@ -165,16 +165,16 @@ impl Counts {
 /// Reads the line of a verdict, below the figures of the newest interval: `Verdict   WORD since step N`.
 fn verdict(line: &str, view: &View) -> Option<HealthRow> {
     let (word, rest) = line.strip_prefix("Verdict   ")?.split_once(' ')?;
-    word.parse::<Verdict>().ok()?;
+    let verdict = word.parse::<Verdict>().ok()?;
     let (_, step) = rest.split_once("step ")?;
     let reading = rest.split_once("(this interval alone: ").map_or(word, |(_, word)| word.trim_end_matches(')'));
     let seen = view.last();
     Some(HealthRow {
-        data: view.data.clone().unwrap_or_default(),
+        data: view.data.unwrap_or(DataStamp::Market),
         step: seen.map_or(view.step, |seen| seen.step),
         first_step: seen.map_or(1, |seen| seen.first_step),
-        verdict: word.to_owned(),
-        reading: reading.to_owned(),
+        verdict: verdict.into(),
+        reading: reading.into(),
         since: count(step.split_whitespace().next()?)?,
         evidence: Vec::new(),
         checklist: Vec::new(),
@@ -203,7 +203,7 @@ fn remark(line: &str, view: &mut View) {
         }
     }
     if line.starts_with("SYNTHETIC DATA") {
-        view.data = Some(stamp(true).to_owned());
+        view.data = Some(DataStamp::Synthetic);
     }
     view.finished |= ENDS.iter().any(|end| line.contains(end));
 }
@@ -345,6 +345,6 @@ pub(super) mod tests {
         let last = view.last().unwrap();
         assert_eq!((last.interval.strong_buy, last.interval.weak_buy), (Some(0.971), Some(0.55)));
         assert_eq!((last.interval.net_pnl_usd, last.total.net_pnl_usd), (Some(-208_763.7), Some(12.0)));
-        assert_eq!((view.intervals.len(), view.data.as_deref()), (5, Some("SYNTHETIC")));
+        assert_eq!((view.intervals.len(), view.data), (5, Some(DataStamp::Synthetic)));
     }
 }

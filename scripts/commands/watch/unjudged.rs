@@ -1,6 +1,7 @@
 //! What the shares of one interval alone allow to say, where no verdict was written: of a log, or of a run without `health.jsonl`.
 
-use ppo_agent::health::{COLLAPSED, DRIFTING};
+use market_env::Action;
+use ppo_agent::health::{COLLAPSED, DRIFTING, Verdict};
 
 use super::view::{Habits, Seen};
 use crate::output::table::{percent, thousands};
@@ -8,8 +9,8 @@ use crate::output::table::{percent, thousands};
 /// A reading of shares, with the figures that it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnjudgedInterval {
-    /// A word of the verdict: collapsed, drifting or inconclusive; never better, since shares hold no money.
-    pub word: String,
+    /// Collapsed, drifting or inconclusive; never better, since shares hold no money.
+    pub verdict: Verdict,
     /// The figures, one sentence each.
     pub evidence: Vec<String>,
 }
@@ -18,20 +19,21 @@ pub struct UnjudgedInterval {
 /// drifting, else inconclusive.
 pub fn read(seen: &Seen) -> UnjudgedInterval {
     let habits = &seen.interval;
-    let actions = [("HOLD", habits.hold), ("BUY_CALL", habits.buy_call), ("BUY_PUT", habits.buy_put)];
-    let most = actions.into_iter().filter_map(|(name, share)| Some((name, share?))).max_by(|a, b| a.1.total_cmp(&b.1));
-    let Some((name, share)) = most else {
+    let actions = [(Action::Hold, habits.hold), (Action::BuyCall, habits.buy_call), (Action::BuyPut, habits.buy_put)];
+    let most =
+        actions.into_iter().filter_map(|(action, share)| Some((action, share?))).max_by(|a, b| a.1.total_cmp(&b.1));
+    let Some((action, share)) = most else {
         let evidence = vec!["no flat account decided anything in this interval".to_owned()];
-        return UnjudgedInterval { word: "inconclusive".to_owned(), evidence };
+        return UnjudgedInterval { verdict: Verdict::Inconclusive, evidence };
     };
-    let word = if share > COLLAPSED {
-        format!("collapsed:{name}")
+    let verdict = if share > COLLAPSED {
+        Verdict::Collapsed(action)
     } else if share > DRIFTING || habits.buy().is_some_and(|buy| buy > DRIFTING) {
-        "drifting".to_owned()
+        Verdict::Drifting
     } else {
-        "inconclusive".to_owned()
+        Verdict::Inconclusive
     };
-    UnjudgedInterval { word, evidence: evidence(seen) }
+    UnjudgedInterval { verdict, evidence: evidence(seen) }
 }
 
 fn evidence(seen: &Seen) -> Vec<String> {
@@ -72,16 +74,16 @@ mod tests {
             (0.90, 0.05, "inconclusive"),
             (0.35, 0.35, "inconclusive"),
         ] {
-            assert_eq!(read(&seen(hold, call)).word, word, "{hold} {call}");
+            assert_eq!(read(&seen(hold, call)).verdict.to_string(), word, "{hold} {call}");
         }
-        assert_eq!(read(&Seen::default()).word, "inconclusive");
+        assert_eq!(read(&Seen::default()).verdict, Verdict::Inconclusive);
     }
 
     #[test]
     fn the_evidence_sets_the_interval_beside_the_average() {
         let view = log(&tune2());
         let reading = read(view.last().unwrap());
-        assert_eq!(reading.word, "drifting");
+        assert_eq!(reading.verdict, Verdict::Drifting);
         assert_eq!(
             reading.evidence,
             [
@@ -89,6 +91,6 @@ mod tests {
                 "since step 0: HOLD 38.2%, BUY 61.8%, on strong setups 68.3%, on others 55.2%",
             ]
         );
-        assert_eq!(read(&view.intervals[1]).word, "inconclusive");
+        assert_eq!(read(&view.intervals[1]).verdict, Verdict::Inconclusive);
     }
 }

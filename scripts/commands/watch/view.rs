@@ -1,6 +1,7 @@
 //! What is known of a training at one moment, wherever it was read.
 
 use jiff::Timestamp;
+use market_data::DataStamp;
 use serde::Serialize;
 
 use crate::artifacts::health_rows::{HealthRow, MoveRow};
@@ -11,7 +12,7 @@ pub struct View {
     /// The run folder or the log.
     pub source: String,
     /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones; absent where it does not say.
-    pub data: Option<String>,
+    pub data: Option<DataStamp>,
     /// Steps asked for, where known.
     pub planned: Option<u64>,
     /// Steps taken.

@@ -67,7 +67,7 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of(sale: &Sale) -> Self {
-        if matches!(sale.reason.as_str(), "settled" | "expired_worthless") { Self::Settlement } else { Self::Sell }
+        if sale.reason.is_settlement() { Self::Settlement } else { Self::Sell }
     }
 }
 

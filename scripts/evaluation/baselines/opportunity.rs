@@ -122,7 +122,7 @@ fn required_t(policies: usize, dates: usize) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use market_env::{Ceiling, Ceilings, ExitMode, REWARD_TERMS};
+    use market_env::{Ceiling, Ceilings, ExitMode, PerTerm};
 
     use super::*;
 
@@ -136,7 +136,7 @@ pub(crate) mod tests {
             reward: Mean::of(returns),
             pnl_usd: Mean::of(&dollars),
             trade_return: Mean::of(returns),
-            reward_terms: [0.0; REWARD_TERMS.len()],
+            reward_terms: PerTerm::default(),
             rewards: returns.to_vec(),
         }
     }

@@ -37,7 +37,7 @@ pub(super) fn screen(ablation: &Ablation) -> String {
 /// Returns the table as Markdown.
 pub(super) fn markdown(ablation: &Ablation) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let synthetic = if ablation.data == "market" { "" } else { " - SYNTHETIC DATA" };
+    let synthetic = if ablation.data.is_synthetic() { " - SYNTHETIC DATA" } else { "" };
     let mut out = format!("# Ablation{synthetic}\n\n");
     out += &line(&HEADING.map(str::to_owned));
     out += &line(&HEADING.map(|_| "---".to_owned()));

@@ -87,7 +87,7 @@ impl Finished {
     }
 
     pub(super) fn is_synthetic(&self) -> bool {
-        self.metrics.data == market_data::stamp(true)
+        self.metrics.data.is_synthetic()
     }
 
     /// Returns the judgement of a target on all symbols together, if there is one.
@@ -134,7 +134,7 @@ pub(super) fn common_targets(runs: &[Finished]) -> Vec<Target> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use market_data::DateRange;
+    use market_data::{DataStamp, DateRange};
     use ppo_agent::forecast::{End, Gate, GateVerdict, Outcomes, Outset, Scores, TargetKind};
 
     use super::*;
@@ -156,7 +156,7 @@ pub(super) mod tests {
             }],
         };
         let dates = DateRange { first: jiff::civil::date(2025, 1, 2), last: jiff::civil::date(2025, 3, 31) };
-        let data = market_data::stamp(true).to_owned();
+        let data = DataStamp::Synthetic;
         let metrics = Metrics {
             data: data.clone(),
             best_epoch: 2,

@@ -102,7 +102,7 @@ fn cautions(runs: &[Finished]) -> Vec<String> {
 fn same_ground(first: &Finished, second: &Finished) -> bool {
     let ground = |run: &Finished| {
         let (metrics, config) = (&run.metrics, &run.config);
-        (metrics.data.clone(), metrics.test.dates, config.run.symbols.clone(), config.forecast.bars)
+        (metrics.data, metrics.test.dates, config.run.symbols.clone(), config.forecast.bars)
     };
     ground(first) == ground(second)
 }
@@ -121,7 +121,7 @@ fn run_row(run: &Finished) -> anyhow::Result<Vec<String>> {
     };
     Ok(vec![
         run.name.clone(),
-        metrics.data.clone(),
+        metrics.data.to_string(),
         metrics.test.dates.to_string(),
         word(&forecast.encoder)?,
         forecast.temporal_frames.to_string(),
