@@ -1,7 +1,7 @@
 //! Coefficients as functions of progress.
 
 /// How a coefficient moves from its first to its last value over the training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Stays at its first value.
@@ -22,7 +22,7 @@ impl Schedule {
 }
 
 /// How the entropy weight moves over the training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntropySchedule {
     /// Stays at its first value.
@@ -30,8 +30,8 @@ pub enum EntropySchedule {
     Constant,
     /// Moves in a straight line to its last value.
     Linear,
-    /// Starts at its first value and follows the policy: it grows while the normalised entropy lies below its target and
-    /// shrinks while it lies above, slowly and within bounds.
+    /// Follows the policy's entropy. The weight grows while the normalised entropy lies below its target and shrinks
+    /// while it lies above, slowly and within bounds.
     Auto,
 }
 
