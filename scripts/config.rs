@@ -1,7 +1,10 @@
 //! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
 
+pub mod annotate;
+pub mod flag_help;
 pub mod flags;
 pub mod layers;
+pub mod schema;
 
 use std::{collections::BTreeSet, fmt, path::PathBuf};
 
@@ -12,24 +15,25 @@ use market_env::{EnvConfig, MarketConfig};
 use ppo_agent::{
     DeviceChoice, EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, forecast::ForecastConfig, health::HealthConfig,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::comments;
+use crate::config::annotate::{SCHEMA_DIRECTIVE, annotate};
 
 /// Where the bars come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DataSource {
-    /// `<SYMBOL>_1m.parquet` or `.csv` in `run.data_dir`.
+    /// `<SYMBOL>_1m.parquet` or `.csv` files in `run.data_dir`.
     Files,
-    /// A made-up market; everything that comes of it is stamped SYNTHETIC.
+    /// A made-up market, `[data.synthetic]`. Every result is stamped SYNTHETIC.
     Synthetic,
-    /// The Massive service, formerly Polygon, through the cache in `run.data_dir`.
+    /// The vendor Massive, formerly Polygon, through the cache in `run.data_dir`.
     #[serde(alias = "polygon", alias = "intraday")]
     Massive,
-    /// The Alpaca service, likewise.
+    /// The vendor Alpaca, through the same cache.
     Alpaca,
-    /// Yahoo's chart, likewise; the last thirty days.
+    /// Yahoo's chart of the last thirty days, through the same cache.
     Yahoo,
 }
 
@@ -53,53 +57,60 @@ impl fmt::Display for DataSource {
 }
 
 /// What is run, on what, and where the results go.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSection {
-    /// Name of the model and of everything that belongs to it; safe as part of a file name.
+    /// Name of the model, its log and its run folder. 1 to 100 letters, digits, `_`, `-` and `.`, safe as part of a
+    /// file name.
     pub model_name: String,
-    /// Steps of training, summed over lanes; rounded up to whole iterations.
+    /// Steps of training, summed over lanes; rounded up to whole iterations. 1 to 10^12.
     pub timesteps: u64,
-    /// Symbols whose sessions are replayed.
+    /// Symbols whose sessions are replayed, each once. SPY and QQQ have options that expire every day.
     pub symbols: Vec<Symbol>,
-    /// Seed of every random stream; the same seed, configuration and data give the same numbers.
+    /// Seed of every random stream, 0 to 2^63 - 1. The same seed, configuration and data give the same numbers.
     pub seed: u64,
-    /// Where the bars come from.
+    /// Source of the bars.
     pub data_source: DataSource,
-    /// Folder of bars for the source `files`, or of the cache for a vendor.
+    /// Folder of SYMBOL_1m.parquet or .csv files; for a vendor, its cache.
     pub data_dir: PathBuf,
-    /// Folder or file of option minutes whose prints and quotes are replayed; absent = quotes of the pricing model, and so
-    /// is an empty path or `none`, which takes back what a layer below names.
+    /// Folder or file of option minutes to replay; none = quotes from the pricing model. An empty path also means none,
+    /// so that a later layer can undo an earlier one.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "path_or_none")]
     pub options: Option<PathBuf>,
-    /// First session date; absent = as far back as the other limits and the bars go.
+    /// First session date, YYYY-MM-DD. Absent: as early as the bars and the other limits allow.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub start_date: Option<Date>,
-    /// Last session date; absent = the last bar's.
+    /// Last session date, YYYY-MM-DD. Absent: the date of the last bar.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub end_date: Option<Date>,
-    /// Calendar days up to and including the last date; 0 = no such limit. With `start_date`, the later start holds.
+    /// Calendar days up to and including the last date; 0 = no limit. With `start_date`, the later start holds. 60: as
+    /// in the documented command.
     pub intraday_days: u32,
-    /// Folder under which `models/`, `logs/` and `runs/` are written.
+    /// Folder under which models/, logs/ and runs/ are written.
     pub out_dir: PathBuf,
-    /// Steps between checkpoints; one is written at the end of the iteration that reaches a multiple.
+    /// Steps between checkpoints, 1 to 10^12. One is written at the end of the iteration that reaches a multiple.
     pub checkpoint_freq: u64,
-    /// Steps between diagnostics blocks; where an iteration is longer, there is one block per iteration.
+    /// Steps between diagnostics blocks, 1 to 10^12. Where an iteration is longer, there is one block per iteration.
     pub diagnostics_freq: u64,
-    /// Threads of environment and trainer; 0 = one per core. The results do not depend on it.
+    /// Threads of environment and trainer, up to 1024; 0 = one per core. The results do not depend on it.
     pub num_threads: usize,
-    /// Where the networks are trained: `auto`, `cpu`, `cuda` or `cuda:<i>`.
+    /// Device that trains the networks: auto, cpu, cuda or cuda:N. auto takes a GPU where libtorch finds one.
+    #[schemars(with = "String")]
     pub device: DeviceChoice,
-    /// Model whose parameters training starts from; it must have the same observations and network.
+    /// Model whose parameters the training starts from, with a fresh optimiser, at step 0. It needs the same
+    /// observations and network. Absent: random parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_model: Option<PathBuf>,
-    /// Forecaster whose forecasts become columns of the tape; absent = none, and so is an empty path or `none`.
+    /// Forecaster whose forecasts become columns of the observation; none = no such columns. It must have seen no date
+    /// from the training's first on.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "path_or_none")]
     pub forecaster: Option<PathBuf>,
-    /// Whether the actor starts with the layers of the forecaster's encoder.
+    /// Start of the actor from the layers of the forecaster's encoder. Needs `run.forecaster` and the same activation.
     pub forecaster_transfer: bool,
-    /// `moves.jsonl` of an earlier run whose changes of settings are made again, at the same steps; nothing else is adapted
-    /// then.
+    /// File `moves.jsonl` of an earlier run, whose changes of settings are repeated at the same steps. No other change
+    /// is made then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay_moves: Option<PathBuf>,
 }
@@ -186,22 +197,22 @@ impl RunSection {
 }
 
 /// The configuration of a run, as `configs/*.toml` and `--set` name it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// What is run, on what, and where the results go.
+    /// The training: its data, its length and the place of its results.
     pub run: RunSection,
-    /// Sessions, splits, the made-up market.
+    /// Sessions, splits, vendors and the made-up market.
     pub data: DataConfig,
     /// Features and option prices.
     pub market: MarketConfig,
-    /// Account, exits, reward, costs.
+    /// Account, exits, reward and costs.
     pub env: EnvConfig,
     /// The networks.
     pub policy: PolicyConfig,
     /// The algorithm.
     pub ppo: PpoConfig,
-    /// The verdict on a training, and what it leads to.
+    /// The verdict on a training and its consequence.
     pub health: HealthConfig,
     /// A forecaster and its training.
     pub forecast: ForecastConfig,
@@ -237,12 +248,12 @@ impl RunConfig {
         Ok(toml::to_string(self)?)
     }
 
-    /// Writes the configuration as TOML with a comment above every key; the defaults give `configs/default.toml`.
+    /// Writes the configuration as TOML with the description above every key; the defaults give `configs/default.toml`.
     ///
     /// # Errors
     /// As for [`RunConfig::to_toml`].
     pub fn to_annotated_toml(&self) -> anyhow::Result<String> {
-        Ok(comments::annotate(&self.to_toml()?))
+        Ok(format!("{SCHEMA_DIRECTIVE}\n\n{}", annotate(&self.to_toml()?)))
     }
 }
 
@@ -300,6 +311,9 @@ mod tests {
         let mut read = std::collections::BTreeMap::new();
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
             let config = resolve(&RunConfig::default(), &[Layer::file(&path).unwrap()], RunConfig::check);
             read.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), config.unwrap());
         }

@@ -14,7 +14,6 @@
 pub mod artifacts;
 pub mod chart;
 pub mod commands;
-pub mod comments;
 pub mod config;
 pub mod evaluation;
 pub mod inputs;

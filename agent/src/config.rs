@@ -1,64 +1,67 @@
 //! The free choices of the policy and of PPO. One set of defaults, checked once; every fault is reported with its path.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of PPO, under the names of Stable-Baselines3.
 ///
 /// The defaults are those of the human-momentum runs this project succeeds, except for eight lanes instead of one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PpoConfig {
-    /// Environments stepped together (1 or more). 8: decorrelates a rollout and costs nothing on two cores.
+    /// Lanes: environments stepped together, 1 or more. 8 decorrelates a rollout and costs nothing on two cores.
     pub n_envs: usize,
-    /// Steps per lane and iteration (1 or more). 512: about 1.3 sessions of 390 minutes.
+    /// Steps per lane and iteration, 1 or more. 512 is about 1.3 sessions of 390 minutes.
     pub n_steps: usize,
-    /// Samples per gradient step (1 or more); a last smaller minibatch is used too. 64: as in the old runs.
+    /// Samples per minibatch, 1 or more; a last smaller minibatch is used too. 64: as in the old runs.
     pub batch_size: usize,
-    /// Passes over a rollout (1 or more). 10: as in the old runs.
+    /// Passes over the samples of an iteration, 1 or more. 10: as in the old runs.
     pub n_epochs: usize,
-    /// Adam's step size (above 0). 3e-5: as in the old runs; larger ones forgot the setups.
+    /// Step size of Adam, above 0. 3e-5: as in the old runs; larger ones forgot the setups.
     pub learning_rate: f64,
-    /// Whether the learning rate stays or falls in a line to zero.
+    /// Schedule of the learning rate; linear ends at zero.
     pub lr_schedule: Schedule,
-    /// Discount per decision (0 to 1). 0.92: a horizon of about 12 minutes, the life of a momentum trade.
+    /// Discount per decision, 0 to 1. 0.92 is a horizon of about 12 minutes, the life of a momentum trade.
     pub gamma: f64,
-    /// Bias-variance mix of the advantage estimate (0 to 1). 0.95: the common choice.
+    /// Lambda of the generalised advantage estimate, 0 to 1: its mix of bias and variance. 0.95 is the common choice.
     pub gae_lambda: f64,
-    /// Half-width of the trust region of the probability ratio (above 0). 0.2: the paper's value.
+    /// Clip range of the probability ratio, above 0. 0.2 is the paper's value.
     pub clip_range: f64,
-    /// Half-width of the allowed change of a value, in reward units (above 0); none by default, it was never shown to help.
+    /// Clip range of a value's change, in reward units, above 0. Absent: no clipping, which was never shown to help.
     pub clip_range_vf: Option<f64>,
-    /// Weight of the entropy bonus (0 or more). 0.06: the cure of the collapse into HOLD; 0.02 collapses.
+    /// Weight of the entropy bonus, 0 or more. 0.06 cures the collapse into HOLD; 0.02 collapses.
     pub ent_coef: f64,
-    /// Whether the entropy weight stays, moves in a line to `ent_coef_final`, or (`auto`) follows the policy's entropy.
+    /// Schedule of the entropy weight; linear ends at `ent_coef_final`.
     pub ent_schedule: EntropySchedule,
-    /// Entropy weight at the end of a linear schedule (0 or more). 0.02: room to commit once the setups are learned.
+    /// Entropy weight at the end of a linear schedule, 0 or more. 0.02 leaves room to commit once the setups are
+    /// learned.
     pub ent_coef_final: f64,
-    /// Normalised entropy that `auto` aims at: mean of entropy / ln(legal actions) over unforced states (0 to 1). 0.7: where
-    /// the runs that neither collapse nor stay blind spend their training.
+    /// Normalised entropy that the schedule `auto` aims at, 0 to 1: mean of entropy / ln(legal actions) over states
+    /// with a choice. 0.7 is where the runs that neither collapse nor stay blind spend their training.
     pub ent_target: f64,
-    /// Smallest weight of `auto` (0 or more). 0.005: below it the bonus says nothing beside a reward of 0.1.
+    /// Smallest entropy weight of the schedule `auto`, 0 or more. Below 0.005 the bonus vanishes beside a reward of
+    /// 0.1.
     pub ent_coef_min: f64,
-    /// Largest weight of `auto` (`ent_coef_min` or more). 0.2: above it noise pays better than any setup.
+    /// Largest entropy weight of the schedule `auto`, `ent_coef_min` or more. Above 0.2 noise pays better than any
+    /// setup.
     pub ent_coef_max: f64,
-    /// Largest relative change of `auto` in one iteration (above 0, at most 1), reached 0.1 away from the target. 0.05: slow
-    /// enough that the policy follows the weight instead of swinging with it.
+    /// Largest relative change of the entropy weight of `auto` in one iteration, above 0, at most 1; reached 0.1 away
+    /// from the target. 0.05 is slow enough that the policy follows the weight instead of swinging with it.
     pub ent_rate: f64,
-    /// Weight of the value loss (0 or more). 0.5: Stable-Baselines3's.
+    /// Weight of the value loss, 0 or more. 0.5: Stable-Baselines3's.
     pub vf_coef: f64,
-    /// Largest norm of the whole gradient (above 0). 0.5: Stable-Baselines3's.
+    /// Largest norm of the whole gradient, above 0. 0.5: Stable-Baselines3's.
     pub max_grad_norm: f64,
-    /// Pull of every parameter towards zero, added to its clipped gradient as in `torch.optim.Adam` (0 or more). 0: Adam
-    /// scales gradients, so even a small pull outweighs a small gradient and freezes the training.
+    /// Pull of every parameter towards zero, added to its clipped gradient as in `torch.optim.Adam`, 0 or more. 0,
+    /// since Adam scales gradients: even a small pull outweighs a small gradient and can freeze a training.
     pub weight_decay: f64,
-    /// An update stops when the approximate KL divergence exceeds 1.5 times this (above 0, nats); off by default. A GPU must
+    /// KL divergence, in nats, above 0; an iteration's passes stop above 1.5 times it. Absent: no limit. A GPU must
     /// then be waited for after every minibatch instead of after every pass.
     pub target_kl: Option<f64>,
-    /// Whether advantages are standardised within each minibatch. True: the bonus sizes then do not set the step size.
+    /// Standardisation of the advantages within each minibatch. True: the bonus sizes then do not set the step size.
     pub normalize_advantage: bool,
-    /// Steps of the sequences that a recurrent policy learns from, through which its gradient flows back (1 or more; it
-    /// divides `n_steps` and `batch_size`; other policies ignore it). 16: four sequences in the usual minibatch; what each
-    /// begins with reaches further back.
+    /// Steps of the sequences that an lstm or gru learns from, 1 or more; divides `n_steps` and `batch_size`. Gradients
+    /// flow back this far. 16 puts four sequences into the usual minibatch. An mlp ignores it.
     pub sequence_length: usize,
 }
 
@@ -180,10 +183,10 @@ fn zero_or_more(name: &str, value: f64) -> Option<String> {
 }
 
 /// What a policy remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyKind {
-    /// Nothing but the frames it is shown.
+    /// No memory beyond the frames of the observation.
     #[default]
     Mlp,
     /// A long short-term memory cell before the hidden layers.
@@ -193,7 +196,7 @@ pub enum PolicyKind {
 }
 
 /// What follows every hidden layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// The hyperbolic tangent, PPO's usual choice.
@@ -204,7 +207,7 @@ pub enum Activation {
 }
 
 /// Whether actor and critic share what comes before their last layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trunk {
     /// Two networks; the critic's large errors cannot disturb the actor.
@@ -216,36 +219,35 @@ pub enum Trunk {
 
 /// What the matrix products of linear layers are computed in. Parameters, recurrent cells, losses and optimiser are always in
 /// single precision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// Single precision, 24 bits.
     #[default]
     F32,
-    /// The upper half of that: the same range, 8 bits.
+    /// Brain float: the range of f32 with 8 bits.
     Bf16,
 }
 
 /// The shape of the networks and what computes them, under the names of Stable-Baselines3 where it has one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
-    /// Whether the policy has a memory. `mlp`: the frames and the account row hold what the features need.
+    /// Memory of the policy. mlp: the frames and the account row hold what the features need.
     pub kind: PolicyKind,
-    /// Units of each hidden layer, the same for actor and critic (1 to 4096 each). 64-64: Stable-Baselines3's.
+    /// Units of each hidden layer, 1 to 4096, the same for actor and critic. 64-64: Stable-Baselines3's.
     #[serde(alias = "hidden")]
     pub net_arch: Vec<usize>,
-    /// What follows every hidden layer. `tanh`: bounded, so that an outlier cannot blow a policy up.
+    /// Activation after every hidden layer. tanh is bounded, so an outlier cannot blow a policy up.
     pub activation: Activation,
-    /// Whether actor and critic share their hidden layers. `separate`: as in Stable-Baselines3.
+    /// Hidden layers of actor and critic. separate: as in Stable-Baselines3.
     pub trunk: Trunk,
-    /// Units of a recurrent cell (1 to 4096). 64: as many as a hidden layer has.
+    /// Units of the cell of an lstm or gru, 1 to 4096, before the hidden layers. 64: as many as a hidden layer has.
     pub recurrent_size: usize,
-    /// What computes the networks. `auto`: libtorch on a GPU, for recurrent policies and for bf16, else the native code,
-    /// which is several times faster on a CPU.
+    /// Code that computes the networks.
     pub backend: Backend,
-    /// What matrix products are computed in while training. `f32`: exact; `bf16` pays on a GPU with wide networks. A third
-    /// way is libtorch's own: with `TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1` in the environment a GPU multiplies in TF32.
+    /// Number format of the matrix products in training. f32 is exact; bf16 pays on a GPU with wide networks.
+    /// libtorch's own third way is TF32, with `TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1` in the environment.
     pub precision: Precision,
 }
 
@@ -285,10 +287,10 @@ impl PolicyConfig {
 }
 
 /// What computes the networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// libtorch on a GPU and for whatever the native code cannot do, else the native code.
+    /// libtorch on a GPU, for recurrent policies and for bf16; else the native code, several times faster on a CPU.
     #[default]
     Auto,
     /// Hand-written passes on the CPU; the same bits for any number of threads.
@@ -298,7 +300,7 @@ pub enum Backend {
 }
 
 /// Course of a coefficient over the training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Stays at its first value.
@@ -319,7 +321,7 @@ impl Schedule {
 }
 
 /// Course of the entropy weight over the training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntropySchedule {
     /// Stays at its first value.
@@ -327,8 +329,8 @@ pub enum EntropySchedule {
     Constant,
     /// Moves in a straight line to its last value.
     Linear,
-    /// Starts at its first value and follows the policy: it grows while the normalised entropy lies below its target and
-    /// shrinks while it lies above, slowly and within bounds.
+    /// Follows the policy's entropy. The weight grows while the normalised entropy lies below its target and shrinks
+    /// while it lies above, slowly and within bounds.
     Auto,
 }
 

@@ -1,5 +1,6 @@
 //! The `data` section of a run's configuration.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
@@ -8,24 +9,24 @@ use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
 use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
 
 /// How bars become sessions and sessions become train, validation and test.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// Sessions kept back before the first traded one, so that indicators are warm at its open; 0 to 20.
+    /// Sessions kept back before the first traded one, 0 to 20. One makes the indicators warm at the first open.
     pub warmup_sessions: usize,
     /// The minute grid of a session.
     pub grid: GridConfig,
     /// Train, validation and test.
     pub split: SplitConfig,
-    /// The made-up market, used only when it is asked for by name.
+    /// The made-up market, for the data source `synthetic` only.
     pub synthetic: SyntheticConfig,
-    /// How Massive is asked.
+    /// Requests to Massive.
     #[cfg(feature = "fetch")]
     pub massive: MassiveConfig,
-    /// How Alpaca is asked.
+    /// Requests to Alpaca.
     #[cfg(feature = "fetch")]
     pub alpaca: AlpacaConfig,
-    /// How Yahoo is asked.
+    /// Requests to Yahoo.
     #[cfg(feature = "fetch")]
     pub yahoo: YahooConfig,
 }

@@ -1,19 +1,20 @@
 //! Train, validation and test as whole sessions in the order of time, with a gap between them.
 
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, dates::DateRange};
 
 /// How the sessions are shared out; what training and validation leave is the test part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SplitConfig {
-    /// Share of the sessions for training, 0.01 to 0.98.
+    /// Share of the sessions for training, the earliest ones, 0.01 to 0.98.
     pub train: f64,
-    /// Share of the sessions for validation, 0.01 to 0.98.
+    /// Share of the sessions for validation, 0.01 to 0.98; the rest, at least 0.01, is the test part.
     pub validation: f64,
-    /// Sessions left out between two parts, so that overnight effects cannot carry over; 0 to 20.
+    /// Sessions left out between two parts, 0 to 20. One keeps overnight effects from carrying over.
     pub gap_sessions: usize,
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod entry_guards;
 pub(crate) mod execution;
 pub(crate) mod exits;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -193,14 +194,15 @@ impl Position {
 }
 
 /// The account of one lane, opened anew every session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccountConfig {
-    /// Cash at the start of a session, in dollars.
+    /// Cash at the start of a session, in dollars, above 0.
     pub capital: f64,
-    /// Part of the cash that one entry may cost, 0 to 1; at least one contract is bought if it can be paid.
+    /// Part of the cash that one entry may cost, above 0, at most 1. One contract is always bought if the cash
+    /// suffices.
     pub risk_fraction: f64,
-    /// Most contracts of one entry.
+    /// Most contracts of one entry, 1 to 1000000.
     pub max_contracts: u32,
 }
 

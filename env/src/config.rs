@@ -1,5 +1,6 @@
 //! Configuration of the environment: section `[env]`, with defaults and checks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -8,32 +9,32 @@ use crate::{
 };
 
 /// Sampling of training sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Draw {
     /// Every session is equally likely.
     #[default]
     Uniform,
-    /// Every volatility regime that occurs is equally likely (VIX at the open below 18, 25, 35, or above), then every
-    /// session in it.
+    /// Every VIX regime that occurs is equally likely, then every session in it. VIX at the open divides them: below
+    /// 18, below 25, below 35, and above.
     RegimeBalanced,
 }
 
 /// The environment: section `[env]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnvConfig {
-    /// How training sessions are drawn.
+    /// Distribution that training sessions are drawn from.
     pub draw: Draw,
     /// The account.
     pub account: AccountConfig,
-    /// How orders fill.
+    /// Fills of orders.
     pub execution: ExecutionConfig,
-    /// Who closes positions, and when.
+    /// Exits of positions.
     pub exits: ExitConfig,
-    /// When entries are allowed.
+    /// Limits on entries.
     pub guards: GuardConfig,
-    /// What is rewarded.
+    /// The reward.
     pub reward: RewardConfig,
     /// Costs beyond the spread.
     pub costs: CostConfig,

@@ -5,29 +5,31 @@ use std::{
     ops::{Index, IndexMut},
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Setup, action::Action};
 
 /// Weights of the reward. All shaping is paid per decision, in units of reward.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardConfig {
-    /// Reward per unit of P&L as a fraction of the position's entry cost. At 1 the shaping outweighs money and the policy
-    /// slides into always-BUY; 3 is the measured balance.
+    /// Reward per unit of P&L as a fraction of the position's entry cost. At 1 the shaping outweighs money and the
+    /// policy slides into always-BUY; 3 is the measured balance.
     pub pnl_scale: f32,
-    /// Paid when a call is bought on a bull-strong setup.
+    /// Reward of a call bought on a bull-strong setup. 0.1 weighs as much as a gain of 3.3 % of the entry cost at
+    /// `pnl_scale` 3.
     pub good_buy_call: f32,
-    /// Paid when a put is bought on a bear-strong setup.
+    /// Reward of a put bought on a bear-strong setup. 0.08 weighs as much as a gain of 2.7 % of the entry cost.
     pub good_buy_put: f32,
-    /// Paid (negative) when a flat account HOLDs on a strong setup.
+    /// Reward, negative, of a flat account that HOLDs on a strong setup. -0.05 is half the bonus of a call.
     pub missed_opportunity: f32,
-    /// Paid (negative) when a flat account HOLDs without a strong setup.
+    /// Reward, negative, of a flat account that HOLDs without a strong setup. Small beside the bonuses.
     pub hold_tax: f32,
-    /// Paid (negative) when an entry chases an exhausted bar.
+    /// Reward, negative, of an entry that chases an exhausted bar.
     pub bad_chase: f32,
-    /// Part of the shaping that is left at the end of a training, 0 to 1: 1 keeps all of it, 0 ends with money alone. Every
-    /// weight but `pnl_scale` moves there on a straight line ([`RewardConfig::at`]); the environment itself never reads it.
+    /// Part of the shaping that is left at the end of a training, 0 to 1. 1 keeps all of it, 0 ends with money alone;
+    /// every weight but `pnl_scale` moves there in a straight line.
     pub shaping_final: f32,
 }
 

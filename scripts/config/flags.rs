@@ -21,25 +21,25 @@ pub(crate) const OPTIONS_OF_A_MODEL: &str =
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataFlags {
-    /// Symbols, separated by commas [default: SPY,QQQ]
+    /// Sets `run.symbols`, separated by commas
     #[arg(long, value_name = "LIST")]
     pub symbols: Option<String>,
-    /// First session date, YYYY-MM-DD; lifts the default limit of 60 days
+    /// Sets `run.start_date`; lifts the default limit of 60 days
     #[arg(long, value_name = "DATE")]
     pub start_date: Option<Date>,
-    /// Last session date, YYYY-MM-DD [default: the last bar's]
+    /// Sets `run.end_date` [default: the last bar's]
     #[arg(long, value_name = "DATE")]
     pub end_date: Option<Date>,
-    /// Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 60]
+    /// Sets `run.intraday_days`.
     #[arg(long, value_name = "N")]
     pub intraday_days: Option<u32>,
-    /// files, synthetic, massive (also: polygon, intraday), alpaca or yahoo [default: files]
+    /// Sets `run.data_source`
     #[arg(long, value_name = "SOURCE")]
     pub data_source: Option<String>,
-    /// Folder of SYMBOL_1m.parquet or .csv files; for a vendor, of what was fetched from it [default: bars]
+    /// Sets `run.data_dir`.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Folder or file of option minutes to replay; none = quotes from the pricing model [default: none]
+    /// Sets `run.options` [default: none]
     #[arg(long, value_name = "PATH")]
     pub options: Option<PathBuf>,
 }

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use zerodte_scripts::{
+    config::flag_help,
     output::{console::Console, exit_code},
     training::{self, flags::TrainFlags},
 };
 
 fn main() -> ExitCode {
-    let flags = TrainFlags::parse();
+    let flags = flag_help::parse::<TrainFlags>();
     training::run(&flags, &mut Console::stdout()).map_or_else(|error| exit_code::report(&error), |()| ExitCode::SUCCESS)
 }

@@ -20,34 +20,34 @@ pub struct TrainFlags {
     /// Which bars to use.
     #[command(flatten)]
     pub data: DataFlags,
-    /// Steps of training, summed over lanes [default: 1000000]
+    /// Sets `run.timesteps`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub timesteps: Option<u64>,
-    /// Name of the model, its log and its run folder [default: mike_historical_model]
+    /// Sets `run.model_name`.
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     pub model_name: Option<String>,
-    /// Folder under which models/, logs/ and runs/ are written [default: .]
+    /// Sets `run.out_dir`.
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub out_dir: Option<PathBuf>,
-    /// Seed of every random stream [default: 0]
+    /// Sets `run.seed`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seed: Option<u64>,
-    /// auto, cpu, cuda or cuda:N [default: auto]
+    /// Sets `run.device`.
     #[arg(long, help_heading = "Run")]
     pub device: Option<String>,
-    /// Threads, 0 = one per core; the results do not depend on it [default: 0]
+    /// Sets `run.num_threads`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub num_threads: Option<usize>,
-    /// Steps between checkpoints [default: 50000]
+    /// Sets `run.checkpoint_freq`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub checkpoint_freq: Option<u64>,
-    /// Starts from the parameters of this model (fresh optimiser, step 0)
+    /// Sets `run.load_model`.
     #[arg(long, value_name = "MODEL", help_heading = "Run", conflicts_with = "resume")]
     pub load_model: Option<PathBuf>,
-    /// Adds the forecasts of this forecaster to what the policy sees; it must have seen no date from the training's first on
+    /// Sets `run.forecaster`.
     #[arg(long, value_name = "MODEL", help_heading = "Run")]
     pub forecaster: Option<PathBuf>,
-    /// Starts the actor with the layers of the forecaster's encoder
+    /// Sets `run.forecaster_transfer`.
     #[arg(long, help_heading = "Run", requires = "forecaster")]
     pub forecaster_transfer: bool,
     /// Continues a run from a checkpoint: its path, or the newest good one of the model name. The configuration of the
@@ -61,7 +61,7 @@ pub struct TrainFlags {
     /// only observation there is, always on
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub human_momentum: Option<bool>,
-    /// Whether the policy sees the greeks of its position [default: true]
+    /// Sets `market.use_greeks`.
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub use_greeks: Option<bool>,
     /// The 500-feature observation of the old system; not part of this one
@@ -71,14 +71,13 @@ pub struct TrainFlags {
     /// occur, are equally likely, instead of every session [default: false]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub regime_balanced: Option<bool>,
-    /// Part of the reward's shaping that is left at the end of training, 0 to 1: 0 = it fades to money alone [default: 1]
+    /// Sets `env.reward.shaping_final`.
     #[arg(long, value_name = "X", help_heading = "Market")]
     pub shaping_final: Option<f64>,
-    /// What a verdict of collapsed, state_blind, frozen or exploding leads to: warn, stop (exit code 3, 4 or 5) or adapt (entropy
-    /// weight and shaping climb the ladder, then stop) [default: warn]
+    /// Sets `health.on_collapse`.
     #[arg(long, value_name = "WHAT", help_heading = "Health")]
     pub on_collapse: Option<String>,
-    /// Makes the changes of settings again that stand in an earlier run's moves.jsonl, and no other
+    /// Sets `run.replay_moves`.
     #[arg(long, value_name = "FILE", help_heading = "Health")]
     pub replay_moves: Option<PathBuf>,
     /// The networks.
@@ -96,22 +95,22 @@ pub struct TrainFlags {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Policy")]
 pub struct PolicyFlags {
-    /// mlp, or with a memory: lstm or gru [default: mlp]
+    /// Sets `policy.kind`.
     #[arg(long, value_name = "KIND")]
     pub policy: Option<String>,
-    /// Units of each hidden layer, separated by commas [default: 64,64]
+    /// Sets `policy.net_arch`, separated by commas
     #[arg(long, value_name = "LIST")]
     pub net_arch: Option<String>,
-    /// tanh or relu [default: tanh]
+    /// Sets `policy.activation`.
     #[arg(long, value_name = "NAME")]
     pub activation: Option<String>,
-    /// separate or shared hidden layers of actor and critic [default: separate]
+    /// Sets `policy.trunk`.
     #[arg(long, value_name = "NAME")]
     pub trunk: Option<String>,
-    /// Units of the cell of an lstm or gru [default: 64]
+    /// Sets `policy.recurrent_size`.
     #[arg(long, value_name = "N")]
     pub recurrent_size: Option<u64>,
-    /// f32, or bf16 for the matrix products of training on a GPU [default: f32]
+    /// Sets `policy.precision`.
     #[arg(long, value_name = "NAME")]
     pub precision: Option<String>,
 }
@@ -138,45 +137,45 @@ impl FromStr for EntCoef {
 
 /// Parameters of the algorithm.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "PPO (configs/default.toml holds the defaults)")]
+#[command(next_help_heading = "PPO")]
 pub struct PpoFlags {
-    /// Step size of Adam
+    /// Sets `ppo.learning_rate`.
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
-    /// Weight of the entropy bonus; auto = it follows the policy, slowly, towards ppo.ent_target
+    /// Sets `ppo.ent_coef`; auto = it follows the policy, slowly, towards ppo.ent_target
     #[arg(long, value_name = "X|auto")]
     pub ent_coef: Option<EntCoef>,
-    /// Discount per bar
+    /// Sets `ppo.gamma`.
     #[arg(long, value_name = "X")]
     pub gamma: Option<f64>,
-    /// Steps per lane and iteration
+    /// Sets `ppo.n_steps`.
     #[arg(long, value_name = "N")]
     pub n_steps: Option<u64>,
-    /// Lanes: accounts played side by side
+    /// Sets `ppo.n_envs`.
     #[arg(long, value_name = "N")]
     pub n_envs: Option<u64>,
-    /// Samples per minibatch
+    /// Sets `ppo.batch_size`.
     #[arg(long, value_name = "N")]
     pub batch_size: Option<u64>,
-    /// Passes over the samples of an iteration
+    /// Sets `ppo.n_epochs`.
     #[arg(long, value_name = "N")]
     pub n_epochs: Option<u64>,
-    /// Lambda of the advantage estimate
+    /// Sets `ppo.gae_lambda`.
     #[arg(long, value_name = "X")]
     pub gae_lambda: Option<f64>,
-    /// Clip range of the probability ratio
+    /// Sets `ppo.clip_range`.
     #[arg(long, value_name = "X")]
     pub clip_range: Option<f64>,
-    /// Weight of the value loss
+    /// Sets `ppo.vf_coef`.
     #[arg(long, value_name = "X")]
     pub vf_coef: Option<f64>,
-    /// Largest norm of a gradient
+    /// Sets `ppo.max_grad_norm`.
     #[arg(long, value_name = "X")]
     pub max_grad_norm: Option<f64>,
-    /// Stops an iteration's passes early above 1.5 times this divergence
+    /// Sets `ppo.target_kl`.
     #[arg(long, value_name = "X")]
     pub target_kl: Option<f64>,
-    /// Steps of the sequences that an lstm or gru learns from
+    /// Sets `ppo.sequence_length`.
     #[arg(long, value_name = "N")]
     pub sequence_length: Option<u64>,
 }
@@ -279,7 +278,7 @@ mod tests {
     use ppo_agent::{Activation, EntropySchedule, PolicyConfig, PolicyKind, Precision, Trunk, health::OnCollapse};
 
     use super::*;
-    use crate::config::DataSource;
+    use crate::config::{DataSource, flag_help::tests::assert_flags_set_their_keys};
 
     fn resolved(line: &str) -> anyhow::Result<RunConfig> {
         let flags = TrainFlags::try_parse_from(line.split_whitespace())?;
@@ -313,6 +312,12 @@ mod tests {
             ..PolicyConfig::default()
         };
         assert_eq!((config.policy, config.ppo.sequence_length), (policy, 32));
+    }
+
+    #[test]
+    fn every_flag_sets_the_key_that_its_help_names() {
+        let resolve = |line: &[String]| resolved(&format!("train {}", line.join(" "))).unwrap();
+        assert_flags_set_their_keys(&TrainFlags::command(), resolve);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use zerodte_scripts::{
     commands::{self, ToolFlags},
+    config::flag_help,
     output::{console::Console, exit_code},
 };
 
 fn main() -> ExitCode {
-    let flags = ToolFlags::parse();
+    let flags = flag_help::parse::<ToolFlags>();
     commands::run(&flags.command, &mut Console::stdout()).map_or_else(|error| exit_code::report(&error), ExitCode::from)
 }

@@ -8,7 +8,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zerodte_scripts::inputs::forecast_columns::ForecastColumns;
 
-use crate::{cli::{command, refused, text}, util::{dataset, real_bars}};
+use crate::{
+    cli::{command, refused, text},
+    util::{dataset, real_bars},
+};
 
 /// A small forecaster of made-up bars.
 const SMALL: [&str; 12] = [

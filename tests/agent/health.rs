@@ -1,7 +1,11 @@
 //! The verdict in whole runs: the health rows of a run, the end of a run that fails, and the moves of the controller. Every
 //! training is real, on a small synthetic market.
 
-use std::{fs, path::{Path, PathBuf}, process::Output};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use ppo_agent::health::Verdict;
 use serde::de::DeserializeOwned;

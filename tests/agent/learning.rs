@@ -3,12 +3,20 @@
 use std::sync::Arc;
 
 use market_data::source::synthetic::SyntheticConfig;
-use market_env::{Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, Trade, baselines::{EntryRule, ExitRule, Scripted}, RewardTerm};
-use ppo_agent::{Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate};
+use market_env::{
+    Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, RewardTerm, Trade,
+    baselines::{EntryRule, ExitRule, Scripted},
+};
+use ppo_agent::{
+    Behaviour, DeviceChoice, EntropySchedule, Evaluation, Policy, PolicyConfig, PpoConfig, Schedule, Trainer, evaluate,
+};
 use statistics::Mean;
 use zerodte_scripts::evaluation::baselines::{Baselines, Opportunity, explain_staying_out, stays_out};
 
-use crate::{agent::follower::{Follower, Signal}, util::{all_days, dataset, dataset_of}};
+use crate::{
+    agent::follower::{Follower, Signal},
+    util::{all_days, dataset, dataset_of},
+};
 
 /// Environment whose only reward is money.
 fn money_alone() -> EnvConfig {

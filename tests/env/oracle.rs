@@ -9,7 +9,10 @@ use market_env::{AtTheBell, EnvConfig, Episode, ExitMode, FillRule, GuardConfig,
 use proptest::{prelude::*, sample::select};
 
 use self::account::Oracle;
-use crate::{env::conservation::agrees_with_its_sales, util::{Batch, Dice, all_days, dataset, market, real_bars}};
+use crate::{
+    env::conservation::agrees_with_its_sales,
+    util::{Batch, Dice, all_days, dataset, market, real_bars},
+};
 
 /// Plays every day of a replay with random legal actions, mostly HOLD so that positions last, and compares each step.
 /// Returns the number of steps and of trades.

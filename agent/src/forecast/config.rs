@@ -3,13 +3,14 @@
 use std::fmt;
 
 use market_env::{BarSize, Horizon};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GateConfig, TargetKind};
 use crate::Activation;
 
 /// What turns frames into the features that the heads see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoder {
     /// Linear layers over all frames side by side.
@@ -22,7 +23,7 @@ pub enum Encoder {
 }
 
 /// The loss of a regression target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LossKind {
     /// Mean squared error: its best constant is the mean.
@@ -37,7 +38,7 @@ pub enum LossKind {
 }
 
 /// Where the Huber loss turns from squared to absolute.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, try_from = "RawDelta")]
 pub enum HuberDelta {
     /// `huber_k` standard deviations of each target.
@@ -52,7 +53,7 @@ fn auto<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("auto")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum RawDelta {
     Word(String),
@@ -75,7 +76,7 @@ impl TryFrom<RawDelta> for HuberDelta {
 }
 
 /// A term against predictions that shrink to a constant, per target and minibatch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VarianceTerm {
     /// No such term.
@@ -90,10 +91,10 @@ pub enum VarianceTerm {
 }
 
 /// What the network learns to return.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetScale {
-    /// Targets less their training mean, over their training deviation: all targets and losses have one scale.
+    /// Targets less their training mean, over their training deviation. All targets and losses then have one scale.
     #[default]
     Standardized,
     /// Targets in their own unit, as the failed projects had them.
@@ -101,7 +102,7 @@ pub enum TargetScale {
 }
 
 /// Initial weights of the output layer.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, try_from = "RawInit")]
 pub enum OutputInit {
     /// PyTorch's: uniform within `1 / sqrt(inputs)`, biases too.
@@ -116,7 +117,7 @@ fn default_word<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_str("default")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum RawInit {
     Word(String),
@@ -141,10 +142,10 @@ impl TryFrom<RawInit> for OutputInit {
 }
 
 /// What early stopping watches on the validation samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopMetric {
-    /// Mean R² of the regression targets: a loss may fall while predictions shrink to a constant.
+    /// Mean R² of the regression targets. A loss may fall while predictions shrink to a constant.
     #[default]
     R2,
     /// Loss.
@@ -154,27 +155,30 @@ pub enum StopMetric {
 }
 
 /// What is added up for a gradient: section `[forecast.loss]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
     /// Loss of returns and volatilities.
     pub kind: LossKind,
-    /// Where Huber turns absolute; a fixed value much above a target's deviation makes the loss squared and tiny, and warns.
+    /// Error at which Huber's loss turns absolute: auto, or a number in the target's unit, above 0. auto is `huber_k`
+    /// deviations. A value much above a target's deviation makes the loss squared and tiny, and warns.
     pub huber_delta: HuberDelta,
-    /// Standard deviations of `auto` (above 0). 1.345: 95 % as efficient as least squares on normal errors (Huber 1981).
+    /// Standard deviations of the target at which `huber_delta` auto turns absolute, above 0. 1.345 is 95 % as
+    /// efficient as least squares on normal errors (Huber 1981).
     pub huber_k: f64,
-    /// The quantile of `quantile` (between 0 and 1). 0.5: the median.
+    /// Quantile of the loss `quantile`, between 0 and 1. 0.5 is the median.
     pub quantile: f64,
-    /// Weight of the regression losses (0 or more).
+    /// Weight of the regression losses, 0 or more.
     pub reg_weight: f64,
-    /// Weight of the directions' cross-entropy (0 or more).
+    /// Weight of the directions' cross-entropy, 0 or more.
     pub clf_weight: f64,
-    /// Term against collapse. None by default: an honest forecaster of an unpredictable target has a small spread, and the term makes
-    /// it louder, not better.
+    /// Term against predictions that shrink to a constant. none: an honest forecaster of an unpredictable target has a
+    /// small spread, and the term makes it louder, not better.
     pub variance_term: VarianceTerm,
-    /// Its weight λ (0 or more).
+    /// Weight of the variance term, 0 or more.
     pub variance_weight: f64,
-    /// How often a sample counts whose target is more than a standard deviation from its mean (above 0). 1: no more than others.
+    /// Weight of a sample whose target is more than a standard deviation from its mean, above 0. 1: as much as any
+    /// other.
     pub overweight: f64,
 }
 
@@ -195,16 +199,16 @@ impl Default for LossConfig {
 }
 
 /// Self-supervised pretraining of the encoder: section `[forecast.pretrain]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainConfig {
-    /// Whether the encoder first learns to reconstruct frames that it is not shown.
+    /// Pretraining of the encoder, which learns to reconstruct hidden frames first.
     pub enabled: bool,
-    /// Share of the frames of a sample that are hidden, at least one and never all (between 0 and 1).
+    /// Share of a sample's frames that are hidden, between 0 and 1; at least one frame and never all.
     pub masked: f64,
-    /// Most passes over the training samples (1 or more).
+    /// Most passes of pretraining over the training samples, 1 to 1000000.
     pub epochs: usize,
-    /// Passes without a better reconstruction of the validation samples that end it (1 or more).
+    /// Passes without a better reconstruction of the validation samples that end the pretraining, 1 to 1000000.
     pub patience: usize,
 }
 
@@ -215,56 +219,58 @@ impl Default for PretrainConfig {
 }
 
 /// A forecaster and its training: section `[forecast]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForecastConfig {
-    /// The bars that it sees: minute, or day.
+    /// Bars that the forecaster sees. Horizons of sessions need day.
     pub bars: BarSize,
-    /// How far ahead its targets look; each is a return, a realised volatility and a direction.
+    /// Horizons of the targets: bars such as 5, close, or sessions such as 1d. Each has a return, a realised volatility
+    /// and a direction.
     pub horizons: Vec<Horizon>,
-    /// Frames of an input (1 to 60), newest last; before a session's open its first bar is repeated.
+    /// Frames of an input, 1 to 60, newest last. Before a session's open its first bar is repeated.
     pub temporal_frames: usize,
-    /// What turns frames into features.
+    /// Network that turns frames into features.
     pub encoder: Encoder,
-    /// Units of a layer (1 to 4096); for attention a multiple of `heads`.
+    /// Units of a layer, 1 to 4096; for attention a multiple of `heads`.
     pub hidden_size: usize,
-    /// Layers of the encoder (1 to 16).
+    /// Layers of the encoder, 1 to 16.
     pub layers: usize,
-    /// Heads of attention (1 or more).
+    /// Heads of attention, 1 to 64.
     pub heads: usize,
-    /// Activation of linear layers. relu: volatility in a storm lies beyond what was learned, where tanh is flat; on 2024-2025 it has an R² of
-    /// 0.34 instead of 0.28.
+    /// Activation of the linear layers; a policy that takes the encoder over needs the same. relu: volatility in a
+    /// storm lies beyond the training range, where tanh is flat. On 2024-2025 R² is 0.34 with relu, 0.28 with tanh.
     pub activation: Activation,
-    /// Share of a layer's outputs that a training step leaves out (0 to 0.95).
+    /// Share of a layer's outputs that a training step leaves out, 0 to 0.95.
     pub dropout: f64,
-    /// Initial weights of the output layer.
+    /// Initial weights of the output layer: default, or a standard deviation such as 0.1. default is PyTorch's: uniform
+    /// within 1 / sqrt(inputs), biases too.
     pub output_init: OutputInit,
-    /// What the network learns to return.
+    /// Scale of the targets that the network learns.
     pub target_scale: TargetScale,
-    /// Adam's step size (above 0).
+    /// Step size of Adam, above 0.
     pub learning_rate: f64,
-    /// Pull of every parameter towards zero, added to its gradient as in `torch.optim.Adam` (0 or more). Ten times the default has
-    /// frozen a training.
+    /// Pull of every parameter towards zero, added to its gradient as in `torch.optim.Adam`, 0 or more. Ten times the
+    /// default has frozen a training.
     pub weight_decay: f64,
-    /// Samples of a minibatch (2 or more).
+    /// Samples of a minibatch, 2 to 2^20.
     pub batch_size: usize,
     /// Minibatches over which the step size rises in a line from zero.
     pub warmup_steps: u64,
-    /// Largest norm of a gradient (above 0).
+    /// Largest norm of a gradient, above 0.
     pub max_grad_norm: f64,
-    /// Most passes over the training samples (1 or more).
+    /// Most passes over the training samples, 1 to 1000000.
     pub max_epochs: usize,
-    /// Epochs without a better `early_stopping` that end the training (1 or more).
+    /// Epochs without an improvement of `early_stopping` that end the training, 1 to 1000000.
     pub patience: usize,
-    /// Least improvement that counts as one (0 or more).
+    /// Least change that counts as an improvement, 0 or more.
     pub min_delta: f64,
-    /// What early stopping watches.
+    /// Figure of the validation samples that early stopping watches.
     pub early_stopping: StopMetric,
-    /// What is added up for a gradient.
+    /// The loss.
     pub loss: LossConfig,
     /// Self-supervised pretraining.
     pub pretrain: PretrainConfig,
-    /// What the verdicts on its forecasts go by.
+    /// Thresholds of the verdicts on its forecasts.
     pub gate: GateConfig,
 }
 

@@ -6,49 +6,53 @@ pub const COLLAPSED: f64 = 0.98;
 pub const DRIFTING: f64 = 0.90;
 
 /// What happens when a verdict says that a training has gone wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnCollapse {
-    /// It is written down; the training goes on.
+    /// The verdict is written down; the training goes on.
     #[default]
     Warn,
-    /// The training ends there, with an exit code of its own.
+    /// The training ends, with exit code 3, 4 or 5.
     Stop,
-    /// Entropy weight and shaping climb the documented ladder; when that is used up, the training ends.
+    /// Entropy weight and shaping climb the documented ladder. When that is used up, the training ends.
     Adapt,
 }
 
 /// When a verdict is read and called. The thresholds are calibrated on labelled runs: `zerodte selftest diagnostics`.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthConfig {
-    /// What happens when the verdict is collapsed, state_blind, frozen or exploding.
+    /// Consequence of a verdict of collapsed, state_blind, frozen or exploding.
     pub on_collapse: OnCollapse,
-    /// Intervals in a row in which something must be read before it is called (1 or more). 2: one bad interval is noise.
+    /// Intervals in a row that must show a symptom before it becomes the verdict, 1 or more. 2: one bad interval is
+    /// noise.
     pub persistence: u32,
-    /// Fewest decisions of flat accounts, and of entries, from which an interval says anything (1 or more).
+    /// Fewest decisions of flat accounts, and fewest entries, that an interval is judged on; 1 or more. Shares of fewer
+    /// are noise.
     pub min_decisions: u64,
-    /// Iterations that a policy has to leave its nearly uniform beginning before it is called blind (0 or more).
+    /// Iterations before a policy can be called state_blind, 0 or more: it starts nearly uniform.
     pub warm_up: u64,
-    /// Share of one action among flat decisions that is collapsed (above `drift_share`, at most 1).
+    /// Share of HOLD, or of BUY, among flat decisions that is collapsed; above `drift_share`, at most 1. Calibrated on
+    /// labelled runs, like all thresholds here: `zerodte selftest diagnostics`.
     pub collapse_share: f64,
-    /// Share of entries among flat decisions that is collapsed where entries clearly lose: the shaping is farmed (above
-    /// `drift_share`, at most 1).
+    /// Share of entries among flat decisions that is collapsed where entries clearly lose, since the shaping is farmed;
+    /// above `drift_share`, at most 1.
     pub farmed_share: f64,
-    /// Share of one action among flat decisions that is drifting towards it (above 0).
+    /// Share of one action among flat decisions that is drifting, above 0.
     pub drift_share: f64,
-    /// Variance of an action's probability across flat states up to which a policy does not look (0 or more).
+    /// Variance of an action's probability across flat states at or below which a policy is state_blind, 0 to 1.
     pub blind_variance: f64,
-    /// Normalised entropy below which a policy has all but stopped exploring (0 to 1): drifting.
+    /// Normalised entropy below which a policy is drifting, 0 to 1: it has all but stopped exploring.
     pub drift_entropy: f64,
-    /// Relative change of a network's parameters in one iteration up to which it does not learn (0 or more).
+    /// Relative change of a network's parameters per iteration at or below which it is frozen, 0 to 1.
     pub frozen_change: f64,
-    /// Divergence of an update up to which the policy does not move, unless it is decided already (0 or more, nats).
+    /// KL divergence of an update, in nats, at or below which a policy is frozen, 0 to 1. A policy that is already
+    /// decided is exempt.
     pub frozen_kl: f64,
-    /// Growth of the critic's loss over its calmest interval, or of the parameters over their first, that is an explosion
-    /// (above 1).
+    /// Growth that is exploding, above 1: of the critic's loss over its calmest interval, or of the parameters over
+    /// their first.
     pub explode_factor: f64,
-    /// Intervals that `adapt` waits after a move for it to act (1 or more).
+    /// Intervals that `adapt` waits for a move to act, 1 or more.
     pub patience: u32,
 }
 

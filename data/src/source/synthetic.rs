@@ -15,6 +15,7 @@ use jiff::civil::{Date, date};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::model::{Path, Traits, mean_decay, revert, shape_of, u_shape};
@@ -40,27 +41,28 @@ const SESSIONS_PER_YEAR: f64 = 252.0;
 const FULL_SESSION: f64 = 390.0;
 
 /// What the made-up market is like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyntheticConfig {
-    /// Seed of every random number; the same seed gives the same bars.
+    /// Seed of the made-up bars; the same seed gives the same bars.
     pub seed: u64,
-    /// First date, within the calendar's years.
+    /// First made-up date, YYYY-MM-DD, within the calendar's years.
+    #[schemars(with = "String")]
     pub sessions_from: Date,
-    /// Last date.
+    /// Last made-up date, YYYY-MM-DD.
+    #[schemars(with = "String")]
     pub sessions_to: Date,
-    /// Drift per minute in units of that minute's standard deviation, with the sign of the regime; 0 to 2. 0 plants
+    /// Drift per minute in standard deviations of that minute, with the sign of a hidden regime; 0 to 2. 0 plants
     /// nothing; 0.5 is plain to any method.
     pub planted_edge: f64,
-    /// Share of minutes, 0 to 1, whose bar tells the regime that it was made in: a bar without wicks an upward one, a bar
-    /// with two wicks at least as long as its body a downward one; a bar that ends where it began tells nothing. Only high
-    /// and low depend on it. 0 leaves the regime hidden: every bar has the wicks of its path.
+    /// Share of minutes whose bar shows its regime, 0 to 1; 0 = hidden. An upward bar then has no wicks, a downward one
+    /// two wicks at least as long as its body. Only high and low depend on it.
     pub edge_visibility: f64,
-    /// Median annualised volatility of the market as a fraction, 0.01 to 2; 0.15 is a calm to normal S&P 500.
+    /// Median annualised volatility as a fraction, 0.01 to 2. 0.15 is a calm to normal S&P 500.
     pub annual_vol: f64,
-    /// Scale of the movement of volatility, 0 (constant) to 3; 1 moves VIX by about a quarter of its level.
+    /// Scale of the movement of volatility, 0 (constant) to 3. 1 moves VIX by about a quarter of its level.
     pub vol_of_vol: f64,
-    /// Mean number of market-wide jumps per full session, 0 to 20.
+    /// Mean number of market-wide jumps per full session, 0 to 20. 0.2 is one a week.
     pub jumps_per_session: f64,
 }
 

@@ -2,30 +2,31 @@
 //!
 //! A guard restricts the action mask, so no policy can bypass it. It depends on no price.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::exits::ExitReason;
 
 /// Limits on entries: section `[env.guards]`. Every one is off at zero.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardConfig {
-    /// Loss, as a fraction of the session's capital, at which everything is sold and entries end for the day. Measured on
-    /// the liquidation value at bar closes.
+    /// Loss, as a fraction of the session's capital, that sells everything and ends the day; 0 to 1, 0 = off. Measured
+    /// on the liquidation value at bar closes.
     pub daily_loss_limit: f64,
-    /// Most positions opened in a session.
+    /// Most positions opened in a session; 0 = no limit.
     pub max_trades: u32,
-    /// Minutes from any exit to the next entry.
+    /// Minutes from any exit to the next entry, 0 to 390.
     pub cooldown: u32,
-    /// Minutes from a stop-loss exit to the next entry.
+    /// Minutes from a stop-loss exit to the next entry, 0 to 390.
     pub cooldown_after_stop: u32,
-    /// Minutes from a trailing-stop exit to the next entry.
+    /// Minutes from a trailing-stop exit to the next entry, 0 to 390.
     pub cooldown_after_trail: u32,
-    /// Minutes after the open in which nothing is bought.
+    /// Minutes after the open without entries, 0 to 390.
     pub no_entry_after_open: u32,
-    /// Minutes before the close in which nothing is bought.
+    /// Minutes before the close without entries, 0 to 390.
     pub no_entry_before_close: u32,
-    /// VIX known at the session's open, in points, above which nothing is bought that day.
+    /// VIX at the session's open, in points, above which nothing is bought that day; 0 = off.
     pub vix_ceiling: f64,
 }
 

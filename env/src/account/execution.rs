@@ -2,6 +2,7 @@
 //!
 //! The functions are pure and use one quote. A fill lies on the tick grid, never better than the quote and never below a tick.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,31 +15,31 @@ use crate::{
 };
 
 /// Treatment of a policy's order that meets no quote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FillRule {
     /// It is refused.
     #[default]
     NextOpen,
-    /// It keeps working until the contract's first open with a quote; an entry at the latest until entries end.
+    /// It works until the contract's first open with a quote; an entry at the latest until entries end.
     NextQuote,
 }
 
 /// Execution of orders: section `[env.execution]`. The orders of the exit rules always keep working.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionConfig {
-    /// What becomes of a policy's order that finds no quote.
+    /// Fate of a policy's order that finds no quote at the next open.
     pub fill: FillRule,
-    /// Bars by which every order reaches the market later than the open after its decision. The sale before the bell is
-    /// ordered in time and is never late.
+    /// Bars by which every order reaches the market later than the open after its decision, up to 60. The sale before
+    /// the bell is never late.
     pub delay_bars: u32,
-    /// Dollars per share against you on every fill and in every mark, besides the quoted spread.
+    /// Dollars per share against the account on every fill and in every mark, besides the quoted spread; 0 to 100.
     pub slippage: f64,
-    /// Price concession of an order as large as the displayed size, in quoted spreads; it grows with the square root of
-    /// the part taken. Almgren et al. (2005) measure exponents of 0.5 to 0.6. Marks leave it out.
+    /// Price concession of an order of the displayed size, in quoted spreads, 0 to 100. It grows with the square root
+    /// of the part taken; Almgren et al. (2005) measure exponents of 0.5 to 0.6. Marks leave it out.
     pub impact: f64,
-    /// Part of the displayed size that one order may take at one open, above 0 and at most 1.
+    /// Part of the displayed size that one order may take at one open, above 0, at most 1.
     pub participation: f64,
 }
 
@@ -162,10 +163,10 @@ impl Terms {
 }
 
 /// Costs beyond the quoted spread.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CostConfig {
-    /// Factor on the contract's fees, for stress tests; 1 is the schedule's own.
+    /// Factor on the contract's fees, 0 to 100, for stress tests; 1 is the schedule's own.
     pub fee_multiplier: f64,
 }
 

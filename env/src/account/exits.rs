@@ -5,63 +5,67 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The owner of exits: the policy or the rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitMode {
-    /// The policy trims and exits; the stop and the end of day hold all the same.
+    /// The policy trims and exits; the stop and the end of day apply too.
     #[default]
     Agent,
-    /// The rules alone: a policy only chooses entries.
+    /// The rules alone; the policy only chooses entries.
     Rules,
 }
 
 /// Treatment of a position at the end of its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AtTheBell {
-    /// It is sold before the bell.
+    /// Every position is sold before the bell.
     #[default]
     Flat,
-    /// A cash-settled one runs to its settlement at the close; one that would deliver shares is sold all the same.
+    /// Cash-settled contracts run to their settlement at the close. A contract that would deliver shares is sold all
+    /// the same.
     Settle,
 }
 
 /// One take-profit tier.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakeProfit {
-    /// Gain on the cost basis that triggers it (0.3 = 30 %).
+    /// Gain on the cost basis that triggers this tier (0.3 = 30 %), above 0 and rising from tier to tier. Mode rules
+    /// only.
     pub gain: f64,
-    /// Part of the remaining contracts that is sold, 0 to 1.
+    /// Part of the remaining contracts that this tier sells, above 0, at most 1.
     pub sell: f64,
 }
 
 /// Rules that close positions. Take-profit, trailing stop and time stop apply with `mode = "rules"` only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExitConfig {
-    /// The owner of exits: the policy or the rules.
+    /// Owner of the exits.
     pub mode: ExitMode,
-    /// Loss on the cost basis that sells everything (0.15 = 15 %). Measured at bar closes and filled at the next open, so a
-    /// fast market ends below it.
+    /// Loss on the cost basis that sells everything (0.15 = 15 %), above 0, at most 1. Measured at bar closes and
+    /// filled at the next open, so a fast market ends below it.
     pub stop_loss: f64,
-    /// Minutes before the session's close at whose open everything is sold, at least 1.
+    /// Minutes before the session's close at whose open everything is sold, 1 to 120.
     pub flat_before_close: u32,
-    /// What happens to cash-settled contracts at the session's end.
+    /// End of positions that are open at the session's end.
     pub at_the_bell: AtTheBell,
     /// Take-profit tiers, by rising gain.
     pub take_profit: Vec<TakeProfit>,
-    /// Gain from which the trailing stop is armed.
+    /// Gain on the cost basis from which the trailing stop is armed, above 0. Mode rules only.
     pub trail_from: f64,
-    /// Fall of the gain from its peak, in points of the cost basis, that sells once armed.
+    /// Fall of the gain from its peak, in points of the cost basis, that triggers the armed trailing stop; above 0.
+    /// Mode rules only.
     pub trail_drop: f64,
-    /// Part of the remaining contracts that the trailing stop sells, once per position; the rest, the runner, is left to the
-    /// other rules.
+    /// Part of the remaining contracts that the trailing stop sells, once per position; above 0, at most 1. The rest,
+    /// the runner, is left to the other rules.
     pub trail_sell: f64,
-    /// Minutes after which a position is sold, 0 for never.
+    /// Minutes after which a position is sold; 0 = never. Mode rules only.
     pub max_minutes: u32,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use market_data::Symbol;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,22 +11,23 @@ use crate::{
 };
 
 /// The market's tapes: section `[market]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarketConfig {
-    /// Tape rows per observation, at least 1. One suffices: the features carry their own history.
+    /// Tape rows per observation, 1 to 390. One suffices: the features carry their own history.
     pub frames: usize,
-    /// Setup conditions, of 4, that make a bar strong in a direction. 4 calls about 40 % of real minutes strong, 3 about 90 %.
+    /// Setup conditions, 1 to 4, that make a bar strong in a direction. 4 calls about 40 % of real minutes strong, 3
+    /// about 90 %.
     pub setup_threshold: u8,
-    /// Whether a policy sees delta, gamma, theta and vega of its position.
+    /// Observation of delta, gamma, theta and vega of the open position.
     pub use_greeks: bool,
-    /// When the contracts that entries buy expire.
+    /// Expiry of the contracts that entries buy.
     pub expiry: Expiry,
-    /// Which strikes entries buy.
+    /// Strikes that entries buy.
     pub strike: StrikeConfig,
     /// The option pricing model.
     pub pricing: PricingConfig,
-    /// How real options' prints and quotes become a tape.
+    /// Prints and quotes of real options.
     pub surface: SurfaceConfig,
     /// Contract facts by underlying; SPY, QQQ, IWM and SPX are known without an entry.
     pub contracts: BTreeMap<String, ContractSpec>,

@@ -1,5 +1,6 @@
 //! Contract specifications: strike grid, ticks, multiplier, settlement, fees, quoted width and size.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::option::fees::FeeSchedule;
@@ -8,12 +9,12 @@ use crate::option::fees::FeeSchedule;
 pub(crate) const MULTIPLIER: i64 = 100;
 
 /// The price grid of an option series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TickRule {
-    /// One cent at all prices (SPY, QQQ, IWM).
+    /// One cent at all prices: SPY, QQQ, IWM.
     Penny,
-    /// Five cents below 3.00, ten cents from 3.00 (SPXW).
+    /// Five cents below 3.00, ten cents from 3.00: SPXW.
     NickelDime,
 }
 
@@ -30,36 +31,36 @@ impl TickRule {
 
 /// Settlement of a contract held at its session's close. In both cases the replay books its intrinsic value at the
 /// session's last close, in cash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Settlement {
-    /// American, exercised into shares (SPY, QQQ, IWM): an account does not want them overnight, so it is always sold before
-    /// the bell. Priced as European, which is exact on a day without an ex-dividend: exercising a call early then gains
-    /// nothing, and a put gains at most a few hours of interest on the strike.
+    /// Exercised into shares, American (SPY, QQQ, IWM); always sold before the bell. An account does not want the
+    /// shares overnight. Priced as European, which is exact on a day without an ex-dividend: exercising a call early
+    /// then gains nothing, and a put gains at most a few hours of interest on the strike.
     Physical,
-    /// European, paid out at the close (SPXW).
+    /// Paid out at the close, European (SPXW).
     Cash,
 }
 
 /// Facts and cost assumptions of one underlying's same-day options. Dollars are per share unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContractSpec {
-    /// Distance of neighbouring strikes, in dollars.
+    /// Distance of neighbouring strikes, in dollars, above 0.
     pub strike_step: f64,
     /// Price grid.
     pub tick: TickRule,
-    /// Half-spread of a worthless option, in dollars.
+    /// Half-spread of a worthless option, in dollars, 0 or more.
     pub half_spread: f64,
-    /// Half-spread added per dollar of premium.
+    /// Half-spread added per dollar of premium, 0 or more.
     pub half_spread_rate: f64,
-    /// Volatility of the underlying as a multiple of the S&P's, whose index the volatility input is.
+    /// Volatility of the underlying as a multiple of the S&P's, above 0. The volatility input is an index of the S&P.
     pub vol_ratio: f64,
-    /// Volatility of its options over what the model says for that, which was fitted to SPY's.
+    /// Implied volatility of its options as a multiple of the model's, above 0. The model was fitted to SPY's.
     pub option_vol: f64,
-    /// Contracts displayed at the best bid and at the best ask, where the quotes themselves do not tell.
+    /// Contracts displayed at the best bid and ask where the quotes hold no size, above 0.
     pub quoted_size: u32,
-    /// What becomes of a contract at the close.
+    /// Settlement at the close.
     pub settlement: Settlement,
     /// Commission, exchange, clearing and regulatory fees.
     pub fees: FeeSchedule,
@@ -127,13 +128,13 @@ impl ContractSpec {
 }
 
 /// Expiry of the traded contracts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Expiry {
     /// At the close of the session that trades them.
     #[default]
     SameDay,
-    /// At the close of the next session; positions are flat before the bell all the same.
+    /// At the close of the next session. Positions are flat before the bell all the same.
     NextDay,
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use market_data::calendar;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Rate decisions of the Federal Open Market Committee: year, then month and day of the announcement.
@@ -75,16 +76,19 @@ const LATE_EARNINGS: [(i16, &[(i8, i8)]); 3] = [
 ];
 
 /// Dates of events that are published long before and that the S&P's options price in: section `[market.pricing.events]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventCalendar {
-    /// Days on which the Federal Open Market Committee announces its rate, at 14:00.
+    /// Dates on which the Federal Open Market Committee announces its rate, at 14:00.
+    #[schemars(with = "Vec<String>")]
     pub fomc: Vec<Date>,
-    /// Days on which consumer prices are published, before the open. It is the day before that they matter to, whose
-    /// VIX1D already covers them.
+    /// Dates on which US consumer prices are published, before the open. The day before matters: its VIX1D already
+    /// covers the release.
+    #[schemars(with = "Vec<String>")]
     pub cpi: Vec<Date>,
-    /// Days after whose close a company reports that moves the index: options on the funds can be exercised until the
-    /// evening, and carry it.
+    /// Dates with an earnings report after the close that moves the index. Options on the funds can be exercised until
+    /// the evening and carry it.
+    #[schemars(with = "Vec<String>")]
     pub late_earnings: Vec<Date>,
 }
 

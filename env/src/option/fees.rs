@@ -1,5 +1,6 @@
 //! Fees of an order, item by item.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The side of an order.
@@ -21,24 +22,25 @@ const TIER_CENTS: u32 = 100;
 /// effective 2024-11-01; customer orders in ETF options pay none. Clearing: OCC, 90 FR 10544, from 2025-02-14. Options
 /// Regulatory Fee: the exchanges' fees of 2024-2025 add up to 0.019-0.027. Trading Activity Fee: FINRA, per contract sold. Section 31: SEC
 /// orders; zero since the middle of 2025, 27.8 dollars per million of sale value before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeeSchedule {
-    /// Broker's commission.
+    /// Broker's commission, in dollars per contract, 0 to 100.
     pub commission: f64,
-    /// Least commission of one order, in dollars.
+    /// Least commission of one order, in dollars, 0 to 100.
     pub minimum_commission: f64,
-    /// Exchange fee of an option below 1.00.
+    /// Exchange fee of an option below 1.00, in dollars per contract, 0 to 100.
     pub exchange_below_1: f64,
-    /// Exchange fee of an option from 1.00.
+    /// Exchange fee of an option from 1.00, in dollars per contract, 0 to 100.
     pub exchange_from_1: f64,
-    /// Clearing house.
+    /// Clearing fee, in dollars per contract, 0 to 100.
     pub clearing: f64,
-    /// Options Regulatory Fee.
+    /// Options Regulatory Fee, in dollars per contract, 0 to 100.
     pub regulatory: f64,
-    /// FINRA's Trading Activity Fee, on sales.
+    /// FINRA's Trading Activity Fee on sales, in dollars per contract, 0 to 100.
     pub sale_activity: f64,
-    /// Section 31 fee, on sales: a fraction of their value.
+    /// Section 31 fee on sales, as a fraction of their value, 0 to 0.0001. Zero since the middle of 2025; 0.0000278
+    /// before.
     pub sale_value_rate: f64,
 }
 

@@ -8,6 +8,7 @@ use market_data::{
     SessionBars, VolColumns, VolSource,
     calendar::{self, TRADING_MINUTES_PER_YEAR},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -33,23 +34,26 @@ const VIX1D_THROUGH_THE_DAY: [f64; INTERCEPT_KNOTS.len()] =
 const VIX1D_OVER_VIX: f64 = 0.74;
 
 /// The pricing model: section `[market.pricing]`. Every number is an assumption that the user can change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PricingConfig {
-    /// Risk-free rate per trading year. Zero, since money earns no interest within a day: put-call parity of SPY's same-day
-    /// prints, 2024-01 to 2025-06, holds with 0.0 to the cent in the median, and misses by 5 cents with 4 %.
+    /// Risk-free rate per trading year, -0.1 to 0.5. Zero, since money earns no interest within a day: put-call parity
+    /// of SPY's same-day prints, 2024-01 to 2025-06, holds to the cent in the median at 0, and misses by 5 cents at 4
+    /// %.
     pub rate: f64,
-    /// Factor on every half-spread, for stress tests; 1 is the model's own.
+    /// Factor on every half-spread, 0 or more, for stress tests; 1 is the model's own.
     pub spread_multiplier: f64,
-    /// Factor on half-spreads in the first 5 and the last 15 minutes of a session.
+    /// Factor on half-spreads in a session's first 5 and last 15 minutes, 1 or more.
     pub edge_of_day_multiplier: f64,
-    /// First date of the option prints that the volatility models were fitted on.
+    /// First date of the option prints that the volatility models were fitted on, YYYY-MM-DD.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub fitted_from: Option<Date>,
-    /// Last date of those prints.
+    /// Last date of the option prints that the volatility models were fitted on, YYYY-MM-DD.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub fitted_to: Option<Date>,
-    /// What is known of the calendar.
+    /// Scheduled events.
     pub events: EventCalendar,
     /// Volatility on days with VIX1D by the minute.
     pub vix1d: VolModel,
@@ -57,7 +61,7 @@ pub struct PricingConfig {
     pub vix: VolModel,
     /// Volatility on days with the VIX of the day before.
     pub vix_daily: VolModel,
-    /// Volatility on days with nothing but the underlying's own.
+    /// Volatility on days with the underlying's own volatility alone.
     pub realised: VolModel,
 }
 

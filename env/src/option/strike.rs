@@ -1,5 +1,6 @@
 //! Strike selection of entries, at a bar's close and with the information known by then.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ContractSpec, SessionPricer, option::quote::nearest_strike};
@@ -8,27 +9,27 @@ use crate::{ContractSpec, SessionPricer, option::quote::nearest_strike};
 const FURTHEST: u32 = 200;
 
 /// Rule that chooses an entry's strike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StrikeRule {
     /// The strike nearest to the spot.
     #[default]
     AtTheMoney,
-    /// The strike whose model delta is nearest to `delta`, out of the money of the spot.
+    /// The out-of-the-money strike whose model delta is nearest to `delta`.
     Delta,
     /// The strike nearest to the spot plus `offset` for calls, less `offset` for puts.
     Offset,
 }
 
 /// The strikes of entries: section `[market.strike]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StrikeConfig {
-    /// How the strike is chosen.
+    /// Rule that picks the strike of an entry.
     pub rule: StrikeRule,
-    /// Absolute delta that rule `delta` aims at, 0.02 to 0.5.
+    /// Absolute delta that the rule `delta` aims at, 0.02 to 0.5.
     pub delta: f64,
-    /// Dollars out of the money of rule `offset`; negative is in the money.
+    /// Dollars out of the money of the rule `offset`, -1000 to 1000; negative is in the money.
     pub offset: f64,
 }
 

@@ -6,6 +6,7 @@
 //! Strikes without a print are priced like all others, so the surface does not reveal which contracts the data hold.
 
 use market_data::{OptionSession, Right, SessionBars};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statistics::NormalEquations;
 
@@ -23,15 +24,15 @@ const MODEL_ERROR: f64 = 0.03;
 const RANGE_SHARE: f64 = 0.25;
 
 /// Use of prints and quotes of real options: section `[market.surface]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SurfaceConfig {
-    /// Minutes after which a print counts half.
+    /// Minutes after which a real print counts half, above 0, at most 390.
     pub half_life: f64,
-    /// Minutes without a print of any contract after which nothing fills, at least 1. Any contract counts, since those
-    /// in the files may have been picked by a later price: how near they are to the money must not decide.
+    /// Minutes without a print of any contract after which nothing fills, 1 to 390. Any contract counts: those in the
+    /// files may have been picked by a later price, so their distance from the money must not decide.
     pub stale_after: u32,
-    /// Minutes for which a contract's own quote stands, at least 1.
+    /// Minutes for which a contract's own real quote stands, 1 to 390.
     pub quote_stands: u32,
 }
 

@@ -13,6 +13,7 @@
 //! Standardised log-moneyness is `x = ln(K/S) / (σ_atm·√T)`.
 
 use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::option::events::{EventCalendar, Events};
@@ -58,30 +59,31 @@ const PATTERN: [(f64, f64); 10] = [
 ];
 
 /// Parameters of the volatility of one kind of input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VolModel {
-    /// `a` at [`INTERCEPT_KNOTS`].
+    /// Log volatility over 12 %, at 2 10 30 60 120 195 270 330 360 375 385 388 minutes towards the close. All
+    /// parameters lie within ±10 and come from `zerodte calibrate --fit`.
     pub intercept: [f64; INTERCEPT_KNOTS.len()],
-    /// Slope on the day's volatility input as it stands, at the open and at the close.
+    /// Slope on the log of the current volatility input, at the open and at the close.
     pub now: [f64; 2],
-    /// Slope on its first value of the session.
+    /// Slope on the log of the volatility input's first value of the session, at the open and at the close.
     pub open: [f64; 2],
-    /// Slope on VIX.
+    /// Slope on the log of VIX, at the open and at the close.
     pub vix: [f64; 2],
-    /// Slope on the volatility of the last minutes.
+    /// Slope on the log volatility of the last minutes, at the open and at the close.
     pub recent: [f64; 2],
-    /// On the day of a rate decision: what has built up by 14:00, the half hour after it, and the rest of the day.
+    /// Shift on the day of a rate decision: built up by 14:00, in the half hour after, in the rest of the day.
     pub fomc: [f64; 3],
-    /// On the day before consumer prices are published, per share of the session gone.
+    /// Shift on the day before consumer prices are published, per share of the session gone.
     pub cpi_eve: f64,
-    /// On a day whose evening brings earnings.
+    /// Shift on a day with late earnings.
     pub late_earnings: f64,
     /// Slope of the smile: constant, per share of the session left, per unit of the log level.
     pub skew: [f64; 3],
-    /// Curvature of the smile, likewise.
+    /// Curvature of the smile: constant, per share of the session left, per unit of the log level.
     pub curvature: [f64; 3],
-    /// Wings of the smile: on `|x|³`, constant and per share of the session left, and on `x³`.
+    /// Wings of the smile: on |x|^3, constant and per share of the session left, and on x^3.
     pub wings: [f64; 3],
 }
 

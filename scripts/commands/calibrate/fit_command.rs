@@ -13,8 +13,7 @@ use super::{
     pair::Pair,
 };
 use crate::{
-    comments,
-    config::RunConfig,
+    config::{RunConfig, annotate::annotate},
     inputs,
     output::{output_file::create_parent, table::thousands},
 };
@@ -151,7 +150,7 @@ pub(crate) fn write(path: &Path, pricing: &PricingConfig, report: &FitReport) ->
     let market = toml::Table::from_iter([("pricing".to_owned(), value)]);
     let root = toml::Table::from_iter([("market".to_owned(), toml::Value::Table(market))]);
     create_parent(path)?;
-    let text = head + "\n" + &comments::annotate(&toml::to_string(&root)?);
+    let text = head + "\n" + &annotate(&toml::to_string(&root)?);
     Ok(ppo_agent::write_atomically(path, text.as_bytes())?)
 }
 

@@ -29,75 +29,75 @@ pub enum ForecastTool {
 
 /// The forecaster and its training, beyond the data.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Forecaster (configs/default.toml holds the defaults)")]
+#[command(next_help_heading = "Forecaster")]
 pub struct ForecasterFlags {
-    /// How far ahead targets look, separated by commas: bars such as 5, close, or sessions such as 1d
+    /// Sets `forecast.horizons`, separated by commas
     #[arg(long, value_name = "LIST")]
     pub horizons: Option<String>,
-    /// minute, or day for horizons of sessions
+    /// Sets `forecast.bars`.
     #[arg(long, value_name = "SIZE")]
     pub bars: Option<String>,
-    /// mlp, gru or attention
+    /// Sets `forecast.encoder`.
     #[arg(long, value_name = "NAME")]
     pub encoder: Option<String>,
-    /// Frames of an input
+    /// Sets `forecast.temporal_frames`.
     #[arg(long, value_name = "N")]
     pub temporal_frames: Option<u64>,
-    /// Units of a layer
+    /// Sets `forecast.hidden_size`.
     #[arg(long, value_name = "N")]
     pub hidden_size: Option<u64>,
-    /// Layers of the encoder
+    /// Sets `forecast.layers`.
     #[arg(long, value_name = "N")]
     pub layers: Option<u64>,
-    /// relu or tanh; a policy that is to take the encoder over must have the same
+    /// Sets `forecast.activation`.
     #[arg(long, value_name = "NAME")]
     pub activation: Option<String>,
-    /// Share of a layer's outputs that a training step leaves out
+    /// Sets `forecast.dropout`.
     #[arg(long, value_name = "X")]
     pub dropout: Option<f64>,
-    /// mse, mae, huber or quantile
+    /// Sets `forecast.loss.kind`.
     #[arg(long, value_name = "NAME")]
     pub loss: Option<String>,
-    /// Where Huber turns absolute, in the target's unit, or auto: a multiple of its deviation
+    /// Sets `forecast.loss.huber_delta`.
     #[arg(long, value_name = "X|auto")]
     pub huber_delta: Option<String>,
-    /// Weight of the regression losses
+    /// Sets `forecast.loss.reg_weight`.
     #[arg(long, value_name = "X")]
     pub reg_weight: Option<f64>,
-    /// Weight of the directions' cross-entropy
+    /// Sets `forecast.loss.clf_weight`.
     #[arg(long, value_name = "X")]
     pub clf_weight: Option<f64>,
-    /// Term against predictions that shrink to a constant: none, variance, std or r2
+    /// Sets `forecast.loss.variance_term`.
     #[arg(long, value_name = "NAME")]
     pub variance_term: Option<String>,
-    /// Its weight
+    /// Sets `forecast.loss.variance_weight`.
     #[arg(long, value_name = "X")]
     pub variance_weight: Option<f64>,
-    /// How often a sample counts whose target is far from its mean
+    /// Sets `forecast.loss.overweight`.
     #[arg(long, value_name = "X")]
     pub overweight: Option<f64>,
-    /// Initial weights of the output layer: default, or a standard deviation
+    /// Sets `forecast.output_init`.
     #[arg(long, value_name = "X|default")]
     pub output_init: Option<String>,
-    /// Step size of Adam
+    /// Sets `forecast.learning_rate`.
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
-    /// Pull of every parameter towards zero
+    /// Sets `forecast.weight_decay`.
     #[arg(long, value_name = "X")]
     pub weight_decay: Option<f64>,
-    /// Samples of a minibatch
+    /// Sets `forecast.batch_size`.
     #[arg(long, value_name = "N")]
     pub batch_size: Option<u64>,
-    /// Most passes over the training samples
+    /// Sets `forecast.max_epochs`.
     #[arg(long, value_name = "N")]
     pub max_epochs: Option<u64>,
-    /// Epochs without improvement that end the training
+    /// Sets `forecast.patience`.
     #[arg(long, value_name = "N")]
     pub patience: Option<u64>,
-    /// What early stopping watches: r2, loss, or combined (loss - 2 R²)
+    /// Sets `forecast.early_stopping`.
     #[arg(long, value_name = "NAME")]
     pub early_stopping: Option<String>,
-    /// Whether the encoder first learns to reconstruct frames that it is not shown
+    /// Sets `forecast.pretrain.enabled`.
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     pub pretrain: Option<bool>,
 }
@@ -156,16 +156,16 @@ pub struct ForecastTrainFlags {
     /// Which bars to use.
     #[command(flatten)]
     pub data: DataFlags,
-    /// Name of the model, its log and its run folder [default: forecaster]
+    /// Sets `run.model_name` [default: forecaster]
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     pub model_name: Option<String>,
-    /// Folder under which models/, logs/ and runs/ are written [default: .]
+    /// Sets `run.out_dir`.
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub out_dir: Option<PathBuf>,
-    /// Seed of every random stream [default: 0]
+    /// Sets `run.seed`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seed: Option<u64>,
-    /// auto, cpu, cuda or cuda:N [default: auto]
+    /// Sets `run.device`.
     #[arg(long, help_heading = "Run")]
     pub device: Option<String>,
     /// Adds gradient-boosted trees to the predictors that the forecaster is set beside
@@ -303,4 +303,31 @@ pub struct ForecastCompareFlags {
     /// Archives every run and its model as RUN.zip in this folder
     #[arg(long, value_name = "DIR")]
     pub zip: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::flag_help::tests::assert_flags_set_their_keys;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: ForecastTrainFlags,
+    }
+
+    #[test]
+    fn every_flag_sets_the_key_that_its_help_names() {
+        let resolve = |line: &[String]| {
+            // Bars of days need a horizon of sessions.
+            let horizons = if line.contains(&"--bars".to_owned()) { "--horizons=1d" } else { "--horizons=5" };
+            let words = ["train"].into_iter().chain(line.iter().map(String::as_str));
+            let own = line.contains(&"--horizons".to_owned());
+            let line = Line::try_parse_from(words.chain((!own).then_some(horizons))).unwrap();
+            line.flags.resolve(&mut Vec::new()).unwrap()
+        };
+        assert_flags_set_their_keys(&<Line as clap::CommandFactory>::command(), resolve);
+    }
 }

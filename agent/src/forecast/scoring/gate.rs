@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statistics::{ConfidenceInterval, GoodnessOfFit};
 
@@ -84,19 +85,20 @@ impl fmt::Display for GateVerdict {
 }
 
 /// What is too good to be true, and what is too little to matter.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GateConfig {
-    /// R² of returns above which the future has leaked into the inputs (above 0, below 1). 0.05: the best published is 0.004
-    /// (Gu, Kelly & Xiu 2020), of months.
+    /// R² of returns above which a leak is suspected, above 0, below 1. The best published is 0.004, of months (Gu,
+    /// Kelly & Xiu 2020).
     pub return_r2: f64,
-    /// R² of volatilities above which it has (above 0, below 1). 0.9: 0.2 to 0.6 is common.
+    /// R² of volatilities above which a leak is suspected, above 0, below 1. 0.2 to 0.6 is common.
     pub volatility_r2: f64,
-    /// Area under the curve of directions above which it has (above 0.5, below 1). 0.65: 0.55 would be excellent.
+    /// Area under the curve of directions above which a leak is suspected, above 0.5, below 1. 0.55 would be excellent.
     pub direction_auc: f64,
-    /// Loss of R² that is none (0 to 1). 0.01: an edge of 0.004 that has gone costs as much again, and chance adds to it.
+    /// Loss of R² that counts as none, 0 to 1. 0.01: an edge of 0.004 that has gone costs as much again, and chance
+    /// adds to it.
     pub negligible_loss: f64,
-    /// Fewest sessions whose intervals are believed (5 or more). 10: those of fewer are too narrow.
+    /// Fewest sessions whose confidence intervals are trusted, 5 or more. Intervals of fewer than 10 are too narrow.
     pub min_sessions: usize,
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -28,22 +29,22 @@ const DELAY_MS: i64 = 16 * 60_000;
 const NO_INDICES: &str = "it has no indices; leave it out of --symbols, or use --data-source massive or files";
 
 /// How Alpaca is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlpacaConfig {
-    /// Calls per rolling minute: 200 on the free plan, 10,000 on the paid one.
+    /// Calls to Alpaca per rolling minute, 1 to 10000. 200 is the free plan's limit; the paid plan allows 10000.
     pub calls_per_minute: u32,
-    /// Which trades the bars are made of: sip (all exchanges) or iex (one).
+    /// Trades that the bars are made of.
     pub feed: Feed,
 }
 
 /// Which trades bars are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Feed {
-    /// Those of all exchanges.
+    /// Trades of all exchanges.
     Sip,
-    /// Those of one exchange, 2 to 3 % of the volume.
+    /// Trades of one exchange, 2 to 3 % of the volume.
     Iex,
 }
 

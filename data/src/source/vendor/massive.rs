@@ -9,6 +9,7 @@ pub mod options;
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{ToSpan as _, civil::Date};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
@@ -31,12 +32,13 @@ const MOST_PAGES: usize = 500;
 const NAME: &str = "Massive";
 
 /// How Massive is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MassiveConfig {
-    /// Calls per rolling minute: 5 on the free plan; 0 = a paid plan, as fast as it answers and several calls at once.
+    /// Calls to Massive per rolling minute, up to 10000; 0 = no limit, several calls at once. 5 is the free plan's
+    /// limit; 0 suits a paid plan.
     pub calls_per_minute: u32,
-    /// Whether stocks and indices are read from the flat files of a paid plan (raw prices) instead of the REST service.
+    /// Bars of stocks and indices from the flat files of a paid plan, with raw prices, instead of the REST service.
     pub flat_files: bool,
 }
 

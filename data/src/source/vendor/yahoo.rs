@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{ToSpan as _, civil::Date};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -14,10 +15,10 @@ pub const BASE: &str = "https://query2.finance.yahoo.com";
 const NAME: &str = "Yahoo";
 
 /// How Yahoo is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct YahooConfig {
-    /// Calls per rolling minute; it tells nobody how many it bears.
+    /// Calls to Yahoo per rolling minute, 1 to 10000. Yahoo publishes no limit; 30 is cautious.
     pub calls_per_minute: u32,
 }
 

@@ -1,0 +1,110 @@
+//! Comments above the keys of a configuration that is written as TOML.
+
+use toml::{Table, Value};
+
+use crate::config::schema::Key;
+
+/// Longest line of a comment, in characters.
+const WIDTH: usize = 110;
+/// Directive that leads editors to the schema beside the file.
+pub const SCHEMA_DIRECTIVE: &str = "#:schema ./schema.json";
+
+/// Puts the description above every key of a configuration that was written as TOML.
+pub fn annotate(toml: &str) -> String {
+    let (mut section, mut out) = (Vec::new(), String::new());
+    for line in toml.lines() {
+        if line.starts_with('[') {
+            section = path_of(line);
+        } else if let Some((name, _)) = line.split_once(" = ")
+            && let Some(key) = Key::find(section.iter().map(String::as_str).chain([name]))
+        {
+            out += &comment(key);
+        }
+        out += line;
+        out.push('\n');
+    }
+    out
+}
+
+/// Returns the parts of a section's path, `[a.b]` or `[[a.b]]`, without the quotes around them.
+fn path_of(header: &str) -> Vec<String> {
+    let header = header.trim_matches(['[', ']']);
+    let mut tables = format!("[{header}]").parse::<Table>().unwrap_or_default();
+    let mut parts = Vec::new();
+    while let Some((name, inner)) = tables.into_iter().next() {
+        parts.push(name);
+        tables = if let Value::Table(inner) = inner { inner } else { Table::new() };
+    }
+    parts
+}
+
+/// Returns the lines above a key: its description, then its choices, one a line.
+fn comment(key: Key) -> String {
+    let choices = key.choices();
+    let choices = choices.iter().map(|(name, summary)| wrapped(&format!("{name}: {summary}"), "#   ", "#     "));
+    wrapped(key.description(), "# ", "# ") + &choices.collect::<String>()
+}
+
+/// Breaks a text into lines of at most [`WIDTH`] characters, the first after `first` and the others after `rest`.
+fn wrapped(text: &str, first: &str, rest: &str) -> String {
+    let (mut out, mut line) = (String::new(), first.to_owned());
+    for word in text.split_whitespace() {
+        if line.trim_end() != line {
+            line += word;
+        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH {
+            line = line + " " + word;
+        } else {
+            out = out + &line + "\n";
+            line = rest.to_owned() + word;
+        }
+    }
+    out + &line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::Date;
+
+    use super::*;
+    use crate::config::RunConfig;
+
+    /// Lines that a description may take, its choices aside.
+    const MOST_LINES: usize = 3;
+
+    /// Returns the defaults with every key set that has no value by default.
+    fn complete() -> RunConfig {
+        let mut config = RunConfig::default();
+        (config.run.start_date, config.run.end_date) = (Some(Date::MIN), Some(Date::MAX));
+        (config.run.load_model, config.run.options) = (Some("m".into()), Some("o".into()));
+        (config.run.replay_moves, config.run.forecaster) = (Some("r".into()), Some("f".into()));
+        (config.ppo.target_kl, config.ppo.clip_range_vf) = (Some(0.02), Some(0.2));
+        config
+    }
+
+    #[test]
+    fn every_key_has_a_short_comment_and_the_text_reads_back() {
+        let config = complete();
+        let annotated = annotate(&config.to_toml().unwrap());
+        let mut above = 0;
+        for line in annotated.lines() {
+            if line.starts_with("# ") {
+                assert!(line.chars().count() <= WIDTH, "{line}");
+                above += usize::from(!line.starts_with("#   "));
+            } else {
+                assert!(!line.contains(" = ") || (1..=MOST_LINES).contains(&above), "{above} lines above {line}");
+                above = 0;
+            }
+        }
+        assert_eq!(toml::from_str::<RunConfig>(&annotated).unwrap(), config);
+    }
+
+    #[test]
+    fn quoted_names_and_lists_of_tables_are_sections() {
+        assert_eq!(path_of(r#"[market.contracts."BRK.B"]"#), ["market", "contracts", "BRK.B"]);
+        assert_eq!(path_of("[[env.exits.take_profit]]"), ["env", "exits", "take_profit"]);
+        let text = annotate("[market.contracts.\"BRK.B\"]\ntick = \"penny\"\n");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "# Price grid.");
+        assert!(lines[2].starts_with("#   penny: One cent at all prices"), "{text}");
+    }
+}
