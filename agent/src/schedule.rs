@@ -1,18 +1,18 @@
-//! Coefficients as functions of progress.
+//! Schedules of coefficients as functions of training progress.
 
-/// How a coefficient moves from its first to its last value over the training.
+/// Schedule of a coefficient over the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Stays at its first value.
+    /// Constant.
     #[default]
     Constant,
-    /// Moves in a straight line to its last value.
+    /// Linear from the first to the last value.
     Linear,
 }
 
 impl Schedule {
-    /// Returns the coefficient at `progress`, the share of all timesteps that lies behind (0 to 1).
+    /// Returns the coefficient at `progress`, the share of all timesteps completed (0 to 1).
     pub fn at(self, first: f64, last: f64, progress: f64) -> f64 {
         match self {
             Self::Constant => first,
@@ -21,22 +21,22 @@ impl Schedule {
     }
 }
 
-/// How the entropy weight moves over the training.
+/// Schedule of the entropy coefficient over the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntropySchedule {
-    /// Stays at its first value.
+    /// Constant.
     #[default]
     Constant,
-    /// Moves in a straight line to its last value.
+    /// Linear from the first to the last value.
     Linear,
-    /// Starts at its first value and follows the policy: it grows while the normalised entropy lies below its target and
-    /// shrinks while it lies above, slowly and within bounds.
+    /// Adaptive: the coefficient grows while the normalised entropy is below its target and shrinks while it is above,
+    /// slowly and within bounds.
     Auto,
 }
 
 impl EntropySchedule {
-    /// Returns the weight at `progress`, the share of all timesteps that lies behind; the first one where it adapts.
+    /// Returns the coefficient at `progress`, the share of all timesteps completed; the first value for `Auto`.
     pub fn at(self, first: f64, last: f64, progress: f64) -> f64 {
         match self {
             Self::Constant | Self::Auto => first,

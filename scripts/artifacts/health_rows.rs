@@ -43,12 +43,12 @@ impl HealthRow {
             data: data.to_owned(),
             step,
             first_step: health.total.steps - health.interval.steps + 1,
-            verdict: health.called.0.to_string(),
-            reading: health.reading.verdict.to_string(),
-            since: health.called.1,
-            evidence: health.reading.evidence.clone(),
+            verdict: health.confirmed.0.to_string(),
+            reading: health.interval_verdict.verdict.to_string(),
+            since: health.confirmed.1,
+            evidence: health.interval_verdict.evidence.clone(),
             checklist: checklist(health),
-            advice: health.reading.advice.clone(),
+            advice: health.interval_verdict.advice.clone(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Gradient clipping and Adam as single passes over flat slices; the optimiser's state is ours to save.
+//! Gradient clipping and Adam as single passes over flat slices, with an optimiser state that can be saved.
 
 use pulp::Arch;
 
@@ -26,7 +26,7 @@ impl AdamState {
         Self { m: vec![0.0; params], v: vec![0.0; params], step: 0 }
     }
 
-    /// Moves the parameters against `gradient * scale + weight_decay * parameter`.
+    /// Applies one step to the parameters, with the gradient `gradient * scale + weight_decay * parameter`.
     ///
     /// # Source
     /// Kingma & Ba 2015, algorithm 1, in the order of operations of `torch.optim.Adam`.

@@ -1,8 +1,8 @@
-//! The masked categorical distribution: an illegal action has no probability, no gradient and no share in the entropy.
+//! Masked categorical distribution: an illegal action has no probability, no gradient and no entropy.
 
 use market_env::ActionMask;
 
-/// Most actions a mask can hold.
+/// Maximum number of actions.
 pub const MAX_ACTIONS: usize = 8;
 
 /// Natural logarithm of 0 to [`MAX_ACTIONS`].
@@ -18,7 +18,7 @@ const LN: [f32; MAX_ACTIONS + 1] = [
     3.0 * std::f32::consts::LN_2,
 ];
 
-/// A distribution over the legal actions of one state.
+/// Distribution over the legal actions of one state.
 #[derive(Debug, Clone, Copy)]
 pub struct MaskedCategorical {
     mask: ActionMask,
@@ -47,7 +47,7 @@ impl MaskedCategorical {
         Self { mask, prob, log_prob }
     }
 
-    /// Returns the probability of each action; zero for illegal ones and those that do not exist.
+    /// Returns the probability of each action; zero for illegal and missing ones.
     pub fn prob(&self) -> &[f32; MAX_ACTIONS] {
         &self.prob
     }
@@ -62,12 +62,12 @@ impl MaskedCategorical {
         self.legal().map(|action| -self.prob[action] * self.log_prob[action]).sum()
     }
 
-    /// Returns the entropy as a share of the largest possible one; none for a forced state.
+    /// Returns the entropy as a share of its maximum; `None` for a forced state.
     pub fn normalized_entropy(&self) -> Option<f32> {
         (!self.mask.is_forced()).then(|| self.entropy() / LN[self.mask.count() as usize])
     }
 
-    /// Returns the action at this point of the cumulative distribution; `uniform` lies in [0, 1).
+    /// Samples an action by inverse CDF; `uniform` lies in [0, 1).
     pub fn sample(&self, uniform: f64) -> u8 {
         let (mut cumulative, mut chosen) = (0.0, 0);
         for action in self.legal() {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forced_state_has_nothing_to_say() {
+    fn a_forced_state_has_no_entropy() {
         let forced = MaskedCategorical::new(&[3.0, -70.0, 9.0], ActionMask::of(&[1]));
         assert_eq!((forced.log_prob(1), forced.entropy(), forced.normalized_entropy()), (0.0, 0.0, None));
         assert_eq!((forced.sample(0.999), forced.greedy()), (1, 1));
