@@ -87,7 +87,7 @@ enum ResolvedBackend {
 /// GPUs visible to this build of libtorch.
 #[derive(Debug, Clone, Copy)]
 struct Gpus {
-    /// Whether libtorch was built with CUDA.
+    /// True if libtorch was built with CUDA.
     cuda: bool,
     count: usize,
 }
@@ -139,7 +139,9 @@ fn resolve(backend: Backend, device: DeviceChoice, gpus: Gpus) -> Result<Resolve
         }
         (_, DeviceChoice::Cuda(index)) if index >= gpus.count => Err(gpus.unavailable(index)),
         (Backend::Auto | Backend::Tch, DeviceChoice::Cuda(index)) => Ok(ResolvedBackend::Tch(tch::Device::Cuda(index))),
-        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus.count > 0 => Ok(ResolvedBackend::Tch(tch::Device::Cuda(0))),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus.count > 0 => {
+            Ok(ResolvedBackend::Tch(tch::Device::Cuda(0)))
+        }
         (Backend::Tch, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(ResolvedBackend::Tch(tch::Device::Cpu)),
         (Backend::Auto | Backend::Native, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(ResolvedBackend::Native),
     }
@@ -185,16 +187,16 @@ mod tests {
         let none = Gpus { cuda: false, count: 0 };
         let one = Gpus { cuda: true, count: 1 };
         assert_eq!(resolve(Backend::Auto, DeviceChoice::Auto, none).unwrap(), ResolvedBackend::Native);
-        assert_eq!(resolve(Backend::Auto, DeviceChoice::Auto, one).unwrap(), ResolvedBackend::Tch(tch::Device::Cuda(0)));
+        assert_eq!(
+            resolve(Backend::Auto, DeviceChoice::Auto, one).unwrap(),
+            ResolvedBackend::Tch(tch::Device::Cuda(0))
+        );
         assert_eq!(resolve(Backend::Native, DeviceChoice::Auto, one).unwrap(), ResolvedBackend::Native);
         assert_eq!(resolve(Backend::Tch, DeviceChoice::Cpu, one).unwrap(), ResolvedBackend::Tch(tch::Device::Cpu));
         let refusal = |device, gpus| resolve(Backend::Auto, device, gpus).unwrap_err().to_string();
         let cases = [
             (refusal(DeviceChoice::Cuda(0), none), "cuda:0 is not available: this libtorch is built for the CPU only"),
-            (
-                refusal(DeviceChoice::Cuda(0), Gpus { count: 0, ..one }),
-                "cuda:0 is not available: libtorch sees no GPU",
-            ),
+            (refusal(DeviceChoice::Cuda(0), Gpus { count: 0, ..one }), "cuda:0 is not available: libtorch sees no GPU"),
             (refusal(DeviceChoice::Cuda(1), one), "cuda:1 is not available: libtorch sees 1 GPU(s); use"),
         ];
         cases.into_iter().for_each(|(error, part)| assert!(error.contains(part), "{error}"));

@@ -164,8 +164,11 @@ mod tests {
                 };
                 let watched = evaluate_watched(&policy, &mut game(), behaviour, 7, &mut watch).unwrap();
                 assert_eq!(watched, evaluate(&policy, &mut game(), behaviour, 7).unwrap(), "{kind:?} {behaviour:?}");
-                let thinks = behaviour != Behaviour::RandomLegal;
-                assert!(steps == 30 && values.iter().any(|&value| value != 0.0) == thinks, "{kind:?} {behaviour:?}");
+                let has_values = behaviour != Behaviour::RandomLegal;
+                assert!(
+                    steps == 30 && values.iter().any(|&value| value != 0.0) == has_values,
+                    "{kind:?} {behaviour:?}"
+                );
             }
         }
     }

@@ -49,8 +49,8 @@ pub use scoring::{
     scores::{ClassIntervals, ClassScores, RegressionIntervals, RegressionScores, Scores},
 };
 pub use training::{
-    StopReason, FitListener, Fitted, FitBaseline,
+    FitBaseline, FitListener, Fitted, StopReason,
     epoch::Epoch,
     fit, scores,
-    watchdog::{WatchdogAlarm, AlarmKind},
+    watchdog::{AlarmKind, WatchdogAlarm},
 };

@@ -21,11 +21,12 @@ mod rules;
 mod session_counts;
 mod verdict;
 
-pub use checklist::{CHECKPOINTS, Check, checklist};
+pub use checklist::{Check, checklist};
 pub use config::{COLLAPSED, DRIFTING, HealthConfig, OnCollapse};
 pub use controller::{Controller, Move, Response};
 pub use interval_figures::{Learner, Opportunity, OverfitGap, PolicyFigures};
 pub use interval_report::IntervalReport;
 pub use monitor::{Monitor, MonitorState};
 pub use rules::{FEW_TRADES, IntervalVerdict};
-pub use verdict::{Persistence, Verdict};
+pub(crate) use verdict::Persistence;
+pub use verdict::Verdict;

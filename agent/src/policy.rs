@@ -96,7 +96,7 @@ impl Policy {
     }
 
     /// Returns whether the policy has recurrent cells.
-    pub fn is_recurrent(&self) -> bool {
+    pub(crate) fn is_recurrent(&self) -> bool {
         self.layout.state() > 0
     }
 
@@ -115,7 +115,7 @@ impl Policy {
     ///
     /// # Panics
     /// If the tape has another number of features.
-    pub fn normalized_tape(&self, tape: &[f32]) -> Vec<f32> {
+    pub(crate) fn normalized_tape(&self, tape: &[f32]) -> Vec<f32> {
         self.normalizer.apply(tape)
     }
 

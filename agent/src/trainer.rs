@@ -270,7 +270,10 @@ impl<E: VecEnv> Trainer<E> {
     /// # Panics
     /// If it is negative or not finite.
     pub fn set_ent_coef(&mut self, ent_coef: f64) {
-        assert!(ent_coef >= 0.0 && ent_coef.is_finite(), "an entropy coefficient of {ent_coef} is negative or not finite");
+        assert!(
+            ent_coef >= 0.0 && ent_coef.is_finite(),
+            "an entropy coefficient of {ent_coef} is negative or not finite"
+        );
         self.progress.ent_coef = Some(ent_coef);
     }
 

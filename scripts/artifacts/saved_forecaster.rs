@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use jiff::civil::Date;
 use market_data::{DateRange, Split};
-use ppo_agent::forecast::{WatchdogAlarm, Forecaster, ForecasterFile};
+use ppo_agent::forecast::{Forecaster, ForecasterFile, WatchdogAlarm};
 use serde::{Deserialize, Serialize};
 
 use crate::{artifacts::paths::model_path, config::RunConfig};

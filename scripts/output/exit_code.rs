@@ -5,7 +5,7 @@ use std::{error::Error, fmt, process::ExitCode};
 
 use ppo_agent::{
     AgentError,
-    forecast::{WatchdogAlarm, AlarmKind},
+    forecast::{AlarmKind, WatchdogAlarm},
     health::Verdict,
 };
 

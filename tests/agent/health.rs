@@ -162,13 +162,7 @@ fn a_frozen_training_ends_with_code_4_or_says_so() {
     let (stopped, warned) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let frozen: &[&str] = &["--learning-rate", "1e-12"];
     let output = train(stopped.path(), &[&SHORT, frozen, &["--on-collapse", "stop"]]);
-    ended(
-        &stopped,
-        &output,
-        4,
-        "training was stopped at step 6144: frozen; the actor parameters change by ",
-        "frozen",
-    );
+    ended(&stopped, &output, 4, "training was stopped at step 6144: frozen; the actor parameters change by ", "frozen");
     let health = rows::<HealthRow>(&stopped, HEALTH);
     let read: Vec<&str> = health.iter().map(|row| row.reading.as_str()).collect();
     assert_eq!(read, ["frozen", "frozen"], "every interval holds an update");
@@ -245,7 +239,9 @@ fn adapt_escalates_and_its_moves_can_be_replayed_and_resumed() {
     assert!(steps[9] > steps[0] + 3_000, "a pause between them: {steps:?}");
     let ent_coef: Vec<_> = moves.iter().filter(|row| row.key == "ppo.ent_coef").map(|row| (row.from, row.to)).collect();
     assert_eq!(ent_coef, [(0.06, 0.08), (0.08, 0.1)]);
-    assert!(moves.iter().all(|row| row.reason.starts_with("collapsed:HOLD; escalation step ") && row.data == "SYNTHETIC"));
+    assert!(
+        moves.iter().all(|row| row.reason.starts_with("collapsed:HOLD; escalation step ") && row.data == "SYNTHETIC")
+    );
     let log = log(&first);
     for MoveRow { key, from, to, reason, .. } in &moves {
         assert!(log.contains(&format!(": {key} {from} to {to} ({reason})\n")), "{key} is missing");

@@ -11,18 +11,18 @@ pub(crate) const EPSILON: f64 = 1e-5;
 
 /// Adam's moments and step count.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AdamState {
+pub(crate) struct AdamState {
     /// First moment of each parameter's gradient. `[P]`
-    pub m: Vec<f32>,
+    pub(crate) m: Vec<f32>,
     /// Second moment of each parameter's gradient. `[P]`
-    pub v: Vec<f32>,
+    pub(crate) v: Vec<f32>,
     /// Gradient steps taken.
-    pub step: u64,
+    pub(crate) step: u64,
 }
 
 impl AdamState {
     /// Returns the state before the first step of `params` parameters.
-    pub fn new(params: usize) -> Self {
+    pub(crate) fn new(params: usize) -> Self {
         Self { m: vec![0.0; params], v: vec![0.0; params], step: 0 }
     }
 

@@ -67,7 +67,8 @@ impl Torch {
         device: Device,
         sizes: Sizes,
     ) -> Result<Self, AgentError> {
-        let torch = Self::build(policy, adam, inputs, device, sizes).map_err(failed("set up the networks and the rollout buffer"))?;
+        let torch = Self::build(policy, adam, inputs, device, sizes)
+            .map_err(failed("set up the networks and the rollout buffer"))?;
         torch.set_threads();
         Ok(torch)
     }

@@ -44,7 +44,7 @@ pub fn failures(seed: u64) -> Vec<Failure> {
 }
 
 /// Returns runs 1 to 3 of the third-run analysis, its first remedy and its cure.
-pub fn third_run(seed: u64) -> Failure {
+pub(crate) fn third_run(seed: u64) -> Failure {
     let mut run = ForecastConfig {
         temporal_frames: 7,
         encoder: Encoder::Attention,
@@ -90,7 +90,7 @@ pub fn third_run(seed: u64) -> Failure {
 }
 
 /// Returns the training whose loss stayed constant under weight decay, dropout and a small step size.
-pub fn frozen(seed: u64) -> Failure {
+pub(crate) fn frozen(seed: u64) -> Failure {
     let cure = ForecastConfig {
         temporal_frames: 1,
         activation: Activation::Tanh,
@@ -112,7 +112,7 @@ pub fn frozen(seed: u64) -> Failure {
 }
 
 /// Returns the training with a Huber delta of 1.0 for targets of standard deviation 0.018.
-pub fn huber_delta(seed: u64) -> Failure {
+pub(crate) fn huber_delta(seed: u64) -> Failure {
     let mut broken = ForecastConfig {
         temporal_frames: 1,
         target_scale: TargetScale::Raw,
@@ -158,8 +158,9 @@ impl Failure {
         let linear = Ridge::fit(data, attempt.config.temporal_frames)?.predict(&data.tape, test)?;
         let linear = score(&linear);
         let reference = linear[0].as_ref().and_then(|scores| Reference::of("a linear predictor", scores));
-        let first =
-            scores[0].as_ref().ok_or_else(|| AgentError::Forecast("the test samples have no known outcome".to_owned()))?;
+        let first = scores[0]
+            .as_ref()
+            .ok_or_else(|| AgentError::Forecast("the test samples have no known outcome".to_owned()))?;
         let gate = Gate::of(data.targets[0].kind, first, reference.as_ref(), &attempt.config.gate);
         Ok(Outcome { fitted, scores, gate })
     }
@@ -179,7 +180,7 @@ pub struct Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::{StopReason, AlarmKind};
+    use crate::forecast::{AlarmKind, StopReason};
 
     fn run(failure: &Failure) -> Vec<(f64, f64, Outcome)> {
         let outcome = |attempt| {

@@ -200,7 +200,7 @@ fn the_third_run_has_collapsed() {
     assert_eq!(judged.verdict, GateVerdict::Collapsed, "{judged:?}");
     assert!(judged.evidence[1].starts_with("the forecasts are biased by -0.2"), "{judged:?}");
     assert!(judged.evidence[2].starts_with("their standard deviation is only 3.4%"), "{judged:?}");
-    // As wide as it should be, the same miss is no collapse.
+    // With a calibrated spread the same bias is no collapse.
     let wide = trial.predicting(|p| 0.718 + (p - 0.718) * 10.0);
     assert_eq!(wide.verdict(), GateVerdict::WorseThanConstant);
 }
@@ -247,7 +247,7 @@ fn overdispersed_forecasts_fail() {
     let overfit = Trial::of_returns(DAYS, 10, 0.8, 0.0).judged();
     assert_eq!(overfit.verdict, GateVerdict::WorseThanConstant);
     assert!(overfit.evidence[1].starts_with("the forecasts are overdispersed"), "{overfit:?}");
-    // Where the level of the outcomes has moved as forecast, they still beat the training mean.
+    // If the level of the outcomes moves as forecast, the forecasts still beat the training mean.
     let mut moved = Trial::of_returns(DAYS, 10, 0.8, 0.2).predicting(|p| p + 6.4);
     moved.actual.iter_mut().for_each(|y| *y += 6.4);
     assert_eq!(moved.verdict(), GateVerdict::Overdispersed);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::{
-    WatchdogAlarm, Epoch, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, Ridge, Samples, Scores,
-    StopMetric, Target, TargetKind, TargetMoments,
+    Epoch, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, Ridge, Samples, Scores, StopMetric,
+    Target, TargetKind, TargetMoments, WatchdogAlarm,
     data::windows::{Tape, Windows},
     network::{dropout::Dropout, loss::Loss, optimiser::Optimiser, pretrain::pretrain},
     training::watchdog::Watchdog,
@@ -378,8 +378,7 @@ mod tests {
         };
         assert!(refused(&|data| data.validation = Samples::default()).contains("there are no validation samples"));
         assert!(
-            refused(&|data| data.train.actual.fill(1.0))
-                .contains("return_1 has 280 known training values, all equal")
+            refused(&|data| data.train.actual.fill(1.0)).contains("return_1 has 280 known training values, all equal")
         );
         assert!(refused(&|data| data.tape[5] = f32::NAN).contains("feature number 5 is NaN"));
     }

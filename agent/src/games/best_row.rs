@@ -35,7 +35,7 @@ pub(crate) struct BestRow {
     ended: Vec<Episode>,
     broken_step: Option<u64>,
     end: Option<u64>,
-    /// Whether each lane starts one step further into its first episode than the lane before.
+    /// True if each lane starts one step further into its first episode than the lane before.
     staggered: bool,
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AgentError, DeviceChoice, Normalizer, Policy, PolicyConfig, PpoConfig, Trainer, random::RandomStreams};
 
 /// Steps after which an episode is truncated.
-pub const MAX_EPISODE_STEPS: u32 = 500;
+pub(crate) const MAX_EPISODE_STEPS: u32 = 500;
 /// Mean return of 100 episodes at which the environment counts as solved.
 pub const SOLVED_RETURN: f64 = 475.0;
 /// Timesteps after which [`learning_curve`] stops.
@@ -31,7 +31,7 @@ struct Cart {
 ///
 /// The observation is the account row `[4]`: position (m), velocity (m/s), angle (rad), angular velocity (rad/s). A
 /// pole
-/// beyond 12 degrees or a cart beyond 2.4 m terminates an episode, [`MAX_EPISODE_STEPS`] steps truncate it.
+/// beyond 12 degrees or a cart beyond 2.4 m terminates an episode, 500 steps truncate it.
 #[derive(Debug, Clone)]
 pub struct CartPole {
     spec: ObsSpec,
@@ -194,7 +194,7 @@ pub struct CurvePoint {
 ///
 /// # Source
 /// Raffin 2020, "RL Baselines3 Zoo", `hyperparams/ppo.yml`.
-pub fn zoo_config() -> PpoConfig {
+pub(crate) fn zoo_config() -> PpoConfig {
     PpoConfig {
         n_envs: 8,
         n_steps: 32,
@@ -209,7 +209,7 @@ pub fn zoo_config() -> PpoConfig {
     }
 }
 
-/// Trains a new policy with [`zoo_config`] on the CPU until the mean return of the last 100 episodes reaches
+/// Trains a new policy with the RL Zoo settings on the CPU until the mean return of the last 100 episodes reaches
 /// [`SOLVED_RETURN`] or [`MAX_TIMESTEPS`] are taken; returns that mean after every iteration, from the first finished
 /// episode on.
 ///
@@ -292,7 +292,9 @@ mod tests {
         assert!(curve[0].ep_rew_mean < 60.0, "{:?}", curve[0]);
         assert!(curve.last().unwrap().ep_rew_mean >= SOLVED_RETURN, "{:?}", curve.last());
         assert!(
-            curve.windows(2).all(|pair| pair[0].timesteps + 256 == pair[1].timesteps && pair[0].ep_rew_mean < SOLVED_RETURN)
+            curve
+                .windows(2)
+                .all(|pair| pair[0].timesteps + 256 == pair[1].timesteps && pair[0].ep_rew_mean < SOLVED_RETURN)
         );
     }
 }

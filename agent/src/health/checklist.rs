@@ -5,7 +5,7 @@ use statistics::share;
 use super::IntervalReport;
 
 /// Steps at which the checklist is printed.
-pub const CHECKPOINTS: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
+pub(crate) const CHECKPOINTS: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
 
 /// Shares expected by the original tuning guide at each checkpoint, in percent: HOLD, BUY and BUY on strong setups.
 const EXPECTED_SHARES: [[(f64, f64); 3]; 7] = [
@@ -31,7 +31,7 @@ pub struct Check {
     pub target: String,
     /// Value in this interval; `None` without data.
     pub value: Option<f64>,
-    /// Whether the value meets the target.
+    /// True if the value meets the target.
     pub pass: bool,
 }
 
@@ -109,6 +109,9 @@ mod tests {
         health.total.steps = 30_000;
         health.interval = Ledger { steps: 30_000, ..Ledger::default() };
         assert!(checklist(&health)[0].target.ends_with("45-55% here)"), "the last of three checkpoints");
-        assert!(checklist(&health).iter().all(|check| check.pass != check.value.is_none()), "a missing value does not pass");
+        assert!(
+            checklist(&health).iter().all(|check| check.pass != check.value.is_none()),
+            "a missing value does not pass"
+        );
     }
 }

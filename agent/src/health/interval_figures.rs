@@ -62,7 +62,7 @@ pub struct Learner {
     pub pred_range: (f64, f64),
     /// Standard deviation of the targets.
     pub target_std: f64,
-    /// Whether the values were constant in every iteration.
+    /// True if the values were constant in every iteration.
     pub constant: bool,
     /// Entropy coefficient of the last update.
     pub ent_coef: f64,

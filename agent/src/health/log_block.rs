@@ -78,7 +78,7 @@ pub fn momentum_block(step: u64, total: &Ledger) -> String {
 ///
 /// The header of the cumulative block shows the passed multiple of the cadence, which may differ from the last step
 /// when the lanes do not divide the cadence.
-pub fn interval_block(interval: &Ledger, total: &Ledger) -> String {
+pub(crate) fn interval_block(interval: &Ledger, total: &Ledger) -> String {
     let mut text = String::new();
     let first = total.steps - interval.steps + 1;
     line(&mut text, format_args!("Window    steps {} to {}", thousands(first), thousands(total.steps)));

@@ -208,11 +208,6 @@ impl Monitor {
         self.state.gap = Some(gap);
     }
 
-    /// Returns the last iteration.
-    pub fn last_iteration(&self) -> Option<&Iteration> {
-        self.state.iterations.last().or(self.state.last.as_ref())
-    }
-
     /// Closes the current interval and starts the next one. `opportunity` is evaluated only when the policy stays out of
     /// the market.
     pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> IntervalReport {

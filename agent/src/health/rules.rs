@@ -60,7 +60,7 @@ pub(crate) struct TrainingBaseline {
     first_loss: Option<f64>,
     /// Learning rate in the first interval.
     rate: Option<f64>,
-    /// Whether entries have clearly earned in some interval.
+    /// True once entries have clearly earned in some interval.
     earned: bool,
     /// Norm of the parameters after the first interval.
     norm: Option<f64>,
@@ -139,8 +139,7 @@ impl RuleInputs<'_> {
         }
         if let Some(first) = self.calm.norm.filter(|&first| learner.param_norm > factor * first) {
             let growth = learner.param_norm / first;
-            evidence
-                .push(format!("the parameter norm has grown to {growth:.0} times that after the first interval"));
+            evidence.push(format!("the parameter norm has grown to {growth:.0} times that after the first interval"));
         }
         (!evidence.is_empty()).then_some((Verdict::Exploding, evidence))
     }
@@ -171,7 +170,8 @@ impl RuleInputs<'_> {
             ));
         }
         if learner.value_loss <= ROUNDING_LOSS && self.interval.opened > 0 {
-            evidence.push(format!("the value loss is {:.1e}: the critic has nothing left to learn", learner.value_loss));
+            evidence
+                .push(format!("the value loss is {:.1e}: the critic has nothing left to learn", learner.value_loss));
         }
         if learner.constant {
             evidence.push(format!(

@@ -74,7 +74,8 @@ mod tests {
     fn equal_sessions_give_a_narrow_interval_and_unequal_ones_a_wide_one() {
         let alike = dependence(&[block(70, 60); 20], 1).unwrap();
         assert!(alike.blocks == 20 && [alike.value, alike.low, alike.high].iter().all(|x| (x - 0.4).abs() < 1e-12));
-        let mixed: Vec<SessionCounts> = (0..20).map(|i| if i % 2 == 0 { block(90, 0) } else { block(10, 100) }).collect();
+        let mixed: Vec<SessionCounts> =
+            (0..20).map(|i| if i % 2 == 0 { block(90, 0) } else { block(10, 100) }).collect();
         let mixed = dependence(&mixed, 1).unwrap();
         assert!((mixed.value - 0.25).abs() < 1e-12 && mixed.low < 0.0 && mixed.high > 0.5, "{mixed:?}");
     }

@@ -101,7 +101,7 @@ impl TryFrom<String> for Verdict {
 
 /// Confirms a verdict after enough intervals in a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Persistence {
+pub(crate) struct Persistence {
     /// Verdicts of the last intervals, oldest first, with the last step of each.
     #[serde(rename = "read")]
     recent: Vec<(u64, Verdict)>,
@@ -119,7 +119,7 @@ impl Persistence {
     /// Adds the verdict of the interval that ended at `step`; returns the confirmed verdict and its first step.
     /// Alternating collapses confirm each other: the latest of them is returned. An alarm is withdrawn after as many
     /// intervals in a row without an alarm, of any kind.
-    pub fn push(&mut self, step: u64, verdict: Verdict, persistence: u32) -> (Verdict, u64) {
+    pub(crate) fn push(&mut self, step: u64, verdict: Verdict, persistence: u32) -> (Verdict, u64) {
         self.recent.push((step, verdict));
         let needed = persistence.max(1) as usize;
         self.recent.drain(..self.recent.len().saturating_sub(needed));
@@ -135,7 +135,7 @@ impl Persistence {
     }
 
     /// Returns the confirmed verdict and its first step.
-    pub fn confirmed(&self) -> (Verdict, u64) {
+    pub(crate) fn confirmed(&self) -> (Verdict, u64) {
         self.confirmed
     }
 }
@@ -180,7 +180,8 @@ mod tests {
         let mut persistence = Persistence::default();
         let hold = Verdict::Collapsed(Action::Hold);
         let readings = [Verdict::Healthy, Verdict::Healthy, hold, Verdict::Healthy, hold, hold, hold];
-        let confirmed: Vec<_> = readings.into_iter().zip(1..).map(|(read, step)| persistence.push(step, read, 2)).collect();
+        let confirmed: Vec<_> =
+            readings.into_iter().zip(1..).map(|(read, step)| persistence.push(step, read, 2)).collect();
         let healthy = (Verdict::Healthy, 1);
         assert_eq!(confirmed, [(Verdict::Inconclusive, 0), healthy, healthy, healthy, healthy, (hold, 5), (hold, 5)]);
     }

@@ -15,7 +15,7 @@ use crate::{PolicyConfig, PolicyKind, Trunk};
 pub(crate) struct Linear {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
-    /// Whether an activation function follows; false for the last layer of actor and critic.
+    /// True if an activation function follows; false for the last layer of actor and critic.
     pub(crate) activated: bool,
     start: usize,
 }

@@ -20,7 +20,7 @@ const LN: [f32; MAX_ACTIONS + 1] = [
 
 /// Distribution over the legal actions of one state.
 #[derive(Debug, Clone, Copy)]
-pub struct MaskedCategorical {
+pub(crate) struct MaskedCategorical {
     mask: ActionMask,
     prob: [f32; MAX_ACTIONS],
     log_prob: [f32; MAX_ACTIONS],
@@ -31,7 +31,7 @@ impl MaskedCategorical {
     ///
     /// # Panics
     /// If there are more than [`MAX_ACTIONS`] logits.
-    pub fn new(logits: &[f32], mask: ActionMask) -> Self {
+    pub(crate) fn new(logits: &[f32], mask: ActionMask) -> Self {
         let legal = || (0u8..).zip(logits).filter(|&(action, _)| mask.allows(action));
         let largest = legal().map(|(_, &logit)| logit).fold(f32::NEG_INFINITY, f32::max);
         let (mut prob, mut log_prob) = ([0.0; MAX_ACTIONS], [f32::NEG_INFINITY; MAX_ACTIONS]);
@@ -48,27 +48,27 @@ impl MaskedCategorical {
     }
 
     /// Returns the probability of each action; zero for illegal and missing ones.
-    pub fn prob(&self) -> &[f32; MAX_ACTIONS] {
+    pub(crate) fn prob(&self) -> &[f32; MAX_ACTIONS] {
         &self.prob
     }
 
     /// Returns the log-probability of an action, minus infinity for an illegal one.
-    pub fn log_prob(&self, action: u8) -> f32 {
+    pub(crate) fn log_prob(&self, action: u8) -> f32 {
         self.log_prob[usize::from(action)]
     }
 
     /// Returns the entropy over the legal actions, in nats: 0 for a forced state, at most `ln` of the legal count.
-    pub fn entropy(&self) -> f32 {
+    pub(crate) fn entropy(&self) -> f32 {
         self.legal().map(|action| -self.prob[action] * self.log_prob[action]).sum()
     }
 
     /// Returns the entropy as a share of its maximum; `None` for a forced state.
-    pub fn normalized_entropy(&self) -> Option<f32> {
+    pub(crate) fn normalized_entropy(&self) -> Option<f32> {
         (!self.mask.is_forced()).then(|| self.entropy() / LN[self.mask.count() as usize])
     }
 
     /// Samples an action by inverse CDF; `uniform` lies in [0, 1).
-    pub fn sample(&self, uniform: f64) -> u8 {
+    pub(crate) fn sample(&self, uniform: f64) -> u8 {
         let (mut cumulative, mut chosen) = (0.0, 0);
         for action in self.legal() {
             if self.prob[action] > 0.0 || cumulative == 0.0 {
@@ -83,7 +83,7 @@ impl MaskedCategorical {
     }
 
     /// Returns the most probable action, the first of equals.
-    pub fn greedy(&self) -> u8 {
+    pub(crate) fn greedy(&self) -> u8 {
         let better = |best: usize, action: usize| if self.prob[action] > self.prob[best] { action } else { best };
         self.legal().reduce(better).unwrap_or(0) as u8
     }

@@ -83,7 +83,7 @@ pub(crate) struct EpochStats {
     pub(crate) unforced: f64,
     /// Loss of the last minibatch, as Stable-Baselines3 reports it.
     pub(crate) loss: f64,
-    /// Whether the KL divergence exceeded its target, which ends the update.
+    /// True if the KL divergence exceeded its target, which ends the update.
     pub(crate) stopped: bool,
 }
 

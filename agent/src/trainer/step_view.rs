@@ -25,7 +25,7 @@ pub struct StepView<'a> {
     pub action: &'a [u8],
     /// Rewards. `[N]`
     pub reward: &'a [f32],
-    /// Whether the episode of the lane was terminated or truncated by this step. `[N]`
+    /// Lanes with an episode terminated or truncated by this step. `[N]`
     pub ended: &'a [bool],
     /// Counters of the environment since its construction, this step included.
     pub ledger: &'a Ledger,

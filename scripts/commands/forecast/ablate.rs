@@ -10,7 +10,8 @@ use market_data::{Split, stamp};
 use ppo_agent::{
     DeviceChoice,
     forecast::{
-        StopReason, ForecastData, Forecaster, Outcomes, RegressionScores, Samples, TargetKind, TargetMoments, fit, r2_gain,
+        ForecastData, Forecaster, Outcomes, RegressionScores, Samples, StopReason, TargetKind, TargetMoments, fit,
+        r2_gain,
     },
 };
 use rayon::prelude::*;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use market_data::{Split, stamp};
 use ppo_agent::{
     DeviceChoice,
-    forecast::{StopReason, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, FitBaseline, PretrainEpoch, fit},
+    forecast::{Epoch, FitBaseline, FitListener, Fitted, ForecastData, ForecasterFile, PretrainEpoch, StopReason, fit},
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +135,9 @@ impl Run<'_> {
         };
         let seconds = watch.seconds();
         console.say(match &fitted.end {
-            StopReason::MaxEpochs => format!("Finished after {} epochs, the best was {}", fitted.epochs.len(), fitted.best),
+            StopReason::MaxEpochs => {
+                format!("Finished after {} epochs, the best was {}", fitted.epochs.len(), fitted.best)
+            }
             StopReason::Patience => format!(
                 "Stopped after {} epochs: {} without improvement; the best was {}",
                 fitted.epochs.len(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::Args;
 use ppo_agent::forecast::{
-    StopReason, GateVerdict,
+    GateVerdict, StopReason,
     failures::{Attempt, Failure, Outcome, failures},
 };
 use rayon::prelude::*;

@@ -79,7 +79,14 @@ impl Block {
     }
 
     /// Chooses actions for the lanes from `first` on.
-    pub(super) fn act(&mut self, view: View<'_>, obs: ObsView<'_>, first: usize, selection: ActionSelection<'_>, out: ActOut<'_>) {
+    pub(super) fn act(
+        &mut self,
+        view: View<'_>,
+        obs: ObsView<'_>,
+        first: usize,
+        selection: ActionSelection<'_>,
+        out: ActOut<'_>,
+    ) {
         let (actions, width) = (view.nets.actions, view.nets.actor.width());
         for (index, ActOut { action, prob, log_prob, value }) in out.chunks(TILE).enumerate() {
             let (first, rows) = (first + index * TILE, action.len());

@@ -37,7 +37,7 @@ impl Actions {
     pub(super) fn sample(&self, of: &Categorical, uniform: &Tensor) -> Result<Tensor, TchError> {
         let cumulative = of.prob.f_cumsum(1, Kind::Double)?;
         let passed = cumulative.f_le_tensor(&uniform.f_unsqueeze(1)?)?.f_sum_dim_intlist(1i64, false, Kind::Int64)?;
-        // Where the cumulative sum rounds to less than the uniform, take the last action with a probability.
+        // If the cumulative sum rounds to less than the uniform, take the last action with a probability.
         let last = of.prob.f_gt(0.0)?.f_mul(&self.number)?.f_amax(1i64, false)?;
         passed.f_minimum(&last)
     }

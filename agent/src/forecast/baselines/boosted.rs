@@ -33,9 +33,12 @@ pub fn boosted(
     let direction = data.targets[target].kind == TargetKind::Direction;
     let moments = TargetMoments::of(&data.train, &data.targets)?;
     let (center, scale) = if direction { (0.0, 1.0) } else { (moments.mean[target], moments.std[target]) };
-    let (train, validation) =
-        (LabelledSamples::of(data, frames, target, &data.train), LabelledSamples::of(data, frames, target, &data.validation));
-    let scaled = |samples: &LabelledSamples| samples.outcomes.iter().map(|y| (y - center) / scale).collect::<Vec<f64>>();
+    let (train, validation) = (
+        LabelledSamples::of(data, frames, target, &data.train),
+        LabelledSamples::of(data, frames, target, &data.validation),
+    );
+    let scaled =
+        |samples: &LabelledSamples| samples.outcomes.iter().map(|y| (y - center) / scale).collect::<Vec<f64>>();
     let (objective, metric, leaf) = if direction {
         // The second derivative of the cross-entropy is at most a quarter per sample.
         (ObjectiveType::LogLoss, Metric::LogLoss, 0.25 * MIN_LEAF_SAMPLES)

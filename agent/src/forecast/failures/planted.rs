@@ -33,7 +33,7 @@ type TargetSampler = fn(&[f32], &mut ChaCha8Rng) -> f64;
 /// Returns a skewed target as in the third run: two thirds of the values lie close to 0.7, one third reach up to 1.95.
 /// The features set the probability of a large value, which stays below one half, so the mean depends on them and the
 /// median hardly does.
-pub fn skewed(samples: usize, seed: u64) -> PlantedData {
+pub(crate) fn skewed(samples: usize, seed: u64) -> PlantedData {
     planted(samples, seed, &[TargetKind::Volatility], |x, rng| {
         let likely = 0.05 + 0.38 / (1.0 + f64::exp(-4.0 * f64::from(x[0] + x[1]) / 2f64.sqrt()));
         let noise: f64 = StandardNormal.sample(rng);
@@ -45,7 +45,7 @@ pub fn skewed(samples: usize, seed: u64) -> PlantedData {
 
 /// Returns a daily return of standard deviation 0.018, and its direction. The product of two features explains four
 /// percent of its variance; no single feature explains any, so small weights have next to no gradient.
-pub fn interaction(samples: usize, seed: u64) -> PlantedData {
+pub(crate) fn interaction(samples: usize, seed: u64) -> PlantedData {
     planted(samples, seed, &[TargetKind::Return, TargetKind::Direction], |x, rng| {
         let noise: f64 = StandardNormal.sample(rng);
         0.018 * (0.2 * f64::from(x[0] * x[1]) + (1.0 - 0.2f64.powi(2)).sqrt() * noise)
@@ -62,7 +62,8 @@ pub fn heavy_tailed(samples: usize, seed: u64) -> PlantedData {
 }
 
 /// Returns a return and a direction of pure noise.
-pub fn noise(samples: usize, seed: u64) -> PlantedData {
+#[cfg(test)]
+pub(crate) fn noise(samples: usize, seed: u64) -> PlantedData {
     planted(samples, seed, &[TargetKind::Return, TargetKind::Direction], |_, rng| 0.018 * f64::from(normal(rng)))
 }
 

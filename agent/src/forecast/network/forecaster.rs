@@ -9,7 +9,7 @@ use tch::{Device, Tensor, no_grad};
 use super::{
     dropout::Dropout,
     loss::Loss,
-    net::{ParamLayout, Net},
+    net::{Net, ParamLayout},
 };
 use crate::{
     AgentError, Normalizer,

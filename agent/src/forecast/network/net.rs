@@ -183,7 +183,12 @@ impl Net {
         params.linear(&features)
     }
 
-    fn mlp(&self, frames: &Tensor, params: &mut ParamCursor<'_>, dropout: &mut Dropout<'_>) -> Result<Tensor, TchError> {
+    fn mlp(
+        &self,
+        frames: &Tensor,
+        params: &mut ParamCursor<'_>,
+        dropout: &mut Dropout<'_>,
+    ) -> Result<Tensor, TchError> {
         let mut x = frames.f_flatten(1, 2)?;
         for _ in 0..self.config.layers {
             x = dropout.apply(self.activate(&params.linear(&x)?)?)?;
@@ -191,7 +196,12 @@ impl Net {
         Ok(x)
     }
 
-    fn gru(&self, frames: &Tensor, params: &mut ParamCursor<'_>, dropout: &mut Dropout<'_>) -> Result<Tensor, TchError> {
+    fn gru(
+        &self,
+        frames: &Tensor,
+        params: &mut ParamCursor<'_>,
+        dropout: &mut Dropout<'_>,
+    ) -> Result<Tensor, TchError> {
         let size = frames.size();
         let (batch, steps, units) = (size[0], size[1], self.config.hidden_size as i64);
         let mut x = frames.f_transpose(0, 1)?.f_flatten(0, 1)?;
@@ -199,15 +209,21 @@ impl Net {
             let tensors = [params.next(), params.next(), params.next(), params.next()];
             let zeros = Tensor::f_zeros([batch, units], (Kind::Float, frames.device()))?;
             let mut state = RecurrentState::new(&zeros, units, None)?;
-            x = dropout
-                .apply(Cell::new(PolicyKind::Gru, tensors.map(Tensor::shallow_clone), &mut 0).unroll(&x, &mut state)?)?;
+            x = dropout.apply(
+                Cell::new(PolicyKind::Gru, tensors.map(Tensor::shallow_clone), &mut 0).unroll(&x, &mut state)?,
+            )?;
         }
         x.f_narrow(0, (steps - 1) * batch, batch)
     }
 
     /// # Source
     /// Vaswani et al. 2017, with the normalisation before each part (Xiong et al. 2020).
-    fn attention(&self, frames: &Tensor, params: &mut ParamCursor<'_>, dropout: &mut Dropout<'_>) -> Result<Tensor, TchError> {
+    fn attention(
+        &self,
+        frames: &Tensor,
+        params: &mut ParamCursor<'_>,
+        dropout: &mut Dropout<'_>,
+    ) -> Result<Tensor, TchError> {
         let mut x = params.linear(frames)?.f_add(params.next())?;
         for _ in 0..self.config.layers {
             let self_attention = self.self_attention(&params.norm(&x)?, params)?;
@@ -305,10 +321,7 @@ mod tests {
                 let changed = frames.copy();
                 let _ = changed.select(1, frame).fill_(0.7);
                 let other = net.forward(&changed, &mut Dropout::none()).unwrap();
-                assert!(
-                    (&other - &output).abs().max().double_value(&[]) > 1e-4,
-                    "{encoder:?} ignores frame {frame}"
-                );
+                assert!((&other - &output).abs().max().double_value(&[]) > 1e-4, "{encoder:?} ignores frame {frame}");
             }
             let gradient = net.gradient(&output.square().sum(Kind::Float)).unwrap();
             let gradient = Vec::<f32>::try_from(gradient).unwrap();

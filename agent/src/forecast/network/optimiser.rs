@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, TchError, Tensor, no_grad};
 
-use super::net::{ParamLayout, Net};
+use super::net::{Net, ParamLayout};
 use crate::{backend::torch::Adam, forecast::ForecastConfig};
 
 /// Network with an Adam optimiser and a learning-rate warm-up.

@@ -57,7 +57,8 @@ pub(crate) fn pretrain(
             sum += loss.double_value(&[]) * picks.len() as f64;
             let _ = optimiser.descend(&loss)?;
         }
-        let [error, mean, nearest] = no_grad(|| validation_errors(config, (tape, validation), &optimiser.net, streams))?;
+        let [error, mean, nearest] =
+            no_grad(|| validation_errors(config, (tape, validation), &optimiser.net, streams))?;
         let row = PretrainEpoch { epoch, train: sum / train.len() as f64, validation: error, mean, nearest };
         on_epoch(&row);
         epochs.push(row);

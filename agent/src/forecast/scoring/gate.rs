@@ -83,7 +83,7 @@ impl fmt::Display for GateVerdict {
     }
 }
 
-/// What is too good to be true, and what is too little to matter.
+/// Thresholds of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GateConfig {
@@ -280,7 +280,8 @@ impl<'a> Case<'a> {
             evidence.push("neither bias nor overdispersion explains it".to_owned());
         }
         if wrong_level && self.spread() < NARROW_SPREAD {
-            evidence.push(format!("their standard deviation is only {} of the outcomes'", percent(Some(self.spread()))));
+            evidence
+                .push(format!("their standard deviation is only {} of the outcomes'", percent(Some(self.spread()))));
             return Some((GateVerdict::Collapsed, evidence));
         }
         Some((GateVerdict::WorseThanConstant, evidence))
@@ -345,7 +346,8 @@ impl<'a> Case<'a> {
     fn no_skill(&self) -> Finding {
         let r2 = self.r2.filter(|r2| r2.low <= 0.0)?;
         if let Some(ranks) = self.clear_ranks() {
-            let text = format!("R² {r2} may be zero, but the rank measure is above chance: {} {ranks}", self.rank_measure());
+            let text =
+                format!("R² {r2} may be zero, but the rank measure is above chance: {} {ranks}", self.rank_measure());
             return Some((GateVerdict::Inconclusive, vec![text]));
         }
         if let Some(reference) = self.reference.filter(|reference| reference.has_skill()) {
@@ -392,7 +394,9 @@ fn advice(verdict: GateVerdict) -> Option<&'static str> {
     match verdict {
         GateVerdict::Healthy | GateVerdict::Inconclusive => None,
         GateVerdict::NoSkill => Some("use the training mean; try more data or other inputs before a larger model"),
-        GateVerdict::Miscalibrated => Some("recalibrate: multiply the deviation of each forecast from the mean by the slope"),
+        GateVerdict::Miscalibrated => {
+            Some("recalibrate: multiply the deviation of each forecast from the mean by the slope")
+        }
         GateVerdict::Overdispersed => Some("stop earlier, raise the weight decay or use a smaller model"),
         GateVerdict::Collapsed => {
             Some("check the scaling of inputs and targets, raise the learning rate, lower the weight decay")

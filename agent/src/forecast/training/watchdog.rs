@@ -69,7 +69,7 @@ impl fmt::Display for WatchdogAlarm {
 pub(crate) struct Watchdog {
     /// Validation loss of the training means.
     pub(crate) constant_loss: f64,
-    /// Whether ridge regression has skill on the validation samples, if known.
+    /// True if ridge regression has skill on the validation samples; `None` if unknown.
     pub(crate) learnable: Option<bool>,
     pub(crate) weight_decay: f64,
 }
@@ -109,8 +109,9 @@ impl Watchdog {
         let recent = epochs.get(epochs.len().checked_sub(WINDOW)?..)?;
         let (first, last) = (recent.first()?, recent.last()?);
         let params_are_still = recent[1..].iter().all(|epoch| epoch.movement < MIN_MOVEMENT);
-        let is_flat =
-            |pair: &[Epoch]| (pair[1].train_loss - pair[0].train_loss).abs() < MIN_LOSS_CHANGE * pair[0].train_loss.abs();
+        let is_flat = |pair: &[Epoch]| {
+            (pair[1].train_loss - pair[0].train_loss).abs() < MIN_LOSS_CHANGE * pair[0].train_loss.abs()
+        };
         let loss_is_flat = recent.windows(2).all(is_flat) && last.is_collapsed(MIN_SPREAD);
         if !params_are_still && !loss_is_flat {
             return None;
@@ -120,8 +121,7 @@ impl Watchdog {
         let (reason, advice) = if params_are_still {
             (
                 format!("{moved}, and the parameters moved by only {:.1e} of their norm", last.movement),
-                "raise forecast.learning_rate; with relu, lower it and restart: all units may be dead"
-                    .to_owned(),
+                "raise forecast.learning_rate; with relu, lower it and restart: all units may be dead".to_owned(),
             )
         } else {
             (
@@ -235,11 +235,7 @@ mod tests {
         let moving = |n| (1.0 - 0.01 * n as f64, 1.0);
         assert_eq!(alarm(&epochs(9, moving, 0.1, [0.001, 0.3])), None);
         assert_eq!(alarm(&epochs(5, moving, 0.1, [0.001, 0.002])), Some(AlarmKind::Collapsed));
-        assert_eq!(
-            alarm(&epochs(9, moving, 0.1, [0.034, 0.06])),
-            None,
-            "an R² of 0.004 has six percent of the spread"
-        );
+        assert_eq!(alarm(&epochs(9, moving, 0.1, [0.034, 0.06])), None, "an R² of 0.004 has six percent of the spread");
         let blind = Watchdog { learnable: Some(false), ..WATCHDOG };
         let advice = blind.check(&epochs(5, moving, 0.1, [0.0; 2])).unwrap().advice;
         assert!(advice.contains("there may be nothing to learn"), "{advice}");

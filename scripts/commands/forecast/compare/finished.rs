@@ -135,7 +135,7 @@ pub(super) fn common_targets(runs: &[Finished]) -> Vec<Target> {
 #[cfg(test)]
 pub(super) mod tests {
     use market_data::DateRange;
-    use ppo_agent::forecast::{StopReason, Gate, GateVerdict, Outcomes, FitBaseline, Scores, TargetKind};
+    use ppo_agent::forecast::{FitBaseline, Gate, GateVerdict, Outcomes, Scores, StopReason, TargetKind};
 
     use super::*;
     use crate::commands::forecast::{Judgement, Predicted, chart};
@@ -161,7 +161,12 @@ pub(super) mod tests {
             data: data.clone(),
             best_epoch: 2,
             end: StopReason::MaxEpochs,
-            outset: FitBaseline { constant_loss: 1.0, linear: vec![None; 3], warnings: Vec::new(), pretraining: Vec::new() },
+            outset: FitBaseline {
+                constant_loss: 1.0,
+                linear: vec![None; 3],
+                warnings: Vec::new(),
+                pretraining: Vec::new(),
+            },
             epochs: chart::tests::some_epochs(3),
             test: Judgement { data, dates, rows: vec![row] },
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ppo_agent::forecast::{StopReason, GateVerdict, Target, VarianceTerm};
+use ppo_agent::forecast::{GateVerdict, StopReason, Target, VarianceTerm};
 use serde::Serialize;
 use toml::Value;
 
