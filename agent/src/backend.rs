@@ -1,4 +1,4 @@
-//! Which backend computes the networks, and on which device.
+//! Backends that compute the networks, and the choice of backend and device.
 
 pub(crate) mod adam;
 pub(crate) mod engine;
@@ -22,7 +22,7 @@ use crate::{
     ppo::rollout::Inputs,
 };
 
-/// The device of the networks, written `auto`, `cpu`, `cuda` or `cuda:1`.
+/// Device that computes the networks, as given by the user: `auto`, `cpu`, `cuda` or `cuda:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum DeviceChoice {
@@ -39,19 +39,19 @@ impl DeviceChoice {
     /// Checks that libtorch can use the device.
     ///
     /// # Errors
-    /// [`AgentError::Device`] for a GPU that is not there.
+    /// [`AgentError::Device`] when the GPU does not exist.
     pub fn check(self) -> Result<(), AgentError> {
         self.torch().map(drop)
     }
 
-    /// Returns the device as libtorch names it.
+    /// Returns the libtorch device.
     ///
     /// # Errors
-    /// [`AgentError::Device`] for a GPU that is not there.
+    /// [`AgentError::Device`] when the GPU does not exist.
     pub(crate) fn torch(self) -> Result<tch::Device, AgentError> {
-        match choose(Backend::Tch, self, Gpus::seen())? {
-            Chosen::Tch(device) => Ok(device),
-            Chosen::Native => Ok(tch::Device::Cpu),
+        match resolve(Backend::Tch, self, Gpus::detect())? {
+            ResolvedBackend::Tch(device) => Ok(device),
+            ResolvedBackend::Native => Ok(tch::Device::Cpu),
         }
     }
 }
@@ -65,7 +65,7 @@ impl FromStr for DeviceChoice {
             ("cpu", _) => Ok(Self::Cpu),
             ("cuda", _) => Ok(Self::Cuda(0)),
             (_, Some(index)) => Ok(Self::Cuda(index)),
-            _ => Err(format!("`{text}` is no device; say auto, cpu, cuda or cuda:1")),
+            _ => Err(format!("`{text}` is not a device; use auto, cpu, cuda or cuda:1")),
         }
     }
 }
@@ -94,30 +94,30 @@ impl TryFrom<String> for DeviceChoice {
     }
 }
 
-/// What was chosen in the end.
+/// Backend and device after `auto` is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chosen {
+enum ResolvedBackend {
     Native,
     Tch(tch::Device),
 }
 
-/// What this libtorch can reach.
+/// GPUs visible to this build of libtorch.
 #[derive(Debug, Clone, Copy)]
 struct Gpus {
-    /// Whether it is built for GPUs at all.
+    /// True if libtorch was built with CUDA.
     cuda: bool,
     count: usize,
 }
 
 impl Gpus {
-    fn seen() -> Self {
+    fn detect() -> Self {
         Self { cuda: tch::utils::has_cudart(), count: usize::try_from(tch::Cuda::device_count()).unwrap_or(0) }
     }
 
-    /// Says why a GPU cannot be used and what helps.
-    fn lacking(self, index: usize) -> AgentError {
+    /// Returns the error for a GPU that cannot be used, with a remedy.
+    fn unavailable(self, index: usize) -> AgentError {
         let reason = self.reason(index);
-        AgentError::Device(format!("device cuda:{index} was asked for, but {reason}, or choose --device cpu"))
+        AgentError::Device(format!("device cuda:{index} is not available: {reason}, or use --device cpu"))
     }
 
     fn reason(self, index: usize) -> String {
@@ -126,43 +126,45 @@ impl Gpus {
                 "this libtorch is built for the CPU only; run scripts/setup.sh --cuda and build again".to_owned()
             }
             Self { count: 0, .. } => {
-                "libtorch sees no GPU; see with nvidia-smi whether there is one and its driver works".to_owned()
+                "libtorch sees no GPU; check with nvidia-smi that the GPU and its driver work".to_owned()
             }
             Self { count, .. } if index >= count => {
-                format!("libtorch sees {count} GPU(s); name one from cuda:0 to cuda:{}", count - 1)
+                format!("libtorch sees {count} GPU(s); use cuda:0 to cuda:{}", count - 1)
             }
             Self { count, .. } => format!("libtorch sees {count} GPU(s)"),
         }
     }
 }
 
-/// Says which GPUs libtorch can use, or why it can use none.
+/// Returns the number of GPUs that libtorch can use.
 ///
 /// # Errors
-/// The reason, and what helps.
+/// The reason that there is none, with a remedy.
 pub fn gpus() -> Result<usize, String> {
-    match Gpus::seen() {
+    match Gpus::detect() {
         Gpus { count: 0, cuda } => Err(Gpus { count: 0, cuda }.reason(0)),
         Gpus { count, .. } => Ok(count),
     }
 }
 
-/// Settles backend and device.
-fn choose(backend: Backend, device: DeviceChoice, gpus: Gpus) -> Result<Chosen, AgentError> {
+/// Resolves `auto` and checks that backend and device fit together.
+fn resolve(backend: Backend, device: DeviceChoice, gpus: Gpus) -> Result<ResolvedBackend, AgentError> {
     match (backend, device) {
         (Backend::Native, DeviceChoice::Cuda(_)) => {
             let hint = "the native backend runs on the CPU only; choose backend tch or auto for a GPU";
             Err(AgentError::Device(hint.into()))
         }
-        (_, DeviceChoice::Cuda(index)) if index >= gpus.count => Err(gpus.lacking(index)),
-        (Backend::Auto | Backend::Tch, DeviceChoice::Cuda(index)) => Ok(Chosen::Tch(tch::Device::Cuda(index))),
-        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus.count > 0 => Ok(Chosen::Tch(tch::Device::Cuda(0))),
-        (Backend::Tch, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(Chosen::Tch(tch::Device::Cpu)),
-        (Backend::Auto | Backend::Native, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(Chosen::Native),
+        (_, DeviceChoice::Cuda(index)) if index >= gpus.count => Err(gpus.unavailable(index)),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Cuda(index)) => Ok(ResolvedBackend::Tch(tch::Device::Cuda(index))),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus.count > 0 => {
+            Ok(ResolvedBackend::Tch(tch::Device::Cuda(0)))
+        }
+        (Backend::Tch, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(ResolvedBackend::Tch(tch::Device::Cpu)),
+        (Backend::Auto | Backend::Native, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(ResolvedBackend::Native),
     }
 }
 
-/// Builds the engine for this policy.
+/// Builds the engine of a policy.
 pub(crate) fn engine(
     policy: &Policy,
     adam: &AdamState,
@@ -175,9 +177,9 @@ pub(crate) fn engine(
         (PolicyKind::Mlp, Precision::F32) => policy.config.backend,
         _ => Backend::Tch,
     };
-    Ok(match choose(backend, device, Gpus::seen())? {
-        Chosen::Native => Box::new(Native::new(policy, adam, inputs, sizes.lanes, sizes.batch)),
-        Chosen::Tch(device) => Box::new(Torch::new(policy, adam, &inputs, device, sizes)?),
+    Ok(match resolve(backend, device, Gpus::detect())? {
+        ResolvedBackend::Native => Box::new(Native::new(policy, adam, inputs, sizes.lanes, sizes.batch)),
+        ResolvedBackend::Tch(device) => Box::new(Torch::new(policy, adam, &inputs, device, sizes)?),
     })
 }
 
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_parse_and_print() {
+    fn device_choice_round_trips_through_text() {
         for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
             let device = text.parse::<DeviceChoice>().unwrap();
             assert_eq!((device.to_string().as_str(), String::from(device).try_into()), (text, Ok(device)));
@@ -194,28 +196,28 @@ mod tests {
         assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
         for text in ["gpu", "cuda:", "cuda:x", ""] {
             let error = text.parse::<DeviceChoice>().unwrap_err();
-            assert_eq!(error, format!("`{text}` is no device; say auto, cpu, cuda or cuda:1"));
+            assert_eq!(error, format!("`{text}` is not a device; use auto, cpu, cuda or cuda:1"));
         }
     }
 
     #[test]
-    fn a_missing_gpu_is_never_replaced_in_silence() {
+    fn a_missing_gpu_is_an_error_not_a_fallback() {
         let none = Gpus { cuda: false, count: 0 };
         let one = Gpus { cuda: true, count: 1 };
-        assert_eq!(choose(Backend::Auto, DeviceChoice::Auto, none).unwrap(), Chosen::Native);
-        assert_eq!(choose(Backend::Auto, DeviceChoice::Auto, one).unwrap(), Chosen::Tch(tch::Device::Cuda(0)));
-        assert_eq!(choose(Backend::Native, DeviceChoice::Auto, one).unwrap(), Chosen::Native);
-        assert_eq!(choose(Backend::Tch, DeviceChoice::Cpu, one).unwrap(), Chosen::Tch(tch::Device::Cpu));
-        let refusal = |device, gpus| choose(Backend::Auto, device, gpus).unwrap_err().to_string();
+        assert_eq!(resolve(Backend::Auto, DeviceChoice::Auto, none).unwrap(), ResolvedBackend::Native);
+        assert_eq!(
+            resolve(Backend::Auto, DeviceChoice::Auto, one).unwrap(),
+            ResolvedBackend::Tch(tch::Device::Cuda(0))
+        );
+        assert_eq!(resolve(Backend::Native, DeviceChoice::Auto, one).unwrap(), ResolvedBackend::Native);
+        assert_eq!(resolve(Backend::Tch, DeviceChoice::Cpu, one).unwrap(), ResolvedBackend::Tch(tch::Device::Cpu));
+        let refusal = |device, gpus| resolve(Backend::Auto, device, gpus).unwrap_err().to_string();
         let cases = [
-            (refusal(DeviceChoice::Cuda(0), none), "cuda:0 was asked for, but this libtorch is built for the CPU only"),
-            (
-                refusal(DeviceChoice::Cuda(0), Gpus { count: 0, ..one }),
-                "cuda:0 was asked for, but libtorch sees no GPU",
-            ),
-            (refusal(DeviceChoice::Cuda(1), one), "cuda:1 was asked for, but libtorch sees 1 GPU(s); name one"),
+            (refusal(DeviceChoice::Cuda(0), none), "cuda:0 is not available: this libtorch is built for the CPU only"),
+            (refusal(DeviceChoice::Cuda(0), Gpus { count: 0, ..one }), "cuda:0 is not available: libtorch sees no GPU"),
+            (refusal(DeviceChoice::Cuda(1), one), "cuda:1 is not available: libtorch sees 1 GPU(s); use"),
         ];
         cases.into_iter().for_each(|(error, part)| assert!(error.contains(part), "{error}"));
-        choose(Backend::Native, DeviceChoice::Cuda(0), one).unwrap_err();
+        resolve(Backend::Native, DeviceChoice::Cuda(0), one).unwrap_err();
     }
 }

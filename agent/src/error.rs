@@ -1,11 +1,11 @@
-//! Everything that can go wrong in this crate, one sentence each.
+//! Errors of this crate.
 
 use std::{io, path::PathBuf};
 
-/// Why the agent could not do what was asked.
+/// Error of the agent crate.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// A configuration has faults; every one is listed with its path.
+    /// A configuration is invalid; every fault is listed with its path.
     #[error("the configuration has {} fault(s): {}", .0.len(), .0.join("; "))]
     Config(Vec<String>),
 
@@ -18,7 +18,7 @@ pub enum AgentError {
         "{what} is {value} at step {timesteps} (iteration {iteration}); training stops, the last checkpoint is intact"
     )]
     NonFinite {
-        /// The tensor, loss or reward, and where in it.
+        /// The tensor, loss or reward, and the position in it.
         what: String,
         /// The number found.
         value: f32,
@@ -43,29 +43,29 @@ pub enum AgentError {
     #[error("the forecaster cannot be trained: {0}")]
     Forecast(String),
 
-    /// An environment does not have the shape that the policy was trained for.
+    /// The environment and the policy have different observations or actions.
     #[error("the policy does not fit this environment: {0}")]
     Spec(String),
 
-    /// An environment refused a saved state.
-    #[error("the environment refused the checkpoint's state: {0}")]
+    /// The environment rejected a saved state.
+    #[error("the environment rejected the checkpoint's state: {0}")]
     EnvState(String),
 
     /// A model file or its sidecar cannot be used.
     #[error("cannot use the model {}: {reason}", path.display())]
     Model {
-        /// The file that was refused.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 
     /// A checkpoint cannot be used.
     #[error("cannot use the checkpoint {}: {reason}", path.display())]
     Checkpoint {
-        /// The file that was refused.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 
@@ -76,16 +76,16 @@ pub enum AgentError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// libtorch refused an operation, most often for lack of memory.
+    /// A libtorch operation failed, most often for lack of memory.
     #[error("libtorch could not {action}")]
     Torch {
-        /// What was being done.
+        /// The operation.
         action: &'static str,
-        /// libtorch's reason.
+        /// The error of libtorch.
         source: tch::TchError,
     },
 }

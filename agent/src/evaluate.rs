@@ -1,4 +1,4 @@
-//! Plays a replay to its end with a fixed policy, or with one of the baselines that it must beat.
+//! Evaluation of a policy, or of a baseline, on a replay played to its end.
 
 use market_env::{Episode, Ledger, VecEnv};
 
@@ -6,7 +6,7 @@ use crate::{
     AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, StepView,
     backend::{
         self,
-        engine::{Choice, Sizes},
+        engine::{ActionSelection, Sizes},
     },
     ppo::{
         distribution::{MAX_ACTIONS, MaskedCategorical},
@@ -15,11 +15,11 @@ use crate::{
     random::RandomStreams,
 };
 
-/// How actions are chosen during an evaluation.
+/// Method of choosing actions during an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Behaviour {
-    /// Drawn from the policy, as in training.
+    /// Sampled from the policy, as in training.
     Sampled,
     /// The policy's most probable legal action.
     Greedy,
@@ -29,10 +29,10 @@ pub enum Behaviour {
     RandomLegal,
 }
 
-/// What happened during an evaluation.
+/// Result of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Counters of the evaluation alone.
+    /// Counters of this evaluation alone.
     pub ledger: Ledger,
     /// Every episode played, in the order in which they ended.
     pub episodes: Vec<Episode>,
@@ -40,11 +40,11 @@ pub struct Evaluation {
 
 /// Resets the environment and plays it until [`VecEnv::finished`]; it must be a replay, which ends.
 ///
-/// Always computed on the CPU in single precision, by the native backend if it can, so that a model gives the same actions
-/// wherever it was trained. A recurrent policy remembers from the beginning of each episode.
+/// The policy runs on the CPU in single precision, on the native backend where possible, so that a model gives the same
+/// actions wherever it was trained. A recurrent policy starts each episode with a zero state.
 ///
 /// # Errors
-/// [`AgentError::Spec`] when the policy is made for another environment; [`AgentError::Torch`] when libtorch fails.
+/// [`AgentError::Spec`] when the policy was trained for another environment; [`AgentError::Torch`] when libtorch fails.
 pub fn evaluate<E: VecEnv>(
     policy: &Policy,
     env: &mut E,
@@ -54,7 +54,7 @@ pub fn evaluate<E: VecEnv>(
     play(policy, env, behaviour, seed, None)
 }
 
-/// The same evaluation, every step of which is shown to `watch`. Watching changes nothing but the time that it takes.
+/// Runs [`evaluate`] and passes every step to `watch`, which does not change the result.
 ///
 /// # Errors
 /// As [`evaluate`].
@@ -94,21 +94,21 @@ fn play<E: VecEnv>(
     while !env.finished() {
         rollout.begin();
         RandomStreams::new(seed).uniforms(0, step, &mut uniforms);
-        let choice = match behaviour {
-            Behaviour::Sampled | Behaviour::RandomLegal => Choice::Sampled(&uniforms),
-            Behaviour::Greedy | Behaviour::AlwaysHold => Choice::Greedy,
+        let selection = match behaviour {
+            Behaviour::Sampled | Behaviour::RandomLegal => ActionSelection::Sampled(&uniforms),
+            Behaviour::Greedy | Behaviour::AlwaysHold => ActionSelection::Greedy,
         };
         match &mut engine {
-            Some(engine) => engine.act(&mut rollout, 0, choice)?,
-            None => baseline(&mut rollout, actions, choice),
+            Some(engine) => engine.act(&mut rollout, 0, selection)?,
+            None => baseline(&mut rollout, actions, selection),
         }
         if let (Some(engine), Some(_)) = (&mut engine, &watch) {
-            // A backend may hold values back until a collection ends.
-            engine.close(&mut rollout)?;
+            // A backend may defer values to the end of a rollout.
+            engine.finish_rollout(&mut rollout)?;
         }
         let (action, out) = rollout.step(0);
         env.step(action, out);
-        rollout.note_starts(0);
+        rollout.mark_starts(0);
         if let Some(watch) = &mut watch {
             watch(StepView::of(&rollout, 0, env.ledger()));
         }
@@ -118,13 +118,13 @@ fn play<E: VecEnv>(
     Ok(Evaluation { ledger: env.ledger().since(&before), episodes })
 }
 
-/// Chooses like a policy of equal logits: its greedy action is the first legal one, its sample any of them.
-fn baseline(rollout: &mut Rollout, actions: usize, choice: Choice<'_>) {
+/// Chooses actions like a policy of equal logits: greedy takes the first legal action, sampling any of them.
+fn baseline(rollout: &mut Rollout, actions: usize, selection: ActionSelection<'_>) {
     let logits = [0.0; MAX_ACTIONS];
     let (obs, out) = rollout.decision(0);
     for (lane, ((action, prob), &mask)) in out.action.iter_mut().zip(out.prob).zip(obs.mask).enumerate() {
         let distribution = MaskedCategorical::new(&logits[..actions], mask);
-        *action = choice.of(&distribution, lane);
+        *action = selection.select(&distribution, lane);
         *prob = *distribution.prob();
     }
 }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn watching_changes_nothing_and_shows_what_the_policy_thinks() {
+    fn watching_changes_nothing_and_exposes_probabilities_and_values() {
         for kind in [PolicyKind::Mlp, PolicyKind::Lstm, PolicyKind::Gru] {
             let config = PolicyConfig { kind, recurrent_size: 6, net_arch: vec![8], ..PolicyConfig::default() };
             let policy = best_row::shaken_policy(&config);
@@ -164,8 +164,11 @@ mod tests {
                 };
                 let watched = evaluate_watched(&policy, &mut game(), behaviour, 7, &mut watch).unwrap();
                 assert_eq!(watched, evaluate(&policy, &mut game(), behaviour, 7).unwrap(), "{kind:?} {behaviour:?}");
-                let thinks = behaviour != Behaviour::RandomLegal;
-                assert!(steps == 30 && values.iter().any(|&value| value != 0.0) == thinks, "{kind:?} {behaviour:?}");
+                let has_values = behaviour != Behaviour::RandomLegal;
+                assert!(
+                    steps == 30 && values.iter().any(|&value| value != 0.0) == has_values,
+                    "{kind:?} {behaviour:?}"
+                );
             }
         }
     }

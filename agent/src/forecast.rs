@@ -1,13 +1,13 @@
-//! A return forecaster that cannot quietly collapse.
+//! Return forecaster with safeguards against silent collapse.
 //!
-//! It learns returns, realised volatilities and directions of several horizons from the frames of a feature tape, is scored after every
-//! epoch on all validation samples, stops with a reason when nothing can come of it, and is judged against the constant and a linear
-//! predictor with intervals over dates.
+//! It predicts returns, realised volatilities and directions over several horizons from the frames of a feature tape.
+//! Every epoch is scored on all validation samples, a watchdog stops a training that cannot succeed, and a gate
+//! compares the result with the constant and a linear predictor, with confidence intervals over dates.
 //!
 //! Letters: `N` samples, `k` frames of a sample, `F` features of a frame, `M` targets, `B` samples of a minibatch, `P` parameters.
 //!
 //! ```text
-//! ForecastData ─► fit: outset (constant, linear) ─► epochs ─► Fitted ─► Forecaster ─► predict ─► scores ─► gate
+//! ForecastData ─► fit: baseline (constant, linear) ─► epochs ─► Fitted ─► Forecaster ─► predict ─► scores ─► gate
 //! ```
 //!
 //! ```
@@ -49,8 +49,8 @@ pub use scoring::{
     scores::{ClassIntervals, ClassScores, RegressionIntervals, RegressionScores, Scores},
 };
 pub use training::{
-    End, FitListener, Fitted, Outset,
+    FitBaseline, FitListener, Fitted, StopReason,
     epoch::Epoch,
     fit, scores,
-    watchdog::{Emergency, Trouble},
+    watchdog::{AlarmKind, WatchdogAlarm},
 };

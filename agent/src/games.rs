@@ -1,4 +1,4 @@
-//! Small games with known solutions, for tests and the learning self-test.
+//! Small environments with known solutions, for tests and the learning self-test.
 
 #[cfg(test)]
 pub(crate) mod best_row;

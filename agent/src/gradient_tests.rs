@@ -1,5 +1,5 @@
-//! Three independent judges of the whole loss and its gradient: the native code, libtorch, and differences in double
-//! precision; and of the actions that the networks choose.
+//! Three independent computations of loss, gradient and chosen actions: the native backend, libtorch, and finite
+//! differences in double precision.
 
 use market_env::ActionMask;
 use rand::RngExt;
@@ -8,7 +8,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use crate::{
     Activation, AdamState, Policy, PolicyConfig, Precision, Trunk,
     backend::{
-        engine::{Choice, Engine, Sizes},
+        engine::{ActionSelection, Engine, Sizes},
         native::Native,
         textbook::{self, Textbook},
         torch::Torch,
@@ -54,7 +54,7 @@ fn shapes(net_arch: &[usize]) -> Vec<PolicyConfig> {
     combinations.map(config).collect()
 }
 
-/// A rollout of an older policy: ratios inside and outside the trust region, forced states, every mask.
+/// Returns a rollout of an older policy: ratios inside and outside the trust region, forced states, every mask.
 fn rollout() -> (Rollout, Vec<f32>) {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let tape: Vec<f32> = (0..90).map(|_| rng.random_range(-2.0..2.0)).collect();
@@ -84,7 +84,7 @@ fn libtorch(policy: &Policy, inputs: &Inputs, device: tch::Device, sizes: Sizes)
     Torch::new(policy, &AdamState::new(policy.params.len()), inputs, device, sizes).unwrap()
 }
 
-/// How far one vector is from another, as a share of the other's length.
+/// Returns the distance of two vectors, as a share of the norm of the second.
 fn distance(ours: &[f32], theirs: &[f32]) -> f32 {
     let length = |squares: f32| squares.sqrt();
     let error = length(ours.iter().zip(theirs).map(|(a, b)| (a - b).powi(2)).sum());
@@ -121,15 +121,15 @@ fn the_native_gradient_matches_finite_differences() {
         let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs.clone(), LANES, 600);
         let (gradient, _) = native.gradient(&rollout, &batch, &settings());
         let largest = gradient.iter().fold(0.0f32, |max, g| max.max(g.abs()));
-        assert!(largest > 0.01, "the test must have something to compare: {largest}");
+        assert!(largest > 0.01, "the gradient is too small to compare: {largest}");
         let params: Vec<f64> = policy.params.iter().map(|&p| f64::from(p)).collect();
         let mut seen = vec![vec![0.0; policy.layout.inputs]; rollout.samples()];
         let obs = rollout.obs.first(rollout.samples());
         seen.iter_mut().enumerate().for_each(|(sample, input)| inputs.write(obs, sample, input));
         let slopes = textbook::slopes(&params, |params| {
             let slow = Textbook { policy: &policy, params };
-            let opinion = |&sample: &u32| slow.opinion(sample as usize, &seen[sample as usize], &mut []);
-            textbook::loss(&batch.iter().map(opinion).collect::<Vec<_>>(), &rollout, &settings())
+            let output = |&sample: &u32| slow.forward(sample as usize, &seen[sample as usize], &mut []);
+            textbook::loss(&batch.iter().map(output).collect::<Vec<_>>(), &rollout, &settings())
         });
         for (index, (ours, slope)) in gradient.iter().zip(slopes).enumerate() {
             let error = (f64::from(*ours) - slope).abs();
@@ -146,7 +146,7 @@ fn the_native_gradient_and_update_match_libtorch() {
         let inputs = Inputs::new(&policy.spec, tape);
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
         let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs, LANES, 600);
-        torch.adopt(&rollout);
+        torch.load_external(&rollout);
         for batch in [(0..600).collect::<Vec<u32>>(), (300..364).collect(), vec![17]] {
             let (ours, theirs) =
                 (native.gradient(&rollout, &batch, &settings()).0, torch.gradient(&batch, &settings()));
@@ -177,28 +177,28 @@ fn both_backends_choose_the_same_actions_from_the_same_uniforms() {
     let mut input = vec![0.0; policy.layout.inputs];
     for time in 0..STEPS {
         let uniforms: Vec<f64> = (0..LANES).map(|_| rng.random()).collect();
-        let choice = if time % 4 == 3 { Choice::Greedy } else { Choice::Sampled(&uniforms) };
-        native.act(&mut ours, time, choice).unwrap();
-        torch.act(&mut theirs, time, choice).unwrap();
+        let selection = if time % 4 == 3 { ActionSelection::Greedy } else { ActionSelection::Sampled(&uniforms) };
+        native.act(&mut ours, time, selection).unwrap();
+        torch.act(&mut theirs, time, selection).unwrap();
         for (lane, &uniform) in uniforms.iter().enumerate() {
             let sample = time * LANES + lane;
             inputs.write(ours.obs.at(time), lane, &mut input);
-            let logits = Textbook { policy: &policy, params: &params }.opinion(sample, &input, &mut []).logits;
+            let logits = Textbook { policy: &policy, params: &params }.forward(sample, &input, &mut []).logits;
             let logits: Vec<f32> = logits.into_iter().map(|logit| logit as f32).collect();
             let slow = MaskedCategorical::new(&logits, ours.obs.at(time).mask[lane]);
-            // Rounding may decide where a uniform all but meets a boundary of the cumulative distribution.
+            // Rounding may decide where a uniform nearly meets a boundary of the CDF.
             let decided = slow.sample((uniform - 1e-5).max(0.0)) == slow.sample(uniform + 1e-5);
-            if decided || matches!(choice, Choice::Greedy) {
-                let expected = match choice {
-                    Choice::Greedy => slow.greedy(),
-                    Choice::Sampled(_) => slow.sample(uniform),
+            if decided || matches!(selection, ActionSelection::Greedy) {
+                let expected = match selection {
+                    ActionSelection::Greedy => slow.greedy(),
+                    ActionSelection::Sampled(_) => slow.sample(uniform),
                 };
                 assert_eq!([ours.action[sample], theirs.action[sample]], [expected; 2], "step {time}, lane {lane}");
             }
         }
     }
-    native.close(&mut ours).unwrap();
-    torch.close(&mut theirs).unwrap();
+    native.finish_rollout(&mut ours).unwrap();
+    torch.finish_rollout(&mut theirs).unwrap();
     for (ours, theirs) in [(&ours.log_prob, &theirs.log_prob), (&ours.value, &theirs.value)] {
         assert!(distance(ours, theirs) < 1e-5, "{}", distance(ours, theirs));
     }
@@ -213,7 +213,7 @@ fn bfloat16_follows_single_precision() {
         let policy = best_row::shaken_policy(&config).with_precision(precision);
         let inputs = Inputs::new(&policy.spec, tape.clone());
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
-        torch.adopt(&rollout);
+        torch.load_external(&rollout);
         torch.gradient(&batch, &settings())
     });
     let error = distance(&rough, &exact);
@@ -234,12 +234,12 @@ fn a_gpu_computes_what_the_cpu_computes() {
         let order: Vec<u32> = (0..640).rev().collect();
         let [cpu, gpu] = [tch::Device::Cpu, tch::Device::Cuda(0)].map(|device| {
             let mut torch = libtorch(&policy, &inputs, device, sizes(STEPS, LANES));
-            torch.adopt(&rollout);
+            torch.load_external(&rollout);
             let gradient = torch.gradient(&order, &settings());
             let stats = torch.epoch(&rollout, &order, &settings()).unwrap();
             let mut acted = rollout.clone();
-            (0..STEPS).for_each(|time| torch.act(&mut acted, time, Choice::Greedy).unwrap());
-            torch.close(&mut acted).unwrap();
+            (0..STEPS).for_each(|time| torch.act(&mut acted, time, ActionSelection::Greedy).unwrap());
+            torch.finish_rollout(&mut acted).unwrap();
             (gradient, stats, exported(&torch, policy.params.len()).0, acted)
         });
         assert!(distance(&gpu.0, &cpu.0) < 1e-4, "gradients of {config:?}");

@@ -1,13 +1,13 @@
-//! Whether a training is well: figures of every interval, a verdict with its evidence, and what to do about it.
+//! Training diagnostics: figures of every interval, a verdict with its evidence, and interventions.
 //!
 //! ```text
-//! Monitor (every step, every iteration) ─► Health: all figures of one interval
-//!   └► judge: a Reading of that interval alone ─► Judge: the verdict that has persisted
-//!        └► Controller: what `adapt` changes
+//! Monitor (every step, every iteration) ─► IntervalReport: all figures of one interval
+//!   └► rules: IntervalVerdict of that interval alone ─► Persistence: the verdict confirmed over several intervals
+//!        └► Controller: setting changes of `--on-collapse adapt`
 //! ```
 //!
-//! Policy figures are of every decision of the interval, never of a sample of it. A verdict is called only when it has
-//! been read in several intervals in a row, and it says on what it rests.
+//! Policy figures cover every decision of the interval, not a sample. A verdict is confirmed only after several intervals
+//! in a row, and it carries its evidence.
 
 mod checklist;
 mod config;
@@ -21,11 +21,12 @@ mod rules;
 mod session_counts;
 mod verdict;
 
-pub use checklist::{CHECKPOINTS, Check, checklist};
+pub use checklist::{Check, checklist};
 pub use config::{COLLAPSED, DRIFTING, HealthConfig, OnCollapse};
 pub use controller::{Controller, Move, Response};
 pub use interval_figures::{Learner, Opportunity, OverfitGap, PolicyFigures};
 pub use interval_report::IntervalReport;
 pub use monitor::{Monitor, MonitorState};
 pub use rules::{FEW_TRADES, IntervalVerdict};
-pub use verdict::{Persistence, Verdict};
+pub(crate) use verdict::Persistence;
+pub use verdict::Verdict;

@@ -1,7 +1,7 @@
-//! Our numbers against those that Stable-Baselines3, sb3-contrib and PyTorch computed on the same tensors.
+//! Parity with Stable-Baselines3, sb3-contrib and PyTorch on the same tensors.
 //!
-//! `tests/reference/arrays.py` wrote the arrays and says what they are. Both sides compute in single precision but sum in
-//! different orders, so each tolerance is a small multiple of the rounding of one operation (6e-8 of its operands).
+//! The arrays are written and documented by `tests/reference/arrays.py`. Both sides compute in single precision but sum
+//! in different orders, so each tolerance is a small multiple of the rounding of one operation (6e-8 of its operands).
 
 use market_env::{ActionMask, ObsSpec};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -10,7 +10,7 @@ use statistics::GoodnessOfFit;
 use crate::{
     AdamState, Normalizer, Policy, PolicyConfig,
     backend::{
-        engine::{Choice, Engine, Sizes},
+        engine::{ActionSelection, Engine, Sizes},
         native::Native,
         torch::Torch,
     },
@@ -35,7 +35,7 @@ const HIDDEN: [usize; 2] = [16, 8];
 /// Runs whose only minibatch is the whole rollout: with masks, with a value clip as well, and without masks.
 const MINIBATCHES: [(&str, &str); 3] = [("masked", "minibatch"), ("masked", "minibatch_vf"), ("plain", "minibatch")];
 
-/// The reference arrays whose names begin with a prefix and a dot.
+/// Reference arrays under one name prefix.
 pub(crate) struct Section {
     file: SafeTensors<'static>,
     prefix: String,
@@ -60,7 +60,7 @@ impl Section {
         view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
     }
 
-    /// Numbers in double precision, of any of the kinds that the reference writes.
+    /// Returns numbers in double precision, from any type in the file.
     fn numbers(&self, name: &str) -> Vec<f64> {
         let view = self.view(name);
         match view.dtype() {
@@ -95,7 +95,7 @@ impl Section {
         self.flags("mask").chunks(actions).map(of_row).collect()
     }
 
-    /// The rollout that the reference collected; advantages and targets are ours.
+    /// Returns the rollout collected by the reference; advantages and targets are computed here.
     fn rollout(&self) -> Rollout {
         let mut rollout = Rollout::new(STEPS, LANES, INPUTS);
         let obs = self.floats("obs");
@@ -114,7 +114,7 @@ impl Section {
         rollout.truncated = self.flags("truncated");
         rollout.last_value = self.floats("last_value");
         let run = self.run("update");
-        rollout.estimate(run.number("gamma"), run.number("gae_lambda"));
+        rollout.compute_advantages(run.number("gamma"), run.number("gae_lambda"));
         rollout
     }
 
@@ -135,14 +135,14 @@ impl Section {
         }
     }
 
-    /// The shuffled sample numbers of every pass.
+    /// Returns the shuffled sample numbers of every pass.
     fn orders(&self) -> Vec<Vec<u32>> {
         let orders = self.bytes("order");
         orders.chunks(SAMPLES).map(|order| order.iter().map(|&sample| u32::from(sample)).collect()).collect()
     }
 }
 
-/// A policy with the reference's parameters; it sees nothing but account columns.
+/// Returns a policy with the parameters of the reference, on account columns only.
 fn policy(params: Vec<f32>) -> Policy {
     let names = |count: usize| (0..count).map(|index| index.to_string()).collect();
     let spec = ObsSpec { features: vec![], frames: 1, account: names(INPUTS), actions: names(ACTIONS) };
@@ -163,17 +163,17 @@ fn torch(policy: &Policy) -> Torch {
     Torch::new(policy, &AdamState::new(policy.params.len()), &inputs, tch::Device::Cpu, sizes).unwrap()
 }
 
-/// Both backends, before their first step.
+/// Returns both backends before their first step.
 fn engines(policy: &Policy) -> [(&'static str, Box<dyn Engine>); 2] {
     [("native", Box::new(native(policy))), ("libtorch", Box::new(torch(policy)))]
 }
 
-/// The gradient of a run's first minibatch by both backends.
+/// Returns the gradient of the first minibatch of a run by both backends.
 fn gradients(policy: &Policy, rollout: &Rollout, run: &Section) -> [(&'static str, Vec<f32>); 2] {
     let (mut native, mut torch) = (native(policy), torch(policy));
     let (settings, order) = (run.settings(), run.orders().swap_remove(0));
     let batch = &order[..settings.batch_size];
-    torch.adopt(rollout);
+    torch.load_external(rollout);
     let by_native = native.gradient(rollout, batch, &settings).0;
     [("native", by_native), ("libtorch", torch.gradient(batch, &settings))]
 }
@@ -195,7 +195,7 @@ fn assert_logged(run: &Section, engine: &str, name: &str, ours: f64) {
 }
 
 #[test]
-fn advantages_and_targets_are_those_of_the_rollout_buffer() {
+fn advantages_and_targets_match_the_rollout_buffer() {
     for section in ["masked", "plain"].map(Section::new) {
         let (terminated, truncated) = (section.flags("terminated"), section.flags("truncated"));
         let ends = |flags: &[bool]| flags.iter().filter(|&&end| end).count();
@@ -211,14 +211,14 @@ fn advantages_and_targets_are_those_of_the_rollout_buffer() {
         };
         let mut advantage = [0.0; SAMPLES];
         generalized_advantage(returns, run.number("gamma"), run.number("gae_lambda"), &mut advantage);
-        // The libraries fold the value at a truncation into the reward, which rounds once more.
+        // The libraries fold the bootstrap value into the reward at a truncation, which rounds once more.
         assert_close("advantages", &advantage, &section.floats("advantage"), 1e-6);
         assert_close("targets", &section.rollout().target, &section.floats("target"), 1e-6);
     }
 }
 
 #[test]
-fn the_masked_distribution_is_sb3_contribs() {
+fn the_masked_distribution_matches_sb3_contrib() {
     const WIDTH: usize = 6;
     let section = Section::new("categorical");
     let (masks, logits) = (section.masks(WIDTH), section.floats("logits"));
@@ -227,7 +227,7 @@ fn the_masked_distribution_is_sb3_contribs() {
     assert!(masks.iter().filter(|mask| mask.is_forced()).count() >= 6, "forced states must be there");
     for (row, (logits, &mask)) in logits.chunks(WIDTH).zip(&masks).enumerate() {
         let ours = MaskedCategorical::new(logits, mask);
-        // The library normalises before it masks: an illegal logit rounds the legal ones to its own size.
+        // The library normalises before it masks: a large illegal logit increases the rounding of the legal ones.
         let tolerance = 1e-6 + 2.0 * f32::EPSILON * logits.iter().fold(0.0f32, |max, logit| max.max(logit.abs()));
         let close = |what: &str, ours: f32, theirs: f32| {
             assert!((ours - theirs).abs() <= tolerance, "{what} of row {row}: {ours} instead of {theirs}");
@@ -243,7 +243,7 @@ fn the_masked_distribution_is_sb3_contribs() {
     }
 }
 
-/// The output of a tanh network in double precision, and the parameters that follow the network's.
+/// Returns the output of a tanh network in double precision, and the parameters after its own.
 fn network<'a>(mut params: &'a [f32], sizes: [usize; 4], input: &[f32]) -> (Vec<f32>, &'a [f32]) {
     let mut x: Vec<f64> = input.iter().map(|&x| f64::from(x)).collect();
     for (index, (&inputs, &outputs)) in sizes.iter().zip(&sizes[1..]).enumerate() {
@@ -257,7 +257,7 @@ fn network<'a>(mut params: &'a [f32], sizes: [usize; 4], input: &[f32]) -> (Vec<
     (x.into_iter().map(|x| x as f32).collect(), params)
 }
 
-/// The losses of all samples as one minibatch, and the sums of the gradients by the logits and by the value.
+/// Returns the losses of all samples as one minibatch, and the summed gradients with respect to logits and value.
 fn terms(rollout: &Rollout, params: &[f32], settings: &LossSettings) -> (LossSums, [f32; ACTIONS], f32) {
     let ([first, second], obs) = (HIDDEN, rollout.obs.first(SAMPLES));
     let batch: Vec<u32> = (0..SAMPLES as u32).collect();
@@ -281,7 +281,7 @@ fn terms(rollout: &Rollout, params: &[f32], settings: &LossSettings) -> (LossSum
 }
 
 #[test]
-fn loss_terms_and_their_gradients_are_those_of_train() {
+fn loss_terms_and_their_gradients_match_train() {
     for (section, name) in MINIBATCHES {
         let section = Section::new(section);
         let (run, params) = (section.run(name), section.floats("before"));
@@ -290,7 +290,7 @@ fn loss_terms_and_their_gradients_are_those_of_train() {
         let mut stats = EpochStats::default();
         stats.add(&sums, SAMPLES, &settings);
         assert_statistics(&run, "terms", &stats);
-        // A bias of a last layer adds to one output of every sample: its gradient is the sum of the gradients by that output.
+        // The bias gradient of an output layer is the sum over samples of the gradient with respect to the output.
         let gradient = run.floats("gradient");
         let critic = params.len() - network(&params, [INPUTS, HIDDEN[0], HIDDEN[1], ACTIONS], &[0.0; INPUTS]).1.len();
         assert_close("gradient by the logits", &by_logits, &gradient[critic - ACTIONS..critic], 5e-6);
@@ -312,7 +312,7 @@ fn assert_statistics(run: &Section, engine: &str, stats: &EpochStats) {
 }
 
 #[test]
-fn one_step_of_adam_is_pytorchs() {
+fn one_step_of_adam_matches_pytorch() {
     let section = Section::new("masked");
     let (run, mut params) = (section.run("minibatch"), section.floats("before"));
     let mut adam = AdamState::new(params.len());
@@ -322,20 +322,20 @@ fn one_step_of_adam_is_pytorchs() {
     assert_close("second moments", &adam.v, &run.floats("adam_v"), 1e-7);
 }
 
-/// Collects the rollout again: the engine's values, and the log-probabilities of the actions it likes best.
+/// Collects the rollout again, with the values of the engine and the log-probabilities of its greedy actions.
 fn collect(engine: &mut dyn Engine, recorded: &Rollout, last_obs: &[f32]) -> Rollout {
     let mut rollout = recorded.clone();
     for (time, account) in last_obs.chunks(LANES * INPUTS).enumerate() {
-        engine.act(&mut rollout, time, Choice::Greedy).unwrap();
+        engine.act(&mut rollout, time, ActionSelection::Greedy).unwrap();
         rollout.last.out(0).account.copy_from_slice(account);
         engine.bootstrap(&mut rollout, time).unwrap();
     }
-    engine.close(&mut rollout).unwrap();
+    engine.finish_rollout(&mut rollout).unwrap();
     rollout
 }
 
 #[test]
-fn values_and_log_probabilities_are_those_of_collect_rollouts() {
+fn values_and_log_probabilities_match_collect_rollouts() {
     for section in ["masked", "plain"].map(Section::new) {
         let (recorded, policy) = (section.rollout(), policy(section.floats("collecting")));
         for (engine, mut backend) in engines(&policy) {
@@ -357,7 +357,7 @@ fn values_and_log_probabilities_are_those_of_collect_rollouts() {
 }
 
 #[test]
-fn gradients_are_those_of_train() {
+fn gradients_match_train() {
     for (section, name) in MINIBATCHES {
         let section = Section::new(section);
         let (run, policy) = (section.run(name), policy(section.floats("before")));
@@ -367,10 +367,10 @@ fn gradients_are_those_of_train() {
     }
 }
 
-/// Runs a whole update, pass after pass, until the divergence stops it; returns its statistics and the passes begun.
+/// Runs a whole update until the KL divergence stops it; returns its statistics and the passes begun.
 fn update(engine: &mut dyn Engine, rollout: &Rollout, run: &Section) -> (EpochStats, usize) {
     let (settings, mut stats, mut passes) = (run.settings(), EpochStats::default(), 0);
-    engine.adopt(rollout);
+    engine.load_external(rollout);
     for order in run.orders() {
         stats.append(&engine.epoch(rollout, &order, &settings).unwrap());
         passes += 1;
@@ -382,7 +382,7 @@ fn update(engine: &mut dyn Engine, rollout: &Rollout, run: &Section) -> (EpochSt
 }
 
 #[test]
-fn whole_updates_are_those_of_train() {
+fn whole_updates_match_train() {
     for (section, name) in [("masked", "update"), ("masked", "stopped"), ("plain", "update")] {
         let section = Section::new(section);
         let (run, rollout, policy) = (section.run(name), section.rollout(), policy(section.floats("before")));

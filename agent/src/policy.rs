@@ -1,4 +1,4 @@
-//! The policy: what it sees, how it normalises it, and the parameters of its networks in one flat vector.
+//! Policy: observation specification, normaliser, and network parameters in one flat vector.
 
 pub(crate) mod layout;
 pub(crate) mod normalizer;
@@ -7,7 +7,7 @@ use market_env::{ObsSpec, VecEnv};
 
 use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, policy::layout::Layout, random::RandomStreams};
 
-/// A masked categorical policy and its critic, over one normalised observation.
+/// Masked categorical policy and its critic, over one normalised observation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub(crate) spec: ObsSpec,
@@ -21,7 +21,7 @@ impl Policy {
     /// Returns an untrained policy: orthogonal weights (gain √2, recurrent cell 1, policy head 0.01, value head 1), biases
     /// zero.
     ///
-    /// The small policy head makes the first actions nearly uniform, so that a skewed first action mix is a fault.
+    /// The small policy head makes the initial policy nearly uniform, so that a skewed first action mix reveals a bug.
     ///
     /// # Errors
     /// [`AgentError::Config`] with every fault of the configuration; [`AgentError::Spec`] when the specification has no
@@ -35,23 +35,23 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Returns an untrained policy for an environment, its normaliser fitted on what the environment's episodes can show.
+    /// Returns an untrained policy for an environment, with the normaliser fitted on the rows visible in its episodes.
     ///
     /// # Errors
-    /// As [`Policy::new`], and [`AgentError::Tape`] when the tape holds what cannot be normalised.
+    /// As [`Policy::new`], and [`AgentError::Tape`] for a non-finite value on the tape.
     pub fn for_env(env: &impl VecEnv, config: &PolicyConfig, seed: u64) -> Result<Self, AgentError> {
         let normalizer = Normalizer::fit(env.tape(), env.spec().features.len(), &env.visible_rows())?;
         Self::new(env.spec(), config, normalizer, seed)
     }
 
-    /// Returns the parameters of one tensor, such as `critic.1.bias`, to be changed by hand before a training; nothing where
-    /// no tensor has that name.
+    /// Returns the parameters of one tensor, such as `critic.1.bias`, for manual initialisation; `None` for an unknown
+    /// name.
     pub fn tensor_mut(&mut self, name: &str) -> Option<&mut [f32]> {
         let (_, _, range) = self.layout.tensors().into_iter().find(|(known, ..)| known == name)?;
         Some(&mut self.params[range])
     }
 
-    /// Returns a policy whose parameters are all zero, to be filled from a file.
+    /// Returns a policy with all parameters zero, to be loaded from a file.
     pub(crate) fn untrained(spec: &ObsSpec, config: &PolicyConfig, normalizer: Normalizer) -> Result<Self, AgentError> {
         let faults = config.check();
         if !faults.is_empty() {
@@ -61,19 +61,19 @@ impl Policy {
         if !(1..=8).contains(&actions) || spec.inputs() == 0 {
             let inputs = spec.inputs();
             return Err(AgentError::Spec(format!(
-                "it has {inputs} inputs and {actions} actions (1 to 8 are possible)"
+                "it has {inputs} inputs and {actions} actions; at least 1 input and 1 to 8 actions are required"
             )));
         }
         let (features, moments) = (spec.features.len(), normalizer.mean.len());
         if moments != features || normalizer.scale.len() != features {
-            return Err(AgentError::Spec(format!("it has {features} features, the normaliser has {moments}")));
+            return Err(AgentError::Spec(format!("it has {features} features, but the normaliser has {moments}")));
         }
         let layout = Layout::new(spec, config);
         let params = vec![0.0; layout.len()];
         Ok(Self { spec: spec.clone(), config: config.clone(), normalizer, layout, params })
     }
 
-    /// Returns what the policy sees and can do.
+    /// Returns the specification of observations and actions.
     pub fn spec(&self) -> &ObsSpec {
         &self.spec
     }
@@ -83,29 +83,29 @@ impl Policy {
         &self.config
     }
 
-    /// Returns the same policy, computed by another backend: where a model was trained does not bind where it is used.
+    /// Returns the policy with another backend: a model is not tied to the backend of its training.
     pub fn with_backend(mut self, backend: Backend) -> Self {
         self.config.backend = backend;
         self
     }
 
-    /// Returns the same policy, computed in another precision; its parameters are in single precision either way.
+    /// Returns the policy with another precision of computation; its parameters stay in single precision.
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.config.precision = precision;
         self
     }
 
-    /// Whether it remembers what it has seen of an episode.
-    pub fn is_recurrent(&self) -> bool {
+    /// Returns whether the policy has recurrent cells.
+    pub(crate) fn is_recurrent(&self) -> bool {
         self.layout.state() > 0
     }
 
-    /// Returns the moments that observations are standardised with.
+    /// Returns the normaliser of the observations.
     pub fn normalizer(&self) -> &Normalizer {
         &self.normalizer
     }
 
-    /// Returns all parameters: shared trunk, actor, critic; within a layer the weights `[outputs, inputs]`, then the biases.
+    /// Returns all parameters: shared trunk, actor, critic; per layer the weights `[outputs, inputs]`, then the biases.
     /// `[P]`
     pub fn params(&self) -> &[f32] {
         &self.params
@@ -115,14 +115,14 @@ impl Policy {
     ///
     /// # Panics
     /// If the tape has another number of features.
-    pub fn normalized_tape(&self, tape: &[f32]) -> Vec<f32> {
+    pub(crate) fn normalized_tape(&self, tape: &[f32]) -> Vec<f32> {
         self.normalizer.apply(tape)
     }
 
-    /// Checks that an environment shows exactly what this policy was trained on.
+    /// Checks that an environment has the observations and actions of this policy.
     ///
     /// # Errors
-    /// [`AgentError::Spec`], naming the first name or number that differs.
+    /// [`AgentError::Spec`] with the first difference.
     pub fn check_spec(&self, env: &ObsSpec) -> Result<(), AgentError> {
         let columns = |kind: &str, ours: &[String], theirs: &[String]| {
             let index = (0..ours.len().max(theirs.len())).find(|&i| ours.get(i) != theirs.get(i))?;
@@ -131,7 +131,7 @@ impl Policy {
         };
         let frames = || {
             let (ours, theirs) = (self.spec.frames, env.frames);
-            (ours != theirs).then(|| format!("the policy sees {ours} frames, the environment shows {theirs}"))
+            (ours != theirs).then(|| format!("the policy has {ours} frames and the environment has {theirs}"))
         };
         let difference = columns("feature", &self.spec.features, &env.features)
             .or_else(|| columns("account column", &self.spec.account, &env.account))
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_difference_of_two_specs_is_named() {
+    fn the_first_difference_of_two_specs_is_reported() {
         let policy = Policy::new(&spec(), &PolicyConfig::default(), Normalizer::identity(2), 1).unwrap();
         policy.check_spec(&spec()).unwrap();
         let mut other = spec();

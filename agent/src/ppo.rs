@@ -1,4 +1,4 @@
-//! The formulas of PPO on plain slices: rollouts, advantages, distributions, losses.
+//! PPO on plain slices: rollout buffer, advantages, distributions, losses.
 
 pub mod advantage;
 pub mod distribution;

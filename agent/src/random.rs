@@ -1,9 +1,9 @@
-//! Every random number of the agent: counter-based, so that a run can continue from its counters alone.
+//! Random number streams of the agent: counter-based, so that a run resumes from its counters alone.
 
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
-/// What a random number is for; each purpose has a stream of its own, so that one never shifts another.
+/// Purpose of a random stream; separate streams keep one purpose from shifting another.
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
     Init = 1,
@@ -15,7 +15,7 @@ enum Purpose {
     Planted = 7,
 }
 
-/// The random streams of one run: pure functions of (seed, purpose, iteration, position).
+/// Random streams of one run: pure functions of (seed, purpose, iteration, position).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RandomStreams {
     seed: u64,
@@ -26,12 +26,12 @@ impl RandomStreams {
         Self { seed }
     }
 
-    /// Draws the initial parameters.
+    /// Returns the stream of the initial parameters.
     pub(crate) fn init(self) -> ChaCha8Rng {
         self.stream(Purpose::Init, 0, 0)
     }
 
-    /// Fills one uniform in [0, 1) per lane; a lane's number does not depend on how many lanes follow it.
+    /// Fills one uniform in [0, 1) per lane; the number of a lane does not depend on the lane count.
     pub(crate) fn uniforms(self, iteration: u64, step: u64, out: &mut [f64]) {
         let mut rng = self.stream(Purpose::Action, iteration, step);
         out.iter_mut().for_each(|uniform| *uniform = rng.random());
@@ -46,22 +46,22 @@ impl RandomStreams {
         }
     }
 
-    /// Draws how an episode of a reference environment starts.
+    /// Returns the stream of the initial state of an episode in a reference environment.
     pub(crate) fn episode(self, lane: u64, episode: u64) -> ChaCha8Rng {
         self.stream(Purpose::Episode, lane, episode)
     }
 
-    /// Draws which units an epoch of a forecaster's training leaves out.
+    /// Returns the dropout stream of an epoch of a forecaster.
     pub(crate) fn dropout(self, epoch: u64) -> ChaCha8Rng {
         self.stream(Purpose::Dropout, epoch, 0)
     }
 
-    /// Draws the parameters (pass 0), hidden frames and left-out units of a forecaster's pretraining.
+    /// Returns the stream of pretraining: initial parameters (pass 0), masks and dropout.
     pub(crate) fn pretraining(self, pass: u64) -> ChaCha8Rng {
         self.stream(Purpose::Pretraining, pass, 0)
     }
 
-    /// Draws data made for a test of the forecaster.
+    /// Returns the stream of synthetic forecaster samples.
     pub(crate) fn planted(self, part: u64) -> ChaCha8Rng {
         self.stream(Purpose::Planted, part, 0)
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_draws_the_same_number_whatever_the_lane_count() {
+    fn uniforms_do_not_depend_on_the_lane_count() {
         let (mut few, mut many) = ([0.0; 2], [0.0; 9]);
         RandomStreams::new(7).uniforms(3, 11, &mut few);
         RandomStreams::new(7).uniforms(3, 11, &mut many);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shuffle_is_a_permutation_of_its_own() {
+    fn each_shuffle_is_a_distinct_permutation() {
         let (mut first, mut second) = ([0; 100], [0; 100]);
         RandomStreams::new(7).shuffle(0, 0, &mut first);
         RandomStreams::new(7).shuffle(0, 1, &mut second);

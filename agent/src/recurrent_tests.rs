@@ -1,5 +1,5 @@
-//! What a recurrent policy promises: PyTorch's cells, forgetting where an episode begins, sequences that go on from the
-//! memory of their collection, bit-exact resumption, and games that cannot be won without memory.
+//! Recurrent policies: parity of cells, resets at episode starts, sequences that continue from stored states, bit-exact
+//! resumption, and tasks that need memory.
 
 use market_env::{ActionMask, VecEnv};
 use rand::RngExt;
@@ -9,7 +9,7 @@ use crate::{
     AdamState, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, ModelFile, Normalizer, Policy,
     PolicyConfig, PolicyKind, PpoConfig, Schedule, Trainer, Trunk,
     backend::{
-        engine::{Choice, Engine, Sizes},
+        engine::{ActionSelection, Engine, Sizes},
         textbook::{self, Textbook},
         torch::Torch,
     },
@@ -38,7 +38,7 @@ fn policy(kind: PolicyKind, trunk: Trunk) -> Policy {
     best_row::shaken_policy(&config)
 }
 
-/// Observations, episodes that begin and end inside sequences, and what came of it all; decisions are still to be taken.
+/// Returns a rollout of observations, with episodes that begin and end inside sequences, and without decisions.
 fn rollout() -> (Rollout, Vec<f32>) {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let tape: Vec<f32> = (0..90).map(|_| rng.random_range(-2.0..2.0)).collect();
@@ -53,7 +53,7 @@ fn rollout() -> (Rollout, Vec<f32>) {
     (0..=STEPS).for_each(|time| observe(rollout.obs.out(time)));
     observe(rollout.last.out(0));
     rollout.start.fill(false);
-    // At the very beginning, inside a sequence, at the beginning of one, twice in one, and after the last step.
+    // Episode starts at the first step, inside a sequence, at its start, twice in one, and after the last step.
     for (time, lane) in [(0, 0), (6, 1), (8, 2), (5, 2), (7, 2), (STEPS, 1)] {
         rollout.start[time * LANES + lane] = true;
     }
@@ -65,18 +65,19 @@ fn engine(policy: &Policy, inputs: &Inputs, device: tch::Device) -> Torch {
     Torch::new(policy, &AdamState::new(policy.params.len()), inputs, device, sizes).unwrap()
 }
 
-/// Takes all decisions of the rollout and adds made-up advantages and targets; `before` is what lanes remember. `[N, S]`
+/// Takes all decisions of the rollout and sets artificial advantages and targets; `before` is the initial state of the
+/// lanes. `[N, S]`
 fn collect(engine: &mut Torch, rollout: &mut Rollout, before: &[f32]) {
-    engine.remember(before).unwrap();
+    engine.set_memory(before).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     for time in 0..STEPS {
         let uniforms: Vec<f64> = (0..LANES).map(|_| rng.random()).collect();
-        engine.act(rollout, time, Choice::Sampled(&uniforms)).unwrap();
+        engine.act(rollout, time, ActionSelection::Sampled(&uniforms)).unwrap();
         if time == 6 {
             engine.bootstrap(rollout, time).unwrap();
         }
     }
-    engine.close(rollout).unwrap();
+    engine.finish_rollout(rollout).unwrap();
     for sample in 0..rollout.samples() {
         rollout.advantage[sample] = rng.random_range(-1.0..2.0);
         rollout.target[sample] = rng.random_range(-1.0..1.0);
@@ -106,7 +107,7 @@ fn doubles(data: &[f32]) -> Vec<f64> {
 }
 
 #[test]
-fn cells_compute_what_the_textbook_says_and_forget_where_an_episode_begins() {
+fn cells_match_the_textbook_and_reset_at_episode_starts() {
     for (kind, trunk) in shapes() {
         let policy = policy(kind, trunk);
         let (mut rollout, tape) = rollout();
@@ -122,17 +123,17 @@ fn cells_compute_what_the_textbook_says_and_forget_where_an_episode_begins() {
         for lane in 0..LANES {
             let mut memory = doubles(&before[lane * state..][..state]);
             for time in 0..STEPS {
-                let opinion = &slow.sequence(&rollout, &inputs, (lane, time, time + 1), &mut memory)[0];
+                let output = &slow.sequence(&rollout, &inputs, (lane, time, time + 1), &mut memory)[0];
                 let mask = rollout.obs.at(time).mask[lane];
-                let log_probs = textbook::log_probs(&opinion.logits, |action| mask.allows(action));
-                near(rollout.value[opinion.sample], opinion.value, "value");
-                let chosen = log_probs[usize::from(rollout.action[opinion.sample])];
-                near(rollout.log_prob[opinion.sample], chosen, "log-probability");
+                let log_probs = textbook::log_probs(&output.logits, |action| mask.allows(action));
+                near(rollout.value[output.sample], output.value, "value");
+                let chosen = log_probs[usize::from(rollout.action[output.sample])];
+                near(rollout.log_prob[output.sample], chosen, "log-probability");
                 if time == 6 {
                     let mut input = vec![0.0; policy.layout.inputs];
                     inputs.write(rollout.last.at(0), lane, &mut input);
-                    let cut = slow.opinion(0, &input, &mut memory.clone());
-                    near(rollout.last_value[opinion.sample], cut.value, "value at a cut");
+                    let cut = slow.forward(0, &input, &mut memory.clone());
+                    near(rollout.last_value[output.sample], cut.value, "value at a cut");
                 }
             }
             let mut after = vec![0.0; LANES * state];
@@ -154,7 +155,7 @@ fn the_gradient_through_sequences_matches_finite_differences() {
         let mut torch = engine(&policy, &inputs, tch::Device::Cpu);
         collect(&mut torch, &mut rollout, &before);
         let params = doubles(&policy.params);
-        // What every lane remembered where its sequences begin: constants of the loss.
+        // State of every lane at the start of its sequences: constants of the loss.
         let mut starts = Vec::new();
         for lane in 0..LANES {
             let mut memory = doubles(&before[lane * state..][..state]);
@@ -173,13 +174,13 @@ fn the_gradient_through_sequences_matches_finite_differences() {
         assert_eq!(starts.len(), order.len());
         let slopes = textbook::slopes(&params, |params| {
             let slow = Textbook { policy: &policy, params };
-            let opinions =
+            let outputs =
                 starts.iter().flat_map(|(steps, memory)| slow.sequence(&rollout, &inputs, *steps, &mut memory.clone()));
-            textbook::loss(&opinions.collect::<Vec<_>>(), &rollout, &settings())
+            textbook::loss(&outputs.collect::<Vec<_>>(), &rollout, &settings())
         });
         let gradient = torch.gradient(&order, &settings());
         let largest = slopes.iter().fold(0.0f64, |max, slope| max.max(slope.abs()));
-        assert!(largest > 0.01, "the test must have something to compare: {largest}");
+        assert!(largest > 0.01, "the gradient is too small to compare: {largest}");
         for (index, (ours, slope)) in gradient.iter().zip(slopes).enumerate() {
             let error = (f64::from(*ours) - slope).abs();
             assert!(error < 1e-5 * (1.0 + largest), "{kind:?} {trunk:?} parameter {index}: {ours} {slope}");
@@ -233,9 +234,9 @@ fn cue_config() -> PpoConfig {
 }
 
 #[test]
-fn a_cue_is_remembered_by_those_who_can() {
+fn only_recurrent_policies_solve_the_cue_task() {
     let chance = train(PolicyKind::Mlp, 30).1.ep_rew_mean.unwrap();
-    assert!((0.3..0.7).contains(&chance), "without memory every second answer is right: {chance}");
+    assert!((0.3..0.7).contains(&chance), "without memory half of the answers are right: {chance}");
     for kind in KINDS {
         let (trainer, last) = train(kind, 30);
         assert!(last.ep_rew_mean.unwrap() > 0.95, "{kind:?}: {last:?}");
@@ -247,7 +248,7 @@ fn a_cue_is_remembered_by_those_who_can() {
 }
 
 #[test]
-fn replayed_sequences_say_what_the_collection_said() {
+fn replayed_sequences_reproduce_the_collected_probabilities() {
     for kind in KINDS {
         let policy = toy_policy(kind);
         let config = PpoConfig { learning_rate: 1e-12, ..toy_config() };
@@ -264,7 +265,7 @@ fn toy_policy(kind: PolicyKind) -> Policy {
     Policy::new(&best_row::spec(), &config, best_row::policy(3).normalizer().clone(), 3).unwrap()
 }
 
-/// Episodes of the game have 8 steps, so that they begin inside sequences.
+/// Episodes of the environment have 8 steps, so that they begin inside sequences.
 fn toy_config() -> PpoConfig {
     PpoConfig { n_steps: 36, sequence_length: 12, batch_size: 48, n_epochs: 2, ..best_row::config() }
 }
@@ -312,7 +313,7 @@ fn a_model_file_names_the_tensors_of_its_cells() {
 }
 
 #[test]
-fn sequences_that_do_not_fit_are_refused_only_with_a_memory() {
+fn the_sequence_length_is_checked_for_recurrent_policies_only() {
     let config = PpoConfig { sequence_length: 7, ..best_row::config() };
     let trainer = |policy| Trainer::new(BestRow::new(4), policy, config.clone(), 0, 1, DeviceChoice::Cpu);
     trainer(best_row::policy(1)).unwrap();

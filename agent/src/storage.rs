@@ -1,4 +1,4 @@
-//! Files of the trainer: models, checkpoints, and the tensor format below both.
+//! File formats of the trainer: models, checkpoints, and the tensor file below both.
 
 pub(crate) mod checkpoint;
 pub(crate) mod model_file;

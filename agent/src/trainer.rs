@@ -1,4 +1,4 @@
-//! The PPO loop: collect, estimate advantages, update, report. It reads top to bottom like the paper.
+//! PPO training loop: collect a rollout, compute advantages, update, report.
 
 pub(crate) mod dormant_units;
 pub(crate) mod iteration;
@@ -14,7 +14,7 @@ use crate::{
     backend::{
         self,
         adam::norm,
-        engine::{Choice, Engine, Sizes},
+        engine::{ActionSelection, Engine, Sizes},
     },
     ppo::{
         advantage::realised_returns,
@@ -23,22 +23,22 @@ use crate::{
     },
     random::RandomStreams,
     storage::checkpoint::Progress,
-    trainer::dormant_units::{LayerActivity, WATCHED, rectifies},
+    trainer::dormant_units::{LayerActivity, PROBE_SAMPLES, is_rectifier},
 };
 
 /// Episodes in the running means, as in Stable-Baselines3.
 const EPISODE_WINDOW: usize = 100;
 
-/// Hears of the training while it runs. It cannot change it.
+/// Receives events of a training; read-only.
 pub trait Listener {
-    /// Called after every vector step of a rollout, with the lane-steps taken and what was seen, thought and done.
-    fn on_step(&mut self, _timesteps: u64, _moment: &StepView<'_>) {}
+    /// Called after every vector step of a rollout, with the lane-steps taken.
+    fn on_step(&mut self, _timesteps: u64, _step: &StepView<'_>) {}
 
     /// Called after every iteration.
     fn on_iteration(&mut self, _iteration: &Iteration) {}
 }
 
-/// Hears nothing.
+/// Ignores all events.
 impl Listener for () {}
 
 /// Trains a policy in an environment.
@@ -54,16 +54,17 @@ pub struct Trainer<E> {
     progress: Progress,
     ended: Vec<Episode>,
     uniforms: Vec<f64>,
-    /// Numbers of the samples, or sequences, in the order of the present pass and of the next.
+    /// Shuffled sample (or sequence) numbers of the current and of the next pass.
     orders: [Vec<u32>; 2],
 }
 
 impl<E: VecEnv> Trainer<E> {
-    /// Starts a training; `total` is its planned length in lane-steps, where schedules end (0: they stay at their start).
+    /// Starts a training; `total` is its planned length in lane-steps, where schedules end (0: they stay at their
+    /// start).
     ///
     /// # Errors
-    /// [`AgentError::Config`] with every fault, [`AgentError::Spec`] when the policy is made for another environment,
-    /// [`AgentError::Device`] when the device does not exist, [`AgentError::Torch`] when it has too little memory.
+    /// [`AgentError::Config`] with every fault, [`AgentError::Spec`] when the policy does not fit the environment,
+    /// [`AgentError::Device`] when the device does not exist, [`AgentError::Torch`] when it runs out of memory.
     pub fn new(
         env: E,
         policy: Policy,
@@ -81,18 +82,18 @@ impl<E: VecEnv> Trainer<E> {
         Ok(trainer)
     }
 
-    /// Continues a training bit by bit as if it had never stopped; `env` is built like the first one.
+    /// Resumes a training bit by bit; `env` must be built like the first one.
     ///
     /// # Errors
-    /// As [`Trainer::new`], and [`AgentError::EnvState`] when the environment refuses its saved state.
+    /// As [`Trainer::new`], and [`AgentError::EnvState`] when the environment rejects its saved state.
     pub fn resume(checkpoint: Checkpoint, env: E, device: DeviceChoice) -> Result<Self, AgentError> {
         let Checkpoint { policy, adam, config, progress, env_state, memory } = checkpoint;
         let mut trainer = Self::build(env, policy, config, adam, progress, device)?;
         let start = trainer.rollout.steps;
         trainer.env.restore(&env_state, trainer.rollout.obs.out(start)).map_err(AgentError::EnvState)?;
-        // Lanes that begin an episode have forgotten already.
+        // The saved state of lanes that begin an episode is zero already.
         trainer.rollout.start.fill(false);
-        trainer.engine.remember(&memory)?;
+        trainer.engine.set_memory(&memory)?;
         Ok(trainer)
     }
 
@@ -136,7 +137,7 @@ impl<E: VecEnv> Trainer<E> {
     /// Runs one iteration: `n_steps` steps of every lane, then `n_epochs` passes over them.
     ///
     /// # Errors
-    /// [`AgentError::NonFinite`] when a reward, a value, a loss or a parameter is not finite; the policy then keeps the
+    /// [`AgentError::NonFinite`] when a reward, value, loss or parameter is not finite; the policy then keeps the
     /// parameters of the iteration before. [`AgentError::Torch`] when libtorch fails.
     pub fn iterate(&mut self, listener: &mut dyn Listener) -> Result<Iteration, AgentError> {
         self.collect(listener)?;
@@ -145,18 +146,18 @@ impl<E: VecEnv> Trainer<E> {
         Ok(iteration)
     }
 
-    /// Runs the second half of an iteration: advantages, then `n_epochs` passes over the rollout collected last.
+    /// Runs the second half of an iteration: advantages, then `n_epochs` passes over the last rollout.
     ///
     /// # Errors
     /// As [`Trainer::iterate`].
     pub fn learn(&mut self) -> Result<Iteration, AgentError> {
-        self.rollout.estimate(self.config.gamma, self.config.gae_lambda);
+        self.rollout.compute_advantages(self.config.gamma, self.config.gae_lambda);
         let settings = self.settings();
         let before = self.policy.params.clone();
         let stats = self.update(&settings)?;
         self.progress.iteration += 1;
         let iteration = self.report(&stats, &settings, &before);
-        // A rollout in which nothing could be chosen says nothing of the entropy.
+        // A rollout of forced states has no entropy to adapt to.
         if self.config.ent_schedule == EntropySchedule::Auto && stats.unforced > 0.0 {
             let adapted = self.config.adapted_ent_coef(self.ent_coef(), iteration.entropy_norm);
             self.progress.ent_coef = Some(adapted);
@@ -164,8 +165,8 @@ impl<E: VecEnv> Trainer<E> {
         Ok(iteration)
     }
 
-    /// Runs the first half of an iteration: `n_steps` steps of every lane, to be followed by [`Trainer::learn`]. Callers that
-    /// do not time the halves want [`Trainer::iterate`].
+    /// Runs the first half of an iteration: `n_steps` steps of every lane, followed by [`Trainer::learn`]. Use
+    /// [`Trainer::iterate`] unless the halves are timed separately.
     ///
     /// # Errors
     /// As [`Trainer::iterate`].
@@ -175,7 +176,7 @@ impl<E: VecEnv> Trainer<E> {
         for time in 0..steps {
             let now = time * lanes..(time + 1) * lanes;
             self.streams.uniforms(self.progress.iteration, time as u64, &mut self.uniforms);
-            self.engine.act(&mut self.rollout, time, Choice::Sampled(&self.uniforms))?;
+            self.engine.act(&mut self.rollout, time, ActionSelection::Sampled(&self.uniforms))?;
             let (actions, out) = self.rollout.step(time);
             self.env.step(actions, out);
             self.progress.timesteps += lanes as u64;
@@ -183,15 +184,15 @@ impl<E: VecEnv> Trainer<E> {
             if self.rollout.truncated[now].contains(&true) {
                 self.engine.bootstrap(&mut self.rollout, time)?;
             }
-            self.rollout.note_starts(time);
-            self.note_episodes();
+            self.rollout.mark_starts(time);
+            self.record_episodes();
             listener.on_step(self.progress.timesteps, &StepView::of(&self.rollout, time, self.env.ledger()));
         }
-        self.engine.close(&mut self.rollout)?;
+        self.engine.finish_rollout(&mut self.rollout)?;
         self.check_finite("the critic's value", &self.rollout.value)
     }
 
-    fn note_episodes(&mut self) {
+    fn record_episodes(&mut self) {
         self.env.drain_episodes(&mut self.ended);
         for episode in self.ended.drain(..) {
             if self.progress.recent.len() == EPISODE_WINDOW {
@@ -229,9 +230,9 @@ impl<E: VecEnv> Trainer<E> {
         Ok(stats)
     }
 
-    /// The coefficients of the coming update, at the present share of all timesteps.
+    /// Returns the settings of the next update at the current progress.
     fn settings(&self) -> UpdateSettings {
-        let (config, share) = (&self.config, self.share());
+        let (config, share) = (&self.config, self.progress_share());
         UpdateSettings {
             loss: LossSettings {
                 clip_range: config.clip_range as f32,
@@ -248,32 +249,35 @@ impl<E: VecEnv> Trainer<E> {
         }
     }
 
-    /// Share of the planned timesteps that lies behind; 0 where no length was planned.
-    fn share(&self) -> f64 {
+    /// Returns the share of the planned timesteps completed; 0 without a plan.
+    fn progress_share(&self) -> f64 {
         match self.progress.total {
             0 => 0.0,
             total => self.progress.timesteps as f64 / total as f64,
         }
     }
 
-    /// Returns the weight of the entropy bonus in the coming update.
+    /// Returns the entropy coefficient of the next update.
     pub fn ent_coef(&self) -> f64 {
         let config = &self.config;
-        let scheduled = || config.ent_schedule.at(config.ent_coef, config.ent_coef_final, self.share());
+        let scheduled = || config.ent_schedule.at(config.ent_coef, config.ent_coef_final, self.progress_share());
         self.progress.ent_coef.unwrap_or_else(scheduled)
     }
 
-    /// Sets the weight of the entropy bonus from the coming update on, in place of the schedule's; a checkpoint keeps it. A
-    /// schedule that adapts goes on from there.
+    /// Sets the entropy coefficient from the next update on, in place of the schedule; checkpoints keep it. An adaptive
+    /// schedule continues from there.
     ///
     /// # Panics
     /// If it is negative or not finite.
     pub fn set_ent_coef(&mut self, ent_coef: f64) {
-        assert!(ent_coef >= 0.0 && ent_coef.is_finite(), "an entropy weight of {ent_coef}");
+        assert!(
+            ent_coef >= 0.0 && ent_coef.is_finite(),
+            "an entropy coefficient of {ent_coef} is negative or not finite"
+        );
         self.progress.ent_coef = Some(ent_coef);
     }
 
-    /// Returns the norm of the change since `before` of a range of parameters, as a share of their norm then.
+    /// Returns the norm of the change of parameter ranges since `before`, as a share of their norm before.
     fn change(&self, before: &[f32], ranges: [&std::ops::Range<usize>; 2]) -> f64 {
         let (mut moved, mut whole) = (0.0, 0.0);
         for range in ranges {
@@ -286,7 +290,7 @@ impl<E: VecEnv> Trainer<E> {
         (moved / whole.max(f64::MIN_POSITIVE)).sqrt()
     }
 
-    /// Returns the fit of the critic's values to its targets and to the realised returns, of one rollout.
+    /// Returns the goodness of fit of the critic's values to its targets and to the realised returns of the rollout.
     fn critic(&self) -> (GoodnessOfFit, Option<GoodnessOfFit>) {
         let Rollout { lanes, reward, terminated, truncated, value, target, .. } = &self.rollout;
         let mut realised = vec![0.0; target.len()];
@@ -296,19 +300,19 @@ impl<E: VecEnv> Trainer<E> {
         (GoodnessOfFit::of(pairs).expect("a rollout has samples"), GoodnessOfFit::of(known))
     }
 
-    /// Returns what the hidden units did on some hundred observations of the last rollout, spread evenly over it.
+    /// Returns the activity of the hidden units on some hundred observations, evenly spread over the last rollout.
     ///
     /// # Errors
     /// [`AgentError::Torch`] when libtorch fails.
     pub fn activity(&mut self) -> Result<Vec<LayerActivity>, AgentError> {
         let (numbers, sequence) = (self.orders[0].len(), self.rollout.samples() / self.orders[0].len());
-        let count = WATCHED.div_ceil(sequence).min(numbers);
+        let count = PROBE_SAMPLES.div_ceil(sequence).min(numbers);
         let picks: Vec<u32> = (0..count).map(|index| (index * numbers / count) as u32).collect();
         let outputs = self.engine.activations(&self.rollout, &picks)?;
         let activation = self.policy.config.activation;
         let layers = self.policy.layout.hidden().into_iter().zip(outputs);
         let measure = |((name, units, cell), outputs): ((String, usize, bool), Vec<f32>)| {
-            LayerActivity::of(name, units, rectifies(activation, cell), &outputs)
+            LayerActivity::of(name, units, is_rectifier(activation, cell), &outputs)
         };
         Ok(layers.map(measure).collect())
     }
@@ -356,9 +360,9 @@ impl<E: VecEnv> Trainer<E> {
         }
     }
 
-    /// Names the tensor where the engine still knows it.
+    /// Checks the gradient norm; the error names the tensor if the engine can find it.
     fn check_gradient(&self, norm: f32) -> Result<(), AgentError> {
-        let tensor = if norm.is_finite() { None } else { self.engine.broken_gradient(&self.policy.layout) };
+        let tensor = if norm.is_finite() { None } else { self.engine.non_finite_gradient(&self.policy.layout) };
         let what = tensor.map_or("the norm of the gradient".to_owned(), |name| format!("the gradient of {name}"));
         self.check_finite(&what, &[norm])
     }
@@ -367,10 +371,10 @@ impl<E: VecEnv> Trainer<E> {
         AgentError::NonFinite { what, value, timesteps: self.progress.timesteps, iteration: self.progress.iteration }
     }
 
-    /// Returns everything needed to continue from here; to be called between iterations.
+    /// Returns the state for a resume; call between iterations.
     ///
     /// # Errors
-    /// [`AgentError::Torch`] when libtorch does not return what a recurrent policy remembers.
+    /// [`AgentError::Torch`] when libtorch cannot copy the recurrent state.
     pub fn checkpoint(&self) -> Result<Checkpoint, AgentError> {
         let state = self.policy.layout.state();
         let mut memory = vec![0.0; self.config.n_envs * state];
@@ -388,7 +392,7 @@ impl<E: VecEnv> Trainer<E> {
         })
     }
 
-    /// Changes the planned length of the training, in lane-steps, where schedules end.
+    /// Sets the planned length of the training in lane-steps, where schedules end.
     pub fn set_total(&mut self, total: u64) {
         self.progress.total = total;
     }
@@ -413,13 +417,12 @@ impl<E: VecEnv> Trainer<E> {
         &self.env
     }
 
-    /// Returns the environment, for settings that a schedule moves between two iterations; stepping it would tear the
-    /// rollout.
+    /// Returns the environment, for settings that change between iterations; stepping it would corrupt the rollout.
     pub fn env_mut(&mut self) -> &mut E {
         &mut self.env
     }
 
-    /// Says in a few words what computes the networks, for logs.
+    /// Returns a short description of backend and device, for logs.
     pub fn engine(&self) -> String {
         self.engine.describe()
     }

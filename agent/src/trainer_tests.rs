@@ -1,4 +1,4 @@
-//! What a whole training promises: it learns, it repeats itself bit by bit, it continues, it stops with a sentence.
+//! Whole trainings: learning, determinism, resumption, and errors.
 
 use crate::{
     AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PolicyConfig,
@@ -11,7 +11,7 @@ fn run(trainer: &mut Trainer<BestRow>, iterations: usize) -> Vec<Iteration> {
 }
 
 #[test]
-fn the_masked_game_is_solved_exactly() {
+fn the_masked_environment_is_solved_exactly() {
     let total = 400 * 16 * 64;
     let config = PpoConfig {
         n_envs: 16,
@@ -46,7 +46,7 @@ fn the_masked_game_is_solved_exactly() {
 }
 
 #[test]
-fn libtorch_learns_the_same() {
+fn both_backends_learn_the_same() {
     let train = |backend| {
         let (env, policy) = (BestRow::new(4), best_row::policy(1).with_backend(backend));
         let mut trainer = Trainer::new(env, policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
@@ -61,7 +61,7 @@ fn libtorch_learns_the_same() {
 }
 
 #[test]
-fn a_lane_is_cut_while_others_go_on() {
+fn one_lane_is_truncated_while_others_continue() {
     for backend in [Backend::Native, Backend::Tch] {
         let env = BestRow::new(4).staggered();
         let policy = best_row::policy(1).with_backend(backend);
@@ -114,7 +114,7 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
-fn seeds_differ_and_repeat() {
+fn seeds_repeat_and_differ() {
     let params = |seed| {
         let mut trainer = best_row::trainer(seed);
         run(&mut trainer, 2);
@@ -125,7 +125,7 @@ fn seeds_differ_and_repeat() {
 }
 
 #[test]
-fn a_broken_reward_stops_the_training_with_a_sentence() {
+fn a_non_finite_reward_stops_the_training_with_its_position() {
     let env = BestRow::new(4).broken_at(128 + 42);
     let mut trainer = Trainer::new(env, best_row::policy(1), best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
     trainer.iterate(&mut ()).unwrap();
@@ -150,7 +150,7 @@ fn an_exploding_update_stops_before_it_reaches_the_policy() {
 }
 
 #[test]
-fn the_divergence_target_ends_an_update_early() {
+fn target_kl_stops_an_update_early() {
     for backend in [Backend::Native, Backend::Tch] {
         let policy = best_row::policy(1).with_backend(backend);
         let config = PpoConfig { learning_rate: 0.05, target_kl: Some(0.01), n_epochs: 10, ..best_row::config() };

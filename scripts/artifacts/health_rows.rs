@@ -4,9 +4,10 @@
 use std::fmt;
 
 use market_data::DataStamp;
-pub use ppo_agent::health::{Check, checklist};
 use ppo_agent::health::{IntervalReport, Move, Verdict};
 use serde::{Deserialize, Serialize};
+
+pub use ppo_agent::health::{Check, checklist};
 
 /// File of a run folder with one [`HealthRow`] per diagnostics interval.
 pub const HEALTH: &str = "health.jsonl";
@@ -87,12 +88,12 @@ impl HealthRow {
             data,
             step,
             first_step: health.total.steps - health.interval.steps + 1,
-            verdict: health.called.0.into(),
-            reading: health.reading.verdict.into(),
-            since: health.called.1,
-            evidence: health.reading.evidence.clone(),
+            verdict: health.confirmed.0.into(),
+            reading: health.interval_verdict.verdict.into(),
+            since: health.confirmed.1,
+            evidence: health.interval_verdict.evidence.clone(),
             checklist: checklist(health),
-            advice: health.reading.advice.clone(),
+            advice: health.interval_verdict.advice.clone(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use jiff::civil::Date;
 use market_data::{DataStamp, DateRange, Split};
-use ppo_agent::forecast::{Emergency, Forecaster, ForecasterFile};
+use ppo_agent::forecast::{Forecaster, ForecasterFile, WatchdogAlarm};
 use serde::{Deserialize, Serialize};
 
 use crate::{artifacts::paths::model_path, config::RunConfig};
@@ -21,7 +21,7 @@ pub struct ForecasterMeta {
     pub split: Split,
     /// Why its training was ended because nothing could come of it, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub emergency: Option<Emergency>,
+    pub emergency: Option<WatchdogAlarm>,
 }
 
 impl ForecasterMeta {

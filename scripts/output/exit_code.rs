@@ -5,7 +5,7 @@ use std::{error::Error, fmt, process::ExitCode};
 
 use ppo_agent::{
     AgentError,
-    forecast::{Emergency, Trouble},
+    forecast::{AlarmKind, WatchdogAlarm},
     health::Verdict,
 };
 
@@ -69,7 +69,7 @@ impl Error for TrainingStopped {}
 
 /// A forecaster's training that was ended because nothing could come of it; the program's exit code tells why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForecasterStopped(pub Emergency);
+pub struct ForecasterStopped(pub WatchdogAlarm);
 
 impl fmt::Display for ForecasterStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,10 +81,10 @@ impl Error for ForecasterStopped {}
 
 impl ForecasterStopped {
     fn exit_code(&self) -> u8 {
-        match self.0.trouble {
-            Trouble::Collapsed => 3,
-            Trouble::Frozen => 4,
-            Trouble::Exploding | Trouble::NotFinite => 5,
+        match self.0.kind {
+            AlarmKind::Collapsed => 3,
+            AlarmKind::Frozen => 4,
+            AlarmKind::Exploding | AlarmKind::NotFinite => 5,
         }
     }
 }
@@ -123,9 +123,9 @@ mod tests {
         let unwell = |verdict| TrainingStopped { verdict, step: 5, evidence: Vec::new() };
         let what = "a parameter of actor.0.bias".to_owned();
         let broken = AgentError::NonFinite { what, value: f32::NAN, timesteps: 5, iteration: 1 };
-        let stopped = |trouble| ForecasterStopped(Emergency { trouble, reason: String::new(), advice: String::new() });
+        let stopped = |kind| ForecasterStopped(WatchdogAlarm { kind, reason: String::new(), advice: String::new() });
         let of_forecasters =
-            [Trouble::Collapsed, Trouble::Frozen, Trouble::NotFinite].map(|trouble| code(stopped(trouble).into()));
+            [AlarmKind::Collapsed, AlarmKind::Frozen, AlarmKind::NotFinite].map(|kind| code(stopped(kind).into()));
         assert_eq!(of_forecasters, [3, 4, 5]);
         let codes = [
             code(anyhow::anyhow!("no such file")),

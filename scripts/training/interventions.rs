@@ -89,9 +89,9 @@ impl Interventions {
             self.note_entropy(trainer, reporter, used)?;
         }
         for verdict in called {
-            self.controller.note_ent_coef(trainer.ent_coef());
+            self.controller.set_ent_coef(trainer.ent_coef());
             match self.controller.respond(verdict, &self.health, auto) {
-                Response::GoOn => {}
+                Response::Continue => {}
                 Response::Moves(moves) => {
                     moves.iter().try_for_each(|made| apply(made, trainer, reporter, true))?;
                 }
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(read(&path).unwrap()[0].to, 0.08);
         let faults = [
             ("nonsense".to_owned(), "line 2: expected"),
-            (row.replace("ppo.ent_coef", "ppo.gamma"), "line 2: `ppo.gamma` is no setting that a controller moves"),
+            (row.replace("ppo.ent_coef", "ppo.gamma"), "line 2: `ppo.gamma` is not a setting of the controller"),
             (row.replace("0.08", "-0.08"), "line 2: ppo.ent_coef cannot be -0.08"),
             (row.replace("40960", "2048"), "line 2: step 2048 follows step 40960"),
         ];

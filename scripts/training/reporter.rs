@@ -195,7 +195,7 @@ impl<'a> Reporter<'a> {
         let values = health.metrics();
         self.events.scalars(step, &values)?;
         self.rows.push(self.records.diagnostics(step, &values)?);
-        self.called.push(health.standing());
+        self.called.push(health.acting_verdict());
         self.records.health(HealthRow::of(self.records.stamp(), step, &health))
     }
 

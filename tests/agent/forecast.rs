@@ -138,7 +138,7 @@ fn a_forecaster_is_judged_on_unseen_dates() {
     refused(
         &command("zerodte", &["backtest", "--model", model]),
         1,
-        &["ppo-agent forecaster 1", "here a `ppo-agent model 1` is read"],
+        &["ppo-agent forecaster 1", "instead of `ppo-agent model 1`"],
     );
 }
 

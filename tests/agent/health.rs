@@ -159,13 +159,7 @@ fn a_frozen_training_stops_with_code_4_or_warns() {
     let (stopped, warned) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let frozen: &[&str] = &["--learning-rate", "1e-12"];
     let output = train(stopped.path(), &[&SHORT, frozen, &["--on-collapse", "stop"]]);
-    ended(
-        &stopped,
-        &output,
-        4,
-        "training was stopped at step 6144: frozen; the actor's parameters moved by ",
-        "frozen",
-    );
+    ended(&stopped, &output, 4, "training was stopped at step 6144: frozen; the actor parameters change by ", "frozen");
     let health = rows::<HealthRow>(&stopped, HEALTH);
     let read: Vec<String> = health.iter().map(|row| row.reading.to_string()).collect();
     assert_eq!(read, ["frozen", "frozen"], "every interval holds an update");
@@ -229,7 +223,7 @@ fn resume_from(out: &TempDir, step: u64, flags: &[&str]) {
 }
 
 #[test]
-fn adapt_climbs_the_ladder_and_its_moves_can_be_replayed_and_resumed() {
+fn adapt_escalates_and_its_moves_can_be_replayed_and_resumed() {
     let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     // Intervals end between checkpoints, so that a resumed run has to restore half of one.
     let run = ["--symbols", "SPY", "--set", "run.diagnostics_freq=3000", "--set", "health.patience=1"];
@@ -238,11 +232,13 @@ fn adapt_climbs_the_ladder_and_its_moves_can_be_replayed_and_resumed() {
     smoke(first.path(), &adapt);
     let moves = rows::<MoveRow>(&first, MOVES);
     let steps: Vec<u64> = moves.iter().map(|row| row.step).collect();
-    assert_eq!(steps, [[steps[0]; 5], [steps[9]; 5]].concat(), "two rungs of five settings");
+    assert_eq!(steps, [[steps[0]; 5], [steps[9]; 5]].concat(), "two escalation steps of five settings");
     assert!(steps[9] > steps[0] + 3_000, "a pause between them: {steps:?}");
     let ent_coef: Vec<_> = moves.iter().filter(|row| row.key == "ppo.ent_coef").map(|row| (row.from, row.to)).collect();
     assert_eq!(ent_coef, [(0.06, 0.08), (0.08, 0.1)]);
-    assert!(moves.iter().all(|row| row.reason.starts_with("collapsed:HOLD; rung ") && row.data.is_synthetic()));
+    assert!(
+        moves.iter().all(|row| row.reason.starts_with("collapsed:HOLD; escalation step ") && row.data.is_synthetic())
+    );
     let log = log(&first);
     for MoveRow { key, from, to, reason, .. } in &moves {
         assert!(log.contains(&format!(": {key} {from} to {to} ({reason})\n")), "{key} is missing");
@@ -258,7 +254,7 @@ fn adapt_climbs_the_ladder_and_its_moves_can_be_replayed_and_resumed() {
 
     let written = || [HEALTH, MOVES].map(|name| fs::read_to_string(run_folder(&first).join(name)).unwrap());
     let (model_before, rows_before, metrics_before) = (model(&first), written(), metrics(first.path(), "smoke"));
-    // Between the two rungs, and between the first bad interval and the verdict. No interval ends there.
+    // Between the two escalation steps, and between the first bad interval and the verdict. No interval ends there.
     for step in [steps[9] - 2_048, steps[0] - 2_048] {
         resume_from(&first, step, &adapt);
         assert!(model(&first) == model_before, "resumed at {step}");
@@ -320,7 +316,7 @@ fn invalid_replays_are_refused_before_anything_is_written() {
     let good = r#"{"data":"market","step":4096,"key":"ppo.ent_coef","from":0.06,"to":0.08,"reason":"why"}"#;
     for (bad, words) in [
         ("{\"data\":\"mark".to_owned(), "line 2: EOF"),
-        (good.replace("ppo.ent_coef", "ppo.gamma"), "line 2: `ppo.gamma` is no setting that a controller moves"),
+        (good.replace("ppo.ent_coef", "ppo.gamma"), "line 2: `ppo.gamma` is not a setting of the controller"),
         (good.replace("0.08", "-0.08"), "line 2: ppo.ent_coef cannot be -0.08"),
         (good.replace("4096", "2048"), "line 2: step 2048 follows step 4096"),
     ] {

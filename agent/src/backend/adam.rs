@@ -1,4 +1,4 @@
-//! Gradient clipping and Adam as single passes over flat slices; the optimiser's state is ours to save.
+//! Gradient clipping and Adam as single passes over flat slices, with an optimiser state that can be saved.
 
 use pulp::Arch;
 
@@ -11,22 +11,22 @@ pub(crate) const EPSILON: f64 = 1e-5;
 
 /// Adam's moments and step count.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AdamState {
+pub(crate) struct AdamState {
     /// First moment of each parameter's gradient. `[P]`
-    pub m: Vec<f32>,
+    pub(crate) m: Vec<f32>,
     /// Second moment of each parameter's gradient. `[P]`
-    pub v: Vec<f32>,
+    pub(crate) v: Vec<f32>,
     /// Gradient steps taken.
-    pub step: u64,
+    pub(crate) step: u64,
 }
 
 impl AdamState {
     /// Returns the state before the first step of `params` parameters.
-    pub fn new(params: usize) -> Self {
+    pub(crate) fn new(params: usize) -> Self {
         Self { m: vec![0.0; params], v: vec![0.0; params], step: 0 }
     }
 
-    /// Moves the parameters against `gradient * scale + weight_decay * parameter`.
+    /// Applies one step to the parameters, with the gradient `gradient * scale + weight_decay * parameter`.
     ///
     /// # Source
     /// Kingma & Ba 2015, algorithm 1, in the order of operations of `torch.optim.Adam`.

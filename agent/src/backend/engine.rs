@@ -1,4 +1,4 @@
-//! The one face that both backends show to the trainer.
+//! Interface between the trainer and a backend.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use crate::{
     },
 };
 
-/// How an action is chosen from a distribution.
+/// Method of choosing an action from a distribution.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Choice<'a> {
-    /// At this point of the cumulative distribution, one uniform in [0, 1) for each lane. `[N]`
+pub(crate) enum ActionSelection<'a> {
+    /// Inverse-CDF sampling with one uniform in [0, 1) per lane. `[N]`
     Sampled(&'a [f64]),
-    /// The most probable one.
+    /// The most probable action.
     Greedy,
 }
 
-impl Choice<'_> {
-    pub(crate) fn of(self, distribution: &MaskedCategorical, lane: usize) -> u8 {
+impl ActionSelection<'_> {
+    pub(crate) fn select(self, distribution: &MaskedCategorical, lane: usize) -> u8 {
         match self {
             Self::Sampled(uniforms) => distribution.sample(uniforms[lane]),
             Self::Greedy => distribution.greedy(),
@@ -30,7 +30,7 @@ impl Choice<'_> {
     }
 }
 
-/// What an engine is going to see.
+/// Sizes of the buffers of an engine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     /// Steps of a rollout.
@@ -38,58 +38,60 @@ pub(crate) struct Sizes {
     pub(crate) lanes: usize,
     /// Samples of a minibatch.
     pub(crate) batch: usize,
-    /// Steps of the sequences that the rollouts of a recurrent policy are cut into; 1 for others.
+    /// Steps per sequence of a recurrent policy; 1 for an MLP.
     pub(crate) sequence: usize,
 }
 
-/// Computes the networks and moves their parameters. A rollout is collected by `act` for every step, `bootstrap` where
-/// episodes are cut, and `close`; then `load` and any number of `epoch`s learn from it.
+/// Forward passes, gradients and optimiser steps of a policy. One iteration calls `act` at every step, `bootstrap`
+/// where an episode is truncated, then `finish_rollout`, `load`, and `epoch` once per pass.
 pub(crate) trait Engine: fmt::Debug + Send {
-    /// Chooses an action for every lane at one step, and remembers the step if the policy has a memory. Log-probabilities
-    /// and values may be held back until [`Engine::close`].
-    fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError>;
+    /// Chooses an action for every lane at one step and advances the recurrent state. Log-probabilities and values may
+    /// be deferred to [`Engine::finish_rollout`].
+    fn act(&mut self, rollout: &mut Rollout, time: usize, selection: ActionSelection<'_>) -> Result<(), AgentError>;
 
-    /// Writes the values of the observations at which episodes were cut in one step (of all lanes, where cheaper).
+    /// Writes the values of the final observations of truncated episodes (of all lanes, where that is cheaper).
     fn bootstrap(&mut self, rollout: &mut Rollout, time: usize) -> Result<(), AgentError>;
 
-    /// Ends a collection: writes the values after the last step, and whatever was held back.
-    fn close(&mut self, rollout: &mut Rollout) -> Result<(), AgentError>;
+    /// Completes a rollout: writes the values after the last step and everything that `act` deferred.
+    fn finish_rollout(&mut self, rollout: &mut Rollout) -> Result<(), AgentError>;
 
-    /// Takes the advantages and targets of the rollout that was collected, before the passes over it.
+    /// Loads the advantages and targets of the rollout before the passes over it.
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError>;
 
-    /// Takes one gradient step per minibatch of `order`, the shuffled numbers of the rollout's samples; for a recurrent
-    /// policy those of its sequences: number `q · N + n` holds the steps `q · L` to `(q + 1) · L - 1` of lane `n`.
+    /// Takes one gradient step per minibatch of `order`, the shuffled sample numbers of the rollout; for a recurrent
+    /// policy sequence numbers, where `q · N + n` holds the steps `q · L` to `(q + 1) · L - 1` of lane `n`.
     fn epoch(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Result<EpochStats, AgentError>;
 
-    /// Returns the outputs `[B, units]` of every hidden layer, in the order of [`Layout::hidden`](crate::policy::layout::Layout::hidden),
-    /// on some samples of the rollout collected last, or sequences, numbered as in [`Engine::epoch`].
+    /// Returns the outputs `[B, units]` of every hidden layer, in the order of
+    /// [`Layout::hidden`](crate::policy::layout::Layout::hidden), on samples (or sequences) of the last rollout,
+    /// numbered as in [`Engine::epoch`].
     fn activations(&mut self, rollout: &Rollout, picks: &[u32]) -> Result<Vec<Vec<f32>>, AgentError>;
 
-    /// Names what is not finite in the gradient of the last minibatch, where the engine still has that.
-    fn broken_gradient(&self, _layout: &Layout) -> Option<String> {
+    /// Returns the name of the tensor with a non-finite gradient in the last minibatch, if the backend keeps that
+    /// gradient.
+    fn non_finite_gradient(&self, _layout: &Layout) -> Option<String> {
         None
     }
 
-    /// Copies the parameters `[P]` and the optimiser's state out.
+    /// Copies out the parameters `[P]` and the optimiser state.
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError>;
 
-    /// Takes a rollout that it did not collect itself, of a policy without memory.
+    /// Loads a rollout collected elsewhere, of an MLP policy.
     #[cfg(test)]
-    fn adopt(&mut self, rollout: &Rollout) {
+    fn load_external(&mut self, rollout: &Rollout) {
         self.load(rollout).unwrap();
     }
 
-    /// Copies out what the lanes remember, `[N, S]`; nothing without a memory.
+    /// Copies out the recurrent state of the lanes, `[N, S]`; a no-op without recurrence.
     fn memory(&self, _out: &mut [f32]) -> Result<(), AgentError> {
         Ok(())
     }
 
-    /// Makes the lanes remember this, `[N, S]`; nothing without a memory.
-    fn remember(&mut self, _memory: &[f32]) -> Result<(), AgentError> {
+    /// Sets the recurrent state of the lanes, `[N, S]`; a no-op without recurrence.
+    fn set_memory(&mut self, _memory: &[f32]) -> Result<(), AgentError> {
         Ok(())
     }
 
-    /// Says in a few words what computes, for logs.
+    /// Returns a short description of backend and device, for logs.
     fn describe(&self) -> String;
 }

@@ -1,7 +1,7 @@
-//! The CPU backend: hand-written forward and backward passes in preallocated buffers, over vector code of our own.
+//! CPU backend: hand-written forward and backward passes in preallocated buffers, over SIMD kernels.
 //!
-//! Samples are cut into blocks of a fixed size whose partial gradients are summed in order, so that the numbers are the
-//! same bits for any number of threads.
+//! Samples are split into blocks of a fixed size whose partial gradients are summed in order, so that results are
+//! bit-identical for any number of threads.
 
 mod block;
 mod kernel;
@@ -10,14 +10,14 @@ mod net;
 use rayon::prelude::*;
 
 use self::{
-    block::{Block, Task, view},
+    block::{Block, MinibatchContext, view},
     net::{Net, Networks},
 };
 use crate::{
     AdamState, AgentError, Policy,
     backend::{
         adam::{clip_scale, norm},
-        engine::{Choice, Engine},
+        engine::{ActionSelection, Engine},
     },
     policy::layout::Layout,
     ppo::{
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// Fewest samples whose gradient one thread sums, and most parts that a minibatch is cut into.
-const BLOCK: usize = 256;
-const MOST_BLOCKS: usize = 256;
-/// Fewest lanes for which it pays to wake another thread, and most threads that choose actions.
-const PART: usize = 32;
-const MOST_PARTS: usize = 64;
-/// Parameters of which one thread sums the blocks' gradients.
-const SLICE: usize = 4096;
+/// Smallest block of samples per thread, and most blocks of a minibatch.
+const MIN_BLOCK_SAMPLES: usize = 256;
+const MAX_BLOCKS: usize = 256;
+/// Fewest lanes per thread when actions are chosen, and most threads that choose them.
+const MIN_PART_LANES: usize = 32;
+const MAX_PARTS: usize = 64;
+/// Parameters per thread when the gradients of the blocks are summed.
+const SUM_CHUNK: usize = 4096;
 
 /// Networks, optimiser and workspaces on the CPU.
 #[derive(Debug)]
@@ -45,20 +45,20 @@ pub(crate) struct Native {
     transposed: [Vec<f32>; 3],
     adam: AdamState,
     blocks: Vec<Block>,
-    /// Samples of a block; they depend on the size of minibatches alone.
+    /// Samples per block; a function of the minibatch size alone.
     block: usize,
 }
 
 impl Native {
-    /// Builds the engine for a policy without memory, for this many lanes and samples of a minibatch.
+    /// Builds the engine of an MLP policy for `lanes` lanes and minibatches of `batch` samples.
     pub(crate) fn new(policy: &Policy, adam: &AdamState, inputs: Inputs, lanes: usize, batch: usize) -> Self {
         let nets = Networks::new(&policy.layout, policy.config.activation);
-        let parts = lanes.div_ceil(PART).min(MOST_PARTS);
-        let block = batch.div_ceil(MOST_BLOCKS).max(BLOCK);
+        let parts = lanes.div_ceil(MIN_PART_LANES).min(MAX_PARTS);
+        let block = batch.div_ceil(MAX_BLOCKS).max(MIN_BLOCK_SAMPLES);
         let adam = AdamState { m: nets.pack(&adam.m), v: nets.pack(&adam.v), step: adam.step };
         let mut native = Self {
             params: nets.pack(&policy.params),
-            transposed: nets.all().map(Net::transposed),
+            transposed: nets.all().map(Net::transposed_buffer),
             blocks: vec![Block::new(&nets, policy.layout.inputs); batch.div_ceil(block).max(parts)],
             block,
             nets,
@@ -69,7 +69,7 @@ impl Native {
         native
     }
 
-    /// Brings the turned weights up to date.
+    /// Updates the transposed weights.
     fn transpose(&mut self) {
         let nets = self.nets.all().into_iter().zip(self.nets.gradient_flows());
         for (((net, gradient_flows), part), transposed) in
@@ -79,18 +79,18 @@ impl Native {
         }
     }
 
-    /// Leaves the mean gradient of one minibatch in the first block and returns the sums of its losses.
+    /// Computes the mean gradient of one minibatch into the first block and returns the sums of its losses.
     fn minibatch(&mut self, rollout: &Rollout, batch: &[u32], settings: &UpdateSettings) -> LossSums {
         let advantage = advantage_moments(&rollout.advantage, batch, settings.normalize_advantage);
         let scale = 1.0 / batch.len() as f32;
-        let task = Task { rollout, settings: &settings.loss, advantage, scale };
+        let context = MinibatchContext { rollout, settings: &settings.loss, advantage, scale };
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         let blocks = &mut blocks[..batch.len().div_ceil(self.block)];
         if let [block] = blocks {
-            block.gradient(view, &task, batch, rayon::current_num_threads() > 1);
+            block.gradient(view, &context, batch, rayon::current_num_threads() > 1);
         } else {
             let parts = blocks.par_iter_mut().zip(batch.par_chunks(self.block));
-            parts.for_each(|(block, batch)| block.gradient(view, &task, batch, false));
+            parts.for_each(|(block, batch)| block.gradient(view, &context, batch, false));
         }
         sum(blocks)
     }
@@ -120,14 +120,14 @@ impl Native {
     }
 }
 
-/// Adds the gradients and losses of all blocks to the first's, in their order.
+/// Adds the gradients and losses of all blocks, in order, to the first block.
 fn sum(blocks: &mut [Block]) -> LossSums {
     let (first, rest) = blocks.split_at_mut(1);
     if !rest.is_empty() {
-        let slices = first[0].gradient.par_chunks_mut(SLICE).enumerate();
+        let slices = first[0].gradient.par_chunks_mut(SUM_CHUNK).enumerate();
         slices.for_each(|(index, total)| {
             for block in &*rest {
-                total.iter_mut().zip(&block.gradient[index * SLICE..]).for_each(|(sum, part)| *sum += part);
+                total.iter_mut().zip(&block.gradient[index * SUM_CHUNK..]).for_each(|(sum, part)| *sum += part);
             }
         });
     }
@@ -137,7 +137,7 @@ fn sum(blocks: &mut [Block]) -> LossSums {
 
 #[cfg(test)]
 impl Native {
-    /// The mean gradient of one minibatch and the sums of its losses. `[P]`
+    /// Returns the mean gradient of one minibatch and the sums of its losses. `[P]`
     pub(crate) fn gradient(
         &mut self,
         rollout: &Rollout,
@@ -152,15 +152,15 @@ impl Native {
 }
 
 impl Engine for Native {
-    fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError> {
+    fn act(&mut self, rollout: &mut Rollout, time: usize, selection: ActionSelection<'_>) -> Result<(), AgentError> {
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         let (obs, out) = rollout.decision(time);
-        let part = part(out.value.len(), blocks);
+        let part = lanes_per_block(out.value.len(), blocks);
         if part >= out.value.len() {
-            blocks[0].act(view, obs, 0, choice, out);
+            blocks[0].act(view, obs, 0, selection, out);
         } else {
             let parts = blocks.par_iter_mut().zip(out.par_chunks(part)).enumerate();
-            parts.for_each(|(index, (block, out))| block.act(view, obs, index * part, choice, out));
+            parts.for_each(|(index, (block, out))| block.act(view, obs, index * part, selection, out));
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Engine for Native {
         Ok(())
     }
 
-    fn close(&mut self, rollout: &mut Rollout) -> Result<(), AgentError> {
+    fn finish_rollout(&mut self, rollout: &mut Rollout) -> Result<(), AgentError> {
         let samples = rollout.samples();
         let Rollout { steps, obs, value, .. } = rollout;
         self.values(obs.at(*steps), &mut value[samples..]);
@@ -191,7 +191,7 @@ impl Engine for Native {
         Ok(blocks[0].hidden(view, rollout.obs.first(rollout.samples()), picks))
     }
 
-    fn broken_gradient(&self, layout: &Layout) -> Option<String> {
+    fn non_finite_gradient(&self, layout: &Layout) -> Option<String> {
         let mut gradient = vec![0.0; layout.len()];
         self.nets.unpack(&self.blocks[0].gradient, &mut gradient);
         layout.non_finite(&gradient).map(|(tensor, _)| tensor)
@@ -206,15 +206,15 @@ impl Engine for Native {
     }
 
     fn describe(&self) -> String {
-        format!("native code on the CPU, {} thread(s)", rayon::current_num_threads())
+        format!("native backend on the CPU, {} thread(s)", rayon::current_num_threads())
     }
 }
 
 impl Native {
-    /// Writes the values of some observations.
+    /// Writes the values of observations.
     fn values(&mut self, obs: ObsView<'_>, values: &mut [f32]) {
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
-        let part = part(values.len(), blocks);
+        let part = lanes_per_block(values.len(), blocks);
         if part >= values.len() {
             blocks[0].values(view, obs, 0, values);
         } else {
@@ -224,7 +224,7 @@ impl Native {
     }
 }
 
-/// Lanes that one block takes; how they are cut changes no bit.
-fn part(lanes: usize, blocks: &[Block]) -> usize {
-    lanes.div_ceil(blocks.len()).max(PART)
+/// Returns the number of lanes per block; the split does not change any bit.
+fn lanes_per_block(lanes: usize, blocks: &[Block]) -> usize {
+    lanes.div_ceil(blocks.len()).max(MIN_PART_LANES)
 }

@@ -1,4 +1,4 @@
-//! The networks and the loss as textbooks write them, one number after the other in double precision, for tests.
+//! Reference implementation of networks and loss in double precision, one sample at a time, for tests.
 
 use crate::{
     Activation, Policy, PolicyKind,
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// A policy with parameters of its own.
+/// Policy with parameters in double precision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Textbook<'a> {
     pub(crate) policy: &'a Policy,
@@ -18,17 +18,17 @@ pub(crate) struct Textbook<'a> {
     pub(crate) params: &'a [f64],
 }
 
-/// What the networks say of one sample.
+/// Outputs of the networks for one sample.
 #[derive(Debug, Clone)]
-pub(crate) struct Evaluated {
+pub(crate) struct NetOutput {
     pub(crate) sample: usize,
     pub(crate) logits: Vec<f64>,
     pub(crate) value: f64,
 }
 
 impl Textbook<'_> {
-    /// The opinion on one input; the memory `[S]` advances.
-    pub(crate) fn opinion(self, sample: usize, input: &[f32], memory: &mut [f64]) -> Evaluated {
+    /// Computes the outputs for one input and advances the recurrent state `[S]`.
+    pub(crate) fn forward(self, sample: usize, input: &[f32], memory: &mut [f64]) -> NetOutput {
         let input: Vec<f64> = input.iter().map(|&x| f64::from(x)).collect();
         let [trunk, actor, critic] = self.policy.layout.nets();
         let (mut owned, mut memory) = (Vec::new(), memory);
@@ -40,7 +40,7 @@ impl Textbook<'_> {
         }
         let features = self.network(trunk, input, owned[0]);
         let logits = self.network(actor, features.clone(), owned[1]);
-        Evaluated { sample, logits, value: self.network(critic, features, owned[2])[0] }
+        NetOutput { sample, logits, value: self.network(critic, features, owned[2])[0] }
     }
 
     fn network(self, net: &Net, input: Vec<f64>, memory: &mut [f64]) -> Vec<f64> {
@@ -59,14 +59,14 @@ impl Textbook<'_> {
         })
     }
 
-    /// One step of a cell.
+    /// Computes one step of a recurrent cell.
     ///
     /// # Source
     /// Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014 in the form of
     /// `torch.nn.GRU`, whose reset gate acts after the matrix product.
     fn cell(self, cell: &Cell, input: &[f64], memory: &mut [f64]) -> Vec<f64> {
         let [w_ih, w_hh, b_ih, b_hh] = cell.tensors().map(|(.., range)| range);
-        let (hidden, long) = memory.split_at_mut(cell.units);
+        let (hidden, cell_state) = memory.split_at_mut(cell.units);
         let (by_input, by_hidden) = (self.products(w_ih, b_ih, input), self.products(w_hh, b_hh, hidden));
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let gate = |number: usize, unit: usize| {
@@ -76,13 +76,13 @@ impl Textbook<'_> {
         let sum = |number, unit| gate(number, unit).0 + gate(number, unit).1;
         for unit in 0..cell.units {
             hidden[unit] = if cell.kind == PolicyKind::Lstm {
-                let (enter, forget) = (sigmoid(sum(0, unit)), sigmoid(sum(1, unit)));
-                long[unit] = forget * long[unit] + enter * sum(2, unit).tanh();
-                sigmoid(sum(3, unit)) * long[unit].tanh()
+                let (input_gate, forget_gate) = (sigmoid(sum(0, unit)), sigmoid(sum(1, unit)));
+                cell_state[unit] = forget_gate * cell_state[unit] + input_gate * sum(2, unit).tanh();
+                sigmoid(sum(3, unit)) * cell_state[unit].tanh()
             } else {
-                let (reset, keep) = (sigmoid(sum(0, unit)), sigmoid(sum(1, unit)));
+                let (reset, update) = (sigmoid(sum(0, unit)), sigmoid(sum(1, unit)));
                 let (from_input, from_hidden) = gate(2, unit);
-                (1.0 - keep) * (from_input + reset * from_hidden).tanh() + keep * hidden[unit]
+                (1.0 - update) * (from_input + reset * from_hidden).tanh() + update * hidden[unit]
             };
         }
         hidden.to_vec()
@@ -93,27 +93,27 @@ impl Textbook<'_> {
         rows.map(|(row, bias)| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + bias).collect()
     }
 
-    /// The opinions on one lane's steps `first..last`, which begin with this memory `[S]`; it advances.
+    /// Computes the outputs for the steps `first..last` of one lane and advances its recurrent state `[S]`.
     pub(crate) fn sequence(
         self,
         rollout: &Rollout,
         inputs: &Inputs,
         (lane, first, last): (usize, usize, usize),
         memory: &mut [f64],
-    ) -> Vec<Evaluated> {
+    ) -> Vec<NetOutput> {
         let mut input = vec![0.0; self.policy.layout.inputs];
         let steps = (first..last).map(|time| {
             if rollout.starts(time)[lane] {
                 memory.fill(0.0);
             }
             inputs.write(rollout.obs.at(time), lane, &mut input);
-            self.opinion(time * rollout.lanes + lane, &input, memory)
+            self.forward(time * rollout.lanes + lane, &input, memory)
         });
         steps.collect()
     }
 }
 
-/// Log-probabilities of the legal actions, minus infinity for the others.
+/// Returns the log-probabilities of the legal actions, minus infinity for the others.
 pub(crate) fn log_probs(logits: &[f64], legal: impl Fn(u8) -> bool) -> [f64; MAX_ACTIONS] {
     let mut out = [f64::NEG_INFINITY; MAX_ACTIONS];
     let chosen = || (0u8..).zip(logits).filter(|&(action, _)| legal(action));
@@ -122,15 +122,15 @@ pub(crate) fn log_probs(logits: &[f64], legal: impl Fn(u8) -> bool) -> [f64; MAX
     out
 }
 
-/// The loss of a minibatch as the paper writes it, one sample after the other.
-pub(crate) fn loss(opinions: &[Evaluated], rollout: &Rollout, settings: &UpdateSettings) -> f64 {
-    let count = opinions.len() as f64;
-    let advantages: Vec<f64> = opinions.iter().map(|o| f64::from(rollout.advantage[o.sample])).collect();
+/// Returns the loss of a minibatch, written as in the paper.
+pub(crate) fn loss(outputs: &[NetOutput], rollout: &Rollout, settings: &UpdateSettings) -> f64 {
+    let count = outputs.len() as f64;
+    let advantages: Vec<f64> = outputs.iter().map(|o| f64::from(rollout.advantage[o.sample])).collect();
     let mean = advantages.iter().sum::<f64>() / count;
     let deviation = (advantages.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();
     let obs = rollout.obs.first(rollout.samples());
     let mut total = 0.0;
-    for (Evaluated { sample, logits, value }, advantage) in opinions.iter().zip(advantages) {
+    for (NetOutput { sample, logits, value }, advantage) in outputs.iter().zip(advantages) {
         let advantage = (advantage - mean) / (deviation + 1e-8);
         let log_probs = log_probs(logits, |action| obs.mask[*sample].allows(action));
         let legal = || log_probs.iter().filter(|log_prob| log_prob.is_finite());
@@ -147,7 +147,7 @@ pub(crate) fn loss(opinions: &[Evaluated], rollout: &Rollout, settings: &UpdateS
     total / count
 }
 
-/// Central differences of a function of the parameters, by each of them.
+/// Returns the gradient of a function by central differences.
 pub(crate) fn slopes(params: &[f64], function: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     let mut shifted = params.to_vec();
     let slope = |index: usize| {

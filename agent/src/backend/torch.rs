@@ -1,10 +1,10 @@
-//! The libtorch backend, for GPUs and recurrent policies, and as the reference that the native gradients are checked against.
+//! libtorch backend, for GPUs and recurrent policies, and the reference for the native gradients.
 //!
-//! The tape lies on the device. Of a rollout, row numbers, account rows, masks and uniforms go up once, actions come down at
-//! every step, log-probabilities and values once at the end; advantages and targets go up before the update, whose
-//! minibatches are gathered on the device. The host waits for the device while observations go up and actions come down at each
-//! step of a collection, and around a pass of an update; with a divergence target also at each minibatch. CUDA graphs would save launching the same kernels again for
-//! every minibatch, but tch 0.24 cannot record them.
+//! The tape stays on the device. Row numbers, account rows, masks and uniforms of a rollout are uploaded once; actions
+//! are downloaded at every step, log-probabilities and values once at the end. Advantages and targets are uploaded
+//! before the update, whose minibatches are gathered on the device. The host synchronises with the device at each
+//! collection step and after each pass of an update; with `target_kl` also after each minibatch. CUDA graphs would
+//! remove the launch overhead per minibatch, but tch 0.24 cannot record them.
 
 mod adam;
 mod categorical;
@@ -21,12 +21,12 @@ use self::{
     categorical::{Actions, Categorical},
     loss::{Terms, Totals},
     net::Nets,
-    recurrent::Memory,
+    recurrent::LaneState,
     samples::{Samples, Tape},
 };
 use crate::{
     AdamState, AgentError, Policy, Precision,
-    backend::engine::{Choice, Engine, Sizes},
+    backend::engine::{ActionSelection, Engine, Sizes},
     ppo::{
         loss::{EpochStats, UpdateSettings},
         rollout::{Inputs, Rollout},
@@ -35,11 +35,11 @@ use crate::{
 
 pub(crate) use self::{
     adam::Adam,
-    recurrent::{Cell, Past},
+    recurrent::{Cell, RecurrentState},
 };
 
-/// Rows of a matrix from which several CPU threads compute its products faster than one.
-const WORTH_SHARING: usize = 512;
+/// Fewest rows of a matrix product that several CPU threads compute faster than one.
+const MIN_PARALLEL_ROWS: usize = 512;
 
 /// Networks, optimiser, tape and rollout on a libtorch device.
 #[derive(Debug)]
@@ -51,11 +51,11 @@ pub(crate) struct Torch {
     nets: Nets,
     adam: Adam,
     samples: Samples,
-    /// None for a policy without memory.
-    memory: Option<Memory>,
+    /// `None` for an MLP policy.
+    memory: Option<LaneState>,
     /// Steps of a sequence.
     sequence: usize,
-    /// Most rows of a matrix in collection and update.
+    /// Largest number of rows in a forward pass of collection or update.
     rows: usize,
 }
 
@@ -67,15 +67,16 @@ impl Torch {
         device: Device,
         sizes: Sizes,
     ) -> Result<Self, AgentError> {
-        let torch = Self::build(policy, adam, inputs, device, sizes).map_err(failed("set up networks and rollout"))?;
+        let torch = Self::build(policy, adam, inputs, device, sizes)
+            .map_err(failed("set up the networks and the rollout buffer"))?;
         torch.set_threads();
         Ok(torch)
     }
 
-    /// Makes libtorch's pool, which all engines of a process share, no larger than the one that the user chose, and leaves
-    /// it asleep for little work. How sums are cut depends on it, so that every thread that computes sets it first.
+    /// Limits libtorch's thread pool, which is global to the process, to the number that the user chose, and to one
+    /// thread for small networks. The order of sums depends on the pool, so every caller sets it before it computes.
     fn set_threads(&self) {
-        let threads = if self.rows < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
+        let threads = if self.rows < MIN_PARALLEL_ROWS { 1 } else { rayon::current_num_threads() };
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     }
 
@@ -91,7 +92,7 @@ impl Torch {
         let state = policy.layout.state() as i64;
         let memory = if state > 0 {
             let now = Tensor::f_zeros([sizes.lanes as i64, state], (Kind::Float, device))?;
-            Some(Memory { now, units: policy.config.recurrent_size as i64 })
+            Some(LaneState { states: now, units: policy.config.recurrent_size as i64 })
         } else {
             None
         };
@@ -109,56 +110,56 @@ impl Torch {
         })
     }
 
-    /// What the lanes remember before a step; `start` tells which of them forget. `[N]`
-    fn past(&self, start: Option<&[bool]>) -> Result<Past, TchError> {
-        self.memory.as_ref().map_or_else(|| Ok(Past::default()), |memory| memory.past(start))
+    /// Returns the recurrent state before a step; `start` marks the lanes whose state is reset. `[N]`
+    fn past(&self, start: Option<&[bool]>) -> Result<RecurrentState, TchError> {
+        self.memory.as_ref().map_or_else(|| Ok(RecurrentState::default()), |memory| memory.past(start))
     }
 
-    fn decide(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), TchError> {
+    fn decide(&mut self, rollout: &mut Rollout, time: usize, selection: ActionSelection<'_>) -> Result<(), TchError> {
         let mut past = self.past(Some(rollout.starts(time)))?;
-        self.samples.recall(&past, time)?;
+        self.samples.store_state(&past, time)?;
         let (input, mask) = self.samples.observe(&self.tape, rollout.obs.at(time), time)?;
         let logits = match &mut self.memory {
-            // Without memory the values can wait for the end of the collection, when all are computed at once.
+            // Without recurrence the values of the whole rollout are computed at once after the last step.
             None => self.nets.logits(&input, &mut past)?,
             Some(memory) => {
                 let (logits, values) = self.nets.forward(&input, &mut past)?;
-                self.samples.note_values(time, &values)?;
-                memory.now = past.memory()?;
+                self.samples.store_values(time, &values)?;
+                memory.states = past.memory()?;
                 logits
             }
         };
         let of = Categorical::new(&logits, &self.actions.illegal(&mask)?)?;
-        let action = match choice {
-            Choice::Sampled(uniforms) => {
+        let action = match selection {
+            ActionSelection::Sampled(uniforms) => {
                 self.actions.sample(&of, &Tensor::f_from_slice(uniforms)?.f_to(self.device)?)?
             }
-            Choice::Greedy => of.greedy()?,
+            ActionSelection::Greedy => of.greedy()?,
         };
-        self.samples.note(time, &action, &of.log_prob(&action)?)?;
+        self.samples.store_actions(time, &action, &of.log_prob(&action)?)?;
         let (obs, out) = rollout.decision(time);
         self.samples.read_actions(time, out.action)?;
         of.read(out.prob)?;
         for (action, mask) in out.action.iter_mut().zip(obs.mask).filter(|(action, mask)| !mask.allows(**action)) {
-            // The network's output is not a number, on which the update will stop; until then the first legal action.
+            // The logits are NaN and the update will fail; until then take the first legal action.
             *action = mask.0.trailing_zeros() as u8;
         }
         Ok(())
     }
 
-    /// Computes the values that are still missing and brings all estimates of a collection home.
-    fn settle(&self, rollout: &mut Rollout) -> Result<(), TchError> {
+    /// Computes the missing values and downloads all estimates of the rollout.
+    fn finish_estimates(&self, rollout: &mut Rollout) -> Result<(), TchError> {
         let time = rollout.steps;
         let last = self.tape.observe(rollout.obs.at(time))?;
         let values = self.nets.values(&last, &mut self.past(Some(rollout.starts(time)))?)?;
-        self.samples.note_values(time, &values)?;
+        self.samples.store_values(time, &values)?;
         if self.memory.is_none() {
             self.samples.evaluate(&self.tape, &self.nets)?;
         }
         self.samples.read_estimates(&mut rollout.log_prob, &mut rollout.value)
     }
 
-    /// The loss of some sequences.
+    /// Computes the loss of a minibatch of sequences.
     fn terms(&self, sequences: &Tensor, settings: &UpdateSettings) -> Result<Terms, TchError> {
         let mut batch = self.samples.batch(&self.tape, &self.actions, sequences)?;
         let (logits, values) = self.nets.forward(&batch.input, &mut batch.past)?;
@@ -184,11 +185,11 @@ impl Torch {
 }
 
 impl Engine for Torch {
-    fn act(&mut self, rollout: &mut Rollout, time: usize, choice: Choice<'_>) -> Result<(), AgentError> {
+    fn act(&mut self, rollout: &mut Rollout, time: usize, selection: ActionSelection<'_>) -> Result<(), AgentError> {
         if time == 0 {
             self.set_threads();
         }
-        no_grad(|| self.decide(rollout, time, choice)).map_err(failed("choose actions"))
+        no_grad(|| self.decide(rollout, time, selection)).map_err(failed("choose actions"))
     }
 
     fn bootstrap(&mut self, rollout: &mut Rollout, time: usize) -> Result<(), AgentError> {
@@ -198,12 +199,12 @@ impl Engine for Torch {
         no_grad(|| values()?.f_copy_data(out, *lanes)).map_err(failed("compute values"))
     }
 
-    fn close(&mut self, rollout: &mut Rollout) -> Result<(), AgentError> {
-        no_grad(|| self.settle(rollout)).map_err(failed("compute values"))
+    fn finish_rollout(&mut self, rollout: &mut Rollout) -> Result<(), AgentError> {
+        no_grad(|| self.finish_estimates(rollout)).map_err(failed("compute values"))
     }
 
     fn load(&mut self, rollout: &Rollout) -> Result<(), AgentError> {
-        self.samples.complete(&rollout.advantage, &rollout.target).map_err(failed("copy advantages to the device"))
+        self.samples.store_targets(&rollout.advantage, &rollout.target).map_err(failed("copy advantages to the device"))
     }
 
     fn epoch(
@@ -213,7 +214,7 @@ impl Engine for Torch {
         settings: &UpdateSettings,
     ) -> Result<EpochStats, AgentError> {
         self.set_threads();
-        self.pass(order, settings).map_err(failed("learn from a rollout"))
+        self.pass(order, settings).map_err(failed("run an epoch of the update"))
     }
 
     fn activations(&mut self, _rollout: &Rollout, picks: &[u32]) -> Result<Vec<Vec<f32>>, AgentError> {
@@ -223,32 +224,32 @@ impl Engine for Torch {
             let outputs = self.nets.hidden(&batch.input, &mut batch.past)?;
             outputs.iter().map(|output| Vec::try_from(output.f_flatten(0, -1)?)).collect::<Result<_, _>>()
         };
-        no_grad(hidden).map_err(failed("watch the hidden units"))
+        no_grad(hidden).map_err(failed("compute the hidden activations"))
     }
 
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError> {
         let copies = [(&self.adam.params, params), (&self.adam.m, &mut adam.m), (&self.adam.v, &mut adam.v)];
         for (tensor, out) in copies {
-            tensor.f_copy_data(out, out.len()).map_err(failed("read the parameters back"))?;
+            tensor.f_copy_data(out, out.len()).map_err(failed("copy the parameters back"))?;
         }
         adam.step = self.adam.step;
         Ok(())
     }
 
     #[cfg(test)]
-    fn adopt(&mut self, rollout: &Rollout) {
+    fn load_external(&mut self, rollout: &Rollout) {
         self.samples.upload(&self.tape, rollout).unwrap();
         self.load(rollout).unwrap();
     }
 
     fn memory(&self, out: &mut [f32]) -> Result<(), AgentError> {
-        let copy = |memory: &Memory| memory.now.f_copy_data(out, out.len());
-        self.memory.as_ref().map_or(Ok(()), copy).map_err(failed("read the memory back"))
+        let copy = |memory: &LaneState| memory.states.f_copy_data(out, out.len());
+        self.memory.as_ref().map_or(Ok(()), copy).map_err(failed("copy the recurrent state back"))
     }
 
-    fn remember(&mut self, memory: &[f32]) -> Result<(), AgentError> {
-        let copy = |own: &mut Memory| own.now.f_copy_(&Tensor::f_from_slice(memory)?.f_view_as(&own.now)?);
-        self.memory.as_mut().map_or(Ok(()), copy).map_err(failed("copy the memory to the device"))
+    fn set_memory(&mut self, memory: &[f32]) -> Result<(), AgentError> {
+        let copy = |own: &mut LaneState| own.states.f_copy_(&Tensor::f_from_slice(memory)?.f_view_as(&own.states)?);
+        self.memory.as_mut().map_or(Ok(()), copy).map_err(failed("copy the recurrent state to the device"))
     }
 
     fn describe(&self) -> String {
@@ -265,7 +266,7 @@ impl Engine for Torch {
 
 #[cfg(test)]
 impl Torch {
-    /// The gradient of one minibatch, on the host. `[P]`
+    /// Returns the gradient of one minibatch, on the host. `[P]`
     pub(crate) fn gradient(&self, order: &[u32], settings: &UpdateSettings) -> Vec<f32> {
         let loss = self.terms(&upload_numbers(order, self.device).unwrap(), settings).unwrap().loss;
         Vec::try_from(self.nets.gradient(&loss).unwrap()).unwrap()

@@ -1,4 +1,4 @@
-//! Predictors that a forecaster is compared with.
+//! Baselines of the forecaster: ridge regression and gradient-boosted trees.
 
 pub(crate) mod boosted;
 pub(crate) mod ridge;

@@ -1,11 +1,11 @@
-//! The gate beside forecasters that are known to be good or bad.
+//! Verdicts of the gate on forecasts of known quality.
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
 
-/// Forecasts and what came, by session.
+/// Forecasts and outcomes, by session.
 struct Trial {
     kind: TargetKind,
     predicted: Vec<f32>,
@@ -15,8 +15,8 @@ struct Trial {
 }
 
 impl Trial {
-    /// Draws `sessions` of `each` samples from a forecast and an outcome that `draw` makes of normal numbers. Sessions are
-    /// loud or quiet: `draw` is also told by how much.
+    /// Draws `sessions` sessions of `each` samples; `draw` maps normal numbers and the volatility factor of the session
+    /// to a forecast and an outcome.
     fn new(
         kind: TargetKind,
         (sessions, each): (u32, u32),
@@ -38,7 +38,7 @@ impl Trial {
         trial
     }
 
-    /// Returns of deviation 10 with forecasts of `spread` of it, of which a share of `slope` comes true.
+    /// Returns of standard deviation 10 and forecasts with the share `spread` of it, calibrated by `slope`.
     fn of_returns(size: (u32, u32), seed: u64, spread: f64, slope: f64) -> Self {
         Self::new(TargetKind::Return, size, seed, |loud, normal| {
             let p = 10.0 * spread * normal();
@@ -46,7 +46,7 @@ impl Trial {
         })
     }
 
-    /// Unpredictable returns where all samples of a session move together, and are forecast much alike.
+    /// Unpredictable returns that are perfectly correlated within a session, with similar forecasts.
     fn of_moving_markets((sessions, each): (u32, u32), seed: u64, spread: f64) -> Self {
         let (mut drawn, mut view, mut shock) = (0, 0.0, 0.0);
         Self::new(TargetKind::Return, (sessions, each), seed, |loud, normal| {
@@ -58,7 +58,7 @@ impl Trial {
         })
     }
 
-    /// Volatilities of mean 20 and deviation 5, of which calibrated forecasts explain `r2`.
+    /// Volatilities of mean 20 and standard deviation 5, of which calibrated forecasts explain `r2`.
     fn of_volatilities(seed: u64, r2: f64) -> Self {
         let mut trial = Self::new(TargetKind::Volatility, (60, 100), seed, |_, normal| {
             let p = 20.0 + 5.0 * r2.sqrt() * normal();
@@ -103,12 +103,12 @@ fn an_honest_forecaster_of_returns_is_never_failed() {
     let verdicts: Vec<GateVerdict> = (0..50).map(|seed| Trial::of_returns(DAYS, seed, 0.0633, 1.0).verdict()).collect();
     assert!(verdicts.iter().all(|verdict| matches!(verdict, GateVerdict::Healthy | GateVerdict::NoSkill)));
     let healthy = verdicts.iter().filter(|verdict| **verdict == GateVerdict::Healthy).count();
-    assert!(healthy >= 40, "{healthy} of 50 are seen to be good");
+    assert!(healthy >= 40, "{healthy} of 50 are healthy");
 }
 
 #[test]
 fn forecasters_of_noise_are_hardly_ever_failed() {
-    // Nothing is predictable. Failing one in fifty would be much; a model that has learnt nothing must be told so.
+    // Nothing is predictable: at most one in fifty may fail.
     for (spread, size) in [(0.001, DAYS), (0.01, DAYS), (0.06, DAYS), (0.06, (12, 300))] {
         let gates = (0..200).map(|seed| Trial::of_returns(size, 1000 + seed, spread, 0.0).judged());
         let (mut failed, mut skilled) = (0, 0);
@@ -121,8 +121,8 @@ fn forecasters_of_noise_are_hardly_ever_failed() {
 }
 
 #[test]
-fn sessions_that_move_as_one_are_counted_as_one() {
-    // Fifty samples that move together are hardly more than one: who took them for fifty would fail many for nothing.
+fn correlated_samples_of_a_session_count_as_one() {
+    // Fifty correlated samples carry little more information than one; counting them as fifty would fail many models.
     for (sessions, spread) in [(200, 0.06), (40, 0.06), (20, 0.06), (20, 0.01)] {
         let verdict = |seed: u64| Trial::of_moving_markets((sessions, 50), 2000 + seed, spread).verdict();
         let failed = (0..200).filter(|&seed| verdict(seed).is_failure()).count();
@@ -150,14 +150,14 @@ fn forecasters_of_directions_are_judged_by_the_same_rules() {
     assert!(failed <= 4, "{failed} of 200");
 }
 
-/// Turns a normal number into a uniform one, by the logistic curve nearest to the normal distribution (to 0.01).
+/// Maps a normal number to a uniform one, by the logistic approximation of the normal CDF (to 0.01).
 fn uniform(normal: f64) -> f64 {
     1.0 / (1.0 + (-1.702 * normal).exp())
 }
 
 #[test]
-fn alike_forecasts_at_the_head_of_batches_are_no_collapse() {
-    // The check of a sister project looked at the first hundred of each batch, and stopped good runs.
+fn similar_forecasts_at_batch_heads_are_no_collapse() {
+    // A check of only the first hundred samples of each batch stopped good runs in a sister project.
     let (batch, looked_at) = (256, 100);
     let mut trial = Trial::of_volatilities(7, 0.4);
     for (i, (p, y)) in trial.predicted.iter_mut().zip(&mut trial.actual).enumerate() {
@@ -168,12 +168,12 @@ fn alike_forecasts_at_the_head_of_batches_are_no_collapse() {
     let looked_at = trial.predicted.chunks(batch).flat_map(|batch| &batch[..looked_at.min(batch.len())]);
     let seen: Vec<f64> = looked_at.map(|&p| f64::from(p)).collect();
     let variance = statistics::variance(&seen);
-    assert!(variance.sqrt() < 1e-4, "the old check rings: {}", variance.sqrt());
+    assert!(variance.sqrt() < 1e-4, "the check of batch heads would fire: {}", variance.sqrt());
     assert_eq!(trial.verdict(), GateVerdict::Healthy);
 }
 
 #[test]
-fn constants_have_collapsed_whichever_they_are() {
+fn constant_forecasts_have_collapsed() {
     let returns = Trial::of_returns(DAYS, 1, 0.06, 1.0);
     let mut sorted = returns.actual.clone();
     sorted.sort_by(f32::total_cmp);
@@ -181,7 +181,7 @@ fn constants_have_collapsed_whichever_they_are() {
     for constant in [0.0, mean, sorted[sorted.len() / 2], 7.0] {
         let judged = Trial::of_returns(DAYS, 1, 0.06, 1.0).predicting(|_| constant).judged();
         assert_eq!(judged.verdict, GateVerdict::Collapsed);
-        assert!(judged.evidence[0].starts_with("every sample is given one forecast"), "{judged:?}");
+        assert!(judged.evidence[0].starts_with("all forecasts are equal"), "{judged:?}");
     }
     let (few, rounded) = (Trial::of_returns((4, 50), 1, 0.06, 1.0), |p: f32| 5.0 + p.signum() * 1e-6);
     assert_eq!(few.verdict(), GateVerdict::Inconclusive);
@@ -198,15 +198,15 @@ fn the_third_run_has_collapsed() {
     let judged = trial.judged();
     assert!((trial.scores().r2() + 0.207).abs() < 0.02);
     assert_eq!(judged.verdict, GateVerdict::Collapsed, "{judged:?}");
-    assert!(judged.evidence[1].starts_with("forecasts miss the mean by -0.2"), "{judged:?}");
-    assert!(judged.evidence[2].starts_with("they hardly differ: 3.4%"), "{judged:?}");
-    // As wide as it should be, the same miss is no collapse.
+    assert!(judged.evidence[1].starts_with("the forecasts are biased by -0.2"), "{judged:?}");
+    assert!(judged.evidence[2].starts_with("their standard deviation is only 3.4%"), "{judged:?}");
+    // With a calibrated spread the same bias is no collapse.
     let wide = trial.predicting(|p| 0.718 + (p - 0.718) * 10.0);
     assert_eq!(wide.verdict(), GateVerdict::WorseThanConstant);
 }
 
 #[test]
-fn forecasts_that_know_and_do_not_show_it_have_collapsed() {
+fn shrunk_forecasts_with_skill_have_collapsed() {
     let shrunk = |by: f32| Trial::of_volatilities(5, 0.4).predicting(|p| 20.0 + (p - 20.0) / by).verdict();
     assert_eq!(
         [1.0, 2.0, 30.0].map(shrunk),
@@ -217,15 +217,15 @@ fn forecasts_that_know_and_do_not_show_it_have_collapsed() {
 }
 
 #[test]
-fn a_model_that_is_blind_beside_a_reference_has_collapsed() {
+fn a_model_without_skill_beside_a_skilled_reference_has_collapsed() {
     let skilled = Reference::of("ridge regression", &Trial::of_volatilities(6, 0.3).scores()).unwrap();
     let noise = Trial::of_returns((60, 100), 6, 0.01, 0.0);
     let blind = Trial { kind: TargetKind::Volatility, train_mean: 0.0, ..noise };
     let judged = blind.judged_beside(Some(&skilled));
     assert_eq!(judged.verdict, GateVerdict::Collapsed, "{judged:?}");
-    assert!(judged.evidence[0].starts_with("ridge regression sees what the model does not: R² 0."), "{judged:?}");
+    assert!(judged.evidence[0].starts_with("ridge regression is clearly better than the model: R² 0."), "{judged:?}");
     assert!(judged.evidence[0].contains("against -0.0") || judged.evidence[0].contains("against 0.0"));
-    // Whoever is no better, or not clearly so, shows nothing.
+    // A reference without a clear lead is no evidence.
     let as_blind = Reference { r2: blind.scores().r2_interval().unwrap(), ..skilled.clone() };
     assert_eq!(blind.judged_beside(Some(&as_blind)).verdict, GateVerdict::NoSkill);
     assert_eq!(blind.verdict(), GateVerdict::NoSkill);
@@ -233,7 +233,7 @@ fn a_model_that_is_blind_beside_a_reference_has_collapsed() {
 }
 
 #[test]
-fn what_is_too_good_to_be_true_rings() {
+fn implausible_scores_are_a_suspected_leak() {
     let leaking = Trial::of_returns(DAYS, 9, 0.65, 1.0);
     assert!(leaking.scores().r2() > 0.28);
     assert_eq!(leaking.verdict(), GateVerdict::LeakSuspected);
@@ -243,11 +243,11 @@ fn what_is_too_good_to_be_true_rings() {
 }
 
 #[test]
-fn forecasts_that_spread_more_than_they_know_fail() {
+fn overdispersed_forecasts_fail() {
     let overfit = Trial::of_returns(DAYS, 10, 0.8, 0.0).judged();
     assert_eq!(overfit.verdict, GateVerdict::WorseThanConstant);
-    assert!(overfit.evidence[1].starts_with("they spread more than they know"), "{overfit:?}");
-    // Where the level of the outcomes has moved as forecast, they still beat the training mean.
+    assert!(overfit.evidence[1].starts_with("the forecasts are overdispersed"), "{overfit:?}");
+    // If the level of the outcomes moves as forecast, the forecasts still beat the training mean.
     let mut moved = Trial::of_returns(DAYS, 10, 0.8, 0.2).predicting(|p| p + 6.4);
     moved.actual.iter_mut().for_each(|y| *y += 6.4);
     assert_eq!(moved.verdict(), GateVerdict::Overdispersed);
@@ -257,13 +257,13 @@ fn forecasts_that_spread_more_than_they_know_fail() {
 }
 
 #[test]
-fn a_single_forecast_that_is_no_number_is_broken() {
+fn a_single_non_finite_forecast_is_broken() {
     let mut trial = Trial::of_returns(DAYS, 11, 0.06, 1.0);
     trial.predicted[17] = f32::NAN;
     let judged = trial.judged();
     assert_eq!(
         (judged.verdict, judged.evidence[0].as_str()),
-        (GateVerdict::Broken, "1 of 20,000 forecasts are no finite number")
+        (GateVerdict::Broken, "1 of 20,000 forecasts are not finite")
     );
     assert_eq!(trial.predicting(|_| f32::INFINITY).verdict(), GateVerdict::Broken);
 }

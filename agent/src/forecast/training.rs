@@ -1,4 +1,4 @@
-//! The training of a forecaster: epochs, their scores over all validation samples, the best one kept.
+//! Training of a forecaster: epochs, their scores on all validation samples, and the best epoch.
 
 pub(crate) mod epoch;
 pub(crate) mod watchdog;
@@ -8,61 +8,62 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::{
-    Emergency, Epoch, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, Ridge, Samples, Scores,
-    StopMetric, Target, TargetKind, TargetMoments,
+    Epoch, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, Ridge, Samples, Scores, StopMetric,
+    Target, TargetKind, TargetMoments, WatchdogAlarm,
     data::windows::{Tape, Windows},
     network::{dropout::Dropout, loss::Loss, optimiser::Optimiser, pretrain::pretrain},
     training::watchdog::Watchdog,
 };
 use crate::{AgentError, DeviceChoice, random::RandomStreams};
 
-/// How a training ended.
+/// Reason for the end of a training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
-    /// After the last epoch that was allowed.
+pub enum StopReason {
+    /// The last epoch allowed.
     MaxEpochs,
-    /// Because nothing had become better for `patience` epochs.
+    /// No improvement for `patience` epochs.
     Patience,
-    /// Because it could not come to anything.
-    Emergency(Emergency),
+    /// The watchdog stopped it.
+    #[serde(rename = "emergency")]
+    Watchdog(WatchdogAlarm),
 }
 
-/// What is known before the first epoch.
+/// Reference figures measured before the first epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outset {
-    /// Validation loss of the training means, which is what a forecaster that learned nothing has.
+pub struct FitBaseline {
+    /// Validation loss of the training means, the loss of a forecaster without skill.
     pub constant_loss: f64,
-    /// Validation scores of a linear predictor of the same inputs. `[M]`
+    /// Validation scores of ridge regression on the same inputs. `[M]`
     pub linear: Vec<Option<Scores>>,
-    /// Why the loss will not do what its name says.
+    /// Warnings about the loss.
     pub warnings: Vec<String>,
-    /// The passes of pretraining, if there were any.
+    /// Epochs of pretraining; empty without pretraining.
     pub pretraining: Vec<PretrainEpoch>,
 }
 
-/// A trained forecaster and how it came about.
+/// Trained forecaster with its training history.
 #[derive(Debug, Clone)]
 pub struct Fitted {
     /// The forecaster of the best epoch.
     pub forecaster: Forecaster,
-    /// What was known before.
-    pub outset: Outset,
+    /// Reference figures measured before the first epoch.
+    pub baseline: FitBaseline,
     /// Every epoch.
     pub epochs: Vec<Epoch>,
-    /// Number of the best epoch; 0 where none was.
+    /// Number of the best epoch; 0 if none improved on the initial score.
     pub best: usize,
-    /// How it ended.
-    pub end: End,
+    /// Reason for the end.
+    pub end: StopReason,
 }
 
-/// Hears of a training.
+/// Receives events of a training.
 pub trait FitListener {
-    /// A pass of pretraining is over.
+    /// Called after every epoch of pretraining.
     fn on_pretraining(&mut self, _epoch: &PretrainEpoch) {}
-    /// What is known before the first epoch.
-    fn on_outset(&mut self, _outset: &Outset) {}
-    /// An epoch is over.
+    /// Called before the first epoch.
+    fn on_baseline(&mut self, _baseline: &FitBaseline) {}
+    /// Called after every epoch.
     fn on_epoch(&mut self, _epoch: &Epoch) {}
 }
 
@@ -71,8 +72,8 @@ impl FitListener for () {}
 /// Trains a forecaster. The same data, configuration and seed give the same bits on one device.
 ///
 /// # Errors
-/// [`AgentError::Config`] with every fault; [`AgentError::Forecast`] for samples that nothing can be learned from;
-/// [`AgentError::Tape`] for a feature that is not a number; [`AgentError::Device`] and [`AgentError::Torch`].
+/// [`AgentError::Config`] with every fault; [`AgentError::Forecast`] for missing samples or constant targets;
+/// [`AgentError::Tape`] for a non-finite feature; [`AgentError::Device`] and [`AgentError::Torch`].
 pub fn fit(
     data: &ForecastData,
     config: &ForecastConfig,
@@ -86,14 +87,14 @@ pub fn fit(
     }
     for (name, samples) in [("training", &data.train), ("validation", &data.validation)] {
         if samples.is_empty() {
-            return Err(AgentError::Forecast(format!("there is no {name} sample")));
+            return Err(AgentError::Forecast(format!("there are no {name} samples")));
         }
     }
     let training = Training::new(data, config, seed, device.torch()?)?;
     training.run(listener)
 }
 
-/// One training, its data on the device.
+/// State of a training, with its data on the device.
 struct Training<'a> {
     data: &'a ForecastData,
     config: &'a ForecastConfig,
@@ -109,7 +110,7 @@ impl<'a> Training<'a> {
     fn new(data: &'a ForecastData, config: &'a ForecastConfig, seed: u64, device: Device) -> Result<Self, AgentError> {
         let (targets, normalizer) = (&data.targets, data.normalizer()?);
         let moments = TargetMoments::of(&data.train, targets)?;
-        // Trainings side by side share the cores among them, and sums in one thread do not depend on their number.
+        // One thread: concurrent trainings share the cores, and single-threaded sums do not depend on their number.
         tch::set_num_threads(1);
         let features = data.features.len();
         let build = || {
@@ -117,7 +118,7 @@ impl<'a> Training<'a> {
             let (train, validation) = (Windows::new(&data.train, device)?, Windows::new(&data.validation, device)?);
             Ok((tape, train, validation, Loss::new(config, targets, &moments, device)?))
         };
-        let (tape, train, validation, loss) = build().map_err(failed("put samples on the device"))?;
+        let (tape, train, validation, loss) = build().map_err(failed("copy the samples to the device"))?;
         let forecaster = Forecaster {
             config: config.clone(),
             features: data.features.clone(),
@@ -130,35 +131,35 @@ impl<'a> Training<'a> {
     }
 
     fn run(mut self, listener: &mut dyn FitListener) -> Result<Fitted, AgentError> {
-        let (mut optimiser, outset) = self.outset(listener)?;
-        listener.on_outset(&outset);
-        let watchdog = self.watchdog(&outset);
+        let (mut optimiser, baseline) = self.baseline(listener)?;
+        listener.on_baseline(&baseline);
+        let watchdog = self.watchdog(&baseline);
         let mut epochs: Vec<Epoch> = Vec::new();
-        let (mut best, mut end) = ((f64::NEG_INFINITY, 0), End::MaxEpochs);
-        self.forecaster.params = optimiser.params().map_err(failed("read the parameters back"))?;
+        let (mut best, mut end) = ((f64::NEG_INFINITY, 0), StopReason::MaxEpochs);
+        self.forecaster.params = optimiser.params().map_err(failed("copy the parameters back"))?;
         for epoch in 1..=self.config.max_epochs {
             let row = self.epoch(&mut optimiser, epoch).map_err(failed("train a forecaster"))?;
             listener.on_epoch(&row);
-            // Forecasts that are no numbers have no score that could be compared.
+            // An epoch with non-finite forecasts has no comparable score.
             let score = if row.is_finite() { row.score } else { f64::NEG_INFINITY };
             epochs.push(row);
             if score > best.0 + self.config.min_delta {
                 best = (score, epoch);
-                self.forecaster.params = optimiser.params().map_err(failed("read the parameters back"))?;
+                self.forecaster.params = optimiser.params().map_err(failed("copy the parameters back"))?;
             }
-            if let Some(emergency) = watchdog.look(&epochs) {
-                end = End::Emergency(emergency);
+            if let Some(alarm) = watchdog.check(&epochs) {
+                end = StopReason::Watchdog(alarm);
                 break;
             }
             if epoch - best.1 >= self.config.patience {
-                end = End::Patience;
+                end = StopReason::Patience;
                 break;
             }
         }
-        Ok(Fitted { forecaster: self.forecaster, outset, epochs, best: best.1, end })
+        Ok(Fitted { forecaster: self.forecaster, baseline, epochs, best: best.1, end })
     }
 
-    fn outset(&self, listener: &mut dyn FitListener) -> Result<(Optimiser, Outset), AgentError> {
+    fn baseline(&self, listener: &mut dyn FitListener) -> Result<(Optimiser, FitBaseline), AgentError> {
         let (features, targets) = (self.data.features.len(), &self.data.targets);
         let (mut rng, device) = (self.streams.init(), self.tape.device());
         let mut build = || {
@@ -168,31 +169,31 @@ impl<'a> Training<'a> {
                 let samples = (&self.tape, &self.train, &self.validation);
                 let (encoder, epochs) =
                     pretrain(self.config, samples, features, self.streams, &mut |row| listener.on_pretraining(row))?;
-                optimiser.adopt(&encoder)?;
+                optimiser.load_params(&encoder)?;
                 pretraining = epochs;
             }
             Ok((optimiser, pretraining, no_grad(|| self.constant_loss(targets))?))
         };
-        let (optimiser, pretraining, constant_loss) = build().map_err(failed("set a forecaster up"))?;
+        let (optimiser, pretraining, constant_loss) = build().map_err(failed("set up a forecaster"))?;
         let linear = Ridge::fit(self.data, self.config.temporal_frames)?;
         let forecasts = linear.predict(&self.data.tape, &self.data.validation)?;
         let linear = scores(targets, &self.data.validation, &forecasts, &self.forecaster.moments, Scores::of);
         let warnings = self.config.loss.warnings(targets, &self.forecaster.moments);
-        Ok((optimiser, Outset { constant_loss, linear, warnings, pretraining }))
+        Ok((optimiser, FitBaseline { constant_loss, linear, warnings, pretraining }))
     }
 
-    fn watchdog(&self, outset: &Outset) -> Watchdog {
-        let mut skills = outset.linear.iter().flatten().filter_map(Scores::regression).map(|scores| scores.r2);
-        // A linear predictor that explains more than its own noise on some target.
-        let learnable = skills.any(|r2| r2 > LEARNABLE);
+    fn watchdog(&self, baseline: &FitBaseline) -> Watchdog {
+        let mut skills = baseline.linear.iter().flatten().filter_map(Scores::regression).map(|scores| scores.r2);
+        // Ridge regression that explains more than noise on some target.
+        let learnable = skills.any(|r2| r2 > MIN_LINEAR_R2);
         Watchdog {
-            constant_loss: outset.constant_loss,
+            constant_loss: baseline.constant_loss,
             learnable: Some(learnable),
             weight_decay: self.config.weight_decay,
         }
     }
 
-    /// Validation loss of outputs that are the training means.
+    /// Returns the validation loss of the training means as outputs.
     fn constant_loss(&self, targets: &[Target]) -> Result<f64, TchError> {
         let TargetMoments { mean, .. } = &self.forecaster.moments;
         let raw = self.config.target_scale == super::TargetScale::Raw;
@@ -206,7 +207,7 @@ impl<'a> Training<'a> {
         self.mean_loss(|picks| row.f_expand([picks.size()[0], targets.len() as i64], false)).map(|(loss, _)| loss)
     }
 
-    /// The mean loss over the validation samples of some outputs, and the forecasts that they are.
+    /// Returns the mean validation loss of outputs, and the forecasts that they stand for.
     fn mean_loss(&self, outputs: impl Fn(&Tensor) -> Result<Tensor, TchError>) -> Result<(f64, Vec<f32>), TchError> {
         let (mut sum, mut forecasts) = (0.0, Vec::new());
         for picks in self.validation.chunks()? {
@@ -220,13 +221,13 @@ impl<'a> Training<'a> {
 
     fn epoch(&self, optimiser: &mut Optimiser, epoch: usize) -> Result<Epoch, TchError> {
         let before = optimiser.params()?;
-        let (train_loss, gradient_norm, learning_rate) = self.learn(optimiser, epoch)?;
+        let (train_loss, gradient_norm, learning_rate) = self.train_epoch(optimiser, epoch)?;
         let movement = movement(&before, &optimiser.params()?);
         let net = &optimiser.net;
         let outputs = |picks: &Tensor| net.forward(&self.tape.frames(&self.validation, picks)?, &mut Dropout::none());
         let (validation_loss, forecasts) = no_grad(|| self.mean_loss(outputs))?;
         let targets =
-            scores(&self.data.targets, &self.data.validation, &forecasts, &self.forecaster.moments, every_epoch);
+            scores(&self.data.targets, &self.data.validation, &forecasts, &self.forecaster.moments, score_epoch);
         let mut row =
             Epoch { epoch, learning_rate, train_loss, validation_loss, gradient_norm, movement, score: 0.0, targets };
         row.score = match self.config.early_stopping {
@@ -237,8 +238,8 @@ impl<'a> Training<'a> {
         Ok(row)
     }
 
-    /// One pass over the training samples; mean loss, mean norm of the gradients, last step size.
-    fn learn(&self, optimiser: &mut Optimiser, epoch: usize) -> Result<(f64, f64, f64), TchError> {
+    /// Runs one pass over the training samples; returns mean loss, mean gradient norm and last learning rate.
+    fn train_epoch(&self, optimiser: &mut Optimiser, epoch: usize) -> Result<(f64, f64, f64), TchError> {
         let mut order = vec![0; self.train.len()];
         self.streams.shuffle(0, epoch as u64, &mut order);
         let order: Vec<i64> = order.into_iter().map(i64::from).collect();
@@ -261,22 +262,22 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Scores a target after every epoch: a return with intervals, since a share of right directions says nothing without.
-fn every_epoch(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Scores> {
+/// Scores a target after every epoch; returns get intervals, since a directional accuracy means little without one.
+fn score_epoch(kind: TargetKind, outcomes: &Outcomes<'_>) -> Option<Scores> {
     if kind == TargetKind::Return { Scores::with_intervals(kind, outcomes) } else { Scores::of(kind, outcomes) }
 }
 
-/// R² on validation from which a linear predictor is taken to have found something.
-const LEARNABLE: f64 = 0.001;
+/// Validation R² above which ridge regression counts as having skill.
+const MIN_LINEAR_R2: f64 = 0.001;
 
-/// How far parameters moved, over their norm.
+/// Returns the norm of the parameter change, relative to the parameter norm.
 fn movement(before: &[f32], after: &[f32]) -> f64 {
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let moved = norm(&mut before.iter().zip(after).map(|(a, b)| f64::from(b - a)));
     moved / norm(&mut before.iter().map(|&a| f64::from(a))).max(f64::MIN_POSITIVE)
 }
 
-/// Scores the forecasts `[N, M]` of some samples, target by target, by [`Scores::of`] or [`Scores::with_intervals`].
+/// Scores forecasts `[N, M]` target by target, with [`Scores::of`] or [`Scores::with_intervals`].
 pub fn scores(
     targets: &[Target],
     samples: &Samples,
@@ -302,7 +303,7 @@ mod tests {
     use super::*;
     use crate::forecast::failures::planted;
 
-    fn trained(change: impl Fn(&mut ForecastConfig)) -> (planted::Planted, Fitted) {
+    fn trained(change: impl Fn(&mut ForecastConfig)) -> (planted::PlantedData, Fitted) {
         let planted = planted::heavy_tailed(3000, 2);
         let mut config = ForecastConfig {
             max_epochs: 12,
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_epoch_is_what_is_returned_and_patience_counts_from_it() {
+    fn the_best_epoch_is_returned_and_patience_counts_from_it() {
         for metric in [StopMetric::R2, StopMetric::Loss, StopMetric::Combined] {
             let (planted, fitted) = trained(|config| config.early_stopping = metric);
             let best = &fitted.epochs[fitted.best - 1];
@@ -327,7 +328,7 @@ mod tests {
                 &planted.data.validation,
                 &forecasts,
                 fitted.forecaster.moments(),
-                every_epoch,
+                score_epoch,
             );
             assert_eq!(again, best.targets, "{metric:?}");
             assert!(fitted.epochs.iter().all(|epoch| epoch.score <= best.score + 1e-5));
@@ -338,14 +339,14 @@ mod tests {
             };
             assert_eq!(best.score, expected);
             match fitted.end {
-                End::Patience => assert_eq!(fitted.epochs.len() - fitted.best, 4),
+                StopReason::Patience => assert_eq!(fitted.epochs.len() - fitted.best, 4),
                 _ => assert_eq!(fitted.epochs.len(), 12),
             }
         }
     }
 
     #[test]
-    fn a_seed_repeats_every_bit_and_another_does_not() {
+    fn a_seed_repeats_every_bit() {
         let run = |seed| {
             let planted = planted::noise(1000, 1);
             let config = ForecastConfig { max_epochs: 2, ..ForecastConfig::default() };
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_training_samples_sets_the_scale() {
+    fn only_training_samples_set_the_scale() {
         let planted = planted::heavy_tailed(2000, 3);
         let mut changed = planted.data.clone();
         let later = changed.validation.row[0] as usize * changed.features.len();
@@ -369,16 +370,15 @@ mod tests {
     }
 
     #[test]
-    fn samples_that_teach_nothing_are_refused() {
+    fn missing_samples_and_constant_targets_are_refused() {
         let refused = |change: &dyn Fn(&mut ForecastData)| {
             let mut data = planted::noise(400, 1).data;
             change(&mut data);
             fit(&data, &ForecastConfig::default(), 1, DeviceChoice::Cpu, &mut ()).unwrap_err().to_string()
         };
-        assert!(refused(&|data| data.validation = Samples::default()).contains("there is no validation sample"));
+        assert!(refused(&|data| data.validation = Samples::default()).contains("there are no validation samples"));
         assert!(
-            refused(&|data| data.train.actual.fill(1.0))
-                .contains("return_1 is known of 280 training samples and does not vary")
+            refused(&|data| data.train.actual.fill(1.0)).contains("return_1 has 280 known training values, all equal")
         );
         assert!(refused(&|data| data.tape[5] = f32::NAN).contains("feature number 5 is NaN"));
     }

@@ -1,4 +1,5 @@
-//! A game with a known best policy, for tests: look at the newest tape row, take the legal action with the largest score.
+//! Environment with a known best policy, for tests: take the legal action with the largest score in the newest tape
+//! row.
 
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use crate::{DeviceChoice, Normalizer, Policy, PolicyConfig, PpoConfig, Trainer};
 const ROWS: usize = 64;
 const FEATURES: usize = 3;
 const FRAMES: usize = 2;
-/// Decisions of an episode; the best reward of each is one.
+/// Decisions per episode; the best reward of each is one.
 pub(crate) const LENGTH: u32 = 8;
 
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
@@ -24,7 +25,7 @@ struct Lane {
     draws: u64,
 }
 
-/// The game; every second episode is cut instead of ended.
+/// The environment; every second episode is truncated instead of terminated.
 #[derive(Debug, Clone)]
 pub(crate) struct BestRow {
     spec: ObsSpec,
@@ -34,7 +35,7 @@ pub(crate) struct BestRow {
     ended: Vec<Episode>,
     broken_step: Option<u64>,
     end: Option<u64>,
-    /// Whether each lane begins one step further into its first episode than the lane before.
+    /// True if each lane starts one step further into its first episode than the lane before.
     staggered: bool,
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn spec() -> ObsSpec {
     }
 }
 
-/// Numbers that look random: splitmix64.
+/// Pseudorandom numbers: splitmix64.
 fn mix(lane: usize, counter: u64) -> u64 {
     let mut z =
         (counter + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (lane as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95);
@@ -65,22 +66,22 @@ impl BestRow {
         Self { spec: spec(), tape, lanes, ledger, ended, broken_step: None, end: None, staggered: false }
     }
 
-    /// The same game, whose lanes end and are cut at different steps.
+    /// Returns the environment with episodes that end at different steps in each lane.
     pub(crate) fn staggered(self) -> Self {
         Self { staggered: true, ..self }
     }
 
-    /// The same game, whose reward is not a number at one lane-step.
+    /// Returns the environment with a NaN reward at one lane-step.
     pub(crate) fn broken_at(self, step: u64) -> Self {
         Self { broken_step: Some(step), ..self }
     }
 
-    /// The same game as a replay that is over after so many lane-steps.
+    /// Returns the environment as a replay that ends after `steps` lane-steps.
     pub(crate) fn ending_at(self, steps: u64) -> Self {
         Self { end: Some(steps), ..self }
     }
 
-    /// The best action of a lane.
+    /// Returns the best action of a lane.
     fn best(&self, lane: &Lane) -> u8 {
         let row = &self.tape[lane.row as usize * FEATURES..][..FEATURES];
         let score = |action: u8| [row[0], row[1], row[2], row[1]][usize::from(action)];
@@ -188,7 +189,7 @@ impl VecEnv for BestRow {
     fn restore(&mut self, state: &str, mut out: ObsOut<'_>) -> Result<(), String> {
         let (lanes, ledger): (Vec<Lane>, Ledger) = serde_json::from_str(state).map_err(|error| error.to_string())?;
         if lanes.len() != self.lanes.len() {
-            return Err(format!("it has {} lanes instead of {}", lanes.len(), self.lanes.len()));
+            return Err(format!("the state has {} lanes instead of {}", lanes.len(), self.lanes.len()));
         }
         (self.lanes, self.ledger) = (lanes, ledger);
         (0..self.lanes.len()).for_each(|index| self.write(index, &mut out));
@@ -196,14 +197,14 @@ impl VecEnv for BestRow {
     }
 }
 
-/// A small untrained policy for the game.
+/// Returns a small untrained policy.
 pub(crate) fn policy(seed: u64) -> Policy {
     let env = BestRow::new(1);
     let config = PolicyConfig { net_arch: vec![8], ..PolicyConfig::default() };
     Policy::for_env(&env, &config, seed).unwrap()
 }
 
-/// A policy for the game's observations whose parameters, biases too, lie far from where training starts.
+/// Returns a policy with random parameters, biases included, far from the initial ones.
 pub(crate) fn shaken_policy(config: &PolicyConfig) -> Policy {
     let mut policy = Policy::new(&spec(), config, Normalizer::identity(FEATURES), 1).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
@@ -211,7 +212,7 @@ pub(crate) fn shaken_policy(config: &PolicyConfig) -> Policy {
     policy
 }
 
-/// Small rollouts whose last minibatch is smaller than the others.
+/// Returns a configuration with small rollouts and a smaller last minibatch.
 pub(crate) fn config() -> PpoConfig {
     PpoConfig {
         n_envs: 4,
@@ -225,7 +226,7 @@ pub(crate) fn config() -> PpoConfig {
     }
 }
 
-/// A training of the game on the native backend.
+/// Returns a trainer on the native backend.
 pub(crate) fn trainer(seed: u64) -> Trainer<BestRow> {
     Trainer::new(BestRow::new(4), policy(seed), config(), 10_000, seed, DeviceChoice::Cpu).unwrap()
 }

@@ -1,7 +1,7 @@
-//! CartPole-v1, the environment that every PPO is tried on: whether credit is carried through time and through episodes
-//! that are cut, and how many steps that takes.
+//! CartPole-v1, the standard first environment for PPO: it tests credit assignment over time and across truncated
+//! episodes, and sample efficiency.
 //!
-//! A reference: what is trained here can be laid beside Gymnasium's environment and Stable-Baselines3's learning curves.
+//! It is comparable with Gymnasium's environment and with Stable-Baselines3's learning curves.
 
 use std::ops::Range;
 
@@ -11,26 +11,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentError, DeviceChoice, Normalizer, Policy, PolicyConfig, PpoConfig, Trainer, random::RandomStreams};
 
-/// Steps after which a balanced episode is cut.
-pub const LIMIT: u32 = 500;
-/// Mean return of 100 episodes from which on the environment counts as solved.
-pub const SOLVED: f64 = 475.0;
-/// Timesteps after which [`learning_curve`] gives up.
-pub const MOST_TIMESTEPS: u64 = 150_000;
+/// Steps after which an episode is truncated.
+pub(crate) const MAX_EPISODE_STEPS: u32 = 500;
+/// Mean return of 100 episodes at which the environment counts as solved.
+pub const SOLVED_RETURN: f64 = 475.0;
+/// Timesteps after which [`learning_curve`] stops.
+pub const MAX_TIMESTEPS: u64 = 150_000;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Cart {
     /// Position, velocity, angle, angular velocity.
     state: [f64; 4],
     steps: u32,
-    /// Episodes begun before this one.
+    /// Episodes before this one.
     episode: u64,
 }
 
-/// Carts with poles to balance; one reward per step survived, the last one included.
+/// Carts with poles to balance; reward one per step survived, the last one included.
 ///
-/// Everything lies in the account row `[4]`: position (m), velocity (m/s), angle (rad), angular velocity (rad/s). A pole
-/// beyond 12 degrees or a cart beyond 2.4 m terminates an episode, [`LIMIT`] steps truncate it.
+/// The observation is the account row `[4]`: position (m), velocity (m/s), angle (rad), angular velocity (rad/s). A
+/// pole
+/// beyond 12 degrees or a cart beyond 2.4 m terminates an episode, 500 steps truncate it.
 #[derive(Debug, Clone)]
 pub struct CartPole {
     spec: ObsSpec,
@@ -41,7 +42,7 @@ pub struct CartPole {
 }
 
 impl CartPole {
-    /// Places `lanes` carts; where an episode starts depends on seed, lane and episode alone.
+    /// Creates `lanes` carts; the initial state of an episode is a function of seed, lane and episode.
     pub fn new(lanes: usize, seed: u64) -> Self {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let account = names(&["x", "velocity", "angle", "angular_velocity"]);
@@ -63,7 +64,7 @@ impl CartPole {
         columns.for_each(|(column, x)| *column = x as f32);
     }
 
-    /// Notes a finished episode and starts the lane's next one.
+    /// Records a finished episode and starts the next one of the lane.
     fn end(&mut self, lane: usize) {
         let Cart { steps, episode, .. } = self.carts[lane];
         self.ended.push(Episode {
@@ -100,12 +101,12 @@ impl Cart {
 
     fn has_fallen(&self) -> bool {
         let [x, _, angle, _] = self.state;
-        // Not `>`: a position that is no number has left the track too.
+        // Not `>`: a NaN position has left the track too.
         !(x.abs() <= 2.4 && angle.abs() <= 12.0f64.to_radians())
     }
 
     fn is_over(&self) -> bool {
-        self.has_fallen() || self.steps >= LIMIT
+        self.has_fallen() || self.steps >= MAX_EPISODE_STEPS
     }
 }
 
@@ -138,9 +139,9 @@ impl VecEnv for CartPole {
     fn step(&mut self, actions: &[u8], mut out: StepOut<'_>) {
         assert_eq!(actions.len(), self.carts.len(), "one action per lane");
         for (lane, &action) in actions.iter().enumerate() {
-            assert!(action < 2, "lane {lane}: there is no action {action}");
+            assert!(action < 2, "lane {lane}: action {action} does not exist");
             let fallen = self.carts[lane].push(action == 1);
-            let cut = !fallen && self.carts[lane].steps == LIMIT;
+            let cut = !fallen && self.carts[lane].steps == MAX_EPISODE_STEPS;
             (out.reward[lane], out.terminated[lane], out.truncated[lane]) = (1.0, fallen, cut);
             if cut {
                 self.write(lane, &mut out.last);
@@ -169,10 +170,10 @@ impl VecEnv for CartPole {
         let (carts, ledger): (Vec<Cart>, Ledger) =
             serde_json::from_str(state).map_err(|error| format!("not a state of this environment: {error}"))?;
         if carts.len() != self.carts.len() {
-            return Err(format!("the state has {} carts, this environment {}", carts.len(), self.carts.len()));
+            return Err(format!("the state has {} carts, this environment has {}", carts.len(), self.carts.len()));
         }
         if let Some(lane) = carts.iter().position(Cart::is_over) {
-            return Err(format!("the state holds an episode of cart {lane} that is over"));
+            return Err(format!("the episode of cart {lane} in the state is already over"));
         }
         (self.carts, self.ledger) = (carts, ledger);
         (0..self.carts.len()).for_each(|lane| self.write(lane, &mut out));
@@ -189,11 +190,11 @@ pub struct CurvePoint {
     pub ep_rew_mean: f64,
 }
 
-/// Returns the hyper-parameters that the RL zoo tuned for this environment, with learning rate and clip range held constant.
+/// Returns the hyper-parameters that RL Zoo tuned for this environment, with constant learning rate and clip range.
 ///
 /// # Source
 /// Raffin 2020, "RL Baselines3 Zoo", `hyperparams/ppo.yml`.
-pub fn zoo_config() -> PpoConfig {
+pub(crate) fn zoo_config() -> PpoConfig {
     PpoConfig {
         n_envs: 8,
         n_steps: 32,
@@ -208,8 +209,9 @@ pub fn zoo_config() -> PpoConfig {
     }
 }
 
-/// Trains a fresh policy with [`zoo_config`] on the CPU until the mean return of the last 100 episodes reaches [`SOLVED`], or
-/// for [`MOST_TIMESTEPS`]; returns that mean after every iteration, once the first episode has ended.
+/// Trains a new policy with the RL Zoo settings on the CPU until the mean return of the last 100 episodes reaches
+/// [`SOLVED_RETURN`] or [`MAX_TIMESTEPS`] are taken; returns that mean after every iteration, from the first finished
+/// episode on.
 ///
 /// # Errors
 /// As [`Trainer::iterate`].
@@ -219,7 +221,7 @@ pub fn learning_curve(seed: u64) -> Result<Vec<CurvePoint>, AgentError> {
     let policy = Policy::new(env.spec(), &PolicyConfig::default(), Normalizer::identity(0), seed)?;
     let mut trainer = Trainer::new(env, policy, config, 0, seed, DeviceChoice::Cpu)?;
     let mut curve: Vec<CurvePoint> = Vec::new();
-    while trainer.timesteps() < MOST_TIMESTEPS && curve.last().is_none_or(|point| point.ep_rew_mean < SOLVED) {
+    while trainer.timesteps() < MAX_TIMESTEPS && curve.last().is_none_or(|point| point.ep_rew_mean < SOLVED_RETURN) {
         let iteration = trainer.iterate(&mut ())?;
         let point = |ep_rew_mean| CurvePoint { timesteps: iteration.timesteps, ep_rew_mean };
         curve.extend(iteration.ep_rew_mean.map(point));
@@ -235,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cart_moves_as_gymnasiums() {
+    fn dynamics_match_gymnasium() {
         let mut cart = Cart { state: [0.01, -0.02, 0.03, -0.04], ..Cart::default() };
         let fallen: Vec<bool> = (0..10).map(|step| cart.push(step % 3 != 0)).collect();
         let theirs = [0.040750507185484945, 0.3671320663948744, -0.022496992683420168, -0.5567838830080368];
@@ -246,28 +248,28 @@ mod tests {
     }
 
     #[test]
-    fn a_balanced_episode_is_cut_and_an_episode_starts_wherever_its_number_says() {
+    fn a_balanced_episode_is_truncated_and_its_number_sets_the_next_start() {
         let mut env = CartPole::new(2, 3);
         let mut buffers = StepBuffers::reset(&mut env);
         let first = buffers.account.clone();
         let mut state: Value = serde_json::from_str(&env.state()).unwrap();
-        state[0][1] = json!({ "state": [0.0, 0.0, 0.0, 0.0], "steps": LIMIT - 1, "episode": 6 });
+        state[0][1] = json!({ "state": [0.0, 0.0, 0.0, 0.0], "steps": MAX_EPISODE_STEPS - 1, "episode": 6 });
         env.restore(&state.to_string(), buffers.observation()).unwrap();
         assert_eq!((&buffers.account[..4], &buffers.account[4..]), (&first[..4], &[0.0; 4][..]));
         buffers.step(&mut env, &[0, 0]);
         assert_eq!((&buffers.truncated, &buffers.terminated), (&vec![false, true], &vec![false; 2]));
         let mut episodes = Vec::new();
         env.drain_episodes(&mut episodes);
-        assert_eq!(episodes.iter().map(|e| (e.lane, e.steps)).collect::<Vec<_>>(), [(1, LIMIT)]);
+        assert_eq!(episodes.iter().map(|e| (e.lane, e.steps)).collect::<Vec<_>>(), [(1, MAX_EPISODE_STEPS)]);
         let mut other = CartPole::new(2, 3);
         other.start(1, 7);
         assert_eq!(env.carts[1].state, other.carts[1].state);
 
         state[0][0]["state"][0] = json!(9.0);
         let error = env.restore(&state.to_string(), buffers.observation()).unwrap_err();
-        assert_eq!(error, "the state holds an episode of cart 0 that is over");
+        assert_eq!(error, "the episode of cart 0 in the state is already over");
         let error = CartPole::new(3, 3).restore(&env.state(), buffers.observation()).unwrap_err();
-        assert_eq!(error, "the state has 2 carts, this environment 3");
+        assert_eq!(error, "the state has 2 carts, this environment has 3");
     }
 
     #[test]
@@ -285,12 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_learned() {
+    fn ppo_solves_cartpole() {
         let curve = learning_curve(0).unwrap();
         assert!(curve[0].ep_rew_mean < 60.0, "{:?}", curve[0]);
-        assert!(curve.last().unwrap().ep_rew_mean >= SOLVED, "{:?}", curve.last());
+        assert!(curve.last().unwrap().ep_rew_mean >= SOLVED_RETURN, "{:?}", curve.last());
         assert!(
-            curve.windows(2).all(|pair| pair[0].timesteps + 256 == pair[1].timesteps && pair[0].ep_rew_mean < SOLVED)
+            curve
+                .windows(2)
+                .all(|pair| pair[0].timesteps + 256 == pair[1].timesteps && pair[0].ep_rew_mean < SOLVED_RETURN)
         );
     }
 }

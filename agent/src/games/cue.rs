@@ -1,4 +1,4 @@
-//! A game that only a policy with memory wins: a cue is shown once and asked for some steps later.
+//! Memory task: a cue is visible at the first step and must be repeated at the last.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use market_env::{ActionMask, Episode, Ledger, ObsOut, ObsSpec, StepOut, VecEnv};
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
-/// Decisions of an episode: the cue is seen at the first and asked for at the last.
+/// Decisions per episode: the cue is visible at the first and the answer due at the last.
 const LENGTH: u32 = 5;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,7 +15,7 @@ struct Lane {
     step: u32,
 }
 
-/// Until it is asked, a lane has nothing to do but wait; then it must choose between LEFT and RIGHT.
+/// Lanes that can only WAIT until the last step, where they must choose LEFT or RIGHT.
 #[derive(Debug)]
 pub(crate) struct Cue {
     spec: ObsSpec,
@@ -36,22 +36,22 @@ impl Cue {
         Self { spec, lanes: vec![Lane::default(); lanes], rng, ledger, ended, end: None }
     }
 
-    /// The same game as a replay that is over after so many lane-steps.
+    /// Returns the environment as a replay that ends after `steps` lane-steps.
     pub(crate) fn ending_at(self, steps: u64) -> Self {
         Self { end: Some(steps), ..self }
     }
 
-    fn asked(lane: Lane) -> bool {
+    fn answer_due(lane: Lane) -> bool {
         lane.step + 1 == LENGTH
     }
 
     fn write(&self, index: usize, out: &mut ObsOut<'_>) {
         let lane = self.lanes[index];
         let shown = |cue| if lane.step == 0 && lane.cue == cue { 1.0 } else { 0.0 };
-        let asked = if Self::asked(lane) { 1.0 } else { 0.0 };
+        let answer_due = if Self::answer_due(lane) { 1.0 } else { 0.0 };
         out.row[index] = 0;
-        out.account[index * 3..][..3].copy_from_slice(&[shown(1), shown(2), asked]);
-        out.mask[index] = if Self::asked(lane) { ActionMask::of(&[1, 2]) } else { ActionMask::of(&[0]) };
+        out.account[index * 3..][..3].copy_from_slice(&[shown(1), shown(2), answer_due]);
+        out.mask[index] = if Self::answer_due(lane) { ActionMask::of(&[1, 2]) } else { ActionMask::of(&[0]) };
     }
 }
 
@@ -82,14 +82,14 @@ impl VecEnv for Cue {
     fn step(&mut self, actions: &[u8], mut out: StepOut<'_>) {
         for (index, &action) in actions.iter().enumerate() {
             let lane = self.lanes[index];
-            assert_eq!(action == 0, !Self::asked(lane), "lane {index} took an illegal action");
+            assert_eq!(action == 0, !Self::answer_due(lane), "lane {index} took an illegal action");
             let reward = if action == lane.cue { 1.0 } else { 0.0 };
             out.reward[index] = reward;
-            out.terminated[index] = Self::asked(lane);
+            out.terminated[index] = Self::answer_due(lane);
             out.truncated[index] = false;
             self.ledger.steps += 1;
             self.lanes[index].step += 1;
-            if Self::asked(lane) {
+            if Self::answer_due(lane) {
                 self.ended.push(Episode {
                     lane: index as u32,
                     day: 0,
@@ -119,10 +119,10 @@ impl VecEnv for Cue {
     }
 
     fn state(&self) -> String {
-        unreachable!("the memory test saves nothing")
+        unreachable!("this environment has no saved state")
     }
 
     fn restore(&mut self, _state: &str, _out: ObsOut<'_>) -> Result<(), String> {
-        Err("the memory test saves nothing".into())
+        Err("this environment has no saved state".into())
     }
 }

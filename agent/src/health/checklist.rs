@@ -1,14 +1,14 @@
-//! The targets of the old documents, with pass and fail, at the steps at which they looked.
+//! Checklist of the original tuning guide: its targets with pass and fail, at its checkpoints.
 
 use statistics::share;
 
 use super::IntervalReport;
 
-/// The steps at which the checklist is printed.
-pub const CHECKPOINTS: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
+/// Steps at which the checklist is printed.
+pub(crate) const CHECKPOINTS: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
 
-/// Shares that the old documents expected on the way, in percent: HOLD, BUY and BUY on strong setups, at each checkpoint.
-const PATH: [[(f64, f64); 3]; 7] = [
+/// Shares expected by the original tuning guide at each checkpoint, in percent: HOLD, BUY and BUY on strong setups.
+const EXPECTED_SHARES: [[(f64, f64); 3]; 7] = [
     [(50.0, 55.0), (45.0, 50.0), (45.0, 55.0)],
     [(50.0, 60.0), (40.0, 50.0), (50.0, 60.0)],
     [(45.0, 55.0), (45.0, 55.0), (60.0, 70.0)],
@@ -17,29 +17,29 @@ const PATH: [[(f64, f64); 3]; 7] = [
     [(35.0, 40.0), (60.0, 70.0), (75.0, 80.0)],
     [(30.0, 40.0), (60.0, 70.0), (75.0, 85.0)],
 ];
-/// Where they were to end.
-const TARGETS: [(&str, f64, f64); 3] = [("hold", 30.0, 40.0), ("buy", 60.0, 70.0), ("strong_buy", 70.0, 85.0)];
-/// Most entries, as a share, that may chase an exhausted bar.
-const SMALL: f64 = 0.05;
+/// Final targets of the shares, in percent.
+const FINAL_TARGETS: [(&str, f64, f64); 3] = [("hold", 30.0, 40.0), ("buy", 60.0, 70.0), ("strong_buy", 70.0, 85.0)];
+/// Largest share of entries that may chase an exhausted bar.
+const MAX_CHASE_SHARE: f64 = 0.05;
 
 /// One line of the checklist.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Check {
-    /// What is checked.
+    /// Name of the figure.
     pub name: String,
-    /// What it should be, and in brackets what the old documents expected at this step.
+    /// Target, and in brackets the expectation of the original tuning guide at this step.
     pub target: String,
-    /// What it is in this interval; none where there is nothing to take it of.
+    /// Value in this interval; `None` without data.
     pub value: Option<f64>,
-    /// Whether it is.
+    /// True if the value meets the target.
     pub pass: bool,
 }
 
-/// Returns the checklist of an interval in which a checkpoint was passed, the last of them; empty for other intervals.
+/// Returns the checklist of an interval that passed a checkpoint, for the last one passed; empty for other intervals.
 pub fn checklist(health: &IntervalReport) -> Vec<Check> {
     let (before, now) = (health.total.steps - health.interval.steps, health.total.steps);
     let passed = |&checkpoint: &u64| before < checkpoint && checkpoint <= now;
-    let Some(path) = CHECKPOINTS.iter().rposition(passed).map(|index| PATH[index]) else {
+    let Some(expected) = CHECKPOINTS.iter().rposition(passed).map(|index| EXPECTED_SHARES[index]) else {
         return Vec::new();
     };
     let ledger = &health.interval;
@@ -49,10 +49,10 @@ pub fn checklist(health: &IntervalReport) -> Vec<Check> {
         share(buys, ledger.flat_steps()),
         share(ledger.strong_buys(), ledger.strong_states()),
     ];
-    let targets = TARGETS.into_iter().zip(path).zip(shares);
+    let targets = FINAL_TARGETS.into_iter().zip(expected).zip(shares);
     let within = targets.map(|(((name, low, high), (from, to)), value)| Check {
         name: name.to_owned(),
-        target: format!("{low:.0}-{high:.0}% in the end (the old documents expected {from:.0}-{to:.0}% here)"),
+        target: format!("{low:.0}-{high:.0}% at the end (the tuning guide expects {from:.0}-{to:.0}% here)"),
         value,
         pass: value.is_some_and(|share| (low..=high).contains(&(100.0 * share))),
     });
@@ -63,7 +63,7 @@ pub fn checklist(health: &IntervalReport) -> Vec<Check> {
     let ratio_to_target = health.learner.as_ref().map(|l| l.value_loss / (l.target_std * l.target_std));
     checks.extend([
         check("good_buy", "more good_buy than missed_opportunity", good, |share| share > 0.5),
-        check("bad_chase", "at most 5% of entries", chase, |share| share <= SMALL),
+        check("bad_chase", "at most 5% of entries", chase, |share| share <= MAX_CHASE_SHARE),
         check("value_loss", "a number above 0", loss, |loss| loss.is_finite() && loss > 0.0),
         check("stable_loss", "value loss at most 4 times the targets' variance", ratio_to_target, |x| x <= 4.0),
         check("illegal", "no illegal action", Some(health.policy.illegal as f64), |count| count == 0.0),
@@ -83,7 +83,7 @@ mod tests {
     use crate::health::monitor::tests::health;
 
     #[test]
-    fn the_old_targets_pass_and_fail() {
+    fn checklist_targets_pass_and_fail() {
         let mut health = health();
         health.total.steps = 100_003;
         health.interval = Ledger {
@@ -98,7 +98,7 @@ mod tests {
         let checks = checklist(&health);
         let failed: Vec<&str> = checks.iter().filter(|check| !check.pass).map(|check| check.name.as_str()).collect();
         assert_eq!((checks.len(), failed.as_slice()), (8, [].as_slice()), "{checks:?}");
-        assert_eq!(checks[2].target, "70-85% in the end (the old documents expected 70-80% here)");
+        assert_eq!(checks[2].target, "70-85% at the end (the tuning guide expects 70-80% here)");
         health.interval.flat_actions[0][0] = 5_000;
         health.interval.missed_opportunity = 400;
         let checks = checklist(&health);
@@ -109,6 +109,9 @@ mod tests {
         health.total.steps = 30_000;
         health.interval = Ledger { steps: 30_000, ..Ledger::default() };
         assert!(checklist(&health)[0].target.ends_with("45-55% here)"), "the last of three checkpoints");
-        assert!(checklist(&health).iter().all(|check| check.pass != check.value.is_none()), "nothing is no pass");
+        assert!(
+            checklist(&health).iter().all(|check| check.pass != check.value.is_none()),
+            "a missing value does not pass"
+        );
     }
 }

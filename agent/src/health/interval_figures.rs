@@ -1,44 +1,44 @@
-//! Figures of one diagnostics interval that the rules judge: policy, learner, opportunity, overfit gap.
+//! Figures of one diagnostics interval that the rules read: policy, learner, opportunity, overfit gap.
 
 use serde::{Deserialize, Serialize};
 use statistics::mean;
 
 use crate::Iteration;
 
-/// The policy's probabilities over every decision of an interval, chosen or not.
+/// Policy probabilities over every decision of an interval, averaged over all actions, chosen or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyFigures {
-    /// Largest variance over flat states, of any action's probability, while the parameters stayed the same; 0 is a policy
-    /// that does not look.
+    /// Largest variance of any action's probability over flat states, at fixed parameters; 0 for a policy that ignores
+    /// its observation.
     pub variance: Option<f64>,
     /// Mean of entropy / ln(legal actions) over states with a choice.
     pub entropy_norm: Option<f64>,
     /// Mean of the largest probability in flat states.
     pub max_prob: Option<f64>,
-    /// Actions that the mask forbade; anything but 0 is a fault of this program.
+    /// Actions outside the mask; anything but 0 is a bug.
     pub illegal: u64,
 }
 
-/// The updates of an interval. Means are over its iterations, the extremes are of all of them.
+/// Update statistics of an interval. Means and extremes are over its iterations.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
-    /// Iterations in the interval; 0 where the figures are of an earlier one.
+    /// Iterations in the interval; 0 if the figures are of an earlier interval.
     pub iterations: u64,
     /// Iterations since the start.
     pub iteration: u64,
     /// Minibatches of the last update.
     pub minibatches: u64,
-    /// Adam's step size in the last update.
+    /// Learning rate of the last update.
     pub learning_rate: f64,
-    /// Mean divergence of an update, in nats.
+    /// Mean approximate KL divergence of an update, in nats.
     pub kl: f64,
-    /// Largest divergence of a minibatch.
+    /// Largest approximate KL divergence of a minibatch, in nats.
     pub kl_max: f64,
     /// Mean share of clipped samples.
     pub clip_fraction: f64,
     /// Mean squared error of the critic.
     pub value_loss: f64,
-    /// Its change since the interval before, as a share of what it was.
+    /// Relative change of the value loss since the interval before.
     pub loss_change: Option<f64>,
     /// Mean norm of the gradient before clipping.
     pub grad_norm: f64,
@@ -48,9 +48,9 @@ pub struct Learner {
     pub actor_change: f64,
     /// Mean relative change of trunk and critic in an iteration.
     pub critic_change: f64,
-    /// Explained variance against the targets that the critic learns.
+    /// Explained variance of the training targets of the critic.
     pub explained_variance: f64,
-    /// Explained variance against what really came.
+    /// Explained variance of the realised returns (Monte Carlo).
     pub explained_variance_mc: Option<f64>,
     /// Var(value) / Var(target).
     pub variance_ratio: f64,
@@ -62,18 +62,18 @@ pub struct Learner {
     pub pred_range: (f64, f64),
     /// Standard deviation of the targets.
     pub target_std: f64,
-    /// Whether every iteration's values were one constant.
+    /// True if the values were constant in every iteration.
     pub constant: bool,
-    /// Weight of the entropy bonus in the last update.
+    /// Entropy coefficient of the last update.
     pub ent_coef: f64,
 }
 
 impl Learner {
-    /// Sums up some iterations; nothing for none.
+    /// Aggregates iterations; `None` without any.
     pub(crate) fn of(iterations: &[Iteration]) -> Option<Self> {
         let last = iterations.last()?;
-        let mean_of = |of: fn(&Iteration) -> f64| mean(iterations.iter().map(of));
-        let most = |of: fn(&Iteration) -> f64| iterations.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
+        let mean_of = |figure: fn(&Iteration) -> f64| mean(iterations.iter().map(figure));
+        let most = |figure: fn(&Iteration) -> f64| iterations.iter().map(figure).fold(f64::NEG_INFINITY, f64::max);
         let realised: Vec<f64> =
             iterations.iter().filter_map(|i| Some(i.critic_mc.as_ref()?.explained_variance)).collect();
         Some(Self {
@@ -103,32 +103,33 @@ impl Learner {
     }
 }
 
-/// What entries earn on the sessions of the training, whoever makes them: whether a policy that stays out is right.
+/// Evidence on the profit of entries on the training sessions, from any strategy: it shows whether staying out is
+/// right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Opportunity {
-    /// Somebody who knows nothing of the future earns here: who stays out leaves it. The sentence says who, and how much.
+    /// A strategy without look-ahead earns here, so that staying out forgoes money. The text names it with its profit.
     Earns(String),
-    /// Entries lose here, and nobody was found who earns.
+    /// Entries lose here, and no strategy was found that earns.
     Loses(String),
-    /// The evidence does not tell.
+    /// The evidence is inconclusive.
     Unclear(String),
 }
 
-/// What the policy earns on the sessions that it learns from, beside those that it does not.
+/// Trade returns on the training sessions and on the validation sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OverfitGap {
-    /// Lane-steps at which the validation dates were replayed.
+    /// Lane-steps at the time of the validation replay.
     pub step: u64,
-    /// Mean net return of a trade in training since the replay before.
+    /// Mean net return per trade in training since the replay before.
     pub train: f64,
-    /// The same on the validation dates, actions sampled as in training.
+    /// Mean net return per trade on the validation dates, with sampled actions.
     pub validation: f64,
     /// Standard error of their difference.
     pub error: f64,
 }
 
 impl OverfitGap {
-    /// Returns the difference, in standard errors; large and positive, the policy has learned its sessions by heart.
+    /// Returns the difference in standard errors; a large positive value means overfitting.
     pub fn z(&self) -> f64 {
         (self.train - self.validation) / self.error.max(f64::MIN_POSITIVE)
     }

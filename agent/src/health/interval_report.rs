@@ -1,4 +1,4 @@
-//! All figures of one interval, as the log, the metrics and the verdict use them.
+//! Report of one diagnostics interval, the source of its log lines, metrics and verdict.
 
 use market_env::{Action, Ledger, PerTerm, Setup};
 use statistics::{ConfidenceInterval, ratio};
@@ -17,44 +17,43 @@ use crate::{
 pub struct IntervalReport {
     /// Lane-steps at the end of the interval.
     pub step: u64,
-    /// The environment's counters of the interval alone.
+    /// Counters of the environment for this interval.
     pub interval: Ledger,
-    /// The counters since step 0.
+    /// Counters since step 0.
     pub total: Ledger,
-    /// P(buy | strong) - P(buy | weak) with its interval; none with too few sessions.
+    /// P(buy | strong) - P(buy | weak) with its confidence interval; `None` for too few sessions.
     pub dependence: Option<ConfidenceInterval>,
-    /// What the policy's probabilities were like.
+    /// Policy figures of the interval.
     pub policy: PolicyFigures,
-    /// The same since step 0.
+    /// Policy figures since step 0.
     pub policy_total: PolicyFigures,
-    /// What the updates of the interval did; where it had none, those of the last one that had.
+    /// Update statistics of the interval, or of the last interval with an update.
     pub learner: Option<Learner>,
-    /// The hidden layers after the last iteration.
+    /// Activity of the hidden layers after the last iteration.
     pub layers: Vec<LayerActivity>,
-    /// Training beside validation, where that was replayed.
+    /// Training against validation returns, after a validation replay.
     pub gap: Option<OverfitGap>,
-    /// What this interval alone says.
-    pub reading: IntervalVerdict,
-    /// What has been said often enough to be called, and the step since which it has.
-    pub called: (Verdict, u64),
+    /// Verdict of this interval alone.
+    pub interval_verdict: IntervalVerdict,
+    /// Confirmed verdict, and the step since which it holds.
+    pub confirmed: (Verdict, u64),
 }
 
 impl IntervalReport {
-    /// Returns the verdict to act upon: the one that is called, unless this interval alone reads no alarm any more. Who
-    /// recovers is let alone.
-    pub fn standing(&self) -> Verdict {
-        if self.reading.verdict.is_alarm() { self.called.0 } else { self.reading.verdict }
+    /// Returns the verdict to act on: the confirmed one, unless this interval alone shows no alarm, so that a
+    /// recovering training is left alone.
+    pub fn acting_verdict(&self) -> Verdict {
+        if self.interval_verdict.verdict.is_alarm() { self.confirmed.0 } else { self.interval_verdict.verdict }
     }
 
-    /// Returns the share of entries on strong setups that went in the setup's direction.
+    /// Returns the share of entries on strong setups in the direction of the setup.
     pub fn direction_accuracy(ledger: &Ledger) -> Option<f64> {
         let count = |setup: Setup, action: Action| ledger.flat_actions[setup as usize][action.index()] as f64;
         let right = count(Setup::BullStrong, Action::BuyCall) + count(Setup::BearStrong, Action::BuyPut);
         ratio(right, ledger.strong_buys() as f64)
     }
 
-    /// Returns every figure under its key: the counters', and those of the verdict. The window is the interval unless the
-    /// key says otherwise.
+    /// Returns every figure under its metric key. The window is the interval unless the key says otherwise.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let mut metrics = log_block::metrics(&self.interval, &self.total);
         let mut put = |key: String, value: Option<f64>| metrics.extend(value.map(|value| (key, value)));
@@ -103,7 +102,7 @@ impl IntervalReport {
     }
 }
 
-/// Returns each term's share of the sum of absolute rewards; none where nothing was rewarded.
+/// Returns the share of each term in the sum of absolute rewards; `None` without any reward.
 pub(crate) fn reward_shares(ledger: &Ledger) -> PerTerm<Option<f64>> {
     let (terms, all) = (ledger.reward_terms_abs, ledger.reward_terms_abs.total());
     PerTerm::from_fn(|term| ratio(terms[term], all))
@@ -136,20 +135,20 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_stands_while_it_is_read_and_called() {
+    fn an_alarm_acts_while_confirmed_and_present() {
         let mut health = health();
         let hold = Verdict::Collapsed(Action::Hold);
-        let mut standing = |called, reading| {
-            (health.called.0, health.reading.verdict) = (called, reading);
-            health.standing()
+        let mut acting = |confirmed, alone| {
+            (health.confirmed.0, health.interval_verdict.verdict) = (confirmed, alone);
+            health.acting_verdict()
         };
-        assert_eq!(standing(hold, hold), hold);
-        assert_eq!(standing(hold, Verdict::Drifting), Verdict::Drifting, "it recovers");
-        assert_eq!(standing(Verdict::Healthy, hold), Verdict::Healthy, "one interval is noise");
+        assert_eq!(acting(hold, hold), hold);
+        assert_eq!(acting(hold, Verdict::Drifting), Verdict::Drifting, "it recovers");
+        assert_eq!(acting(Verdict::Healthy, hold), Verdict::Healthy, "one interval is noise");
     }
 
     #[test]
-    fn a_gap_is_measured_in_its_own_noise() {
+    fn an_overfit_gap_is_in_standard_errors() {
         let gap = OverfitGap { step: 1, train: 0.02, validation: -0.04, error: 0.02 };
         assert!((gap.z() - 3.0).abs() < 1e-12);
     }

@@ -1,6 +1,6 @@
-//! Turns the environment's counters into the log blocks people watch and into metrics with stable keys.
+//! Log blocks and metrics of the environment's counters, with stable keys.
 //!
-//! It only reads. A share without a denominator is shown as `-` and has no metric: no number is better than a wrong one.
+//! A share without a denominator is printed as `-` and has no metric.
 
 use market_env::{Action, Ledger, Setup};
 use statistics::{ratio, share};
@@ -9,9 +9,9 @@ use crate::format::{decimal, dollars, line, percent, thousands};
 
 /// Minutes of a full session.
 const FULL_SESSION: f64 = 390.0;
-const RULE: &str = "----------------------------------------------------------------------";
+const SEPARATOR: &str = "----------------------------------------------------------------------";
 
-/// Says when a multiple of `every` lane-steps is passed; vector steps need not hit it exactly.
+/// Detector of passed multiples of `every` lane-steps; vector steps may jump over a multiple.
 #[derive(Debug, Clone)]
 pub struct Cadence {
     every: u64,
@@ -19,7 +19,7 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// Returns a cadence that has already reported everything up to `timesteps`.
+    /// Returns a cadence for which all multiples up to `timesteps` count as reported.
     ///
     /// # Panics
     /// If `every` is zero.
@@ -28,7 +28,7 @@ impl Cadence {
         Self { every, reached: timesteps / every }
     }
 
-    /// Returns the newest multiple that was passed since the last call, if there is one.
+    /// Returns the newest multiple passed since the last call, if any.
     pub fn crossed(&mut self, timesteps: u64) -> Option<u64> {
         let now = timesteps / self.every;
         let passed = now > self.reached;
@@ -37,12 +37,12 @@ impl Cadence {
     }
 }
 
-/// Returns the block of the old system, cumulative since step 0, with the same tokens, so that existing greps work.
+/// Returns the cumulative block since step 0, in the format of the legacy log, so that existing greps work.
 ///
-/// Actions 0 to 2 are always listed, later ones only if a flat lane ever took them: `grep -A 6` of the header then shows
-/// the whole block.
+/// Actions 0 to 2 are always listed, later ones only if a flat lane took them: `grep -A 6` of the header then shows the
+/// whole block.
 pub fn momentum_block(step: u64, total: &Ledger) -> String {
-    let mut text = format!("\n{RULE}\n📊 MomentumDiagnostics @ step={}\n", thousands(step));
+    let mut text = format!("\n{SEPARATOR}\n📊 MomentumDiagnostics @ step={}\n", thousands(step));
     text.push_str("FLAT action distribution (count / %):\n");
     for action in Action::ALL {
         let count = total.flat(action);
@@ -70,15 +70,15 @@ pub fn momentum_block(step: u64, total: &Ledger) -> String {
             total.good_buy, total.missed_opportunity, total.bad_chase
         ),
     );
-    line(&mut text, format_args!("{RULE}\n"));
+    line(&mut text, format_args!("{SEPARATOR}\n"));
     text
 }
 
-/// Returns what the old block hides: which steps were counted, the same shares for them alone, and money after costs.
+/// Returns the interval block: the exact window, the same shares for the interval alone, and money after costs.
 ///
-/// With lanes that do not divide the cadence, or more lanes than it has steps, the old block's header shows the multiple
-/// that was passed; the window here is exact.
-pub fn interval_block(interval: &Ledger, total: &Ledger) -> String {
+/// The header of the cumulative block shows the passed multiple of the cadence, which may differ from the last step
+/// when the lanes do not divide the cadence.
+pub(crate) fn interval_block(interval: &Ledger, total: &Ledger) -> String {
     let mut text = String::new();
     let first = total.steps - interval.steps + 1;
     line(&mut text, format_args!("Window    steps {} to {}", thousands(first), thousands(total.steps)));
@@ -123,8 +123,8 @@ pub fn interval_block(interval: &Ledger, total: &Ledger) -> String {
 
 /// Returns the counters as metrics; the window is the interval, except for `*_cum` and `money/total_*`.
 ///
-/// `actions_strong/state_dependence` is the share of entries on strong setups less that on weak ones: near zero, the
-/// policy does not look. `env/cost_share` is fees over premium paid (the spread is in the prices, not in here).
+/// `actions_strong/state_dependence` is the share of entries on strong setups less that on weak ones: near zero the
+/// policy ignores the setup. `env/cost_share` is fees over premium paid (without the spread, which is in the prices).
 /// `reward_terms/*` are sums over all lanes; money is in US dollars.
 pub fn metrics(interval: &Ledger, total: &Ledger) -> Vec<(String, f64)> {
     let mut metrics = Vec::with_capacity(32);
@@ -178,8 +178,8 @@ fn state_dependence(ledger: &Ledger) -> Option<f64> {
     Some(share(ledger.strong_buys(), ledger.strong_states())? - weak_buy_share(ledger)?)
 }
 
-/// Positions opened per full session of minutes: lanes end their sessions together, so that those which ended in an interval
-/// are no measure of what was played in it.
+/// Returns the positions opened per full session of minutes. Lanes end their sessions together, so finished sessions
+/// are no measure of the time played in an interval.
 fn per_session(ledger: &Ledger) -> Option<f64> {
     ratio(ledger.opened as f64 * FULL_SESSION, ledger.steps as f64)
 }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_block_letter_by_letter() {
+    fn the_cumulative_block_is_pinned() {
         let expected = "
 ----------------------------------------------------------------------
 📊 MomentumDiagnostics @ step=100,000
@@ -240,7 +240,7 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
     }
 
     #[test]
-    fn the_old_greps_still_work_on_both_blocks() {
+    fn legacy_greps_work_on_both_blocks() {
         let log = momentum_block(25_000, &ledger()) + &interval_block(&ledger(), &ledger());
         let lines: Vec<&str> = log.lines().collect();
         let at = lines.iter().position(|line| line.contains("MomentumDiagnostics @ step=25,000")).unwrap();
@@ -248,7 +248,7 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
         // grep -A 6: the header and the six lines after it.
         let block = &lines[at..=at + 6];
         assert!(block[6].starts_with("Triggers: "), "{block:?}");
-        assert_eq!(lines[at + 7], RULE);
+        assert_eq!(lines[at + 7], SEPARATOR);
         // grep -m1 "action 0:" | grep -o '[0-9.]*%': the first percentage.
         let hold = lines.iter().find(|line| line.contains("action 0:")).unwrap();
         let until = hold.find('%').unwrap();
@@ -279,7 +279,7 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
     }
 
     #[test]
-    fn metrics_leave_out_what_has_no_denominator() {
+    fn metrics_without_a_denominator_are_left_out() {
         let metrics = metrics(&Ledger::default(), &ledger());
         let get = |key: &str| metrics.iter().find(|(name, _)| name == key).map(|&(_, value)| value);
         assert_eq!(get("actions/frac_hold"), None);

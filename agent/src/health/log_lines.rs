@@ -1,4 +1,4 @@
-//! The figures of an interval as lines of the log, below the old block and the interval's shares and money.
+//! Log lines of an interval: policy, learner, network, verdict and checklist, below the two blocks.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl IntervalReport {
-    /// Returns the whole log text of the interval: the old block for the multiple `step` that was passed, then what it hides,
+    /// Returns the log text of the interval: the cumulative block for the passed multiple `step`, the interval block,
     /// then the verdict with its evidence.
     pub fn text(&self, step: u64) -> String {
         let mut text = log_block::momentum_block(step, &self.total);
@@ -29,7 +29,7 @@ impl IntervalReport {
             line(
                 &mut text,
                 format_args!(
-                    "Overfit   a trade returns {} in training since the checkpoint before, {} on the validation dates (z {:.1}, at step {})",
+                    "Overfit   mean trade return {} in training since the previous checkpoint, {} on the validation dates (z {:.1}, at step {})",
                     percent(Some(gap.train)),
                     percent(Some(gap.validation)),
                     gap.z(),
@@ -48,7 +48,7 @@ impl IntervalReport {
 
     fn policy_lines(&self, text: &mut String) {
         let dependence = self.dependence.map_or_else(
-            || "too few sessions for an interval".to_owned(),
+            || "too few sessions for a confidence interval".to_owned(),
             |interval| {
                 let [value, low, high] =
                     [interval.value, interval.low, interval.high].map(|share| percent(Some(share)));
@@ -59,7 +59,7 @@ impl IntervalReport {
         line(
             text,
             format_args!(
-                "Policy    strong less weak BUY {dependence} | direction right {} (total {})",
+                "Policy    strong minus weak BUY {dependence} | correct direction {} (total {})",
                 direction(&self.interval),
                 direction(&self.total)
             ),
@@ -106,23 +106,23 @@ impl IntervalReport {
     }
 
     fn verdict_lines(&self, text: &mut String) {
-        let (called, since) = self.called;
-        let read = if self.reading.verdict == called {
+        let (confirmed, since) = self.confirmed;
+        let alone = if self.interval_verdict.verdict == confirmed {
             String::new()
         } else {
-            format!(" (this interval alone: {})", self.reading.verdict)
+            format!(" (this interval alone: {})", self.interval_verdict.verdict)
         };
-        line(text, format_args!("Verdict   {called} since step {}{read}", thousands(since)));
-        for evidence in &self.reading.evidence {
+        line(text, format_args!("Verdict   {confirmed} since step {}{alone}", thousands(since)));
+        for evidence in &self.interval_verdict.evidence {
             line(text, format_args!("          {evidence}"));
         }
-        for advice in &self.reading.advice {
+        for advice in &self.interval_verdict.advice {
             line(text, format_args!("          advice: {advice}"));
         }
     }
 }
 
-/// What the policy's probabilities were like.
+/// Returns the policy figures as text.
 fn probabilities(policy: &PolicyFigures) -> String {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let variance = policy.variance.map_or_else(|| "-".to_owned(), |variance| format!("{variance:.1e}"));
@@ -134,7 +134,7 @@ fn probabilities(policy: &PolicyFigures) -> String {
     )
 }
 
-/// Shares of the three actions by setup class.
+/// Returns the shares of the three actions by setup class.
 fn setups(ledger: &Ledger) -> String {
     let mut text = String::new();
     for (name, setup) in [("bull-strong", Setup::BullStrong), ("bear-strong", Setup::BearStrong), ("weak", Setup::Weak)]
@@ -158,7 +158,7 @@ fn learner_lines(learner: &Learner, text: &mut String) {
     line(
         text,
         format_args!(
-            "Critic    explained variance {:.3} of its targets, {realised} of what came | variance ratio {:.4} | slope {:.2} | values {:.3} to {:.3}, std {:.4} of target std {:.4} | loss {:.3e} ({})",
+            "Critic    explained variance {:.3} of its targets, {realised} of the realised returns | variance ratio {:.4} | slope {:.2} | values {:.3} to {:.3}, std {:.4} of target std {:.4} | loss {:.3e} ({})",
             learner.explained_variance,
             learner.variance_ratio,
             learner.slope,
@@ -173,7 +173,7 @@ fn learner_lines(learner: &Learner, text: &mut String) {
     line(
         text,
         format_args!(
-            "Learner   KL {:.2e}, at most {:.2e} | clipped {} | gradient {:.3} | parameters moved: actor {:.2e}, critic {:.2e} per iteration | entropy weight {:.4} | {}",
+            "Learner   KL {:.2e}, max {:.2e} | clipped {} | gradient norm {:.3} | parameter change: actor {:.2e}, critic {:.2e} per iteration | entropy coefficient {:.4} | {}",
             learner.kl,
             learner.kl_max,
             percent(Some(learner.clip_fraction)),

@@ -1,4 +1,4 @@
-//! Listens to a training and adds up what one interval's figures are made of. Its state is part of a resumed run's.
+//! Monitor of a training: accumulates the figures of an interval. Its state is saved with a run.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use statistics::ratio;
 use super::{
     HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures,
     rules::{RuleInputs, TrainingBaseline, earns},
-    session_counts::{self, Block},
+    session_counts::{self, SessionCounts},
 };
 use crate::{Iteration, LayerActivity, StepView, ppo::distribution::MAX_ACTIONS};
 
-/// Fewest degrees of freedom from which a variance says anything.
-const FEWEST_DEGREES: u64 = 50;
+/// Fewest degrees of freedom of a usable variance.
+const MIN_DEGREES_OF_FREEDOM: u64 = 50;
 /// Flat actions: HOLD, BUY_CALL, BUY_PUT.
 const FLAT_ACTIONS: usize = 3;
 
-/// Sums over the flat states in which a policy had all its choices, while its parameters stayed the same.
+/// Sums over the flat states with all choices, at fixed parameters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct VarianceWindow {
     states: u64,
@@ -27,21 +27,22 @@ struct VarianceWindow {
 }
 
 impl VarianceWindow {
-    /// Sum over the states of the squared distance from their mean, by action.
+    /// Returns the sum of squared deviations from the mean, by action.
     fn scatter(&self) -> [f64; FLAT_ACTIONS] {
         let n = (self.states as f64).max(1.0);
         std::array::from_fn(|action| (self.squares[action] - self.prob[action] * self.prob[action] / n).max(0.0))
     }
 }
 
-/// Sums of an interval over the policy's probabilities.
+/// Sums over the policy probabilities of an interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
-    stretch: VarianceWindow,
-    /// Of the stretches before, which other parameters made.
+    #[serde(rename = "stretch")]
+    window: VarianceWindow,
+    /// Sum over the windows before, at other parameters.
     scatter: [f64; FLAT_ACTIONS],
     states: u64,
-    /// Their degrees of freedom: one less than the states of every stretch.
+    /// Degrees of freedom: one less than the states of every window.
     degrees: u64,
     max_prob: f64,
     entropy_norm: f64,
@@ -50,7 +51,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn take(&mut self, prob: &[f32; MAX_ACTIONS], mask: ActionMask, action: u8) {
+    fn record(&mut self, prob: &[f32; MAX_ACTIONS], mask: ActionMask, action: u8) {
         self.illegal += u64::from(!mask.allows(action));
         if mask.is_forced() {
             return;
@@ -60,25 +61,25 @@ impl Sums {
         self.entropy_norm += f64::from(nats) / f64::from(mask.count()).ln();
         if mask == FLAT_MASK {
             let flat = &prob[..FLAT_ACTIONS];
-            self.stretch.states += 1;
+            self.window.states += 1;
             self.max_prob += f64::from(flat.iter().fold(0.0, |most: f32, &p| most.max(p)));
             for (action, &p) in flat.iter().enumerate() {
-                self.stretch.prob[action] += f64::from(p);
-                self.stretch.squares[action] += f64::from(p) * f64::from(p);
+                self.window.prob[action] += f64::from(p);
+                self.window.squares[action] += f64::from(p) * f64::from(p);
             }
         }
     }
 
-    /// Ends a stretch: the parameters change.
-    fn turn(&mut self) {
-        let scatter = self.stretch.scatter();
+    /// Closes the variance window before the parameters change.
+    fn close_window(&mut self) {
+        let scatter = self.window.scatter();
         self.scatter.iter_mut().zip(scatter).for_each(|(sum, scatter)| *sum += scatter);
-        self.states += self.stretch.states;
-        self.degrees += self.stretch.states.saturating_sub(1);
-        self.stretch = VarianceWindow::default();
+        self.states += self.window.states;
+        self.degrees += self.window.states.saturating_sub(1);
+        self.window = VarianceWindow::default();
     }
 
-    /// Adds another interval's sums, whose stretches are all over.
+    /// Adds the sums of another interval, with all windows closed.
     fn add(&mut self, other: &Self) {
         self.scatter.iter_mut().zip(other.scatter).for_each(|(sum, scatter)| *sum += scatter);
         self.states += other.states;
@@ -93,7 +94,7 @@ impl Sums {
         let mean = |sum: f64, count: u64| ratio(sum, count as f64);
         let scatter = self.scatter.into_iter().fold(0.0, f64::max);
         PolicyFigures {
-            variance: mean(scatter, self.degrees).filter(|_| self.degrees >= FEWEST_DEGREES),
+            variance: mean(scatter, self.degrees).filter(|_| self.degrees >= MIN_DEGREES_OF_FREEDOM),
             entropy_norm: mean(self.entropy_norm, self.unforced),
             max_prob: mean(self.max_prob, self.states),
             illegal: self.illegal,
@@ -101,31 +102,34 @@ impl Sums {
     }
 }
 
-/// Everything that a monitor remembers.
+/// State of a monitor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MonitorState {
-    /// The counters where the running interval began.
+    /// Counters at the start of the current interval.
     pub mark: Ledger,
-    /// The counters since which there were too few decisions to read; those of the mark, where there were enough.
-    pool: Ledger,
-    /// A multiple of the cadence that was passed, while the running interval has no update yet.
+    /// Counters at the start of the pooled window, which spans several intervals while decisions are few.
+    #[serde(rename = "pool")]
+    pooled_since: Ledger,
+    /// Multiple of the cadence that was passed while the current interval had no update.
     due: Option<u64>,
     sums: Sums,
-    /// Those of all intervals before.
+    /// Sums of all earlier intervals.
     total: Sums,
     /// Decisions of the interval, by day.
-    blocks: Vec<Block>,
+    blocks: Vec<SessionCounts>,
     /// Iterations completed within the interval.
     iterations: Vec<Iteration>,
     /// The last iteration before the interval.
     last: Option<Iteration>,
     layers: Vec<LayerActivity>,
     gap: Option<OverfitGap>,
-    calm: TrainingBaseline,
-    judge: Persistence,
+    #[serde(rename = "calm")]
+    baseline: TrainingBaseline,
+    #[serde(rename = "judge")]
+    persistence: Persistence,
 }
 
-/// Adds up figures step by step and closes them at the end of an interval.
+/// Accumulates figures step by step and reports them at the end of an interval.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     /// Setup class and day of every tape row. `[T]`
@@ -135,95 +139,90 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Starts listening; `rows` says of every row of the tape its setup class and the day that it belongs to.
+    /// Creates a monitor; `rows` gives the setup class and day of every tape row.
     pub fn new(rows: Arc<[(Setup, u32)]>, config: HealthConfig) -> Self {
         let days = rows.iter().map(|&(_, day)| day as usize + 1).max().unwrap_or(0);
         let state = MonitorState {
             mark: Ledger::default(),
-            pool: Ledger::default(),
+            pooled_since: Ledger::default(),
             due: None,
             sums: Sums::default(),
             total: Sums::default(),
-            blocks: vec![Block::default(); days],
+            blocks: vec![SessionCounts::default(); days],
             iterations: Vec::new(),
             last: None,
             layers: Vec::new(),
             gap: None,
-            calm: TrainingBaseline::default(),
-            judge: Persistence::default(),
+            baseline: TrainingBaseline::default(),
+            persistence: Persistence::default(),
         };
         Self { rows, config, state }
     }
 
-    /// Goes on as if nothing had happened.
+    /// Restores a monitor from its state.
     pub fn resume(rows: Arc<[(Setup, u32)]>, config: HealthConfig, state: MonitorState) -> Self {
         Self { rows, config, state }
     }
 
-    /// Returns what a resumed run needs.
+    /// Returns the state for a resumed run.
     pub fn state(&self) -> &MonitorState {
         &self.state
     }
 
-    /// Takes one vector step.
+    /// Records one vector step.
     ///
     /// # Panics
-    /// If a lane shows a row beyond the tape.
-    pub fn on_step(&mut self, moment: &StepView<'_>) {
+    /// If the row of a lane lies beyond the tape.
+    pub fn on_step(&mut self, step: &StepView<'_>) {
         let MonitorState { sums, blocks, .. } = &mut self.state;
-        for (lane, (&mask, &action)) in moment.mask.iter().zip(moment.action).enumerate() {
-            sums.take(&moment.prob[lane], mask, action);
+        for (lane, (&mask, &action)) in step.mask.iter().zip(step.action).enumerate() {
+            sums.record(&step.prob[lane], mask, action);
             let may_enter = mask.0 & FLAT_MASK.0 & !1 != 0;
             if let Some(action) = Action::from_index(action).filter(|_| may_enter) {
-                let (setup, day) = self.rows[moment.row[lane] as usize];
+                let (setup, day) = self.rows[step.row[lane] as usize];
                 blocks[day as usize].count(setup, action);
             }
         }
     }
 
-    /// Notes whether a multiple of the cadence was passed, and returns the newest one as soon as the running interval holds
-    /// an update: without one it would say nothing of the learner, and repeat what was read of the same policy.
+    /// Records a passed multiple of the cadence, and returns the newest one once the current interval has an update.
+    /// Without an update the report would repeat the figures of the same policy.
     pub fn due(&mut self, crossed: Option<u64>) -> Option<u64> {
         self.state.due = crossed.or(self.state.due);
         if self.state.iterations.is_empty() { None } else { self.state.due.take() }
     }
 
-    /// Takes an iteration.
+    /// Records an iteration.
     pub fn on_iteration(&mut self, iteration: &Iteration) {
-        self.state.sums.turn();
+        self.state.sums.close_window();
         self.state.iterations.push(iteration.clone());
     }
 
-    /// Takes what the hidden units did after the last iteration.
+    /// Records the activity of the hidden layers after the last iteration.
     pub fn on_activity(&mut self, layers: Vec<LayerActivity>) {
         self.state.layers = layers;
     }
 
-    /// Takes a comparison of training with validation.
+    /// Records a comparison of training and validation.
     pub fn on_validation(&mut self, gap: OverfitGap) {
         self.state.gap = Some(gap);
     }
 
-    /// Returns the last iteration.
-    pub fn last_iteration(&self) -> Option<&Iteration> {
-        self.state.iterations.last().or(self.state.last.as_ref())
-    }
-
-    /// Closes the running interval and starts the next one. What entries could earn is asked for only where the policy
-    /// stays out of the market.
+    /// Closes the current interval and starts the next one. `opportunity` is evaluated only when the policy stays out of
+    /// the market.
     pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> IntervalReport {
         let state = &mut self.state;
-        let (interval, pooled) = (ledger.since(&state.mark), ledger.since(&state.pool));
+        let (interval, pooled) = (ledger.since(&state.mark), ledger.since(&state.pooled_since));
         let dependence = session_counts::dependence(&state.blocks, ledger.steps);
         let mut sums = std::mem::take(&mut state.sums);
-        sums.turn();
+        sums.close_window();
         state.total.add(&sums);
         let policy = sums.figures();
         let learner = Learner::of(&state.iterations).or_else(|| {
             let earlier = Learner::of(state.last.as_slice())?;
             Some(Learner { iterations: 0, ..earlier })
         });
-        let learner = learner.map(|learner| Learner { loss_change: state.calm.loss_change(&learner), ..learner });
+        let learner = learner.map(|learner| Learner { loss_change: state.baseline.loss_change(&learner), ..learner });
         let figures = RuleInputs {
             config: &self.config,
             interval: &pooled,
@@ -232,19 +231,19 @@ impl Monitor {
             learner: learner.as_ref(),
             layers: &state.layers,
             gap: state.gap,
-            calm: state.calm,
+            calm: state.baseline,
         };
-        let reading = figures.read(opportunity);
+        let interval_verdict = figures.read(opportunity);
         if let Some(learner) = learner.as_ref().filter(|learner| learner.iterations > 0) {
-            state.calm.note(learner, policy.variance, earns(&pooled));
+            state.baseline.note(learner, policy.variance, earns(&pooled));
         }
-        let called = if pooled.flat_steps() < self.config.min_decisions && !reading.verdict.is_alarm() {
-            state.judge.called()
+        let confirmed = if pooled.flat_steps() < self.config.min_decisions && !interval_verdict.verdict.is_alarm() {
+            state.persistence.confirmed()
         } else {
-            state.pool = ledger.clone();
-            state.judge.push(ledger.steps, reading.verdict, self.config.persistence)
+            state.pooled_since = ledger.clone();
+            state.persistence.push(ledger.steps, interval_verdict.verdict, self.config.persistence)
         };
-        state.blocks.fill(Block::default());
+        state.blocks.fill(SessionCounts::default());
         state.last = state.iterations.drain(..).next_back().or(state.last.take());
         state.mark = ledger.clone();
         IntervalReport {
@@ -257,8 +256,8 @@ impl Monitor {
             learner,
             layers: state.layers.clone(),
             gap: state.gap,
-            reading,
-            called,
+            interval_verdict,
+            confirmed,
         }
     }
 }
@@ -270,7 +269,7 @@ pub(super) mod tests {
     use super::*;
     use crate::health::{IntervalVerdict, Verdict};
 
-    /// The updates of a training that is well.
+    /// Returns update statistics of a healthy training.
     pub(in crate::health) fn learner() -> Learner {
         Learner {
             iterations: 1,
@@ -298,9 +297,9 @@ pub(super) mod tests {
         }
     }
 
-    /// An interval of it.
+    /// Returns the report of a healthy interval.
     pub(in crate::health) fn health() -> IntervalReport {
-        let reading = IntervalVerdict { verdict: Verdict::Healthy, evidence: Vec::new(), advice: Vec::new() };
+        let interval_verdict = IntervalVerdict { verdict: Verdict::Healthy, evidence: Vec::new(), advice: Vec::new() };
         IntervalReport {
             step: 5000,
             interval: Ledger::default(),
@@ -311,8 +310,8 @@ pub(super) mod tests {
             learner: Some(learner()),
             layers: Vec::new(),
             gap: None,
-            reading,
-            called: (Verdict::Healthy, 5000),
+            interval_verdict,
+            confirmed: (Verdict::Healthy, 5000),
         }
     }
 
@@ -323,11 +322,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_policy_that_moves_between_updates_but_never_looks_has_no_variance() {
+    fn changes_between_updates_do_not_count_as_variance_across_states() {
         let mut sums = Sums::default();
         for hold in [0.2, 0.4, 0.9] {
-            (0..100).for_each(|_| sums.take(&probs(hold), FLAT_MASK, 0));
-            sums.turn();
+            (0..100).for_each(|_| sums.record(&probs(hold), FLAT_MASK, 0));
+            sums.close_window();
         }
         let figures = sums.figures();
         assert!(figures.variance.unwrap() < 1e-12, "{figures:?}");
@@ -335,22 +334,22 @@ pub(super) mod tests {
         twice.add(&sums);
         assert_eq!((twice.figures(), twice.states), (figures, 600), "means of two equal intervals");
         let mut looks = Sums::default();
-        (0..100).for_each(|i| looks.take(&probs(if i % 2 == 0 { 0.2 } else { 0.8 }), FLAT_MASK, 0));
-        looks.turn();
+        (0..100).for_each(|i| looks.record(&probs(if i % 2 == 0 { 0.2 } else { 0.8 }), FLAT_MASK, 0));
+        looks.close_window();
         // HOLD varies by 0.3 around 0.5; an unbiased estimate has 99 degrees of freedom.
         assert!((looks.figures().variance.unwrap() - 0.09 * 100.0 / 99.0).abs() < 1e-6);
     }
 
     #[test]
-    fn forced_states_have_no_say_and_illegal_actions_are_seen() {
+    fn forced_states_do_not_count_and_illegal_actions_do() {
         let mut sums = Sums::default();
         let mut forced = [0.0; MAX_ACTIONS];
         forced[0] = 1.0;
-        sums.take(&forced, FORCED_MASK, 0);
+        sums.record(&forced, FORCED_MASK, 0);
         assert_eq!(sums.figures(), PolicyFigures::default());
         let mut holding = [0.0; MAX_ACTIONS];
         [0, 3, 4, 5].into_iter().for_each(|action: usize| holding[action] = 0.25);
-        sums.take(&holding, HOLDING_MASK, 1);
+        sums.record(&holding, HOLDING_MASK, 1);
         let figures = sums.figures();
         assert_eq!((figures.variance, figures.illegal), (None, 1));
         assert!((figures.entropy_norm.unwrap() - 1.0).abs() < 1e-6);

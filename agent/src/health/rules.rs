@@ -1,4 +1,4 @@
-//! What one interval says, by itself: the rules of the verdict, one after the other, each with its evidence.
+//! Verdict of one interval: rules applied one after the other, each with its evidence.
 
 mod advice;
 #[cfg(test)]
@@ -15,41 +15,41 @@ use crate::{
     format::{dollars, percent, thousands},
 };
 
-/// Normalised entropy from which a policy is decided: its divergence may then be nothing without being frozen.
+/// Normalised entropy below which a policy is deterministic: a zero KL divergence is then no sign of a frozen actor.
 const MIN_NORMALISED_ENTROPY: f64 = 0.05;
-/// Standard errors, as if trades were independent, from which a mean return is a gain or a loss. Trades of one session are
-/// alike, with a true error of some twice that, hence 4 and not 2.
+/// Standard errors, for independent trades, beyond which a mean return is a gain or a loss. Trades of one session are
+/// correlated, with about twice that error, hence 4 and not 2.
 const CLEAR_T: f64 = 4.0;
-/// Trades from which a mean return says anything.
+/// Fewest trades of a usable mean return.
 pub const FEW_TRADES: u64 = 30;
-/// Standard errors from which training and validation differ.
+/// Standard errors beyond which training and validation differ.
 const OVERFIT_T: f64 = 3.0;
-/// Divergence of an update, in nats, beyond which the policy before it is forgotten.
+/// KL divergence of an update, in nats, beyond which it destroys the policy.
 const KL_EXPLODING: f64 = 1.0;
-/// Divergence of an update, in nats, beyond which it leaves the trust region far behind.
+/// KL divergence of an update, in nats, far outside the trust region.
 const KL_DRIFTING: f64 = 0.1;
-/// Variance across states that rounding alone leaves; an untrained policy has some hundred times as much.
+/// Variance across states at the level of rounding; an untrained policy has about a hundred times as much.
 const MIN_POLICY_VARIANCE: f64 = 1e-8;
-/// Growth of the variance across states from one interval to the next by which a policy is on its way to look.
+/// Growth of the variance across states per interval that shows that a policy starts to use its observation.
 const MIN_VARIANCE_GROWTH: f64 = 1.5;
-/// Value loss that is nothing but rounding.
+/// Value loss at the level of rounding.
 const ROUNDING_LOSS: f64 = 1e-12;
-/// Share of dormant units beyond which a layer has lost what it could learn with.
+/// Share of dormant units beyond which a layer has lost its capacity to learn.
 const MOSTLY_DORMANT: f64 = 0.6;
 
-/// What an interval says, with what it rests on.
+/// Verdict of one interval with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntervalVerdict {
     /// The verdict of this interval alone.
     pub verdict: Verdict,
-    /// Sentences with the figures that led to it.
+    /// Sentences with the figures behind the verdict.
     pub evidence: Vec<String>,
-    /// What to do, where something is to be done.
+    /// Remedies, where there are any.
     pub advice: Vec<String>,
 }
 
 impl IntervalVerdict {
-    /// The reading of a training that met something that is not a number; the error names it and the step.
+    /// Returns the verdict of a training with a non-finite number; the error names it and the step.
     pub fn broken(error: &AgentError) -> Self {
         let verdict = Verdict::Exploding;
         let advice = advice(verdict).iter().map(|&text| text.to_owned()).collect();
@@ -57,15 +57,15 @@ impl IntervalVerdict {
     }
 }
 
-/// How calm the training has been so far.
+/// Reference figures of earlier intervals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TrainingBaseline {
     /// Smallest mean value loss of an interval, and that of the first.
     loss: Option<f64>,
     first_loss: Option<f64>,
-    /// Adam's step size in the first interval.
+    /// Learning rate in the first interval.
     rate: Option<f64>,
-    /// Whether entries have clearly earned in some interval.
+    /// True once entries have clearly earned in some interval.
     earned: bool,
     /// Norm of the parameters after the first interval.
     norm: Option<f64>,
@@ -76,12 +76,12 @@ pub(crate) struct TrainingBaseline {
 }
 
 impl TrainingBaseline {
-    /// Returns by which share the value loss has changed since the interval before.
+    /// Returns the relative change of the value loss since the interval before.
     pub(crate) fn loss_change(&self, learner: &Learner) -> Option<f64> {
         self.before.filter(|&before| before > 0.0).map(|before| learner.value_loss / before - 1.0)
     }
 
-    /// Takes what an interval's updates did, and how much the policy looked.
+    /// Records the update statistics and the variance across states of an interval.
     pub(crate) fn note(&mut self, learner: &Learner, variance: Option<f64>, earned: bool) {
         self.earned |= earned;
         self.rate.get_or_insert(learner.learning_rate);
@@ -93,7 +93,7 @@ impl TrainingBaseline {
     }
 }
 
-/// The figures that a reading is made of.
+/// Inputs of the rules.
 pub(crate) struct RuleInputs<'a> {
     pub(crate) config: &'a HealthConfig,
     pub(crate) interval: &'a Ledger,
@@ -108,7 +108,7 @@ pub(crate) struct RuleInputs<'a> {
 type Found = Option<(Verdict, Vec<String>)>;
 
 impl RuleInputs<'_> {
-    /// Reads the interval. What entries could earn is asked for only where the policy stays out.
+    /// Applies the rules. `opportunity` is evaluated only when the policy stays out.
     pub(crate) fn read(&self, opportunity: &mut dyn FnMut() -> Opportunity) -> IntervalVerdict {
         let found = self
             .exploding()
@@ -127,25 +127,24 @@ impl RuleInputs<'_> {
         let learner = self.learner.filter(|learner| learner.iterations > 0)?;
         let factor = self.config.explode_factor;
         let mut evidence = Vec::new();
-        // An interval with hardly a trade has hardly a loss; that is no yardstick.
+        // An interval with few trades has a small loss, which is no reference.
         let floor = self.calm.first_loss.map_or(0.0, |first| first / factor);
         if let Some(calm) = self.calm.loss.map(|calm| calm.max(floor)).filter(|&calm| calm > 0.0) {
             let growth = learner.value_loss / calm;
             let wrong = learner.explained_variance < -1.0;
             if growth > factor * factor || (growth > factor && wrong) {
                 evidence.push(format!(
-                    "the value loss of {:.3e} is {growth:.0} times that of the calmest interval; explained variance {:.2}",
+                    "the value loss of {:.3e} is {growth:.0} times the smallest of an earlier interval; explained variance {:.2}",
                     learner.value_loss, learner.explained_variance
                 ));
             }
         }
         if learner.kl > KL_EXPLODING {
-            evidence.push(format!("an update moves the policy by {:.2} nats", learner.kl));
+            evidence.push(format!("the mean KL divergence of an update is {:.2} nats", learner.kl));
         }
         if let Some(first) = self.calm.norm.filter(|&first| learner.param_norm > factor * first) {
             let growth = learner.param_norm / first;
-            evidence
-                .push(format!("the parameters have grown to {growth:.0} times their norm after the first interval"));
+            evidence.push(format!("the parameter norm has grown to {growth:.0} times that after the first interval"));
         }
         (!evidence.is_empty()).then_some((Verdict::Exploding, evidence))
     }
@@ -153,39 +152,40 @@ impl RuleInputs<'_> {
     fn frozen(&self) -> Found {
         let learner = self.learner.filter(|learner| learner.iterations > 0)?;
         let config = self.config;
-        // Where a schedule lowers the learning rate, less movement is as planned.
+        // A schedule that lowers the learning rate lowers the movement too.
         let planned = self.calm.rate.map_or(1.0, |first| learner.learning_rate / first);
         let mut evidence = Vec::new();
         let undecided = self.policy.entropy_norm.is_some_and(|entropy| entropy > MIN_NORMALISED_ENTROPY);
-        // A decided actor has no gradient left; that is a collapse, or right.
+        // A deterministic actor has no gradient left: a collapse, or optimal.
         let actor = undecided.then_some(("actor", learner.actor_change));
         for (name, change) in actor.into_iter().chain([("critic", learner.critic_change)]) {
             if change < config.frozen_change * planned {
                 evidence.push(format!(
-                    "the {name}'s parameters moved by {change:.1e} of their norm per iteration (learning needs more than {:.0e})",
+                    "the {name} parameters change by {change:.1e} of their norm per iteration (threshold {:.0e})",
                     config.frozen_change
                 ));
             }
         }
-        // The divergence of a minibatch is measured before its own step: a single one is compared with itself.
+        // The KL divergence of a minibatch is measured before its own step: with one minibatch it is zero.
         if undecided && learner.minibatches > 1 && learner.kl < config.frozen_kl * planned * planned {
             evidence.push(format!(
-                "an update moves the policy by a divergence of {:.1e} nats, though it is undecided (entropy {:.2} of its maximum)",
+                "the mean KL divergence of an update is {:.1e} nats, though the policy is not deterministic (entropy {:.2} of its maximum)",
                 learner.kl,
                 self.policy.entropy_norm.unwrap_or_default()
             ));
         }
         if learner.value_loss <= ROUNDING_LOSS && self.interval.opened > 0 {
-            evidence.push(format!("the value loss is {:.1e}: there is nothing left to learn from", learner.value_loss));
+            evidence
+                .push(format!("the value loss is {:.1e}: the critic has nothing left to learn", learner.value_loss));
         }
         if learner.constant {
             evidence.push(format!(
-                "the critic predicts one value for every state: deviation {:.1e}, that of its targets {:.1e}",
+                "the critic predicts the same value for every state: standard deviation {:.1e}, that of its targets {:.1e}",
                 learner.pred_std, learner.target_std
             ));
         }
         if let Some(change) = learner.loss_change.filter(|_| !evidence.is_empty()) {
-            evidence.push(format!("the value loss moved by {change:+.1e} of itself since the interval before"));
+            evidence.push(format!("the value loss changed by {change:+.1e} of its size since the interval before"));
         }
         (!evidence.is_empty()).then_some((Verdict::Frozen, evidence))
     }
@@ -195,7 +195,7 @@ impl RuleInputs<'_> {
         (decisions < self.config.min_decisions).then(|| {
             let share = self.interval.held_steps as f64 / self.interval.steps.max(1) as f64;
             let text = format!(
-                "only {} decisions of flat accounts: in a position for {} of the time",
+                "only {} decisions of flat accounts: positions are open for {} of the time",
                 thousands(decisions),
                 percent(Some(share))
             );
@@ -203,7 +203,7 @@ impl RuleInputs<'_> {
         })
     }
 
-    /// Share of an action among the decisions of flat accounts.
+    /// Returns the share of an action in the decisions of flat accounts.
     fn share(&self, action: Action) -> f64 {
         self.interval.flat(action) as f64 / self.interval.flat_steps().max(1) as f64
     }
@@ -225,10 +225,10 @@ impl RuleInputs<'_> {
         let most = if calls { Action::BuyCall } else { Action::BuyPut };
         let limit = if self.loses() { self.config.farmed_share } else { limit };
         (1.0 - hold >= limit && !self.earns()).then(|| {
-            let paid = self.trade_return().unwrap_or_else(|| "too few trades to say what they earn".to_owned());
+            let paid = self.trade_return().unwrap_or_else(|| "too few trades for a mean return".to_owned());
             (
                 Verdict::Collapsed(most),
-                vec![format!("flat accounts buy {} of the time; {paid}", percent(Some(1.0 - hold)))],
+                vec![format!("flat accounts buy in {} of their decisions; {paid}", percent(Some(1.0 - hold)))],
             )
         })
     }
@@ -237,7 +237,7 @@ impl RuleInputs<'_> {
         earns(self.interval)
     }
 
-    /// Whether they clearly lost it.
+    /// Returns whether entries clearly lost money.
     fn loses(&self) -> bool {
         let (mean, error) = self.interval.mean_trade_return().unwrap_or_default();
         self.interval.closed() >= FEW_TRADES && mean < -CLEAR_T * error
@@ -252,14 +252,14 @@ impl RuleInputs<'_> {
     fn blind(&self) -> Found {
         let variance = self.policy.variance.filter(|&variance| variance <= self.config.blind_variance)?;
         let warm = self.learner.is_some_and(|learner| learner.iteration > self.config.warm_up);
-        // Whoever begins slowly looks more and more.
+        // The variance of a slow start grows from interval to interval.
         let variance_grows = self
             .calm
             .variance
             .is_some_and(|before| before > MIN_POLICY_VARIANCE && variance > MIN_VARIANCE_GROWTH * before);
         (warm && !variance_grows).then(|| {
             let text = format!(
-                "no action's probability varies over flat states by more than {variance:.1e} (looking needs more than {:.0e})",
+                "the variance of action probabilities across flat states is at most {variance:.1e} (threshold {:.0e})",
                 self.config.blind_variance
             );
             (Verdict::StateBlind, vec![text])
@@ -278,11 +278,11 @@ impl RuleInputs<'_> {
             evidence.push(format!("BUY is {} of flat decisions{paid}", percent(Some(1.0 - hold))));
         }
         if let Some(entropy) = self.policy.entropy_norm.filter(|&entropy| entropy < config.drift_entropy && !earns) {
-            evidence.push(format!("entropy is {entropy:.3} of its maximum: little is explored any more"));
+            evidence.push(format!("entropy is {entropy:.3} of its maximum: there is little exploration left"));
         }
         if let Some(dependence) = self.dependence.filter(|dependence| dependence.high < 0.0 && !earns) {
             evidence.push(format!(
-                "strong setups are bought less than weak ones: {} (95% interval {} to {})",
+                "the BUY share is lower on strong setups than on weak ones: {} (95% interval {} to {})",
                 percent(Some(dependence.value)),
                 percent(Some(dependence.low)),
                 percent(Some(dependence.high))
@@ -292,14 +292,14 @@ impl RuleInputs<'_> {
             evidence.push(text);
         }
         if let Some(learner) = self.learner.filter(|learner| learner.kl > KL_DRIFTING) {
-            evidence.push(format!("an update moves the policy by {:.3} nats", learner.kl));
+            evidence.push(format!("the mean KL divergence of an update is {:.3} nats", learner.kl));
         }
         for layer in self.layers.iter().filter(|layer| layer.dormant > MOSTLY_DORMANT) {
             evidence.push(format!("{} of the units of {} are dormant", percent(Some(layer.dormant)), layer.name));
         }
         if let Some(gap) = self.gap.filter(|gap| gap.z() > OVERFIT_T) {
             evidence.push(format!(
-                "at step {} a trade returned {} in training and {} on the validation dates: z {:.1}",
+                "at step {} the mean trade return was {} in training and {} on the validation dates: z {:.1}",
                 thousands(gap.step),
                 percent(Some(gap.train)),
                 percent(Some(gap.validation)),
@@ -309,16 +309,16 @@ impl RuleInputs<'_> {
         (!evidence.is_empty()).then_some((Verdict::Drifting, evidence))
     }
 
-    /// Says that the shaping pays for entries that lose, if it does.
+    /// Returns evidence that the shaping rewards losing entries, if it does.
     fn paid_for_losses(&self) -> Option<String> {
         let reward = self.interval.reward_terms.total();
         (reward > 0.0 && self.loses()).then(|| {
             let lost = dollars(-self.interval.net_pnl_cents);
-            format!("the shaping pays for losses: reward {reward:+.1} for entries that lost {lost} (zerodte audit-reward shows which term)")
+            format!("the shaping rewards losses: reward {reward:+.1} for entries that lost {lost} (zerodte audit-reward shows the term)")
         })
     }
 
-    /// The shares behind every verdict.
+    /// Returns the action shares, part of the evidence of every verdict.
     fn shares(&self) -> String {
         let share = |action| percent(Some(self.share(action)));
         format!(
@@ -331,7 +331,7 @@ impl RuleInputs<'_> {
     }
 }
 
-/// Whether entries clearly earned money.
+/// Returns whether entries clearly earned money.
 pub(crate) fn earns(interval: &Ledger) -> bool {
     let (mean, error) = interval.mean_trade_return().unwrap_or_default();
     interval.closed() >= FEW_TRADES && mean > CLEAR_T * error

@@ -1,39 +1,39 @@
-//! The words of the verdict, and how often something must be read before it is called.
+//! Verdicts on a training, and their confirmation over several intervals.
 
 use std::{fmt, str::FromStr};
 
 use market_env::{Action, action::ACTION_NAMES};
 use serde::{Deserialize, Serialize};
 
-/// What is said of a training.
+/// Verdict on a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Verdict {
-    /// Nothing is wrong.
+    /// No fault found.
     Healthy,
-    /// A figure is on its way to where something is wrong.
+    /// A figure approaches an alarm.
     Drifting,
-    /// Flat accounts do one thing whatever they see, and are not paid for it.
+    /// Flat accounts take one action in nearly every state, without earning from it.
     Collapsed(Action),
-    /// Actions are mixed, but not by what is seen.
+    /// The action probabilities do not depend on the observation.
     StateBlind,
-    /// The networks, or one of them, do not learn.
+    /// Actor or critic do not learn.
     Frozen,
-    /// Losses or parameters grow beyond bounds, or are no numbers.
+    /// Losses or parameters grow out of bounds or are not finite.
     Exploding,
-    /// Flat accounts HOLD, and entries lose here.
+    /// Flat accounts HOLD, and entries lose money here.
     HoldIsOptimal,
-    /// There is too little to go by.
+    /// Too little data.
     Inconclusive,
 }
 
 impl Verdict {
-    /// Returns whether something has gone wrong: what `--on-collapse` acts upon.
+    /// Returns whether the verdict is an alarm, on which `--on-collapse` acts.
     pub fn is_alarm(self) -> bool {
         matches!(self, Self::Collapsed(_) | Self::StateBlind | Self::Frozen | Self::Exploding)
     }
 
-    /// Returns the exit code of a training that ends with this verdict: 0 where nothing is wrong.
+    /// Returns the exit code of a training with this verdict: 0 without an alarm.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Collapsed(_) | Self::StateBlind => 3,
@@ -43,7 +43,7 @@ impl Verdict {
         }
     }
 
-    /// What is alike for the purpose of persistence: collapses of any kind, and everything else by its word.
+    /// Returns the representative of verdicts that confirm each other: all collapses count as one.
     fn family(self) -> Self {
         match self {
             Self::Collapsed(_) | Self::StateBlind => Self::Collapsed(Action::Hold),
@@ -52,7 +52,7 @@ impl Verdict {
     }
 }
 
-const WORDS: [(Verdict, &str); 7] = [
+const NAMES: [(Verdict, &str); 7] = [
     (Verdict::Healthy, "healthy"),
     (Verdict::Drifting, "drifting"),
     (Verdict::StateBlind, "state_blind"),
@@ -66,7 +66,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Collapsed(action) => write!(f, "collapsed:{}", action.name()),
-            word => f.write_str(WORDS.iter().find(|(verdict, _)| verdict == word).map_or("", |(_, word)| word)),
+            word => f.write_str(NAMES.iter().find(|(verdict, _)| verdict == word).map_or("", |(_, word)| word)),
         }
     }
 }
@@ -75,13 +75,13 @@ impl FromStr for Verdict {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let word = WORDS.iter().find(|(_, word)| *word == text).map(|&(verdict, _)| verdict);
+        let word = NAMES.iter().find(|(_, word)| *word == text).map(|&(verdict, _)| verdict);
         let collapsed = || {
             let name = text.strip_prefix("collapsed:")?;
             let index = ACTION_NAMES.iter().position(|known| *known == name)?;
             Action::from_index(index as u8).map(Self::Collapsed)
         };
-        word.or_else(collapsed).ok_or_else(|| format!("`{text}` is no verdict"))
+        word.or_else(collapsed).ok_or_else(|| format!("`{text}` is not a verdict"))
     }
 }
 
@@ -99,42 +99,44 @@ impl TryFrom<String> for Verdict {
     }
 }
 
-/// Remembers what was read, and calls it when it has persisted.
+/// Confirms a verdict after enough intervals in a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Persistence {
-    /// The last readings, oldest first; the step at which each interval ended.
-    read: Vec<(u64, Verdict)>,
-    called: (Verdict, u64),
+pub(crate) struct Persistence {
+    /// Verdicts of the last intervals, oldest first, with the last step of each.
+    #[serde(rename = "read")]
+    recent: Vec<(u64, Verdict)>,
+    #[serde(rename = "called")]
+    confirmed: (Verdict, u64),
 }
 
 impl Default for Persistence {
     fn default() -> Self {
-        Self { read: Vec::new(), called: (Verdict::Inconclusive, 0) }
+        Self { recent: Vec::new(), confirmed: (Verdict::Inconclusive, 0) }
     }
 }
 
 impl Persistence {
-    /// Takes the reading of the interval that ended at `step`; returns the verdict that is called now and the step at which
-    /// it was first read. A policy that alternates between two collapses has collapsed: the latest of them is called. An alarm
-    /// is taken back when as many readings in a row are none, alike or not.
-    pub fn push(&mut self, step: u64, reading: Verdict, persistence: u32) -> (Verdict, u64) {
-        self.read.push((step, reading));
-        let keep = persistence.max(1) as usize;
-        self.read.drain(..self.read.len().saturating_sub(keep));
-        let alike = self.read.iter().all(|(_, earlier)| earlier.family() == reading.family());
-        if alike && self.read.len() == keep {
-            let goes_on = self.called.0.family() == reading.family() && self.called.1 > 0;
-            let since = if goes_on { self.called.1 } else { self.read[0].0 };
-            self.called = (reading, since);
-        } else if self.called.0.is_alarm() && self.read.iter().all(|(_, earlier)| !earlier.is_alarm()) {
-            self.called = (reading, self.read[0].0);
+    /// Adds the verdict of the interval that ended at `step`; returns the confirmed verdict and its first step.
+    /// Alternating collapses confirm each other: the latest of them is returned. An alarm is withdrawn after as many
+    /// intervals in a row without an alarm, of any kind.
+    pub(crate) fn push(&mut self, step: u64, verdict: Verdict, persistence: u32) -> (Verdict, u64) {
+        self.recent.push((step, verdict));
+        let needed = persistence.max(1) as usize;
+        self.recent.drain(..self.recent.len().saturating_sub(needed));
+        let same_family = self.recent.iter().all(|(_, earlier)| earlier.family() == verdict.family());
+        if same_family && self.recent.len() == needed {
+            let continues = self.confirmed.0.family() == verdict.family() && self.confirmed.1 > 0;
+            let since = if continues { self.confirmed.1 } else { self.recent[0].0 };
+            self.confirmed = (verdict, since);
+        } else if self.confirmed.0.is_alarm() && self.recent.iter().all(|(_, earlier)| !earlier.is_alarm()) {
+            self.confirmed = (verdict, self.recent[0].0);
         }
-        self.called
+        self.confirmed
     }
 
-    /// Returns what is called at present.
-    pub fn called(&self) -> (Verdict, u64) {
-        self.called
+    /// Returns the confirmed verdict and its first step.
+    pub(crate) fn confirmed(&self) -> (Verdict, u64) {
+        self.confirmed
     }
 }
 
@@ -156,7 +158,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_word_reads_back() {
+    fn every_verdict_round_trips() {
         for verdict in ALL {
             assert_eq!(verdict.to_string().parse(), Ok(verdict));
         }
@@ -167,32 +169,33 @@ mod tests {
     }
 
     #[test]
-    fn only_what_went_wrong_has_a_code_of_its_own() {
+    fn only_alarms_have_an_exit_code() {
         let codes: Vec<u8> = ALL.map(Verdict::exit_code).to_vec();
         assert_eq!(codes, [0, 0, 3, 3, 3, 3, 4, 5, 0, 0]);
         assert!(ALL.iter().all(|verdict| verdict.is_alarm() == (verdict.exit_code() > 0)));
     }
 
     #[test]
-    fn one_bad_interval_is_not_called_and_two_are() {
-        let mut judge = Persistence::default();
+    fn one_bad_interval_is_not_confirmed_and_two_are() {
+        let mut persistence = Persistence::default();
         let hold = Verdict::Collapsed(Action::Hold);
-        let heard = [Verdict::Healthy, Verdict::Healthy, hold, Verdict::Healthy, hold, hold, hold];
-        let called: Vec<_> = heard.into_iter().zip(1..).map(|(read, step)| judge.push(step, read, 2)).collect();
+        let readings = [Verdict::Healthy, Verdict::Healthy, hold, Verdict::Healthy, hold, hold, hold];
+        let confirmed: Vec<_> =
+            readings.into_iter().zip(1..).map(|(read, step)| persistence.push(step, read, 2)).collect();
         let healthy = (Verdict::Healthy, 1);
-        assert_eq!(called, [(Verdict::Inconclusive, 0), healthy, healthy, healthy, healthy, (hold, 5), (hold, 5)]);
+        assert_eq!(confirmed, [(Verdict::Inconclusive, 0), healthy, healthy, healthy, healthy, (hold, 5), (hold, 5)]);
     }
 
     #[test]
     fn alternating_between_two_collapses_is_a_collapse() {
-        let mut judge = Persistence::default();
+        let mut persistence = Persistence::default();
         let (hold, call) = (Verdict::Collapsed(Action::Hold), Verdict::Collapsed(Action::BuyCall));
-        assert_eq!(judge.push(5, hold, 2).0, Verdict::Inconclusive);
-        assert_eq!(judge.push(10, call, 2), (call, 5));
-        assert_eq!(judge.push(15, hold, 2), (hold, 5));
-        assert_eq!(judge.push(20, Verdict::Healthy, 2), (hold, 5));
-        assert_eq!(judge.push(25, Verdict::Drifting, 2), (Verdict::Drifting, 20), "neither is an alarm");
-        assert_eq!(judge.push(30, Verdict::Frozen, 2), (Verdict::Drifting, 20));
-        assert_eq!(judge.push(35, hold, 2), (Verdict::Drifting, 20), "two alarms that have nothing in common");
+        assert_eq!(persistence.push(5, hold, 2).0, Verdict::Inconclusive);
+        assert_eq!(persistence.push(10, call, 2), (call, 5));
+        assert_eq!(persistence.push(15, hold, 2), (hold, 5));
+        assert_eq!(persistence.push(20, Verdict::Healthy, 2), (hold, 5));
+        assert_eq!(persistence.push(25, Verdict::Drifting, 2), (Verdict::Drifting, 20), "neither is an alarm");
+        assert_eq!(persistence.push(30, Verdict::Frozen, 2), (Verdict::Drifting, 20));
+        assert_eq!(persistence.push(35, hold, 2), (Verdict::Drifting, 20), "two unrelated alarms");
     }
 }

@@ -1,4 +1,4 @@
-//! Which networks a policy has, and where each tensor of theirs lies in the one flat parameter vector.
+//! Networks of a policy, and the position of each tensor in the flat parameter vector.
 //!
 //! A matrix is `[outputs, inputs]`, row-major, as in PyTorch, so that files and backends agree without transposing.
 
@@ -10,30 +10,30 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::{PolicyConfig, PolicyKind, Trunk};
 
-/// Where one linear layer lies.
+/// Position of a linear layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Linear {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
-    /// Whether the activation function follows; it does not follow the last layer of actor and critic.
+    /// True if an activation function follows; false for the last layer of actor and critic.
     pub(crate) activated: bool,
     start: usize,
 }
 
 impl Linear {
-    /// Range of the weights `[outputs, inputs]`.
+    /// Returns the range of the weights `[outputs, inputs]`.
     pub(crate) fn weight(&self) -> Range<usize> {
         self.start..self.start + self.outputs * self.inputs
     }
 
-    /// Range of the biases `[outputs]`.
+    /// Returns the range of the biases `[outputs]`.
     pub(crate) fn bias(&self) -> Range<usize> {
         let start = self.weight().end;
         start..start + self.outputs
     }
 }
 
-/// Where a recurrent cell lies: as PyTorch's, the gates of a weight are stacked over its rows.
+/// Position of a recurrent cell, with the gates stacked over the rows of a weight as in PyTorch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) kind: PolicyKind,
@@ -51,7 +51,7 @@ impl Cell {
         if self.kind == PolicyKind::Lstm { "lstm" } else { "gru" }
     }
 
-    /// Name within the cell, shape and range of each of its tensors, in order.
+    /// Returns name, shape and range of each of its tensors, in order.
     pub(crate) fn tensors(&self) -> [(&'static str, Vec<usize>, Range<usize>); 4] {
         let rows = self.gates() * self.units;
         let mut end = self.start;
@@ -68,7 +68,7 @@ impl Cell {
         ]
     }
 
-    /// Numbers that one lane remembers: hidden state, and cell state of an LSTM.
+    /// Returns the size of its state per lane: hidden state, and cell state of an LSTM.
     pub(crate) fn state(&self) -> usize {
         if self.kind == PolicyKind::Lstm { 2 * self.units } else { self.units }
     }
@@ -78,7 +78,7 @@ impl Cell {
     }
 }
 
-/// A recurrent cell, if there is one, and the linear layers behind it. Without either it passes its input on.
+/// Optional recurrent cell followed by linear layers; empty, it passes its input on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Net {
     pub(crate) name: &'static str,
@@ -86,12 +86,12 @@ pub(crate) struct Net {
     pub(crate) layers: Vec<Linear>,
     /// Range of all its parameters.
     pub(crate) range: Range<usize>,
-    /// Numbers it returns per sample.
+    /// Outputs per sample.
     pub(crate) outputs: usize,
 }
 
 impl Net {
-    /// Lays out a network behind the parameters that end at `start`; a `head` adds a last layer without activation.
+    /// Lays out a network after the parameters that end at `start`; `head` adds an output layer without activation.
     fn new(name: &'static str, start: usize, inputs: usize, body: &Body<'_>, head: Option<usize>) -> Self {
         let (mut end, mut outputs) = (start, inputs);
         let cell = body.cell.map(|(kind, units)| {
@@ -109,7 +109,7 @@ impl Net {
         Self { name, cell, layers, range: start..end, outputs }
     }
 
-    /// Name and units of its cell and of its activated layers, in order, and whether it is the cell.
+    /// Returns name and units of its cell and hidden layers, in order, and whether it is the cell.
     fn hidden(&self) -> Vec<(String, usize, bool)> {
         let cell = self.cell.iter().map(|cell| (format!("{}.{}", self.name, cell.name()), cell.units, true));
         let layers = self.layers.iter().enumerate().filter(|(_, layer)| layer.activated);
@@ -128,8 +128,8 @@ impl Net {
         of_cell.chain(of_layers).collect()
     }
 
-    /// Fills its parameters: orthogonal weights with gain 1 in a cell, √2 in activated layers and `head_gain` in a head;
-    /// biases zero.
+    /// Initialises its parameters: orthogonal weights with gain 1 in a cell, √2 in hidden layers and `head_gain` in the
+    /// head; biases zero.
     fn init(&self, head_gain: f64, rng: &mut ChaCha8Rng, params: &mut [f32]) {
         params[self.range.clone()].fill(0.0);
         for (_, shape, range) in self.cell.iter().flat_map(Cell::tensors).filter(|(_, shape, _)| shape.len() == 2) {
@@ -142,13 +142,13 @@ impl Net {
     }
 }
 
-/// What comes before a head.
+/// Layers before the head.
 struct Body<'a> {
     cell: Option<(PolicyKind, usize)>,
     hidden: &'a [usize],
 }
 
-/// The networks of a policy: a shared trunk, which is empty unless it was asked for, then actor and critic.
+/// Networks of a policy: shared trunk (empty unless configured), actor and critic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) inputs: usize,
@@ -163,10 +163,10 @@ impl Layout {
         let (inputs, actions) = (spec.inputs(), spec.actions.len());
         let cell = (config.kind != PolicyKind::Mlp).then_some((config.kind, config.recurrent_size));
         let body = Body { cell, hidden: &config.net_arch };
-        let nothing = Body { cell: None, hidden: &[] };
+        let empty = Body { cell: None, hidden: &[] };
         let (shared, own) = match config.trunk {
-            Trunk::Shared => (&body, &nothing),
-            Trunk::Separate => (&nothing, &body),
+            Trunk::Shared => (&body, &empty),
+            Trunk::Separate => (&empty, &body),
         };
         let trunk = Net::new("trunk", 0, inputs, shared, None);
         let actor = Net::new("actor", trunk.range.end, trunk.outputs, own, Some(actions));
@@ -178,34 +178,34 @@ impl Layout {
         [&self.trunk, &self.actor, &self.critic]
     }
 
-    /// Number of parameters `P`.
+    /// Returns the number of parameters `P`.
     pub(crate) fn len(&self) -> usize {
         self.critic.range.end
     }
 
-    /// Numbers that one lane remembers from one decision to the next: those of all cells, in order.
+    /// Returns the size of the recurrent state per lane, over all cells in order.
     pub(crate) fn state(&self) -> usize {
         self.nets().iter().filter_map(|net| net.cell.as_ref()).map(Cell::state).sum()
     }
 
-    /// Every tensor's name, shape and range in the flat vector, in order.
+    /// Returns name, shape and range of every tensor, in order.
     pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>, Range<usize>)> {
         self.nets().into_iter().flat_map(Net::tensors).collect()
     }
 
-    /// Every hidden layer's name and units, in order, and whether it is a cell.
+    /// Returns name and units of every hidden layer, in order, and whether it is a cell.
     pub(crate) fn hidden(&self) -> Vec<(String, usize, bool)> {
         self.nets().into_iter().flat_map(Net::hidden).collect()
     }
 
-    /// Fills all parameters; the small policy head makes the first actions nearly uniform.
+    /// Initialises all parameters; the small policy head makes the initial policy nearly uniform.
     pub(crate) fn init(&self, rng: &mut ChaCha8Rng, params: &mut [f32]) {
         for (net, head_gain) in [(&self.trunk, 1.0), (&self.actor, 0.01), (&self.critic, 1.0)] {
             net.init(head_gain, rng, params);
         }
     }
 
-    /// The first parameter that is not finite: its tensor's name and the value.
+    /// Returns the tensor name and the value of the first non-finite parameter.
     pub(crate) fn non_finite(&self, params: &[f32]) -> Option<(String, f32)> {
         let index = params.iter().position(|x| !x.is_finite())?;
         let name = self.tensors().into_iter().find(|(_, _, range)| range.contains(&index))?.0;
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_network_layer_and_part() {
+    fn names_have_network_layer_and_part() {
         let names = |config: PolicyConfig| -> Vec<String> {
             Layout::new(&best_row::spec(), &config).tensors().into_iter().map(|(name, ..)| name).collect()
         };
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_parameter_is_named() {
+    fn a_non_finite_parameter_is_named() {
         let layout = Layout::new(&best_row::spec(), &PolicyConfig::default());
         let mut params = vec![0.0; layout.len()];
         assert_eq!(layout.non_finite(&params), None);

@@ -1,25 +1,26 @@
-//! Standardises tape features with moments of the training sessions; part of the model, never refitted on other data.
+//! Standardisation of tape features with moments of the training sessions; part of the model, never refitted on other
+//! data.
 
 use std::ops::Range;
 
 use crate::AgentError;
 
-/// Normalised features stay within this many standard deviations, as in Stable-Baselines3's `VecNormalize`.
+/// Clip range of normalised features in standard deviations, as in `VecNormalize` of Stable-Baselines3.
 const CLIP: f32 = 10.0;
-/// A feature whose deviation is below this share of its size is constant.
+/// Standard deviation, as a share of the mean, below which a feature counts as constant.
 const CONSTANT: f64 = 1e-6;
 
-/// Mean and scale of every tape feature. Account columns are passed as they are.
+/// Mean and scale of every tape feature. Account columns are not normalised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalizer {
     /// Mean of each feature. `[F]`
     pub mean: Vec<f32>,
-    /// Standard deviation of each feature, 1 where it is constant. `[F]`
+    /// Standard deviation of each feature, 1 for a constant one. `[F]`
     pub scale: Vec<f32>,
 }
 
 impl Normalizer {
-    /// Returns the normaliser that changes nothing (but still clips).
+    /// Returns a normaliser with mean 0 and scale 1 (it still clips).
     pub fn identity(features: usize) -> Self {
         Self { mean: vec![0.0; features], scale: vec![1.0; features] }
     }
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_value_is_named() {
+    fn a_non_finite_value_is_reported_with_row_and_feature() {
         let error = Normalizer::fit(&[0.0, 1.0, 2.0, f32::NAN], 2, &[0..1, 1..2]).unwrap_err().to_string();
         assert_eq!(error, "feature number 1 is NaN in tape row 1; repair the data before training");
     }

@@ -1,19 +1,19 @@
 //! Generalised advantage estimation and realised returns, on plain slices.
 
-/// What a rollout knows of its rewards and values. Every slice is `[T, N]` unless it says otherwise.
+/// Rewards and values of a rollout. Every slice is `[T, N]` unless noted.
 #[derive(Debug, Clone, Copy)]
 pub struct Returns<'a> {
     /// Number of lanes `N`.
     pub lanes: usize,
     /// Reward of each step.
     pub reward: &'a [f32],
-    /// Value of the observation each step began with, and of the one after the last. `[T + 1, N]`
+    /// Value of the observation before each step, and after the last. `[T + 1, N]`
     pub value: &'a [f32],
-    /// The episode ended with this step: the value after it is zero.
+    /// Steps that terminate an episode: the value after them is zero.
     pub terminated: &'a [bool],
-    /// The episode was cut after this step: the value after it is `last_value`.
+    /// Steps that truncate an episode: the value after them is `last_value`.
     pub truncated: &'a [bool],
-    /// Value of the observation at a cut; read only for truncated steps.
+    /// Value of the final observation; read only for truncated steps.
     pub last_value: &'a [f32],
 }
 
@@ -46,8 +46,8 @@ pub fn generalized_advantage(returns: Returns<'_>, gamma: f64, gae_lambda: f64, 
     }
 }
 
-/// Writes the realised return of every step: the discounted rewards to the end of its episode. NaN if the episode is cut or
-/// goes on after the rollout. All slices are `[T, N]`; `ends` is terminated and truncated.
+/// Writes the realised return of every step: the discounted rewards to the end of its episode, or NaN if the episode is
+/// truncated or continues after the rollout. All slices are `[T, N]`; `ends` is terminated and truncated.
 pub(crate) fn realised_returns(lanes: usize, reward: &[f32], ends: (&[bool], &[bool]), gamma: f64, out: &mut [f32]) {
     let (terminated, truncated) = ends;
     let mut after = vec![f64::NAN; lanes];
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_hand() {
+    fn matches_a_hand_computed_example() {
         let mut advantage = [0.0; 3];
         let returns = Returns {
             lanes: 1,
@@ -90,8 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn realised_returns_are_known_before_a_termination_and_unknown_before_a_cut() {
-        // Two lanes, four steps: lane 0 ends at step 2, lane 1 is cut at step 1.
+    fn realised_returns_exist_before_a_termination_and_are_nan_before_a_truncation() {
+        // Two lanes, four steps: lane 0 terminates at step 2, lane 1 is truncated at step 1.
         let reward = [1.0, 10.0, 2.0, 20.0, 4.0, 30.0, 8.0, 40.0];
         let mut terminated = [false; 8];
         let mut truncated = [false; 8];
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!([out[5], out[7]], [50.0, 40.0]);
     }
 
-    /// The definition: an advantage is the discounted sum of the later δ of the same episode.
+    /// Definition: an advantage is the discounted sum of the later δ of the same episode.
     fn slow(r: Returns<'_>, gamma: f64, lambda: f64, i: usize) -> f64 {
         let (mut sum, mut weight, mut j) = (0.0, 1.0, i);
         while j < r.reward.len() {
@@ -126,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_definition(
+        fn matches_the_definition(
             lanes in 1usize..4,
             steps in prop::collection::vec((-1.0f32..1.0, -1.0f32..1.0, -1.0f32..1.0, 0u8..6), 24..36),
             gamma in 0.0f64..1.0,

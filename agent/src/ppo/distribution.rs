@@ -1,8 +1,8 @@
-//! The masked categorical distribution: an illegal action has no probability, no gradient and no share in the entropy.
+//! Masked categorical distribution: an illegal action has no probability, no gradient and no entropy.
 
 use market_env::ActionMask;
 
-/// Most actions a mask can hold.
+/// Maximum number of actions.
 pub const MAX_ACTIONS: usize = 8;
 
 /// Natural logarithm of 0 to [`MAX_ACTIONS`].
@@ -18,9 +18,9 @@ const LN: [f32; MAX_ACTIONS + 1] = [
     3.0 * std::f32::consts::LN_2,
 ];
 
-/// A distribution over the legal actions of one state.
+/// Distribution over the legal actions of one state.
 #[derive(Debug, Clone, Copy)]
-pub struct MaskedCategorical {
+pub(crate) struct MaskedCategorical {
     mask: ActionMask,
     prob: [f32; MAX_ACTIONS],
     log_prob: [f32; MAX_ACTIONS],
@@ -31,7 +31,7 @@ impl MaskedCategorical {
     ///
     /// # Panics
     /// If there are more than [`MAX_ACTIONS`] logits.
-    pub fn new(logits: &[f32], mask: ActionMask) -> Self {
+    pub(crate) fn new(logits: &[f32], mask: ActionMask) -> Self {
         let legal = || (0u8..).zip(logits).filter(|&(action, _)| mask.allows(action));
         let largest = legal().map(|(_, &logit)| logit).fold(f32::NEG_INFINITY, f32::max);
         let (mut prob, mut log_prob) = ([0.0; MAX_ACTIONS], [f32::NEG_INFINITY; MAX_ACTIONS]);
@@ -47,28 +47,28 @@ impl MaskedCategorical {
         Self { mask, prob, log_prob }
     }
 
-    /// Returns the probability of each action; zero for illegal ones and those that do not exist.
-    pub fn prob(&self) -> &[f32; MAX_ACTIONS] {
+    /// Returns the probability of each action; zero for illegal and missing ones.
+    pub(crate) fn prob(&self) -> &[f32; MAX_ACTIONS] {
         &self.prob
     }
 
     /// Returns the log-probability of an action, minus infinity for an illegal one.
-    pub fn log_prob(&self, action: u8) -> f32 {
+    pub(crate) fn log_prob(&self, action: u8) -> f32 {
         self.log_prob[usize::from(action)]
     }
 
     /// Returns the entropy over the legal actions, in nats: 0 for a forced state, at most `ln` of the legal count.
-    pub fn entropy(&self) -> f32 {
+    pub(crate) fn entropy(&self) -> f32 {
         self.legal().map(|action| -self.prob[action] * self.log_prob[action]).sum()
     }
 
-    /// Returns the entropy as a share of the largest possible one; none for a forced state.
-    pub fn normalized_entropy(&self) -> Option<f32> {
+    /// Returns the entropy as a share of its maximum; `None` for a forced state.
+    pub(crate) fn normalized_entropy(&self) -> Option<f32> {
         (!self.mask.is_forced()).then(|| self.entropy() / LN[self.mask.count() as usize])
     }
 
-    /// Returns the action at this point of the cumulative distribution; `uniform` lies in [0, 1).
-    pub fn sample(&self, uniform: f64) -> u8 {
+    /// Samples an action by inverse CDF; `uniform` lies in [0, 1).
+    pub(crate) fn sample(&self, uniform: f64) -> u8 {
         let (mut cumulative, mut chosen) = (0.0, 0);
         for action in self.legal() {
             if self.prob[action] > 0.0 || cumulative == 0.0 {
@@ -83,7 +83,7 @@ impl MaskedCategorical {
     }
 
     /// Returns the most probable action, the first of equals.
-    pub fn greedy(&self) -> u8 {
+    pub(crate) fn greedy(&self) -> u8 {
         let better = |best: usize, action: usize| if self.prob[action] > self.prob[best] { action } else { best };
         self.legal().reduce(better).unwrap_or(0) as u8
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forced_state_has_nothing_to_say() {
+    fn a_forced_state_has_no_entropy() {
         let forced = MaskedCategorical::new(&[3.0, -70.0, 9.0], ActionMask::of(&[1]));
         assert_eq!((forced.log_prob(1), forced.entropy(), forced.normalized_entropy()), (0.0, 0.0, None));
         assert_eq!((forced.sample(0.999), forced.greedy()), (1, 1));

@@ -1,7 +1,7 @@
-//! The PPO loss of one sample and its gradient, as pure functions on numbers; means over a minibatch are the caller's.
+//! PPO loss of one sample and its gradient, as pure functions on numbers; the caller takes means over a minibatch.
 //!
 //! `loss = policy + ent_coef · (-entropy) + vf_coef · value`, with the conventions of Stable-Baselines3: each term is a
-//! mean over all samples of the minibatch, forced states included (they have entropy 0 and no policy gradient).
+//! mean over all samples of the minibatch, forced states included (entropy 0, no policy gradient).
 
 use market_env::ActionMask;
 
@@ -16,7 +16,7 @@ pub(crate) struct LossSettings {
     pub(crate) vf_coef: f32,
 }
 
-/// Everything an engine must know to run one pass over a rollout.
+/// Settings of one update.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpdateSettings {
     pub(crate) loss: LossSettings,
@@ -28,14 +28,14 @@ pub(crate) struct UpdateSettings {
     pub(crate) normalize_advantage: bool,
 }
 
-/// A decision as it was taken, and how it turned out.
+/// Decision of the rollout with its advantage.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decision {
     pub(crate) mask: ActionMask,
     pub(crate) action: u8,
-    /// Log-probability at the time of the decision.
+    /// Log-probability under the old policy.
     pub(crate) log_prob: f32,
-    /// Advantage, standardised if the configuration says so.
+    /// Advantage, standardised if configured.
     pub(crate) advantage: f32,
 }
 
@@ -74,16 +74,16 @@ pub(crate) struct EpochStats {
     pub(crate) value_loss: f64,
     pub(crate) entropy_loss: f64,
     pub(crate) approx_kl: f64,
-    /// The largest mean of a minibatch.
+    /// Largest mean of a minibatch.
     pub(crate) approx_kl_max: f64,
     pub(crate) clip_fraction: f64,
     pub(crate) grad_norm: f64,
-    /// Normalised entropies summed over the unforced samples.
+    /// Normalised entropy summed over the unforced samples.
     pub(crate) entropy_norm: f64,
     pub(crate) unforced: f64,
     /// Loss of the last minibatch, as Stable-Baselines3 reports it.
     pub(crate) loss: f64,
-    /// The divergence exceeded its target: the update ends here.
+    /// True if the KL divergence exceeded its target, which ends the update.
     pub(crate) stopped: bool,
 }
 
@@ -104,7 +104,7 @@ impl EpochStats {
         self.loss = policy - f64::from(settings.ent_coef) * entropy + f64::from(settings.vf_coef) * value;
     }
 
-    /// Adds a later pass of the same update; the divergence is the last pass's, as in Stable-Baselines3.
+    /// Adds the next pass of the same update; the KL divergence is that of the last pass, as in Stable-Baselines3.
     pub(crate) fn append(&mut self, later: &Self) {
         let before = *self;
         *self = Self {
@@ -125,7 +125,8 @@ impl EpochStats {
     }
 }
 
-/// Returns the policy's terms of one sample and writes `scale` times the gradient of its loss by the logits `[K]`.
+/// Returns the policy terms of one sample and writes `scale` times the gradient of its loss with respect to the logits
+/// `[K]`.
 ///
 /// # Source
 /// Schulman et al. 2017, "Proximal Policy Optimization Algorithms", eq. 7 and 9; the KL estimate is Schulman's k3.
@@ -164,7 +165,8 @@ pub(crate) fn policy_terms(
 
 /// Returns the squared error of one value and its derivative times `vf_coef · scale`.
 ///
-/// With a value clip the prediction may move from the rollout's by at most the clip range, and has no gradient beyond.
+/// With a value clip the prediction moves from the rollout's value by at most the clip range, with zero gradient
+/// beyond.
 pub(crate) fn value_terms(value: f32, old: f32, target: f32, settings: &LossSettings, scale: f32) -> (f64, f32) {
     let (prediction, slope) = match settings.clip_range_vf {
         Some(clip) if (value - old).abs() > clip => (old + (value - old).clamp(-clip, clip), 0.0),
@@ -174,9 +176,9 @@ pub(crate) fn value_terms(value: f32, old: f32, target: f32, settings: &LossSett
     (f64::from(error) * f64::from(error), settings.vf_coef * scale * slope * 2.0 * error)
 }
 
-/// Returns the mean of the chosen advantages and the reciprocal of their unbiased deviation plus 1e-8.
+/// Returns the mean of the advantages of a batch and the reciprocal of (unbiased standard deviation + 1e-8).
 ///
-/// (0, 1) when there is nothing to standardise: a single sample, or `normalize` is false.
+/// Returns (0, 1) without standardisation: for a single sample, or if `normalize` is false.
 pub(crate) fn advantage_moments(advantage: &[f32], batch: &[u32], normalize: bool) -> (f32, f32) {
     if !normalize || batch.len() < 2 {
         return (0.0, 1.0);

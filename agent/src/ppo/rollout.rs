@@ -1,4 +1,4 @@
-//! What was seen and done between two updates. Time-major, allocated once; it stores tape rows, never windows of features.
+//! Rollout buffer: time-major, allocated once; it stores tape rows, not windows of features.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::ppo::{
     distribution::MAX_ACTIONS,
 };
 
-/// Observations of several lanes at one or more times.
+/// Observations of all lanes at one or more times.
 #[derive(Debug, Clone)]
 pub(crate) struct Observations {
     row: Vec<u32>,
@@ -20,7 +20,7 @@ pub(crate) struct Observations {
     columns: usize,
 }
 
-/// The observations of some samples. `account` is `[B, A]`.
+/// Observations of some samples. `account` is `[B, A]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ObsView<'a> {
     pub(crate) row: &'a [u32],
@@ -29,19 +29,19 @@ pub(crate) struct ObsView<'a> {
 }
 
 impl Observations {
-    /// Room for `times` observations of every lane.
+    /// Allocates `times` observations of every lane.
     pub(crate) fn new(times: usize, lanes: usize, columns: usize) -> Self {
         let samples = times * lanes;
         let (row, account) = (vec![0; samples], vec![0.0; samples * columns]);
         Self { row, account, mask: vec![ActionMask(1); samples], lanes, columns }
     }
 
-    /// The observations of every lane at one time.
+    /// Returns the observations of every lane at one time.
     pub(crate) fn at(&self, time: usize) -> ObsView<'_> {
         self.samples(time * self.lanes, (time + 1) * self.lanes)
     }
 
-    /// The first `count` observations, in order of time and lane.
+    /// Returns the first `count` observations, in order of time and lane.
     pub(crate) fn first(&self, count: usize) -> ObsView<'_> {
         self.samples(0, count)
     }
@@ -51,7 +51,7 @@ impl Observations {
         ObsView { row: &self.row[start..end], account, mask: &self.mask[start..end] }
     }
 
-    /// The same, to be written.
+    /// Returns the same slices for writing.
     pub(crate) fn out(&mut self, time: usize) -> ObsOut<'_> {
         let (start, end) = (time * self.lanes, (time + 1) * self.lanes);
         ObsOut {
@@ -61,14 +61,14 @@ impl Observations {
         }
     }
 
-    /// Takes the observations of all lanes at one time.
+    /// Copies the observations of all lanes at one time.
     fn take(&mut self, obs: ObsView<'_>) {
         self.row.copy_from_slice(obs.row);
         self.account.copy_from_slice(obs.account);
         self.mask.copy_from_slice(obs.mask);
     }
 
-    /// Copies the observations of one time over those of another.
+    /// Copies the observations of time `from` to time `to`.
     pub(crate) fn copy(&mut self, from: usize, to: usize) {
         let (lanes, width) = (self.lanes, self.lanes * self.columns);
         self.row.copy_within(from * lanes..(from + 1) * lanes, to * lanes);
@@ -77,7 +77,7 @@ impl Observations {
     }
 }
 
-/// The tape a policy reads, standardised, and how an observation is cut from it.
+/// Standardised tape, and the assembly of policy inputs from it.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
     pub(crate) tape: Arc<[f32]>,
@@ -103,44 +103,44 @@ impl Inputs {
     }
 }
 
-/// Where the decisions of several lanes are written. `[N]`
+/// Output slices for the decisions of several lanes. `[N]`
 #[derive(Debug)]
-pub(crate) struct Acted<'a> {
+pub(crate) struct ActOut<'a> {
     pub(crate) action: &'a mut [u8],
     pub(crate) prob: &'a mut [[f32; MAX_ACTIONS]],
     pub(crate) log_prob: &'a mut [f32],
     pub(crate) value: &'a mut [f32],
 }
 
-impl<'a> Acted<'a> {
-    /// Cuts the lanes into parts of `size`.
-    pub(crate) fn chunks(self, size: usize) -> impl Iterator<Item = Acted<'a>> {
+impl<'a> ActOut<'a> {
+    /// Splits the lanes into chunks of `size`.
+    pub(crate) fn chunks(self, size: usize) -> impl Iterator<Item = ActOut<'a>> {
         let numbers = self.log_prob.chunks_mut(size).zip(self.value.chunks_mut(size));
         let parts = self.action.chunks_mut(size).zip(self.prob.chunks_mut(size)).zip(numbers);
-        parts.map(|((action, prob), (log_prob, value))| Acted { action, prob, log_prob, value })
+        parts.map(|((action, prob), (log_prob, value))| ActOut { action, prob, log_prob, value })
     }
 
-    /// The same, for several threads.
-    pub(crate) fn par_chunks(self, size: usize) -> impl IndexedParallelIterator<Item = Acted<'a>> {
+    /// Splits the lanes into chunks of `size` for parallel iteration.
+    pub(crate) fn par_chunks(self, size: usize) -> impl IndexedParallelIterator<Item = ActOut<'a>> {
         let numbers = self.log_prob.par_chunks_mut(size).zip(self.value.par_chunks_mut(size));
         let parts = self.action.par_chunks_mut(size).zip(self.prob.par_chunks_mut(size)).zip(numbers);
-        parts.map(|((action, prob), (log_prob, value))| Acted { action, prob, log_prob, value })
+        parts.map(|((action, prob), (log_prob, value))| ActOut { action, prob, log_prob, value })
     }
 }
 
-/// The rollout buffer. Everything is `[T, N]` unless it says otherwise.
+/// Rollout buffer. Everything is `[T, N]` unless noted.
 #[derive(Debug, Clone)]
 pub(crate) struct Rollout {
     pub(crate) steps: usize,
     pub(crate) lanes: usize,
-    /// `[T + 1, N]`: the last is the first of the next rollout.
+    /// `[T + 1, N]`: the last row is the first of the next rollout.
     pub(crate) obs: Observations,
-    /// Observation at a truncation in the current step. `[N]`
+    /// Final observations of truncated episodes in the current step. `[N]`
     pub(crate) last: Observations,
-    /// Whether the observation is the first of an episode: what came before shall be forgotten. `[T + 1, N]`
+    /// Marks the first observation of an episode, where the recurrent state is reset. `[T + 1, N]`
     pub(crate) start: Vec<bool>,
     pub(crate) action: Vec<u8>,
-    /// Probability of each action in the step decided last; zero for an illegal one. `[N]`
+    /// Action probabilities of the last decision; zero for illegal actions. `[N]`
     pub(crate) prob: Vec<[f32; MAX_ACTIONS]>,
     pub(crate) log_prob: Vec<f32>,
     /// `[T + 1, N]`
@@ -148,7 +148,7 @@ pub(crate) struct Rollout {
     pub(crate) reward: Vec<f32>,
     pub(crate) terminated: Vec<bool>,
     pub(crate) truncated: Vec<bool>,
-    /// Value of the observation at a truncation; elsewhere it says nothing.
+    /// Value of the final observation of a truncated episode; undefined elsewhere.
     pub(crate) last_value: Vec<f32>,
     pub(crate) advantage: Vec<f32>,
     /// Target of the critic: advantage plus value.
@@ -181,8 +181,8 @@ impl Rollout {
         self.steps * self.lanes
     }
 
-    /// Makes the observations after the last step the first ones. Those at truncations start as them too: whatever is not
-    /// written later is still an observation that can be evaluated.
+    /// Moves the observations after the last step to the front. The final observations are initialised with them too,
+    /// so that every entry can be evaluated.
     pub(crate) fn begin(&mut self) {
         self.obs.copy(self.steps, 0);
         self.last.take(self.obs.at(0));
@@ -190,15 +190,15 @@ impl Rollout {
         self.start.copy_within(samples.., 0);
     }
 
-    /// Which lanes begin an episode with the observations of one time. `[N]`
+    /// Returns the lanes that begin an episode at one time. `[N]`
     pub(crate) fn starts(&self, time: usize) -> &[bool] {
         &self.start[time * self.lanes..(time + 1) * self.lanes]
     }
 
-    /// The observations of one step, and where the decisions on them go.
-    pub(crate) fn decision(&mut self, time: usize) -> (ObsView<'_>, Acted<'_>) {
+    /// Returns the observations of one step, and the output slices of its decisions.
+    pub(crate) fn decision(&mut self, time: usize) -> (ObsView<'_>, ActOut<'_>) {
         let now = time * self.lanes..(time + 1) * self.lanes;
-        let out = Acted {
+        let out = ActOut {
             action: &mut self.action[now.clone()],
             prob: &mut self.prob,
             log_prob: &mut self.log_prob[now.clone()],
@@ -207,15 +207,15 @@ impl Rollout {
         (self.obs.at(time), out)
     }
 
-    /// Notes which lanes begin an episode after one step.
-    pub(crate) fn note_starts(&mut self, time: usize) {
+    /// Marks the lanes that begin an episode after one step.
+    pub(crate) fn mark_starts(&mut self, time: usize) {
         let (now, lanes) = (time * self.lanes..(time + 1) * self.lanes, self.lanes);
         for sample in now {
             self.start[sample + lanes] = self.terminated[sample] || self.truncated[sample];
         }
     }
 
-    /// The actions of one step, and the rows that the environment writes.
+    /// Returns the actions of one step, and the output slices for the environment.
     pub(crate) fn step(&mut self, time: usize) -> (&[u8], StepOut<'_>) {
         let now = time * self.lanes..(time + 1) * self.lanes;
         let out = StepOut {
@@ -228,8 +228,8 @@ impl Rollout {
         (&self.action[now], out)
     }
 
-    /// Estimates the advantages and the critic's targets.
-    pub(crate) fn estimate(&mut self, gamma: f64, gae_lambda: f64) {
+    /// Computes the advantages and the targets of the critic.
+    pub(crate) fn compute_advantages(&mut self, gamma: f64, gae_lambda: f64) {
         let returns = Returns {
             lanes: self.lanes,
             reward: &self.reward,

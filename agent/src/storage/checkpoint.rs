@@ -1,4 +1,4 @@
-//! Everything a training needs to continue bit by bit, in one file that is whole or refused.
+//! Checkpoint for a bit-exact resume, in one checksummed file.
 
 use std::{collections::VecDeque, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{AdamState, AgentError, Normalizer, Policy, PolicyConfig, PpoConfig, 
 /// Metadata key of the state; the number changes when its meaning does.
 const KEY: &str = "ppo-agent checkpoint 1";
 
-/// A training between two iterations.
+/// State of a training between two iterations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     pub(crate) policy: Policy,
@@ -19,11 +19,11 @@ pub struct Checkpoint {
     pub(crate) config: PpoConfig,
     pub(crate) progress: Progress,
     pub(crate) env_state: String,
-    /// What the lanes of a recurrent policy remember; zero where the next observation begins an episode. `[N, S]`
+    /// Recurrent state of the lanes; zero where the next observation begins an episode. `[N, S]`
     pub(crate) memory: Vec<f32>,
 }
 
-/// What is not a tensor.
+/// Everything except the tensors.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
@@ -33,11 +33,11 @@ struct State {
     progress: Progress,
     adam_step: u64,
     env_state: String,
-    /// What the file is stamped with.
+    /// Stamp of the data.
     stamp: String,
 }
 
-/// The state as JSON text, and a hash over it and all tensors: a torn or edited file does not match.
+/// JSON text of the state, and a hash over it and all tensors that detects damage and edits.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope {
@@ -46,7 +46,7 @@ struct Envelope {
 }
 
 impl Checkpoint {
-    /// Returns the policy as it was.
+    /// Returns the policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -61,18 +61,18 @@ impl Checkpoint {
         self.progress.seed
     }
 
-    /// Returns the lane-steps taken until then.
+    /// Returns the lane-steps taken.
     pub fn timesteps(&self) -> u64 {
         self.progress.timesteps
     }
 
-    /// Returns the iterations completed until then.
+    /// Returns the iterations completed.
     pub fn iteration(&self) -> u64 {
         self.progress.iteration
     }
 
-    /// Writes the checkpoint, stamped with a word for who opens the file; an older file of this name stays whole until
-    /// the new one is.
+    /// Writes the checkpoint with the stamp of its data; an older file of this name stays intact until the new one is
+    /// complete.
     ///
     /// # Errors
     /// [`AgentError::Io`] when the file cannot be written.
@@ -99,7 +99,7 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// [`AgentError::Io`] when the file cannot be read; [`AgentError::Checkpoint`] when it is torn, edited, or no
+    /// [`AgentError::Io`] when the file cannot be read; [`AgentError::Checkpoint`] when it is damaged, edited, or not a
     /// checkpoint of this version.
     pub fn load(path: &Path) -> Result<Self, AgentError> {
         let bytes = tensor_file::read(path)?;
@@ -159,19 +159,19 @@ impl Checkpoint {
     }
 }
 
-/// The counters that say where a training stands; with the streams' seed they replace any random state.
+/// Counters of a training; with the seed they replace any random state.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
     pub(crate) seed: u64,
-    /// Lane-steps of the whole training; schedules end there. Zero when unknown: schedules stay at their start.
+    /// Planned lane-steps, where schedules end; zero if unknown: schedules stay at their start.
     pub(crate) total: u64,
     pub(crate) timesteps: u64,
     pub(crate) iteration: u64,
     pub(crate) n_updates: u64,
     /// Reward and length of the last episodes.
     pub(crate) recent: VecDeque<(f64, u32)>,
-    /// Entropy weight of the coming update where it does not follow from the schedule: it adapts, or somebody set it.
+    /// Entropy coefficient of the next update if adapted or set manually; `None` follows the schedule.
     #[serde(default)]
     pub(crate) ent_coef: Option<f64>,
 }
@@ -184,7 +184,7 @@ mod tests {
     use crate::games::best_row;
 
     #[test]
-    fn a_checkpoint_comes_back_and_damage_is_seen() {
+    fn a_checkpoint_round_trips_and_damage_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("step_100.safetensors");
         let mut trainer = best_row::trainer(3);

@@ -1,4 +1,4 @@
-//! The model on disk: `<name>.safetensors` holds the named tensors, `<name>.json` beside it says what they mean.
+//! Model files: `<name>.safetensors` with the named tensors, and the sidecar `<name>.json` with their meaning.
 
 use std::path::{Path, PathBuf};
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentError, Normalizer, Policy, PolicyConfig, storage::tensor_file};
 
-/// Marks the sidecar, and as metadata key the tensors, as ours; the number changes when either changes its meaning.
+/// Format mark of the sidecar, and metadata key of the tensor file; the number changes with the meaning of either.
 const FORMAT: &str = "ppo-agent model 1";
-/// The entry of the meta that stamps the tensors' file too.
+/// Key of the metadata entry that is stamped on the tensor file too.
 const STAMP: &str = "data";
 
-/// A trained policy and what its maker noted beside it.
+/// Trained policy with the metadata saved beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelFile {
     /// The policy.
     pub policy: Policy,
-    /// Whatever the maker noted: symbols, dates, configuration, the stamp of synthetic data.
+    /// Free metadata: symbols, dates, configuration, the stamp of synthetic data.
     pub meta: serde_json::Value,
 }
 
@@ -27,9 +27,9 @@ pub struct ModelFile {
 #[serde(deny_unknown_fields)]
 struct Sidecar {
     format: String,
-    /// SHA-256 of the specification's JSON: two models with the same hash see the same columns and actions.
+    /// SHA-256 of the specification's JSON; models with the same hash have the same inputs and actions.
     schema_sha256: String,
-    /// SHA-256 of the tensors' file.
+    /// SHA-256 of the tensor file.
     weights_sha256: String,
     policy: PolicyConfig,
     spec: ObsSpec,
@@ -37,8 +37,8 @@ struct Sidecar {
 }
 
 impl ModelFile {
-    /// Writes the tensors to `path` and the sidecar to the same name with the ending `.json`. A text `data` of the meta
-    /// stamps both.
+    /// Writes the tensors to `path` and the sidecar beside it with the extension `.json`. The text `data` of the
+    /// metadata stamps both.
     ///
     /// # Errors
     /// [`AgentError::Io`] when a file cannot be written.
@@ -66,7 +66,7 @@ impl ModelFile {
         tensor_file::write_atomically(&sidecar_path(path), text.as_bytes())
     }
 
-    /// Reads a model; `path` names the tensors' file.
+    /// Reads a model from its tensor file `path` and the sidecar beside it.
     ///
     /// # Errors
     /// [`AgentError::Io`] when the file cannot be read; [`AgentError::Model`] when the sidecar is missing, belongs to
@@ -82,7 +82,7 @@ impl ModelFile {
             return Err(format!("it is a safetensors file, but not marked `{FORMAT}`"));
         }
         if tensor_file::sha256(&[weights]) != sidecar.weights_sha256 {
-            return Err("its sidecar belongs to other weights; the two files must be copied together".into());
+            return Err("its sidecar belongs to other weights; copy the two files together".into());
         }
         let tensors = SafeTensors::deserialize(weights).map_err(|error| error.to_string())?;
         let features = sidecar.spec.features.len();
@@ -107,15 +107,15 @@ fn sidecar_path(path: &Path) -> PathBuf {
 fn read_sidecar(path: &Path) -> Result<Sidecar, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("its sidecar {}: {error}", path.display()))?;
     let broken = |error: serde_json::Error| format!("its sidecar {}: {error}", path.display());
-    // The format first: the fields of another one are none of its faults.
+    // Check the format first: another format has other fields.
     let value: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
     if let Some(format) = value["format"].as_str().filter(|format| *format != FORMAT) {
-        return Err(format!("its sidecar says `{format}`, and here a `{FORMAT}` is read"));
+        return Err(format!("its sidecar has the format `{format}` instead of `{FORMAT}`"));
     }
     let sidecar: Sidecar = serde_json::from_value(value).map_err(broken)?;
     let schema = schema_sha256(&sidecar.spec);
     if sidecar.schema_sha256 != schema {
-        return Err(format!("its sidecar's columns were edited: their hash is {schema}"));
+        return Err(format!("the columns in its sidecar were edited: their hash is {schema}"));
     }
     Ok(sidecar)
 }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_comes_back_bit_by_bit() {
+    fn a_model_round_trips_bit_by_bit() {
         let folder = tempfile::tempdir().unwrap();
         let (model, path) = saved(folder.path());
         assert_eq!(ModelFile::load(&path).unwrap(), model);
@@ -179,9 +179,9 @@ mod tests {
 
         fs::write(&path, &weights).unwrap();
         fs::write(&sidecar, text.replace("phase", "phases")).unwrap();
-        assert!(refusal(&path).contains("columns were edited"), "{}", refusal(&path));
+        assert!(refusal(&path).contains("columns in its sidecar were edited"), "{}", refusal(&path));
         fs::write(&sidecar, text.replace("model 1", "model 9")).unwrap();
-        assert!(refusal(&path).contains("says `ppo-agent model 9`"));
+        assert!(refusal(&path).contains("has the format `ppo-agent model 9`"));
         fs::remove_file(&sidecar).unwrap();
         assert!(refusal(&path).contains("its sidecar"));
     }

@@ -1,4 +1,4 @@
-//! Tensors in safetensors files: whole or not at all, and recognised again.
+//! Tensor files in the safetensors format, written atomically, with checks on reading.
 
 use std::{collections::HashMap, fs, io::Write, path::Path};
 
@@ -15,7 +15,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, AgentError> {
 /// Writes a file under a temporary name in the same folder and renames it: a reader sees the old file or the new one.
 ///
 /// # Errors
-/// [`AgentError::Io`] when the folder cannot be written; an earlier file of the same name is intact then.
+/// [`AgentError::Io`] when the file cannot be written; an earlier file of the same name stays intact.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
@@ -28,7 +28,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
         .map_err(|source| AgentError::Io { action: "write", path: path.to_owned(), source })
 }
 
-/// Returns the SHA-256 of some bytes in lower-case hexadecimal digits.
+/// Returns the SHA-256 of some bytes as lower-case hexadecimal.
 pub(crate) fn sha256(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     parts.iter().for_each(|part| hasher.update(part));
@@ -40,7 +40,7 @@ pub(crate) fn bytes(data: &[f32]) -> Vec<u8> {
     data.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// One named tensor: its shape and its data.
+/// Named tensor: name, shape and data.
 pub(crate) type Named<'a> = (String, Vec<usize>, &'a [f32]);
 
 /// Returns a safetensors file with these tensors and one entry of metadata.
@@ -56,7 +56,7 @@ pub(crate) fn to_safetensors(tensors: &[Named<'_>], metadata: (&str, String)) ->
     safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())
 }
 
-/// Copies a tensor out of a file, if it is there in this shape and finite.
+/// Copies a tensor out of a file; fails unless it has this shape and is finite.
 pub(crate) fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize], out: &mut [f32]) -> Result<(), String> {
     let view = file.tensor(name).map_err(|_| format!("tensor {name} is missing"))?;
     if view.dtype() != Dtype::F32 || view.shape() != shape {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_replaces_whole_files_and_leaves_no_other() {
+    fn a_write_replaces_the_file_and_leaves_no_temporary() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         write_atomically(&path, b"one").unwrap();

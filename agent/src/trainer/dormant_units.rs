@@ -1,33 +1,33 @@
-//! Whether the hidden units of the networks do anything: dormant ones and the effective rank of each layer.
+//! Activity of hidden units: dormant units and effective rank of each layer.
 
 use pulp::Arch;
 
 use crate::Activation;
 
-/// Samples on which the units are watched.
-pub(crate) const WATCHED: usize = 512;
-/// Standard deviation below which a unit that saturates says nothing.
-const STILL: f64 = 1e-3;
-/// Mean output, as a share of the layer's mean, up to which a rectifier is dormant.
-const QUIET: f64 = 0.025;
+/// Samples on which the activity is measured.
+pub(crate) const PROBE_SAMPLES: usize = 512;
+/// Standard deviation below which a saturating unit is dormant.
+const MIN_UNIT_STD: f64 = 1e-3;
+/// Mean output, as a share of the layer mean, below which a ReLU is dormant.
+const DORMANT_SHARE: f64 = 0.025;
 
-/// What the units of one hidden layer did on a batch of observations.
+/// Activity of one hidden layer on a batch of observations.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerActivity {
     /// Network and layer, such as `actor.0`, or `critic.lstm` for a cell.
     pub name: String,
-    /// Units.
+    /// Number of units.
     pub units: usize,
-    /// Share of dormant units. Of tanh units and cells: those whose standard deviation over the batch is below 0.001; of
-    /// rectifiers: those whose mean output is at most 0.025 of the layer's mean (Sokar et al. 2023).
+    /// Share of dormant units: tanh units and cells with a standard deviation over the batch below 0.001; ReLUs with a
+    /// mean output of at most 0.025 of the layer mean (Sokar et al. 2023).
     pub dormant: f64,
-    /// How many directions the layer uses: the participation ratio `(Σλ)² / Σλ²` of its covariance's eigenvalues, 1 to
-    /// the number of units; 0 where nothing varies.
+    /// Effective rank: the participation ratio `(Σλ)² / Σλ²` of the eigenvalues of the covariance, 1 to the number of
+    /// units; 0 for constant outputs.
     pub effective_rank: f64,
 }
 
 impl LayerActivity {
-    /// Measures a layer from its outputs `[B, units]`.
+    /// Computes the activity of a layer from its outputs `[B, units]`.
     pub(crate) fn of(name: String, units: usize, rectifier: bool, outputs: &[f32]) -> Self {
         let rows = (outputs.len() / units).max(1) as f64;
         let moment = |of: fn(f64) -> f64| -> Vec<f64> {
@@ -44,17 +44,17 @@ impl LayerActivity {
             .collect();
         let dormant = if rectifier {
             let size = moment(f64::abs);
-            let usual = size.iter().sum::<f64>() / units as f64;
-            size.iter().filter(|&&size| size <= QUIET * usual).count()
+            let layer_mean = size.iter().sum::<f64>() / units as f64;
+            size.iter().filter(|&&size| size <= DORMANT_SHARE * layer_mean).count()
         } else {
             let variance = |unit| centred.iter().skip(unit).step_by(units).map(|&x| f64::from(x).powi(2)).sum::<f64>();
-            (0..units).filter(|&unit| variance(unit) / rows < STILL * STILL).count()
+            (0..units).filter(|&unit| variance(unit) / rows < MIN_UNIT_STD * MIN_UNIT_STD).count()
         };
         Self { name, units, dormant: dormant as f64 / units as f64, effective_rank: participation(&centred, units) }
     }
 }
 
-/// `(tr C)² / ‖C‖²` of the covariance `C` of centred rows `[B, units]`.
+/// Returns `(tr C)² / ‖C‖²` of the covariance `C` of centred rows `[B, units]`.
 fn participation(centred: &[f32], units: usize) -> f64 {
     let mut products = vec![0.0f32; units * units];
     Arch::new().dispatch(
@@ -72,8 +72,8 @@ fn participation(centred: &[f32], units: usize) -> f64 {
     if squares > 0.0 { trace * trace / squares } else { 0.0 }
 }
 
-/// Whether a layer's units rectify; those of cells never do.
-pub(crate) fn rectifies(activation: Activation, cell: bool) -> bool {
+/// Returns whether the units of a layer are ReLUs; those of cells never are.
+pub(crate) fn is_rectifier(activation: Activation, cell: bool) -> bool {
     activation == Activation::Relu && !cell
 }
 
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_saturated_tanh_and_a_silent_rectifier_are_dormant() {
+    fn a_saturated_tanh_and_a_dead_relu_are_dormant() {
         let saturated = layer(8, false, |row, unit| if unit < 2 { 1.0 - 1e-5 * wave(row, 1) } else { wave(row, unit) });
         assert_eq!(saturated.dormant, 0.25);
         let silent = layer(8, true, |row, unit| if unit < 6 { 0.0 } else { 1.0 + wave(row, unit) });
         assert_eq!(silent.dormant, 0.75);
-        // A rectifier that is always on varies with nothing, but is not silent.
+        // A ReLU that is always on has no variance, but is not dormant.
         assert_eq!(layer(8, true, |_, _| 1.0).dormant, 0.0);
-        assert!(rectifies(Activation::Relu, false) && !rectifies(Activation::Relu, true));
+        assert!(is_rectifier(Activation::Relu, false) && !is_rectifier(Activation::Relu, true));
     }
 }

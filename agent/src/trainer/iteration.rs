@@ -1,4 +1,4 @@
-//! What one iteration of training did, under the names of Stable-Baselines3.
+//! Statistics of one training iteration, under the names of Stable-Baselines3.
 
 use statistics::GoodnessOfFit;
 
@@ -9,11 +9,11 @@ pub struct Iteration {
     pub iteration: u64,
     /// Lane-steps taken since the start.
     pub timesteps: u64,
-    /// Passes over rollouts since the start, as Stable-Baselines3 counts updates.
+    /// Passes over rollouts since the start, the update count of Stable-Baselines3.
     pub n_updates: u64,
-    /// Mean reward of the last 100 episodes, shaping included; none before the first has ended.
+    /// Mean reward of the last 100 episodes, shaping included; `None` before the first ends.
     pub ep_rew_mean: Option<f64>,
-    /// Mean decisions of the last 100 episodes; none before the first has ended.
+    /// Mean length of the last 100 episodes in decisions; `None` before the first ends.
     pub ep_len_mean: Option<f64>,
     /// Minibatches of the update.
     pub minibatches: u64,
@@ -21,42 +21,42 @@ pub struct Iteration {
     pub policy_gradient_loss: f64,
     /// Mean squared error of the critic, in squared reward units.
     pub value_loss: f64,
-    /// Minus the mean entropy over all samples, forced states included, in nats.
+    /// Negative mean entropy over all samples, forced states included, in nats.
     pub entropy_loss: f64,
-    /// Whole loss of the last minibatch.
+    /// Total loss of the last minibatch.
     pub loss: f64,
-    /// Mean divergence of the new policy from the rollout's during the last pass, in nats (k3 estimate).
+    /// Mean KL divergence from the policy of the rollout during the last pass, in nats (k3 estimate).
     pub approx_kl: f64,
-    /// The largest divergence of a minibatch in all passes.
+    /// Largest KL divergence of a minibatch over all passes, in nats.
     pub approx_kl_max: f64,
-    /// Share of samples whose probability ratio left the trust region.
+    /// Share of samples with a probability ratio outside the clip range.
     pub clip_fraction: f64,
-    /// Half-width of the trust region.
+    /// Clip range.
     pub clip_range: f64,
-    /// Adam's step size.
+    /// Learning rate.
     pub learning_rate: f64,
-    /// Weight of the entropy bonus.
+    /// Entropy coefficient.
     pub ent_coef: f64,
-    /// The rollout's values, as they were before the update, against the targets that the critic learns from. The targets
-    /// contain the values themselves, which flatters a critic at small discounts.
+    /// Fit of the rollout's values, before the update, to the training targets of the critic. The targets contain the
+    /// values themselves, which flatters the critic at small discounts.
     pub critic: GoodnessOfFit,
-    /// The same values against the discounted rewards that really came, over the steps whose session ended within the
-    /// rollout; none where no session did.
+    /// Fit of the same values to the realised discounted returns, over steps whose episode terminated within the
+    /// rollout; `None` without such an episode.
     pub critic_mc: Option<GoodnessOfFit>,
-    /// Mean of entropy / ln(legal actions) over unforced samples: 1 is uniform, 0 is decided.
+    /// Mean of entropy / ln(legal actions) over unforced samples: 1 is uniform, 0 deterministic.
     pub entropy_norm: f64,
     /// Mean norm of the gradient before clipping.
     pub grad_norm: f64,
     /// Norm of all parameters after the update.
     pub param_norm: f64,
-    /// Norm of the parameters' change in this iteration, as a share of their norm before; shared trunk and actor together.
+    /// Norm of the parameter change in this iteration, relative to the norm before; shared trunk and actor together.
     pub actor_change: f64,
-    /// The same of shared trunk and critic together.
+    /// Relative parameter change of shared trunk and critic together.
     pub critic_change: f64,
 }
 
 impl Iteration {
-    /// Returns every number under its key: Stable-Baselines3's, then `policy/` and `critic/` of our own.
+    /// Returns every statistic under its metric key: those of Stable-Baselines3, then `policy/` and `critic/`.
     pub fn metrics(&self) -> Vec<(&'static str, f64)> {
         let mut metrics = Vec::with_capacity(32);
         metrics.extend(self.ep_len_mean.map(|mean| ("rollout/ep_len_mean", mean)));

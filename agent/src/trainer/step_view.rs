@@ -1,4 +1,4 @@
-//! One step as whoever watches sees it.
+//! Read-only view of one environment step, for listeners.
 
 use market_env::{ActionMask, Ledger};
 
@@ -7,32 +7,32 @@ use crate::ppo::{
     rollout::{ObsView, Rollout},
 };
 
-/// One step of all lanes: what they saw, what the policy thought of it and did, and what came of it.
+/// One step of all lanes: observations, action probabilities, values, actions and rewards.
 #[derive(Debug, Clone, Copy)]
 pub struct StepView<'a> {
-    /// Newest tape row that each lane saw. `[N]`
+    /// Newest tape row of each observation. `[N]`
     pub row: &'a [u32],
-    /// The lanes' own columns. `[N, A]`
+    /// Account columns. `[N, A]`
     pub account: &'a [f32],
     /// Legal actions. `[N]`
     pub mask: &'a [ActionMask],
-    /// Probability of each action, zero for an illegal one; a baseline has its legal ones alike. `[N]`
+    /// Probability of each action, zero for an illegal one; uniform over legal actions for a baseline. `[N]`
     pub prob: &'a [[f32; MAX_ACTIONS]],
-    /// What the critic expected of the rest of the episode; zero of a baseline. During training on libtorch the values are
-    /// computed after the last step of a rollout, and these are not yet they. `[N]`
+    /// Value estimates; zero for a baseline. During training on libtorch they are not available yet: the values of an
+    /// MLP policy are computed after the last step of a rollout. `[N]`
     pub value: &'a [f32],
-    /// What was done. `[N]`
+    /// Actions taken. `[N]`
     pub action: &'a [u8],
-    /// What the step earned. `[N]`
+    /// Rewards. `[N]`
     pub reward: &'a [f32],
-    /// Whether the lane's episode ended or was cut with this step. `[N]`
+    /// Lanes with an episode terminated or truncated by this step. `[N]`
     pub ended: &'a [bool],
-    /// The environment's counters since its construction, this step included.
+    /// Counters of the environment since its construction, this step included.
     pub ledger: &'a Ledger,
 }
 
 impl<'a> StepView<'a> {
-    /// The step of a rollout that was taken last.
+    /// Returns the view of the last step of a rollout.
     pub(crate) fn of(rollout: &'a Rollout, time: usize, ledger: &'a Ledger) -> Self {
         let ObsView { row, account, mask } = rollout.obs.at(time);
         let now = time * rollout.lanes..(time + 1) * rollout.lanes;

@@ -10,7 +10,8 @@ use market_data::{DataStamp, Split};
 use ppo_agent::{
     DeviceChoice,
     forecast::{
-        End, ForecastData, Forecaster, Outcomes, RegressionScores, Samples, TargetKind, TargetMoments, fit, r2_gain,
+        ForecastData, Forecaster, Outcomes, RegressionScores, Samples, StopReason, TargetKind, TargetMoments, fit,
+        r2_gain,
     },
 };
 use rayon::prelude::*;
@@ -184,7 +185,7 @@ impl AblationRun<'_> {
         let fitted = fit(self.data, &config.forecast, seed, DeviceChoice::Cpu, &mut ())
             .with_context(|| format!("training {name} with seed {seed}"))?;
         let validation = fitted.forecaster.predict(&self.data.tape, &self.data.validation)?;
-        let emergency = matches!(fitted.end, End::Emergency(_));
+        let emergency = matches!(fitted.end, StopReason::Watchdog(_));
         Ok(Trial {
             variant,
             forecaster: fitted.forecaster,

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use market_data::{DataStamp, Split};
-use ppo_agent::forecast::{End, Epoch, FitListener, Fitted, ForecastData, ForecasterFile, Outset, PretrainEpoch, fit};
+use ppo_agent::forecast::{
+    Epoch, FitBaseline, FitListener, Fitted, ForecastData, ForecasterFile, PretrainEpoch, StopReason, fit,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -33,9 +35,9 @@ pub struct Metrics {
     /// Number of the epoch that was kept; 0 = none had forecasts that are numbers, and the first parameters were kept.
     pub best_epoch: usize,
     /// How the training ended.
-    pub end: End,
+    pub end: StopReason,
     /// What was known before the first epoch.
-    pub outset: Outset,
+    pub outset: FitBaseline,
     /// Every epoch.
     pub epochs: Vec<Epoch>,
     /// The judgement on the test dates.
@@ -132,14 +134,16 @@ impl Run<'_> {
         };
         let seconds = watch.seconds();
         console.say(match &fitted.end {
-            End::MaxEpochs => format!("Finished after {} epochs, the best was {}", fitted.epochs.len(), fitted.best),
-            End::Patience => format!(
+            StopReason::MaxEpochs => {
+                format!("Finished after {} epochs, the best was {}", fitted.epochs.len(), fitted.best)
+            }
+            StopReason::Patience => format!(
                 "Stopped after {} epochs: {} without improvement; the best was {}",
                 fitted.epochs.len(),
                 self.config.forecast.patience,
                 fitted.best
             ),
-            End::Emergency(emergency) => format!("STOPPED after {} epochs: {emergency}", fitted.epochs.len()),
+            StopReason::Watchdog(alarm) => format!("STOPPED after {} epochs: {alarm}", fitted.epochs.len()),
         })?;
         console.say(format!("Training time: {seconds:.1} seconds"))?;
         self.save(&fitted)?;
@@ -148,8 +152,8 @@ impl Run<'_> {
         self.finish(&fitted, &judgement, seconds)?;
         console.say(format!("Run folder: {}", self.paths.run.display()))?;
         match fitted.end {
-            End::Emergency(emergency) => Err(ForecasterStopped(emergency).into()),
-            End::MaxEpochs | End::Patience => Ok(()),
+            StopReason::Watchdog(alarm) => Err(ForecasterStopped(alarm).into()),
+            StopReason::MaxEpochs | StopReason::Patience => Ok(()),
         }
     }
 
@@ -171,8 +175,8 @@ impl Run<'_> {
 
     fn save(&self, fitted: &Fitted) -> anyhow::Result<()> {
         let emergency = match &fitted.end {
-            End::Emergency(emergency) => Some(emergency.clone()),
-            End::MaxEpochs | End::Patience => None,
+            StopReason::Watchdog(alarm) => Some(alarm.clone()),
+            StopReason::MaxEpochs | StopReason::Patience => None,
         };
         let (data, config, split) = (self.stamp(), self.config.clone(), self.split.clone());
         let meta = ForecasterMeta { data, config, split, emergency };
@@ -196,7 +200,7 @@ impl Run<'_> {
     }
 
     fn finish(&self, fitted: &Fitted, test: &Judgement, seconds: f64) -> anyhow::Result<()> {
-        let Fitted { outset, epochs, best, end, .. } = fitted.clone();
+        let Fitted { baseline: outset, epochs, best, end, .. } = fitted.clone();
         let metrics = Metrics { data: self.stamp(), best_epoch: best, end, outset, epochs, test: test.clone() };
         self.write(files::METRICS, &(serde_json::to_string_pretty(&metrics)? + "\n"))?;
         let title = format!(
@@ -246,10 +250,10 @@ impl EpochLog<'_> {
         ))?)
     }
 
-    fn outset(&mut self, outset: &Outset) -> anyhow::Result<()> {
-        outset.warnings.iter().try_for_each(|warning| self.console.say(format!("Warning: {warning}")))?;
-        self.console.say(format!("The training mean has a validation loss of {:.4}", outset.constant_loss))?;
-        let found = self.data.targets.iter().zip(&outset.linear);
+    fn baseline(&mut self, baseline: &FitBaseline) -> anyhow::Result<()> {
+        baseline.warnings.iter().try_for_each(|warning| self.console.say(format!("Warning: {warning}")))?;
+        self.console.say(format!("The training mean has a validation loss of {:.4}", baseline.constant_loss))?;
+        let found = self.data.targets.iter().zip(&baseline.linear);
         let found = found.filter_map(|(target, scores)| Some(format!("{target} {:.4}", scores.as_ref()?.r2())));
         Ok(self.console.say(format!("A linear predictor's R² there: {}", found.collect::<Vec<_>>().join(", ")))?)
     }
@@ -261,8 +265,8 @@ impl FitListener for EpochLog<'_> {
         self.note(done);
     }
 
-    fn on_outset(&mut self, outset: &Outset) {
-        let done = self.outset(outset);
+    fn on_baseline(&mut self, baseline: &FitBaseline) {
+        let done = self.baseline(baseline);
         self.note(done);
     }
 

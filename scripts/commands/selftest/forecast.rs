@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::Args;
 use ppo_agent::forecast::{
-    End, GateVerdict,
+    GateVerdict, StopReason,
     failures::{Attempt, Failure, Outcome, failures},
 };
 use rayon::prelude::*;
@@ -43,7 +43,7 @@ pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Resul
     let rows: Vec<Vec<String>> =
         jobs.iter().zip(&outcomes).map(|((failure, attempt), outcome)| cells(failure, attempt, outcome)).collect();
     for failure in &failures {
-        console.say(format!("{}: {}", failure.name, failure.story))?;
+        console.say(format!("{}: {}", failure.name, failure.description))?;
     }
     console.say(format!("\n{}", columns(&HEADING, &rows)))?;
     write(flags.markdown.as_deref(), || Ok(markdown(&rows)), console)?;
@@ -77,8 +77,8 @@ fn cells(failure: &Failure, attempt: &Attempt, outcome: &Outcome) -> Vec<String>
         value.map_or_else(|| "none".to_owned(), |value| format!("{value:.places$}"))
     };
     let said = match &outcome.fitted.end {
-        End::Emergency(emergency) => format!("{}, {}", emergency.trouble, outcome.gate.verdict),
-        End::MaxEpochs | End::Patience => outcome.gate.verdict.to_string(),
+        StopReason::Watchdog(alarm) => format!("{}, {}", alarm.kind, outcome.gate.verdict),
+        StopReason::MaxEpochs | StopReason::Patience => outcome.gate.verdict.to_string(),
     };
     vec![
         failure.name.to_owned(),

@@ -61,7 +61,7 @@ fn train(seeds: u64) -> anyhow::Result<Vec<Curve>> {
 /// Returns the steps that each seed needed, ascending; the limit for one that did not get there.
 fn steps(curves: &[Curve]) -> Vec<f64> {
     let mut steps: Vec<f64> =
-        curves.iter().map(|curve| curve.solved_at().unwrap_or(cartpole::MOST_TIMESTEPS) as f64).collect();
+        curves.iter().map(|curve| curve.solved_at().unwrap_or(cartpole::MAX_TIMESTEPS) as f64).collect();
     steps.sort_by(f64::total_cmp);
     steps
 }

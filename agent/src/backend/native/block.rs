@@ -1,20 +1,19 @@
-//! What one thread does at a time: samples in tiles through all networks, forward to actions and values, and back to a
-//! gradient.
+//! Work of one thread: tiles of samples forward through the networks to actions and values, and back to a gradient.
 
 use super::{
     kernel::Rows,
     net::{Networks, TILE, Workspace},
 };
 use crate::{
-    backend::engine::Choice,
+    backend::engine::ActionSelection,
     ppo::{
         distribution::MaskedCategorical,
         loss::{Decision, LossSettings, LossSums, policy_terms, value_terms},
-        rollout::{Acted, Inputs, ObsView, Rollout},
+        rollout::{ActOut, Inputs, ObsView, Rollout},
     },
 };
 
-/// What every block reads.
+/// Read-only inputs shared by all blocks.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     nets: &'a Networks,
@@ -23,7 +22,7 @@ pub(super) struct View<'a> {
     transposed: [&'a [f32]; 3],
 }
 
-/// Borrows the blocks beside all that they read.
+/// Borrows the blocks mutably and everything they read immutably.
 pub(super) fn view<'a>(
     nets: &'a Networks,
     inputs: &'a Inputs,
@@ -35,23 +34,23 @@ pub(super) fn view<'a>(
     (View { nets, inputs, params: nets.parts(params), transposed }, blocks)
 }
 
-/// What every block of a minibatch needs to know.
-pub(super) struct Task<'a> {
+/// Read-only inputs of one minibatch, shared by its blocks.
+pub(super) struct MinibatchContext<'a> {
     pub(super) rollout: &'a Rollout,
     pub(super) settings: &'a LossSettings,
-    /// Mean of the minibatch's advantages and reciprocal of their deviation.
+    /// Mean of the minibatch's advantages and reciprocal of their standard deviation.
     pub(super) advantage: (f32, f32),
     pub(super) scale: f32,
 }
 
-/// Buffers of one thread at a time: a tile of samples on its way through the networks, and a gradient.
+/// Buffers of one thread: a tile of samples on its way through the networks, and a gradient.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     input: Vec<f32>,
     trunk: Workspace,
     actor: Workspace,
     critic: Workspace,
-    /// Packed like the parameters.
+    /// Laid out like the packed parameters.
     pub(super) gradient: Vec<f32>,
     pub(super) sums: LossSums,
 }
@@ -68,8 +67,8 @@ impl Block {
         }
     }
 
-    /// Writes the policy inputs of some samples and runs the trunk over them.
-    fn read(&mut self, view: View<'_>, obs: ObsView<'_>, samples: impl ExactSizeIterator<Item = usize>) {
+    /// Writes the policy inputs of a tile and runs the trunk over them.
+    fn forward_trunk(&mut self, view: View<'_>, obs: ObsView<'_>, samples: impl ExactSizeIterator<Item = usize>) {
         let width = view.nets.trunk.inputs;
         let rows = samples.len();
         for (sample, input) in samples.zip(self.input.chunks_exact_mut(width)) {
@@ -79,44 +78,51 @@ impl Block {
         view.nets.trunk.forward(view.params[0], input, &mut self.trunk);
     }
 
-    /// Chooses actions for some lanes, beginning with `first`.
-    pub(super) fn act(&mut self, view: View<'_>, obs: ObsView<'_>, first: usize, choice: Choice<'_>, out: Acted<'_>) {
+    /// Chooses actions for the lanes from `first` on.
+    pub(super) fn act(
+        &mut self,
+        view: View<'_>,
+        obs: ObsView<'_>,
+        first: usize,
+        selection: ActionSelection<'_>,
+        out: ActOut<'_>,
+    ) {
         let (actions, width) = (view.nets.actions, view.nets.actor.width());
-        for (index, Acted { action, prob, log_prob, value }) in out.chunks(TILE).enumerate() {
+        for (index, ActOut { action, prob, log_prob, value }) in out.chunks(TILE).enumerate() {
             let (first, rows) = (first + index * TILE, action.len());
-            self.read(view, obs, first..first + rows);
+            self.forward_trunk(view, obs, first..first + rows);
             let features = features(view.nets, &self.input, &self.trunk, rows);
             view.nets.actor.forward(view.params[1], features, &mut self.actor);
             view.nets.critic.forward(view.params[2], features, &mut self.critic);
-            column(&self.critic, view.nets.critic.width(), value);
+            copy_first_column(&self.critic, view.nets.critic.width(), value);
             let logits = self.actor.output().chunks_exact(width);
             let chosen = action.iter_mut().zip(prob).zip(log_prob);
             for (row, (logits, ((action, prob), log_prob))) in logits.zip(chosen).enumerate() {
                 let distribution = MaskedCategorical::new(&logits[..actions], obs.mask[first + row]);
-                *action = choice.of(&distribution, first + row);
+                *action = selection.select(&distribution, first + row);
                 *prob = *distribution.prob();
                 *log_prob = distribution.log_prob(*action);
             }
         }
     }
 
-    /// Computes the values of some observations, beginning with `first`.
+    /// Computes the values of the observations from `first` on.
     pub(super) fn values(&mut self, view: View<'_>, obs: ObsView<'_>, first: usize, values: &mut [f32]) {
         for (index, values) in values.chunks_mut(TILE).enumerate() {
             let first = first + index * TILE;
-            self.read(view, obs, first..first + values.len());
+            self.forward_trunk(view, obs, first..first + values.len());
             let features = features(view.nets, &self.input, &self.trunk, values.len());
             view.nets.critic.forward(view.params[2], features, &mut self.critic);
-            column(&self.critic, view.nets.critic.width(), values);
+            copy_first_column(&self.critic, view.nets.critic.width(), values);
         }
     }
 
-    /// Runs some samples through all networks and returns the outputs of every hidden layer: trunk, actor, critic.
+    /// Returns the outputs of every hidden layer on the picked samples: trunk, actor, critic.
     pub(super) fn hidden(&mut self, view: View<'_>, obs: ObsView<'_>, picks: &[u32]) -> Vec<Vec<f32>> {
         let nets = view.nets.all();
         let mut outputs: Vec<Vec<f32>> = nets.iter().flat_map(|net| (0..net.hidden()).map(|_| Vec::new())).collect();
         for picks in picks.chunks(TILE) {
-            self.read(view, obs, picks.iter().map(|&sample| sample as usize));
+            self.forward_trunk(view, obs, picks.iter().map(|&sample| sample as usize));
             let features = features(view.nets, &self.input, &self.trunk, picks.len());
             view.nets.actor.forward(view.params[1], features, &mut self.actor);
             view.nets.critic.forward(view.params[2], features, &mut self.critic);
@@ -130,26 +136,26 @@ impl Block {
         outputs
     }
 
-    /// Computes losses and gradients of some samples; actor and critic run side by side if `split`.
-    pub(super) fn gradient(&mut self, view: View<'_>, task: &Task<'_>, batch: &[u32], split: bool) {
+    /// Computes losses and gradients of a batch; actor and critic run in parallel if `split`.
+    pub(super) fn gradient(&mut self, view: View<'_>, context: &MinibatchContext<'_>, batch: &[u32], split: bool) {
         self.gradient.fill(0.0);
         self.sums = LossSums::default();
         let gradient_flows = view.nets.gradient_flows();
-        let obs = task.rollout.obs.first(task.rollout.samples());
+        let obs = context.rollout.obs.first(context.rollout.samples());
         for batch in batch.chunks(TILE) {
-            self.read(view, obs, batch.iter().map(|&sample| sample as usize));
+            self.forward_trunk(view, obs, batch.iter().map(|&sample| sample as usize));
             let Self { input, trunk, actor, critic, gradient, sums } = self;
             let features = features(view.nets, input, trunk, batch.len());
             let [by_trunk, by_actor, by_critic] = view.nets.parts_mut(gradient);
             let mut policy = || {
                 view.nets.actor.forward(view.params[1], features, actor);
-                let sums = policy_losses(view.nets, task, batch, actor);
+                let sums = policy_losses(view.nets, context, batch, actor);
                 view.nets.actor.backward(view.transposed[1], features, actor, by_actor, gradient_flows[1]);
                 sums
             };
             let mut value = || {
                 view.nets.critic.forward(view.params[2], features, critic);
-                let sum = value_losses(view.nets, task, batch, critic);
+                let sum = value_losses(view.nets, context, batch, critic);
                 view.nets.critic.backward(view.transposed[2], features, critic, by_critic, gradient_flows[2]);
                 sum
             };
@@ -158,14 +164,14 @@ impl Block {
             if gradient_flows[1] {
                 let width = view.nets.trunk.inputs;
                 let input = Rows { data: &input[..batch.len() * width], stride: width, columns: width };
-                view.nets.trunk.collect([actor, critic], batch.len(), trunk);
+                view.nets.trunk.sum_input_deltas([actor, critic], batch.len(), trunk);
                 view.nets.trunk.backward(view.transposed[0], input, trunk, by_trunk, gradient_flows[0]);
             }
         }
     }
 }
 
-/// What actor and critic read: the trunk's output, or the input itself where there is no trunk.
+/// Returns the input of actor and critic: the output of the trunk, or the observation where there is no trunk.
 fn features<'a>(nets: &Networks, input: &'a [f32], trunk: &'a Workspace, rows: usize) -> Rows<'a> {
     let stride = nets.trunk.width();
     let data = if nets.trunk.is_empty() { input } else { trunk.output() };
@@ -173,13 +179,13 @@ fn features<'a>(nets: &Networks, input: &'a [f32], trunk: &'a Workspace, rows: u
 }
 
 /// Copies the first column of a network's output.
-fn column(work: &Workspace, width: usize, out: &mut [f32]) {
+fn copy_first_column(work: &Workspace, width: usize, out: &mut [f32]) {
     out.iter_mut().zip(work.output().chunks_exact(width)).for_each(|(value, row)| *value = row[0]);
 }
 
-/// Writes the gradients of the policy's losses by the logits and returns the sums of the losses.
-fn policy_losses(nets: &Networks, task: &Task<'_>, batch: &[u32], work: &mut Workspace) -> LossSums {
-    let (rollout, width, (mean, inverse)) = (task.rollout, nets.actor.width(), task.advantage);
+/// Writes the gradients of the policy loss with respect to the logits and returns the sums of the losses.
+fn policy_losses(nets: &Networks, context: &MinibatchContext<'_>, batch: &[u32], work: &mut Workspace) -> LossSums {
+    let (rollout, width, (mean, inverse)) = (context.rollout, nets.actor.width(), context.advantage);
     let obs = rollout.obs.first(rollout.samples());
     let (logits, deltas) = work.output_and_delta();
     let mut sums = LossSums::default();
@@ -193,20 +199,20 @@ fn policy_losses(nets: &Networks, task: &Task<'_>, batch: &[u32], work: &mut Wor
             advantage: (rollout.advantage[sample] - mean) * inverse,
         };
         let (logits, delta) = (&logits[..nets.actions], &mut delta[..nets.actions]);
-        sums.add(&policy_terms(logits, decision, task.settings, task.scale, delta));
+        sums.add(&policy_terms(logits, decision, context.settings, context.scale, delta));
     }
     sums
 }
 
-/// Writes the gradients of the value loss by the values and returns the sum of squared errors.
-fn value_losses(nets: &Networks, task: &Task<'_>, batch: &[u32], work: &mut Workspace) -> f64 {
-    let (rollout, width) = (task.rollout, nets.critic.width());
+/// Writes the gradients of the value loss with respect to the values and returns the sum of squared errors.
+fn value_losses(nets: &Networks, context: &MinibatchContext<'_>, batch: &[u32], work: &mut Workspace) -> f64 {
+    let (rollout, width) = (context.rollout, nets.critic.width());
     let (values, deltas) = work.output_and_delta();
     let rows = values.chunks_exact(width).zip(deltas.chunks_exact_mut(width));
     let mut sum = 0.0;
     for (&sample, (value, delta)) in batch.iter().zip(rows) {
         let (old, target) = (rollout.value[sample as usize], rollout.target[sample as usize]);
-        let (error, slope) = value_terms(value[0], old, target, task.settings, task.scale);
+        let (error, slope) = value_terms(value[0], old, target, context.settings, context.scale);
         sum += error;
         delta[0] = slope;
     }

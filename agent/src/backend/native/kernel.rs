@@ -1,27 +1,28 @@
-//! Vector code: one matrix product with three uses, and what is fused to its end.
+//! SIMD kernels: one matrix product with three uses, each with a fused epilogue.
 //!
-//! An element's sum runs over its terms in order, by fused multiply-add, and never across the lanes of a vector. So the
-//! bits do not depend on how wide the processor's vectors are, nor on how rows are grouped.
+//! The sum of an element runs over its terms in order, by fused multiply-add, and never across the lanes of a vector.
+//! The bits therefore depend neither on the processor's vector width nor on the grouping of rows.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::Activation;
 
-/// Matrix rows are padded to a multiple of this: the lanes of the widest vector.
+/// Matrix rows are padded to a multiple of this: the width of the widest vector.
 const LANES: usize = 16;
 
-/// Returns the length of a row of `columns` numbers with its padding.
+/// Returns the padded length of a row of `columns` numbers.
 pub(super) fn padded(columns: usize) -> usize {
     columns.next_multiple_of(LANES)
 }
 
 /// Writes `out = f(input · weight + bias)`: `input` is `[R, D]`, `weight` `[D, W]`, `bias` `[W]`, `out` `[R, W]`.
 pub(super) fn forward(input: Rows<'_>, weight: &[f32], bias: &[f32], f: Option<Activation>, out: &mut [f32]) {
-    Arch::new().dispatch(Product { left: input, right: weight, out, width: bias.len(), finish: Forward { bias, f } });
+    Arch::new().dispatch(Product { left: input, right: weight, out, width: bias.len(), epilogue: Forward { bias, f } });
 }
 
-/// Writes the gradient by a layer's input before its activation function `f`, `out = (delta · weight) ∘ f'(y)`: `delta` is
-/// `[R, D]`, `weight` `[D, W]`, and `y = f(x)`, like `out`, `[R, W]`. Without `f` the gradient by the input itself.
+/// Writes the gradient with respect to a layer's input before its activation function `f`, `out = (delta · weight) ∘
+/// f'(y)`: `delta` is `[R, D]`, `weight` `[D, W]`, and `y = f(x)`, like `out`, `[R, W]`. Without `f` it is the gradient
+/// with respect to the input itself.
 pub(super) fn backward(
     delta: Rows<'_>,
     weight: &[f32],
@@ -30,15 +31,16 @@ pub(super) fn backward(
     width: usize,
     out: &mut [f32],
 ) {
-    Arch::new().dispatch(Product { left: delta, right: weight, out, width, finish: Backward { y, f } });
+    Arch::new().dispatch(Product { left: delta, right: weight, out, width, epilogue: Backward { y, f } });
 }
 
-/// Adds the gradient by a layer's weights, `out += inputᵀ · delta`: `input` is `[R, D]`, `delta` `[R, W]`, `out` `[D, W]`.
+/// Accumulates the weight gradient of a layer, `out += inputᵀ · delta`: `input` is `[R, D]`, `delta` `[R, W]`, `out`
+/// `[D, W]`.
 pub(super) fn add_weight_gradient(input: Columns<'_>, delta: &[f32], width: usize, out: &mut [f32]) {
-    Arch::new().dispatch(Product { left: input, right: delta, out, width, finish: Add });
+    Arch::new().dispatch(Product { left: input, right: delta, out, width, epilogue: Add });
 }
 
-/// Adds the gradient by a layer's biases, the sums of `delta`'s columns: `delta` is `[R, W]`, `out` `[W]`.
+/// Accumulates the bias gradient of a layer, the column sums of `delta`: `delta` is `[R, W]`, `out` `[W]`.
 pub(super) fn add_bias_gradient(delta: &[f32], out: &mut [f32]) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -46,8 +48,8 @@ pub(super) fn add_bias_gradient(delta: &[f32], out: &mut [f32]) {
     );
 }
 
-/// Multiplies `delta` by the derivative of the activation function where it returned `y`.
-pub(super) fn derive(f: Activation, y: &[f32], delta: &mut [f32]) {
+/// Multiplies `delta` by the derivative of the activation function at its output `y`.
+pub(super) fn multiply_by_derivative(f: Activation, y: &[f32], delta: &mut [f32]) {
     let pairs = delta.iter_mut().zip(y);
     match f {
         Activation::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
@@ -56,30 +58,30 @@ pub(super) fn derive(f: Activation, y: &[f32], delta: &mut [f32]) {
 }
 
 /// The left factor of a product, read `R` rows at a time.
-trait Left: Copy {
+trait LeftFactor: Copy {
     /// Rows of the factor.
     fn rows(self) -> usize;
 
-    /// Returns a function of the column: that column of the `R` rows from `first` on.
+    /// Returns a function from a column to that column of the `R` rows starting at `first`.
     fn band<const R: usize>(self, first: usize) -> impl Fn(usize) -> [f32; R];
 }
 
-/// A matrix whose rows lie one after the other.
+/// Row-major matrix.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows<'a> {
     /// `[rows, stride]`
     pub(super) data: &'a [f32],
-    /// Distance of two rows.
+    /// Distance between two rows.
     pub(super) stride: usize,
     /// Columns in use, from the first on.
     pub(super) columns: usize,
 }
 
-/// The transpose of a matrix whose rows lie one after the other: its columns are the rows of the factor.
+/// Transpose of a row-major matrix: its columns are the rows of the factor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Columns<'a>(pub(super) Rows<'a>);
 
-impl Left for Rows<'_> {
+impl LeftFactor for Rows<'_> {
     #[inline(always)]
     fn rows(self) -> usize {
         self.data.len() / self.stride
@@ -93,7 +95,7 @@ impl Left for Rows<'_> {
     }
 }
 
-impl Left for Columns<'_> {
+impl LeftFactor for Columns<'_> {
     #[inline(always)]
     fn rows(self) -> usize {
         self.0.columns
@@ -111,13 +113,13 @@ impl Left for Columns<'_> {
     }
 }
 
-/// What a sum starts from, and what becomes of it.
-trait Finish: Copy {
-    /// The start of the vector of sums that belongs to position `at` of the output `out`, in this column.
-    fn start<S: Simd>(self, simd: S, out: &[f32], at: usize, column: usize) -> S::f32s;
+/// Epilogue of a matrix product: the initial value of each sum and the function applied to the result.
+trait Epilogue: Copy {
+    /// Returns the initial sums at position `at` of the output `out`, in this column.
+    fn init<S: Simd>(self, simd: S, out: &[f32], at: usize, column: usize) -> S::f32s;
 
-    /// The number to store there.
-    fn finish<S: Simd>(self, simd: S, sum: S::f32s, at: usize) -> S::f32s;
+    /// Returns the numbers to store.
+    fn apply<S: Simd>(self, simd: S, sum: S::f32s, at: usize) -> S::f32s;
 }
 
 #[derive(Clone, Copy)]
@@ -135,31 +137,31 @@ struct Backward<'a> {
 #[derive(Clone, Copy)]
 struct Add;
 
-impl Finish for Forward<'_> {
+impl Epilogue for Forward<'_> {
     #[inline(always)]
-    fn start<S: Simd>(self, _: S, _: &[f32], _: usize, column: usize) -> S::f32s {
+    fn init<S: Simd>(self, _: S, _: &[f32], _: usize, column: usize) -> S::f32s {
         load::<S>(self.bias, column)
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(self, simd: S, sum: S::f32s, _: usize) -> S::f32s {
+    fn apply<S: Simd>(self, simd: S, sum: S::f32s, _: usize) -> S::f32s {
         match self.f {
             None => sum,
             Some(Activation::Tanh) => tanh(simd, sum),
-            // The second operand is the one that a missing number comes through.
+            // `max` and `min` return their second operand for NaN, so NaN propagates.
             Some(Activation::Relu) => simd.max_f32s(simd.splat_f32s(0.0), sum),
         }
     }
 }
 
-impl Finish for Backward<'_> {
+impl Epilogue for Backward<'_> {
     #[inline(always)]
-    fn start<S: Simd>(self, simd: S, _: &[f32], _: usize, _: usize) -> S::f32s {
+    fn init<S: Simd>(self, simd: S, _: &[f32], _: usize, _: usize) -> S::f32s {
         simd.splat_f32s(0.0)
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(self, simd: S, sum: S::f32s, at: usize) -> S::f32s {
+    fn apply<S: Simd>(self, simd: S, sum: S::f32s, at: usize) -> S::f32s {
         let Some(f) = self.f else { return sum };
         let y = load::<S>(self.y, at);
         let zero = simd.splat_f32s(0.0);
@@ -170,36 +172,36 @@ impl Finish for Backward<'_> {
     }
 }
 
-impl Finish for Add {
+impl Epilogue for Add {
     #[inline(always)]
-    fn start<S: Simd>(self, _: S, out: &[f32], at: usize, _: usize) -> S::f32s {
+    fn init<S: Simd>(self, _: S, out: &[f32], at: usize, _: usize) -> S::f32s {
         load::<S>(out, at)
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(self, _: S, sum: S::f32s, _: usize) -> S::f32s {
+    fn apply<S: Simd>(self, _: S, sum: S::f32s, _: usize) -> S::f32s {
         sum
     }
 }
 
-/// `out = finish(left · right)`: `left` is `[R, D]`, `right` `[D, width]`, `out` `[R, width]`.
+/// `out = epilogue(left · right)`: `left` is `[R, D]`, `right` `[D, width]`, `out` `[R, width]`.
 struct Product<'a, L, F> {
     left: L,
     right: &'a [f32],
     out: &'a mut [f32],
     width: usize,
-    finish: F,
+    epilogue: F,
 }
 
-impl<L: Left, F: Finish> WithSimd for Product<'_, L, F> {
+impl<L: LeftFactor, F: Epilogue> WithSimd for Product<'_, L, F> {
     type Output = ();
 
-    /// Cuts the output into tiles whose sums fit the vector registers.
+    /// Splits the output into tiles whose sums fit the vector registers.
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let rows = self.left.rows();
         let mut row = 0;
-        // With one or two vectors per row it takes eight rows to keep both multipliers busy.
+        // With one or two vectors per row, eight rows keep both FMA units busy.
         while S::F32_LANES * 2 >= self.width && row + 8 <= rows {
             self.band::<S, 8>(simd, row);
             row += 8;
@@ -217,8 +219,8 @@ impl<L: Left, F: Finish> WithSimd for Product<'_, L, F> {
     }
 }
 
-impl<L: Left, F: Finish> Product<'_, L, F> {
-    /// Computes `R` rows of the output from `row` on.
+impl<L: LeftFactor, F: Epilogue> Product<'_, L, F> {
+    /// Computes `R` rows of the output, starting at `row`.
     #[inline(always)]
     fn band<S: Simd, const R: usize>(&mut self, simd: S, row: usize) {
         let wide = S::REGISTER_COUNT >= 32 && R <= 4;
@@ -237,13 +239,13 @@ impl<L: Left, F: Finish> Product<'_, L, F> {
     /// Computes `R` rows of `V` vectors, kept in registers from start to end; returns `V`.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
-        let Self { left, right, out, width, finish } = self;
+        let Self { left, right, out, width, epilogue } = self;
         let position = |r: usize, v: usize| ((row + r) * *width + column + v * S::F32_LANES, column + v * S::F32_LANES);
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         for (r, sums) in sums.iter_mut().enumerate() {
             for (v, sum) in sums.iter_mut().enumerate() {
                 let (at, column) = position(r, v);
-                *sum = finish.start(simd, out, at, column);
+                *sum = epilogue.init(simd, out, at, column);
             }
         }
         let left = left.band::<R>(row);
@@ -260,7 +262,7 @@ impl<L: Left, F: Finish> Product<'_, L, F> {
         for (r, sums) in sums.into_iter().enumerate() {
             for (v, sum) in sums.into_iter().enumerate() {
                 let (at, _) = position(r, v);
-                let result = finish.finish(simd, sum, at);
+                let result = epilogue.apply(simd, sum, at);
                 S::as_mut_simd_f32s(&mut out[at..at + S::F32_LANES]).0[0] = result;
             }
         }
@@ -280,7 +282,7 @@ fn load<S: Simd>(data: &[f32], at: usize) -> S::f32s {
 #[inline(always)]
 fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let constant = |x: f32| simd.splat_f32s(x);
-    // The second operand is the one that a missing number comes through.
+    // `max` and `min` return their second operand for NaN, so NaN propagates.
     let x = simd.max_f32s(constant(-9.0), simd.min_f32s(constant(9.0), x));
     let x2 = simd.mul_f32s(x, x);
     let mut p = constant(-2.760_768_5e-16);
@@ -311,7 +313,7 @@ mod tests {
         Rows { data, stride, columns }
     }
 
-    /// Every way in which rows and columns can be left over from the tiles.
+    /// Shapes with every remainder of rows and columns against the tile sizes.
     const SHAPES: [(usize, usize, usize); 7] =
         [(1, 4, 16), (3, 5, 32), (8, 6, 16), (13, 38, 64), (64, 64, 64), (66, 33, 80), (7, 1, 144)];
 
@@ -354,20 +356,20 @@ mod tests {
     }
 
     #[test]
-    fn the_width_of_the_vectors_changes_no_bit() {
+    fn vector_width_changes_no_bit() {
         for (rows_, depth, width) in SHAPES {
             let (input, weight, bias) = (numbers(rows_ * depth, 1), numbers(depth * width, 2), numbers(width, 3));
             let (mut wide, mut narrow) = (vec![0.0; rows_ * width], vec![0.0; rows_ * width]);
             let left = rows(&input, depth, depth);
             forward(left, &weight, &bias, Some(Activation::Tanh), &mut wide);
-            let finish = Forward { bias: &bias, f: Some(Activation::Tanh) };
-            Product { left, right: &weight, out: &mut narrow, width, finish }.with_simd(Scalar);
+            let epilogue = Forward { bias: &bias, f: Some(Activation::Tanh) };
+            Product { left, right: &weight, out: &mut narrow, width, epilogue }.with_simd(Scalar);
             assert_eq!(wide, narrow, "{rows_}x{depth}x{width}");
         }
     }
 
     #[test]
-    fn a_row_alone_has_the_same_bits_as_in_company() {
+    fn a_row_has_the_same_bits_alone_and_in_a_batch() {
         let (input, weight, bias) = (numbers(30 * 11, 1), numbers(11 * 48, 2), numbers(48, 3));
         let (mut all, mut one) = (vec![0.0; 30 * 48], vec![0.0; 48]);
         forward(rows(&input, 11, 11), &weight, &bias, Some(Activation::Tanh), &mut all);
@@ -388,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_number_does_not_look_like_an_activation() {
+    fn nan_propagates_through_activations() {
         for f in [Activation::Tanh, Activation::Relu] {
             let mut out = [0.0; 16];
             forward(rows(&[f32::NAN], 1, 1), &[1.0; 16], &[0.0; 16], Some(f), &mut out);

@@ -1,6 +1,6 @@
-//! Networks in the form that the vector code wants: weights `[inputs, outputs]`, rows padded to whole vectors with zeros.
+//! Networks in the layout of the SIMD kernels: weights `[inputs, outputs]`, rows padded to whole vectors with zeros.
 //!
-//! Padding stays zero for ever: its weights start at zero, and so does their gradient at every step.
+//! Padding stays zero: its weights start at zero, and so does their gradient at every step.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use crate::{
     policy::layout::{self, Linear},
 };
 
-/// Samples that go through a network together: few enough that a layer's numbers stay close to the processor.
+/// Samples per forward pass: few enough that the activations of a layer stay in cache.
 pub(super) const TILE: usize = 64;
 
-/// One layer. Its ranges count from the start of its network.
+/// One layer. Its ranges are relative to the start of its network.
 #[derive(Debug, Clone)]
 struct Layer {
     source: Linear,
@@ -25,47 +25,47 @@ struct Layer {
     /// Weights `[inputs, width]`, then biases `[width]`.
     weight: Range<usize>,
     bias: Range<usize>,
-    /// The weights once more, `[outputs, input_width]`, for the way back.
+    /// Transposed weights `[outputs, input_width]` of the backward pass.
     transposed: Range<usize>,
 }
 
-/// A chain of layers; perhaps none.
+/// Sequence of layers; may be empty.
 #[derive(Debug, Clone)]
 pub(super) struct Net {
     layers: Vec<Layer>,
-    /// Numbers per row that it reads.
+    /// Width of an input row.
     pub(super) inputs: usize,
     /// Number of its parameters, padding included.
     pub(super) len: usize,
-    /// Length of its turned weights.
-    turned_len: usize,
+    /// Length of its transposed weights.
+    transposed_len: usize,
 }
 
-/// What a network computed for one tile, layer by layer. `[TILE, width]` each.
+/// Activations and gradients of a network for one tile, layer by layer. `[TILE, width]` each.
 #[derive(Debug, Clone)]
 pub(super) struct Workspace {
     outputs: Vec<Vec<f32>>,
     deltas: Vec<Vec<f32>>,
-    /// Gradient by the input. `[TILE, input_width]`
-    below: Vec<f32>,
+    /// Gradient with respect to the input. `[TILE, input_width]`
+    input_delta: Vec<f32>,
 }
 
 impl Net {
     pub(super) fn new(net: &layout::Net, inputs: usize, activation: Activation) -> Self {
-        let (mut len, mut turned_len, mut layers) = (0, 0, Vec::new());
+        let (mut len, mut transposed_len, mut layers) = (0, 0, Vec::new());
         for source in &net.layers {
             let (width, input_width) = (padded(source.outputs), padded(source.inputs));
             let weight = len..len + source.inputs * width;
             let bias = weight.end..weight.end + width;
-            let transposed = turned_len..turned_len + source.outputs * input_width;
-            (len, turned_len) = (bias.end, transposed.end);
+            let transposed = transposed_len..transposed_len + source.outputs * input_width;
+            (len, transposed_len) = (bias.end, transposed.end);
             let f = source.activated.then_some(activation);
             layers.push(Layer { source: source.clone(), f, width, input_width, weight, bias, transposed });
         }
-        Self { layers, inputs, len, turned_len }
+        Self { layers, inputs, len, transposed_len }
     }
 
-    /// Number of layers that an activation follows.
+    /// Number of layers with an activation function.
     pub(super) fn hidden(&self) -> usize {
         self.layers.iter().filter(|layer| layer.f.is_some()).count()
     }
@@ -74,18 +74,18 @@ impl Net {
         self.layers.is_empty()
     }
 
-    /// Distance of two rows of its output.
+    /// Distance between two rows of its output.
     pub(super) fn width(&self) -> usize {
         self.layers.last().map_or(self.inputs, |layer| layer.width)
     }
 
     pub(super) fn workspace(&self) -> Workspace {
         let buffers = || self.layers.iter().map(|layer| vec![0.0; TILE * layer.width]).collect();
-        let below = self.layers.first().map_or(0, |layer| TILE * layer.input_width);
-        Workspace { outputs: buffers(), deltas: buffers(), below: vec![0.0; below] }
+        let input_delta = self.layers.first().map_or(0, |layer| TILE * layer.input_width);
+        Workspace { outputs: buffers(), deltas: buffers(), input_delta: vec![0.0; input_delta] }
     }
 
-    /// Calls `each(ours, theirs)` for the positions of every parameter in our form and in the flat vector.
+    /// Calls `each(packed, flat)` with the position of every parameter in the packed and in the flat vector.
     fn positions(&self, mut each: impl FnMut(usize, usize)) {
         for Layer { source, width, weight, bias, .. } in &self.layers {
             for (theirs, index) in source.weight().zip(0..) {
@@ -96,29 +96,29 @@ impl Net {
         }
     }
 
-    /// Fills `packed` from a flat vector of all networks' parameters (or their moments).
+    /// Fills `packed` from the flat vector of all parameters (or their moments).
     pub(super) fn pack(&self, flat: &[f32], packed: &mut [f32]) {
         self.positions(|ours, theirs| packed[ours] = flat[theirs]);
     }
 
-    /// The way back.
+    /// Fills the flat vector from `packed`.
     pub(super) fn unpack(&self, packed: &[f32], flat: &mut [f32]) {
         self.positions(|ours, theirs| flat[theirs] = packed[ours]);
     }
 
-    /// Where its parameters end in the flat vector.
+    /// Returns the end of its parameters in the flat vector.
     #[cfg(test)]
     pub(super) fn flat_end(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.source.bias().end)
     }
 
-    /// Returns the room for [`Net::transpose`].
-    pub(super) fn transposed(&self) -> Vec<f32> {
-        vec![0.0; self.turned_len]
+    /// Returns the buffer for [`Net::transpose`].
+    pub(super) fn transposed_buffer(&self) -> Vec<f32> {
+        vec![0.0; self.transposed_len]
     }
 
-    /// Turns the weights for the way back; to be called after every change of the parameters. `gradient_flows` is false when no
-    /// gradient by this network's input is wanted.
+    /// Transposes the weights for the backward pass, after every change of the parameters. `gradient_flows` is false
+    /// when the gradient with respect to the network's input is not needed.
     pub(super) fn transpose(&self, packed: &[f32], transposed: &mut [f32], gradient_flows: bool) {
         for layer in self.layers.iter().skip(usize::from(!gradient_flows)) {
             let lines = transposed[layer.transposed.clone()].chunks_exact_mut(layer.input_width);
@@ -129,7 +129,7 @@ impl Net {
         }
     }
 
-    /// Computes every layer's output; the last is the network's.
+    /// Computes the output of every layer; the last is the network's.
     pub(super) fn forward(&self, packed: &[f32], input: Rows<'_>, work: &mut Workspace) {
         let rows = input.data.len() / input.stride;
         for (index, layer) in self.layers.iter().enumerate() {
@@ -140,7 +140,8 @@ impl Net {
         }
     }
 
-    /// Adds the gradient of the loss by every parameter, given that by the output; leaves that by the input if `gradient_flows`.
+    /// Accumulates the gradient of the loss with respect to every parameter, given the gradient of the output; computes
+    /// the gradient of the input if `gradient_flows`.
     pub(super) fn backward(
         &self,
         transposed: &[f32],
@@ -161,7 +162,7 @@ impl Net {
             let delta = Rows { data: delta, stride: layer.width, columns: layer.source.outputs };
             let (f, y, out) = match (below, before.last_mut()) {
                 (Some((layer, y)), Some(out)) => (layer.f, y, out),
-                _ if gradient_flows => (None, [].as_slice(), &mut work.below),
+                _ if gradient_flows => (None, [].as_slice(), &mut work.input_delta),
                 _ => continue,
             };
             let (width, out) = (layer.input_width, &mut out[..rows * layer.input_width]);
@@ -169,34 +170,34 @@ impl Net {
         }
     }
 
-    /// Takes the gradients that the networks above left by their input, as this network's by its output.
-    pub(super) fn collect(&self, above: [&Workspace; 2], rows: usize, work: &mut Workspace) {
+    /// Sums the input gradients of the networks above into the output gradient of this one.
+    pub(super) fn sum_input_deltas(&self, above: [&Workspace; 2], rows: usize, work: &mut Workspace) {
         let (Some(layer), Some(delta), Some(y)) = (self.layers.last(), work.deltas.last_mut(), work.outputs.last())
         else {
             return;
         };
-        let [first, second] = above.map(|work| &work.below[..rows * layer.width]);
+        let [first, second] = above.map(|work| &work.input_delta[..rows * layer.width]);
         delta.iter_mut().zip(first.iter().zip(second)).for_each(|(delta, (a, b))| *delta = a + b);
         if let Some(f) = layer.f {
-            kernel::derive(f, y, &mut delta[..rows * layer.width]);
+            kernel::multiply_by_derivative(f, y, &mut delta[..rows * layer.width]);
         }
     }
 }
 
 impl Layer {
-    /// The output `[rows, input_width]` of the layer below, as this one's input.
+    /// Returns the output `[rows, input_width]` of the layer below as the input of this one.
     fn input<'a>(&self, data: &'a [f32], rows: usize) -> Rows<'a> {
         Rows { data: &data[..rows * self.input_width], stride: self.input_width, columns: self.source.inputs }
     }
 }
 
 impl Workspace {
-    /// The network's output. `[TILE, width]`
+    /// Returns the output of the network. `[TILE, width]`
     pub(super) fn output(&self) -> &[f32] {
         self.outputs.last().map_or(&[], Vec::as_slice)
     }
 
-    /// Copies the outputs of every hidden layer for some rows, without padding, behind what stands there. `[rows, units]` each
+    /// Appends the outputs of every hidden layer for the first `rows` rows, without padding. `[rows, units]` each
     pub(super) fn copy_hidden(&self, net: &Net, rows: usize, out: &mut [Vec<f32>]) {
         let hidden = net.layers.iter().zip(&self.outputs).filter(|(layer, _)| layer.f.is_some());
         for ((layer, data), out) in hidden.zip(out) {
@@ -204,14 +205,14 @@ impl Workspace {
         }
     }
 
-    /// The output, and the place for the gradient of the loss by it, whose padding must stay zero. `[TILE, width]`
+    /// Returns the output and the buffer of its gradient, whose padding must stay zero. `[TILE, width]`
     pub(super) fn output_and_delta(&mut self) -> (&[f32], &mut [f32]) {
         let delta = self.deltas.last_mut().map_or(&mut [][..], Vec::as_mut_slice);
         (self.outputs.last().map_or(&[], Vec::as_slice), delta)
     }
 }
 
-/// A shared trunk, perhaps empty, and the two networks behind it.
+/// Shared trunk (may be empty), actor and critic.
 #[derive(Debug, Clone)]
 pub(super) struct Networks {
     pub(super) trunk: Net,
@@ -228,7 +229,7 @@ impl Networks {
         Self { trunk, actor, critic, actions: layout.actions }
     }
 
-    /// Cuts a packed vector into the three networks' parts.
+    /// Splits a packed vector into the parts of the three networks.
     pub(super) fn parts<'a>(&self, packed: &'a [f32]) -> [&'a [f32]; 3] {
         let (trunk, rest) = packed.split_at(self.trunk.len);
         let (actor, critic) = rest.split_at(self.actor.len);
@@ -245,7 +246,8 @@ impl Networks {
         [&self.trunk, &self.actor, &self.critic]
     }
 
-    /// Whether the gradient by a network's input is wanted: that of actor and critic, when there is a trunk below.
+    /// Returns whether the gradient with respect to the input of each network is needed: of actor and critic, when
+    /// there is a trunk.
     pub(super) fn gradient_flows(&self) -> [bool; 3] {
         [false, !self.trunk.is_empty(), !self.trunk.is_empty()]
     }

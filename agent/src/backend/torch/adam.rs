@@ -1,4 +1,4 @@
-//! Clipping and Adam as a few operations in place on the flat vectors, in the order of `torch.optim.Adam`.
+//! Gradient clipping and Adam in place on the flat vectors, in the order of `torch.optim.Adam`.
 
 use tch::{TchError, Tensor, no_grad};
 
@@ -14,8 +14,8 @@ pub(crate) struct Adam {
 }
 
 impl Adam {
-    /// Scales the gradient to at most `max_norm`, moves the parameters against it, and returns its norm before. The norm
-    /// stays on the device.
+    /// Clips the gradient to `max_norm`, takes one step, and returns the norm before clipping. The norm stays on the
+    /// device.
     pub(crate) fn descend(
         &mut self,
         mut gradient: Tensor,
@@ -46,7 +46,7 @@ mod tests {
     use crate::AdamState;
 
     #[test]
-    fn steps_and_clipping_are_those_of_the_native_optimiser() {
+    fn steps_and_clipping_match_the_native_optimiser() {
         let mut host = AdamState::new(3);
         let mut params = [0.5f32, -0.25, 2.0];
         let tensor = |data: &[f32]| Tensor::from_slice(data);

@@ -1,18 +1,18 @@
-//! The masked categorical distribution on the device; on the same logits it chooses what
-//! [`MaskedCategorical`](crate::ppo::distribution::MaskedCategorical) chooses.
+//! Masked categorical distribution on the device; the same logits give the same actions as
+//! [`MaskedCategorical`](crate::ppo::distribution::MaskedCategorical).
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::ppo::distribution::MAX_ACTIONS;
 
-/// The action numbers, and the bit of each in a mask. `[K]`
+/// Action numbers, and the bit of each in a mask. `[K]`
 #[derive(Debug)]
 pub(super) struct Actions {
     number: Tensor,
     bit: Tensor,
 }
 
-/// The distributions of several lanes.
+/// Distributions of several lanes.
 #[derive(Debug)]
 pub(super) struct Categorical {
     /// Zero for illegal actions. `[N, K]`
@@ -28,16 +28,16 @@ impl Actions {
         Ok(Self { number, bit: Tensor::f_from_slice(&bits)?.f_to(device)? })
     }
 
-    /// Tells of every action whether these masks `[N]` forbid it. `[N, K]`
+    /// Returns the illegal actions under the masks `[N]`. `[N, K]`
     pub(super) fn illegal(&self, mask: &Tensor) -> Result<Tensor, TchError> {
         mask.f_unsqueeze(1)?.f_bitwise_and_tensor(&self.bit)?.f_eq(0)
     }
 
-    /// Returns the actions at these points of the cumulative distributions; uniforms `[N]` in double precision, in [0, 1).
+    /// Samples actions by inverse CDF; uniforms `[N]` in double precision, in [0, 1).
     pub(super) fn sample(&self, of: &Categorical, uniform: &Tensor) -> Result<Tensor, TchError> {
         let cumulative = of.prob.f_cumsum(1, Kind::Double)?;
         let passed = cumulative.f_le_tensor(&uniform.f_unsqueeze(1)?)?.f_sum_dim_intlist(1i64, false, Kind::Int64)?;
-        // Where the sum rounds to less than the uniform, all are passed: then it is the last one that has a probability.
+        // If the cumulative sum rounds to less than the uniform, take the last action with a probability.
         let last = of.prob.f_gt(0.0)?.f_mul(&self.number)?.f_amax(1i64, false)?;
         passed.f_minimum(&last)
     }
@@ -50,7 +50,7 @@ impl Categorical {
         Ok(Self { prob: logits.f_softmax(1, None)?, log_prob: logits.f_log_softmax(1, None)? })
     }
 
-    /// Brings the probabilities of all lanes home.
+    /// Downloads the probabilities of all lanes.
     pub(super) fn read(&self, out: &mut [[f32; MAX_ACTIONS]]) -> Result<(), TchError> {
         let probs = Vec::<f32>::try_from(self.prob.f_flatten(0, -1)?)?;
         let rows = probs.chunks_exact(probs.len() / out.len().max(1));
@@ -63,7 +63,7 @@ impl Categorical {
         self.prob.f_argmax(1, false)
     }
 
-    /// Returns the log-probabilities of these actions. `[N]`
+    /// Returns the log-probabilities of the actions. `[N]`
     pub(super) fn log_prob(&self, action: &Tensor) -> Result<Tensor, TchError> {
         self.log_prob.f_gather(1, &action.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)
     }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::ppo::distribution::MaskedCategorical;
 
-    /// Actions chosen at some uniforms, and greedily, from the same logits under these masks.
+    /// Returns the sampled and greedy actions of the same logits under these masks.
     fn choose(logits: &[f32], masks: &[u8], uniforms: &[f64]) -> (Vec<i64>, Vec<i64>, Vec<f32>) {
         let count = logits.len() / masks.len();
         let actions = Actions::new(count, Device::Cpu).unwrap();
@@ -91,11 +91,11 @@ mod tests {
     }
 
     #[test]
-    fn the_device_chooses_what_the_host_chooses() {
+    fn device_and_host_choose_the_same_actions() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let masks: Vec<u8> = (0..3000).map(|_| rng.random_range(1..64)).collect();
         let uniforms: Vec<f64> = (0..3000).map(|_| rng.random()).collect();
-        // Some logits so far apart that probabilities vanish in single precision.
+        // Some logits lie so far apart that probabilities underflow in single precision.
         let logits: Vec<f32> = (0..3000 * 6)
             .map(|_| if rng.random_bool(0.1) { rng.random_range(-200.0..200.0) } else { rng.random_range(-2.0..2.0) })
             .collect();

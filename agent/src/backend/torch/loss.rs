@@ -1,15 +1,15 @@
-//! The PPO loss of one minibatch as a graph of tensors; `crate::ppo::loss` says what each term means.
+//! PPO loss of one minibatch as a tensor graph; `crate::ppo::loss` documents the terms.
 
 use tch::{Kind, TchError, Tensor, no_grad};
 
 use super::samples::Batch;
 use crate::ppo::loss::{EpochStats, UpdateSettings};
 
-/// The loss of one minibatch, and what is reported of it; on the device.
+/// Loss of one minibatch and its reported statistics, on the device.
 #[derive(Debug)]
 pub(super) struct Terms {
     pub(super) loss: Tensor,
-    /// Mean divergence.
+    /// Mean approximate KL divergence.
     pub(super) approx_kl: Tensor,
     /// Means of policy loss, value loss, negative entropy and clipped samples; sum of normalised entropies and count of
     /// unforced samples.
@@ -26,7 +26,7 @@ impl Terms {
     ) -> Result<Self, TchError> {
         let log_probs = logits.f_masked_fill(&batch.illegal, f64::NEG_INFINITY)?.f_log_softmax(1, None)?;
         let probs = log_probs.f_exp()?;
-        // Zero instead of minus infinity: 0 · ∞ would poison entropy and gradient.
+        // Zero instead of minus infinity: 0 · ∞ would turn entropy and gradient into NaN.
         let log_probs = log_probs.f_masked_fill(&batch.illegal, 0.0)?;
         let entropy = -(probs * &log_probs).f_sum_dim_intlist(1i64, false, None)?;
         let log_prob = log_probs.f_gather(1, &batch.action, false)?.f_squeeze_dim(1)?;
@@ -56,7 +56,7 @@ impl Terms {
     }
 }
 
-/// What a minibatch's samples gained, standardised within it if asked for and possible.
+/// Returns the advantages, standardised within the minibatch if `normalize` and possible.
 fn standardised(advantage: &Tensor, normalize: bool) -> Result<Tensor, TchError> {
     if !normalize || advantage.size()[0] < 2 {
         return Ok(advantage.shallow_clone());
@@ -65,7 +65,7 @@ fn standardised(advantage: &Tensor, normalize: bool) -> Result<Tensor, TchError>
     Ok((advantage - mean) / (deviation + 1e-8))
 }
 
-/// The critic's values, kept near the rollout's if asked for.
+/// Returns the critic's values, clipped around the rollout's values if a value clip is set.
 fn prediction(values: &Tensor, batch: &Batch, settings: &UpdateSettings) -> Result<Tensor, TchError> {
     match settings.loss.clip_range_vf.map(f64::from) {
         Some(clip) => Ok(&batch.value + (values - &batch.value).f_clamp(-clip, clip)?),
@@ -73,12 +73,12 @@ fn prediction(values: &Tensor, batch: &Batch, settings: &UpdateSettings) -> Resu
     }
 }
 
-/// Sums over the minibatches of one pass; they stay on the device until the pass is over.
+/// Sums over the minibatches of one pass; they stay on the device until it ends.
 #[derive(Debug)]
 pub(super) struct Totals {
-    /// Those of [`Terms`], its divergence, and the norms of the gradients. `[8]`
+    /// Sums of the statistics of [`Terms`], of the KL divergence and of the gradient norms. `[8]`
     sums: Tensor,
-    /// The largest divergence.
+    /// Largest KL divergence of a minibatch.
     kl_max: Tensor,
     loss: Option<Tensor>,
     minibatches: f64,
@@ -91,7 +91,7 @@ impl Totals {
         Ok(Self { sums: zeros(&[8])?, kl_max: zeros(&[])?, loss: None, minibatches: 0.0, steps: 0.0 })
     }
 
-    /// Adds a minibatch, with the norm of its gradient if that was applied.
+    /// Adds a minibatch, with the norm of its gradient if the gradient was applied.
     pub(super) fn add(&mut self, terms: Terms, norm: Option<Tensor>) -> Result<(), TchError> {
         let Terms { loss, approx_kl, others } = terms;
         self.minibatches += 1.0;
@@ -104,7 +104,7 @@ impl Totals {
         Ok(())
     }
 
-    /// Brings the sums home.
+    /// Downloads the sums.
     pub(super) fn read(&self, stopped: bool) -> Result<EpochStats, TchError> {
         let loss = self.loss.as_ref().map_or(0.0, |loss| loss.double_value(&[]));
         let mut stats =

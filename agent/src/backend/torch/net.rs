@@ -1,14 +1,15 @@
-//! The networks as tensors: every layer is a view of the flat parameter vector, so that one pass over it moves them all.
+//! Networks as tensors: every layer is a view of the flat parameter vector, so that one optimiser step updates all of
+//! them.
 
 use tch::{Kind, TchError, Tensor};
 
-use super::recurrent::{Cell, Past};
+use super::recurrent::{Cell, RecurrentState};
 use crate::{
     Activation, Policy, Precision,
     policy::layout::{self, Layout},
 };
 
-/// A linear layer; weights and biases are leaves of the gradient.
+/// Linear layer; weights and biases are leaves of the autograd graph.
 #[derive(Debug)]
 struct Linear {
     weight: Tensor,
@@ -16,26 +17,26 @@ struct Linear {
     activated: bool,
 }
 
-/// A recurrent cell, if there is one, and the linear layers behind it.
+/// Optional recurrent cell followed by linear layers.
 #[derive(Debug)]
 struct Net {
     cell: Option<Cell>,
     layers: Vec<Linear>,
 }
 
-/// A shared trunk, perhaps empty, and the two networks behind it.
+/// Shared trunk (may be empty), actor and critic.
 #[derive(Debug)]
 pub(super) struct Nets {
     trunk: Net,
     actor: Net,
     critic: Net,
     activation: Activation,
-    /// What the products of linear layers are computed in; cells stay in single precision.
+    /// Precision of the matrix products in linear layers; recurrent cells stay in single precision.
     kind: Kind,
 }
 
 impl Nets {
-    /// Lays the networks over the flat parameters, which they see change. `[P]`
+    /// Builds the networks as views of the flat parameters. `[P]`
     pub(super) fn new(params: &Tensor, policy: &Policy) -> Result<Self, TchError> {
         let Layout { trunk, actor, critic, .. } = &policy.layout;
         let mut parts = 0;
@@ -52,26 +53,26 @@ impl Nets {
         })
     }
 
-    /// Returns logits `[B, K]` and values `[B]` of some inputs `[B, W · F + A]`; cells go on from `past` and advance it.
-    pub(super) fn forward(&self, input: &Tensor, past: &mut Past) -> Result<(Tensor, Tensor), TchError> {
+    /// Returns logits `[B, K]` and values `[B]` for inputs `[B, W · F + A]`; cells start from `past` and advance it.
+    pub(super) fn forward(&self, input: &Tensor, past: &mut RecurrentState) -> Result<(Tensor, Tensor), TchError> {
         let features = self.run(&self.trunk, input, past)?;
         Ok((self.run(&self.actor, &features, past)?, self.run(&self.critic, &features, past)?.f_squeeze_dim(1)?))
     }
 
     /// Returns the logits alone. `[B, K]`
-    pub(super) fn logits(&self, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
+    pub(super) fn logits(&self, input: &Tensor, past: &mut RecurrentState) -> Result<Tensor, TchError> {
         let features = self.run(&self.trunk, input, past)?;
         self.run(&self.actor, &features, past)
     }
 
     /// Returns the values alone. `[B]`
-    pub(super) fn values(&self, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
+    pub(super) fn values(&self, input: &Tensor, past: &mut RecurrentState) -> Result<Tensor, TchError> {
         let features = self.run(&self.trunk, input, past)?;
         self.run(&self.critic, &features, past)?.f_squeeze_dim(1)
     }
 
     /// Returns the outputs of all cells and activated layers: trunk, actor, critic. `[B, units]` each
-    pub(super) fn hidden(&self, input: &Tensor, past: &mut Past) -> Result<Vec<Tensor>, TchError> {
+    pub(super) fn hidden(&self, input: &Tensor, past: &mut RecurrentState) -> Result<Vec<Tensor>, TchError> {
         let mut outputs = Vec::new();
         let features =
             self.run_watched(&self.trunk, input, past, &mut |output| outputs.push(output.shallow_clone()))?;
@@ -81,21 +82,21 @@ impl Nets {
         outputs.iter().map(|output| output.f_to_kind(Kind::Float)).collect()
     }
 
-    fn run(&self, net: &Net, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
+    fn run(&self, net: &Net, input: &Tensor, past: &mut RecurrentState) -> Result<Tensor, TchError> {
         self.run_watched(net, input, past, &mut |_| ())
     }
 
-    /// Runs a network and shows what its cell and its activated layers return.
+    /// Runs a network and passes the outputs of its cell and its hidden layers to `watch`.
     fn run_watched(
         &self,
         net: &Net,
         input: &Tensor,
-        past: &mut Past,
+        past: &mut RecurrentState,
         watch: &mut dyn FnMut(&Tensor),
     ) -> Result<Tensor, TchError> {
-        let recalled = net.cell.as_ref().map(|cell| cell.unroll(input, past)).transpose()?;
-        recalled.iter().for_each(&mut *watch);
-        let mut x = cast(recalled.as_ref().unwrap_or(input), self.kind)?;
+        let cell_output = net.cell.as_ref().map(|cell| cell.unroll(input, past)).transpose()?;
+        cell_output.iter().for_each(&mut *watch);
+        let mut x = cast(cell_output.as_ref().unwrap_or(input), self.kind)?;
         for layer in &net.layers {
             x = x.f_linear(&cast(&layer.weight, self.kind)?, Some(&cast(&layer.bias, self.kind)?))?;
             x = match (layer.activated, self.activation) {
@@ -110,7 +111,7 @@ impl Nets {
         if self.kind == Kind::Float { Ok(x) } else { x.f_to_kind(Kind::Float) }
     }
 
-    /// Returns the gradient of a loss by all parameters. `[P]`
+    /// Returns the gradient of a loss with respect to all parameters. `[P]`
     pub(super) fn gradient(&self, loss: &Tensor) -> Result<Tensor, TchError> {
         let leaves: Vec<&Tensor> = [&self.trunk, &self.actor, &self.critic].into_iter().flat_map(Net::leaves).collect();
         let parts = Tensor::f_run_backward(&[loss], &leaves, false, false)?;
@@ -119,13 +120,13 @@ impl Nets {
     }
 }
 
-/// The same numbers in another precision; asking libtorch would cost more than knowing that it is the same one.
+/// Casts a tensor; a comparison here is cheaper than a no-op cast in libtorch.
 fn cast(tensor: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
     if kind == Kind::Float { Ok(tensor.shallow_clone()) } else { tensor.f_to_kind(kind) }
 }
 
 impl Net {
-    /// `parts` counts the tensors of a lane's memory that earlier networks own.
+    /// `parts` counts the state tensors of the networks before this one.
     fn new(params: &Tensor, net: &layout::Net, parts: &mut usize) -> Result<Self, TchError> {
         let leaf = |range: std::ops::Range<usize>, shape: &[usize]| {
             let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
@@ -146,7 +147,7 @@ impl Net {
         Ok(Self { cell, layers: net.layers.iter().map(linear).collect::<Result<_, TchError>>()? })
     }
 
-    /// Its tensors in the order of the flat vector.
+    /// Returns its tensors in the order of the flat vector.
     fn leaves(&self) -> impl Iterator<Item = &Tensor> {
         let of_cell = self.cell.iter().flat_map(Cell::tensors);
         of_cell.chain(self.layers.iter().flat_map(|layer| [&layer.weight, &layer.bias]))

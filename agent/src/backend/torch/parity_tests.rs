@@ -1,11 +1,11 @@
-//! Recurrent networks against those of PyTorch and sb3-contrib; `tests/reference/recurrent.py` wrote the arrays.
+//! Parity of recurrent networks with PyTorch and sb3-contrib, on the arrays of `tests/reference/recurrent.py`.
 
 use market_env::ObsSpec;
 use tch::{Kind, Tensor};
 
 use super::{
     net::Nets,
-    recurrent::{Cell, Past},
+    recurrent::{Cell, RecurrentState},
 };
 use crate::{
     Normalizer, Policy, PolicyConfig, PolicyKind,
@@ -19,7 +19,7 @@ const UNITS: i64 = 6;
 const ACTIONS: i64 = 4;
 
 impl Section {
-    /// The arrays are small: a second thread would only be waited for.
+    /// One thread: the arrays are too small to share.
     fn on_one_thread(prefix: &str) -> Self {
         tch::set_num_threads(1);
         Self::new(prefix)
@@ -29,10 +29,10 @@ impl Section {
         Tensor::from_slice(&self.floats(name)).view(shape)
     }
 
-    /// Memories `[parts, S, H]` and where they are forgotten.
-    fn past(&self, names: &[&str]) -> Past {
+    /// Recurrent states `[parts, S, H]` and the steps at which they are reset.
+    fn past(&self, names: &[&str]) -> RecurrentState {
         let parts = names.iter().flat_map(|name| self.tensor(name, &[-1, SEQUENCES, UNITS]).unbind(0)).collect();
-        Past { parts, start: Some(self.tensor("starts", &[STEPS, SEQUENCES, 1]).ne(0.0)) }
+        RecurrentState { parts, start: Some(self.tensor("starts", &[STEPS, SEQUENCES, 1]).ne(0.0)) }
     }
 }
 
@@ -41,7 +41,7 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
 }
 
 #[test]
-fn cells_are_pytorchs() {
+fn cells_match_pytorch() {
     for (name, kind, gates) in [("lstm", PolicyKind::Lstm, 4), ("gru", PolicyKind::Gru, 3)] {
         let section = Section::on_one_thread(name);
         let rows = gates * UNITS;
@@ -73,7 +73,7 @@ fn cells_are_pytorchs() {
 }
 
 #[test]
-fn a_recurrent_policy_is_sb3_contribs() {
+fn recurrent_policy_matches_sb3_contrib() {
     let section = Section::on_one_thread("recurrent");
     let names = |count: i64| (0..count).map(|index| index.to_string()).collect();
     let spec = ObsSpec { features: vec![], frames: 1, account: names(INPUTS), actions: names(ACTIONS) };

@@ -1,59 +1,61 @@
-//! Recurrent cells: what lanes remember, where they forget it, and how a minibatch of sequences goes through a cell.
+//! Recurrent cells: the state of the lanes, its resets, and the unrolling of a minibatch of sequences.
 
 use tch::{Kind, TchError, Tensor};
 
 use crate::PolicyKind;
 
-/// What the lanes of a batch remember before its first step, and where they forget it. Networks without cells ignore it.
+/// State of the lanes before the first step of a batch, and the steps at which it is reset. Empty for networks without
+/// cells.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
-    /// A `[b, U]` for every hidden state and cell state, in the order of the networks.
+pub(crate) struct RecurrentState {
+    /// Hidden and cell states `[b, U]`, in the order of the networks.
     pub(crate) parts: Vec<Tensor>,
-    /// Steps whose observation begins an episode: a lane forgets before it sees that. `[L, b, 1]`; none begins without it.
+    /// Steps whose observation begins an episode: the state is reset before that step. `[L, b, 1]`; `None` for no
+    /// resets.
     pub(crate) start: Option<Tensor>,
 }
 
-impl Past {
-    /// Cuts memories `[b, S]` into their parts of `units` each.
+impl RecurrentState {
+    /// Splits states `[b, S]` into parts of `units` columns.
     pub(crate) fn new(memory: &Tensor, units: i64, start: Option<Tensor>) -> Result<Self, TchError> {
         Ok(Self { parts: memory.f_split(units, 1)?, start })
     }
 
-    /// The memories in one tensor. `[b, S]`
+    /// Returns the states in one tensor. `[b, S]`
     pub(super) fn memory(&self) -> Result<Tensor, TchError> {
         Tensor::f_cat(&self.parts, 1)
     }
 }
 
-/// What the lanes of an environment remember at present.
+/// Recurrent state of the lanes of an environment.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct LaneState {
     /// `[N, S]`
-    pub(super) now: Tensor,
+    pub(super) states: Tensor,
     /// Units `U` of a cell.
     pub(super) units: i64,
 }
 
-impl Memory {
-    /// The lanes before a step; `start` tells which of them forget, nobody without it. `[N]`
-    pub(super) fn past(&self, start: Option<&[bool]>) -> Result<Past, TchError> {
-        let upload = |start| Tensor::f_from_slice(start)?.f_to(self.now.device())?.f_view([1, -1, 1]);
-        Past::new(&self.now, self.units, start.map(upload).transpose()?)
+impl LaneState {
+    /// Returns the state before a step; `start` marks the lanes whose state is reset, `None` for no lane. `[N]`
+    pub(super) fn past(&self, start: Option<&[bool]>) -> Result<RecurrentState, TchError> {
+        let upload = |start| Tensor::f_from_slice(start)?.f_to(self.states.device())?.f_view([1, -1, 1]);
+        RecurrentState::new(&self.states, self.units, start.map(upload).transpose()?)
     }
 }
 
-/// A cell of PyTorch's `nn.LSTM` or `nn.GRU`.
+/// Cell equal to `nn.LSTM` or `nn.GRU` of PyTorch.
 #[derive(Debug)]
 pub(crate) struct Cell {
     kind: PolicyKind,
     /// Input weights, recurrent weights and their two biases.
     tensors: [Tensor; 4],
-    /// Position of its hidden state, and cell state if it has one, in [`Past::parts`].
+    /// Index of its hidden state (followed by the cell state of an LSTM) in [`RecurrentState::parts`].
     first: usize,
 }
 
 impl Cell {
-    /// `parts` counts the parts of a memory that earlier cells own; this one's are added.
+    /// Builds a cell; `parts` counts the state tensors of earlier cells and is advanced by those of this one.
     pub(crate) fn new(kind: PolicyKind, tensors: [Tensor; 4], parts: &mut usize) -> Self {
         let cell = Self { kind, tensors, first: *parts };
         *parts += cell.parts();
@@ -68,10 +70,10 @@ impl Cell {
         &self.tensors
     }
 
-    /// Passes sequences `[L · b, inputs]`, time-major, through the cell; returns the hidden states `[L · b, U]` and
-    /// advances the memory to the last.
-    pub(crate) fn unroll(&self, input: &Tensor, past: &mut Past) -> Result<Tensor, TchError> {
-        let Past { parts, start } = past;
+    /// Unrolls the cell over sequences `[L · b, inputs]`, time-major; returns the hidden states `[L · b, U]` and
+    /// advances the state to the last step.
+    pub(crate) fn unroll(&self, input: &Tensor, past: &mut RecurrentState) -> Result<Tensor, TchError> {
+        let RecurrentState { parts, start } = past;
         let parts = &mut parts[self.first..self.first + self.parts()];
         let (lanes, inputs) = (parts[0].size()[0], input.size()[1]);
         let steps = input.f_view([-1, lanes, inputs])?.f_unbind(0)?;
@@ -101,16 +103,16 @@ impl Cell {
     }
 }
 
-/// How a rollout is cut into sequences: number `q · N + n` holds the steps `q · L` to `(q + 1) · L - 1` of lane `n`.
+/// Division of a rollout into sequences: number `q · N + n` holds the steps `q · L` to `(q + 1) · L - 1` of lane `n`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sequences {
-    /// Steps `L` of a sequence; 1 for a policy without memory, whose samples are sequences of their own.
+    /// Steps `L` per sequence; 1 for an MLP policy, where every sample is a sequence.
     pub(super) length: i64,
     pub(super) lanes: i64,
 }
 
 impl Sequences {
-    /// Returns the sample numbers of some sequences, time-major. `[L · b]`
+    /// Returns the sample numbers of sequences, time-major. `[L · b]`
     pub(super) fn samples(self, sequences: &Tensor) -> Result<Tensor, TchError> {
         if self.length == 1 {
             return Ok(sequences.shallow_clone());

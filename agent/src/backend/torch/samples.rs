@@ -1,11 +1,11 @@
-//! A rollout on the device: written there while it is collected, gathered from there while it is learned from.
+//! Rollout buffer on the device: written during collection, gathered into minibatches during the update.
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     categorical::Actions,
     net::Nets,
-    recurrent::{Past, Sequences},
+    recurrent::{RecurrentState, Sequences},
 };
 use crate::{
     Policy,
@@ -16,14 +16,15 @@ use crate::{
 #[cfg(test)]
 use crate::ppo::rollout::Rollout;
 
-/// Samples whose values are computed at once: enough to keep a GPU busy, few enough to fit beside a rollout.
-const EVALUATED: usize = 1 << 16;
+/// Samples per chunk when the values of a rollout are computed: enough to keep a GPU busy, few enough to fit beside the
+/// rollout.
+const VALUE_CHUNK: usize = 1 << 16;
 
-/// The tape, and how policy inputs are cut from it.
+/// Tape on the device, and the assembly of policy inputs from it.
 #[derive(Debug)]
 pub(super) struct Tape {
     device: Device,
-    /// Every possible window of frames, as overlapping rows of the tape `[T - W + 1, W · F]`; none without features.
+    /// All windows of frames, as overlapping rows of the tape `[T - W + 1, W · F]`; `None` without features.
     windows: Option<Tensor>,
     frames: usize,
 }
@@ -39,12 +40,12 @@ impl Tape {
         Ok(Self { device, windows: windows.transpose()?, frames: inputs.frames })
     }
 
-    /// Policy inputs of observations that are not kept. `[B, W · F + A]`
+    /// Returns the policy inputs of observations outside the rollout. `[B, W · F + A]`
     pub(super) fn observe(&self, obs: ObsView<'_>) -> Result<Tensor, TchError> {
         self.inputs(&self.windows_of(obs.row)?.f_to(self.device)?, &account_of(obs)?.f_to(self.device)?)
     }
 
-    /// Numbers of the windows that end at these rows, on the host. `[B]`
+    /// Returns the numbers of the windows that end at these rows, on the host. `[B]`
     fn windows_of(&self, rows: &[u32]) -> Result<Tensor, TchError> {
         let numbers: Vec<i32> = rows.iter().map(|&row| row as i32 + 1 - self.frames as i32).collect();
         Tensor::f_from_slice(&numbers)
@@ -58,13 +59,13 @@ impl Tape {
     }
 }
 
-/// Account rows, on the host. `[B, A]`
+/// Returns the account rows, on the host. `[B, A]`
 fn account_of(obs: ObsView<'_>) -> Result<Tensor, TchError> {
     let (samples, numbers) = (obs.row.len(), obs.account.len());
     Tensor::f_from_slice(obs.account)?.f_view([samples as i64, (numbers / samples) as i64])
 }
 
-/// A rollout on the device. Everything is `[T · N]` unless it says otherwise.
+/// Rollout on the device. Every tensor is `[T · N]` unless noted.
 #[derive(Debug)]
 pub(super) struct Samples {
     sequences: Sequences,
@@ -78,25 +79,25 @@ pub(super) struct Samples {
     value: Tensor,
     advantage: Tensor,
     target: Tensor,
-    memories: Option<Memories>,
+    memories: Option<SequenceStates>,
 }
 
-/// What belongs to the samples of a policy with memory.
+/// Recurrent states at the starts of sequences.
 #[derive(Debug)]
-struct Memories {
+struct SequenceStates {
     /// Units `U` of a cell.
     units: i64,
-    /// Whether the observation begins an episode. `[T · N]`
+    /// Marks the observations that begin an episode. `[T · N]`
     start: Tensor,
-    /// What each lane remembered where a sequence begins. `[T / L · N, S]`
-    before: Tensor,
+    /// State of each lane at the start of each sequence. `[T / L · N, S]`
+    initial: Tensor,
 }
 
-/// A minibatch; the first dimension is `B`.
+/// Minibatch; the first dimension is `B`.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) input: Tensor,
-    pub(super) past: Past,
+    pub(super) past: RecurrentState,
     /// `[B, K]`
     pub(super) illegal: Tensor,
     /// `[B, 1]`
@@ -114,9 +115,9 @@ impl Samples {
         let samples = steps * lanes;
         let state = policy.layout.state() as i64;
         let memories = if state > 0 {
-            let before = Tensor::f_zeros([samples / sizes.sequence as i64, state], (Kind::Float, device))?;
+            let initial = Tensor::f_zeros([samples / sizes.sequence as i64, state], (Kind::Float, device))?;
             let units = policy.config.recurrent_size as i64;
-            Some(Memories { units, start: zeros(samples, Kind::Bool)?, before })
+            Some(SequenceStates { units, start: zeros(samples, Kind::Bool)?, initial })
         } else {
             None
         };
@@ -134,12 +135,12 @@ impl Samples {
         })
     }
 
-    /// The part of one step.
+    /// Returns the slice of one step.
     fn at(&self, tensor: &Tensor, time: usize) -> Result<Tensor, TchError> {
         tensor.f_narrow(0, time as i64 * self.sequences.lanes, self.sequences.lanes)
     }
 
-    /// Takes the observations of one step; returns the policy inputs and the masks.
+    /// Stores the observations of one step; returns the policy inputs and the masks.
     pub(super) fn observe(&self, tape: &Tape, obs: ObsView<'_>, time: usize) -> Result<(Tensor, Tensor), TchError> {
         let (mut window, mut mask) = (self.at(&self.window, time)?, self.at(&self.mask, time)?);
         let mut account = self.at(&self.account, time)?;
@@ -150,65 +151,65 @@ impl Samples {
         Ok((tape.inputs(&window, &account)?, mask))
     }
 
-    /// Takes what lanes remember before one step, and which of them forget it.
-    pub(super) fn recall(&self, past: &Past, time: usize) -> Result<(), TchError> {
+    /// Stores the recurrent state before one step if a sequence starts there, and its resets.
+    pub(super) fn store_state(&self, past: &RecurrentState, time: usize) -> Result<(), TchError> {
         let (Some(memories), Some(start)) = (&self.memories, &past.start) else { return Ok(()) };
         self.at(&memories.start, time)?.f_copy_(&start.f_flatten(0, -1)?)?;
         let length = self.sequences.length as usize;
         if time.is_multiple_of(length) {
-            self.at(&memories.before, time / length)?.f_copy_(&past.memory()?)?;
+            self.at(&memories.initial, time / length)?.f_copy_(&past.memory()?)?;
         }
         Ok(())
     }
 
-    /// Takes the decisions of one step. `[N]`
-    pub(super) fn note(&self, time: usize, action: &Tensor, log_prob: &Tensor) -> Result<(), TchError> {
+    /// Stores actions and log-probabilities of one step. `[N]`
+    pub(super) fn store_actions(&self, time: usize, action: &Tensor, log_prob: &Tensor) -> Result<(), TchError> {
         self.at(&self.action, time)?.f_copy_(action)?;
         self.at(&self.log_prob, time)?.f_copy_(log_prob)
     }
 
-    /// Takes the values of one step, or of the observations after the last. `[N]`
-    pub(super) fn note_values(&self, time: usize, value: &Tensor) -> Result<(), TchError> {
+    /// Stores the values of one step, or of the observations after the last. `[N]`
+    pub(super) fn store_values(&self, time: usize, value: &Tensor) -> Result<(), TchError> {
         self.at(&self.value, time)?.f_copy_(value)
     }
 
-    /// Computes the values of all steps at once, in parts of bounded size; only without memory.
+    /// Computes the values of all steps in chunks, for an MLP policy.
     pub(super) fn evaluate(&self, tape: &Tape, nets: &Nets) -> Result<(), TchError> {
         let samples = self.window.size()[0];
-        for first in (0..samples).step_by(EVALUATED) {
-            let part = |tensor: &Tensor| tensor.f_narrow(0, first, (samples - first).min(EVALUATED as i64));
+        for first in (0..samples).step_by(VALUE_CHUNK) {
+            let part = |tensor: &Tensor| tensor.f_narrow(0, first, (samples - first).min(VALUE_CHUNK as i64));
             let input = tape.inputs(&part(&self.window)?, &part(&self.account)?)?;
-            part(&self.value)?.f_copy_(&nets.values(&input, &mut Past::default())?)?;
+            part(&self.value)?.f_copy_(&nets.values(&input, &mut RecurrentState::default())?)?;
         }
         Ok(())
     }
 
-    /// Brings the actions of one step home.
+    /// Downloads the actions of one step.
     pub(super) fn read_actions(&self, time: usize, actions: &mut [u8]) -> Result<(), TchError> {
         self.at(&self.action, time)?.f_copy_data(actions, actions.len())
     }
 
-    /// Brings the log-probabilities and values of all steps home.
+    /// Downloads the log-probabilities and values of all steps.
     pub(super) fn read_estimates(&self, log_prob: &mut [f32], value: &mut [f32]) -> Result<(), TchError> {
         self.log_prob.f_copy_data(log_prob, log_prob.len())?;
         self.value.f_copy_data(value, value.len())
     }
 
-    /// Takes what the samples turned out to be worth; with that they are complete.
-    pub(super) fn complete(&mut self, advantage: &[f32], target: &[f32]) -> Result<(), TchError> {
+    /// Stores advantages and targets.
+    pub(super) fn store_targets(&mut self, advantage: &[f32], target: &[f32]) -> Result<(), TchError> {
         self.advantage.f_copy_(&Tensor::f_from_slice(advantage)?)?;
         self.target.f_copy_(&Tensor::f_from_slice(target)?)
     }
 
-    /// Gathers the samples of some sequences.
+    /// Gathers the minibatch of some sequences.
     pub(super) fn batch(&self, tape: &Tape, actions: &Actions, sequences: &Tensor) -> Result<Batch, TchError> {
         let index = self.sequences.samples(sequences)?;
         let pick = |tensor: &Tensor| tensor.f_index_select(0, &index);
         let past = match &self.memories {
-            None => Past::default(),
-            Some(Memories { units, start, before }) => {
+            None => RecurrentState::default(),
+            Some(SequenceStates { units, start, initial }) => {
                 let start = pick(start)?.f_view([self.sequences.length, -1, 1])?;
-                Past::new(&before.f_index_select(0, sequences)?, *units, Some(start))?
+                RecurrentState::new(&initial.f_index_select(0, sequences)?, *units, Some(start))?
             }
         };
         Ok(Batch {
@@ -226,15 +227,15 @@ impl Samples {
 
 #[cfg(test)]
 impl Samples {
-    /// Takes a whole rollout that was not collected here, of a policy without memory.
+    /// Uploads a rollout that was collected elsewhere, of an MLP policy.
     pub(super) fn upload(&mut self, tape: &Tape, rollout: &Rollout) -> Result<(), TchError> {
         for time in 0..rollout.steps {
             let now = time * rollout.lanes..(time + 1) * rollout.lanes;
             let _ = self.observe(tape, rollout.obs.at(time), time)?;
             let tensor = |data: &[f32]| Tensor::f_from_slice(&data[now.clone()]);
             let action = Tensor::f_from_slice(&rollout.action[now.clone()])?;
-            self.note(time, &action, &tensor(&rollout.log_prob)?)?;
-            self.note_values(time, &tensor(&rollout.value)?)?;
+            self.store_actions(time, &action, &tensor(&rollout.log_prob)?)?;
+            self.store_values(time, &tensor(&rollout.value)?)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Forecasts of the same inputs by gradient-boosted trees: the strongest baseline that takes no thought.
+//! Gradient-boosted trees on the inputs of the forecaster: the strongest baseline without tuning.
 
 use forust_ml::{GradientBooster, Matrix, metric::Metric, objective::ObjectiveType};
 
@@ -7,19 +7,19 @@ use crate::{
     forecast::{ForecastData, Samples, TargetKind, TargetMoments},
 };
 
-/// Most trees; a fit ends before, where [`PATIENCE`] trees in a row did not help the validation samples.
-const TREES: usize = 400;
+/// Most trees; fitting stops earlier after [`PATIENCE`] trees without improvement on the validation samples.
+const MAX_TREES: usize = 400;
 const PATIENCE: usize = 20;
-/// What is chosen for noisy targets: small steps, shallow trees, leaves of many samples.
+/// Settings for noisy targets: small steps, shallow trees, large leaves.
 const LEARNING_RATE: f32 = 0.05;
-const DEPTH: usize = 4;
-const LEAF: f32 = 100.0;
+const MAX_DEPTH: usize = 4;
+const MIN_LEAF_SAMPLES: f32 = 100.0;
 
-/// Fits one target on the training samples of which it is known, as many trees as are best on the validation samples, and returns the
-/// forecasts of others, in the target's unit, of a direction as the probability of up. `[N]`
+/// Fits one target on its labelled training samples, with early stopping on the validation samples, and returns the
+/// forecasts of `samples`: in the unit of the target, or the probability of a rise for a direction. `[N]`
 ///
 /// # Errors
-/// [`AgentError::Forecast`] when there is nothing to fit or the booster refuses.
+/// [`AgentError::Forecast`] when there is no labelled sample or the booster fails.
 ///
 /// # Source
 /// Friedman (2001), "Greedy function approximation: a gradient boosting machine".
@@ -33,29 +33,32 @@ pub fn boosted(
     let direction = data.targets[target].kind == TargetKind::Direction;
     let moments = TargetMoments::of(&data.train, &data.targets)?;
     let (center, scale) = if direction { (0.0, 1.0) } else { (moments.mean[target], moments.std[target]) };
-    let (train, validation) =
-        (Known::of(data, frames, target, &data.train), Known::of(data, frames, target, &data.validation));
-    let scaled = |known: &Known| known.outcomes.iter().map(|y| (y - center) / scale).collect::<Vec<f64>>();
+    let (train, validation) = (
+        LabelledSamples::of(data, frames, target, &data.train),
+        LabelledSamples::of(data, frames, target, &data.validation),
+    );
+    let scaled =
+        |samples: &LabelledSamples| samples.outcomes.iter().map(|y| (y - center) / scale).collect::<Vec<f64>>();
     let (objective, metric, leaf) = if direction {
-        // A sample weighs at most a quarter in the second derivative of the cross-entropy.
-        (ObjectiveType::LogLoss, Metric::LogLoss, 0.25 * LEAF)
+        // The second derivative of the cross-entropy is at most a quarter per sample.
+        (ObjectiveType::LogLoss, Metric::LogLoss, 0.25 * MIN_LEAF_SAMPLES)
     } else {
-        (ObjectiveType::SquaredLoss, Metric::RootMeanSquaredError, LEAF)
+        (ObjectiveType::SquaredLoss, Metric::RootMeanSquaredError, MIN_LEAF_SAMPLES)
     };
     let mut booster = GradientBooster::default()
         .set_objective_type(objective)
         .set_evaluation_metric(Some(metric))
         .set_initialize_base_score(true)
-        .set_iterations(TREES)
+        .set_iterations(MAX_TREES)
         .set_early_stopping_rounds(Some(PATIENCE))
         .set_learning_rate(LEARNING_RATE)
-        .set_max_depth(DEPTH)
-        .set_max_leaves(1 << DEPTH)
+        .set_max_depth(MAX_DEPTH)
+        .set_max_leaves(1 << MAX_DEPTH)
         .set_min_leaf_weight(leaf)
         .set_parallel(false)
         .set_seed(seed);
-    let (judged, weights) = (scaled(&validation), vec![1.0; validation.outcomes.len()]);
-    let evaluation = vec![(validation.matrix(), judged.as_slice(), weights.as_slice())];
+    let (validation_targets, weights) = (scaled(&validation), vec![1.0; validation.outcomes.len()]);
+    let evaluation = vec![(validation.matrix(), validation_targets.as_slice(), weights.as_slice())];
     booster
         .fit_unweighted(&train.matrix(), &scaled(&train), Some(evaluation))
         .map_err(|error| AgentError::Forecast(format!("gradient boosting of {}: {error}", data.targets[target])))?;
@@ -65,14 +68,14 @@ pub fn boosted(
     Ok(forecasts.into_iter().map(|output| forecast(output) as f32).collect())
 }
 
-/// The samples of which a target is known.
-struct Known {
+/// Inputs and outcomes of the samples with a known outcome.
+struct LabelledSamples {
     inputs: Vec<f64>,
     outcomes: Vec<f64>,
     columns: usize,
 }
 
-impl Known {
+impl LabelledSamples {
     fn of(data: &ForecastData, frames: usize, target: usize, samples: &Samples) -> Self {
         let known: Vec<usize> = (0..samples.len()).filter(|&i| at(data, samples, i, target).is_finite()).collect();
         Self {
@@ -91,7 +94,7 @@ fn at(data: &ForecastData, samples: &Samples, sample: usize, target: usize) -> f
     samples.actual[sample * data.targets.len() + target]
 }
 
-/// The frames of some samples side by side, one column after the other. `[k · F, N]`
+/// Returns the frames of samples side by side, one column after the other. `[k · F, N]`
 fn design(
     data: &ForecastData,
     frames: usize,
@@ -115,7 +118,7 @@ mod tests {
     use crate::forecast::{Outcomes, RegressionScores, failures::planted};
 
     #[test]
-    fn trees_find_what_no_line_finds() {
+    fn trees_find_an_interaction_that_a_linear_model_misses() {
         let planted = planted::interaction(20_000, 1);
         let forecasts = boosted(&planted.data, 1, 0, &planted.test, 1).unwrap();
         assert_eq!(forecasts, boosted(&planted.data, 1, 0, &planted.test, 1).unwrap());
@@ -128,7 +131,7 @@ mod tests {
         let actual = nothing.test.column(0);
         let outcomes = Outcomes { predicted: &forecasts, actual: &actual, block: &nothing.test.block, train_mean: 0.0 };
         let r2 = RegressionScores::of(TargetKind::Return, &outcomes).unwrap().r2;
-        assert!(r2.abs() < 0.005, "it sees something in noise: {r2}");
+        assert!(r2.abs() < 0.005, "finds a signal in noise: {r2}");
         let up = boosted(&planted.data, 1, 1, &planted.test, 1).unwrap();
         assert!(up.iter().all(|p| (0.0..=1.0).contains(p)) && up.iter().any(|p| *p > 0.6));
     }

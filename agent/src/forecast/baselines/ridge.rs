@@ -1,4 +1,4 @@
-//! Linear forecasts of the same inputs by ridge regression: what a network has to beat, and whether there is anything to learn at all.
+//! Ridge regression on the inputs of the forecaster: the baseline to beat, and a test for any linear signal.
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
@@ -10,10 +10,10 @@ use crate::{
     },
 };
 
-/// Penalties that are tried, per training sample and standardised input; the last leaves next to nothing but the mean.
+/// Candidate penalties, per training sample and standardised input; the last leaves little but the mean.
 const PENALTIES: [f64; 9] = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1e6];
 
-/// One linear function of the standardised frames per target; that of a direction is a linear probability.
+/// Linear model of the standardised frames, one output per target; a direction gets a linear probability.
 #[derive(Debug)]
 pub struct Ridge {
     normalizer: Normalizer,
@@ -24,8 +24,8 @@ pub struct Ridge {
 }
 
 impl Ridge {
-    /// Fits every target on the training samples of which it is known; the penalty of each is the one whose squared error on the
-    /// validation samples is least.
+    /// Fits every target on its labelled training samples; the penalty of each minimises the squared error on the
+    /// validation samples.
     ///
     /// # Errors
     /// As for [`crate::forecast::fit`].
@@ -52,24 +52,24 @@ impl Ridge {
         let (train, validation) =
             (Windows::new(&data.train, Device::Cpu)?, Windows::new(&data.validation, Device::Cpu)?);
         let mut columns: Vec<Option<Tensor>> = data.targets.iter().map(|_| None).collect();
-        // The targets of a horizon are known of the same samples and share their products.
+        // Targets of one horizon are known for the same samples and share their normal equations.
         for (index, target) in data.targets.iter().enumerate() {
             if columns[index].is_some() {
                 continue;
             }
             let group: Vec<i64> =
                 (0..).zip(&data.targets).filter(|(_, t)| t.horizon == target.horizon).map(|(i, _)| i).collect();
-            let products = Products::of(&tape, &train, &group)?;
-            let judge = Products::of(&tape, &validation, &group)?;
+            let equations = NormalEquations::of(&tape, &train, &group)?;
+            let validation = NormalEquations::of(&tape, &validation, &group)?;
             for (position, &column) in (0..).zip(&group) {
                 let means = moments.mean[column as usize];
-                columns[column as usize] = Some(products.best(&judge, position, means)?);
+                columns[column as usize] = Some(equations.best(&validation, position, means)?);
             }
         }
         Tensor::f_stack(&columns.into_iter().flatten().collect::<Vec<_>>(), 1)
     }
 
-    /// Returns the forecasts of some samples, in the targets' own units, directions as probabilities. `[N, M]`
+    /// Returns the forecasts of samples, in the units of the targets, directions as probabilities. `[N, M]`
     ///
     /// # Errors
     /// [`AgentError::Torch`], most often for lack of memory.
@@ -95,15 +95,15 @@ impl Ridge {
     }
 }
 
-/// The frames side by side, and a one for the intercept. `[B, k · F + 1]` in double precision
+/// Returns the frames side by side, and a one for the intercept. `[B, k · F + 1]` in double precision
 fn design(tape: &Tape, windows: &Windows, picks: &Tensor) -> Result<Tensor, TchError> {
     let frames = tape.frames(windows, picks)?.f_flatten(1, 2)?.f_to_kind(Kind::Double)?;
     let ones = Tensor::f_ones([frames.size()[0], 1], (Kind::Double, Device::Cpu))?;
     Tensor::f_cat(&[frames, ones], 1)
 }
 
-/// Sums over samples of which the targets are known.
-struct Products {
+/// Normal equations over the samples with known targets.
+struct NormalEquations {
     /// `[D, D]`
     inputs: Tensor,
     /// `[D, C]`
@@ -111,7 +111,7 @@ struct Products {
     count: f64,
 }
 
-impl Products {
+impl NormalEquations {
     fn of(tape: &Tape, windows: &Windows, group: &[i64]) -> Result<Self, TchError> {
         let group = Tensor::f_from_slice(group)?;
         let size = tape.inputs() + 1;
@@ -130,8 +130,8 @@ impl Products {
         Ok(Self { inputs, targets, count })
     }
 
-    /// The coefficients of a target with the penalty that is best on other samples. `[D]`
-    fn best(&self, judge: &Self, position: i64, mean: f64) -> Result<Tensor, TchError> {
+    /// Returns the coefficients of a target with the penalty that is best on the validation samples. `[D]`
+    fn best(&self, validation: &Self, position: i64, mean: f64) -> Result<Tensor, TchError> {
         let size = self.inputs.size()[0];
         let penalised = Tensor::f_ones([size], (Kind::Double, Device::Cpu))?;
         let _ = penalised.f_narrow(0, size - 1, 1)?.f_fill_(1e-9)?;
@@ -139,10 +139,10 @@ impl Products {
         let mut best: Option<(f64, Tensor)> = None;
         for penalty in PENALTIES {
             let left = self.inputs.f_add(&penalised.f_diag(0)?.f_mul_scalar(penalty * self.count.max(1.0))?)?;
-            let found = Tensor::f_linalg_solve(&left, &right, true)?.f_squeeze_dim(1)?;
-            let error = judge.squared_error(&found, position)?;
+            let solution = Tensor::f_linalg_solve(&left, &right, true)?.f_squeeze_dim(1)?;
+            let error = validation.squared_error(&solution, position)?;
             if best.as_ref().is_none_or(|(least, _)| error < *least) {
-                best = Some((error, found));
+                best = Some((error, solution));
             }
         }
         let constant = || {
@@ -150,10 +150,10 @@ impl Products {
             let _ = constant.f_narrow(0, size - 1, 1)?.f_fill_(mean)?;
             Ok(constant)
         };
-        best.map_or_else(constant, |(_, found)| Ok(found))
+        best.map_or_else(constant, |(_, solution)| Ok(solution))
     }
 
-    /// The squared error of coefficients, less the squares of what came, which are the same for all.
+    /// Returns the squared error of coefficients, less the constant sum of squared outcomes.
     fn squared_error(&self, coefficients: &Tensor, position: i64) -> Result<f64, TchError> {
         let of_inputs = coefficients.f_dot(&self.inputs.f_mv(coefficients)?)?;
         let of_targets = coefficients.f_dot(&self.targets.f_select(1, position)?.f_contiguous()?)?;
@@ -167,10 +167,10 @@ mod tests {
     use crate::forecast::{Outcomes, RegressionScores, failures::planted};
 
     #[test]
-    fn a_linear_truth_is_found_where_it_is_known_and_nothing_in_noise() {
+    fn a_linear_signal_is_found_and_noise_gives_the_mean() {
         let mut planted = planted::noise(3000, 1);
         let tape = planted.data.tape.clone();
-        // A return that is linear in two frames, unknown of every third sample; its direction stays noise.
+        // The return is linear in two frames and unknown for every third sample; its direction stays noise.
         let law = |samples: &mut Samples| {
             for i in 0..samples.len() {
                 let (row, last) =
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_trees_need_for_an_interaction_no_line_has() {
+    fn a_linear_model_misses_an_interaction() {
         let planted = planted::interaction(8000, 1);
         let forecasts = Ridge::fit(&planted.data, 1).unwrap().predict(&planted.data.tape, &planted.test).unwrap();
         let predicted: Vec<f32> = forecasts.iter().step_by(2).copied().collect();

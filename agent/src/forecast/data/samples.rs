@@ -1,4 +1,4 @@
-//! Samples that a forecaster learns from or is judged on: where each window ends, and what came.
+//! Samples of a forecaster: the end of each window, and the realised targets.
 
 use std::ops::Range;
 
@@ -7,17 +7,17 @@ use crate::{
     forecast::{Target, TargetKind},
 };
 
-/// A tape of features and some moments on it. `[T, F]` features, `N` samples, `M` targets.
+/// Positions on a feature tape with their realised targets. `N` samples, `M` targets.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     /// Newest tape row of each sample. `[N]`
     pub row: Vec<u32>,
-    /// Oldest tape row that each may show; a longer window repeats it. `[N]`
+    /// Oldest tape row of each window; a longer window repeats it. `[N]`
     pub first_row: Vec<u32>,
-    /// What came, in the targets' own units, directions 1 for up and 0 for down or unchanged; not a number where it is not known.
-    /// `[N, M]`
+    /// Realised targets in their own units, directions 1 for up and 0 for down or unchanged; NaN where unknown. `[N,
+    /// M]`
     pub actual: Vec<f32>,
-    /// Number of the date of each sample: what happens on one date is one piece of evidence. `[N]`
+    /// Date number of each sample; all samples of one date form one block. `[N]`
     pub block: Vec<u32>,
 }
 
@@ -27,18 +27,18 @@ impl Samples {
         self.row.len()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.row.is_empty()
     }
 
-    /// Returns what came of one target. `[N]`
+    /// Returns the realised values of one target. `[N]`
     pub fn column(&self, target: usize) -> Vec<f32> {
         let targets = self.actual.len() / self.len().max(1);
         self.actual.iter().skip(target).step_by(targets.max(1)).copied().collect()
     }
 
-    /// Returns the tape rows that the samples end at, as ranges for a normaliser.
+    /// Returns the last tape rows of the windows as ranges, for a normaliser.
     pub(crate) fn rows(&self) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for &row in &self.row {
@@ -52,20 +52,21 @@ impl Samples {
     }
 }
 
-/// Mean and deviation of every target over the training samples: the scale that it is learned in, and the constant to beat.
+/// Mean and standard deviation of every target over the training samples: the scale of the loss, and the constant
+/// forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetMoments {
-    /// Mean; of a direction the share of ups. `[M]`
+    /// Mean; for a direction the share of rises. `[M]`
     pub mean: Vec<f64>,
     /// Standard deviation. `[M]`
     pub std: Vec<f64>,
 }
 
 impl TargetMoments {
-    /// Measures them.
+    /// Computes the moments of the known values.
     ///
     /// # Errors
-    /// [`AgentError::Forecast`] for a target that is known of fewer than two samples, or is the same in all.
+    /// [`AgentError::Forecast`] for a target with fewer than two known values or without variance.
     pub fn of(samples: &Samples, targets: &[Target]) -> Result<Self, AgentError> {
         let (mut mean, mut std) = (Vec::new(), Vec::new());
         for (index, target) in targets.iter().enumerate() {
@@ -76,7 +77,7 @@ impl TargetMoments {
             if known.len() < 2 || variance <= 0.0 {
                 let count = known.len();
                 return Err(AgentError::Forecast(format!(
-                    "{target} is known of {count} training samples and does not vary"
+                    "{target} has {count} known training values, all equal; drop this target or add data"
                 )));
             }
             mean.push(center);
@@ -86,28 +87,28 @@ impl TargetMoments {
     }
 }
 
-/// A normalised tape with the samples to learn from and those to stop by.
+/// Feature tape with training and validation samples.
 #[derive(Debug, Clone)]
 pub struct ForecastData {
     /// Names of the tape's columns. `[F]`
     pub features: Vec<String>,
-    /// The tape, as it was computed. `[T, F]`
+    /// Raw feature tape. `[T, F]`
     pub tape: Vec<f32>,
     /// The targets. `[M]`
     pub targets: Vec<Target>,
-    /// What is learned from.
+    /// Training samples.
     pub train: Samples,
-    /// What tells when to stop.
+    /// Validation samples, for early stopping.
     pub validation: Samples,
 }
 
 impl ForecastData {
-    /// Fits the normaliser on the rows that the training samples end at.
+    /// Fits the normaliser on the last rows of the training windows.
     pub(crate) fn normalizer(&self) -> Result<Normalizer, AgentError> {
         Normalizer::fit(&self.tape, self.features.len(), &self.train.rows())
     }
 
-    /// Positions of the targets of some kinds.
+    /// Returns the positions of the targets of the wanted kinds.
     pub(crate) fn positions(targets: &[Target], wanted: impl Fn(TargetKind) -> bool) -> Vec<i64> {
         (0..).zip(targets).filter(|(_, target)| wanted(target.kind)).map(|(index, _)| index).collect()
     }

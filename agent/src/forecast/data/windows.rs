@@ -1,19 +1,19 @@
-//! Frames of samples, gathered from the normalised tape on the device.
+//! Windows of frames, gathered from the normalised tape on the device.
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::forecast::Samples;
 
-/// The normalised tape.
+/// Normalised tape on the device.
 #[derive(Debug)]
 pub(crate) struct Tape {
     /// `[T, F]`
     rows: Tensor,
-    /// Frames of a sample, counted back from its newest. `[k]`
+    /// Offsets of the frames of a window, counted back from its newest. `[k]`
     back: Tensor,
 }
 
-/// Where the windows of some samples end, and what came of them.
+/// Ends of the windows of samples, with their realised targets.
 #[derive(Debug)]
 pub(crate) struct Windows {
     row: Tensor,
@@ -33,13 +33,12 @@ impl Tape {
         self.rows.device()
     }
 
-    /// Returns the numbers of a window: `k · F`.
+    /// Returns the inputs per window: `k · F`.
     pub(crate) fn inputs(&self) -> i64 {
         self.back.size()[0] * self.rows.size()[1]
     }
 
-    /// Returns the frames of some samples, oldest first; before the oldest row that a sample may show, that row is repeated.
-    /// `[B, k, F]`
+    /// Returns the frames of samples, oldest first; before the first row of a window that row is repeated. `[B, k, F]`
     pub(crate) fn frames(&self, windows: &Windows, picks: &Tensor) -> Result<Tensor, TchError> {
         let newest = windows.row.f_index_select(0, picks)?.f_unsqueeze(1)?;
         let oldest = windows.first_row.f_index_select(0, picks)?.f_unsqueeze(1)?;
@@ -63,7 +62,7 @@ impl Windows {
         })
     }
 
-    /// Returns what came of some samples. `[B, M]`
+    /// Returns the realised targets of samples. `[B, M]`
     pub(crate) fn actual(&self, picks: &Tensor) -> Result<Tensor, TchError> {
         self.actual.f_index_select(0, picks)
     }
@@ -72,13 +71,13 @@ impl Windows {
         self.row.size()[0] as usize
     }
 
-    /// Returns all samples in their order, some thousands at a time.
+    /// Returns all sample numbers in order, in chunks of [`CHUNK`].
     pub(crate) fn chunks(&self) -> Result<Vec<Tensor>, TchError> {
         Tensor::f_arange(self.len() as i64, (Kind::Int64, self.row.device()))?.f_split(CHUNK, 0)
     }
 }
 
-/// Samples that are judged at once: enough that a matrix product is worth its launch, few enough for any memory.
+/// Samples per forward pass outside training: enough to amortise a kernel launch, few enough for any memory.
 const CHUNK: i64 = 8192;
 
 #[cfg(test)]
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_never_shows_a_row_before_its_first() {
+    fn a_window_never_contains_a_row_before_its_first() {
         let tape = Tape::new(&[0.0, 10.0, 20.0, 30.0, 40.0], 1, 3, Device::Cpu).unwrap();
         let samples = Samples { row: vec![4, 3, 2], first_row: vec![0, 2, 2], actual: vec![0.0; 3], block: vec![0; 3] };
         let windows = Windows::new(&samples, Device::Cpu).unwrap();

@@ -1,7 +1,7 @@
-//! Made-up samples whose truth is known, on which the failures of earlier forecasters happen again.
+//! Synthetic samples with a known signal, on which the failures are reproduced.
 //!
-//! Every sample is a row of standard normal features, some of which move slowly; blocks of fifty samples stand for sessions. Targets are of
-//! one horizon, in units of their own.
+//! Every sample is a row of standard normal features, some of which are autocorrelated; blocks of fifty samples stand
+//! for sessions. Targets have one horizon and arbitrary units.
 
 use market_env::Horizon;
 use rand_chacha::ChaCha8Rng;
@@ -18,21 +18,22 @@ const FEATURES: usize = 8;
 const BLOCK: usize = 50;
 const HORIZON: Horizon = Horizon::Bars(1);
 
-/// Samples to learn from and to stop by, and later ones to be judged on.
+/// Training and validation samples, and later test samples.
 #[derive(Debug, Clone)]
-pub struct Planted {
-    /// What is learned from.
+pub struct PlantedData {
+    /// Training and validation data.
     pub data: ForecastData,
-    /// What nobody has seen.
+    /// Test samples.
     pub test: Samples,
 }
 
-/// Draws what comes of features: a return, for a start of its direction.
-type Law = fn(&[f32], &mut ChaCha8Rng) -> f64;
+/// Draws a target from the features of a sample.
+type TargetSampler = fn(&[f32], &mut ChaCha8Rng) -> f64;
 
-/// Returns a target like that of the third run: two thirds of it lie close together at 0.7, one third up to 1.95, and the features tell how
-/// likely that is, but never more likely than not. The median then hardly depends on the features while the mean does.
-pub fn skewed(samples: usize, seed: u64) -> Planted {
+/// Returns a skewed target as in the third run: two thirds of the values lie close to 0.7, one third reach up to 1.95.
+/// The features set the probability of a large value, which stays below one half, so the mean depends on them and the
+/// median hardly does.
+pub(crate) fn skewed(samples: usize, seed: u64) -> PlantedData {
     planted(samples, seed, &[TargetKind::Volatility], |x, rng| {
         let likely = 0.05 + 0.38 / (1.0 + f64::exp(-4.0 * f64::from(x[0] + x[1]) / 2f64.sqrt()));
         let noise: f64 = StandardNormal.sample(rng);
@@ -42,29 +43,31 @@ pub fn skewed(samples: usize, seed: u64) -> Planted {
     })
 }
 
-/// Returns a daily return of deviation 0.018, and its direction, of which the product of two features explains four percent: no feature
-/// tells anything alone, so that small weights have next to no gradient.
-pub fn interaction(samples: usize, seed: u64) -> Planted {
+/// Returns a daily return of standard deviation 0.018, and its direction. The product of two features explains four
+/// percent of its variance; no single feature explains any, so small weights have next to no gradient.
+pub(crate) fn interaction(samples: usize, seed: u64) -> PlantedData {
     planted(samples, seed, &[TargetKind::Return, TargetKind::Direction], |x, rng| {
         let noise: f64 = StandardNormal.sample(rng);
         0.018 * (0.2 * f64::from(x[0] * x[1]) + (1.0 - 0.2f64.powi(2)).sqrt() * noise)
     })
 }
 
-/// Returns one that three features explain to four percent, with tails as heavy as Student's with three degrees of freedom.
-pub fn heavy_tailed(samples: usize, seed: u64) -> Planted {
+/// Returns a return of which three features explain four percent of the variance, with Student t tails of three degrees
+/// of freedom.
+pub fn heavy_tailed(samples: usize, seed: u64) -> PlantedData {
     planted(samples, seed, &[TargetKind::Return], |x, rng| {
         let tails = StudentT::new(3.0).expect("three degrees of freedom are positive");
         0.018 * (0.2 * signal(x) + (1.0 - 0.04f64).sqrt() * tails.sample(rng) / 3f64.sqrt())
     })
 }
 
-/// Returns one that nothing explains.
-pub fn noise(samples: usize, seed: u64) -> Planted {
+/// Returns a return and a direction of pure noise.
+#[cfg(test)]
+pub(crate) fn noise(samples: usize, seed: u64) -> PlantedData {
     planted(samples, seed, &[TargetKind::Return, TargetKind::Direction], |_, rng| 0.018 * f64::from(normal(rng)))
 }
 
-/// Three features as one signal of variance 1.
+/// Returns the signal of three features, of variance 1.
 fn signal(x: &[f32]) -> f64 {
     f64::from(x[0] - x[1] + x[2]) / 3f64.sqrt()
 }
@@ -73,20 +76,20 @@ fn normal(rng: &mut ChaCha8Rng) -> f32 {
     StandardNormal.sample(rng)
 }
 
-/// Draws a tape and its targets: the first 70 % to learn from, 15 % to stop by, the rest for the test.
-fn planted(samples: usize, seed: u64, kinds: &[TargetKind], law: Law) -> Planted {
+/// Draws a tape and its targets: 70 % training, 15 % validation, the rest test.
+fn planted(samples: usize, seed: u64, kinds: &[TargetKind], sampler: TargetSampler) -> PlantedData {
     let streams = RandomStreams::new(seed);
     let (mut features, mut targets) = (streams.planted(0), streams.planted(1));
     let mut tape: Vec<f32> = Vec::with_capacity(samples * FEATURES);
     for row in 0..samples {
         for column in 0..FEATURES {
-            // The upper half of the columns moves slowly, as indicators do.
+            // The upper half of the columns is autocorrelated, as indicators are.
             let keep = if column < FEATURES / 2 || row == 0 { 0.0 } else { 0.9f32 };
             let last = if row == 0 { 0.0 } else { tape[(row - 1) * FEATURES + column] };
             tape.push(keep * last + (1.0 - keep * keep).sqrt() * normal(&mut features));
         }
     }
-    let outcomes: Vec<f64> = tape.chunks_exact(FEATURES).map(|x| law(x, &mut targets)).collect();
+    let outcomes: Vec<f64> = tape.chunks_exact(FEATURES).map(|x| sampler(x, &mut targets)).collect();
     let part = |first: usize, last: usize| {
         let value = |&kind: &TargetKind, outcome: f64| match kind {
             TargetKind::Direction => f32::from(u8::from(outcome > 0.0)),
@@ -107,10 +110,10 @@ fn planted(samples: usize, seed: u64, kinds: &[TargetKind], law: Law) -> Planted
         validation: part(train, validation),
         tape,
     };
-    Planted { data, test: part(validation, samples) }
+    PlantedData { data, test: part(validation, samples) }
 }
 
-/// A forecaster whose parameters are its first ones.
+/// Returns a forecaster after one epoch on noise.
 #[cfg(test)]
 pub(crate) fn untrained() -> crate::forecast::Forecaster {
     let data = noise(400, 1).data;
@@ -136,13 +139,13 @@ mod tests {
         let mean = y.iter().sum::<f32>() / y.len() as f32;
         let std = (y.iter().map(|y| (y - mean).powi(2)).sum::<f32>() / y.len() as f32).sqrt();
         let median = y[y.len() / 2];
-        // What the median as a forecast costs in R².
+        // Cost in R² of the median as a forecast.
         let cost = ((mean - median) / std).powi(2);
         assert!((0.1..0.3).contains(&cost), "mean {mean}, median {median}, deviation {std}: {cost}");
     }
 
     #[test]
-    fn the_same_seed_plants_the_same_and_parts_do_not_overlap() {
+    fn a_seed_repeats_the_samples_and_splits_do_not_overlap() {
         let (a, b, other) = (interaction(1000, 3), interaction(1000, 3), interaction(1000, 4));
         assert_eq!((&a.data.tape, &a.test.actual), (&b.data.tape, &b.test.actual));
         assert_ne!(a.data.tape, other.data.tape);

@@ -1,24 +1,24 @@
-//! Units left out at random, from a counted stream: libtorch's own generator belongs to the whole process, so that trainings side by
-//! side would change each other's numbers.
+//! Dropout from a counter-based stream; libtorch's generator is global to the process, so concurrent trainings would
+//! change each other's numbers.
 
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
-/// Leaves units out of the outputs that it is shown, one after the other.
+/// Inverted dropout, applied to one tensor after the other.
 #[derive(Debug)]
 pub(crate) struct Dropout<'a> {
-    /// Nothing is left out without it.
+    /// Dropout probability and stream; `None` disables dropout.
     source: Option<(f64, &'a mut ChaCha8Rng)>,
 }
 
 impl<'a> Dropout<'a> {
-    /// Leaves nothing out.
+    /// Returns dropout that changes nothing.
     pub(crate) fn none() -> Self {
         Self { source: None }
     }
 
-    /// Leaves out this share.
+    /// Returns dropout of this share of the units.
     pub(crate) fn new(share: f64, rng: &'a mut ChaCha8Rng) -> Self {
         Self { source: (share > 0.0).then_some((share, rng)) }
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_is_left_out_and_the_mean_stays() {
+    fn dropout_zeroes_its_share_and_keeps_the_mean() {
         let ones = || Tensor::ones([200, 100], (Kind::Float, tch::Device::Cpu));
         let of = |seed| Dropout::new(0.3, &mut ChaCha8Rng::seed_from_u64(seed)).apply(ones()).unwrap();
         let (first, other) = (of(1), of(2));

@@ -1,4 +1,4 @@
-//! A trained forecaster: what it needs to see, what its outputs mean, its parameters; in memory and on disk.
+//! Trained forecaster: inputs, targets, parameters; in memory and on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use tch::{Device, Tensor, no_grad};
 use super::{
     dropout::Dropout,
     loss::Loss,
-    net::{Blueprint, Net},
+    net::{Net, ParamLayout},
 };
 use crate::{
     AgentError, Normalizer,
@@ -20,12 +20,12 @@ use crate::{
     storage::tensor_file,
 };
 
-/// Marks the sidecar, and as metadata key the tensors, as ours; the number changes when either changes its meaning.
+/// Format mark of the sidecar, and metadata key of the tensor file; the number changes with the meaning of either.
 const FORMAT: &str = "ppo-agent forecaster 1";
-/// The entry of the meta that stamps the tensors' file too.
+/// Key of the metadata entry that is stamped on the tensor file too.
 const STAMP: &str = "data";
 
-/// A forecaster. `F` features, `M` targets, `P` parameters.
+/// Forecaster. `F` features, `M` targets, `P` parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecaster {
     pub(crate) config: ForecastConfig,
@@ -42,17 +42,17 @@ impl Forecaster {
         &self.config
     }
 
-    /// Returns the names of the tape columns that it sees. `[F]`
+    /// Returns the names of its input columns. `[F]`
     pub fn features(&self) -> &[String] {
         &self.features
     }
 
-    /// Returns what its outputs are. `[M]`
+    /// Returns the targets of its outputs. `[M]`
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
 
-    /// Returns the moments of the targets over the samples that it was trained on.
+    /// Returns the moments of the targets over the training samples.
     pub fn moments(&self) -> &TargetMoments {
         &self.moments
     }
@@ -62,18 +62,18 @@ impl Forecaster {
         &self.normalizer
     }
 
-    /// Returns all parameters, in the order of the tensors of its file. `[P]`
+    /// Returns all parameters, in the order of the tensors in its file. `[P]`
     pub fn params(&self) -> &[f32] {
         &self.params
     }
 
-    pub(crate) fn blueprint(&self) -> Blueprint {
-        Blueprint::new(&self.config, self.features.len(), self.targets.len())
+    pub(crate) fn layout(&self) -> ParamLayout {
+        ParamLayout::new(&self.config, self.features.len(), self.targets.len())
     }
 
-    /// Returns the tensor of some name and its shape, such as `encoder.0.weight`.
+    /// Returns shape and data of the tensor of this name, such as `encoder.0.weight`.
     pub(crate) fn tensor(&self, name: &str) -> Option<(Vec<usize>, &[f32])> {
-        let entry = self.blueprint().entries.into_iter().find(|entry| entry.name == name)?;
+        let entry = self.layout().entries.into_iter().find(|entry| entry.name == name)?;
         Some((entry.shape, &self.params[entry.range]))
     }
 
@@ -90,9 +90,9 @@ impl Forecaster {
         })
     }
 
-    /// Returns the forecasts of some samples, in the targets' own units, directions as probabilities of up. `[N, M]`
+    /// Returns the forecasts of samples, in the units of the targets, directions as probabilities of a rise. `[N, M]`
     ///
-    /// What came of the samples is not looked at.
+    /// The realised targets of the samples are not read.
     ///
     /// # Errors
     /// [`AgentError::Torch`], most often for lack of memory.
@@ -102,7 +102,7 @@ impl Forecaster {
         let run = || {
             let tape =
                 Tape::new(&self.normalizer.apply(tape), self.features.len(), self.config.temporal_frames, device)?;
-            let net = Net::new(&Tensor::f_from_slice(&self.params)?, &self.blueprint(), &self.config)?;
+            let net = Net::new(&Tensor::f_from_slice(&self.params)?, &self.layout(), &self.config)?;
             let loss = Loss::new(&self.config, &self.targets, &self.moments, device)?;
             let windows = Windows::new(samples, device)?;
             let mut forecasts = Vec::with_capacity(samples.len() * self.targets.len());
@@ -116,12 +116,12 @@ impl Forecaster {
     }
 }
 
-/// A forecaster and what its maker noted beside it.
+/// Forecaster with the metadata saved beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForecasterFile {
     /// The forecaster.
     pub forecaster: Forecaster,
-    /// Whatever the maker noted: symbols, dates, the stamp of synthetic data.
+    /// Free metadata: symbols, dates, the stamp of synthetic data.
     pub meta: serde_json::Value,
 }
 
@@ -130,7 +130,7 @@ pub struct ForecasterFile {
 #[serde(deny_unknown_fields)]
 struct Sidecar {
     format: String,
-    /// SHA-256 of the tensors' file.
+    /// SHA-256 of the tensor file.
     weights_sha256: String,
     config: ForecastConfig,
     features: Vec<String>,
@@ -141,14 +141,15 @@ struct Sidecar {
 }
 
 impl ForecasterFile {
-    /// Writes the tensors to `path` and the sidecar to the same name with the ending `.json`. A text `data` of the meta stamps both.
+    /// Writes the tensors to `path` and the sidecar beside it with the extension `.json`. The text `data` of the
+    /// metadata stamps both.
     ///
     /// # Errors
     /// [`AgentError::Io`] when a file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), AgentError> {
         let refused = |reason| AgentError::Model { path: path.to_owned(), reason };
         let Forecaster { config, features, targets, moments, normalizer, params } = &self.forecaster;
-        let entries = self.forecaster.blueprint().entries;
+        let entries = self.forecaster.layout().entries;
         let mut tensors: Vec<tensor_file::Named<'_>> =
             entries.into_iter().map(|entry| (entry.name, entry.shape, &params[entry.range])).collect();
         tensors.push(("normalizer.mean".into(), vec![features.len()], &normalizer.mean));
@@ -170,7 +171,7 @@ impl ForecasterFile {
         tensor_file::write_atomically(&sidecar_path(path), (text + "\n").as_bytes())
     }
 
-    /// Reads a forecaster; `path` names the tensors' file.
+    /// Reads a forecaster from its tensor file `path` and the sidecar beside it.
     ///
     /// # Errors
     /// [`AgentError::Io`] when the file cannot be read; [`AgentError::Model`] when the sidecar is missing, belongs to another file or
@@ -187,22 +188,22 @@ impl ForecasterFile {
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| of_sidecar(error.to_string()))?;
         if value["format"] != FORMAT {
             let format = value["format"].as_str().unwrap_or("nothing");
-            return Err(format!("its sidecar says `{format}`, which is no `{FORMAT}`"));
+            return Err(format!("its sidecar has the format `{format}` instead of `{FORMAT}`"));
         }
         let sidecar: Sidecar = serde_json::from_value(value).map_err(|error| of_sidecar(error.to_string()))?;
         if tensor_file::metadata(weights, FORMAT)?.is_none() {
             return Err(format!("it is a safetensors file, but not marked `{FORMAT}`"));
         }
         if tensor_file::sha256(&[weights]) != sidecar.weights_sha256 {
-            return Err("its sidecar belongs to other weights; the two files must be copied together".into());
+            return Err("its sidecar belongs to other weights; copy the two files together".into());
         }
         let faults = sidecar.config.check();
         if !faults.is_empty() {
-            return Err(format!("its configuration cannot be used: {}", faults.join("; ")));
+            return Err(format!("its configuration is invalid: {}", faults.join("; ")));
         }
         let moments = [sidecar.target_mean.len(), sidecar.target_std.len()];
         if sidecar.targets.is_empty() || moments != [sidecar.targets.len(); 2] {
-            return Err("its sidecar's targets and their moments do not belong together".into());
+            return Err("the targets and the moments in its sidecar differ in number".into());
         }
         Ok(Self { forecaster: sidecar.forecaster(weights)?, meta: sidecar.meta })
     }
@@ -212,11 +213,11 @@ impl Sidecar {
     fn forecaster(&self, weights: &[u8]) -> Result<Forecaster, String> {
         let tensors = SafeTensors::deserialize(weights).map_err(|error| error.to_string())?;
         let features = self.features.len();
-        let plan = Blueprint::new(&self.config, features, self.targets.len());
-        let (mut normalizer, mut params) = (Normalizer::identity(features), vec![0.0; plan.len()]);
+        let layout = ParamLayout::new(&self.config, features, self.targets.len());
+        let (mut normalizer, mut params) = (Normalizer::identity(features), vec![0.0; layout.len()]);
         tensor_file::tensor(&tensors, "normalizer.mean", &[features], &mut normalizer.mean)?;
         tensor_file::tensor(&tensors, "normalizer.scale", &[features], &mut normalizer.scale)?;
-        for entry in plan.entries {
+        for entry in layout.entries {
             tensor_file::tensor(&tensors, &entry.name, &entry.shape, &mut params[entry.range])?;
         }
         let moments = TargetMoments { mean: self.target_mean.clone(), std: self.target_std.clone() };
@@ -237,7 +238,7 @@ mod tests {
     use crate::forecast::failures::planted;
 
     #[test]
-    fn a_forecaster_comes_back_bit_by_bit_and_every_wrong_file_is_refused() {
+    fn a_forecaster_round_trips_bit_by_bit_and_wrong_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.safetensors");
         let file = ForecasterFile { forecaster: planted::untrained(), meta: json!({ "data": "SYNTHETIC" }) };
@@ -248,7 +249,7 @@ mod tests {
         let sidecar = path.with_extension("json");
         let text = std::fs::read_to_string(&sidecar).unwrap();
         std::fs::write(&sidecar, text.replace("forecaster 1", "model 1")).unwrap();
-        assert!(refusal().contains("says `ppo-agent model 1`, which is no"), "{}", refusal());
+        assert!(refusal().contains("has the format `ppo-agent model 1` instead of"), "{}", refusal());
         std::fs::write(&sidecar, text.replace("\"hidden_size\": 8", "\"hidden_size\": 9")).unwrap();
         assert!(refusal().contains("tensor encoder.0.weight is "), "{}", refusal());
         std::fs::write(&sidecar, text.replace("weights_sha256\": \"", "weights_sha256\": \"0")).unwrap();
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn another_tape_is_refused_by_its_first_other_column() {
+    fn a_tape_with_other_columns_is_refused() {
         let forecaster = planted::untrained();
         forecaster.check_features(&forecaster.features).unwrap();
         let mut names = forecaster.features.clone();

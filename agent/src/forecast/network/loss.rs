@@ -1,4 +1,5 @@
-//! What is added up for a gradient: regression losses, the cross-entropy of directions, and the term against collapse.
+//! Loss of the forecaster: regression losses, the cross-entropy of directions, and the variance penalty against
+//! collapse.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -7,22 +8,22 @@ use crate::forecast::{
     data::samples::ForecastData,
 };
 
-/// Share of a target's deviation above which a fixed Huber delta no longer sees a large error.
-const LARGE_DELTA: f64 = 5.0;
+/// Standard deviations above which a fixed Huber delta has no effect on any error.
+const MAX_DELTA_STDS: f64 = 5.0;
 
-/// The loss of outputs `[B, M]` against what came `[B, M]`, in the unit of the targets or scaled to their deviation.
+/// Loss of outputs `[B, M]` against realised targets `[B, M]`, in raw or standardised units.
 #[derive(Debug)]
 pub(crate) struct Loss {
     config: LossConfig,
-    /// Outputs that are regressions, and those that are logits of up.
+    /// Positions of the regression outputs, and of the direction logits.
     regressions: Tensor,
     directions: Tensor,
-    /// Subtracted from what came, and then divided by. `[R]`
+    /// Offset and scale of the regression targets. `[R]`
     center: Tensor,
     scale: Tensor,
-    /// Training mean and deviation of the scaled targets, for overweighting. `[R]`
-    usual: (Tensor, Tensor),
-    /// In the scaled targets' unit. `[R]`
+    /// Training mean and standard deviation of the scaled targets. `[R]`
+    target_moments: (Tensor, Tensor),
+    /// Huber delta in scaled units. `[R]`
     delta: Tensor,
 }
 
@@ -41,8 +42,8 @@ impl Loss {
         let (center, scale): (Vec<f64>, Vec<f64>) =
             if standard { (mean.clone(), std.clone()) } else { (vec![0.0; mean.len()], vec![1.0; std.len()]) };
         let delta: Vec<f64> = std.iter().zip(&scale).map(|(&std, scale)| config.loss.delta(std) / scale).collect();
-        let usual_mean: Vec<f64> = mean.iter().zip(&center).zip(&scale).map(|((m, c), s)| (m - c) / s).collect();
-        let usual_std: Vec<f64> = std.iter().zip(&scale).map(|(std, scale)| std / scale).collect();
+        let scaled_mean: Vec<f64> = mean.iter().zip(&center).zip(&scale).map(|((m, c), s)| (m - c) / s).collect();
+        let scaled_std: Vec<f64> = std.iter().zip(&scale).map(|(std, scale)| std / scale).collect();
         let row = |values: &[f64]| Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_to(device);
         let columns = |positions: &[i64]| Tensor::f_from_slice(positions)?.f_to(device);
         Ok(Self {
@@ -51,47 +52,47 @@ impl Loss {
             directions: columns(&directions)?,
             center: row(&center)?,
             scale: row(&scale)?,
-            usual: (row(&usual_mean)?, row(&usual_std)?),
+            target_moments: (row(&scaled_mean)?, row(&scaled_std)?),
             delta: row(&delta)?,
         })
     }
 
-    /// Returns the whole loss of a minibatch; what is not known of a sample counts for nothing.
+    /// Returns the loss of a minibatch; unknown targets do not contribute.
     pub(crate) fn total(&self, outputs: &Tensor, actual: &Tensor) -> Result<Tensor, TchError> {
         let LossConfig { reg_weight, clf_weight, variance_term, variance_weight, .. } = self.config;
         let mut total = Tensor::f_zeros([0; 0], (Kind::Float, outputs.device()))?;
-        let known = Known::new(&outputs.f_index_select(1, &self.regressions)?, &self.scaled(actual)?)?;
+        let pairs = MaskedPairs::new(&outputs.f_index_select(1, &self.regressions)?, &self.scaled(actual)?)?;
         let regressions = !self.regressions.size().contains(&0);
         if reg_weight > 0.0 && regressions {
-            total = total.f_add(&self.regression(&known)?.f_mul_scalar(reg_weight)?)?;
+            total = total.f_add(&self.regression(&pairs)?.f_mul_scalar(reg_weight)?)?;
         }
         if clf_weight > 0.0 && !self.directions.size().contains(&0) {
-            let up = Known::new(
+            let up = MaskedPairs::new(
                 &outputs.f_index_select(1, &self.directions)?,
                 &actual.f_index_select(1, &self.directions)?,
             )?;
             total = total.f_add(&cross_entropy(&up)?.f_mul_scalar(clf_weight)?)?;
         }
         if variance_weight > 0.0 && variance_term != VarianceTerm::None && regressions {
-            total = total.f_add(&self.against_collapse(&known)?.f_mul_scalar(variance_weight)?)?;
+            total = total.f_add(&self.variance_penalty(&pairs)?.f_mul_scalar(variance_weight)?)?;
         }
         Ok(total)
     }
 
-    /// What came of the regressions, in the scale of the outputs. `[B, R]`
+    /// Returns the realised regression targets in the scale of the outputs. `[B, R]`
     fn scaled(&self, actual: &Tensor) -> Result<Tensor, TchError> {
         actual.f_index_select(1, &self.regressions)?.f_sub(&self.center)?.f_div(&self.scale)
     }
 
-    /// Returns the forecasts in the targets' own units, directions as probabilities of up. `[B, M]`
+    /// Returns the forecasts in the units of the targets, directions as probabilities of a rise. `[B, M]`
     pub(crate) fn forecasts(&self, outputs: &Tensor) -> Result<Tensor, TchError> {
         let mut forecasts = outputs.f_sigmoid()?;
         let regressions = outputs.f_index_select(1, &self.regressions)?.f_mul(&self.scale)?.f_add(&self.center)?;
         forecasts.f_index_copy_(1, &self.regressions, &regressions)
     }
 
-    fn regression(&self, known: &Known) -> Result<Tensor, TchError> {
-        let error = known.predicted.f_sub(&known.actual)?;
+    fn regression(&self, pairs: &MaskedPairs) -> Result<Tensor, TchError> {
+        let error = pairs.predicted.f_sub(&pairs.actual)?;
         let each = match self.config.kind {
             LossKind::Mse => error.f_square()?,
             LossKind::Mae => error.f_abs()?,
@@ -105,23 +106,23 @@ impl Loss {
                 error.f_mul_scalar(1.0 - q)?.f_maximum(&error.f_mul_scalar(-q)?)?
             }
         };
-        let weight = if self.config.overweight == 1.0 { known.weight.shallow_clone() } else { self.weighted(known)? };
+        let weight = if self.config.overweight == 1.0 { pairs.weight.shallow_clone() } else { self.weighted(pairs)? };
         mean_of_means(&each, &weight)
     }
 
-    /// Counts samples far from the mean more often. `[B, R]`
-    fn weighted(&self, known: &Known) -> Result<Tensor, TchError> {
-        let (mean, std) = &self.usual;
-        let far = known.actual.f_sub(mean)?.f_abs()?.f_gt_tensor(std)?.f_to_kind(Kind::Float)?;
-        known.weight.f_mul(&far.f_mul_scalar(self.config.overweight - 1.0)?.f_add_scalar(1.0)?)
+    /// Returns the sample weights with overweighted samples far from the mean. `[B, R]`
+    fn weighted(&self, pairs: &MaskedPairs) -> Result<Tensor, TchError> {
+        let (mean, std) = &self.target_moments;
+        let far = pairs.actual.f_sub(mean)?.f_abs()?.f_gt_tensor(std)?.f_to_kind(Kind::Float)?;
+        pairs.weight.f_mul(&far.f_mul_scalar(self.config.overweight - 1.0)?.f_add_scalar(1.0)?)
     }
 
-    fn against_collapse(&self, known: &Known) -> Result<Tensor, TchError> {
-        let (predicted, actual) = (known.centered(&known.predicted)?, known.centered(&known.actual)?);
-        let count = known.count()?;
+    fn variance_penalty(&self, pairs: &MaskedPairs) -> Result<Tensor, TchError> {
+        let (predicted, actual) = (pairs.centered(&pairs.predicted)?, pairs.centered(&pairs.actual)?);
+        let count = pairs.count()?;
         let variance = |x: &Tensor| x.f_square()?.f_sum_dim_intlist(0, false, Kind::Float)?.f_div(&count);
-        // Few or equal outcomes have no spread to compare with: then a quarter of the usual one stands in.
-        let floor = self.usual.1.f_square()?.f_mul_scalar(0.25)?;
+        // Few or equal outcomes have no variance to compare with: use a quarter of the training variance instead.
+        let floor = self.target_moments.1.f_square()?.f_mul_scalar(0.25)?;
         let outcome = variance(&actual)?.f_maximum(&floor)?;
         let each = match self.config.variance_term {
             VarianceTerm::Variance => variance(&predicted)?.f_div(&outcome)?.f_rsub_scalar(1.0)?.f_square()?,
@@ -129,7 +130,7 @@ impl Loss {
                 variance(&predicted)?.f_div(&outcome)?.f_add_scalar(1e-12)?.f_sqrt()?.f_rsub_scalar(1.0)?.f_abs()?
             }
             _ => {
-                let error = known.predicted.f_sub(&known.actual)?.f_mul(&known.weight)?;
+                let error = pairs.predicted.f_sub(&pairs.actual)?.f_mul(&pairs.weight)?;
                 error.f_square()?.f_sum_dim_intlist(0, false, Kind::Float)?.f_div(&count)?.f_div(&outcome)?
             }
         };
@@ -138,7 +139,7 @@ impl Loss {
 }
 
 impl LossConfig {
-    /// Returns where Huber turns absolute for a target of some deviation, in its unit.
+    /// Returns the Huber delta for a target of standard deviation `std`, in its unit.
     pub fn delta(&self, std: f64) -> f64 {
         match self.huber_delta {
             HuberDelta::Auto => self.huber_k * std,
@@ -146,18 +147,18 @@ impl LossConfig {
         }
     }
 
-    /// Returns a sentence per target that says why the loss will not do what its name says.
+    /// Returns a warning per target for which the Huber loss is a squared error in effect.
     pub fn warnings(&self, targets: &[Target], moments: &TargetMoments) -> Vec<String> {
         let HuberDelta::Fixed(delta) = self.huber_delta else { return Vec::new() };
         if self.kind != LossKind::Huber {
             return Vec::new();
         }
         let regressions = targets.iter().zip(&moments.std).filter(|(target, _)| target.kind != TargetKind::Direction);
-        let large = regressions.filter(|(_, std)| delta > LARGE_DELTA * **std);
+        let large = regressions.filter(|(_, std)| delta > MAX_DELTA_STDS * **std);
         large
             .map(|(target, std)| {
                 format!(
-                    "the Huber delta {delta} is {:.0} standard deviations of {target} ({std:.4}): no error reaches it, and the loss \
+                    "the Huber delta {delta} is {:.0} standard deviations of {target} ({std:.4}): no error reaches it and the loss \
                      is a squared error; use huber_delta = auto",
                     delta / std
                 )
@@ -166,41 +167,41 @@ impl LossConfig {
     }
 }
 
-/// What was predicted and what came, where that is known. `[B, C]`
-struct Known {
+/// Predictions and realised targets, with the weight 0 for unknown targets. `[B, C]`
+struct MaskedPairs {
     predicted: Tensor,
-    /// Zero where it is not known.
+    /// Realised target, zero where unknown.
     actual: Tensor,
-    /// One where it is known, else zero.
+    /// One where known, else zero.
     weight: Tensor,
 }
 
-impl Known {
+impl MaskedPairs {
     fn new(predicted: &Tensor, actual: &Tensor) -> Result<Self, TchError> {
         let weight = actual.f_isnan()?.f_logical_not()?.f_to_kind(Kind::Float)?;
         Ok(Self { predicted: predicted.shallow_clone(), actual: actual.f_nan_to_num(0.0, None, None)?, weight })
     }
 
-    /// Samples per column, at least one. `[C]`
+    /// Returns the known targets per column, at least one. `[C]`
     fn count(&self) -> Result<Tensor, TchError> {
         self.weight.f_sum_dim_intlist(0, false, Kind::Float)?.f_clamp_min(1.0)
     }
 
-    /// The numbers less their mean, zero where they are not known.
+    /// Returns the values less their mean over the known targets, zero where unknown.
     fn centered(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let mean = x.f_mul(&self.weight)?.f_sum_dim_intlist(0, false, Kind::Float)?.f_div(&self.count()?)?;
         x.f_sub(&mean)?.f_mul(&self.weight)
     }
 }
 
-/// The mean over columns of the weighted mean of each.
+/// Returns the mean over columns of the weighted mean of each.
 fn mean_of_means(each: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
     let sums = |x: &Tensor| x.f_sum_dim_intlist(0, false, Kind::Float);
     sums(&each.f_mul(weight)?)?.f_div(&sums(weight)?.f_clamp_min(1e-6)?)?.f_mean(Kind::Float)
 }
 
-/// Cross-entropy of logits, in nats, in the form that no logit overflows.
-fn cross_entropy(up: &Known) -> Result<Tensor, TchError> {
+/// Returns the mean cross-entropy of logits, in nats, in the overflow-free form.
+fn cross_entropy(up: &MaskedPairs) -> Result<Tensor, TchError> {
     let logits = &up.predicted;
     let each = logits
         .f_clamp_min(0.0)?
@@ -243,19 +244,19 @@ mod tests {
     }
 
     const OUT: [[f32; 2]; 4] = [[1.0, 0.3], [-2.0, -1.0], [0.5, 2.0], [0.0, 0.0]];
-    const CAME: [[f32; 2]; 4] = [[2.0, 1.0], [-2.5, 0.0], [f32::NAN, f32::NAN], [6.0, 1.0]];
+    const ACTUAL: [[f32; 2]; 4] = [[2.0, 1.0], [-2.5, 0.0], [f32::NAN, f32::NAN], [6.0, 1.0]];
 
     #[test]
-    fn losses_are_those_of_their_formulas_and_unknown_targets_count_for_nothing() {
-        near(total(&loss(|_| ()), &OUT, &CAME), (1.0 + 0.25 + 36.0) / 3.0);
-        near(total(&loss(|l| l.kind = LossKind::Mae), &OUT, &CAME), (1.0 + 0.5 + 6.0) / 3.0);
+    fn losses_match_their_formulas_and_unknown_targets_do_not_count() {
+        near(total(&loss(|_| ()), &OUT, &ACTUAL), (1.0 + 0.25 + 36.0) / 3.0);
+        near(total(&loss(|l| l.kind = LossKind::Mae), &OUT, &ACTUAL), (1.0 + 0.5 + 6.0) / 3.0);
         let quantile = loss(|l| (l.kind, l.quantile) = (LossKind::Quantile, 0.9));
-        near(total(&quantile, &OUT, &CAME), (0.9 + 0.05 + 5.4) / 3.0);
+        near(total(&quantile, &OUT, &ACTUAL), (0.9 + 0.05 + 5.4) / 3.0);
         let fixed = loss(|l| (l.kind, l.huber_delta) = (LossKind::Huber, HuberDelta::Fixed(0.8)));
         let (mine, theirs) = (Tensor::from_slice(&[1.0f32, -2.0, 0.0]), Tensor::from_slice(&[2.0f32, -2.5, 6.0]));
-        near(total(&fixed, &OUT, &CAME), mine.huber_loss(&theirs, Reduction::Mean, 0.8).double_value(&[]));
+        near(total(&fixed, &OUT, &ACTUAL), mine.huber_loss(&theirs, Reduction::Mean, 0.8).double_value(&[]));
         let auto = loss(|l| l.kind = LossKind::Huber);
-        near(total(&auto, &OUT, &CAME), mine.huber_loss(&theirs, Reduction::Mean, 2.69).double_value(&[]));
+        near(total(&auto, &OUT, &ACTUAL), mine.huber_loss(&theirs, Reduction::Mean, 2.69).double_value(&[]));
     }
 
     #[test]
@@ -264,13 +265,13 @@ mod tests {
         let (logits, up) = (Tensor::from_slice(&[0.3f32, -1.0, 0.0]), Tensor::from_slice(&[1.0f32, 0.0, 1.0]));
         let none = None::<&Tensor>;
         let expected = logits.binary_cross_entropy_with_logits(&up, none, none, Reduction::Mean).double_value(&[]);
-        near(total(&both, &OUT, &CAME), 0.5 * expected);
+        near(total(&both, &OUT, &ACTUAL), 0.5 * expected);
         // -2.5 and 6 lie more than one deviation of 2 from the mean of 0.5.
-        near(total(&loss(|l| l.overweight = 3.0), &OUT, &CAME), (1.0 + 3.0 * 0.25 + 3.0 * 36.0) / 7.0);
+        near(total(&loss(|l| l.overweight = 3.0), &OUT, &ACTUAL), (1.0 + 3.0 * 0.25 + 3.0 * 36.0) / 7.0);
     }
 
     #[test]
-    fn the_variance_terms_are_zero_for_the_right_spread_and_one_for_none() {
+    fn variance_terms_are_zero_at_the_right_spread_and_one_at_none() {
         let came = [[1.0, 0.0], [-1.0, 0.0], [3.0, 1.0], [-3.0, 0.0]];
         let flat = [[0.0; 2]; 4];
         let plain = total(&loss(|_| ()), &flat, &came);
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delta_that_no_error_reaches_is_named() {
+    fn a_huber_delta_that_no_error_reaches_is_warned_about() {
         let config = LossConfig { kind: LossKind::Huber, huber_delta: HuberDelta::Fixed(1.0), ..LossConfig::default() };
         let small = TargetMoments { mean: vec![0.0; 2], std: vec![0.018, 0.5] };
         let warnings = config.warnings(&[RETURN, DIRECTION], &small);

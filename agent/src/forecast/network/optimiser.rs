@@ -1,22 +1,22 @@
-//! A network with the optimiser that moves its parameters.
+//! Network and optimiser of the forecaster.
 
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, TchError, Tensor, no_grad};
 
-use super::net::{Blueprint, Net};
+use super::net::{Net, ParamLayout};
 use crate::{backend::torch::Adam, forecast::ForecastConfig};
 
-/// A network and its Adam, whose step size warms up.
+/// Network with an Adam optimiser and a learning-rate warm-up.
 #[derive(Debug)]
 pub(crate) struct Optimiser {
-    pub(crate) plan: Blueprint,
+    pub(crate) layout: ParamLayout,
     pub(crate) net: Net,
     adam: Adam,
     config: ForecastConfig,
 }
 
 impl Optimiser {
-    /// Draws the parameters.
+    /// Draws the initial parameters.
     pub(crate) fn new(
         config: &ForecastConfig,
         features: usize,
@@ -24,14 +24,14 @@ impl Optimiser {
         rng: &mut ChaCha8Rng,
         device: Device,
     ) -> Result<Self, TchError> {
-        let plan = Blueprint::new(config, features, outputs);
-        let params = Tensor::f_from_slice(&plan.init(rng))?.f_to(device)?;
+        let layout = ParamLayout::new(config, features, outputs);
+        let params = Tensor::f_from_slice(&layout.init(rng))?.f_to(device)?;
         let adam = Adam { m: params.f_zeros_like()?, v: params.f_zeros_like()?, params, step: 0 };
-        Ok(Self { net: Net::new(&adam.params, &plan, config)?, plan, adam, config: config.clone() })
+        Ok(Self { net: Net::new(&adam.params, &layout, config)?, layout, adam, config: config.clone() })
     }
 
-    /// Replaces the first parameters, such as those of a pretrained encoder.
-    pub(crate) fn adopt(&mut self, first: &[f32]) -> Result<(), TchError> {
+    /// Copies `first` over the leading parameters, such as those of a pretrained encoder.
+    pub(crate) fn load_params(&mut self, first: &[f32]) -> Result<(), TchError> {
         let mut part = self.adam.params.f_narrow(0, 0, first.len() as i64)?;
         no_grad(|| part.f_copy_(&Tensor::f_from_slice(first)?.f_to(self.adam.params.device())?))
     }
@@ -42,7 +42,7 @@ impl Optimiser {
         self.config.learning_rate * warm.min(1.0)
     }
 
-    /// Moves the parameters against the gradient of a loss and returns its norm before clipping.
+    /// Takes one gradient step and returns the gradient norm before clipping.
     pub(crate) fn descend(&mut self, loss: &Tensor) -> Result<Tensor, TchError> {
         let gradient = self.net.gradient(loss)?;
         let rates = (self.learning_rate(), self.config.weight_decay);
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_step_size_warms_up_in_a_line() {
+    fn the_learning_rate_warms_up_linearly() {
         let config = ForecastConfig { warmup_steps: 4, learning_rate: 0.1, ..ForecastConfig::default() };
         let mut optimiser = Optimiser::new(&config, 2, 1, &mut ChaCha8Rng::seed_from_u64(1), Device::Cpu).unwrap();
         let rates: Vec<f64> = (0..6)

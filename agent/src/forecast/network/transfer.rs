@@ -1,4 +1,4 @@
-//! A forecaster's encoder as the first layers of a policy's actor.
+//! Transfer of a forecaster's encoder into the first layers of a policy.
 
 use crate::{
     AgentError, Policy, PolicyKind, Trunk,
@@ -6,19 +6,19 @@ use crate::{
 };
 
 impl Policy {
-    /// Copies the layers of a forecaster's encoder into the actor, or into the shared trunk, so that its units return for a bar what the
-    /// encoder's return, as far as no value is clipped; weights of columns that the forecaster does not see stay as they are. Returns the
-    /// number of layers.
+    /// Copies the encoder layers into the actor, or into the shared trunk, and returns their number. The units then
+    /// return the encoder's outputs for every bar (except where a value is clipped); weights of columns outside the
+    /// forecaster stay unchanged.
     ///
     /// # Errors
-    /// [`AgentError::Spec`], saying what differs, when the two networks do not have the same first layers.
+    /// [`AgentError::Spec`] with the difference, when the first layers of the two networks differ.
     pub fn adopt_encoder(&mut self, forecaster: &Forecaster) -> Result<usize, AgentError> {
         let refused = |why: String| {
-            Err(AgentError::Spec(format!("the forecaster's encoder cannot become its first layers: {why}")))
+            Err(AgentError::Spec(format!("the forecaster's encoder does not fit its first layers: {why}")))
         };
         let (ours, theirs) = (&self.config, &forecaster.config);
         if ours.kind != PolicyKind::Mlp || theirs.encoder != Encoder::Mlp {
-            return refused("both must be of linear layers (mlp)".to_owned());
+            return refused("both must be `mlp` (policy.kind, forecast.encoder)".to_owned());
         }
         if ours.activation != theirs.activation {
             let (ours, theirs) = (ours.activation, theirs.activation);
@@ -29,11 +29,11 @@ impl Policy {
         if self.spec.frames != theirs.temporal_frames {
             let (ours, theirs) = (self.spec.frames, theirs.temporal_frames);
             return refused(format!(
-                "the policy sees {ours} frame(s) (market.frames), the forecaster {theirs} (forecast.temporal_frames)"
+                "the policy has {ours} frame(s) (market.frames), the forecaster {theirs} (forecast.temporal_frames)"
             ));
         }
         if !self.spec.features.starts_with(&forecaster.features) {
-            return refused("the policy does not see the forecaster's features first".to_owned());
+            return refused("the tape of the policy does not begin with the features of the forecaster".to_owned());
         }
         let units = vec![theirs.hidden_size; theirs.layers];
         if !ours.net_arch.starts_with(&units) {
@@ -51,8 +51,8 @@ impl Policy {
         Ok(theirs.layers)
     }
 
-    /// Copies the first layer, whose inputs are standardised differently here: `w · (x - m) / s` is written in terms of this policy's
-    /// moments.
+    /// Copies the first layer. The policy standardises its inputs differently, so `w · (x - m) / s` is rewritten in
+    /// terms of its own moments.
     fn adopt_first(&mut self, forecaster: &Forecaster, net: &str) {
         let (_, weight) = forecaster.tensor("encoder.0.weight").expect("an encoder has a first layer");
         let (_, bias) = forecaster.tensor("encoder.0.bias").expect("an encoder has a first layer");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_returns_the_same_whatever_the_moments() {
+    fn units_return_the_same_outputs_under_other_moments() {
         let forecaster = planted::untrained();
         let mut policy = policy(&forecaster);
         assert_eq!(policy.adopt_encoder(&forecaster).unwrap(), 2);
@@ -130,16 +130,16 @@ mod tests {
     }
 
     #[test]
-    fn networks_that_differ_are_refused_with_the_difference() {
+    fn different_networks_are_refused_with_the_difference() {
         let forecaster = planted::untrained();
         let refusal = |change: &dyn Fn(&mut Policy)| {
             let mut policy = policy(&forecaster);
             change(&mut policy);
             policy.adopt_encoder(&forecaster).unwrap_err().to_string()
         };
-        assert!(refusal(&|p| p.spec.frames = 1).contains("sees 1 frame(s)"));
+        assert!(refusal(&|p| p.spec.frames = 1).contains("has 1 frame(s)"));
         assert!(refusal(&|p| p.config.net_arch = vec![8]).contains("[8], the encoder's [8, 8]"));
-        assert!(refusal(&|p| p.spec.features[0] = "y".into()).contains("features first"));
+        assert!(refusal(&|p| p.spec.features[0] = "y".into()).contains("does not begin with the features"));
         assert!(refusal(&|p| p.config.kind = PolicyKind::Gru).contains("mlp"));
     }
 }

@@ -1,14 +1,14 @@
-//! One forecaster set against another on the same samples, sample by sample: what both miss alike does not blur the comparison.
+//! Paired comparison of two forecasters on the same samples: errors that both share cancel.
 
 use statistics::{ConfidenceInterval, bootstrap_interval, ratio};
 
 use super::outcomes::{Outcomes, Pairs};
 
-/// Seed of the interval.
+/// Seed of the bootstrap.
 const SEED: u64 = 0;
 
-/// Returns the R² of some forecasts less that of others `[N]` on the same samples, with an interval over dates. Returns `None`
-/// for fewer than five dates and if a forecast is not finite.
+/// Returns the gain in R² of forecasts `mine` over forecasts `theirs` `[N]` on the same samples, with a confidence
+/// interval over dates. Returns `None` for fewer than five dates or a non-finite forecast.
 ///
 /// # Panics
 /// If lengths differ.
@@ -18,7 +18,7 @@ pub fn r2_gain(mine: &Outcomes<'_>, theirs: &[f32]) -> Option<ConfidenceInterval
         return None;
     }
     let row = |i: usize, p: f64, y: f64| {
-        let other = f64::from(b.of[i].0);
+        let other = f64::from(b.values[i].0);
         [(y - other).powi(2) - (y - p).powi(2), (y - a.train_mean).powi(2)]
     };
     bootstrap_interval(&a.sums(row), |&[saved, whole]: &[f64; 2]| ratio(saved, whole), SEED)
@@ -30,7 +30,7 @@ mod tests {
     use crate::forecast::{RegressionScores, TargetKind};
 
     #[test]
-    fn a_gain_is_the_difference_of_both_scores_and_knows_more_than_their_intervals() {
+    fn a_gain_is_the_difference_of_scores_with_a_narrower_interval() {
         let actual: Vec<f32> = (0..400).map(|i| ((i * 7919) % 400) as f32 / 200.0 - 1.0).collect();
         let block: Vec<u32> = (0..400).map(|i| i / 10).collect();
         let of = |share: f32| {

@@ -1,8 +1,8 @@
-//! Whether a forecaster is fit for use: the rules of the verdict, one after the other, each with its evidence.
+//! Verdict on a forecaster: rules applied one after the other, each with its evidence.
 //!
-//! With `VR` the variance of the forecasts over that of the outcomes and `b` the slope, `R² = VR · (2b - 1)` but for a wrong
-//! level, and a calibrated forecast has `b = 1` and `VR = R²`. Returns are forecast with an R² of 0.004 at best, hence with
-//! 6 % of their deviation: no rule here asks for more spread than what the forecast knows.
+//! With `VR` the variance of the forecasts over that of the outcomes and `b` the slope of outcomes on forecasts, `R² =
+//! VR · (2b - 1)` apart from bias; a calibrated forecast has `b = 1` and `VR = R²`. Returns are forecast with an R² of
+//! 0.004 at best, hence with 6 % of their standard deviation: no rule asks for more spread than the skill supports.
 
 use std::fmt;
 
@@ -15,45 +15,45 @@ use crate::{
     format::{percent, thousands},
 };
 
-/// Slope from which forecasts are shrunk beyond use. Those with `1 / b` of the calibrated spread save `2/b - 1/b²` of the
-/// error that calibrated ones would: less than half of it from `b = 2 + √2`.
-const SHRUNK: f64 = 3.42;
-/// Half-widths of an interval, some three standard errors, by which forecasts clearly know something: the edge of the
-/// interval itself is passed by one noise in forty.
-const CLEAR: f64 = 1.5;
-/// Slopes of a calibrated forecast, as far as anybody can tell.
-const CALIBRATED: [f64; 2] = [0.5, 1.5];
-/// Share of the outcomes' deviation below which forecasts that miss the level are all but one constant.
-const NARROW: f64 = 0.1;
+/// Slope above which forecasts are shrunk beyond use. Forecasts with `1 / b` of the calibrated spread save `2/b - 1/b²`
+/// of the error that calibrated ones save: less than half of it from `b = 2 + √2`.
+const SHRUNK_SLOPE: f64 = 3.42;
+/// Half-widths of an interval, about three standard errors, for clear skill; the edge of the interval itself is
+/// exceeded by noise once in forty.
+const CLEAR_HALF_WIDTHS: f64 = 1.5;
+/// Slopes that are compatible with calibration.
+const CALIBRATED_SLOPES: [f64; 2] = [0.5, 1.5];
+/// Share of the outcomes' standard deviation below which biased forecasts are nearly constant.
+const NARROW_SPREAD: f64 = 0.1;
 
-/// What is said of the forecasts of a target.
+/// Verdict on the forecasts of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateVerdict {
-    /// They are better than the training mean, and calibrated.
+    /// Better than the training mean, and calibrated.
     Healthy,
-    /// Nothing is shown to be predictable: the training mean is as good.
+    /// No better than the training mean.
     NoSkill,
-    /// They are better than the training mean, but too bold or too timid.
+    /// Better than the training mean, but the slope is too small or too large.
     Miscalibrated,
-    /// They spread more than they know.
+    /// More spread than the skill supports.
     Overdispersed,
-    /// They hardly tell one sample from another, though there is something to tell or they miss the level.
+    /// Nearly constant, though a reference shows skill or the forecasts are biased.
     Collapsed,
-    /// They know something, and a simple predictor of the same inputs knows clearly more.
+    /// Some skill, but a simple predictor of the same inputs is clearly better.
     Outdone,
-    /// The training mean is clearly better.
+    /// Clearly worse than the training mean.
     WorseThanConstant,
-    /// They are too good to be true.
+    /// Implausibly good.
     LeakSuspected,
-    /// Some are no number.
+    /// Some forecasts are not finite.
     Broken,
-    /// There is too little to go by, or R² and ranks disagree.
+    /// Too little data, or R² and rank measure disagree.
     Inconclusive,
 }
 
 impl GateVerdict {
-    /// Returns whether something has gone wrong: such a forecaster is not to be used.
+    /// Returns whether the forecaster must not be used.
     pub fn is_failure(self) -> bool {
         match self {
             Self::Overdispersed
@@ -84,7 +84,7 @@ impl fmt::Display for GateVerdict {
     }
 }
 
-/// What is too good to be true, and what is too little to matter.
+/// Thresholds of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GateConfig {
@@ -130,7 +130,7 @@ impl GateConfig {
         faults
     }
 
-    /// Ceilings of R² and of the agreement of ranks. Ranks see a leak whatever the scale of the forecasts.
+    /// Returns the plausible maxima of R² and of the rank measure, which detects a leak at any scale of the forecasts.
     fn ceilings(&self, kind: TargetKind) -> (f64, f64) {
         match kind {
             TargetKind::Return => (self.return_r2, self.return_r2.sqrt()),
@@ -140,17 +140,17 @@ impl GateConfig {
     }
 }
 
-/// What somebody simple makes of the same inputs and samples: it shows that there is something to be seen.
+/// Score of a simple predictor on the same inputs and samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
-    /// Who it is, such as "ridge regression".
+    /// Name, such as "ridge regression".
     pub name: String,
     /// R² against the training mean, or the Brier skill.
     pub r2: ConfidenceInterval,
 }
 
 impl Reference {
-    /// Takes a reference from its scores; nothing where they have no interval.
+    /// Returns a reference from its scores; `None` without an interval.
     pub fn of(name: &str, scores: &Scores) -> Option<Self> {
         scores.r2_interval().map(|r2| Self { name: name.to_owned(), r2 })
     }
@@ -160,26 +160,26 @@ impl Reference {
     }
 }
 
-/// A verdict, with what it rests on.
+/// Verdict with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// The verdict.
     pub verdict: GateVerdict,
-    /// Sentences with the figures that led to it.
+    /// Sentences with the figures behind the verdict.
     pub evidence: Vec<String>,
-    /// What to do, where something is to be done.
+    /// Remedy, where there is one.
     pub advice: Option<String>,
 }
 
 impl Gate {
-    /// Judges the forecasts of a target by their scores with intervals; without intervals only what is broken or constant
-    /// can be told.
+    /// Returns the verdict on the forecasts of a target, from scores with intervals; without intervals only non-finite
+    /// and constant forecasts are detected.
     pub fn of(kind: TargetKind, scores: &Scores, reference: Option<&Reference>, config: &GateConfig) -> Self {
-        Case::of(kind, scores, reference, config).judge()
+        Case::of(kind, scores, reference, config).verdict()
     }
 }
 
-/// The figures that a verdict is made of.
+/// Inputs of the rules.
 struct Case<'a> {
     kind: TargetKind,
     config: &'a GateConfig,
@@ -191,12 +191,12 @@ struct Case<'a> {
     train_mean: f64,
     r2: Option<ConfidenceInterval>,
     slope: Option<ConfidenceInterval>,
-    /// Agreement of ranks, and what it is by chance.
-    order: Option<ConfidenceInterval>,
+    /// Rank measure, and its value by chance.
+    ranks: Option<ConfidenceInterval>,
     chance: f64,
 }
 
-type Found = Option<(GateVerdict, Vec<String>)>;
+type Finding = Option<(GateVerdict, Vec<String>)>;
 
 impl<'a> Case<'a> {
     fn of(kind: TargetKind, scores: &'a Scores, reference: Option<&'a Reference>, config: &'a GateConfig) -> Self {
@@ -204,21 +204,21 @@ impl<'a> Case<'a> {
             Scores::Regression(s) => (s.not_finite, s.blocks, s.bias, s.train_mean),
             Scores::Class(s) => (s.not_finite, s.blocks, s.bias, s.train_mean),
         };
-        let (slope, order, chance) = match scores {
+        let (slope, ranks, chance) = match scores {
             Scores::Regression(s) => (s.intervals.and_then(|i| i.slope), s.intervals.and_then(|i| i.rank_ic), 0.0),
             Scores::Class(s) => (s.intervals.and_then(|i| i.slope), s.intervals.and_then(|i| i.auc), 0.5),
         };
         let (fit, r2) = (scores.fit(), scores.r2_interval());
-        Self { kind, config, reference, fit, not_finite, sessions, bias, train_mean, r2, slope, order, chance }
+        Self { kind, config, reference, fit, not_finite, sessions, bias, train_mean, r2, slope, ranks, chance }
     }
 
-    fn judge(&self) -> Gate {
+    fn verdict(&self) -> Gate {
         let found = self
             .broken()
             .or_else(|| self.constant())
             .or_else(|| self.too_little())
             .or_else(|| self.leak())
-            .or_else(|| self.worse())
+            .or_else(|| self.worse_than_constant())
             .or_else(|| self.shrunk())
             .or_else(|| self.outdone())
             .or_else(|| self.overdispersed())
@@ -229,183 +229,187 @@ impl<'a> Case<'a> {
         Gate { verdict, evidence, advice: advice(verdict).map(str::to_owned) }
     }
 
-    fn broken(&self) -> Found {
+    fn broken(&self) -> Finding {
         let all = self.not_finite + self.fit.samples;
-        let text = || format!("{} of {} forecasts are no finite number", thousands(self.not_finite), thousands(all));
+        let text = || format!("{} of {} forecasts are not finite", thousands(self.not_finite), thousands(all));
         (self.not_finite > 0).then(|| (GateVerdict::Broken, vec![text()]))
     }
 
-    fn constant(&self) -> Found {
+    fn constant(&self) -> Finding {
         self.fit.is_constant().then(|| {
             let text = format!(
-                "every sample is given one forecast, {:.4}: deviation {:.1e}, that of the outcomes {:.1e}",
+                "all forecasts are equal to {:.4}: standard deviation {:.1e}, that of the outcomes {:.1e}",
                 self.fit.pred_mean, self.fit.pred_std, self.fit.outcome_std
             );
             (GateVerdict::Collapsed, vec![text])
         })
     }
 
-    fn too_little(&self) -> Found {
-        let fewest = self.config.min_sessions;
-        let text = if self.sessions < fewest {
-            format!("only {} sessions, where an interval needs {fewest}", self.sessions)
+    fn too_little(&self) -> Finding {
+        let min_sessions = self.config.min_sessions;
+        let text = if self.sessions < min_sessions {
+            format!("only {} sessions; a reliable interval needs {min_sessions}", self.sessions)
         } else if self.r2.is_none() {
-            "R² has no interval: all outcomes are alike, or it was not asked for".to_owned()
+            "R² has no interval: all outcomes are equal, or intervals were not requested".to_owned()
         } else {
             return None;
         };
         Some((GateVerdict::Inconclusive, vec![text]))
     }
 
-    fn leak(&self) -> Found {
-        let (most_r2, most_order) = self.config.ceilings(self.kind);
+    fn leak(&self) -> Finding {
+        let (max_r2, max_ranks) = self.config.ceilings(self.kind);
         let too_good = |name: &str, interval: Option<ConfidenceInterval>, most: f64| {
             let interval = interval.filter(|interval| interval.low > most)?;
-            Some(format!("{name} of {interval} is more than {most:.3}, which nobody reaches for a {}", self.kind))
+            Some(format!("{name} of {interval} exceeds {most:.3}, the plausible maximum for a {}", self.kind))
         };
-        let found = [too_good("R²", self.r2, most_r2), too_good(self.order_name(), self.order, most_order)];
+        let found = [too_good("R²", self.r2, max_r2), too_good(self.rank_measure(), self.ranks, max_ranks)];
         let evidence: Vec<String> = found.into_iter().flatten().collect();
         (!evidence.is_empty()).then_some((GateVerdict::LeakSuspected, evidence))
     }
 
-    fn worse(&self) -> Found {
+    fn worse_than_constant(&self) -> Finding {
         let r2 = self.r2.filter(|r2| r2.high < -self.config.negligible_loss)?;
-        let mut evidence = vec![format!("the training mean is better: R² {r2}")];
-        let by_level = self.lost_by_level();
-        if by_level {
+        let mut evidence = vec![format!("worse than the training mean: R² {r2}")];
+        let wrong_level = self.level_explains_loss();
+        if wrong_level {
             let (bias, squares) = (self.bias.powi(2), self.mean_square());
             let share = percent(Some(bias / squares));
-            evidence.push(format!("forecasts miss the mean by {:+.4}: {share} of the squared error", self.bias));
-        } else if let Some(slope) = self.slope.filter(|slope| slope.high < CALIBRATED[0]) {
-            evidence.push(format!("they spread more than they know: slope {slope:.2}"));
+            evidence.push(format!("the forecasts are biased by {:+.4}: {share} of the squared error", self.bias));
+        } else if let Some(slope) = self.slope.filter(|slope| slope.high < CALIBRATED_SLOPES[0]) {
+            evidence.push(format!("the forecasts are overdispersed: slope {slope:.2}"));
         } else {
-            evidence.push("neither a wrong level nor too much spread explains it".to_owned());
+            evidence.push("neither bias nor overdispersion explains it".to_owned());
         }
-        if by_level && self.spread() < NARROW {
-            evidence.push(format!("they hardly differ: {} of the outcomes' deviation", percent(Some(self.spread()))));
+        if wrong_level && self.spread() < NARROW_SPREAD {
+            evidence
+                .push(format!("their standard deviation is only {} of the outcomes'", percent(Some(self.spread()))));
             return Some((GateVerdict::Collapsed, evidence));
         }
         Some((GateVerdict::WorseThanConstant, evidence))
     }
 
-    /// Mean squared error.
+    /// Returns the mean squared error.
     fn mean_square(&self) -> f64 {
         (1.0 - self.fit.explained_variance) * self.fit.outcome_std.powi(2) + self.bias.powi(2)
     }
 
-    /// Whether most of the error beyond that of the training mean comes from a wrong level, not from the spread.
-    fn lost_by_level(&self) -> bool {
+    /// Returns whether bias, not spread, explains most of the error beyond that of the training mean.
+    fn level_explains_loss(&self) -> bool {
         let shift = self.fit.pred_mean - self.bias - self.train_mean;
         let level = self.bias.powi(2) - shift.powi(2);
         level > -self.fit.explained_variance * self.fit.outcome_std.powi(2)
     }
 
-    /// Deviation of the forecasts as a share of the outcomes'.
+    /// Returns the standard deviation of the forecasts as a share of the outcomes'.
     fn spread(&self) -> f64 {
         self.fit.variance_ratio.sqrt()
     }
 
-    /// The agreement of ranks, where it is clearly above chance.
-    fn clear_order(&self) -> Option<ConfidenceInterval> {
-        self.order.filter(|order| order.value - CLEAR * (order.value - order.low) > self.chance)
+    /// Returns the rank measure if it is clearly above chance.
+    fn clear_ranks(&self) -> Option<ConfidenceInterval> {
+        self.ranks.filter(|ranks| ranks.value - CLEAR_HALF_WIDTHS * (ranks.value - ranks.low) > self.chance)
     }
 
-    /// Both witnesses must speak: a slope hangs on a few large outcomes, ranks know no scale.
-    fn shrunk(&self) -> Found {
-        let slope = self.slope.filter(|slope| slope.low > SHRUNK)?;
-        let order = self.clear_order()?;
+    /// Requires slope and rank measure: a slope depends on a few large outcomes, ranks ignore the scale.
+    fn shrunk(&self) -> Finding {
+        let slope = self.slope.filter(|slope| slope.low > SHRUNK_SLOPE)?;
+        let ranks = self.clear_ranks()?;
         let share = percent(Some(1.0 / slope.value));
         let text = format!(
-            "forecasts know something ({} {order}) and show {share} of the spread it deserves: slope {slope:.1}",
-            self.order_name()
+            "the forecasts have skill ({} {ranks}) but only {share} of the calibrated spread: slope {slope:.1}",
+            self.rank_measure()
         );
         Some((GateVerdict::Collapsed, vec![text]))
     }
 
-    /// Intervals that do not meet are more than a clear difference needs, but those of two forecasts of the same samples
-    /// are not independent.
-    fn outdone(&self) -> Found {
+    /// Requires disjoint intervals, which is stricter than needed, since two forecasts of the same samples are not
+    /// independent.
+    fn outdone(&self) -> Finding {
         let r2 = self.r2?;
         let better = self.reference.filter(|reference| reference.has_skill() && reference.r2.low > r2.high)?;
-        let blind = r2.low <= 0.0 && self.spread() < NARROW;
-        let text = format!("{} sees what the model does not: R² {} against {r2}", better.name, better.r2);
+        let blind = r2.low <= 0.0 && self.spread() < NARROW_SPREAD;
+        let text = format!("{} is clearly better than the model: R² {} against {r2}", better.name, better.r2);
         Some((if blind { GateVerdict::Collapsed } else { GateVerdict::Outdone }, vec![text]))
     }
 
-    fn overdispersed(&self) -> Found {
-        let slope = self.slope.filter(|slope| slope.high < CALIBRATED[0])?;
-        let least_loss = self.fit.variance_ratio * (1.0 - 2.0 * slope.high);
-        (least_loss > self.config.negligible_loss).then(|| {
+    fn overdispersed(&self) -> Finding {
+        let slope = self.slope.filter(|slope| slope.high < CALIBRATED_SLOPES[0])?;
+        let min_loss = self.fit.variance_ratio * (1.0 - 2.0 * slope.high);
+        (min_loss > self.config.negligible_loss).then(|| {
             let text = format!(
-                "forecasts have {} of the outcomes' deviation, which follow them with a slope of {slope:.2}",
+                "the forecasts have {} of the outcomes' standard deviation, but a slope of only {slope:.2}",
                 percent(Some(self.spread()))
             );
             (GateVerdict::Overdispersed, vec![text])
         })
     }
 
-    fn no_skill(&self) -> Found {
+    fn no_skill(&self) -> Finding {
         let r2 = self.r2.filter(|r2| r2.low <= 0.0)?;
-        if let Some(order) = self.clear_order() {
-            let text = format!("R² {r2} may be zero, but the ranks know something: {} {order}", self.order_name());
+        if let Some(ranks) = self.clear_ranks() {
+            let text =
+                format!("R² {r2} may be zero, but the rank measure is above chance: {} {ranks}", self.rank_measure());
             return Some((GateVerdict::Inconclusive, vec![text]));
         }
         if let Some(reference) = self.reference.filter(|reference| reference.has_skill()) {
-            let text = format!("R² {r2} may be zero, where {} has {}", reference.name, reference.r2);
+            let text = format!("R² {r2} may be zero, while {} has {}", reference.name, reference.r2);
             return Some((GateVerdict::Inconclusive, vec![text]));
         }
         let text = if r2.high < 0.0 {
-            format!("the training mean is better, but not clearly by more than the fitting of noise costs: R² {r2}")
+            format!("worse than the training mean, but no more than overfitting to noise explains: R² {r2}")
         } else {
-            format!("the training mean may be as good: R² {r2}")
+            format!("not shown to beat the training mean: R² {r2}")
         };
         Some((GateVerdict::NoSkill, vec![text]))
     }
 
-    fn miscalibrated(&self) -> Found {
-        let [low, high] = CALIBRATED;
+    fn miscalibrated(&self) -> Finding {
+        let [low, high] = CALIBRATED_SLOPES;
         let slope = self.slope.filter(|slope| slope.high < low || slope.low > high)?;
-        let word = if slope.value < 1.0 { "bold" } else { "timid" };
-        Some((GateVerdict::Miscalibrated, vec![format!("forecasts are too {word}: slope {slope:.2}")]))
+        let word = if slope.value < 1.0 { "overdispersed" } else { "underdispersed" };
+        Some((GateVerdict::Miscalibrated, vec![format!("the forecasts are {word}: slope {slope:.2}")]))
     }
 
-    /// The figures behind every verdict.
+    /// Returns the figures behind every verdict.
     fn figures(&self) -> Vec<String> {
         let mut text = format!(
-            "{} forecasts of {} sessions, with {} of the outcomes' deviation",
+            "{} forecasts of {} sessions, with {} of the outcomes' standard deviation",
             thousands(self.fit.samples),
             thousands(self.sessions as u64),
             percent(Some(self.spread()))
         );
-        for (name, interval) in [("R²", self.r2), ("slope", self.slope), (self.order_name(), self.order)] {
+        for (name, interval) in [("R²", self.r2), ("slope", self.slope), (self.rank_measure(), self.ranks)] {
             text.extend(interval.map(|interval| format!("; {name} {interval}")));
         }
         let reference = self.reference.map(|reference| format!("{}: R² {}", reference.name, reference.r2));
         [text].into_iter().chain(reference).collect()
     }
 
-    fn order_name(&self) -> &'static str {
+    fn rank_measure(&self) -> &'static str {
         if self.kind == TargetKind::Direction { "AUC" } else { "rank IC" }
     }
 }
 
-/// What helps, by verdict.
+/// Returns the remedy for a verdict.
 fn advice(verdict: GateVerdict) -> Option<&'static str> {
     match verdict {
         GateVerdict::Healthy | GateVerdict::Inconclusive => None,
-        GateVerdict::NoSkill => Some("use the training mean: more data or other inputs come before a larger model"),
-        GateVerdict::Miscalibrated => Some("multiply the forecasts' distance from their mean by the slope"),
-        GateVerdict::Overdispersed => Some("stop earlier, raise the weight decay or make the model smaller"),
-        GateVerdict::Collapsed => {
-            Some("look whether inputs and targets are scaled, raise the learning rate, lower the weight decay")
+        GateVerdict::NoSkill => Some("use the training mean; try more data or other inputs before a larger model"),
+        GateVerdict::Miscalibrated => {
+            Some("recalibrate: multiply the deviation of each forecast from the mean by the slope")
         }
-        GateVerdict::Outdone => Some("train longer or with other settings, or use the simple predictor"),
+        GateVerdict::Overdispersed => Some("stop earlier, raise the weight decay or use a smaller model"),
+        GateVerdict::Collapsed => {
+            Some("check the scaling of inputs and targets, raise the learning rate, lower the weight decay")
+        }
+        GateVerdict::Outdone => Some("train longer, tune the settings, or use the simple predictor"),
         GateVerdict::WorseThanConstant => {
-            Some("do not use it: compare the level of training and validation targets, then stop earlier")
+            Some("do not use this model: compare the means of training and validation targets, then stop earlier")
         }
         GateVerdict::LeakSuspected => {
-            Some("look for inputs that know the future: labels, centred windows, scalers fitted on all dates")
+            Some("look for look-ahead bias in the inputs: labels, centred windows, scalers fitted on all dates")
         }
-        GateVerdict::Broken => Some("lower the learning rate, clip gradients, and look for inputs that are no number"),
+        GateVerdict::Broken => Some("lower the learning rate, clip gradients, and check the inputs for NaN"),
     }
 }

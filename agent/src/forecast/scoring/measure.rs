@@ -1,13 +1,13 @@
-//! Scores that are a function of sums over samples, and can therefore be resampled by session.
+//! Scores as functions of per-session sums, which makes them cheap to resample by session.
 
 use statistics::{ConfidenceInterval, bootstrap_interval, placements, ranks, ratio, total};
 
 use super::outcomes::Pairs;
 
-/// Seed of every interval: all scores of a target are resampled by the same draws.
+/// Seed of every interval: all scores of a target use the same resamples.
 const SEED: u64 = 0;
 
-/// A score, and what each session adds to it.
+/// Score with the contribution of each session.
 pub(in crate::forecast) struct Measure<const K: usize> {
     sums: Vec<[f64; K]>,
     score: fn(&[f64; K]) -> Option<f64>,
@@ -25,13 +25,13 @@ impl<const K: usize> Measure<K> {
     }
 }
 
-/// Share of the squared error of the training mean that forecasts save.
+/// Returns the share of the squared error of the training mean that the forecasts save.
 pub(in crate::forecast) fn skill(pairs: &Pairs) -> Measure<2> {
     let squares = |_, p: f64, y: f64| [(y - p).powi(2), (y - pairs.train_mean).powi(2)];
     Measure { sums: pairs.sums(squares), score: |&[model, mean]| ratio(mean - model, mean) }
 }
 
-/// By how much outcomes rise with forecasts.
+/// Returns the slope of the regression of outcomes on forecasts.
 pub(in crate::forecast) fn slope(pairs: &Pairs) -> Measure<6> {
     let fit = pairs.fit();
     let mean_y = pairs.mean(|_, y| y);
@@ -39,22 +39,23 @@ pub(in crate::forecast) fn slope(pairs: &Pairs) -> Measure<6> {
     Measure { sums, score: |sums| covariances(sums).and_then(|[pp, _, py]| ratio(py, pp)) }
 }
 
-/// Correlation of ranks. They are those among all pairs, and a resample keeps them: where there is little correlation, as
-/// in returns, ranking anew would change its spread by nothing that matters.
+/// Returns the rank correlation. Ranks are computed once over all pairs and kept in every resample; at the small
+/// correlations of returns, ranking anew would hardly change the interval.
 pub(in crate::forecast) fn rank_ic(pairs: &Pairs) -> Measure<6> {
-    let (predicted, actual): (Vec<f32>, Vec<f32>) = pairs.of.iter().copied().unzip();
+    let (predicted, actual): (Vec<f32>, Vec<f32>) = pairs.values.iter().copied().unzip();
     let (p, y) = (ranks(&predicted), ranks(&actual));
     let middle = (p.len() + 1) as f64 / 2.0;
     let sums = pairs.sums(|i, _, _| moments(p[i] - middle, y[i] - middle));
     Measure { sums, score: |sums| covariances(sums).and_then(|[pp, yy, py]| ratio(py, (pp * yy).sqrt())) }
 }
 
-/// Share of the outcomes other than 0 whose sign the forecast has; a forecast of exactly 0 is half right.
+/// Returns the share of non-zero outcomes with the sign of the forecast; a forecast of exactly 0 counts half.
 pub(in crate::forecast) fn sign_accuracy(pairs: &Pairs) -> Measure<2> {
     hits(pairs, 0.0, |y| y)
 }
 
-/// Share of outcomes on whose side of one half the probability lies; a probability of exactly one half is half right.
+/// Returns the share of outcomes on the same side of one half as the probability; a probability of exactly one half
+/// counts half.
 pub(in crate::forecast) fn class_accuracy(pairs: &Pairs) -> Measure<2> {
     hits(pairs, 0.5, |y| y - 0.5)
 }
@@ -69,10 +70,10 @@ fn hits(pairs: &Pairs, threshold: f64, side: fn(f64) -> f64) -> Measure<2> {
     Measure { sums, score: |&[right, count]| ratio(right, count) }
 }
 
-/// Area under the receiver operating characteristic: the chance that a rise has a higher forecast than a fall. A resample
-/// moves it by the mean placement of either class, which is what its variance is made of.
+/// Returns the area under the ROC curve: the probability that a rise has a higher forecast than a fall. A resample
+/// moves it by the mean placement of either class (DeLong).
 pub(in crate::forecast) fn auc(pairs: &Pairs) -> Measure<4> {
-    let (predicted, up): (Vec<f32>, Vec<bool>) = pairs.of.iter().map(|&(p, y)| (p, y > 0.5)).unzip();
+    let (predicted, up): (Vec<f32>, Vec<bool>) = pairs.values.iter().map(|&(p, y)| (p, y > 0.5)).unzip();
     let placed = placements(&predicted, &up);
     let won: f64 = placed.iter().zip(&up).filter(|&(_, &up)| up).map(|(won, _)| won).sum();
     let area = won / up.iter().filter(|&&up| up).count() as f64;
@@ -81,12 +82,12 @@ pub(in crate::forecast) fn auc(pairs: &Pairs) -> Measure<4> {
     Measure { sums: pairs.sums(row), score }
 }
 
-/// Count, sums, squares and product of a pair.
+/// Returns count, sums, squares and product of a pair.
 fn moments(x: f64, y: f64) -> [f64; 6] {
     [1.0, x, y, x * x, y * y, x * y]
 }
 
-/// Sums of squares and products around the mean: of x, of y, of both.
+/// Returns the centred sums of squares and products: of x, of y, of both.
 fn covariances(&[n, x, y, xx, yy, xy]: &[f64; 6]) -> Option<[f64; 3]> {
     (n > 0.0).then(|| [xx - x * x / n, yy - y * y / n, xy - x * y / n])
 }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_of_amounts_cover_the_truth_as_often_as_they_say() {
+    fn regression_intervals_have_nominal_coverage() {
         // y = p / 2 + noise, their variances 1 and 7/8, each with a part that a whole session shares, and loud sessions
         // beside quiet ones. The slope is 1/2, and R² is 1 - (1/4 + 7/8) / (1/4 + 7/8) = 0.
         let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_of_probabilities_cover_the_truth_as_often_as_they_say() {
+    fn probability_intervals_have_nominal_coverage() {
         // Normal forecasts whose means lie 0.3583 deviations apart: the area is Φ(0.3583 / √2) = 0.6.
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let covered = (0..400).filter(|_| {

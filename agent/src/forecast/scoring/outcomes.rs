@@ -1,11 +1,11 @@
-//! Forecasts beside what came: which pairs count, and to which session each belongs.
+//! Pairs of forecasts and realised outcomes, grouped by session.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use statistics::{GoodnessOfFit, Sums as _, total};
 
-/// What is forecast.
+/// Kind of a forecast target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetKind {
@@ -32,34 +32,33 @@ impl fmt::Display for TargetKind {
     }
 }
 
-/// Forecasts of one target beside what came, all of them. A pair whose outcome is not a number does not count: the target
-/// was not available there.
+/// Forecasts and realised outcomes of one target. Pairs with a NaN outcome do not count: the target was not available.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcomes<'a> {
-    /// What was forecast.
+    /// Forecasts. `[N]`
     pub predicted: &'a [f32],
-    /// What came; for a direction 1 where the price rose and 0 where it fell.
+    /// Realised outcomes; for a direction 1 for a rise and 0 for a fall. `[N]`
     pub actual: &'a [f32],
-    /// Number of the session date, rising with time: all symbols of a date move together and are one block.
+    /// Session number, ascending in time; all symbols of a date form one block. `[N]`
     pub block: &'a [u32],
-    /// Mean of the target over the training samples: what a model without an input forecasts.
+    /// Mean of the target over the training samples, the constant forecast.
     pub train_mean: f64,
 }
 
-/// The pairs that count.
+/// Pairs with a known outcome and a finite forecast.
 pub(in crate::forecast) struct Pairs {
     /// Forecast and outcome.
-    pub(in crate::forecast) of: Vec<(f32, f32)>,
-    /// Position of each pair's session among those present.
+    pub(in crate::forecast) values: Vec<(f32, f32)>,
+    /// Index of each pair's session among those present.
     session: Vec<usize>,
     pub(in crate::forecast) sessions: usize,
-    /// Forecasts that are no finite number; their pairs are left out.
+    /// Non-finite forecasts; their pairs are excluded.
     pub(in crate::forecast) not_finite: u64,
     pub(in crate::forecast) train_mean: f64,
 }
 
 impl Pairs {
-    /// Selects the pairs; nothing where no outcome is known.
+    /// Selects the pairs; `None` without a known outcome.
     ///
     /// # Panics
     /// If the lengths differ, or an outcome is infinite.
@@ -73,7 +72,7 @@ impl Pairs {
         dates.sort_unstable();
         dates.dedup();
         (!known.is_empty()).then(|| Self {
-            of: finite.iter().map(|&i| (predicted[i], actual[i])).collect(),
+            values: finite.iter().map(|&i| (predicted[i], actual[i])).collect(),
             session: finite.iter().map(|&i| dates.partition_point(|&date| date < block[i])).collect(),
             sessions: dates.len(),
             not_finite: (known.len() - finite.len()) as u64,
@@ -81,24 +80,24 @@ impl Pairs {
         })
     }
 
-    /// Compares forecasts with outcomes; all zero where no forecast is finite.
+    /// Returns the goodness of fit; all zero without a finite forecast.
     pub(in crate::forecast) fn fit(&self) -> GoodnessOfFit {
-        GoodnessOfFit::of(self.of.iter().copied()).unwrap_or_default()
+        GoodnessOfFit::of(self.values.iter().copied()).unwrap_or_default()
     }
 
-    /// Adds up one row per pair, given its position, forecast and outcome, by session.
+    /// Sums one row per pair, given its index, forecast and outcome, by session.
     pub(in crate::forecast) fn sums<const K: usize>(&self, row: impl Fn(usize, f64, f64) -> [f64; K]) -> Vec<[f64; K]> {
         let mut sums = vec![[0.0; K]; self.sessions];
-        for (i, (&(p, y), &session)) in self.of.iter().zip(&self.session).enumerate() {
+        for (i, (&(p, y), &session)) in self.values.iter().zip(&self.session).enumerate() {
             sums[session].add(&row(i, f64::from(p), f64::from(y)));
         }
         sums
     }
 
-    /// Mean of a number of each forecast and outcome; 0 where no forecast is finite.
+    /// Returns the mean of a function of forecast and outcome; 0 without a finite forecast.
     pub(in crate::forecast) fn mean(&self, number: impl Fn(f64, f64) -> f64) -> f64 {
         let [sum] = total(&self.sums(|_, p, y| [number(p, y)]));
-        sum / self.of.len().max(1) as f64
+        sum / self.values.len().max(1) as f64
     }
 }
 
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_outcomes_are_left_out_and_broken_forecasts_counted() {
+    fn unknown_outcomes_are_excluded_and_non_finite_forecasts_counted() {
         let outcomes = Outcomes {
             predicted: &[1.0, f32::NAN, f32::INFINITY, 4.0, f32::NAN],
             actual: &[2.0, 3.0, 4.0, 5.0, f32::NAN],
@@ -115,7 +114,7 @@ mod tests {
             train_mean: 0.0,
         };
         let pairs = Pairs::of(&outcomes).unwrap();
-        assert_eq!((pairs.of.as_slice(), pairs.not_finite), ([(1.0, 2.0), (4.0, 5.0)].as_slice(), 2));
+        assert_eq!((pairs.values.as_slice(), pairs.not_finite), ([(1.0, 2.0), (4.0, 5.0)].as_slice(), 2));
         assert_eq!((pairs.session.as_slice(), pairs.sessions), ([1, 0].as_slice(), 2), "in the order of dates");
         assert_eq!(pairs.sums(|i, p, y| [i as f64, p, y]), [[1.0, 4.0, 5.0], [0.0, 1.0, 2.0]]);
         assert_eq!(pairs.mean(|p, y| y - p), 1.0);
@@ -127,12 +126,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "an outcome is infinite")]
-    fn an_infinite_outcome_is_a_fault_of_the_data() {
+    fn an_infinite_outcome_panics() {
         Pairs::of(&Outcomes { predicted: &[0.0], actual: &[f32::INFINITY], block: &[0], train_mean: 0.0 });
     }
 
     #[test]
-    fn kinds_are_written_as_they_are_read() {
+    fn kinds_display_as_they_serialise() {
         for kind in [TargetKind::Return, TargetKind::Volatility, TargetKind::Direction] {
             assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
         }

@@ -1,4 +1,4 @@
-//! How good forecasts are, over all of them and in double precision; on request with 95 % intervals over sessions.
+//! Scores of forecasts in double precision, with optional 95 % confidence intervals over sessions.
 
 use serde::{Deserialize, Serialize};
 use statistics::{ConfidenceInterval, GoodnessOfFit};
@@ -8,24 +8,24 @@ use super::{
     outcomes::{Outcomes, Pairs, TargetKind},
 };
 
-/// Smallest probability that a logarithm is taken of.
-const LEAST_PROBABILITY: f64 = 1e-7;
+/// Smallest probability in a logarithm.
+const MIN_PROBABILITY: f64 = 1e-7;
 
-/// Scores of forecasts of an amount. Of pairs with a finite forecast only: `not_finite` says how many others there are.
+/// Scores of regression forecasts, over pairs with a finite forecast; `not_finite` counts the others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegressionScores {
-    /// Pairs that are scored.
+    /// Pairs scored.
     pub samples: u64,
-    /// Session dates that they are of.
+    /// Session dates of the pairs.
     pub blocks: usize,
-    /// Forecasts that are no finite number.
+    /// Non-finite forecasts.
     pub not_finite: u64,
     /// Mean of the target over the training samples.
     pub train_mean: f64,
     /// Spread, slope and range of the forecasts.
     pub fit: GoodnessOfFit,
-    /// 1 - Σ(outcome - forecast)² / Σ(outcome - `train_mean`)²: out of sample against the training mean, so that a wrong
-    /// level costs; 0 when all outcomes are the training mean.
+    /// 1 - Σ(outcome - forecast)² / Σ(outcome - `train_mean`)²: out-of-sample R² against the training mean, so bias is
+    /// penalised; 0 when all outcomes equal the training mean.
     ///
     /// # Source
     /// Campbell & Thompson 2008, "Predicting excess stock returns out of sample: can anything beat the historical
@@ -35,26 +35,26 @@ pub struct RegressionScores {
     pub std_ratio: f64,
     /// Largest forecast less the smallest.
     pub pred_range: f64,
-    /// Spearman's correlation of forecasts and outcomes; 0 when either are all equal.
+    /// Spearman rank correlation of forecasts and outcomes; 0 when either is constant.
     pub rank_ic: f64,
-    /// Of returns: share of the outcomes other than 0 whose sign the forecast has, one of exactly 0 being half right;
-    /// nothing when all outcomes are 0.
+    /// For returns: share of the non-zero outcomes with the sign of the forecast, where a forecast of exactly 0 counts
+    /// half; `None` when all outcomes are 0.
     pub directional_accuracy: Option<f64>,
     /// Mean absolute error.
     pub mae: f64,
     /// Root of the mean squared error.
     pub rmse: f64,
-    /// Mean of |outcome - forecast| / |outcome| over outcomes other than 0; 0 when there are none.
+    /// Mean of |outcome - forecast| / |outcome| over non-zero outcomes; 0 without any.
     pub mape: f64,
-    /// Outcomes of 0, which `mape` leaves out.
+    /// Outcomes of 0, which `mape` excludes.
     pub mape_left_out: u64,
     /// Mean of forecast - outcome.
     pub bias: f64,
-    /// Intervals, where they were asked for.
+    /// Confidence intervals, if requested.
     pub intervals: Option<RegressionIntervals>,
 }
 
-/// Intervals of the scores of an amount; nothing for fewer than five sessions, or where a score has no value.
+/// Confidence intervals of regression scores; `None` for fewer than five sessions or an undefined score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RegressionIntervals {
     /// Of `r2`.
@@ -68,7 +68,7 @@ pub struct RegressionIntervals {
 }
 
 impl RegressionScores {
-    /// Scores forecasts, quickly enough for every epoch; nothing where no outcome is known.
+    /// Scores forecasts without intervals, fast enough for every epoch; `None` without a known outcome.
     ///
     /// # Panics
     /// If lengths differ, or an outcome is infinite.
@@ -76,7 +76,7 @@ impl RegressionScores {
         Pairs::of(outcomes).map(|pairs| Self::score(kind, &pairs))
     }
 
-    /// Scores forecasts, with intervals.
+    /// Scores forecasts with intervals.
     ///
     /// # Panics
     /// If lengths differ, or an outcome is infinite.
@@ -93,9 +93,9 @@ impl RegressionScores {
 
     fn score(kind: TargetKind, pairs: &Pairs) -> Self {
         let fit = pairs.fit();
-        let zeros = pairs.of.iter().filter(|(_, y)| *y == 0.0).count();
+        let zeros = pairs.values.iter().filter(|(_, y)| *y == 0.0).count();
         let relative = pairs.mean(|p, y| if y == 0.0 { 0.0 } else { (y - p).abs() / y.abs() });
-        let others = (pairs.of.len() - zeros).max(1) as f64;
+        let others = (pairs.values.len() - zeros).max(1) as f64;
         Self {
             samples: fit.samples,
             blocks: pairs.sessions,
@@ -109,7 +109,7 @@ impl RegressionScores {
             directional_accuracy: signed(kind).then(|| sign_accuracy(pairs).value()).flatten(),
             mae: pairs.mean(|p, y| (y - p).abs()),
             rmse: pairs.mean(|p, y| (y - p).powi(2)).sqrt(),
-            mape: relative * pairs.of.len() as f64 / others,
+            mape: relative * pairs.values.len() as f64 / others,
             mape_left_out: zeros as u64,
             bias: pairs.mean(|p, y| p - y),
             intervals: None,
@@ -117,19 +117,19 @@ impl RegressionScores {
     }
 }
 
-/// Whether the sign of a target says something: a volatility has but one.
+/// Returns whether a target can have either sign; a volatility cannot.
 fn signed(kind: TargetKind) -> bool {
     kind == TargetKind::Return
 }
 
-/// Scores of the probability of a rise. Of pairs with a finite forecast only: `not_finite` says how many others there are.
+/// Scores of the probability of a rise, over pairs with a finite forecast; `not_finite` counts the others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
-    /// Pairs that are scored.
+    /// Pairs scored.
     pub samples: u64,
-    /// Session dates that they are of.
+    /// Session dates of the pairs.
     pub blocks: usize,
-    /// Forecasts that are no finite number.
+    /// Non-finite forecasts.
     pub not_finite: u64,
     /// Share of rises among the training samples.
     pub train_mean: f64,
@@ -137,13 +137,14 @@ pub struct ClassScores {
     pub fit: GoodnessOfFit,
     /// Mean squared error of the probability.
     pub brier: f64,
-    /// 1 - `brier` / that of the training share: what R² is of an amount; 0 when all outcomes are the training share.
+    /// 1 - `brier` / Brier score of the training share, the analogue of R²; 0 when all outcomes equal the training
+    /// share.
     pub brier_skill: f64,
-    /// Mean of -ln of the probability given to what came, clamped to 1e-7 and more.
+    /// Mean negative log-likelihood of the outcomes, with probabilities clamped to 1e-7.
     pub log_loss: f64,
-    /// Chance that a rise has a higher probability than a fall, ties counting half; 0.5 when either never comes.
+    /// Probability that a rise has a higher forecast than a fall, ties counting half; 0.5 when either class is absent.
     pub auc: f64,
-    /// Share of outcomes on whose side of one half the probability lies, one of exactly one half being half right.
+    /// Share of outcomes on the same side of one half as the probability, where exactly one half counts half.
     pub accuracy: f64,
     /// Share of rises.
     pub base_rate: f64,
@@ -151,11 +152,11 @@ pub struct ClassScores {
     pub pred_std: f64,
     /// Mean of probability - outcome.
     pub bias: f64,
-    /// Intervals, where they were asked for.
+    /// Confidence intervals, if requested.
     pub intervals: Option<ClassIntervals>,
 }
 
-/// Intervals of the scores of a probability; nothing for fewer than five sessions, or where a score has no value.
+/// Confidence intervals of probability scores; `None` for fewer than five sessions or an undefined score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassIntervals {
     /// Of `brier_skill`.
@@ -169,7 +170,7 @@ pub struct ClassIntervals {
 }
 
 impl ClassScores {
-    /// Scores probabilities, quickly enough for every epoch; nothing where no outcome is known.
+    /// Scores probabilities without intervals, fast enough for every epoch; `None` without a known outcome.
     ///
     /// # Panics
     /// If lengths differ, or an outcome is infinite.
@@ -177,7 +178,7 @@ impl ClassScores {
         Pairs::of(outcomes).map(|pairs| Self::score(&pairs))
     }
 
-    /// Scores probabilities, with intervals.
+    /// Scores probabilities with intervals.
     ///
     /// # Panics
     /// If lengths differ, or an outcome is infinite.
@@ -194,9 +195,9 @@ impl ClassScores {
 
     fn score(pairs: &Pairs) -> Self {
         let fit = pairs.fit();
-        let surprise = |p: f64, y: f64| {
-            let came = if y > 0.5 { p } else { 1.0 - p };
-            -came.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY).ln()
+        let negative_log_likelihood = |p: f64, y: f64| {
+            let likelihood = if y > 0.5 { p } else { 1.0 - p };
+            -likelihood.clamp(MIN_PROBABILITY, 1.0 - MIN_PROBABILITY).ln()
         };
         Self {
             samples: fit.samples,
@@ -206,7 +207,7 @@ impl ClassScores {
             fit,
             brier: pairs.mean(|p, y| (y - p).powi(2)),
             brier_skill: skill(pairs).value().unwrap_or_default(),
-            log_loss: pairs.mean(surprise),
+            log_loss: pairs.mean(negative_log_likelihood),
             auc: auc(pairs).value().unwrap_or(0.5),
             accuracy: class_accuracy(pairs).value().unwrap_or_default(),
             base_rate: pairs.mean(|_, y| y),
@@ -217,18 +218,18 @@ impl ClassScores {
     }
 }
 
-/// Scores of a target of either sort.
+/// Scores of a regression or a direction target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Scores {
-    /// Of an amount.
+    /// Scores of a regression.
     Regression(RegressionScores),
-    /// Of a probability.
+    /// Scores of a probability.
     Class(ClassScores),
 }
 
 impl Scores {
-    /// Scores forecasts of a target, quickly enough for every epoch; nothing where no outcome is known.
+    /// Scores forecasts of a target without intervals, fast enough for every epoch; `None` without a known outcome.
     ///
     /// # Panics
     /// If lengths differ, or an outcome is infinite.
@@ -239,7 +240,7 @@ impl Scores {
         }
     }
 
-    /// Scores forecasts of a target, with intervals.
+    /// Scores forecasts of a target with intervals.
     ///
     /// # Panics
     /// If lengths differ, or an outcome is infinite.
@@ -250,7 +251,7 @@ impl Scores {
         }
     }
 
-    /// Forecasts that are no finite number.
+    /// Non-finite forecasts.
     pub fn not_finite(&self) -> u64 {
         match self {
             Self::Regression(scores) => scores.not_finite,
@@ -258,7 +259,7 @@ impl Scores {
         }
     }
 
-    /// The scores of an amount.
+    /// Returns the regression scores.
     pub fn regression(&self) -> Option<&RegressionScores> {
         match self {
             Self::Regression(scores) => Some(scores),
@@ -266,7 +267,7 @@ impl Scores {
         }
     }
 
-    /// Share of the squared error of the training mean that forecasts save: R², or the Brier skill.
+    /// Returns the share of the squared error of the training mean that the forecasts save: R², or the Brier skill.
     pub fn r2(&self) -> f64 {
         match self {
             Self::Regression(scores) => scores.r2,
@@ -274,7 +275,7 @@ impl Scores {
         }
     }
 
-    /// Interval of [`Self::r2`], where it was asked for.
+    /// Returns the confidence interval of [`Self::r2`], if requested.
     pub fn r2_interval(&self) -> Option<ConfidenceInterval> {
         match self {
             Self::Regression(scores) => scores.intervals?.r2,
@@ -295,7 +296,7 @@ impl Scores {
 mod tests {
     use super::*;
 
-    /// Every pair is a session of its own.
+    /// Outcomes with every pair as a session of its own.
     fn outcomes<'a>(predicted: &'a [f32], actual: &'a [f32], train_mean: f64) -> Outcomes<'a> {
         const DATES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
         Outcomes { predicted, actual, block: &DATES[..actual.len()], train_mean }
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_those_of_scikit_learns_examples() {
+    fn errors_match_scikit_learns_examples() {
         // The example of r2_score, mean_absolute_error, mean_squared_error and mean_absolute_percentage_error.
         let scores = amount(&[2.5, 0.0, 2.0, 8.0], &[3.0, -0.5, 2.0, 7.0], 2.875);
         near(scores.r2, 0.948_608_137_044_967_9);
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn rank_ic_is_that_of_scipys_example_with_its_tie() {
+    fn rank_ic_matches_scipys_example_with_a_tie() {
         let ic = |p: &[f32], y: &[f32]| amount(p, y, 0.0).rank_ic;
         near(ic(&[1.0, 2.0, 3.0, 4.0, 5.0], &[5.0, 6.0, 7.0, 8.0, 7.0]), 0.820_782_681_668_123_3);
         near(ic(&[1.0, 10.0, 100.0], &[-3.0, -2.0, 90.0]), 1.0);
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_perfect_the_constant_and_the_wrong_forecast_are_told_apart() {
+    fn perfect_constant_and_wrong_forecasts_score_differently() {
         let y = [1.0, -2.0, 3.0, -4.0, 5.0, 6.0];
         let perfect = amount(&y, &y, 0.5);
         assert_eq!((perfect.r2, perfect.rank_ic, perfect.directional_accuracy), (1.0, 1.0, Some(1.0)));
@@ -359,13 +360,13 @@ mod tests {
         let mean = amount(&[0.5; 6], &y, 0.5);
         assert_eq!((mean.r2, mean.std_ratio, mean.rank_ic), (0.0, 0.0, 0.0));
         assert_eq!(mean.directional_accuracy, Some(4.0 / 6.0), "always up");
-        assert!(amount(&[7.0; 6], &y, 0.5).r2 < -1.0, "a wrong level costs");
+        assert!(amount(&[7.0; 6], &y, 0.5).r2 < -1.0, "bias is penalised");
         let wrong = amount(&y.map(|y| -y), &y, 0.0);
         assert_eq!((wrong.r2, wrong.rank_ic, wrong.directional_accuracy), (-3.0, -1.0, Some(0.0)));
     }
 
     #[test]
-    fn perfect_and_constant_probabilities_are_told_apart() {
+    fn perfect_and_constant_probabilities_score_differently() {
         let y = [1.0, 0.0, 1.0, 0.0, 1.0, 1.0];
         let perfect = rise(&y, &y, 0.5);
         assert_eq!((perfect.brier_skill, perfect.auc, perfect.accuracy), (1.0, 1.0, 1.0));
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_reported_and_not_scored() {
+    fn non_finite_forecasts_are_counted_and_not_scored() {
         let scores = amount(&[1.0, f32::NAN, 3.0, f32::NAN], &[1.0, 2.0, f32::NAN, f32::NAN], 0.0);
         assert_eq!((scores.samples, scores.not_finite, scores.r2), (1, 1, 1.0));
         let broken = Scores::of(TargetKind::Return, &outcomes(&[f32::NAN; 2], &[1.0; 2], 0.0)).unwrap();
@@ -405,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_survive_json_and_the_quick_ones_are_the_same() {
+    fn scores_round_trip_through_json_and_do_not_depend_on_intervals() {
         let (p, y) = ([0.1, 0.7, 0.4, 0.9, 0.3, 0.6], [0.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
         for kind in [TargetKind::Return, TargetKind::Direction] {
             let scores = Scores::with_intervals(kind, &outcomes(&p, &y, 0.4)).unwrap();

@@ -1,27 +1,27 @@
-//! One epoch of a forecaster's training, in numbers.
+//! Metrics of one training epoch of a forecaster.
 
 use serde::{Deserialize, Serialize};
 
 use crate::forecast::{RegressionScores, Scores};
 
-/// One pass over the training samples, judged on all validation samples.
+/// Metrics of one pass over the training samples, scored on all validation samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Number of the pass, from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Step size of its last minibatch.
+    /// Learning rate of its last minibatch.
     pub learning_rate: f64,
-    /// Mean loss over its minibatches, units left out.
+    /// Mean training loss over its minibatches, with dropout.
     pub train_loss: f64,
-    /// Mean loss over the validation samples, nothing left out.
+    /// Mean loss over the validation samples, without dropout.
     pub validation_loss: f64,
     /// Mean norm of the gradients before clipping.
     pub gradient_norm: f64,
-    /// How far the parameters moved, over their norm.
+    /// Norm of the parameter change, relative to the parameter norm.
     pub movement: f64,
-    /// What early stopping watches, the larger the better.
+    /// Score for early stopping, larger is better.
     pub score: f64,
-    /// The validation scores of each target; nothing where it is not known of any sample. `[M]`
+    /// Validation scores of each target; `None` without a known outcome. `[M]`
     pub targets: Vec<Option<Scores>>,
 }
 
@@ -36,20 +36,21 @@ impl Epoch {
         self.targets.iter().flatten().filter_map(Scores::regression)
     }
 
-    /// Returns the line that the old logs had, for the first target, which is the return of the first horizon.
+    /// Returns the epoch line of the legacy log, for the first target: the return of the first horizon.
     pub fn line(&self) -> String {
         let Some(scores) = self.regressions().next() else { return format!("Epoch {}", self.epoch) };
         let (ratio, std) = (100.0 * scores.std_ratio, scores.fit.pred_std);
         format!("Epoch {} | R²: {:.3} | Var Ratio: {ratio:.1}% | Pred Std: {std:.2}", self.epoch, scores.r2)
     }
 
-    /// The largest spread of forecasts among the regression targets, as a share of the target's.
-    pub(crate) fn widest(&self) -> f64 {
+    /// Returns the largest standard deviation of forecasts among the regression targets, as a share of the target's.
+    pub(crate) fn max_std_ratio(&self) -> f64 {
         self.regressions().map(|scores| scores.std_ratio).fold(0.0, f64::max)
     }
 
-    pub(crate) fn all_alike(&self, share: f64) -> bool {
-        self.widest() < share
+    /// Returns whether the forecasts of every regression target are nearly constant.
+    pub(crate) fn is_collapsed(&self, threshold: f64) -> bool {
+        self.max_std_ratio() < threshold
     }
 
     pub(crate) fn is_finite(&self) -> bool {

@@ -8,25 +8,25 @@ use crate::health::Verdict;
 pub(super) fn advice(verdict: Verdict) -> &'static [&'static str] {
     match verdict {
         Verdict::Collapsed(Action::Hold) => &[
-            "raise --ent-coef by 0.02 (0.06, 0.08, 0.10), or let it follow the policy with --ent-coef auto",
-            "raise env.reward.good_buy_* and lower env.reward.missed_opportunity, or start with --on-collapse adapt",
+            "raise --ent-coef by 0.02 (0.06, 0.08, 0.10), or use --ent-coef auto",
+            "raise env.reward.good_buy_* and lower env.reward.missed_opportunity, or use --on-collapse adapt",
         ],
         Verdict::Collapsed(_) => &[
             "the shaping outweighs money: lower env.reward.good_buy_*, raise env.reward.pnl_scale, or use configs/pnl.toml",
-            "zerodte audit-reward shows which term pays for entries that lose",
+            "run zerodte audit-reward to find the term that rewards losing entries",
         ],
         Verdict::StateBlind => &[
-            "raise --learning-rate, and look whether the features vary (zerodte explain shows what a policy sees)",
-            "lower --ent-coef where it outweighs the advantages",
+            "raise --learning-rate, and check that the features vary (zerodte explain shows the inputs of a policy)",
+            "lower --ent-coef if it outweighs the advantages",
         ],
         Verdict::Frozen => &[
-            "set ppo.weight_decay to 0 and raise --learning-rate; vf_coef 0 or saturated units leave a critic constant",
+            "set ppo.weight_decay to 0 and raise --learning-rate; a constant critic can come from vf_coef 0 or saturated units",
         ],
         Verdict::Exploding => {
-            &["lower --learning-rate or ppo.max_grad_norm, set --target-kl, and look for outliers in the rewards"]
+            &["lower --learning-rate or ppo.max_grad_norm, set --target-kl, and check the rewards for outliers"]
         }
         Verdict::HoldIsOptimal => &[
-            "nobody was found who earns here, so that more entropy would buy losses: find an edge or lower costs first",
+            "no strategy was found that earns here, so more exploration would only cost money: find an edge or lower the costs first",
         ],
         Verdict::Drifting | Verdict::Healthy | Verdict::Inconclusive => &[],
     }

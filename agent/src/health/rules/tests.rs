@@ -65,7 +65,7 @@ fn every_verdict_has_its_rule() {
     assert_eq!(Case::verdict(|case| case.learner.constant = true), "frozen");
     assert_eq!(Case::verdict(|case| case.learner.kl = 1e-10), "frozen");
     let idle = |case: &mut Case| case.learner.value_loss = 0.0;
-    assert_eq!(Case::verdict(idle), "healthy", "without a trade there is nothing to lose");
+    assert_eq!(Case::verdict(idle), "healthy", "no trades, no loss");
     assert_eq!(Case::verdict(|case| (idle(case), case.interval.opened = 1).1), "frozen");
     assert_eq!(Case::verdict(|case| case.learner.param_norm = 700.0), "exploding");
     assert_eq!(Case::verdict(|case| case.learner.value_loss = 40.0), "exploding");
@@ -86,7 +86,7 @@ fn a_policy_that_holds_is_judged_by_what_entries_earn() {
 }
 
 #[test]
-fn buying_always_is_no_collapse_where_it_pays() {
+fn always_buying_is_no_collapse_if_it_earns() {
     let always = |returns: f64| {
         Case::verdict(|case| {
             case.interval.flat_actions = flat(5, 700, 295);
@@ -106,7 +106,7 @@ fn buying_always_is_no_collapse_where_it_pays() {
 }
 
 #[test]
-fn a_schedule_that_ends_and_a_single_minibatch_are_not_frozen() {
+fn an_ending_schedule_and_a_single_minibatch_are_not_frozen() {
     let ending = |case: &mut Case, rate: f64| {
         (case.calm.rate, case.learner.learning_rate) = (Some(3e-5), rate);
         (case.learner.actor_change, case.learner.critic_change, case.learner.kl) = (1e-6, 1e-6, 1e-10);
@@ -119,7 +119,7 @@ fn a_schedule_that_ends_and_a_single_minibatch_are_not_frozen() {
 }
 
 #[test]
-fn a_quiet_interval_is_no_yardstick_of_an_explosion() {
+fn a_quiet_interval_is_no_reference_for_an_explosion() {
     let woken = |first: f64| {
         Case::verdict(|case| {
             (case.calm.loss, case.calm.first_loss) = (Some(1e-6), Some(first));
@@ -130,7 +130,7 @@ fn a_quiet_interval_is_no_yardstick_of_an_explosion() {
 }
 
 #[test]
-fn who_has_earned_before_is_not_right_to_stay_out() {
+fn holding_after_profitable_entries_is_a_collapse() {
     let stays = |earned: bool| {
         Case::verdict(|case| {
             (case.interval.flat_actions, case.calm.earned) = (flat(995, 3, 2), earned);
@@ -141,7 +141,7 @@ fn who_has_earned_before_is_not_right_to_stay_out() {
 }
 
 #[test]
-fn shaping_that_pays_for_losses_is_drifting() {
+fn shaping_that_rewards_losses_is_drifting() {
     let paid = |bonus: f64| {
         Case::verdict(|case| {
             (case.interval.exits[0], case.interval.trade_return) = (900, -45.0);
@@ -154,7 +154,7 @@ fn shaping_that_pays_for_losses_is_drifting() {
 }
 
 #[test]
-fn a_decided_policy_is_not_frozen_and_a_young_one_is_not_blind() {
+fn a_deterministic_policy_is_not_frozen_and_a_young_one_is_not_blind() {
     let decided = |case: &mut Case| {
         (case.learner.kl, case.policy.entropy_norm) = (0.0, Some(0.001));
         case.interval.flat_actions = flat(995, 3, 2);
@@ -164,7 +164,7 @@ fn a_decided_policy_is_not_frozen_and_a_young_one_is_not_blind() {
     assert_eq!(Case::verdict(young), "healthy");
     let waking = |case: &mut Case| (case.policy.variance, case.calm.variance) = (Some(1e-6), Some(5e-7));
     assert_eq!(Case::verdict(waking), "healthy");
-    // An interval without an update says nothing of the learner.
+    // An interval without an update has no evidence on the learner.
     let idle = |case: &mut Case| (case.learner.iterations, case.learner.actor_change) = (0, 0.0);
     assert_eq!(Case::verdict(idle), "healthy");
 }

@@ -135,7 +135,7 @@ pub(super) fn common_targets(runs: &[Finished]) -> Vec<Target> {
 #[cfg(test)]
 pub(super) mod tests {
     use market_data::{DataStamp, DateRange};
-    use ppo_agent::forecast::{End, Gate, GateVerdict, Outcomes, Outset, Scores, TargetKind};
+    use ppo_agent::forecast::{FitBaseline, Gate, GateVerdict, Outcomes, Scores, StopReason, TargetKind};
 
     use super::*;
     use crate::commands::forecast::{Judgement, Predicted, chart};
@@ -160,8 +160,13 @@ pub(super) mod tests {
         let metrics = Metrics {
             data: data.clone(),
             best_epoch: 2,
-            end: End::MaxEpochs,
-            outset: Outset { constant_loss: 1.0, linear: vec![None; 3], warnings: Vec::new(), pretraining: Vec::new() },
+            end: StopReason::MaxEpochs,
+            outset: FitBaseline {
+                constant_loss: 1.0,
+                linear: vec![None; 3],
+                warnings: Vec::new(),
+                pretraining: Vec::new(),
+            },
             epochs: chart::tests::some_epochs(3),
             test: Judgement { data, dates, rows: vec![row] },
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ppo_agent::forecast::{End, GateVerdict, Target, VarianceTerm};
+use ppo_agent::forecast::{GateVerdict, StopReason, Target, VarianceTerm};
 use serde::Serialize;
 use toml::Value;
 
@@ -115,9 +115,9 @@ fn run_row(run: &Finished) -> anyhow::Result<Vec<String>> {
         term => format!("{} x {}", word(&term)?, loss.variance_weight),
     };
     let ended = match &metrics.end {
-        End::MaxEpochs => "last epoch".to_owned(),
-        End::Patience => "patience".to_owned(),
-        End::Emergency(emergency) => format!("STOPPED: {}", emergency.trouble),
+        StopReason::MaxEpochs => "last epoch".to_owned(),
+        StopReason::Patience => "patience".to_owned(),
+        StopReason::Watchdog(alarm) => format!("STOPPED: {}", alarm.kind),
     };
     Ok(vec![
         run.name.clone(),

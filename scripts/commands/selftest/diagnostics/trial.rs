@@ -213,7 +213,7 @@ impl Listener for HealthListener<'_> {
         self.monitor.on_step(moment);
         if let Some(step) = self.monitor.due(self.cadence.crossed(timesteps)) {
             let health = self.monitor.close(moment.ledger, &mut || self.ground.opportunity());
-            self.heard.push((step, health.called.0, health.reading));
+            self.heard.push((step, health.confirmed.0, health.interval_verdict));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
-use ppo_agent::games::cartpole::{CurvePoint, SOLVED};
+use ppo_agent::games::cartpole::{CurvePoint, SOLVED_RETURN};
 
 const HEADING: &str = "seed,timesteps,ep_rew_mean";
 
@@ -18,7 +18,7 @@ pub(crate) struct Curve {
 impl Curve {
     /// Returns the timesteps after which the environment counted as solved.
     pub(crate) fn solved_at(&self) -> Option<u64> {
-        self.points.iter().find(|point| point.ep_rew_mean >= SOLVED).map(|point| point.timesteps)
+        self.points.iter().find(|point| point.ep_rew_mean >= SOLVED_RETURN).map(|point| point.timesteps)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use plotters::prelude::*;
-use ppo_agent::games::cartpole::{MOST_TIMESTEPS, SOLVED};
+use ppo_agent::games::cartpole::{MAX_TIMESTEPS, SOLVED_RETURN};
 
 use super::curves::Curve;
 use crate::chart::style::{INK, font, house_style, steps_label};
@@ -31,7 +31,7 @@ pub(crate) fn draw(ours: &[Curve], theirs: &[Curve]) -> anyhow::Result<String> {
             .margin_bottom(8)
             .x_label_area_size(40)
             .y_label_area_size(64)
-            .build_cartesian_2d(0.0..most.unwrap_or(MOST_TIMESTEPS) as f64, 0.0..500.0)?;
+            .build_cartesian_2d(0.0..most.unwrap_or(MAX_TIMESTEPS) as f64, 0.0..500.0)?;
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);
         mesh.x_label_formatter(&steps_label)
@@ -46,8 +46,8 @@ pub(crate) fn draw(ours: &[Curve], theirs: &[Curve]) -> anyhow::Result<String> {
                 chart.draw_series(LineSeries::new(line, color.mix(0.6).stroke_width(1)))?;
             }
         }
-        let end = most.unwrap_or(MOST_TIMESTEPS) as f64;
-        chart.draw_series([PathElement::new([(0.0, SOLVED), (end, SOLVED)], INK.mix(0.5))])?;
+        let end = most.unwrap_or(MAX_TIMESTEPS) as f64;
+        chart.draw_series([PathElement::new([(0.0, SOLVED_RETURN), (end, SOLVED_RETURN)], INK.mix(0.5))])?;
         let names = [("zerodte", ours.len(), OURS), ("Stable-Baselines3", theirs.len(), THEIRS)];
         let mut x = 24;
         for (name, count, color) in names {
