@@ -1,5 +1,6 @@
 //! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
 
+pub(crate) mod context;
 pub mod flags;
 pub mod layers;
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use self::start::Start;
 use crate::{
     artifacts::paths::Paths,
-    config::RunConfig,
+    config::{RunConfig, context::CommandContext},
     evaluation::{baselines::Baselines, held_out::HeldOut, replay::replay},
     inputs::Inputs,
     output::{
@@ -45,12 +45,8 @@ use crate::{
 /// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are intact
 /// either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let (config, prior) = resolve(flags, &mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
+    let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
+    let Some((mut context, (config, prior))) = resolved else { return Ok(()) };
     let paths = Paths::of(&config.run);
     paths.check_writable()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
@@ -58,7 +54,9 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let inputs = Inputs::load(&config)?;
     let config = pinned(config, &inputs);
     let split = inputs.split(&config)?;
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    context.say_notes()?;
+    context.say_synthetic(inputs.dataset.synthetic)?;
+    let console = context.console;
     header(&config, &inputs, &split, console)?;
     let resume = prior.as_ref().zip(flags.resume.as_deref());
     let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume };
@@ -105,12 +103,9 @@ fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunCo
 
 fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Console) -> anyhow::Result<()> {
     let run = &config.run;
-    if inputs.dataset.synthetic {
-        console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
-    }
     let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     console.say(format!("Training {} on {symbols}: {} steps", run.model_name, thousands(run.timesteps as i64)))?;
-    inputs.lines().into_iter().try_for_each(|line| console.say(line))?;
+    console.say_all(inputs.lines())?;
     for (name, dates) in [("Train", &split.train), ("Validation", &split.validation), ("Test", &split.test)] {
         let days = inputs.market.days_in(dates);
         let bars: u32 = days.iter().map(|&day| inputs.market.days()[day as usize].bars).sum();
@@ -204,7 +199,7 @@ impl Run<'_> {
             Err(error) => Some(error.downcast::<TrainingStopped>()?),
         };
         let svg = training_chart::draw(&self.title(), reporter.rows())?;
-        ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
+        self.paths.write("training.svg", svg)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Outcome { seconds: reporter.seconds(), verdict, unwell })
     }

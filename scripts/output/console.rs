@@ -61,6 +61,14 @@ impl Console {
         }
     }
 
+    /// Says several texts, one after the other.
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn say_all(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) -> io::Result<()> {
+        texts.into_iter().try_for_each(|text| self.say(text))
+    }
+
     /// Returns whether the screen is a terminal, which can be redrawn.
     pub fn is_terminal() -> bool {
         io::stdout().is_terminal()

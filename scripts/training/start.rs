@@ -3,11 +3,11 @@
 use super::Run;
 use crate::{
     artifacts::{manifest, saved_model},
-    output::{console::Console, table::thousands},
+    output::{console::Console, synthetic::training_notice, table::thousands},
     training::{interventions::Interventions, reporter::Earlier, resume::PriorRun},
 };
 use anyhow::{Context as _, bail};
-use market_data::{DateRange, stamp};
+use market_data::DateRange;
 use market_env::{BatchEnv, VecEnv as _};
 use ppo_agent::{DeviceChoice, Policy, PolicyConfig, Trainer};
 use serde_json::Value;
@@ -101,9 +101,7 @@ impl Run<'_> {
         for note in meta.changed_inputs(self.config)?.into_iter().chain(meta.changed_forecaster(self.inputs)) {
             console.say(format!("Note: {note}"))?;
         }
-        if meta.data == stamp(true) {
-            console.say("Note: the loaded model was trained on SYNTHETIC data")?;
-        }
+        console.say_all(training_notice("Note: the loaded model", &meta.data))?;
         let PolicyConfig { backend, precision, .. } = self.config.policy;
         Ok((policy.with_backend(backend).with_precision(precision), meta.trained_on))
     }

@@ -187,7 +187,7 @@ impl Cells for DataFrame {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{tests::trade, write},
+        super::{encode, tests::trade},
         *,
     };
 
@@ -200,7 +200,7 @@ mod tests {
         for name in ["trades.csv", "trades.parquet"] {
             let path = folder.path().join(name);
             for trades in [vec![trade(), unsold.clone()], Vec::new()] {
-                write(&path, &trades, "market").unwrap();
+                std::fs::write(&path, encode(&path, &trades, "market").unwrap()).unwrap();
                 assert_eq!(read(&path).unwrap(), trades, "{name}");
             }
         }
@@ -210,7 +210,7 @@ mod tests {
     fn every_wrong_cell_is_named_with_its_row_and_column() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trades.csv");
-        write(&path, &[trade(), trade()], "market").unwrap();
+        std::fs::write(&path, encode(&path, &[trade(), trade()], "market").unwrap()).unwrap();
         let good = std::fs::read_to_string(&path).unwrap();
         for (from, to, words) in [
             ("BUY_PUT", "SELL", "column side"),

@@ -1,14 +1,15 @@
 //! The report as text: what the numbers mean in plain words, then the tables.
 
-use market_data::stamp;
-
 use super::{
     errors::{Bucket, ErrorStats},
     parity::ParityStats,
     report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
     spread::{SpreadBucket, SpreadStats},
 };
-use crate::output::table::{columns, thousands};
+use crate::output::{
+    synthetic::{is_synthetic, notice},
+    table::{columns, thousands},
+};
 
 const ERROR_HEADINGS: [&str; 8] =
     ["", "prints", "median |error|", "90th pct", "bias", "mean bias", "median |error| $", "90th pct $"];
@@ -47,10 +48,7 @@ impl CalibrationReport {
     }
 
     fn summary(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.data == stamp(true) {
-            lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
-        }
+        let mut lines: Vec<String> = notice(is_synthetic(self.data)).into_iter().collect();
         let symbols = self.symbols.join(", ");
         let sessions = thousands(self.sessions as i64);
         match self.dates {

@@ -17,7 +17,7 @@ use self::catalogue::{Markets, REPEATS, trials};
 use crate::output::{
     clock::Stopwatch,
     console::Console,
-    output_file::{check_writable, write},
+    output_file::OutputFile,
     table::{columns, percent, thousands},
 };
 
@@ -129,7 +129,7 @@ fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
 /// # Errors
 /// A training that cannot run, a file that cannot be written, or verdicts that are wrong.
 pub(super) fn run(flags: &DiagnosticsFlags, console: &mut Console) -> anyhow::Result<()> {
-    flags.out.iter().filter_map(|path| path.parent()).try_for_each(check_writable)?;
+    let file = OutputFile::requested("", flags.out.as_ref())?;
     let watch = Stopwatch::start();
     let report = report(flags.repeats)?;
     if flags.json {
@@ -138,7 +138,9 @@ pub(super) fn run(flags: &DiagnosticsFlags, console: &mut Console) -> anyhow::Re
         console.say(report.table())?;
         console.say(format!("{} ({:.0} seconds)", report.summary(), watch.seconds()))?;
     }
-    write(flags.out.as_deref(), || Ok(serde_json::to_string_pretty(&report)? + "\n"), console)?;
+    if let Some(file) = file {
+        file.save_json(&report, console)?;
+    }
     ensure!(report.passes(), "the diagnostics are wrong: {}", report.summary());
     Ok(())
 }

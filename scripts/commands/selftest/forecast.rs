@@ -10,11 +10,7 @@ use ppo_agent::forecast::{
 };
 use rayon::prelude::*;
 
-use crate::output::{
-    console::Console,
-    output_file::{check_writable, write},
-    table::columns,
-};
+use crate::output::{console::Console, output_file::OutputFile, table::columns};
 
 /// Flags of `zerodte selftest forecast`.
 #[derive(Debug, Clone, Args)]
@@ -34,7 +30,7 @@ const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "
 /// # Errors
 /// A training that breaks, a file that cannot be written, a failed attempt that is called healthy, or a cure that is none.
 pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Result<()> {
-    flags.markdown.as_deref().and_then(|path| path.parent()).map_or(Ok(()), check_writable)?;
+    let file = OutputFile::requested("", flags.markdown.as_ref())?;
     let failures = failures(flags.seed);
     let jobs: Vec<(&Failure, &Attempt)> =
         failures.iter().flat_map(|failure| failure.attempts.iter().map(move |attempt| (failure, attempt))).collect();
@@ -46,7 +42,9 @@ pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Resul
         console.say(format!("{}: {}", failure.name, failure.story))?;
     }
     console.say(format!("\n{}", columns(&HEADING, &rows)))?;
-    write(flags.markdown.as_deref(), || Ok(markdown(&rows)), console)?;
+    if let Some(file) = file {
+        file.save(markdown(&rows), console)?;
+    }
     let mut outcomes = outcomes.iter();
     for failure in &failures {
         let of: Vec<&Outcome> = outcomes.by_ref().take(failure.attempts.len()).collect();

@@ -14,7 +14,7 @@ use statistics::{mann_whitney_z, mean, median};
 use self::curves::Curve;
 use crate::output::{
     console::Console,
-    output_file::{check_writable, write},
+    output_file::OutputFile,
     table::{columns, thousands},
 };
 
@@ -37,17 +37,20 @@ pub struct LearningFlags {
 /// # Errors
 /// A training that stops, a file that cannot be written, or a proof that failed.
 pub(super) fn run(flags: &LearningFlags, console: &mut Console) -> anyhow::Result<()> {
-    for path in [&flags.csv, &flags.svg].into_iter().flatten() {
-        path.parent().map_or(Ok(()), check_writable)?;
-    }
+    let csv = OutputFile::requested("", flags.csv.as_ref())?;
+    let svg = OutputFile::requested("", flags.svg.as_ref())?;
     let theirs = curves::reference()?;
     let ours = train(flags.seeds.map_or(theirs.len() as u64, u64::from))?;
     console.say("CartPole-v1: timesteps until the mean return of the last 100 episodes is 475, at most 150,000")?;
     console.say(table(&ours, &theirs))?;
     let z = mann_whitney_z(&steps(&ours), &steps(&theirs));
     console.say(verdict(z))?;
-    write(flags.csv.as_deref(), || Ok(curves::to_csv(&ours)), console)?;
-    write(flags.svg.as_deref(), || plot::draw(&ours, &theirs), console)?;
+    if let Some(file) = csv {
+        file.save(curves::to_csv(&ours), console)?;
+    }
+    if let Some(file) = svg {
+        file.save(plot::draw(&ours, &theirs)?, console)?;
+    }
     ensure!(z <= SIGNIFICANT, "CartPole-v1 needs more steps than Stable-Baselines3's: z = {z:+.2}");
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! A view as text: a whole frame for a terminal, one line per interval for a file. Pure; the same view gives the same text.
 
-use market_data::stamp;
-
 use super::{
     unjudged::{UnjudgedInterval, read},
     view::{Habits, Learner, Seen, View},
 };
-use crate::output::table::{columns, dollars, percent, thousands};
+use crate::output::{
+    synthetic::{is_synthetic, mark},
+    table::{columns, dollars, percent, thousands},
+};
 
 /// Widest line of a frame, in characters.
 const WIDTH: usize = 79;
@@ -65,13 +66,13 @@ pub fn line(view: &View, index: usize) -> String {
             None => format!("shares: {}", read(seen).word),
         },
     ];
-    let synthetic = if view.data.as_deref() == Some(stamp(true)) { "SYNTHETIC | " } else { "" };
-    format!("{synthetic}{}", parts.join(" | "))
+    let stamp = view.data.as_deref().filter(|data| is_synthetic(data)).map(|stamp| format!("{stamp} | "));
+    stamp.unwrap_or_default() + &parts.join(" | ")
 }
 
 fn heading(view: &View) -> String {
     let planned = view.planned.map(|steps| format!(" of {}", thousands(steps as i64))).unwrap_or_default();
-    let synthetic = if view.data.as_deref() == Some(stamp(true)) { "SYNTHETIC DATA  " } else { "" };
+    let synthetic = mark(view.data.as_deref().is_some_and(is_synthetic), "", "  ");
     let steps = format!("{synthetic}step {}{planned}", thousands(view.step as i64));
     let room = WIDTH.saturating_sub(steps.chars().count() + 2);
     let name: Vec<char> = view.source.chars().collect();

@@ -17,7 +17,7 @@ use crate::{
         files::{EPOCHS, METRICS, PREDICTIONS},
     },
     config::RunConfig,
-    output::exit_code::UsageError,
+    output::{exit_code::UsageError, synthetic::is_synthetic},
 };
 
 const CONFIG: &str = "config.toml";
@@ -87,7 +87,7 @@ impl Finished {
     }
 
     pub(super) fn is_synthetic(&self) -> bool {
-        self.metrics.data == market_data::stamp(true)
+        is_synthetic(&self.metrics.data)
     }
 
     /// Returns the judgement of a target on all symbols together, if there is one.
