@@ -24,7 +24,7 @@ use crate::{
         fetch::FetchFlags, forecast::ForecastTool, inspect::InspectFlags, reproduce_collapse::ReproduceFlags,
         selftest::Selftest, watch::WatchFlags,
     },
-    output::console::Console,
+    output::{console::Console, exit_code::Outcome},
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -71,28 +71,28 @@ pub enum Tool {
     Watch(WatchFlags),
 }
 
-/// Runs a command; returns the exit code of one that ended as it should.
+/// Runs a command; returns the end of one that met no error.
 ///
 /// # Errors
 /// As the command's own `run`.
-pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<u8> {
+pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
     match command {
         Tool::Audit(flags) => audit::run(flags, console),
         Tool::AuditReward(flags) => audit_reward::run(flags, console),
         Tool::Backtest(flags) => backtest::run(flags, console),
         Tool::Calibrate(flags) => calibrate::run(flags, console),
         Tool::Bench(flags) => bench::run(flags, console),
-        Tool::Diagnose(flags) => return diagnose::run(flags, console),
+        Tool::Diagnose(flags) => return diagnose::run(flags, console).map(Outcome::Diagnosed),
         Tool::Doctor(flags) => doctor::run(flags, console),
         Tool::Explain(flags) => explain::run(flags, console),
         Tool::Fetch(flags) => fetch::run(flags, console),
-        Tool::Forecast(tool) => forecast::run(tool, console),
+        Tool::Forecast(tool) => return forecast::run(tool, console),
         Tool::Inspect(flags) => inspect::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
         Tool::Watch(flags) => watch::run(flags, console),
     }
-    .map(|()| 0)
+    .map(|()| Outcome::Finished)
 }
 
 #[cfg(test)]

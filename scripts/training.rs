@@ -8,7 +8,7 @@ mod save;
 mod start;
 pub mod training_chart;
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use anyhow::Context as _;
 use market_data::Split;
@@ -39,14 +39,14 @@ use crate::{
     },
 };
 
-/// Does what the flags say.
+/// Does what the flags say; breaks off with a training that its verdict stopped.
 ///
 /// # Errors
 /// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are intact
 /// either way.
-pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
+pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
     let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
-    let Some((mut context, (config, prior))) = resolved else { return Ok(()) };
+    let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
     let paths = Paths::of(&config.run);
     paths.check_writable()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
@@ -63,14 +63,12 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let start = run.start(console)?;
     if flags.dry_run {
         console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
-        return Ok(());
+        return Ok(ControlFlow::Continue(()));
     }
-    let result = run.train(start, console);
+    let end = run.train(start, console);
     console.stop_bar();
-    if let Err(error) = &result {
-        console.log_only(format!("error: {error:#}"));
-    }
-    result
+    console.log_end(&end);
+    end
 }
 
 /// Names the dates where a vendor's latest are meant, so that the run means the same ones tomorrow.
@@ -137,22 +135,22 @@ struct Run<'a> {
     resume: Option<(&'a PriorRun, &'a Path)>,
 }
 
-/// How a training ended.
-struct Outcome {
+/// A training that met no error.
+struct Learned {
     seconds: f64,
     /// The verdict called last; none of a run shorter than an interval.
     verdict: Option<String>,
-    /// Why it ended early, if it did.
-    unwell: Option<TrainingStopped>,
+    /// Breaks off where a verdict ended the training early.
+    end: ControlFlow<TrainingStopped>,
 }
 
 impl Run<'_> {
-    fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<()> {
+    fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
-        let outcome = self.learned(&mut trainer, earlier, interventions, &manifest, console);
+        let learned = self.learned(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
-        let Outcome { seconds, verdict, unwell } = match outcome {
-            Ok(outcome) => outcome,
+        let Learned { seconds, verdict, end } = match learned {
+            Ok(learned) => learned,
             Err(error) => {
                 if matches!(error.downcast_ref(), Some(AgentError::NonFinite { .. })) {
                     manifest["verdict"] = Verdict::Exploding.to_string().into();
@@ -163,10 +161,10 @@ impl Run<'_> {
             }
         };
         self.save_model(&trainer, &trained_on)?;
-        console.say(if unwell.is_none() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
+        console.say(if end.is_continue() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
-        if unwell.is_none() {
+        if end.is_continue() {
             let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
             manifest["validation"] = held_out.validation(self.split.validation, console)?;
             manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
@@ -179,7 +177,7 @@ impl Run<'_> {
             console.say(format!("Verdict: {verdict}"))?;
         }
         console.say(format!("Run folder: {}", self.paths.run.display()))?;
-        unwell.map_or(Ok(()), |unwell| Err(unwell.into()))
+        Ok(end)
     }
 
     /// Trains to the end, or to where a verdict ends it, and draws the chart.
@@ -190,18 +188,15 @@ impl Run<'_> {
         mut interventions: Interventions,
         manifest: &Value,
         console: &mut Console,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<Learned> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
         let mut reporter = self.open(trainer, earlier, mark.map(|mark| mark.monitor), console)?;
         self.write_manifest(manifest)?;
-        let unwell = match self.learn(trainer, &mut reporter, &mut interventions) {
-            Ok(()) => None,
-            Err(error) => Some(error.downcast::<TrainingStopped>()?),
-        };
+        let end = self.learn(trainer, &mut reporter, &mut interventions)?;
         let svg = training_chart::draw(&self.title(), reporter.rows())?;
         self.paths.write("training.svg", svg)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
-        Ok(Outcome { seconds: reporter.seconds(), verdict, unwell })
+        Ok(Learned { seconds: reporter.seconds(), verdict, end })
     }
 
     fn learn(
@@ -209,7 +204,7 @@ impl Run<'_> {
         trainer: &mut Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         interventions: &mut Interventions,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let run = &self.config.run;
         let mut saved = trainer.timesteps();
         let mut validated = trainer.env().ledger().clone();
@@ -228,7 +223,9 @@ impl Run<'_> {
             if (steps + next) / run.diagnostics_freq > steps / run.diagnostics_freq {
                 reporter.on_activity(trainer.activity()?);
             }
-            interventions.follow(trainer, reporter, ent_coef)?;
+            if let stop @ ControlFlow::Break(_) = interventions.follow(trainer, reporter, ent_coef)? {
+                return Ok(stop);
+            }
             let steps = trainer.timesteps();
             if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
                 if let Some(gap) = self.held_out_gap(trainer, &validated)? {
@@ -240,7 +237,7 @@ impl Run<'_> {
             }
         }
         reporter.console().stop_bar();
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Replays the validation dates and sets what a trade returns there beside what it returned in training since

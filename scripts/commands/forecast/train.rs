@@ -1,5 +1,7 @@
 //! `zerodte forecast train`: data, training, model, judgement out of sample, in this order.
 
+use std::ops::ControlFlow;
+
 use anyhow::Context as _;
 use market_data::{Split, stamp};
 use ppo_agent::{
@@ -45,14 +47,14 @@ pub struct Metrics {
     pub test: Judgement,
 }
 
-/// Trains as the flags say.
+/// Trains as the flags say; breaks off with a training that was ended because nothing could come of it.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags and configuration, [`ForecasterStopped`] for a training that was ended because nothing could come of it;
-/// anything else is a run that failed. Earlier results are intact either way.
-pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<()> {
+/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are
+/// intact either way.
+pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<ForecasterStopped>> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
-    let Some((mut context, config)) = resolved else { return Ok(()) };
+    let Some((mut context, config)) = resolved else { return Ok(ControlFlow::Continue(())) };
     let mut paths = Paths::of(&config.run);
     paths.log = paths.log.with_file_name(format!("{}_forecast.log", config.run.model_name));
     paths.check_writable()?;
@@ -65,11 +67,9 @@ pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::
         Run { config: &config, paths: &paths, material: &material, split: &split, data, test, boosted: flags.boosted };
     let console = context.console;
     run.header(console)?;
-    let result = run.train(console);
-    if let Err(error) = &result {
-        console.log_only(format!("error: {error:#}"));
-    }
-    result
+    let end = run.train(console);
+    console.log_end(&end);
+    end
 }
 
 struct Run<'a> {
@@ -111,7 +111,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn train(&self, console: &mut Console) -> anyhow::Result<()> {
+    fn train(&self, console: &mut Console) -> anyhow::Result<ControlFlow<ForecasterStopped>> {
         let device: DeviceChoice = self.config.run.device.parse().map_err(anyhow::Error::msg)?;
         device.check()?;
         self.open(console)?;
@@ -145,10 +145,10 @@ impl Run<'_> {
         let judgement = self.judge(&fitted, console)?;
         self.finish(&fitted, &judgement, seconds)?;
         console.say(format!("Run folder: {}", self.paths.run.display()))?;
-        match fitted.end {
-            End::Emergency(emergency) => Err(ForecasterStopped(emergency).into()),
-            End::MaxEpochs | End::Patience => Ok(()),
-        }
+        Ok(match fitted.end {
+            End::Emergency(emergency) => ControlFlow::Break(ForecasterStopped(emergency)),
+            End::MaxEpochs | End::Patience => ControlFlow::Continue(()),
+        })
     }
 
     /// Opens the run folder and the log: from here on files are written.
