@@ -17,7 +17,7 @@ use crate::{
     config::{DataSource, RunConfig, context::CommandContext},
     evaluation::baselines::Baselines,
     inputs::Inputs,
-    output::{console::Console, output_file::OutputFile, table::percent},
+    output::{console::Console, table::percent},
 };
 
 pub use self::{
@@ -43,7 +43,7 @@ pub struct AuditReport {
 pub fn run(flags: &AuditRewardFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
-    let json = OutputFile::requested("Audit", flags.json.as_ref())?;
+    let json = flags.output.json("Audit")?;
     context.say_notes()?;
     let console = context.console;
     console.say_all(weights_lines(&config.env.reward))?;

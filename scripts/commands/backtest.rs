@@ -34,7 +34,7 @@ use crate::{
 /// # Errors
 /// A model, bars or a configuration that cannot be used, a file that cannot be written, or an audit that found something.
 pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
-    if let Some(path) = &flags.trades {
+    if let Some(path) = &flags.output.trades {
         TradesFormat::of(path).map_err(|error| UsageError::one(format!("--trades: {error}")))?;
     }
     let (policy, meta) = saved_model::load(&flags.model)?;
@@ -47,8 +47,8 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     if flags.cost_sensitivity.is_some() {
         cost_sensitivity::check_spread(config.market.pricing.spread_multiplier)?;
     }
-    let json = OutputFile::requested("Report", flags.json.as_ref())?;
-    let trades = OutputFile::requested("Trades", flags.trades.as_ref())?;
+    let json = flags.output.report.json("Report")?;
+    let trades = OutputFile::requested("Trades", flags.output.trades.as_ref())?;
     let inputs = Inputs::load(&config)?;
     context.notes.extend(meta.changed_forecaster(&inputs));
     let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
@@ -154,7 +154,7 @@ impl Backtest<'_> {
         let days = self.inputs.market.days();
         let claims = Claims::of_report(&serde_json::to_value(report)?)?
             .with_sessions(played, |day| days[day as usize].symbol.to_string());
-        let log = self.flags.trades.as_deref().map(trades::read).transpose()?;
+        let log = self.flags.output.trades.as_deref().map(trades::read).transpose()?;
         Ok(Audit::of(log.as_ref().unwrap_or(&played.trades), &Terms::of(self.config), Some(&claims)))
     }
 

@@ -43,9 +43,9 @@ pub use self::{
 pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, mut config)) = resolved else { return Ok(()) };
-    let fitted = OutputFile::requested("Parameters", flags.fit.as_ref())?;
-    let json = OutputFile::requested("Report", flags.json.as_ref())?;
-    let plots = OutputFolder::requested("Plot", flags.plot.as_ref())?;
+    let fitted = OutputFile::requested("Parameters", flags.output.fit.as_ref())?;
+    let json = flags.output.report.json("Report")?;
+    let plots = OutputFolder::requested("Plot", flags.output.plot.as_ref())?;
     let pairs = load(&config)?;
     if let Some(file) = fitted {
         let (pricing, fit) = fit_command::fit_pricing(&pairs, &config)?;

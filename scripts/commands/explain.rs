@@ -40,8 +40,8 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
         Ok(config)
     })?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
-    let json = OutputFile::requested("Explanation", flags.json.as_ref())?;
-    let picture = OutputFile::requested("Picture", flags.plot.as_ref())?;
+    let json = flags.output.report.json("Explanation")?;
+    let picture = OutputFile::requested("Picture", flags.output.plot.as_ref())?;
     let inputs = Inputs::load(&config)?;
     context.notes.extend(meta.changed_forecaster(&inputs));
     let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };

@@ -45,8 +45,8 @@ pub fn run(flags: &InspectFlags, console: &mut Console) -> anyhow::Result<()> {
     if against.as_ref() == Some(&config) {
         return Err(UsageError::one("--against: these are the bars that are looked at; name other ones").into());
     }
-    let json = OutputFile::requested("Report", flags.json.as_ref())?;
-    let plot = OutputFile::requested("Plot", flags.plot.as_ref())?;
+    let json = flags.output.report.json("Report")?;
+    let plot = OutputFile::requested("Plot", flags.output.plot.as_ref())?;
     let read = Read::load(&config)?;
     let other = against.as_ref().map(Read::load).transpose().context("reading the bars of --against")?;
     let report = InspectReport::new(&read, other.as_ref())?;

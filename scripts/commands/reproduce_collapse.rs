@@ -39,7 +39,7 @@ pub fn run(flags: &ReproduceFlags, console: &mut Console) -> anyhow::Result<()> 
     let resolved = CommandContext::open(&flags.config, console, |notes| Ok(flags.resolve(notes)?))?;
     let Some((mut context, profiles)) = resolved else { return Ok(()) };
     check_same_days(&profiles)?;
-    let folder = OutputFolder::checked("", &flags.out)?;
+    let folder = OutputFolder::checked("", &flags.output.out)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(flags.num_threads);
     threads.build_global().context("starting the threads")?;
     context.say_notes()?;

@@ -97,7 +97,7 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
     if flags.seeds == 0 {
         return Err(UsageError::one("--seeds: there must be at least one").into());
     }
-    let folder = OutputFolder::checked("", &flags.out)?;
+    let folder = OutputFolder::checked("", &flags.output.out)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(flags.num_threads);
     threads.build_global().context("starting the threads")?;
     context.say_notes()?;

@@ -17,8 +17,8 @@ use crate::output::{console::Console, output_file::OutputFolder};
 pub(super) fn run(flags: &ForecastCompareFlags, console: &mut Console) -> anyhow::Result<()> {
     let folders = check(flags)?;
     let runs = folders.iter().map(|folder| Finished::read(folder)).collect::<anyhow::Result<Vec<_>>>()?;
-    let out = OutputFolder::checked("", &flags.out)?;
-    let archives = OutputFolder::requested("", flags.zip.as_ref())?;
+    let out = OutputFolder::checked("", &flags.output.out)?;
+    let archives = OutputFolder::requested("", flags.output.zip.as_ref())?;
     let (comparison, picture) = (text::of(&runs)?, plot::draw(&runs)?);
     console.say(text::screen(&comparison))?;
     out.file("comparison.md").save(text::markdown(&comparison), console)?;

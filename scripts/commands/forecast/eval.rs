@@ -21,9 +21,9 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     let (forecaster, meta) = saved_forecaster::load(&flags.model)?;
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(&meta.config, notes))?;
     let Some((mut context, mut config)) = resolved else { return Ok(()) };
-    let [json, markdown, predictions] =
-        [&flags.json, &flags.markdown, &flags.predictions].map(|path| OutputFile::requested("", path.as_ref()));
-    let (json, markdown, predictions) = (json?, markdown?, predictions?);
+    let json = flags.output.report.json("")?;
+    let markdown = OutputFile::requested("", flags.output.markdown.as_ref())?;
+    let predictions = OutputFile::requested("", flags.output.predictions.as_ref())?;
     context.say_notes()?;
 
     // The other predictors learn from what the forecaster learned from, so that the bars must reach back that far.

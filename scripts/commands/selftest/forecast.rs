@@ -18,6 +18,15 @@ pub struct ForecastFlags {
     /// Seed of the samples and of the trainings
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// File to write.
+    #[command(flatten)]
+    pub output: ForecastOutput,
+}
+
+/// File that the proof writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ForecastOutput {
     /// Writes the table as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -30,7 +39,7 @@ const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "
 /// # Errors
 /// A training that breaks, a file that cannot be written, a failed attempt that is called healthy, or a cure that is none.
 pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Result<()> {
-    let file = OutputFile::requested("", flags.markdown.as_ref())?;
+    let file = OutputFile::requested("", flags.output.markdown.as_ref())?;
     let failures = failures(flags.seed);
     let jobs: Vec<(&Failure, &Attempt)> =
         failures.iter().flat_map(|failure| failure.attempts.iter().map(move |attempt| (failure, attempt))).collect();

@@ -24,6 +24,15 @@ pub struct LearningFlags {
     /// Trainings, with the seeds 0, 1, ... [default: as many as there are of Stable-Baselines3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub seeds: Option<u32>,
+    /// Files to write.
+    #[command(flatten)]
+    pub output: LearningOutput,
+}
+
+/// Files that the proof writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct LearningOutput {
     /// Writes the learning curves: seed, timesteps, mean return of the last 100 episodes
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
@@ -37,8 +46,8 @@ pub struct LearningFlags {
 /// # Errors
 /// A training that stops, a file that cannot be written, or a proof that failed.
 pub(super) fn run(flags: &LearningFlags, console: &mut Console) -> anyhow::Result<()> {
-    let csv = OutputFile::requested("", flags.csv.as_ref())?;
-    let svg = OutputFile::requested("", flags.svg.as_ref())?;
+    let csv = OutputFile::requested("", flags.output.csv.as_ref())?;
+    let svg = OutputFile::requested("", flags.output.svg.as_ref())?;
     let theirs = curves::reference()?;
     let ours = train(flags.seeds.map_or(theirs.len() as u64, u64::from))?;
     console.say("CartPole-v1: timesteps until the mean return of the last 100 episodes is 475, at most 150,000")?;
