@@ -24,7 +24,7 @@ use crate::{
         fetch::FetchFlags, forecast::ForecastTool, inspect::InspectFlags, reproduce_collapse::ReproduceFlags,
         selftest::Selftest, watch::WatchFlags,
     },
-    output::console::Console,
+    output::{console::Console, exit_code::Outcome},
 };
 
 /// Works on trained models, and shows what this program can do.
@@ -71,28 +71,28 @@ pub enum Tool {
     Watch(WatchFlags),
 }
 
-/// Runs a command; returns the exit code of one that ended as it should.
+/// Runs a command; returns the end of one that met no error.
 ///
 /// # Errors
 /// As the command's own `run`.
-pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<u8> {
+pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
     match command {
         Tool::Audit(flags) => audit::run(flags, console),
         Tool::AuditReward(flags) => audit_reward::run(flags, console),
         Tool::Backtest(flags) => backtest::run(flags, console),
         Tool::Calibrate(flags) => calibrate::run(flags, console),
         Tool::Bench(flags) => bench::run(flags, console),
-        Tool::Diagnose(flags) => return diagnose::run(flags, console),
+        Tool::Diagnose(flags) => return diagnose::run(flags, console).map(Outcome::Diagnosed),
         Tool::Doctor(flags) => doctor::run(flags, console),
         Tool::Explain(flags) => explain::run(flags, console),
         Tool::Fetch(flags) => fetch::run(flags, console),
-        Tool::Forecast(tool) => forecast::run(tool, console),
+        Tool::Forecast(tool) => return forecast::run(tool, console),
         Tool::Inspect(flags) => inspect::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
         Tool::Watch(flags) => watch::run(flags, console),
     }
-    .map(|()| 0)
+    .map(|()| Outcome::Finished)
 }
 
 #[cfg(test)]
@@ -106,5 +106,69 @@ mod tests {
         ToolFlags::command().debug_assert();
         let help = ToolFlags::try_parse_from(["zerodte", "backtest", "--help"]).unwrap_err().to_string();
         assert!(help.contains("[default: the model's]") && !help.contains("SPY,QQQ"), "{help}");
+    }
+
+    fn help(command: &str) -> String {
+        let words = ["zerodte"].into_iter().chain(command.split(' ')).chain(["--help"]);
+        let text = ToolFlags::try_parse_from(words).unwrap_err().to_string();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_help_of_a_shared_flag_is_that_of_its_command() {
+        let shown = [
+            ("audit-reward", "files: audits on real bars besides"),
+            ("audit-reward", "[default: the first bar's]"),
+            ("calibrate", "--options <PATH> Folder or file of option minutes to compare with"),
+            ("calibrate", "[default: SPY]"),
+            ("calibrate", "First session date, YYYY-MM-DD [default: the first there is]"),
+            ("doctor", "Folder of the cache [default: bars]"),
+            ("explain", "[default: the model's]"),
+            ("fetch", "[default: the last session that is over]"),
+            ("fetch", "massive (also: polygon, intraday), alpaca or yahoo [default: massive]"),
+            ("forecast eval", "[default: the first that it has not seen]"),
+            ("forecast train", "[default: forecaster]"),
+            ("inspect", "[default: the first bar's]"),
+            ("reproduce-collapse", "[default: SPY,QQQ]"),
+        ];
+        for (command, text) in shown {
+            assert!(help(command).contains(text), "{command}: {text} is missing in {}", help(command));
+        }
+        let hidden = [
+            ("explain", vec!["--symbols ", "--start-date", "--end-date", "--intraday-days"]),
+            ("fetch", vec!["--options"]),
+            ("forecast ablate", vec!["--options", "--model-name", "--out-dir", "--device", "--boosted"]),
+            ("forecast eval", vec!["--options"]),
+            ("forecast train", vec!["--options"]),
+            ("inspect", vec!["--symbols", "--options"]),
+        ];
+        for (command, flags) in hidden {
+            let help = help(command);
+            flags.iter().for_each(|flag| assert!(!help.contains(flag), "{command} shows {flag}: {help}"));
+        }
+    }
+
+    /// Returns the commands that have flags, those of commands within commands too.
+    fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
+        if command.has_subcommands() { command.get_subcommands().flat_map(leaves).collect() } else { vec![command] }
+    }
+
+    #[test]
+    fn shared_flags_stand_below_the_heading_of_their_group() {
+        let data = ["symbols", "start_date", "end_date", "intraday_days", "data_source", "data_dir", "options"];
+        let configuration = ["config", "set", "print_config"];
+        let output =
+            ["json", "plot", "fit", "markdown", "predictions", "out", "zip", "csv", "svg", "model_name", "out_dir"];
+        let groups = [("Data", &data[..]), ("Configuration", &configuration), ("Output", &output)];
+        let tools = ToolFlags::command();
+        let commands = leaves(&tools);
+        for (heading, flags) in groups {
+            for flag in flags {
+                let found =
+                    commands.iter().flat_map(|command| command.get_arguments().filter(|arg| arg.get_id() == flag));
+                let headings: Vec<_> = found.map(clap::Arg::get_help_heading).collect();
+                assert!(!headings.is_empty() && headings.iter().all(|of| *of == Some(heading)), "{flag}: {headings:?}");
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
 
 pub mod annotate;
+pub(crate) mod context;
 pub mod flag_help;
 pub mod flags;
 pub mod layers;

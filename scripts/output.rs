@@ -5,4 +5,5 @@ pub mod console;
 pub mod exit_code;
 pub mod output_file;
 pub(crate) mod progress;
+pub(crate) mod synthetic;
 pub mod table;

@@ -8,7 +8,7 @@ mod save;
 mod start;
 pub mod training_chart;
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use anyhow::Context as _;
 use market_data::Split;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use self::start::Start;
 use crate::{
     artifacts::{health_rows::WrittenVerdict, paths::Paths},
-    config::RunConfig,
+    config::{RunConfig, context::CommandContext},
     evaluation::{baselines::Baselines, held_out::HeldOut, replay::replay},
     inputs::Inputs,
     output::{
@@ -39,18 +39,14 @@ use crate::{
     },
 };
 
-/// Does what the flags say.
+/// Does what the flags say; breaks off with a training that its verdict stopped.
 ///
 /// # Errors
 /// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are intact
 /// either way.
-pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let (config, prior) = resolve(flags, &mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
+pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
+    let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
+    let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
     let paths = Paths::of(&config.run);
     paths.check_writable()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
@@ -58,21 +54,21 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<()> {
     let inputs = Inputs::load(&config)?;
     let config = pinned(config, &inputs);
     let split = inputs.split(&config)?;
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    context.say_notes()?;
+    context.say_synthetic(inputs.dataset.synthetic)?;
+    let console = context.console;
     header(&config, &inputs, &split, console)?;
     let resume = prior.as_ref().zip(flags.resume.as_deref());
     let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume };
     let start = run.start(console)?;
     if flags.dry_run {
         console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
-        return Ok(());
+        return Ok(ControlFlow::Continue(()));
     }
-    let result = run.train(start, console);
+    let end = run.train(start, console);
     console.stop_bar();
-    if let Err(error) = &result {
-        console.log_only(format!("error: {error:#}"));
-    }
-    result
+    console.log_end(&end);
+    end
 }
 
 /// Names the dates where a vendor's latest are meant, so that the run means the same ones tomorrow.
@@ -105,12 +101,9 @@ fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunCo
 
 fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Console) -> anyhow::Result<()> {
     let run = &config.run;
-    if inputs.dataset.synthetic {
-        console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
-    }
     let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     console.say(format!("Training {} on {symbols}: {} steps", run.model_name, thousands(run.timesteps as i64)))?;
-    inputs.lines().into_iter().try_for_each(|line| console.say(line))?;
+    console.say_all(inputs.lines())?;
     for (name, dates) in [("Train", &split.train), ("Validation", &split.validation), ("Test", &split.test)] {
         let days = inputs.market.days_in(dates);
         let bars: u32 = days.iter().map(|&day| inputs.market.days()[day as usize].bars).sum();
@@ -142,22 +135,22 @@ struct Run<'a> {
     resume: Option<(&'a PriorRun, &'a Path)>,
 }
 
-/// How a training ended.
-struct Outcome {
+/// A training that met no error.
+struct Learned {
     seconds: f64,
     /// The verdict called last; none of a run shorter than an interval.
     verdict: Option<WrittenVerdict>,
-    /// Why it ended early, if it did.
-    unwell: Option<TrainingStopped>,
+    /// Breaks off where a verdict ended the training early.
+    end: ControlFlow<TrainingStopped>,
 }
 
 impl Run<'_> {
-    fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<()> {
+    fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
-        let outcome = self.learned(&mut trainer, earlier, interventions, &manifest, console);
+        let learned = self.learned(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
-        let Outcome { seconds, verdict, unwell } = match outcome {
-            Ok(outcome) => outcome,
+        let Learned { seconds, verdict, end } = match learned {
+            Ok(learned) => learned,
             Err(error) => {
                 if matches!(error.downcast_ref(), Some(AgentError::NonFinite { .. })) {
                     manifest["verdict"] = Verdict::Exploding.to_string().into();
@@ -168,10 +161,10 @@ impl Run<'_> {
             }
         };
         self.save_model(&trainer, &trained_on)?;
-        console.say(if unwell.is_none() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
+        console.say(if end.is_continue() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
-        if unwell.is_none() {
+        if end.is_continue() {
             let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
             manifest["validation"] = held_out.validation(self.split.validation, console)?;
             manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
@@ -184,7 +177,7 @@ impl Run<'_> {
             console.say(format!("Verdict: {verdict}"))?;
         }
         console.say(format!("Run folder: {}", self.paths.run.display()))?;
-        unwell.map_or(Ok(()), |unwell| Err(unwell.into()))
+        Ok(end)
     }
 
     /// Trains to the end, or to where a verdict ends it, and draws the chart.
@@ -195,18 +188,15 @@ impl Run<'_> {
         mut interventions: Interventions,
         manifest: &Value,
         console: &mut Console,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<Learned> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
         let mut reporter = self.open(trainer, earlier, mark.map(|mark| mark.monitor), console)?;
         self.write_manifest(manifest)?;
-        let unwell = match self.learn(trainer, &mut reporter, &mut interventions) {
-            Ok(()) => None,
-            Err(error) => Some(error.downcast::<TrainingStopped>()?),
-        };
+        let end = self.learn(trainer, &mut reporter, &mut interventions)?;
         let svg = training_chart::draw(&self.title(), reporter.rows())?;
-        ppo_agent::write_atomically(&self.paths.run.join("training.svg"), svg.as_bytes())?;
+        self.paths.write("training.svg", svg)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
-        Ok(Outcome { seconds: reporter.seconds(), verdict, unwell })
+        Ok(Learned { seconds: reporter.seconds(), verdict, end })
     }
 
     fn learn(
@@ -214,7 +204,7 @@ impl Run<'_> {
         trainer: &mut Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         interventions: &mut Interventions,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let run = &self.config.run;
         let mut saved = trainer.timesteps();
         let mut validated = trainer.env().ledger().clone();
@@ -233,7 +223,9 @@ impl Run<'_> {
             if (steps + next) / run.diagnostics_freq > steps / run.diagnostics_freq {
                 reporter.on_activity(trainer.activity()?);
             }
-            interventions.follow(trainer, reporter, ent_coef)?;
+            if let stop @ ControlFlow::Break(_) = interventions.follow(trainer, reporter, ent_coef)? {
+                return Ok(stop);
+            }
             let steps = trainer.timesteps();
             if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
                 if let Some(gap) = self.held_out_gap(trainer, &validated)? {
@@ -245,7 +237,7 @@ impl Run<'_> {
             }
         }
         reporter.console().stop_bar();
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Replays the validation dates and sets what a trade returns there beside what it returned in training since

@@ -76,6 +76,14 @@ impl Paths {
         [&self.model, &self.log, &self.run, &self.checkpoint(0)].into_iter().try_for_each(|path| create_parent(path))
     }
 
+    /// Writes a file of the run folder, under a temporary name that is then renamed.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an earlier one is intact then.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
+        Ok(ppo_agent::write_atomically(&self.run.join(name), bytes.as_ref())?)
+    }
+
     /// Moves what an earlier run of this name left aside, and returns where it is now; nothing is lost. Logs keep their
     /// folder. The model and the checkpoints go into the old run folder, so that `--resume latest` cannot meet those of
     /// another run, and so that a run that fails does not leave the model of an earlier one under its name.

@@ -40,16 +40,16 @@ impl TradesFormat {
     }
 }
 
-/// Writes trades in the order given; `data` (`"SYNTHETIC"` or `"market"`) is a column of its own.
+/// Returns the bytes of a file of trades, in the order given and in the form that its extension names; `data` (`"SYNTHETIC"` or
+/// `"market"`) is a column of its own.
 ///
 /// # Errors
-/// When the file cannot be written; an earlier one is intact then.
-pub fn write(path: &Path, trades: &[Trade], data: DataStamp) -> anyhow::Result<()> {
-    let bytes = match TradesFormat::of(path)? {
-        TradesFormat::Parquet => parquet(trades, data).with_context(|| format!("writing {}", path.display()))?,
-        TradesFormat::Csv => csv(trades, data).into_bytes(),
-    };
-    Ok(ppo_agent::write_atomically(path, &bytes)?)
+/// For an extension that names no form, or trades that Parquet cannot hold.
+pub fn encode(path: &Path, trades: &[Trade], data: DataStamp) -> anyhow::Result<Vec<u8>> {
+    match TradesFormat::of(path)? {
+        TradesFormat::Parquet => parquet(trades, data).with_context(|| format!("writing {}", path.display())),
+        TradesFormat::Csv => Ok(csv(trades, data).into_bytes()),
+    }
 }
 
 /// Names of the setup classes as files write them.
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(two.column("date").unwrap().dtype(), &DataType::Date);
         assert_eq!(two.column("reason").unwrap().str().unwrap().get(0), Some("stop_loss"));
         assert_eq!(frame(&[]).shape(), (0, two.width()));
-        let error = write(Path::new("trades.xlsx"), &[], DataStamp::Market).unwrap_err();
+        let error = encode(Path::new("trades.xlsx"), &[], DataStamp::Market).unwrap_err();
         assert!(error.to_string().contains(".parquet or .csv"), "{error}");
     }
 }

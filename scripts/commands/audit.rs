@@ -10,7 +10,7 @@ use crate::{
         saved_model,
         trades::{self, TradesFormat},
     },
-    config::{RunConfig, flags::ConfigFlags, layers::Layer},
+    config::{RunConfig, context::CommandContext, flags::ConfigFlags, layers::Layer},
     evaluation::audit::{Audit, Claims, Terms},
     output::{console::Console, exit_code::UsageError},
 };
@@ -54,11 +54,8 @@ pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
         .map(saved_model::load)
         .transpose()?
         .map_or_else(RunConfig::default, |(_, meta)| meta.config);
-    let config = flags.resolve(&trained)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
+    let resolved = CommandContext::open(&flags.config, console, |_| flags.resolve(&trained))?;
+    let Some((context, config)) = resolved else { return Ok(()) };
     let report = |path: &PathBuf| -> anyhow::Result<Claims> {
         Claims::of_report(&serde_json::from_str(&fs::read_to_string(path)?)?)
     };
@@ -67,6 +64,6 @@ pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
         .as_ref()
         .map(|path| report(path).with_context(|| format!("reading the report {}", path.display())));
     let audit = Audit::of(&trades::read(&flags.trades)?, &Terms::of(&config), claims.transpose()?.as_ref());
-    audit.lines().into_iter().try_for_each(|line| console.say(line))?;
+    context.console.say_all(audit.lines())?;
     audit.verdict()
 }

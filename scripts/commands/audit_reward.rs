@@ -14,14 +14,10 @@ use market_env::RewardConfig;
 use serde::Serialize;
 
 use crate::{
-    config::{DataSource, RunConfig},
+    config::{DataSource, RunConfig, context::CommandContext},
     evaluation::baselines::Baselines,
     inputs::Inputs,
-    output::{
-        console::Console,
-        output_file::{check_writable, create_parent},
-        table::percent,
-    },
+    output::{console::Console, table::percent},
 };
 
 pub use self::{
@@ -45,31 +41,26 @@ pub struct AuditReport {
 /// # Errors
 /// Bars or a configuration that cannot be used, a file that cannot be written, or a policy that is rewarded for losing money.
 pub fn run(flags: &AuditRewardFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let config = flags.resolve(&mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
-    flags.json.iter().filter_map(|path| path.parent()).try_for_each(check_writable)?;
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
-    weights_lines(&config.env.reward).into_iter().try_for_each(|line| console.say(line))?;
+    let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
+    let Some((mut context, config)) = resolved else { return Ok(()) };
+    let json = flags.output.json("Audit")?;
+    context.say_notes()?;
+    let console = context.console;
+    console.say_all(weights_lines(&config.env.reward))?;
     let configs = [Some(made_up(&config)), flags.has_bars().then_some(config.clone())].into_iter().flatten();
     // All bars before the first policy: what is wrong with them is said at once.
     let sets = configs.map(|config| Ok((Inputs::load(&config)?, config))).collect::<anyhow::Result<Vec<_>>>()?;
     let mut audits = Vec::new();
     for (inputs, config) in &sets {
         let audit = audit(inputs, config)?;
-        audit.lines().into_iter().try_for_each(|line| console.say(line))?;
+        console.say_all(audit.lines())?;
         audits.push(audit);
     }
     let flagged: BTreeSet<String> = audits.iter().flat_map(RewardAudit::flagged).map(Probe::name).collect();
     let report = AuditReport { reward: config.env.reward.clone(), verdict: verdict(&audits), audits };
     console.say(format!("\n{}", report.verdict))?;
-    if let Some(path) = &flags.json {
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
-        console.say(format!("Audit written: {}", path.display()))?;
+    if let Some(file) = json {
+        file.save_json(&report, console)?;
     }
     ensure!(
         flagged.is_empty(),

@@ -17,7 +17,7 @@ use crate::{
         trades::{self, TradesFormat},
     },
     commands::backtest::report::BacktestReport,
-    config::RunConfig,
+    config::{RunConfig, context::CommandContext},
     evaluation::{
         audit::{Audit, Claims, Terms},
         baselines::{Baselines, explain_staying_out, stays_out},
@@ -26,11 +26,7 @@ use crate::{
         replay::replay,
     },
     inputs::Inputs,
-    output::{
-        console::Console,
-        exit_code::UsageError,
-        output_file::{check_writable, create_parent},
-    },
+    output::{console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice},
 };
 
 /// Runs a backtest and prints its report.
@@ -38,31 +34,27 @@ use crate::{
 /// # Errors
 /// A model, bars or a configuration that cannot be used, a file that cannot be written, or an audit that found something.
 pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
-    if let Some(path) = &flags.trades {
+    if let Some(path) = &flags.output.trades {
         TradesFormat::of(path).map_err(|error| UsageError::one(format!("--trades: {error}")))?;
     }
     let (policy, meta) = saved_model::load(&flags.model)?;
-    let mut notes = Vec::new();
-    let config = flags.resolve(&meta.config, &mut notes)?;
-    notes.extend(meta.changed_inputs(&config)?);
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
+    let resolved = CommandContext::open(&flags.config, console, |notes| {
+        let config = flags.resolve(&meta.config, notes)?;
+        notes.extend(meta.changed_inputs(&config)?);
+        Ok(config)
+    })?;
+    let Some((mut context, config)) = resolved else { return Ok(()) };
     if flags.cost_sensitivity.is_some() {
         cost_sensitivity::check_spread(config.market.pricing.spread_multiplier)?;
     }
-    for path in [&flags.json, &flags.trades].into_iter().flatten() {
-        path.parent().map_or(Ok(()), check_writable)?;
-    }
+    let json = flags.output.report.json("Report")?;
+    let trades = OutputFile::requested("Trades", flags.output.trades.as_ref())?;
     let inputs = Inputs::load(&config)?;
-    notes.extend(meta.changed_forecaster(&inputs));
+    context.notes.extend(meta.changed_forecaster(&inputs));
     let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
-    let report = backtest.report(console, &notes)?;
-    if let Some(path) = &flags.json {
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
-        console.say(format!("Report written: {}", path.display()))?;
+    let report = backtest.report(trades.as_ref(), &mut context)?;
+    if let Some(file) = json {
+        file.save_json(&report, context.console)?;
     }
     report.audit.map_or(Ok(()), |audit| audit.verdict())
 }
@@ -87,27 +79,26 @@ impl Backtest<'_> {
     }
 
     /// Replays, prints everything that the flags ask for, and writes the trades.
-    fn report(&self, console: &mut Console, notes: &[String]) -> anyhow::Result<BacktestReport> {
+    fn report(&self, file: Option<&OutputFile>, context: &mut CommandContext<'_>) -> anyhow::Result<BacktestReport> {
         let (flags, inputs) = (self.flags, self.inputs);
         let played = self.play(&inputs.market, self.behaviour())?;
         let mut report = self.summary(&played)?;
-        let lines = self.heading(&report, notes).into_iter().chain(report.figures.lines());
-        for line in lines.chain(report.staying_out.clone()) {
-            console.say(line)?;
-        }
+        context.say_notes()?;
+        context.say_synthetic(inputs.dataset.synthetic)?;
+        let console = &mut *context.console;
+        console.say_all(self.heading(&report).into_iter().chain(report.figures.lines()))?;
+        console.say_all(&report.staying_out)?;
         if let Some(multiples) = &flags.cost_sensitivity {
             let costs = CostSensitivity::of(multiples, |multiple| self.play_at(multiple, &played))?;
-            costs.lines().into_iter().try_for_each(|line| console.say(line))?;
+            console.say_all(costs.lines())?;
             report.cost_sensitivity = Some(costs);
         }
-        if let Some(path) = &flags.trades {
-            create_parent(path)?;
-            trades::write(path, &played.trades, inputs.stamp())?;
-            console.say(format!("Trades written: {}", path.display()))?;
+        if let Some(file) = file {
+            file.save(trades::encode(file.path(), &played.trades, inputs.stamp())?, console)?;
         }
         if flags.audit {
             let audit = self.audit(&played, &report)?;
-            audit.lines().into_iter().try_for_each(|line| console.say(line))?;
+            console.say_all(audit.lines())?;
             report.audit = Some(audit);
         }
         Ok(report)
@@ -163,19 +154,13 @@ impl Backtest<'_> {
         let days = self.inputs.market.days();
         let claims = Claims::of_report(&serde_json::to_value(report)?)?
             .with_sessions(played, |day| days[day as usize].symbol.to_string());
-        let log = self.flags.trades.as_deref().map(trades::read).transpose()?;
+        let log = self.flags.output.trades.as_deref().map(trades::read).transpose()?;
         Ok(Audit::of(log.as_ref().unwrap_or(&played.trades), &Terms::of(self.config), Some(&claims)))
     }
 
-    fn heading(&self, report: &BacktestReport, notes: &[String]) -> Vec<String> {
+    fn heading(&self, report: &BacktestReport) -> Vec<String> {
         let (meta, inputs) = (self.meta, self.inputs);
-        let mut lines: Vec<String> = notes.iter().map(|note| format!("Note: {note}")).collect();
-        if inputs.dataset.synthetic {
-            lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
-        }
-        if meta.data.is_synthetic() {
-            lines.push("The model was trained on SYNTHETIC data".to_owned());
-        }
+        let mut lines: Vec<String> = training_notice("The model", meta.data).into_iter().collect();
         lines.push(format!(
             "Backtest of {} ({}) on {}: {}",
             report.model,

@@ -29,7 +29,7 @@ pub fn run(flags: &BenchFlags, console: &mut Console) -> anyhow::Result<()> {
     let case = flags.case()?;
     let measured = Measured::take(&case, flags.seconds)?;
     let report = measured.report(flags.workload, &case);
-    console.say(if flags.json { report.to_string() } else { lines(&report).join("\n") })?;
+    console.say(if flags.output.json { report.to_string() } else { lines(&report).join("\n") })?;
     Ok(())
 }
 

@@ -13,8 +13,6 @@ mod plot;
 mod report;
 mod spread;
 
-use std::path::Path;
-
 use market_data::{Dataset, DateRange, SymbolSessions, calendar};
 use market_env::EnvError;
 
@@ -22,12 +20,12 @@ use self::flags::CalibrateFlags;
 use self::measure::Measured;
 use crate::{
     commands::calibrate::pair::Pair,
-    config::RunConfig,
+    config::{RunConfig, context::CommandContext},
     inputs,
     output::{
         console::Console,
         exit_code::UsageError,
-        output_file::{check_writable, create_parent},
+        output_file::{OutputFile, OutputFolder},
     },
 };
 
@@ -43,41 +41,29 @@ pub use self::{
 /// # Errors
 /// Bars, option files or a configuration that cannot be used, or a file that cannot be written.
 pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let mut config = flags.resolve(&mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
-    for folder in [flags.json.as_deref().and_then(Path::parent), flags.plot.as_deref()].into_iter().flatten() {
-        check_writable(folder)?;
-    }
+    let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
+    let Some((mut context, mut config)) = resolved else { return Ok(()) };
+    let fitted = OutputFile::requested("Parameters", flags.output.fit.as_ref())?;
+    let json = flags.output.report.json("Report")?;
+    let plots = OutputFolder::requested("Plot", flags.output.plot.as_ref())?;
     let pairs = load(&config)?;
-    if let Some(path) = &flags.fit {
+    if let Some(file) = fitted {
         let (pricing, fit) = fit_command::fit_pricing(&pairs, &config)?;
-        fit_command::write(path, &pricing, &fit)?;
-        for line in fit.lines() {
-            console.say(line)?;
-        }
-        console.say(format!("Parameters written: {}\n", path.display()))?;
+        file.write(fit_command::config_file(&pricing, &fit)?)?;
+        context.console.say_all(fit.lines())?;
+        context.console.say(file.line() + "\n")?;
         config.market.pricing = pricing;
     }
     let measured = pairs.iter().map(|pair| Measured::of(pair, &config.market)).collect::<Result<Vec<_>, EnvError>>()?;
     let report = CalibrationReport::new(&pairs, &measured, &config);
-    for line in notes.iter().map(|note| format!("Note: {note}")).chain(report.lines()) {
-        console.say(line)?;
+    context.say_notes()?;
+    context.console.say_all(report.lines())?;
+    if let Some(file) = json {
+        file.save_json(&report, context.console)?;
     }
-    if let Some(path) = &flags.json {
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
-        console.say(format!("Report written: {}", path.display()))?;
-    }
-    if let Some(folder) = &flags.plot {
+    if let Some(folder) = plots {
         for (name, svg) in charts::draw(&pairs, &measured, &config.market)? {
-            let path = folder.join(name);
-            create_parent(&path)?;
-            ppo_agent::write_atomically(&path, svg.as_bytes())?;
-            console.say(format!("Plot written: {}", path.display()))?;
+            folder.file(name).save(svg, context.console)?;
         }
     }
     Ok(())

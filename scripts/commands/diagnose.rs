@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{commands::diagnose::diagnosis::Diagnosis, output::console::Console};
+use crate::{commands::diagnose::diagnosis::Diagnosis, config::flags::PrintFlags, output::console::Console};
 
 /// Flags of `zerodte diagnose`.
 #[derive(Debug, Clone, Args)]
@@ -15,9 +15,9 @@ pub struct DiagnoseFlags {
     /// Run folder, such as runs/tune1, or any log with the MomentumDiagnostics block, also one of the old system
     #[arg(value_name = "RUN|LOG")]
     pub source: PathBuf,
-    /// Prints one JSON object
-    #[arg(long)]
-    pub json: bool,
+    /// Form of what is printed.
+    #[command(flatten)]
+    pub output: PrintFlags,
 }
 
 /// Reads a run folder or a log, says what is known, and returns the exit code of its verdict.
@@ -26,6 +26,10 @@ pub struct DiagnoseFlags {
 /// What is neither a run folder nor a log, or tells no interval; a file that cannot be read.
 pub fn run(flags: &DiagnoseFlags, console: &mut Console) -> anyhow::Result<u8> {
     let diagnosis = Diagnosis::of(&flags.source)?;
-    console.say(if flags.json { serde_json::to_string(&diagnosis)? } else { text::lines(&diagnosis).join("\n") })?;
+    console.say(if flags.output.json {
+        serde_json::to_string(&diagnosis)?
+    } else {
+        text::lines(&diagnosis).join("\n")
+    })?;
     Ok(diagnosis.exit_code)
 }

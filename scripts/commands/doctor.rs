@@ -10,7 +10,7 @@ use market_data::source::cache::Cache;
 
 use self::checks::Check;
 use crate::{
-    config::{DataSource, RunConfig},
+    config::{DataSource, RunConfig, context::CommandContext},
     inputs::vendor::{Meter, Service},
     output::{clock::System, console::Console},
 };
@@ -22,13 +22,13 @@ pub use self::flags::DoctorFlags;
 /// # Errors
 /// Flags that make no sense. What cannot be used is told, and is no error.
 pub fn run(flags: &DoctorFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let config = flags.resolve(&mut notes)?;
+    let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
+    let Some((mut context, config)) = resolved else { return Ok(()) };
     let mut checks = vendor(flags, &config)?;
     checks.extend(checks::cache(&Cache::new(&config.run.data_dir), &config.run.data_dir));
     checks.extend(checks::machine(&config.run.data_dir));
-    notes.into_iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
-    Ok(console.say(checks::table(&checks))?)
+    context.say_notes()?;
+    Ok(context.console.say(checks::table(&checks))?)
 }
 
 /// Asks the vendor what the key may have.

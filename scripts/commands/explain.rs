@@ -15,13 +15,9 @@ use ppo_agent::Behaviour;
 use self::{outcome_text::ReportContext, session::Session};
 use crate::{
     artifacts::saved_model::{self, dates_within},
-    config::RunConfig,
+    config::{RunConfig, context::CommandContext},
     inputs::Inputs,
-    output::{
-        console::Console,
-        exit_code::UsageError,
-        output_file::{check_writable, create_parent},
-    },
+    output::{console::Console, exit_code::UsageError, output_file::OutputFile},
 };
 
 pub use flags::ExplainFlags;
@@ -38,22 +34,20 @@ const OPEN_MINUTE: i32 = 9 * 60 + 30;
 pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     let bar = bar_of(flags.moment()?)?;
     let (policy, meta) = saved_model::load(&flags.model)?;
-    let mut notes = Vec::new();
-    let config = flags.resolve(&meta.config, &mut notes)?;
-    notes.extend(meta.changed_inputs(&config)?);
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
-    for path in [&flags.json, &flags.plot].into_iter().flatten() {
-        path.parent().map_or(Ok(()), check_writable)?;
-    }
+    let resolved = CommandContext::open(&flags.config, console, |notes| {
+        let config = flags.resolve(&meta.config, notes)?;
+        notes.extend(meta.changed_inputs(&config)?);
+        Ok(config)
+    })?;
+    let Some((mut context, config)) = resolved else { return Ok(()) };
+    let json = flags.output.report.json("Explanation")?;
+    let picture = OutputFile::requested("Picture", flags.output.plot.as_ref())?;
     let inputs = Inputs::load(&config)?;
-    notes.extend(meta.changed_forecaster(&inputs));
+    context.notes.extend(meta.changed_forecaster(&inputs));
     let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
     let session = Session::replay(&policy, &inputs, &config.env, behaviour, config.run.seed)?;
     check_decided(&session, bar, &config)?;
-    let context = ReportContext {
+    let about = ReportContext {
         model: flags.model.display().to_string(),
         data: inputs.stamp(),
         behaviour: if flags.stochastic { "sampled" } else { "greedy" },
@@ -61,25 +55,22 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
         market: &config.market,
         exits: config.env.exits.mode,
     };
-    let explanation = Explanation::of(&session, bar, &context);
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
-    if inputs.dataset.synthetic {
-        console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
-    }
+    let explanation = Explanation::of(&session, bar, &about);
+    context.say_notes()?;
+    context.say_synthetic(inputs.dataset.synthetic)?;
+    let console = context.console;
     if explanation.in_sample {
         console.say("IN SAMPLE: the model was trained on this date")?;
     }
-    explanation.lines().into_iter().try_for_each(|line| console.say(line))?;
-    if let Some(path) = &flags.json {
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, (serde_json::to_string_pretty(&explanation)? + "\n").as_bytes())?;
-        console.say(format!("\nExplanation written: {}", path.display()))?;
+    console.say_all(explanation.lines())?;
+    if let Some(file) = json {
+        console.say("")?;
+        file.save_json(&explanation, console)?;
     }
-    if let Some(path) = &flags.plot {
-        let heading = plot::heading(&session, &context.model, context.behaviour, bar, inputs.dataset.synthetic);
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, plot::draw(&session, bar, &heading)?.as_bytes())?;
-        console.say(format!("\nPicture written: {}", path.display()))?;
+    if let Some(file) = picture {
+        let heading = plot::heading(&session, &about.model, about.behaviour, bar, inputs.dataset.synthetic);
+        console.say("")?;
+        file.save(plot::draw(&session, bar, &heading)?, console)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use market_data::{
 };
 
 use crate::{
-    config::RunConfig,
+    config::{RunConfig, context::CommandContext},
     inputs::vendor::{Meter, Service, estimate, sessions_asked_for, usage},
     output::{clock::System, console::Console, exit_code::UsageError, table::thousands},
 };
@@ -26,20 +26,18 @@ pub use self::flags::{FetchFlags, FetchKind};
 /// Flags that make no sense, a missing key, what the vendor refuses or garbles, or a cache that cannot be written. What came
 /// before is kept.
 pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let config = flags.resolve(&mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
+    let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
+    let Some((mut context, config)) = resolved else { return Ok(()) };
     let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
     let service = Service::open(config.run.data_source, &config.data, &config.run.symbols, &cache, &System, &meter)?;
     let dates = dates(&config)?;
     let job = Job { flags, config: &config, cache: &cache, service: &service, meter: &meter, dates };
-    notes.into_iter().chain(meter.notes()).try_for_each(|note| console.say(format!("Note: {note}")))?;
-    let done = if flags.dry_run { job.estimate(console) } else { job.fetch(console) };
+    context.notes.extend(meter.notes());
+    context.say_notes()?;
+    let done = if flags.dry_run { job.estimate(context.console) } else { job.fetch(context.console) };
     meter.stop();
-    meter.notes().into_iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    context.notes.extend(meter.notes());
+    context.say_notes()?;
     done
 }
 

@@ -18,18 +18,18 @@ pub use self::{
     },
     train::Metrics,
 };
-use crate::output::console::Console;
+use crate::output::{console::Console, exit_code::Outcome};
 
 /// Does what the command says.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags and configuration; data or files that cannot be used; a training that was ended because nothing could
-/// come of it.
-pub fn run(tool: &ForecastTool, console: &mut Console) -> anyhow::Result<()> {
+/// [`crate::output::exit_code::UsageError`] for flags and configuration; data or files that cannot be used.
+pub fn run(tool: &ForecastTool, console: &mut Console) -> anyhow::Result<Outcome> {
     match tool {
-        ForecastTool::Train(flags) => train::run(flags, console),
+        ForecastTool::Train(flags) => return train::run(flags, console).map(Outcome::from),
         ForecastTool::Eval(flags) => eval::run(flags, console),
         ForecastTool::Ablate(flags) => ablate::run(flags, console),
         ForecastTool::Compare(flags) => compare::run(flags, console),
     }
+    .map(|()| Outcome::Finished)
 }

@@ -13,8 +13,6 @@ mod outliers;
 mod plot;
 mod text;
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use market_data::{Bars, DataError, DataStamp, DateRange, FileRecord, calendar};
 use serde::Serialize;
@@ -22,13 +20,9 @@ use serde::Serialize;
 use self::{coverage as minutes, days::Day};
 use crate::{
     artifacts::files,
-    config::{DataSource, RunConfig},
+    config::{DataSource, RunConfig, context::CommandContext},
     inputs,
-    output::{
-        console::Console,
-        exit_code::UsageError,
-        output_file::{check_writable, create_parent},
-    },
+    output::{console::Console, exit_code::UsageError, output_file::OutputFile},
 };
 
 pub use self::{
@@ -44,39 +38,27 @@ pub use self::{
 /// # Errors
 /// Bars or a configuration that cannot be used, or a file that cannot be written.
 pub fn run(flags: &InspectFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let config = flags.resolve(&mut notes)?;
-    let against = flags.resolve_against(&mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
+    let resolve = |notes: &mut Vec<String>| Ok((flags.resolve(notes)?, flags.resolve_against(notes)?));
+    let Some((mut context, (config, against))) = CommandContext::open(&flags.config, console, resolve)? else {
         return Ok(());
-    }
+    };
     if against.as_ref() == Some(&config) {
         return Err(UsageError::one("--against: these are the bars that are looked at; name other ones").into());
     }
-    for path in [&flags.json, &flags.plot].into_iter().flatten() {
-        path.parent().map_or(Ok(()), check_writable)?;
-    }
+    let json = flags.output.report.json("Report")?;
+    let plot = OutputFile::requested("Plot", flags.output.plot.as_ref())?;
     let read = Read::load(&config)?;
     let other = against.as_ref().map(Read::load).transpose().context("reading the bars of --against")?;
     let report = InspectReport::new(&read, other.as_ref())?;
-    for line in notes.iter().map(|note| format!("Note: {note}")).chain(report.lines()) {
-        console.say(line)?;
+    context.say_notes()?;
+    context.console.say_all(report.lines())?;
+    if let Some(file) = json {
+        file.save_json(&report, context.console)?;
     }
-    if let Some(path) = &flags.json {
-        write(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
-        console.say(format!("Report written: {}", path.display()))?;
-    }
-    if let Some(path) = &flags.plot {
-        write(path, &plot::draw(&report, &read.days)?)?;
-        console.say(format!("Plot written: {}", path.display()))?;
+    if let Some(file) = plot {
+        file.save(plot::draw(&report, &read.days)?, context.console)?;
     }
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    create_parent(path)?;
-    Ok(ppo_agent::write_atomically(path, text.as_bytes())?)
 }
 
 /// The bars of one source, by session.

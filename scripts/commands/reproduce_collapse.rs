@@ -8,8 +8,6 @@ mod report;
 mod runs;
 mod text;
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use market_data::{DataStamp, DateRange};
 
@@ -18,15 +16,12 @@ use self::{
     text::{markdown, screen},
 };
 use crate::{
-    config::RunConfig,
-    inputs::Inputs,
-    output::{
-        clock::Stopwatch,
-        console::Console,
-        exit_code::UsageError,
-        output_file::{check_writable, create_parent},
-        table::thousands,
+    config::{
+        RunConfig,
+        context::{CommandContext, PrintConfig, titled},
     },
+    inputs::Inputs,
+    output::{clock::Stopwatch, console::Console, exit_code::UsageError, output_file::OutputFolder, table::thousands},
 };
 
 pub use self::{
@@ -41,19 +36,14 @@ pub use self::{
 /// [`UsageError`] for flags and profiles that do not fit each other; data that cannot be read; a training that stops; a file that
 /// cannot be written.
 pub fn run(flags: &ReproduceFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let profiles = flags.resolve(&mut notes)?;
-    if flags.config.print_config {
-        for (name, config) in &profiles {
-            console.say(format!("# Profile {name}\n\n{}", config.to_annotated_toml()?))?;
-        }
-        return Ok(());
-    }
+    let resolved = CommandContext::open(&flags.config, console, |notes| Ok(flags.resolve(notes)?))?;
+    let Some((mut context, profiles)) = resolved else { return Ok(()) };
     check_same_days(&profiles)?;
-    check_writable(&flags.out)?;
+    let folder = OutputFolder::checked("", &flags.output.out)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(flags.num_threads);
     threads.build_global().context("starting the threads")?;
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    context.say_notes()?;
+    let console = context.console;
     let (stamp, dates, stories) = stories(profiles, console)?;
 
     let (watch, trainings) = (Stopwatch::start(), stories.len() as u64 * flags.seeds);
@@ -63,7 +53,15 @@ pub fn run(flags: &ReproduceFlags, console: &mut Console) -> anyhow::Result<()> 
     console.say(format!("Trained in {:.1} seconds\n", watch.seconds()))?;
     let report = CollapseReport::of(stamp, dates, &stories, &curves);
     console.say(screen(&report))?;
-    write(&flags.out, &report, console)
+    folder.file("collapse.md").save(markdown(&report), console)?;
+    folder.file("collapse.json").save_json(&report, console)?;
+    folder.file("collapse.svg").save(chart::draw(&report)?, console)
+}
+
+impl PrintConfig for Vec<(String, RunConfig)> {
+    fn printed(&self) -> anyhow::Result<Vec<String>> {
+        self.iter().map(|(name, config)| titled(&format!("Profile {name}"), config)).collect()
+    }
 }
 
 /// Refuses profiles that would be trained on other days than the first one.
@@ -85,7 +83,7 @@ fn stories(
 ) -> anyhow::Result<(DataStamp, DateRange, Vec<TrainingPlan>)> {
     let (_, base) = profiles.first().context("no profile is named")?;
     let inputs = Inputs::load(base)?;
-    inputs.lines().into_iter().try_for_each(|line| console.say(line))?;
+    console.say_all(inputs.lines())?;
     let (stamp, train, base) = (inputs.stamp(), inputs.split(base)?.train, base.market.clone());
     let story = |(name, config): (String, RunConfig)| {
         let market = if config.market == base { inputs.market.clone() } else { inputs.market_under(&config.market)? };
@@ -93,17 +91,4 @@ fn stories(
         anyhow::Ok(TrainingPlan { name, config, market, days })
     };
     Ok((stamp, train, profiles.into_iter().map(story).collect::<Result<_, _>>()?))
-}
-
-fn write(folder: &Path, report: &CollapseReport, console: &mut Console) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(report)? + "\n";
-    for (name, text) in
-        [("collapse.md", markdown(report)), ("collapse.json", json), ("collapse.svg", chart::draw(report)?)]
-    {
-        let path = folder.join(name);
-        create_parent(&path)?;
-        ppo_agent::write_atomically(&path, text.as_bytes())?;
-        console.say(format!("Written: {}", path.display()))?;
-    }
-    Ok(())
 }

@@ -1,8 +1,8 @@
-//! Flag groups that commands share: data and configuration.
+//! Groups of flags that commands share, each below its heading in the help: data, configuration and output.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, Args};
 use jiff::civil::Date;
 
 use crate::{
@@ -10,21 +10,17 @@ use crate::{
         RunConfig,
         layers::{Layer, resolve},
     },
-    output::exit_code::UsageError,
+    output::{exit_code::UsageError, output_file::OutputFile},
 };
 
-/// What `--options` says where a model's configuration holds unless told otherwise.
-pub(crate) const OPTIONS_OF_A_MODEL: &str =
-    "Folder or file of option minutes to replay; none = quotes from the pricing model [default: the model's]";
-
-/// Which bars to use.
+/// Bars and options to use.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataFlags {
     /// Sets `run.symbols`, separated by commas
     #[arg(long, value_name = "LIST")]
     pub symbols: Option<String>,
-    /// Sets `run.start_date`; lifts the default limit of 60 days
+    /// Sets `run.start_date` [default: the first within --intraday-days]
     #[arg(long, value_name = "DATE")]
     pub start_date: Option<Date>,
     /// Sets `run.end_date` [default: the last bar's]
@@ -33,15 +29,24 @@ pub struct DataFlags {
     /// Sets `run.intraday_days`.
     #[arg(long, value_name = "N")]
     pub intraday_days: Option<u32>,
+    /// Where the bars come from.
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Sets `run.options` [default: none]
+    #[arg(long, value_name = "PATH")]
+    pub options: Option<PathBuf>,
+}
+
+/// Where bars come from.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Data")]
+pub struct SourceFlags {
     /// Sets `run.data_source`
     #[arg(long, value_name = "SOURCE")]
     pub data_source: Option<String>,
     /// Sets `run.data_dir`.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Sets `run.options` [default: none]
-    #[arg(long, value_name = "PATH")]
-    pub options: Option<PathBuf>,
 }
 
 /// Configuration beyond the flags.
@@ -59,6 +64,85 @@ pub struct ConfigFlags {
     pub print_config: bool,
 }
 
+/// Places of what a training writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct RunOutputFlags {
+    /// Name of the model, its log and its run folder [default: mike_historical_model]
+    #[arg(long, value_name = "NAME")]
+    pub model_name: Option<String>,
+    /// Folder under which models/, logs/ and runs/ are written [default: .]
+    #[arg(long, value_name = "DIR")]
+    pub out_dir: Option<PathBuf>,
+}
+
+/// File of a report.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ReportFlags {
+    /// Writes the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Form of what is printed.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct PrintFlags {
+    /// Prints the result as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Help of a shared flag in one command, where it differs from that of a training.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum FlagHelp {
+    /// The same sentence with another default.
+    Default(&'static str),
+    /// Another sentence.
+    Sentence(&'static str),
+    /// Another sentence, and the command needs the flag.
+    Required(&'static str),
+    /// The flag is read but not shown: the command says what to use instead.
+    Hidden,
+}
+
+/// Differences of a command's shared flags, each with the flag's name in code.
+pub(crate) type FlagTable = [(&'static str, FlagHelp)];
+
+/// Commands on a trained model: what is not given is as in its training.
+pub(crate) const OF_A_MODEL: &FlagTable = &[
+    ("symbols", FlagHelp::Default("the model's")),
+    ("data_source", FlagHelp::Default("the model's")),
+    ("data_dir", FlagHelp::Default("the model's")),
+    ("options", FlagHelp::Default("the model's")),
+];
+/// Commands that use all dates unless told otherwise.
+pub(crate) const ALL_DATES: &FlagTable =
+    &[("start_date", FlagHelp::Default("the first bar's")), ("intraday_days", FlagHelp::Default("0"))];
+/// Commands that ask a vendor.
+pub(crate) const OF_A_VENDOR: &FlagTable = &[
+    ("data_source", FlagHelp::Sentence("massive (also: polygon, intraday), alpaca or yahoo [default: massive]")),
+    ("data_dir", FlagHelp::Sentence("Folder of the cache [default: bars]")),
+];
+/// Commands that look at bars alone.
+pub(crate) const WITHOUT_OPTIONS: &FlagTable = &[("options", FlagHelp::Hidden)];
+
+/// Returns what `mut_args` of a command does to each of its arguments: the help that a table gives the shared flags.
+pub(crate) fn described(table: &'static FlagTable) -> impl Fn(Arg) -> Arg {
+    move |arg| match table.iter().find(|(name, _)| arg.get_id() == *name).map(|(_, help)| *help) {
+        None => arg,
+        Some(FlagHelp::Default(default)) => {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let sentence = help.split(" [default: ").next().unwrap_or_default();
+            arg.help(format!("{sentence} [default: {default}]"))
+        }
+        Some(FlagHelp::Sentence(sentence)) => arg.help(sentence),
+        Some(FlagHelp::Required(sentence)) => arg.help(sentence).required(true),
+        Some(FlagHelp::Hidden) => arg.hide(true),
+    }
+}
+
 impl DataFlags {
     /// Puts what was given on a layer; sentences about what was understood differently than typed are added to `notes`.
     pub(crate) fn put(&self, layer: &mut Layer, notes: &mut Vec<String>) {
@@ -71,6 +155,14 @@ impl DataFlags {
         // Who names the first day does not mean the last sixty.
         let days = self.intraday_days.or(self.start_date.map(|_| 0));
         layer.put_some("run.intraday_days", days.map(i64::from));
+        self.source.put(layer, notes);
+        layer.put_some("run.options", self.options.as_ref().map(|path| path.display().to_string()));
+    }
+}
+
+impl SourceFlags {
+    /// As [`DataFlags::put`].
+    pub(crate) fn put(&self, layer: &mut Layer, notes: &mut Vec<String>) {
         let source = self.data_source.as_deref().map(|source| {
             let (name, note) = match source {
                 "enriched" => {
@@ -85,9 +177,25 @@ impl DataFlags {
             name
         });
         layer.put_some("run.data_source", source);
-        let text = |path: &PathBuf| path.display().to_string();
-        layer.put_some("run.data_dir", self.data_dir.as_ref().map(text));
-        layer.put_some("run.options", self.options.as_ref().map(text));
+        layer.put_some("run.data_dir", self.data_dir.as_ref().map(|path| path.display().to_string()));
+    }
+}
+
+impl RunOutputFlags {
+    /// Puts what was given on a layer.
+    pub(crate) fn put(&self, layer: &mut Layer) {
+        layer.put_some("run.model_name", self.model_name.clone());
+        layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
+    }
+}
+
+impl ReportFlags {
+    /// Checks the place of the report; `content` is its noun, as in [`OutputFile::checked`].
+    ///
+    /// # Errors
+    /// A sentence naming the folder that cannot be written.
+    pub(crate) fn json(&self, content: &'static str) -> anyhow::Result<Option<OutputFile>> {
+        OutputFile::requested(content, self.json.as_ref())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         replay::replay,
     },
     inputs::Inputs,
-    output::{console::Console, table::columns},
+    output::{console::Console, synthetic, table::columns},
 };
 
 /// The trained policy, and its baselines.
@@ -82,7 +82,7 @@ impl HeldOut<'_> {
                 greedy = played.ledger;
             }
         }
-        let synthetic = if inputs.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
+        let synthetic = synthetic::mark(inputs.dataset.synthetic, " (", ")");
         console.say(format!("\n{heading}{synthetic}, {dates}:"))?;
         console.say(columns(&Performance::HEADINGS, &rows))?;
         let inside: Vec<_> = inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();

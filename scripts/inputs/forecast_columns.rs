@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
-
 use market_env::{BarSize, FEATURES, Market};
 use ppo_agent::forecast::{Forecaster, Samples, TargetKind};
 
@@ -15,7 +14,7 @@ use crate::{
         paths::model_path,
         saved_forecaster::{self, ForecasterMeta, ForecasterRecord},
     },
-    output::exit_code::UsageError,
+    output::{exit_code::UsageError, synthetic::training_notice},
 };
 
 /// A forecaster whose forecasts are added to markets.
@@ -89,8 +88,7 @@ impl ForecastColumns {
     /// Says what makes its inputs mean something else here than in its training, and that it was trained on made-up bars.
     pub fn notes(&self, synthetic: bool, setup_threshold: u8) -> Vec<String> {
         let path = self.record.path.display();
-        let made_up = self.record.data.is_synthetic() && !synthetic;
-        let made_up = made_up.then(|| format!("the forecaster {path} was trained on SYNTHETIC data"));
+        let made_up = training_notice(&format!("the forecaster {path}"), self.record.data).filter(|_| !synthetic);
         let other = (self.setup_threshold != setup_threshold).then(|| {
             let then = self.setup_threshold;
             format!("the forecaster {path} was trained with market.setup_threshold = {then}, this run uses {setup_threshold}")

@@ -3,8 +3,10 @@
 //! Text never carries escape codes, but for a view that is redrawn on a terminal; the progress bar lives on stderr and is taken away while text is printed.
 
 use std::{
+    fmt::Display,
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Write},
+    ops::ControlFlow,
     path::Path,
 };
 
@@ -61,6 +63,14 @@ impl Console {
         }
     }
 
+    /// Says several texts, one after the other.
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn say_all(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) -> io::Result<()> {
+        texts.into_iter().try_for_each(|text| self.say(text))
+    }
+
     /// Returns whether the screen is a terminal, which can be redrawn.
     pub fn is_terminal() -> bool {
         io::stdout().is_terminal()
@@ -78,10 +88,16 @@ impl Console {
         stdout.flush()
     }
 
-    /// Writes a line to the log only: what the caller prints elsewhere. Failing here must not hide the failure told.
-    pub fn log_only(&mut self, text: impl AsRef<str>) {
+    /// Writes to the log alone why a run failed or was stopped; the screen gets it from the program's end.
+    pub fn log_end<S: Display>(&mut self, end: &anyhow::Result<ControlFlow<S>>) {
+        let message = match end {
+            Ok(ControlFlow::Continue(())) => return,
+            Ok(ControlFlow::Break(stopped)) => stopped.to_string(),
+            Err(error) => format!("{error:#}"),
+        };
         if let Some(log) = &mut self.log {
-            let _ = writeln!(log, "{}", text.as_ref());
+            // A log that cannot be written must not hide why the run ended.
+            let _ = writeln!(log, "error: {message}");
         }
     }
 

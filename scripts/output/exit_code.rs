@@ -1,7 +1,7 @@
-//! What the user can put right: faults of flags and configuration, and the exit codes that tell them from failed runs and from
-//! trainings that went wrong.
+//! Ends of a program and their exit codes: a run that did as it was asked, a training that its verdict stopped, faults that the
+//! user can put right, and failed runs.
 
-use std::{error::Error, fmt, process::ExitCode};
+use std::{error::Error, fmt, io::Write as _, ops::ControlFlow, process::ExitCode};
 
 use ppo_agent::{
     AgentError,
@@ -47,7 +47,52 @@ impl fmt::Display for UsageError {
 
 impl Error for UsageError {}
 
-/// A training that was ended because of its verdict; the program's exit code tells which.
+/// End of a program that met no error.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The program did what it was asked for; exit code 0.
+    Finished,
+    /// A training was diagnosed; the exit code is that of its verdict.
+    Diagnosed(u8),
+    /// A training was stopped by its verdict, as `health.on_collapse` asks; the exit code is that of the verdict.
+    TrainingStopped(TrainingStopped),
+    /// A forecaster's training was stopped by its watchdog; exit code 3 collapsed, 4 frozen, 5 exploding.
+    ForecasterStopped(ForecasterStopped),
+}
+
+impl From<ControlFlow<TrainingStopped>> for Outcome {
+    fn from(end: ControlFlow<TrainingStopped>) -> Self {
+        end.break_value().map_or(Self::Finished, Self::TrainingStopped)
+    }
+}
+
+impl From<ControlFlow<ForecasterStopped>> for Outcome {
+    fn from(end: ControlFlow<ForecasterStopped>) -> Self {
+        end.break_value().map_or(Self::Finished, Self::ForecasterStopped)
+    }
+}
+
+impl Outcome {
+    /// Returns the sentence about a training that was stopped.
+    fn message(&self) -> Option<String> {
+        match self {
+            Self::Finished | Self::Diagnosed(_) => None,
+            Self::TrainingStopped(stopped) => Some(stopped.to_string()),
+            Self::ForecasterStopped(stopped) => Some(stopped.to_string()),
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Finished => 0,
+            Self::Diagnosed(code) => *code,
+            Self::TrainingStopped(stopped) => stopped.verdict.exit_code(),
+            Self::ForecasterStopped(stopped) => stopped.exit_code(),
+        }
+    }
+}
+
+/// A training that was ended because of its verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingStopped {
     /// What was called.
@@ -65,9 +110,7 @@ impl fmt::Display for TrainingStopped {
     }
 }
 
-impl Error for TrainingStopped {}
-
-/// A forecaster's training that was ended because nothing could come of it; the program's exit code tells why.
+/// A forecaster's training that was ended because nothing could come of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForecasterStopped(pub WatchdogAlarm);
 
@@ -76,8 +119,6 @@ impl fmt::Display for ForecasterStopped {
         write!(f, "the training of the forecaster was stopped: {}", self.0)
     }
 }
-
-impl Error for ForecasterStopped {}
 
 impl ForecasterStopped {
     fn exit_code(&self) -> u8 {
@@ -89,23 +130,24 @@ impl ForecasterStopped {
     }
 }
 
-/// Prints an error once, as a chain, and returns its exit code: 2 for usage and configuration; 3, 4 or 5 for a training that
-/// was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed run.
-pub fn report(error: &anyhow::Error) -> ExitCode {
-    use std::io::Write as _;
-    // A closed stderr leaves nobody to tell.
-    let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
-    ExitCode::from(exit_code(error))
+/// Prints why a program failed or was stopped, an error as a chain, and returns the exit code: 2 for usage and configuration;
+/// 3, 4 or 5 for a training that was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed run.
+pub fn report(end: &anyhow::Result<Outcome>) -> ExitCode {
+    let (message, code) = match end {
+        Ok(outcome) => (outcome.message(), outcome.exit_code()),
+        Err(error) => (Some(format!("{error:#}")), error_code(error)),
+    };
+    if let Some(message) = message {
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+    }
+    ExitCode::from(code)
 }
 
-fn exit_code(error: &anyhow::Error) -> u8 {
+fn error_code(error: &anyhow::Error) -> u8 {
     let broken = |cause: &AgentError| matches!(cause, AgentError::NonFinite { .. });
     if error.downcast_ref::<UsageError>().is_some() {
         2
-    } else if let Some(unwell) = error.downcast_ref::<TrainingStopped>() {
-        unwell.verdict.exit_code()
-    } else if let Some(stopped) = error.downcast_ref::<ForecasterStopped>() {
-        stopped.exit_code()
     } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken) {
         Verdict::Exploding.exit_code()
     } else {
@@ -119,21 +161,29 @@ mod tests {
 
     #[test]
     fn every_kind_of_end_has_its_code() {
-        let code = |error: anyhow::Error| exit_code(&error);
-        let unwell = |verdict| TrainingStopped { verdict, step: 5, evidence: Vec::new() };
+        let stopped = |verdict| {
+            let stopped = TrainingStopped { verdict, step: 5, evidence: vec!["HOLD 99%".to_owned()] };
+            Outcome::from(ControlFlow::Break(stopped))
+        };
         let what = "a parameter of actor.0.bias".to_owned();
         let broken = AgentError::NonFinite { what, value: f32::NAN, timesteps: 5, iteration: 1 };
-        let stopped = |kind| ForecasterStopped(WatchdogAlarm { kind, reason: String::new(), advice: String::new() });
-        let of_forecasters =
-            [AlarmKind::Collapsed, AlarmKind::Frozen, AlarmKind::NotFinite].map(|kind| code(stopped(kind).into()));
+        let of_forecasters = [AlarmKind::Collapsed, AlarmKind::Frozen, AlarmKind::NotFinite].map(|kind| {
+            let alarm = WatchdogAlarm { kind, reason: String::new(), advice: String::new() };
+            Outcome::from(ControlFlow::Break(ForecasterStopped(alarm))).exit_code()
+        });
         assert_eq!(of_forecasters, [3, 4, 5]);
+        let finished = Outcome::from(ControlFlow::<TrainingStopped>::Continue(()));
+        assert_eq!((finished.exit_code(), finished.message()), (0, None));
         let codes = [
-            code(anyhow::anyhow!("no such file")),
-            code(UsageError::one("--seed").into()),
-            code(unwell(Verdict::StateBlind).into()),
-            code(unwell(Verdict::Frozen).into()),
-            code(anyhow::Error::from(broken).context("training")),
+            error_code(&anyhow::anyhow!("no such file")),
+            error_code(&UsageError::one("--seed").into()),
+            stopped(Verdict::StateBlind).exit_code(),
+            stopped(Verdict::Frozen).exit_code(),
+            error_code(&anyhow::Error::from(broken).context("training")),
+            Outcome::Diagnosed(3).exit_code(),
         ];
-        assert_eq!(codes, [1, 2, 3, 4, 5]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 3]);
+        let message = stopped(Verdict::Frozen).message();
+        assert_eq!(message.as_deref(), Some("training was stopped at step 5: frozen; HOLD 99%"));
     }
 }

@@ -1,11 +1,12 @@
-//! Files that a command writes on request.
+//! Files that a command writes at its end, at places that were proved writable before its work began.
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use crate::output::console::Console;
 
@@ -29,16 +30,142 @@ pub fn create_parent(path: &Path) -> anyhow::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all).with_context(|| format!("making a folder for {}", path.display()))
 }
 
-/// Writes a file that was asked for, and says so.
-pub(crate) fn write(
-    path: Option<&Path>,
-    text: impl Fn() -> anyhow::Result<String>,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    if let Some(path) = path {
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, text()?.as_bytes())?;
-        console.say(format!("Written: {}", path.display()))?;
+/// Creates the folder of a file and writes the file under a temporary name, which is then renamed.
+///
+/// # Errors
+/// When the file cannot be written; an earlier one is intact then.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    create_parent(path)?;
+    Ok(ppo_agent::write_atomically(path, bytes)?)
+}
+
+/// Returns a value as indented JSON that ends with a newline.
+///
+/// # Errors
+/// When the value has no form in JSON.
+pub(crate) fn json_text<T: Serialize>(value: &T) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// A file that a command will write.
+#[derive(Debug)]
+pub(crate) struct OutputFile {
+    content: &'static str,
+    path: PathBuf,
+}
+
+impl OutputFile {
+    /// Checks that the file's folder can be written. `content` is the noun of the line that [`OutputFile::save`] prints, such as
+    /// "Report"; it may be empty.
+    ///
+    /// # Errors
+    /// A sentence naming the folder.
+    pub(crate) fn checked(content: &'static str, path: &Path) -> anyhow::Result<Self> {
+        path.parent().map_or(Ok(()), check_writable)?;
+        Ok(Self { content, path: path.to_owned() })
     }
-    Ok(())
+
+    /// Checks the place of a file that a flag may name.
+    ///
+    /// # Errors
+    /// As for [`OutputFile::checked`].
+    pub(crate) fn requested(content: &'static str, path: Option<&PathBuf>) -> anyhow::Result<Option<Self>> {
+        path.map(|path| Self::checked(content, path)).transpose()
+    }
+
+    /// Returns the path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the line that tells a user where the file is.
+    pub(crate) fn line(&self) -> String {
+        let path = self.path.display();
+        if self.content.is_empty() { format!("Written: {path}") } else { format!("{} written: {path}", self.content) }
+    }
+
+    /// Writes the file without a word.
+    ///
+    /// # Errors
+    /// When it cannot be written; an earlier one is intact then.
+    pub(crate) fn write(&self, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
+        write_file(&self.path, bytes.as_ref())
+    }
+
+    /// Writes the file and prints where it is.
+    ///
+    /// # Errors
+    /// When it cannot be written; an earlier one is intact then.
+    pub(crate) fn save(&self, bytes: impl AsRef<[u8]>, console: &mut Console) -> anyhow::Result<()> {
+        self.write(bytes)?;
+        Ok(console.say(self.line())?)
+    }
+
+    /// Writes a value as JSON and prints where it is.
+    ///
+    /// # Errors
+    /// As for [`OutputFile::save`].
+    pub(crate) fn save_json<T: Serialize>(&self, value: &T, console: &mut Console) -> anyhow::Result<()> {
+        self.save(json_text(value)?, console)
+    }
+}
+
+/// A folder that a command will write files to.
+#[derive(Debug)]
+pub(crate) struct OutputFolder {
+    content: &'static str,
+    path: PathBuf,
+}
+
+impl OutputFolder {
+    /// Checks that the folder can be written or created. `content` is that of its files, as in [`OutputFile::checked`].
+    ///
+    /// # Errors
+    /// A sentence naming the folder.
+    pub(crate) fn checked(content: &'static str, path: &Path) -> anyhow::Result<Self> {
+        check_writable(path)?;
+        Ok(Self { content, path: path.to_owned() })
+    }
+
+    /// Checks a folder that a flag may name.
+    ///
+    /// # Errors
+    /// As for [`OutputFolder::checked`].
+    pub(crate) fn requested(content: &'static str, path: Option<&PathBuf>) -> anyhow::Result<Option<Self>> {
+        path.map(|path| Self::checked(content, path)).transpose()
+    }
+
+    /// Returns a file of the folder.
+    pub(crate) fn file(&self, name: &str) -> OutputFile {
+        OutputFile { content: self.content, path: self.path.join(name) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_checked_before_the_work_and_written_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/deep/report.json");
+        let file = OutputFile::requested("Report", Some(&path)).unwrap().unwrap();
+        assert!(!folder.path().join("new").exists(), "a check leaves nothing behind");
+        file.write("{}\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n");
+        assert_eq!(file.line(), format!("Report written: {}", path.display()));
+        assert!(OutputFile::requested("Report", None).unwrap().is_none());
+        let below_a_file = OutputFile::checked("", &path.join("report.json")).unwrap_err().to_string();
+        assert!(below_a_file.starts_with("cannot write to the folder "), "{below_a_file}");
+    }
+
+    #[test]
+    fn files_of_a_folder_lie_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = OutputFolder::checked("", &folder.path().join("out")).unwrap();
+        let file = out.file("table.md");
+        file.write("| a |\n").unwrap();
+        assert_eq!(file.line(), format!("Written: {}", folder.path().join("out/table.md").display()));
+        assert!(folder.path().join("out/table.md").is_file());
+    }
 }

@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use zerodte_scripts::{
     config::flag_help,
-    output::{console::Console, exit_code},
+    output::{
+        console::Console,
+        exit_code::{self, Outcome},
+    },
     training::{self, flags::TrainFlags},
 };
 
 fn main() -> ExitCode {
     let flags = flag_help::parse::<TrainFlags>();
-    training::run(&flags, &mut Console::stdout()).map_or_else(|error| exit_code::report(&error), |()| ExitCode::SUCCESS)
+    exit_code::report(&training::run(&flags, &mut Console::stdout()).map(Outcome::from))
 }

@@ -7,7 +7,7 @@ use clap::{Args, Parser};
 use crate::{
     config::{
         RunConfig,
-        flags::{ConfigFlags, DataFlags},
+        flags::{ConfigFlags, DataFlags, RunOutputFlags},
         layers::Layer,
     },
     output::exit_code::UsageError,
@@ -23,12 +23,6 @@ pub struct TrainFlags {
     /// Sets `run.timesteps`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub timesteps: Option<u64>,
-    /// Sets `run.model_name`.
-    #[arg(long, value_name = "NAME", help_heading = "Run")]
-    pub model_name: Option<String>,
-    /// Sets `run.out_dir`.
-    #[arg(long, value_name = "DIR", help_heading = "Run")]
-    pub out_dir: Option<PathBuf>,
     /// Sets `run.seed`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seed: Option<u64>,
@@ -86,6 +80,9 @@ pub struct TrainFlags {
     /// The algorithm's parameters.
     #[command(flatten)]
     pub ppo: PpoFlags,
+    /// Places of what is written.
+    #[command(flatten)]
+    pub output: RunOutputFlags,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
@@ -259,9 +256,8 @@ impl TrainFlags {
         }
         layer.put_some("health.on_collapse", self.on_collapse.clone());
         layer.put_some("run.replay_moves", self.replay_moves.as_ref().map(|path| path.display().to_string()));
-        layer.put_some("run.model_name", self.model_name.clone());
         layer.put_some("run.device", self.device.clone());
-        layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
+        self.output.put(&mut layer);
         layer.put_some("run.load_model", self.load_model.as_ref().map(|path| path.display().to_string()));
         layer.put_some("run.forecaster", self.forecaster.as_ref().map(|path| path.display().to_string()));
         layer.put_some("run.forecaster_transfer", self.forecaster_transfer.then_some(true));

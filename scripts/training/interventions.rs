@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -70,19 +71,21 @@ impl Interventions {
         Ok(trainer.env_mut().set_reward(reward)?)
     }
 
-    /// Answers what an iteration brought: `used` is the entropy weight of its update.
+    /// Answers what an iteration brought: `used` is the entropy weight of its update. Breaks off where the training is to end
+    /// here.
     ///
     /// # Errors
-    /// [`TrainingStopped`] when the training is to end here; otherwise a file that cannot be written.
+    /// When a file cannot be written.
     pub fn follow(
         &mut self,
         trainer: &mut Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         used: f64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let called = reporter.take_called();
         if self.replayed.is_some() {
-            return self.replay(trainer, reporter);
+            self.replay(trainer, reporter)?;
+            return Ok(ControlFlow::Continue(()));
         }
         let auto = self.schedule == EntropySchedule::Auto;
         if auto {
@@ -97,11 +100,11 @@ impl Interventions {
                 }
                 Response::Stop => {
                     let evidence = reporter.last_health().map_or_else(Vec::new, |row| row.evidence.clone());
-                    return Err(TrainingStopped { verdict, step: trainer.timesteps(), evidence }.into());
+                    return Ok(ControlFlow::Break(TrainingStopped { verdict, step: trainer.timesteps(), evidence }));
                 }
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Writes down that the entropy weight followed the policy.

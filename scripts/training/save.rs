@@ -1,20 +1,26 @@
 //! Files of a training: run folder, checkpoints, model, manifest.
 
-use super::Run;
-use crate::{
-    artifacts::{files, paths::Paths, records::Records, saved_model, tensorboard::EventWriter},
-    output::console::{Console, cut_log},
-    training::{
-        interventions::Interventions,
-        reporter::{Earlier, Parts, Reporter},
-    },
-};
+use std::{fs, path::Path};
+
 use anyhow::Context as _;
 use market_data::DateRange;
 use market_env::BatchEnv;
 use ppo_agent::{ModelFile, Trainer, health::MonitorState};
 use serde_json::Value;
-use std::{fs, path::Path};
+
+use super::Run;
+use crate::{
+    artifacts::{files, paths::Paths, records::Records, saved_model, tensorboard::EventWriter},
+    output::{
+        console::{Console, cut_log},
+        output_file::json_text,
+        synthetic::title_mark,
+    },
+    training::{
+        interventions::Interventions,
+        reporter::{Earlier, Parts, Reporter},
+    },
+};
 
 /// Copies the log that a run had under another number of steps, so that the whole run stands in one file.
 pub(super) fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
@@ -56,7 +62,7 @@ impl Run<'_> {
             }
         }
         console.attach(log, resumed)?;
-        ppo_agent::write_atomically(&run.join("config.toml"), self.config.to_toml()?.as_bytes())?;
+        self.paths.write("config.toml", self.config.to_toml()?)?;
         let (mut earlier, data) = (earlier.unwrap_or_default(), self.inputs.stamp());
         let records = if resumed {
             let (records, rows) = Records::resume(run, data, earlier.steps)?;
@@ -67,7 +73,7 @@ impl Run<'_> {
         };
         let mut events = EventWriter::create(run, resumed.then_some(earlier.steps + 1))?;
         if self.inputs.dataset.synthetic {
-            events.scalars(earlier.steps, &[("data/SYNTHETIC".to_owned(), 1.0)])?;
+            events.scalars(earlier.steps, &[(format!("data/{data}"), 1.0)])?;
         }
         let parts = Parts { console, records, events, monitor: self.monitor(monitor), opportunity: self.opportunity() };
         Ok(Reporter::new(parts, self.config.run.diagnostics_freq, earlier.rows, earlier.steps))
@@ -99,14 +105,13 @@ impl Run<'_> {
     }
 
     pub(super) fn write_manifest(&self, manifest: &Value) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(manifest)? + "\n";
-        Ok(ppo_agent::write_atomically(&self.paths.run.join("manifest.json"), text.as_bytes())?)
+        self.paths.write("manifest.json", json_text(manifest)?)
     }
 
     pub(super) fn title(&self) -> String {
         let run = &self.config.run;
         let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let synthetic = if self.inputs.dataset.synthetic { " - SYNTHETIC DATA" } else { "" };
+        let synthetic = title_mark(self.inputs.dataset.synthetic);
         format!("{} on {symbols}, {}{synthetic}", run.model_name, self.split.train)
     }
 }

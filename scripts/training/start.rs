@@ -1,17 +1,19 @@
 //! Start of a training: a new policy, a warm start, or a checkpoint to resume.
 
-use super::Run;
-use crate::{
-    artifacts::{manifest, saved_model},
-    output::{console::Console, table::thousands},
-    training::{interventions::Interventions, reporter::Earlier, resume::PriorRun},
-};
+use std::{path::Path, sync::Arc};
+
 use anyhow::{Context as _, bail};
 use market_data::DateRange;
 use market_env::{BatchEnv, VecEnv as _};
 use ppo_agent::{Policy, PolicyConfig, Trainer};
 use serde_json::Value;
-use std::{path::Path, sync::Arc};
+
+use super::Run;
+use crate::{
+    artifacts::{manifest, saved_model},
+    output::{console::Console, synthetic::training_notice, table::thousands},
+    training::{interventions::Interventions, reporter::Earlier, resume::PriorRun},
+};
 
 /// Where training starts.
 pub(super) struct Start {
@@ -97,9 +99,7 @@ impl Run<'_> {
         for note in meta.changed_inputs(self.config)?.into_iter().chain(meta.changed_forecaster(self.inputs)) {
             console.say(format!("Note: {note}"))?;
         }
-        if meta.data.is_synthetic() {
-            console.say("Note: the loaded model was trained on SYNTHETIC data")?;
-        }
+        console.say_all(training_notice("Note: the loaded model", meta.data))?;
         let PolicyConfig { backend, precision, .. } = self.config.policy;
         Ok((policy.with_backend(backend).with_precision(precision), meta.trained_on))
     }

@@ -10,5 +10,5 @@ use zerodte_scripts::{
 
 fn main() -> ExitCode {
     let flags = flag_help::parse::<ToolFlags>();
-    commands::run(&flags.command, &mut Console::stdout()).map_or_else(|error| exit_code::report(&error), ExitCode::from)
+    exit_code::report(&commands::run(&flags.command, &mut Console::stdout()))
 }

@@ -193,7 +193,7 @@ mod tests {
     use market_data::DataStamp;
 
     use super::{
-        super::{tests::trade, write},
+        super::{encode, tests::trade},
         *,
     };
 
@@ -206,7 +206,7 @@ mod tests {
         for name in ["trades.csv", "trades.parquet"] {
             let path = folder.path().join(name);
             for trades in [vec![trade(), unsold.clone()], Vec::new()] {
-                write(&path, &trades, DataStamp::Market).unwrap();
+                std::fs::write(&path, encode(&path, &trades, DataStamp::Market).unwrap()).unwrap();
                 assert_eq!(read(&path).unwrap(), trades, "{name}");
             }
         }
@@ -216,7 +216,7 @@ mod tests {
     fn every_wrong_cell_is_named_with_its_row_and_column() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trades.csv");
-        write(&path, &[trade(), trade()], DataStamp::Market).unwrap();
+        std::fs::write(&path, encode(&path, &[trade(), trade()], DataStamp::Market).unwrap()).unwrap();
         let good = std::fs::read_to_string(&path).unwrap();
         for (from, to, words) in [
             ("BUY_PUT", "SELL", "column side"),

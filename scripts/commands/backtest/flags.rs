@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{
     config::{
         RunConfig,
-        flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
+        flags::{ALL_DATES, ConfigFlags, DataFlags, OF_A_MODEL, ReportFlags, described},
         layers::Layer,
     },
     evaluation::cost_sensitivity::Multiples,
@@ -16,21 +16,7 @@ use crate::{
 
 /// Flags of `zerodte backtest`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(
-    args_override_self = true,
-    mut_arg("symbols", |arg| arg.help("Symbols, separated by commas [default: the model's]")),
-    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first bar's]")),
-    mut_arg("intraday_days", |arg| arg.help(
-        "Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
-    )),
-    mut_arg("data_source", |arg| arg.help(
-        "files, synthetic, massive (also: polygon, intraday), alpaca or yahoo [default: the model's]"
-    )),
-    mut_arg("data_dir", |arg| arg.help(
-        "Folder of SYMBOL_1m.parquet or .csv files; for a vendor, of what was fetched from it [default: the model's]"
-    )),
-    mut_arg("options", |arg| arg.help(OPTIONS_OF_A_MODEL)),
-)]
+#[command(args_override_self = true, mut_args(described(OF_A_MODEL)), mut_args(described(ALL_DATES)))]
 pub struct BacktestFlags {
     /// Model file, with its .json beside it
     #[arg(long, value_name = "MODEL")]
@@ -44,12 +30,6 @@ pub struct BacktestFlags {
     /// Seed of the sampling [default: the model's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Writes the report as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Writes every trade, as .parquet or .csv
-    #[arg(long, value_name = "FILE")]
-    pub trades: Option<PathBuf>,
     /// Re-derives the cash flow of every trade from the trade log alone (the file of --trades, where given) and compares
     /// it to the cent; exit code 1 where anything disagrees
     #[arg(long)]
@@ -58,9 +38,24 @@ pub struct BacktestFlags {
     /// [without a list: 0,0.5,1,2,3]
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = Multiples::USUAL)]
     pub cost_sensitivity: Option<Multiples>,
+    /// Files to write.
+    #[command(flatten)]
+    pub output: BacktestOutput,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
+}
+
+/// Files that a backtest writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct BacktestOutput {
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportFlags,
+    /// Writes every trade, as .parquet or .csv
+    #[arg(long, value_name = "FILE")]
+    pub trades: Option<PathBuf>,
 }
 
 impl BacktestFlags {

@@ -5,7 +5,7 @@ use ppo_agent::{Backend, DeviceChoice, Precision};
 use serde::de::{DeserializeOwned, IntoDeserializer as _, value};
 
 use super::case::{Case, Part, Workload};
-use crate::output::exit_code::UsageError;
+use crate::{config::flags::PrintFlags, output::exit_code::UsageError};
 
 /// Flags of `zerodte bench`: what to measure, and what to change of its sizes.
 #[derive(Debug, Clone, Args)]
@@ -41,9 +41,9 @@ pub struct BenchFlags {
     /// cpu, cuda or cuda:N [default: cpu; gpu: cuda:0]
     #[arg(long)]
     pub device: Option<DeviceChoice>,
-    /// Prints the result as one line of JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Form of what is printed.
+    #[command(flatten)]
+    pub output: PrintFlags,
 }
 
 /// Reads a choice by its name in the configuration.

@@ -1,8 +1,6 @@
 //! `zerodte calibrate --fit`: fits the pricing parameters to the prints of the dates asked for, judges the form month by
 //! month on months that it has not seen, and writes a configuration.
 
-use std::path::Path;
-
 use jiff::civil::Date;
 use market_data::{Dataset, DateRange, History, VolSource};
 use market_env::{PricingConfig, VolModel};
@@ -15,7 +13,7 @@ use super::{
 use crate::{
     config::{RunConfig, annotate::annotate},
     inputs,
-    output::{output_file::create_parent, table::thousands},
+    output::table::thousands,
 };
 
 /// Months that a model of the walk forward is fitted on at least.
@@ -140,18 +138,16 @@ fn rounded(model: &VolModel) -> VolModel {
     VolModel::from_parameters(&level.map(round), &smile.map(round))
 }
 
-/// Writes the parameters as a configuration file, with what they rest on as its head.
+/// Returns the parameters as the text of a configuration file, with what they rest on as its head.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub(crate) fn write(path: &Path, pricing: &PricingConfig, report: &FitReport) -> anyhow::Result<()> {
+/// When a value cannot be written as TOML.
+pub(crate) fn config_file(pricing: &PricingConfig, report: &FitReport) -> anyhow::Result<String> {
     let head = report.lines().into_iter().map(|line| format!("# {line}\n")).collect::<String>();
     let value = toml::Value::try_from(pricing)?;
     let market = toml::Table::from_iter([("pricing".to_owned(), value)]);
     let root = toml::Table::from_iter([("market".to_owned(), toml::Value::Table(market))]);
-    create_parent(path)?;
-    let text = head + "\n" + &annotate(&toml::to_string(&root)?);
-    Ok(ppo_agent::write_atomically(path, text.as_bytes())?)
+    Ok(head + "\n" + &annotate(&toml::to_string(&root)?))
 }
 
 impl FitReport {

@@ -6,39 +6,47 @@ use clap::Args;
 
 use crate::config::{
     RunConfig,
-    flags::{ConfigFlags, DataFlags},
+    flags::{ALL_DATES, ConfigFlags, DataFlags, FlagHelp, FlagTable, ReportFlags, described},
     layers::Layer,
 };
 
+/// Real options are compared with; their dates may lie beyond those of the bars.
+const COMPARED: &FlagTable = &[
+    ("options", FlagHelp::Required("Folder or file of option minutes to compare with: trades, quotes")),
+    ("symbols", FlagHelp::Default("SPY")),
+    ("start_date", FlagHelp::Default("the first there is")),
+    ("end_date", FlagHelp::Default("the last there is")),
+];
+
 /// Flags of `zerodte calibrate`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(
-    args_override_self = true,
-    mut_arg("options", |arg| arg.required(true).help("Folder or file of option minutes to compare with: trades, quotes")),
-    mut_arg("symbols", |arg| arg.help("Symbols, separated by commas [default: SPY]")),
-    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first there is]")),
-    mut_arg("end_date", |arg| arg.help("Last session date, YYYY-MM-DD [default: the last there is]")),
-    mut_arg("intraday_days", |arg| arg.help(
-        "Calendar days up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
-    )),
-)]
+#[command(args_override_self = true, mut_args(described(ALL_DATES)), mut_args(described(COMPARED)))]
 pub struct CalibrateFlags {
     /// The bars of the underlyings, and their options.
     #[command(flatten)]
     pub data: DataFlags,
+    /// Files to write.
+    #[command(flatten)]
+    pub output: CalibrateOutput,
+    /// Configuration beyond the flags.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+}
+
+/// Files that a calibration writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct CalibrateOutput {
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportFlags,
     /// Fits the volatility models to the prints of these dates, judges the form month by month on months not fitted on,
     /// writes the parameters as a configuration file and reports with them
     #[arg(long, value_name = "FILE")]
     pub fit: Option<PathBuf>,
-    /// Writes the report as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
     /// Draws the errors and spreads as SVG files into this folder
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,
-    /// Configuration beyond the flags.
-    #[command(flatten)]
-    pub config: ConfigFlags,
 }
 
 impl CalibrateFlags {

@@ -6,7 +6,10 @@ use super::{
     report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
     spread::{SpreadBucket, SpreadStats},
 };
-use crate::output::table::{columns, thousands};
+use crate::output::{
+    synthetic::notice,
+    table::{columns, thousands},
+};
 
 const ERROR_HEADINGS: [&str; 8] =
     ["", "prints", "median |error|", "90th pct", "bias", "mean bias", "median |error| $", "90th pct $"];
@@ -45,10 +48,7 @@ impl CalibrationReport {
     }
 
     fn summary(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.data.is_synthetic() {
-            lines.push("SYNTHETIC DATA: made-up bars; nothing here says anything about a market".to_owned());
-        }
+        let mut lines: Vec<String> = notice(self.data.is_synthetic()).into_iter().collect();
         let symbols = self.symbols.join(", ");
         let sessions = thousands(self.sessions as i64);
         match self.dates {

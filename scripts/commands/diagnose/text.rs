@@ -5,7 +5,10 @@ use market_data::DataStamp;
 use super::diagnosis::{Basis, Checklist, Diagnosis, Span};
 use crate::{
     commands::watch::{habits, learner},
-    output::table::{columns, percent, significant, thousands},
+    output::{
+        synthetic::mark,
+        table::{columns, percent, significant, thousands},
+    },
 };
 
 /// Writes a diagnosis, the verdict first.
@@ -36,7 +39,7 @@ pub(super) fn lines(diagnosis: &Diagnosis) -> Vec<String> {
 
 fn about(diagnosis: &Diagnosis) -> String {
     let Diagnosis { source, data, step, planned, finished, basis, .. } = diagnosis;
-    let synthetic = if data.is_some_and(DataStamp::is_synthetic) { "SYNTHETIC DATA: " } else { "" };
+    let synthetic = mark(data.is_some_and(DataStamp::is_synthetic), "", ": ");
     let planned = planned.map(|steps| format!(" of {}", whole(steps))).unwrap_or_default();
     let state = if *finished { "finished" } else { "not finished" };
     let kind = if *basis == Basis::Log { "log" } else { "run" };

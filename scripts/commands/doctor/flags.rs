@@ -1,13 +1,11 @@
 //! Flags of `zerodte doctor`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::{
     config::{
         DataSource, RunConfig,
-        flags::{ConfigFlags, DataFlags},
+        flags::{ConfigFlags, OF_A_VENDOR, SourceFlags, described},
         layers::Layer,
     },
     output::exit_code::UsageError,
@@ -15,13 +13,11 @@ use crate::{
 
 /// Flags of `zerodte doctor`.
 #[derive(Debug, Clone, Default, Args)]
+#[command(mut_args(described(OF_A_VENDOR)))]
 pub struct DoctorFlags {
-    /// Which vendor to ask: massive, alpaca or yahoo [default: massive]
-    #[arg(long, value_name = "SOURCE")]
-    pub data_source: Option<String>,
-    /// Folder of the cache [default: bars]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    /// The vendor to ask, and its cache.
+    #[command(flatten)]
+    pub source: SourceFlags,
     /// Asks nobody
     #[arg(long)]
     pub offline: bool,
@@ -38,9 +34,8 @@ impl DoctorFlags {
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         let mut base = RunConfig::default();
         base.run.data_source = DataSource::Massive;
-        let (data_source, data_dir) = (self.data_source.clone(), self.data_dir.clone());
         let mut layer = Layer::new("flags");
-        DataFlags { data_source, data_dir, ..DataFlags::default() }.put(&mut layer, notes);
+        self.source.put(&mut layer, notes);
         let config = self.config.resolve(&base, layer)?;
         if !config.run.data_source.is_vendor() {
             let text =

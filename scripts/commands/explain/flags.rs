@@ -9,28 +9,23 @@ use jiff::civil::DateTime;
 use crate::{
     config::{
         RunConfig,
-        flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
+        flags::{ConfigFlags, DataFlags, FlagHelp, FlagTable, OF_A_MODEL, ReportFlags, described},
         layers::Layer,
     },
     output::exit_code::UsageError,
 };
 
+/// `--symbol` and `--at` name the session.
+const ONE_SESSION: &FlagTable = &[
+    ("symbols", FlagHelp::Hidden),
+    ("start_date", FlagHelp::Hidden),
+    ("end_date", FlagHelp::Hidden),
+    ("intraday_days", FlagHelp::Hidden),
+];
+
 /// Flags of `zerodte explain`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(
-    args_override_self = true,
-    mut_arg("symbols", |arg| arg.hide(true)),
-    mut_arg("start_date", |arg| arg.hide(true)),
-    mut_arg("end_date", |arg| arg.hide(true)),
-    mut_arg("intraday_days", |arg| arg.hide(true)),
-    mut_arg("data_source", |arg| arg.help(
-        "files, synthetic, massive, polygon, alpaca or yahoo [default: the model's]"
-    )),
-    mut_arg("data_dir", |arg| arg.help(
-        "Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: the model's]"
-    )),
-    mut_arg("options", |arg| arg.help(OPTIONS_OF_A_MODEL)),
-)]
+#[command(args_override_self = true, mut_args(described(OF_A_MODEL)), mut_args(described(ONE_SESSION)))]
 pub struct ExplainFlags {
     /// Model file, with its .json beside it
     #[arg(long, value_name = "MODEL")]
@@ -47,18 +42,27 @@ pub struct ExplainFlags {
     /// Seed of the sampling [default: the model's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Draws the session as SVG: price with setups, entries and exits, what the policy would buy, premiums, equity
-    #[arg(long, value_name = "FILE")]
-    pub plot: Option<PathBuf>,
-    /// Writes the explanation as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
     /// Where the bars come from; --symbol and --at name the session.
     #[command(flatten)]
     pub data: DataFlags,
+    /// Files to write.
+    #[command(flatten)]
+    pub output: ExplainOutput,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
+}
+
+/// Files that an explanation writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ExplainOutput {
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportFlags,
+    /// Draws the session as SVG: price with setups, entries and exits, what the policy would buy, premiums, equity
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
 }
 
 impl ExplainFlags {

@@ -14,7 +14,10 @@ use plotters::{
 use super::session::Session;
 use crate::{
     chart::style::{CALL, FAINT, GAIN, INK, LOSS, PUT, font, house_style},
-    output::table::{dollars, dollars_and_cents},
+    output::{
+        synthetic::title_mark,
+        table::{dollars, dollars_and_cents},
+    },
 };
 
 const SIZE: (u32, u32) = (1200, 1180);
@@ -311,7 +314,7 @@ impl Picture<'_> {
 /// Returns the two lines above a picture: whose session it is, and how it ended.
 pub(crate) fn heading(session: &Session<'_>, model: &str, behaviour: &str, bar: u32, synthetic: bool) -> [String; 2] {
     let day = session.day;
-    let stamp = if synthetic { " - SYNTHETIC DATA" } else { "" };
+    let stamp = title_mark(synthetic);
     let wins = session.trades.iter().filter(|trade| trade.net_pnl_cents > 0).count();
     let step = &session.steps[bar as usize];
     [

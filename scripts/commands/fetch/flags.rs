@@ -8,7 +8,7 @@ use market_data::source::fetch::FetchOptions;
 use crate::{
     config::{
         DataSource, RunConfig,
-        flags::{ConfigFlags, DataFlags},
+        flags::{ConfigFlags, DataFlags, FlagHelp, FlagTable, OF_A_VENDOR, WITHOUT_OPTIONS, described},
         layers::Layer,
     },
     output::exit_code::UsageError,
@@ -44,14 +44,16 @@ impl fmt::Display for FetchKind {
     }
 }
 
+/// Sessions are fetched once they are over.
+const UP_TO_NOW: &FlagTable = &[("end_date", FlagHelp::Default("the last session that is over"))];
+
 /// Flags of `zerodte fetch`.
 #[derive(Debug, Clone, Args)]
 #[command(
     args_override_self = true,
-    mut_arg("options", |arg| arg.hide(true)),
-    mut_arg("data_source", |arg| arg.help("massive (also: polygon, intraday), alpaca or yahoo [default: massive]")),
-    mut_arg("data_dir", |arg| arg.help("Folder of the cache [default: bars]")),
-    mut_arg("end_date", |arg| arg.help("Last session date, YYYY-MM-DD [default: the last session that is over]")),
+    mut_args(described(OF_A_VENDOR)),
+    mut_args(described(WITHOUT_OPTIONS)),
+    mut_args(described(UP_TO_NOW))
 )]
 pub struct FetchFlags {
     /// What to fetch, separated by commas

@@ -1,9 +1,6 @@
 //! Reference data, chains and greeks: one CSV file per question, beside the bars in the cache.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 use jiff::{Timestamp, civil::Date};
 use market_data::{
@@ -23,7 +20,7 @@ use market_data::{
 use super::FetchKind;
 use crate::{
     inputs::vendor::usage,
-    output::{clock::System, output_file::create_parent},
+    output::{clock::System, output_file::write_file},
 };
 
 /// Strikes far enough away for any contract.
@@ -89,7 +86,7 @@ pub(super) fn chain(massive: &Massive<'_>, cache: &Cache, symbol: &Symbol) -> an
     let heading = "ticker,expiry,strike,right,bid,ask,bid_size,ask_size,implied_volatility,delta,gamma,theta,vega,\
                    open_interest,last,volume,underlying\n";
     let text: String = std::iter::once(heading.to_owned()).chain(rows.iter().map(chain_row)).collect();
-    write(&file, &text)?;
+    write_file(&file, text.as_bytes())?;
     Ok(format!("{symbol}: {} contracts that expire on {today} in {}", rows.len(), file.display()))
 }
 
@@ -111,18 +108,13 @@ fn each_day(
         let rows = ask(day).map_err(usage)?;
         // Nothing is no answer to keep: it may come later.
         if !rows.is_empty() {
-            write(&file, &format!("{heading}{rows}"))?;
+            write_file(&file, format!("{heading}{rows}").as_bytes())?;
             asked += 1;
         }
     }
     let folder = path(cache, kind, symbol, "x");
     let folder = folder.parent().unwrap_or(&folder).display();
     Ok(format!("{symbol}: {kind} of {asked} days fetched, {there} were there, in {folder}"))
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    create_parent(path)?;
-    Ok(ppo_agent::write_atomically(path, text.as_bytes())?)
 }
 
 fn cell<T: ToString>(value: Option<T>) -> String {

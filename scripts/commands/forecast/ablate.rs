@@ -20,11 +20,9 @@ use statistics::{ConfidenceInterval, mean};
 
 use self::grid::Variant;
 use super::{dataset::ForecastDataset, flags::ForecastAblateFlags};
-use crate::output::{
-    clock::Stopwatch,
-    console::Console,
-    exit_code::UsageError,
-    output_file::{check_writable, create_parent},
+use crate::{
+    config::context::CommandContext,
+    output::{clock::Stopwatch, console::Console, exit_code::UsageError, output_file::OutputFolder},
 };
 
 /// Fewest pieces of evidence that an interval can be had from.
@@ -92,24 +90,21 @@ struct Trial {
 /// # Errors
 /// [`UsageError`] for flags and grids; data that cannot be read; a training that breaks; a file that cannot be written.
 pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let config = flags.train.resolve(&mut notes)?;
-    let variants = grid::variants(&config, &flags.grid)?;
-    if flags.train.config.print_config {
-        for variant in &variants {
-            console.say(format!("# {}\n\n{}", variant.name, variant.config.to_annotated_toml()?))?;
-        }
-        return Ok(());
-    }
+    let resolved = CommandContext::open(&flags.train.config, console, |notes| {
+        Ok(grid::variants(&flags.train.resolve(notes)?, &flags.grid)?)
+    })?;
+    let Some((mut context, variants)) = resolved else { return Ok(()) };
+    let config = &variants[0].config;
     if flags.seeds == 0 {
         return Err(UsageError::one("--seeds: there must be at least one").into());
     }
-    check_writable(&flags.out)?;
+    let folder = OutputFolder::checked("", &flags.output.out)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(flags.num_threads);
     threads.build_global().context("starting the threads")?;
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
-    let material = ForecastDataset::load(&config, &config.forecast)?;
-    let split = material.split(&config).context("splitting the sessions by date")?;
+    context.say_notes()?;
+    let console = context.console;
+    let material = ForecastDataset::load(config, &config.forecast)?;
+    let split = material.split(config).context("splitting the sessions by date")?;
     let data = material.data(&config.forecast, &split);
     let dates: std::collections::BTreeSet<u32> = data.validation.block.iter().copied().collect();
     if dates.len() < FEWEST_DATES {
@@ -130,16 +125,9 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
     let test = lab.tested(&trials, &ranks, &material.pick(&split.test).samples)?;
     let ablation = Ablation { data: stamp.to_owned(), split, seeds: flags.seeds, ranks, test };
     console.say(table::screen(&ablation))?;
-    let json = serde_json::to_string_pretty(&ablation)? + "\n";
-    for (name, text) in
-        [("ablation.md", table::markdown(&ablation)), ("ablation.csv", table::csv(&ablation)), ("ablation.json", json)]
-    {
-        let path = flags.out.join(name);
-        create_parent(&path)?;
-        ppo_agent::write_atomically(&path, text.as_bytes())?;
-        console.say(format!("Written: {}", path.display()))?;
-    }
-    Ok(())
+    folder.file("ablation.md").save(table::markdown(&ablation), console)?;
+    folder.file("ablation.csv").save(table::csv(&ablation), console)?;
+    folder.file("ablation.json").save_json(&ablation, console)
 }
 
 /// The variants and what they are trained on.

@@ -7,10 +7,7 @@ mod text;
 
 use self::finished::{Finished, check};
 use super::ForecastCompareFlags;
-use crate::output::{
-    console::Console,
-    output_file::{check_writable, create_parent},
-};
+use crate::output::{console::Console, output_file::OutputFolder};
 
 /// Compares and writes, and prints what is written as text.
 ///
@@ -20,15 +17,12 @@ use crate::output::{
 pub(super) fn run(flags: &ForecastCompareFlags, console: &mut Console) -> anyhow::Result<()> {
     let folders = check(flags)?;
     let runs = folders.iter().map(|folder| Finished::read(folder)).collect::<anyhow::Result<Vec<_>>>()?;
-    [Some(&flags.out), flags.zip.as_ref()].into_iter().flatten().try_for_each(|folder| check_writable(folder))?;
+    let out = OutputFolder::checked("", &flags.output.out)?;
+    let archives = OutputFolder::requested("", flags.output.zip.as_ref())?;
     let (comparison, picture) = (text::of(&runs)?, plot::draw(&runs)?);
     console.say(text::screen(&comparison))?;
-    for (name, text) in [("comparison.md", text::markdown(&comparison)), ("comparison.svg", picture)] {
-        let path = flags.out.join(name);
-        create_parent(&path)?;
-        ppo_agent::write_atomically(&path, text.as_bytes())?;
-        console.say(format!("Written: {}", path.display()))?;
-    }
-    let Some(folder) = &flags.zip else { return Ok(()) };
-    runs.iter().try_for_each(|run| archive::write(run, folder, console))
+    out.file("comparison.md").save(text::markdown(&comparison), console)?;
+    out.file("comparison.svg").save(picture, console)?;
+    let Some(folder) = archives else { return Ok(()) };
+    runs.iter().try_for_each(|run| archive::write(run, &folder, console))
 }

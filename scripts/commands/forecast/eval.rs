@@ -9,11 +9,8 @@ use crate::{
         saved_forecaster::{self, ForecasterMeta},
         saved_model::{dates_within, ranges_text},
     },
-    output::{
-        console::Console,
-        exit_code::UsageError,
-        output_file::{check_writable, create_parent},
-    },
+    config::context::CommandContext,
+    output::{console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice},
 };
 
 /// Judges a forecaster and prints the table.
@@ -22,15 +19,12 @@ use crate::{
 /// A forecaster, bars or a configuration that cannot be used, or a file that cannot be written.
 pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::Result<()> {
     let (forecaster, meta) = saved_forecaster::load(&flags.model)?;
-    let mut notes = Vec::new();
-    let mut config = flags.resolve(&meta.config, &mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
-    let outputs = [&flags.json, &flags.markdown, &flags.predictions];
-    outputs.iter().filter_map(|path| path.as_deref()?.parent()).try_for_each(check_writable)?;
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(&meta.config, notes))?;
+    let Some((mut context, mut config)) = resolved else { return Ok(()) };
+    let json = flags.output.report.json("")?;
+    let markdown = OutputFile::requested("", flags.output.markdown.as_ref())?;
+    let predictions = OutputFile::requested("", flags.output.predictions.as_ref())?;
+    context.say_notes()?;
 
     // The other predictors learn from what the forecaster learned from, so that the bars must reach back that far.
     let asked = config.run.window();
@@ -41,6 +35,8 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     let dates = asked_dates(&material, &meta, &asked)?;
     let (data, picked) = (material.data(forecaster.config(), &meta.split), material.pick(&dates));
     ensure!(!picked.samples.is_empty(), "there is no sample on {dates}");
+    context.say_synthetic(material.dataset.synthetic)?;
+    let console = context.console;
     heading(flags, &meta, &material, &dates, console)?;
     if data.train.is_empty() || data.validation.is_empty() {
         let (train, valid) = (meta.split.train, meta.split.validation);
@@ -59,19 +55,17 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
         seed: config.run.seed,
     };
     let judgement = court.judge(&picked, &forecasts, dates)?;
-    judgement.lines().into_iter().try_for_each(|line| console.say(line))?;
+    console.say_all(judgement.lines())?;
 
-    let data_stamp = DataStamp::of(material.dataset.synthetic);
-    let written = [
-        (&flags.json, (serde_json::to_string_pretty(&judgement)? + "\n").into_bytes()),
-        (&flags.markdown, judgement.markdown().into_bytes()),
-        (&flags.predictions, files::predictions(&material, &picked, &data.targets, &forecasts, data_stamp)?),
-    ];
-    for (path, bytes) in written {
-        let Some(path) = path else { continue };
-        create_parent(path)?;
-        ppo_agent::write_atomically(path, &bytes)?;
-        console.say(format!("Written: {}", path.display()))?;
+    if let Some(file) = json {
+        file.save_json(&judgement, console)?;
+    }
+    if let Some(file) = markdown {
+        file.save(judgement.markdown(), console)?;
+    }
+    if let Some(file) = predictions {
+        let data_stamp = DataStamp::of(material.dataset.synthetic);
+        file.save(files::predictions(&material, &picked, &data.targets, &forecasts, data_stamp)?, console)?;
     }
     Ok(())
 }
@@ -99,12 +93,7 @@ fn heading(
     dates: &DateRange,
     console: &mut Console,
 ) -> anyhow::Result<()> {
-    if material.dataset.synthetic {
-        console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
-    }
-    if meta.data.is_synthetic() {
-        console.say("The forecaster was trained on SYNTHETIC data")?;
-    }
+    console.say_all(training_notice("The forecaster", meta.data))?;
     console.say(format!("Forecaster {} on {dates}, intervals over dates", flags.model.display()))?;
     let inside = || material.dataset.dates.iter().copied().filter(|&date| dates.contains(date));
     let (seen, ranges) = (dates_within(inside(), &meta.seen()), ranges_text(&meta.seen()));

@@ -8,7 +8,10 @@ use clap::{Args, Subcommand};
 use crate::{
     config::{
         RunConfig,
-        flags::{ConfigFlags, DataFlags},
+        flags::{
+            ALL_DATES, ConfigFlags, DataFlags, FlagHelp, FlagTable, ReportFlags, RunOutputFlags, WITHOUT_OPTIONS,
+            described,
+        },
         layers::Layer,
     },
     output::exit_code::UsageError,
@@ -149,19 +152,16 @@ impl ForecasterFlags {
     }
 }
 
+/// Forecasters have a name of their own.
+const NAMED: &FlagTable = &[("model_name", FlagHelp::Default("forecaster"))];
+
 /// Flags of `zerodte forecast train`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(args_override_self = true, mut_arg("options", |arg| arg.hide(true)))]
+#[command(args_override_self = true, mut_args(described(WITHOUT_OPTIONS)), mut_args(described(NAMED)))]
 pub struct ForecastTrainFlags {
     /// Which bars to use.
     #[command(flatten)]
     pub data: DataFlags,
-    /// Sets `run.model_name` [default: forecaster]
-    #[arg(long, value_name = "NAME", help_heading = "Run")]
-    pub model_name: Option<String>,
-    /// Sets `run.out_dir`.
-    #[arg(long, value_name = "DIR", help_heading = "Run")]
-    pub out_dir: Option<PathBuf>,
     /// Sets `run.seed`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seed: Option<u64>,
@@ -174,6 +174,9 @@ pub struct ForecastTrainFlags {
     /// The forecaster.
     #[command(flatten)]
     pub forecaster: ForecasterFlags,
+    /// Places of what is written.
+    #[command(flatten)]
+    pub output: RunOutputFlags,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
@@ -195,9 +198,8 @@ impl ForecastTrainFlags {
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
         self.forecaster.put(&mut layer)?;
-        layer.put_some("run.model_name", self.model_name.clone());
         layer.put_some("run.device", self.device.clone());
-        layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));
+        self.output.put(&mut layer);
         layer.put_some("run.seed", self.seed.map(i64::try_from).transpose().context("--seed is too large")?);
         let config = self.config.resolve(&base(), layer)?;
         notes.extend(options_note(&config));
@@ -211,16 +213,36 @@ fn options_note(config: &RunConfig) -> Option<String> {
     config.run.options.is_some().then(|| note.to_owned())
 }
 
+/// Files that a judgement writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ForecastEvalOutput {
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportFlags,
+    /// Writes the report as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Writes every forecast, as .parquet
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+}
+
+/// What is not given is as in the forecaster's training.
+const OF_A_FORECASTER: &FlagTable = &[
+    ("symbols", FlagHelp::Default("the forecaster's")),
+    ("start_date", FlagHelp::Default("the first that it has not seen")),
+    ("data_source", FlagHelp::Default("the forecaster's")),
+    ("data_dir", FlagHelp::Default("the forecaster's")),
+];
+
 /// Flags of `zerodte forecast eval`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     args_override_self = true,
-    mut_arg("options", |arg| arg.hide(true)),
-    mut_arg("symbols", |arg| arg.help("Symbols, separated by commas [default: the forecaster's]")),
-    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first that it has not seen]")),
-    mut_arg("intraday_days", |arg| arg.help("Calendar days up to the last date, 0 = all [default: 0]")),
-    mut_arg("data_source", |arg| arg.help("files, synthetic, massive, polygon, alpaca or yahoo [default: the forecaster's]")),
-    mut_arg("data_dir", |arg| arg.help("Folder of SYMBOL_1m.parquet or .csv files [default: the forecaster's]")),
+    mut_args(described(ALL_DATES)),
+    mut_args(described(WITHOUT_OPTIONS)),
+    mut_args(described(OF_A_FORECASTER))
 )]
 pub struct ForecastEvalFlags {
     /// Forecaster file, with its .json beside it
@@ -232,15 +254,9 @@ pub struct ForecastEvalFlags {
     /// Adds gradient-boosted trees to the predictors that the forecaster is set beside
     #[arg(long)]
     pub boosted: bool,
-    /// Writes the report as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Writes the report as Markdown
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-    /// Writes every forecast, as .parquet
-    #[arg(long, value_name = "FILE")]
-    pub predictions: Option<PathBuf>,
+    /// Files to write.
+    #[command(flatten)]
+    pub output: ForecastEvalOutput,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
@@ -262,15 +278,17 @@ impl ForecastEvalFlags {
     }
 }
 
+/// The trainings of an ablation leave no model behind, and run on the CPU.
+const ONE_FOR_ALL: &FlagTable = &[
+    ("model_name", FlagHelp::Hidden),
+    ("out_dir", FlagHelp::Hidden),
+    ("device", FlagHelp::Hidden),
+    ("boosted", FlagHelp::Hidden),
+];
+
 /// Flags of `zerodte forecast ablate`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(
-    args_override_self = true,
-    mut_arg("model_name", |arg| arg.hide(true)),
-    mut_arg("out_dir", |arg| arg.hide(true)),
-    mut_arg("device", |arg| arg.hide(true)),
-    mut_arg("boosted", |arg| arg.hide(true)),
-)]
+#[command(args_override_self = true, mut_args(described(ONE_FOR_ALL)))]
 pub struct ForecastAblateFlags {
     /// Which bars, and what all runs have in common.
     #[command(flatten)]
@@ -285,9 +303,30 @@ pub struct ForecastAblateFlags {
     /// Trainings side by side, 0 = one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub num_threads: usize,
+    /// Folder to write to.
+    #[command(flatten)]
+    pub output: AblationOutput,
+}
+
+/// Folder of an ablation.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct AblationOutput {
     /// Folder for the table, as Markdown, CSV and JSON
     #[arg(long, value_name = "DIR", default_value = "ablation")]
     pub out: PathBuf,
+}
+
+/// Folders of a comparison.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ComparisonOutput {
+    /// Folder for the comparison
+    #[arg(long, value_name = "DIR", default_value = "comparison")]
+    pub out: PathBuf,
+    /// Archives every run and its model as RUN.zip in this folder
+    #[arg(long, value_name = "DIR")]
+    pub zip: Option<PathBuf>,
 }
 
 /// Flags of `zerodte forecast compare`.
@@ -297,12 +336,9 @@ pub struct ForecastCompareFlags {
     /// Run folders of forecasters
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
-    /// Folder for the comparison
-    #[arg(long, value_name = "DIR", default_value = "comparison")]
-    pub out: PathBuf,
-    /// Archives every run and its model as RUN.zip in this folder
-    #[arg(long, value_name = "DIR")]
-    pub zip: Option<PathBuf>,
+    /// Folders to write to.
+    #[command(flatten)]
+    pub output: ComparisonOutput,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `zerodte forecast train`: data, training, model, judgement out of sample, in this order.
 
-use std::path::Path;
+use std::ops::ControlFlow;
 
 use anyhow::Context as _;
 use market_data::{DataStamp, Split};
@@ -18,11 +18,13 @@ use super::{
 };
 use crate::{
     artifacts::{files::set_aside, manifest, paths::Paths, saved_forecaster::ForecasterMeta},
-    config::RunConfig,
+    config::{RunConfig, context::CommandContext},
     output::{
         clock::{self, Stopwatch},
         console::Console,
         exit_code::ForecasterStopped,
+        output_file::json_text,
+        synthetic,
         table::thousands,
     },
 };
@@ -44,33 +46,29 @@ pub struct Metrics {
     pub test: Judgement,
 }
 
-/// Trains as the flags say.
+/// Trains as the flags say; breaks off with a training that was ended because nothing could come of it.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags and configuration, [`ForecasterStopped`] for a training that was ended because nothing could come of it;
-/// anything else is a run that failed. Earlier results are intact either way.
-pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
-    let config = flags.resolve(&mut notes)?;
-    if flags.config.print_config {
-        console.say(config.to_annotated_toml()?.trim_end())?;
-        return Ok(());
-    }
+/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are
+/// intact either way.
+pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<ForecasterStopped>> {
+    let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
+    let Some((mut context, config)) = resolved else { return Ok(ControlFlow::Continue(())) };
     let mut paths = Paths::of(&config.run);
     paths.log = paths.log.with_file_name(format!("{}_forecast.log", config.run.model_name));
     paths.check_writable()?;
     let material = ForecastDataset::load(&config, &config.forecast)?;
     let split = material.split(&config).context("splitting the sessions by date")?;
-    notes.iter().try_for_each(|note| console.say(format!("Note: {note}")))?;
+    context.say_notes()?;
+    context.say_synthetic(material.dataset.synthetic)?;
     let (data, test) = (material.data(&config.forecast, &split), material.pick(&split.test));
     let run =
         Run { config: &config, paths: &paths, material: &material, split: &split, data, test, boosted: flags.boosted };
+    let console = context.console;
     run.header(console)?;
-    let result = run.train(console);
-    if let Err(error) = &result {
-        console.log_only(format!("error: {error:#}"));
-    }
-    result
+    let end = run.train(console);
+    console.log_end(&end);
+    end
 }
 
 struct Run<'a> {
@@ -89,9 +87,6 @@ impl Run<'_> {
     }
 
     fn header(&self, console: &mut Console) -> anyhow::Result<()> {
-        if self.material.dataset.synthetic {
-            console.say("SYNTHETIC DATA: made-up bars; nothing here says anything about a market")?;
-        }
         let (run, forecast) = (&self.config.run, &self.config.forecast);
         let join = |texts: Vec<String>| texts.join(", ");
         let symbols = join(run.symbols.iter().map(ToString::to_string).collect());
@@ -115,7 +110,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn train(&self, console: &mut Console) -> anyhow::Result<()> {
+    fn train(&self, console: &mut Console) -> anyhow::Result<ControlFlow<ForecasterStopped>> {
         let device = self.config.run.device;
         device.check()?;
         self.open(console)?;
@@ -123,7 +118,7 @@ impl Run<'_> {
         let fitted = {
             let mut told = EpochLog {
                 console,
-                folder: &self.paths.run,
+                paths: self.paths,
                 data: &self.data,
                 stamp: self.stamp(),
                 epochs: Vec::new(),
@@ -151,10 +146,10 @@ impl Run<'_> {
         let judgement = self.judge(&fitted, console)?;
         self.finish(&fitted, &judgement, seconds)?;
         console.say(format!("Run folder: {}", self.paths.run.display()))?;
-        match fitted.end {
-            StopReason::Watchdog(alarm) => Err(ForecasterStopped(alarm).into()),
-            StopReason::MaxEpochs | StopReason::Patience => Ok(()),
-        }
+        Ok(match fitted.end {
+            StopReason::Watchdog(alarm) => ControlFlow::Break(ForecasterStopped(alarm)),
+            StopReason::MaxEpochs | StopReason::Patience => ControlFlow::Continue(()),
+        })
     }
 
     /// Opens the run folder and the log: from here on files are written.
@@ -166,11 +161,7 @@ impl Run<'_> {
         }
         std::fs::create_dir(&self.paths.run).with_context(|| format!("creating {}", self.paths.run.display()))?;
         console.attach(&self.paths.log, false)?;
-        self.write("config.toml", &self.config.to_toml()?)
-    }
-
-    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        Ok(ppo_agent::write_atomically(&self.paths.run.join(name), text.as_bytes())?)
+        self.paths.write("config.toml", self.config.to_toml()?)
     }
 
     fn save(&self, fitted: &Fitted) -> anyhow::Result<()> {
@@ -188,40 +179,36 @@ impl Run<'_> {
         let forecaster = &fitted.forecaster;
         let forecasts = forecaster.predict(&self.data.tape, &self.test.samples)?;
         let bytes = files::predictions(self.material, &self.test, &self.data.targets, &forecasts, self.stamp())?;
-        ppo_agent::write_atomically(&self.paths.run.join(files::PREDICTIONS), &bytes)?;
+        self.paths.write(files::PREDICTIONS, bytes)?;
         let (material, data, seed) = (self.material, &self.data, self.config.run.seed);
         let gate = &self.config.forecast.gate;
         let court = Evaluator { material, data, forecaster, gate, boosted: self.boosted, seed };
         let judgement = court.judge(&self.test, &forecasts, self.split.test)?;
-        let synthetic = if self.material.dataset.synthetic { " (SYNTHETIC DATA)" } else { "" };
+        let synthetic = synthetic::mark(self.material.dataset.synthetic, " (", ")");
         console.say(format!("\nOut of sample{synthetic}, {}, intervals over dates:", self.split.test))?;
-        judgement.lines().into_iter().try_for_each(|line| console.say(line))?;
+        console.say_all(judgement.lines())?;
         Ok(judgement)
     }
 
     fn finish(&self, fitted: &Fitted, test: &Judgement, seconds: f64) -> anyhow::Result<()> {
         let Fitted { baseline: outset, epochs, best, end, .. } = fitted.clone();
         let metrics = Metrics { data: self.stamp(), best_epoch: best, end, outset, epochs, test: test.clone() };
-        self.write(files::METRICS, &(serde_json::to_string_pretty(&metrics)? + "\n"))?;
-        let title = format!(
-            "{}{}",
-            self.config.run.model_name,
-            if self.material.dataset.synthetic { " - SYNTHETIC DATA" } else { "" }
-        );
+        self.paths.write(files::METRICS, json_text(&metrics)?)?;
+        let title = format!("{}{}", self.config.run.model_name, synthetic::title_mark(self.material.dataset.synthetic));
         let pairs = files::read_pairs(&self.paths.run.join(files::PREDICTIONS), &self.data.targets[0].to_string())?;
-        self.write("histogram.svg", &chart::histogram(&title, &self.data.targets[0].to_string(), &pairs)?)?;
-        self.write("epochs.svg", &chart::epochs(&title, &metrics.epochs, &self.data.targets)?)?;
+        self.paths.write("histogram.svg", chart::histogram(&title, &self.data.targets[0].to_string(), &pairs)?)?;
+        self.paths.write("epochs.svg", chart::epochs(&title, &metrics.epochs, &self.data.targets)?)?;
         let mut manifest = manifest::of_forecaster(self.config, &self.material.dataset, self.split)?;
         manifest["training_seconds"] = seconds.into();
         manifest["finished"] = clock::timestamp().into();
-        self.write("manifest.json", &(serde_json::to_string_pretty(&manifest)? + "\n"))
+        self.paths.write("manifest.json", json_text(&manifest)?)
     }
 }
 
 /// Shows epochs as they come and keeps their table.
 struct EpochLog<'a> {
     console: &'a mut Console,
-    folder: &'a Path,
+    paths: &'a Paths,
     data: &'a ForecastData,
     stamp: DataStamp,
     epochs: Vec<Epoch>,
@@ -240,7 +227,7 @@ impl EpochLog<'_> {
         self.console.say(epoch.line())?;
         self.epochs.push(epoch.clone());
         let text = files::epochs_csv(&self.epochs, &self.data.targets, self.stamp);
-        Ok(ppo_agent::write_atomically(&self.folder.join(files::EPOCHS), text.as_bytes())?)
+        self.paths.write(files::EPOCHS, text)
     }
 
     fn pretraining(&mut self, row: &PretrainEpoch) -> anyhow::Result<()> {

@@ -7,22 +7,25 @@ use clap::Args;
 use crate::{
     config::{
         RunConfig,
-        flags::{ConfigFlags, DataFlags},
+        flags::{
+            ALL_DATES, ConfigFlags, DataFlags, FlagHelp, FlagTable, ReportFlags, SourceFlags, WITHOUT_OPTIONS,
+            described,
+        },
         layers::Layer,
     },
     output::exit_code::UsageError,
 };
 
+/// The argument names the symbol.
+const ONE_SYMBOL: &FlagTable = &[("symbols", FlagHelp::Hidden)];
+
 /// Flags of `zerodte inspect`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     args_override_self = true,
-    mut_arg("symbols", |arg| arg.hide(true)),
-    mut_arg("options", |arg| arg.hide(true)),
-    mut_arg("start_date", |arg| arg.help("First session date, YYYY-MM-DD [default: the first bar's]")),
-    mut_arg("intraday_days", |arg| arg.help(
-        "Calendar days up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
-    )),
+    mut_args(described(ALL_DATES)),
+    mut_args(described(WITHOUT_OPTIONS)),
+    mut_args(described(ONE_SYMBOL))
 )]
 pub struct InspectFlags {
     /// The symbol whose bars are looked at
@@ -31,18 +34,27 @@ pub struct InspectFlags {
     /// Compares with the bars of a second source on the same minutes: files:DIR, or another source, such as alpaca or massive:DIR
     #[arg(long, value_name = "SOURCE[:DIR]")]
     pub against: Option<Against>,
-    /// Draws every minute of every session as SVG
-    #[arg(long, value_name = "FILE")]
-    pub plot: Option<PathBuf>,
-    /// Writes what was found as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
     /// Where the bars come from, and which dates.
     #[command(flatten)]
     pub data: DataFlags,
+    /// Files to write.
+    #[command(flatten)]
+    pub output: InspectOutput,
     /// Configuration beyond the flags.
     #[command(flatten)]
     pub config: ConfigFlags,
+}
+
+/// Files that an inspection writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct InspectOutput {
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportFlags,
+    /// Draws every minute of every session as SVG
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
 }
 
 /// The second source of a comparison.
@@ -89,11 +101,11 @@ impl InspectFlags {
     /// Every fault at once, exit code 2.
     pub fn resolve_against(&self, notes: &mut Vec<String>) -> anyhow::Result<Option<RunConfig>> {
         let Some(Against { source, folder }) = &self.against else { return Ok(None) };
-        let data = DataFlags {
+        let source = SourceFlags {
             data_source: Some(source.clone()),
-            data_dir: folder.clone().or_else(|| self.data.data_dir.clone()),
-            ..self.data.clone()
+            data_dir: folder.clone().or_else(|| self.data.source.data_dir.clone()),
         };
+        let data = DataFlags { source, ..self.data.clone() };
         self.resolved(&data, notes).map(Some)
     }
 

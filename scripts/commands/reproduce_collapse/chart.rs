@@ -12,7 +12,10 @@ use super::report::{CollapseReport, Look, ProfileReport, Shown, Spread, WindowFi
 use crate::{
     artifacts::paths::steps_label,
     chart::style::{GAIN, HOLD, INK, LOSS, STRONG_BUY, font, house_style},
-    output::table::{dollars, thousands},
+    output::{
+        synthetic::title_mark,
+        table::{dollars, thousands},
+    },
 };
 
 /// Width and height of a panel with its title, its shares and its money.
@@ -64,7 +67,7 @@ pub(crate) fn draw(report: &CollapseReport) -> anyhow::Result<String> {
 }
 
 fn header(root: &Area<'_>, report: &CollapseReport) -> anyhow::Result<()> {
-    let synthetic = if report.data.is_synthetic() { " - SYNTHETIC DATA" } else { "" };
+    let synthetic = title_mark(report.data.is_synthetic());
     root.draw(&Text::new(format!("What the average hides{synthetic}"), (24, 14), font(20)))?;
     let about =
         format!("{} on {}, {} seeds: median and range", report.symbols.join(", "), report.train, report.seeds.len());

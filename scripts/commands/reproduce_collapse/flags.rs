@@ -30,15 +30,24 @@ pub struct ReproduceFlags {
     /// Threads, 0 = one per core, each with trainings of its own; the results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub num_threads: usize,
-    /// Folder for collapse.md, collapse.json and collapse.svg
-    #[arg(long, value_name = "DIR", default_value = "collapse")]
-    pub out: PathBuf,
     /// Which bars to use.
     #[command(flatten)]
     pub data: DataFlags,
+    /// Folder to write to.
+    #[command(flatten)]
+    pub output: ReproduceOutput,
     /// Configuration beyond the flags, the same for every profile; wins over the profile.
     #[command(flatten)]
     pub config: ConfigFlags,
+}
+
+/// Folder of the comparison.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ReproduceOutput {
+    /// Folder for collapse.md, collapse.json and collapse.svg
+    #[arg(long, value_name = "DIR", default_value = "collapse")]
+    pub out: PathBuf,
 }
 
 impl ReproduceFlags {

@@ -1,7 +1,10 @@
 //! The report as a table: every look twice, the interval and below it the average that hides it.
 
 use super::report::{CollapseReport, Look, ProfileReport, Spread, WindowFigures};
-use crate::output::table::{columns, dollars, thousands};
+use crate::output::{
+    synthetic::mark,
+    table::{columns, dollars, thousands},
+};
 
 const HEADING: [&str; 10] = [
     "profile",
@@ -33,7 +36,7 @@ pub(crate) fn screen(report: &CollapseReport) -> String {
 
 /// Says what was trained, and how to read the table.
 fn about(report: &CollapseReport) -> Vec<String> {
-    let synthetic = if report.data.is_synthetic() { "SYNTHETIC DATA: " } else { "" };
+    let synthetic = mark(report.data.is_synthetic(), "", ": ");
     let profiles = report.profiles.iter().map(|profile| {
         let ProfileReport { profile, ent_coef, pnl_scale, setup_threshold, lanes, .. } = profile;
         format!("{profile}: entropy {ent_coef}, P&L x {pnl_scale}, strong = {setup_threshold} of 4, {lanes} lanes")

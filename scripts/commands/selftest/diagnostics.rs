@@ -14,11 +14,14 @@ use serde::Serialize;
 use statistics::median;
 
 use self::catalogue::{Markets, REPEATS, trials};
-use crate::output::{
-    clock::Stopwatch,
-    console::Console,
-    output_file::{check_writable, write},
-    table::{columns, percent, thousands},
+use crate::{
+    config::flags::PrintFlags,
+    output::{
+        clock::Stopwatch,
+        console::Console,
+        output_file::OutputFile,
+        table::{columns, percent, thousands},
+    },
 };
 
 pub use self::trial::TrialReport;
@@ -32,9 +35,18 @@ pub struct DiagnosticsFlags {
     /// Trainings of each kind, with the seeds 0, 1, ...
     #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub repeats: u64,
-    /// Prints the report as one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
+    /// What is printed and written.
+    #[command(flatten)]
+    pub output: DiagnosticsOutput,
+}
+
+/// What the proof prints and writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct DiagnosticsOutput {
+    /// Form of what is printed.
+    #[command(flatten)]
+    pub print: PrintFlags,
     /// Writes the report as JSON
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -129,16 +141,18 @@ fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
 /// # Errors
 /// A training that cannot run, a file that cannot be written, or verdicts that are wrong.
 pub(super) fn run(flags: &DiagnosticsFlags, console: &mut Console) -> anyhow::Result<()> {
-    flags.out.iter().filter_map(|path| path.parent()).try_for_each(check_writable)?;
+    let file = OutputFile::requested("", flags.output.out.as_ref())?;
     let watch = Stopwatch::start();
     let report = report(flags.repeats)?;
-    if flags.json {
+    if flags.output.print.json {
         console.say(serde_json::to_string(&report)?)?;
     } else {
         console.say(report.table())?;
         console.say(format!("{} ({:.0} seconds)", report.summary(), watch.seconds()))?;
     }
-    write(flags.out.as_deref(), || Ok(serde_json::to_string_pretty(&report)? + "\n"), console)?;
+    if let Some(file) = file {
+        file.save_json(&report, console)?;
+    }
     ensure!(report.passes(), "the diagnostics are wrong: {}", report.summary());
     Ok(())
 }

@@ -10,11 +10,7 @@ use ppo_agent::forecast::{
 };
 use rayon::prelude::*;
 
-use crate::output::{
-    console::Console,
-    output_file::{check_writable, write},
-    table::columns,
-};
+use crate::output::{console::Console, output_file::OutputFile, table::columns};
 
 /// Flags of `zerodte selftest forecast`.
 #[derive(Debug, Clone, Args)]
@@ -22,6 +18,15 @@ pub struct ForecastFlags {
     /// Seed of the samples and of the trainings
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// File to write.
+    #[command(flatten)]
+    pub output: ForecastOutput,
+}
+
+/// File that the proof writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ForecastOutput {
     /// Writes the table as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -34,7 +39,7 @@ const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "
 /// # Errors
 /// A training that breaks, a file that cannot be written, a failed attempt that is called healthy, or a cure that is none.
 pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Result<()> {
-    flags.markdown.as_deref().and_then(|path| path.parent()).map_or(Ok(()), check_writable)?;
+    let file = OutputFile::requested("", flags.output.markdown.as_ref())?;
     let failures = failures(flags.seed);
     let jobs: Vec<(&Failure, &Attempt)> =
         failures.iter().flat_map(|failure| failure.attempts.iter().map(move |attempt| (failure, attempt))).collect();
@@ -46,7 +51,9 @@ pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Resul
         console.say(format!("{}: {}", failure.name, failure.description))?;
     }
     console.say(format!("\n{}", columns(&HEADING, &rows)))?;
-    write(flags.markdown.as_deref(), || Ok(markdown(&rows)), console)?;
+    if let Some(file) = file {
+        file.save(markdown(&rows), console)?;
+    }
     let mut outcomes = outcomes.iter();
     for failure in &failures {
         let of: Vec<&Outcome> = outcomes.by_ref().take(failure.attempts.len()).collect();

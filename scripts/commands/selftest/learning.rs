@@ -14,7 +14,7 @@ use statistics::{mann_whitney_z, mean, median};
 use self::curves::Curve;
 use crate::output::{
     console::Console,
-    output_file::{check_writable, write},
+    output_file::OutputFile,
     table::{columns, thousands},
 };
 
@@ -24,6 +24,15 @@ pub struct LearningFlags {
     /// Trainings, with the seeds 0, 1, ... [default: as many as there are of Stable-Baselines3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub seeds: Option<u32>,
+    /// Files to write.
+    #[command(flatten)]
+    pub output: LearningOutput,
+}
+
+/// Files that the proof writes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct LearningOutput {
     /// Writes the learning curves: seed, timesteps, mean return of the last 100 episodes
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
@@ -37,17 +46,20 @@ pub struct LearningFlags {
 /// # Errors
 /// A training that stops, a file that cannot be written, or a proof that failed.
 pub(super) fn run(flags: &LearningFlags, console: &mut Console) -> anyhow::Result<()> {
-    for path in [&flags.csv, &flags.svg].into_iter().flatten() {
-        path.parent().map_or(Ok(()), check_writable)?;
-    }
+    let csv = OutputFile::requested("", flags.output.csv.as_ref())?;
+    let svg = OutputFile::requested("", flags.output.svg.as_ref())?;
     let theirs = curves::reference()?;
     let ours = train(flags.seeds.map_or(theirs.len() as u64, u64::from))?;
     console.say("CartPole-v1: timesteps until the mean return of the last 100 episodes is 475, at most 150,000")?;
     console.say(table(&ours, &theirs))?;
     let z = mann_whitney_z(&steps(&ours), &steps(&theirs));
     console.say(verdict(z))?;
-    write(flags.csv.as_deref(), || Ok(curves::to_csv(&ours)), console)?;
-    write(flags.svg.as_deref(), || plot::draw(&ours, &theirs), console)?;
+    if let Some(file) = csv {
+        file.save(curves::to_csv(&ours), console)?;
+    }
+    if let Some(file) = svg {
+        file.save(plot::draw(&ours, &theirs)?, console)?;
+    }
     ensure!(z <= SIGNIFICANT, "CartPole-v1 needs more steps than Stable-Baselines3's: z = {z:+.2}");
     Ok(())
 }

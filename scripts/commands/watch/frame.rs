@@ -6,7 +6,10 @@ use super::{
     unjudged::{UnjudgedInterval, read},
     view::{Habits, Learner, Seen, View},
 };
-use crate::output::table::{columns, dollars, percent, thousands};
+use crate::output::{
+    synthetic::mark,
+    table::{columns, dollars, percent, thousands},
+};
 
 /// Widest line of a frame, in characters.
 const WIDTH: usize = 79;
@@ -65,13 +68,13 @@ pub fn line(view: &View, index: usize) -> String {
             None => format!("shares: {}", read(seen).verdict),
         },
     ];
-    let synthetic = if view.data.is_some_and(DataStamp::is_synthetic) { "SYNTHETIC | " } else { "" };
-    format!("{synthetic}{}", parts.join(" | "))
+    let stamp = view.data.filter(|data| data.is_synthetic()).map(|stamp| format!("{stamp} | "));
+    stamp.unwrap_or_default() + &parts.join(" | ")
 }
 
 fn heading(view: &View) -> String {
     let planned = view.planned.map(|steps| format!(" of {}", thousands(steps as i64))).unwrap_or_default();
-    let synthetic = if view.data.is_some_and(DataStamp::is_synthetic) { "SYNTHETIC DATA  " } else { "" };
+    let synthetic = mark(view.data.is_some_and(DataStamp::is_synthetic), "", "  ");
     let steps = format!("{synthetic}step {}{planned}", thousands(view.step as i64));
     let room = WIDTH.saturating_sub(steps.chars().count() + 2);
     let name: Vec<char> = view.source.chars().collect();

@@ -8,7 +8,10 @@ use ppo_agent::health::Verdict;
 use statistics::share;
 
 use super::view::{Habits, Seen, View};
-use crate::artifacts::{follow::Follower, health_rows::HealthRow};
+use crate::{
+    artifacts::{follow::Follower, health_rows::HealthRow},
+    output::synthetic::SYNTHETIC_DATA,
+};
 
 /// Actions that the block may count.
 const ACTIONS: usize = 6;
@@ -202,7 +205,7 @@ fn remark(line: &str, view: &mut View) {
             }
         }
     }
-    if line.starts_with("SYNTHETIC DATA") {
+    if line.starts_with(SYNTHETIC_DATA) {
         view.data = Some(DataStamp::Synthetic);
     }
     view.finished |= ENDS.iter().any(|end| line.contains(end));

@@ -3,6 +3,7 @@
 use crate::{
     config::{
         RunConfig,
+        context::{PrintConfig, titled},
         layers::{Layer, resolve},
     },
     output::exit_code::UsageError,
@@ -15,6 +16,12 @@ pub(crate) struct Variant {
     pub(crate) name: String,
     /// The whole configuration.
     pub(crate) config: RunConfig,
+}
+
+impl PrintConfig for Vec<Variant> {
+    fn printed(&self) -> anyhow::Result<Vec<String>> {
+        self.iter().map(|variant| titled(&variant.name, &variant.config)).collect()
+    }
 }
 
 /// Short names of what is varied most often, and the keys of the section forecast that they set; `#` stands for the value.

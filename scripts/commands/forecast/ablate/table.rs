@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use statistics::ConfidenceInterval;
 
 use super::{Ablation, Rank, Tested};
-use crate::output::table::columns;
+use crate::output::{synthetic::title_mark, table::columns};
 
 const HEADING: [&str; 8] =
     ["variant", "R² of validation", "seeds", "above base", "spread", "best epoch", "ended early", "seconds"];
@@ -37,7 +37,7 @@ pub(super) fn screen(ablation: &Ablation) -> String {
 /// Returns the table as Markdown.
 pub(super) fn markdown(ablation: &Ablation) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let synthetic = if ablation.data.is_synthetic() { " - SYNTHETIC DATA" } else { "" };
+    let synthetic = title_mark(ablation.data.is_synthetic());
     let mut out = format!("# Ablation{synthetic}\n\n");
     out += &line(&HEADING.map(str::to_owned));
     out += &line(&HEADING.map(|_| "---".to_owned()));

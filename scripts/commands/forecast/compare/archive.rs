@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use zip::{CompressionMethod, DateTime, System, ZipWriter, write::SimpleFileOptions};
 
 use super::finished::Finished;
-use crate::output::{console::Console, output_file::create_parent, table::thousands};
+use crate::output::{console::Console, output_file::OutputFolder, table::thousands};
 
 /// Where a model lies in its run's archive, as in that of a run that was set aside.
 const MODELS: &str = "models";
@@ -21,7 +21,7 @@ const LARGE: usize = 1 << 31;
 ///
 /// # Errors
 /// When a file cannot be read, or the archive cannot be written.
-pub(super) fn write(run: &Finished, folder: &Path, console: &mut Console) -> anyhow::Result<()> {
+pub(super) fn write(run: &Finished, folder: &OutputFolder, console: &mut Console) -> anyhow::Result<()> {
     let mut entries = files(&run.folder).with_context(|| format!("listing {}", run.folder.display()))?;
     match model(run) {
         Model::Inside => {}
@@ -32,11 +32,9 @@ pub(super) fn write(run: &Finished, folder: &Path, console: &mut Console) -> any
     }
     entries.sort();
     let bytes = archive(&run.name, &entries)?;
-    let path = folder.join(format!("{}.zip", run.name));
-    create_parent(&path)?;
-    ppo_agent::write_atomically(&path, &bytes)?;
-    console.say(format!("Written: {} ({} files)", path.display(), thousands(entries.len() as i64)))?;
-    Ok(())
+    let file = folder.file(&format!("{}.zip", run.name));
+    file.write(bytes)?;
+    Ok(console.say(format!("{} ({} files)", file.line(), thousands(entries.len() as i64)))?)
 }
 
 /// The name of a file in the archive, and where it lies.

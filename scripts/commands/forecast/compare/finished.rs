@@ -57,7 +57,7 @@ pub(super) fn check(flags: &ForecastCompareFlags) -> Result<Vec<PathBuf>, UsageE
         if folders[..i].iter().any(|other| other.file_name() == folder.file_name()) {
             faults.push(format!("{}: another run has the same name; rename one of the folders", folder.display()));
         }
-        let zip = flags.zip.as_ref().and_then(|zip| std::path::absolute(zip).ok());
+        let zip = flags.output.zip.as_ref().and_then(|zip| std::path::absolute(zip).ok());
         if zip.is_some_and(|zip| zip.starts_with(folder)) {
             faults.push(format!("--zip lies in {}, whose archive would hold itself", folder.display()));
         }
@@ -138,7 +138,7 @@ pub(super) mod tests {
     use ppo_agent::forecast::{FitBaseline, Gate, GateVerdict, Outcomes, Scores, StopReason, TargetKind};
 
     use super::*;
-    use crate::commands::forecast::{Judgement, Predicted, chart};
+    use crate::commands::forecast::{Judgement, Predicted, chart, flags::ComparisonOutput};
 
     /// A run whose forecasts of `return_5` are a share of what came.
     pub(in super::super) fn finished(name: &str, share: f32) -> Finished {
@@ -182,8 +182,7 @@ pub(super) mod tests {
         }
         let flags = |runs: &[&str], zip: Option<PathBuf>| ForecastCompareFlags {
             runs: runs.iter().map(|name| path(name)).collect(),
-            out: path("out"),
-            zip,
+            output: ComparisonOutput { out: path("out"), zip },
         };
         let zip = fs::canonicalize(path("one/a")).unwrap().join("zips");
         let faults = check(&flags(&["one/a", "two/a", "none"], Some(zip))).unwrap_err().to_string();

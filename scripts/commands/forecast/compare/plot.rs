@@ -17,7 +17,10 @@ use crate::{
         chart::{Amounts, CAME, FORECAST, curve, heights, highest, losses, passes, r2, unit},
         files::{Pairs, read_pairs},
     },
-    output::table::{significant, thousands},
+    output::{
+        synthetic::mark,
+        table::{significant, thousands},
+    },
 };
 
 /// Width and height of a panel.
@@ -96,7 +99,7 @@ impl<'a> Column<'a> {
     }
 
     fn draw(&self, area: &Area<'_>, axes: &Axes) -> anyhow::Result<()> {
-        let synthetic = if self.run.is_synthetic() { "SYNTHETIC DATA" } else { "" };
+        let synthetic = mark(self.run.is_synthetic(), "", "");
         area.draw(&Text::new(shortened(&self.run.name), (14, 14), font(18)))?;
         area.draw(&Text::new(synthetic, (14, 40), font(13).color(&LOSS)))?;
         let (_, below) = area.split_vertically(HEADER);

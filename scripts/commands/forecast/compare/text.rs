@@ -10,7 +10,10 @@ use super::finished::{Finished, common_targets};
 use crate::{
     commands::forecast::Judged,
     config::layers::differences,
-    output::table::{columns, thousands},
+    output::{
+        synthetic::SYNTHETIC_DATA,
+        table::{columns, thousands},
+    },
 };
 
 /// A part of the comparison.
@@ -87,7 +90,7 @@ fn cautions(runs: &[Finished]) -> Vec<String> {
     let made_up: Vec<&str> = runs.iter().filter(|run| run.is_synthetic()).map(|run| run.name.as_str()).collect();
     if !made_up.is_empty() {
         let names = made_up.join(", ");
-        found.push(format!("SYNTHETIC DATA in {names}: made-up bars, which say nothing about a market."));
+        found.push(format!("{SYNTHETIC_DATA} in {names}: made-up bars, which say nothing about a market."));
     }
     if runs.windows(2).any(|pair| !same_ground(&pair[0], &pair[1])) {
         found.push(
