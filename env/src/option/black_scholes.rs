@@ -60,7 +60,7 @@ impl Inputs {
     /// Black and Scholes 1973, eq. 13; the put by parity.
     ///
     /// ```
-    /// use crate::option::black_scholes::Inputs;
+    /// use market_env::option::black_scholes::Inputs;
     /// // One hour before the close, spot 680, 22.1 % volatility, 4 % rate.
     /// let inputs = Inputs { spot: 680.0, strike: 680.0, years: 1.0 / (252.0 * 6.5), vol: 0.221, rate: 0.04 };
     /// let (call, put) = inputs.prices();
@@ -82,7 +82,7 @@ impl Inputs {
     /// Jäckel 2015, "Let's Be Rational", in a crate; undiscounted prices on the forward.
     ///
     /// ```
-    /// use crate::option::black_scholes::{Inputs, Right};
+    /// use market_env::option::black_scholes::{Inputs, Right};
     /// let inputs = Inputs { spot: 680.0, strike: 681.0, years: 1.0 / 1638.0, vol: 0.221, rate: 0.04 };
     /// let vol = inputs.implied_vol(Right::Put, inputs.price(Right::Put));
     /// assert!((vol.unwrap() - 0.221).abs() < 1e-9);
