@@ -2,18 +2,7 @@
 
 use market_env::{Episode, Ledger, VecEnv};
 
-use crate::{
-    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, StepView,
-    backend::{
-        self,
-        engine::{ActionSelection, Sizes},
-    },
-    ppo::{
-        distribution::{MAX_ACTIONS, MaskedCategorical},
-        rollout::Rollout,
-    },
-    random::RandomStreams,
-};
+use crate::{AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, StepView, backend::{self, engine::{ActionSelection, Sizes}}, ppo::{distribution::{MAX_ACTIONS, MaskedCategorical}, rollout::Rollout}, random::RandomStreams};
 
 /// Method of choosing actions during an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -45,6 +34,28 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// [`AgentError::Spec`] when the policy was trained for another environment; [`AgentError::Torch`] when libtorch fails.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// # use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+/// # let mut config = DataConfig::default();
+/// # config.synthetic.sessions_to = "2024-01-12".parse()?;
+/// # let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY")?])?;
+/// # let dataset = Dataset::build(&history, &Window::default(), &config)?;
+/// use market_env::{BatchEnv, EnvConfig, Market, MarketConfig};
+/// use ppo_agent::{Behaviour, Policy, PolicyConfig, evaluate};
+///
+/// # let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default())?);
+/// let mut replay = BatchEnv::replay(market, vec![0, 1], EnvConfig::default())?;
+/// let policy = Policy::for_env(&replay, &PolicyConfig::default(), 7)?;
+/// let sampled = evaluate(&policy, &mut replay, Behaviour::Sampled, 3)?;
+/// let hold = evaluate(&policy, &mut replay, Behaviour::AlwaysHold, 3)?;
+/// assert_eq!((sampled.episodes.len(), hold.episodes.len()), (2, 2));
+/// assert!(sampled.ledger.net_pnl_cents < 0, "an untrained policy pays the costs of random trades");
+/// assert_eq!(hold.ledger.net_pnl_cents, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn evaluate<E: VecEnv>(
     policy: &Policy,
     env: &mut E,
@@ -88,8 +99,9 @@ fn play<E: VecEnv>(
     };
     let mut rollout = Rollout::new(1, lanes, policy.spec.account.len());
     let mut uniforms = vec![0.0; lanes];
-    let (mut episodes, before) = (Vec::new(), env.ledger().clone());
     env.reset(rollout.obs.out(1));
+    // After the reset, which may clear the counters of an environment that was evaluated before.
+    let (mut episodes, before) = (Vec::new(), env.ledger().clone());
     let mut step = 0;
     while !env.finished() {
         rollout.begin();

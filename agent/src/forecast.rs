@@ -11,7 +11,7 @@
 //! ```
 //!
 //! ```
-//! use ppo_agent::{DeviceChoice, forecast::{ForecastConfig, fit, planted}};
+//! use ppo_agent::{DeviceChoice, forecast::{ForecastConfig, failures::planted, fit}};
 //!
 //! let planted = planted::heavy_tailed(3000, 1);
 //! let config = ForecastConfig { max_epochs: 3, ..ForecastConfig::default() };

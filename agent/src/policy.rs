@@ -8,6 +8,17 @@ use market_env::{ObsSpec, VecEnv};
 use crate::{AgentError, Backend, Normalizer, PolicyConfig, Precision, policy::layout::Layout, random::RandomStreams};
 
 /// Masked categorical policy and its critic, over one normalised observation.
+///
+/// ```
+/// use ppo_agent::{Policy, PolicyConfig, games::cartpole::CartPole};
+///
+/// let config = PolicyConfig { net_arch: vec![32, 16], ..PolicyConfig::default() };
+/// let policy = Policy::for_env(&CartPole::new(1, 0), &config, 7)?;
+/// assert_eq!((policy.spec().inputs(), policy.spec().actions.len()), (4, 2));
+/// // Two separate networks, 4-32-16-2 and 4-32-16-1, with biases.
+/// assert_eq!(policy.params().len(), (160 + 528 + 34) + (160 + 528 + 17));
+/// # Ok::<(), ppo_agent::AgentError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub(crate) spec: ObsSpec,

@@ -9,22 +9,7 @@ use std::collections::VecDeque;
 use market_env::{Episode, VecEnv};
 use statistics::{GoodnessOfFit, ratio};
 
-use crate::{
-    AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PpoConfig, StepView,
-    backend::{
-        self,
-        adam::norm,
-        engine::{ActionSelection, Engine, Sizes},
-    },
-    ppo::{
-        advantage::realised_returns,
-        loss::{EpochStats, LossSettings, UpdateSettings},
-        rollout::Rollout,
-    },
-    random::RandomStreams,
-    storage::checkpoint::Progress,
-    trainer::dormant_units::{LayerActivity, PROBE_SAMPLES, is_rectifier},
-};
+use crate::{AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PpoConfig, StepView, backend::{self, adam::norm, engine::{ActionSelection, Engine, Sizes}}, ppo::{advantage::realised_returns, loss::{EpochStats, LossSettings, UpdateSettings}, rollout::Rollout}, random::RandomStreams, storage::checkpoint::Progress, trainer::dormant_units::{LayerActivity, PROBE_SAMPLES, is_rectifier}};
 
 /// Episodes in the running means, as in Stable-Baselines3.
 const EPISODE_WINDOW: usize = 100;
@@ -42,6 +27,22 @@ pub trait Listener {
 impl Listener for () {}
 
 /// Trains a policy in an environment.
+///
+/// ```
+/// use ppo_agent::{DeviceChoice, Policy, PolicyConfig, PpoConfig, Trainer, games::cartpole::CartPole};
+///
+/// let env = CartPole::new(8, 1);
+/// let policy = Policy::for_env(&env, &PolicyConfig::default(), 1)?;
+/// let config = PpoConfig { n_steps: 32, learning_rate: 1e-3, gamma: 0.98, ent_coef: 0.0, ..PpoConfig::default() };
+/// let mut trainer = Trainer::new(env, policy, config, 0, 1, DeviceChoice::Cpu)?;
+/// let mut balanced = Vec::new();
+/// while trainer.timesteps() < 8_192 {
+///     let iteration = trainer.iterate(&mut ())?;
+///     balanced.extend(iteration.ep_len_mean);
+/// }
+/// assert!(balanced.last() > balanced.first(), "the poles stand longer: {balanced:?}");
+/// # Ok::<(), ppo_agent::AgentError>(())
+/// ```
 #[derive(Debug)]
 pub struct Trainer<E> {
     env: E,

@@ -20,6 +20,26 @@ pub struct BarColumns {
 }
 
 /// Checked bars of one symbol: ascending UTC starts, positive finite prices, `low <= open, close <= high`, volume >= 0.
+///
+/// ```
+/// use market_data::{BarColumns, Bars, Symbol};
+///
+/// let columns = BarColumns {
+///     ts_ns: vec![1_733_495_400_000_000_000, 1_733_495_460_000_000_000], // 2024-12-06, 09:30 and 09:31 in New York
+///     open: vec![607.50, 607.62],
+///     high: vec![607.70, 607.75],
+///     low: vec![607.41, 607.55],
+///     close: vec![607.62, 607.60],
+///     volume: vec![120_000.0, 80_000.0],
+/// };
+/// let bars = Bars::new(Symbol::new("SPY")?, "two minutes", columns.clone())?;
+/// assert_eq!((bars.len(), bars.close()[1]), (2, 607.60));
+///
+/// let repeated = BarColumns { ts_ns: vec![columns.ts_ns[0]; 2], ..columns };
+/// let error = Bars::new(Symbol::new("SPY")?, "two minutes", repeated).unwrap_err();
+/// assert!(error.to_string().contains("row 2"), "{error}");
+/// # Ok::<(), market_data::DataError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bars {
     symbol: Symbol,

@@ -74,6 +74,21 @@ impl SymbolSessions {
 }
 
 /// The sessions of all symbols of a run.
+///
+/// ```
+/// use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+///
+/// let mut config = DataConfig::default();
+/// config.synthetic.sessions_to = "2024-02-29".parse()?;
+/// let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY")?, Symbol::new("QQQ")?])?;
+/// let window = Window { from: Some("2024-02-01".parse()?), ..Window::default() };
+/// let dataset = Dataset::build(&history, &window, &config)?;
+/// assert_eq!((dataset.symbols.len(), dataset.dates.len()), (2, 20));
+/// // Sessions of January warm the indicators up and are not traded.
+/// let spy = &dataset.symbols[0];
+/// assert_eq!(spy.days.len() - spy.warmup, 20);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// One entry per symbol, in the order asked for.

@@ -13,16 +13,7 @@ use std::{ops::Range, sync::Arc};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale, StepOut, Trade,
-    VecEnv,
-    action::ACTION_NAMES,
-    batch::{
-        lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
-        session_sampler::SessionSampler,
-        step::{LaneStep, Record},
-    },
-};
+use crate::{ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale, StepOut, Trade, VecEnv, action::ACTION_NAMES, batch::{lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules}, session_sampler::SessionSampler, step::{LaneStep, Record}}};
 
 /// Lanes per block.
 const BLOCK: usize = 256;
@@ -40,6 +31,34 @@ struct Block {
 }
 
 /// Many accounts replaying sessions of one market.
+///
+/// A replay plays every given session once, and records its trades:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+/// # let mut config = DataConfig::default();
+/// # config.synthetic.sessions_to = "2024-01-12".parse()?;
+/// # let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY")?])?;
+/// # let dataset = Dataset::build(&history, &Window::default(), &config)?;
+/// use market_env::{Action, BatchEnv, EnvConfig, Market, MarketConfig, StepBuffers, VecEnv};
+///
+/// # let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default())?);
+/// let mut env = BatchEnv::replay(market, vec![0, 1], EnvConfig::default())?;
+/// let mut lanes = StepBuffers::reset(&mut env);
+/// while !env.finished() {
+///     let put = Action::BuyPut.index() as u8;
+///     let actions: Vec<u8> = lanes.mask.iter().map(|mask| if mask.allows(put) { put } else { 0 }).collect();
+///     lanes.step(&mut env, &actions);
+/// }
+/// let (mut sessions, mut trades) = (Vec::new(), Vec::new());
+/// env.drain_episodes(&mut sessions);
+/// env.drain_trades(&mut trades);
+/// let of_sessions: i64 = sessions.iter().map(|session| session.net_pnl_cents).sum();
+/// let of_trades: i64 = trades.iter().map(|trade| trade.net_pnl_cents).sum();
+/// assert_eq!((sessions.len(), of_sessions), (2, of_trades), "the trades account for every cent");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct BatchEnv {
     rules: Rules,

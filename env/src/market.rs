@@ -11,19 +11,7 @@ use jiff::civil::Date;
 use market_data::{DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns, calendar};
 use rayon::prelude::*;
 
-use crate::{
-    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
-    account::{self, execution::Terms},
-    features::{FEATURES, FeatureRow, FeatureStream},
-    market::{
-        tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
-        tape_builder::TapeBuilder,
-    },
-    option::{
-        black_scholes::Right,
-        quote::{Size, nearest_strike},
-    },
-};
+use crate::{ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore, account::{self, execution::Terms}, features::{FEATURES, FeatureRow, FeatureStream}, market::{tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE}, tape_builder::TapeBuilder}, option::{black_scholes::Right, quote::{Size, nearest_strike}}};
 
 /// One symbol-session on the tapes.
 #[derive(Debug, Clone)]
@@ -98,6 +86,25 @@ pub(crate) struct Signal {
 }
 
 /// All sessions of all symbols. Splits are lists of day indices into one market.
+///
+/// ```
+/// use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+/// use market_env::{EnvConfig, FEATURES, Market, MarketConfig};
+///
+/// let mut config = DataConfig::default();
+/// config.synthetic.sessions_to = "2024-01-12".parse()?;
+/// let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY")?])?;
+/// let dataset = Dataset::build(&history, &Window::default(), &config)?;
+/// let market = Market::build(&dataset.symbols, &MarketConfig::default())?;
+///
+/// let day = &market.days()[0];
+/// assert_eq!((day.symbol.as_str(), day.bars), ("SPY", 390));
+/// let last_row = market.row(day.rows().end - 1);
+/// assert_eq!(last_row.len(), FEATURES.len());
+/// let cost = market.round_trip_cost(&[0], &EnvConfig::default());
+/// assert!(cost > 0.0 && cost < 0.5, "a round trip costs {:.1} % of the premium", 100.0 * cost);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Market {
     frames: usize,

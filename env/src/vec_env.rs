@@ -59,6 +59,32 @@ pub struct StepOut<'a> {
 /// Many environments stepped as one batch.
 ///
 /// The result is deterministic in (construction, actions) and never depends on the number of threads.
+///
+/// A caller is generic over the environment; [`StepBuffers`] holds the current observation:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+/// # let mut config = DataConfig::default();
+/// # config.synthetic.sessions_to = "2024-01-12".parse()?;
+/// # let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY")?])?;
+/// # let dataset = Dataset::build(&history, &Window::default(), &config)?;
+/// use market_env::{BatchEnv, EnvConfig, Market, MarketConfig, StepBuffers, VecEnv};
+///
+/// /// Holds for some steps; returns the sum of all rewards.
+/// fn hold(env: &mut impl VecEnv, steps: usize) -> f32 {
+///     let actions = vec![0; env.lanes()];
+///     let mut lanes = StepBuffers::reset(env);
+///     (0..steps).map(|_| { lanes.step(env, &actions); lanes.reward.iter().sum::<f32>() }).sum()
+/// }
+///
+/// # let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default())?);
+/// let mut env = BatchEnv::new(market, vec![0], EnvConfig::default(), 16, 1)?;
+/// let reward = hold(&mut env, 100);
+/// assert!(reward < 0.0, "HOLD is taxed, and strong setups are missed");
+/// assert_eq!((env.ledger().steps, env.ledger().opened), (1600, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait VecEnv {
     /// Returns the number of lanes `N`.
     fn lanes(&self) -> usize;

@@ -6,11 +6,7 @@ use market_env::{Action, ActionMask, FLAT_MASK, Ledger, Setup};
 use serde::{Deserialize, Serialize};
 use statistics::ratio;
 
-use super::{
-    HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures,
-    rules::{RuleInputs, TrainingBaseline, earns},
-    session_counts::{self, SessionCounts},
-};
+use super::{HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures, rules::{RuleInputs, TrainingBaseline, earns}, session_counts::{self, SessionCounts}};
 use crate::{Iteration, LayerActivity, StepView, ppo::distribution::MAX_ACTIONS};
 
 /// Fewest degrees of freedom of a usable variance.
@@ -130,6 +126,45 @@ pub struct MonitorState {
 }
 
 /// Accumulates figures step by step and reports them at the end of an interval.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
+/// # let mut config = DataConfig::default();
+/// # config.synthetic.sessions_to = "2024-01-12".parse()?;
+/// # let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY")?])?;
+/// # let dataset = Dataset::build(&history, &Window::default(), &config)?;
+/// use market_env::{BatchEnv, EnvConfig, Market, MarketConfig, VecEnv};
+/// use ppo_agent::{
+///     DeviceChoice, Iteration, Listener, Policy, PolicyConfig, PpoConfig, StepView, Trainer,
+///     health::{HealthConfig, Monitor, Opportunity, Verdict},
+/// };
+///
+/// struct Watched(Monitor);
+/// impl Listener for Watched {
+///     fn on_step(&mut self, _timesteps: u64, step: &StepView<'_>) {
+///         self.0.on_step(step);
+///     }
+///     fn on_iteration(&mut self, iteration: &Iteration) {
+///         self.0.on_iteration(iteration);
+///     }
+/// }
+///
+/// # let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default())?);
+/// let mut watched = Watched(Monitor::new(market.rows().collect(), HealthConfig::default()));
+/// let days = (0..market.days().len() as u32).collect();
+/// let config = PpoConfig { n_steps: 64, ..PpoConfig::default() };
+/// let env = BatchEnv::new(market, days, EnvConfig::default(), config.n_envs, 1)?;
+/// let policy = Policy::for_env(&env, &PolicyConfig::default(), 1)?;
+/// let mut trainer = Trainer::new(env, policy, config, 0, 1, DeviceChoice::Cpu)?;
+/// for _ in 0..4 {
+///     trainer.iterate(&mut watched)?;
+/// }
+/// let report = watched.0.close(trainer.env().ledger(), &mut || Opportunity::Unclear("not measured".into()));
+/// assert_eq!(report.step, 4 * 64 * 8);
+/// assert!(!matches!(report.interval_verdict.verdict, Verdict::Frozen | Verdict::Exploding));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Monitor {
     /// Setup class and day of every tape row. `[T]`

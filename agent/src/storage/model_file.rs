@@ -14,6 +14,21 @@ const FORMAT: &str = "ppo-agent model 1";
 const STAMP: &str = "data";
 
 /// Trained policy with the metadata saved beside it.
+///
+/// ```
+/// use ppo_agent::{ModelFile, Policy, PolicyConfig, games::cartpole::CartPole};
+/// use serde_json::json;
+///
+/// let policy = Policy::for_env(&CartPole::new(1, 0), &PolicyConfig::default(), 7)?;
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("untrained.safetensors");
+/// ModelFile { policy, meta: json!({ "note": "never trained" }) }.save(&path)?;
+///
+/// let loaded = ModelFile::load(&path)?;
+/// assert_eq!(loaded.meta["note"], "never trained");
+/// assert_eq!(loaded.policy.spec().actions, ["LEFT", "RIGHT"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelFile {
     /// The policy.
