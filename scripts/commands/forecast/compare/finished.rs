@@ -158,7 +158,7 @@ pub(super) mod tests {
         let dates = DateRange { first: jiff::civil::date(2025, 1, 2), last: jiff::civil::date(2025, 3, 31) };
         let data = DataStamp::Synthetic;
         let metrics = Metrics {
-            data: data.clone(),
+            data,
             best_epoch: 2,
             end: End::MaxEpochs,
             outset: Outset { constant_loss: 1.0, linear: vec![None; 3], warnings: Vec::new(), pretraining: Vec::new() },
