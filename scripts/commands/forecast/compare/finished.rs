@@ -1,24 +1,13 @@
 //! What a finished run left in its folder.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::{Path, PathBuf}};
 
 use anyhow::{Context as _, ensure};
 use ppo_agent::forecast::Target;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{
-    commands::forecast::{
-        ForecastCompareFlags, Judged, Metrics,
-        evaluation::ALL,
-        files::{EPOCHS, METRICS, PREDICTIONS},
-    },
-    config::RunConfig,
-    output::exit_code::UsageError,
-};
+use crate::{commands::forecast::{ForecastCompareFlags, Judged, Metrics, evaluation::ALL, files::{EPOCHS, METRICS, PREDICTIONS}}, config::RunConfig, output::exit_code::UsageError};
 
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
@@ -158,7 +147,7 @@ pub(super) mod tests {
         let dates = DateRange { first: jiff::civil::date(2025, 1, 2), last: jiff::civil::date(2025, 3, 31) };
         let data = DataStamp::Synthetic;
         let metrics = Metrics {
-            data: data.clone(),
+            data,
             best_epoch: 2,
             end: StopReason::MaxEpochs,
             outset: FitBaseline {
