@@ -233,14 +233,14 @@ pub enum Precision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
-    /// Memory of the policy. mlp: the frames and the account row hold what the features need.
+    /// Memory of the policy. The default has none: the frames and the account row hold what the features need.
     pub kind: PolicyKind,
     /// Units of each hidden layer, 1 to 4096, the same for actor and critic. 64-64: Stable-Baselines3's.
     #[serde(alias = "hidden")]
     pub net_arch: Vec<usize>,
     /// Activation after every hidden layer. tanh is bounded, so an outlier cannot blow a policy up.
     pub activation: Activation,
-    /// Hidden layers of actor and critic. separate: as in Stable-Baselines3.
+    /// Hidden layers of actor and critic. The default is that of Stable-Baselines3.
     pub trunk: Trunk,
     /// Units of the cell of an lstm or gru, 1 to 4096, before the hidden layers. 64: as many as a hidden layer has.
     pub recurrent_size: usize,

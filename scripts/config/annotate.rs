@@ -9,21 +9,40 @@ const WIDTH: usize = 110;
 /// Directive that leads editors to the schema beside the file.
 pub const SCHEMA_DIRECTIVE: &str = "#:schema ./schema.json";
 
-/// Puts the description above every key of a configuration that was written as TOML.
+/// Puts the description above every key of a configuration that was written as TOML, and describes the optional keys
+/// that have no value at the end of their section.
 pub fn annotate(toml: &str) -> String {
-    let (mut section, mut out) = (Vec::new(), String::new());
-    for line in toml.lines() {
-        if line.starts_with('[') {
+    let (mut section, mut given, mut out) = (Vec::new(), Vec::new(), String::new());
+    for line in toml.lines().chain([""]) {
+        if line.is_empty() && !given.is_empty() {
+            out += &optional_keys(&section, &given);
+            given.clear();
+        } else if line.starts_with('[') {
             section = path_of(line);
         } else if let Some((name, _)) = line.split_once(" = ")
-            && let Some(key) = Key::find(section.iter().map(String::as_str).chain([name]))
+            && let Some(key) = find(&section, name)
         {
             out += &comment(key);
+            given.push(name);
         }
         out += line;
         out.push('\n');
     }
+    // The empty line that ended the last section.
+    out.truncate(out.len() - 1);
     out
+}
+
+fn find(section: &[String], name: &str) -> Option<Key> {
+    Key::find(section.iter().map(String::as_str).chain([name]))
+}
+
+/// Returns the comments on the keys of a section that it could hold and does not.
+fn optional_keys(section: &[String], given: &[&str]) -> String {
+    let names = Key::find(section.iter().map(String::as_str)).map(Key::values).unwrap_or_default();
+    let absent = names.into_iter().filter(|name| !given.contains(name));
+    let described = absent.filter_map(|name| Some((name, find(section, name)?.description())));
+    described.map(|(name, text)| wrapped(&format!("Optional {name}: {text}"), "# ", "# ")).collect()
 }
 
 /// Returns the parts of a section's path, `[a.b]` or `[[a.b]]`, without the quotes around them.
@@ -96,6 +115,14 @@ mod tests {
             }
         }
         assert_eq!(toml::from_str::<RunConfig>(&annotated).unwrap(), config);
+    }
+
+    #[test]
+    fn optional_keys_without_a_value_are_described_in_their_section() {
+        let text = annotate(&RunConfig::default().to_toml().unwrap());
+        let section = text.split("\n\n").find(|section| section.starts_with("[ppo]")).unwrap();
+        assert!(section.contains("\n# Optional target_kl: KL divergence"), "{section}");
+        assert!(!annotate(&complete().to_toml().unwrap()).contains("Optional "), "every key has a value");
     }
 
     #[test]

@@ -51,6 +51,14 @@ impl Key {
         first_sentence(self.description())
     }
 
+    /// Returns the names of the keys of a table that hold a value, not a table of their own.
+    pub fn values(self) -> Vec<&'static str> {
+        let is_table = |node: &Value| node["type"] == "object" || node["items"]["type"] == "object";
+        let table = self.0.get("items").unwrap_or(self.0);
+        let keys = table["properties"].as_object().into_iter().flatten();
+        keys.filter(|(_, node)| !is_table(node)).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Returns the values of a key that is a choice, each with the first sentence of its description.
     pub fn choices(self) -> Vec<(&'static str, &'static str)> {
         let variants = self.0["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -5,14 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ContractSpec, Quote,
-    option::{
-        contract::{MULTIPLIER, TickRule},
-        fees::{Side, Tariff},
-        quote::Size,
-    },
-};
+use crate::{ContractSpec, Quote, option::{contract::{MULTIPLIER, TickRule}, fees::{Side, Tariff}, quote::Size}};
 
 /// Treatment of a policy's order that meets no quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +22,7 @@ pub enum FillRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionConfig {
-    /// Fate of a policy's order that finds no quote at the next open.
+    /// Treatment of a policy's order that finds no quote at the next open.
     pub fill: FillRule,
     /// Bars by which every order reaches the market later than the open after its decision, up to 60. The sale before
     /// the bell is never late.

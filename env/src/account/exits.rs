@@ -46,14 +46,14 @@ pub struct TakeProfit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExitConfig {
-    /// Owner of the exits.
+    /// Source of the exit decisions.
     pub mode: ExitMode,
     /// Loss on the cost basis that sells everything (0.15 = 15 %), above 0, at most 1. Measured at bar closes and
     /// filled at the next open, so a fast market ends below it.
     pub stop_loss: f64,
     /// Minutes before the session's close at whose open everything is sold, 1 to 120.
     pub flat_before_close: u32,
-    /// End of positions that are open at the session's end.
+    /// Treatment of positions that are open when the session ends.
     pub at_the_bell: AtTheBell,
     /// Take-profit tiers, by rising gain.
     pub take_profit: Vec<TakeProfit>,
