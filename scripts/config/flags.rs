@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::civil::Date;
+use market_data::source::vendor::VendorProfile;
 
 use crate::{
     config::{
         RunConfig,
         layers::{Layer, resolve},
+        source_help,
     },
     output::exit_code::UsageError,
 };
@@ -33,8 +35,7 @@ pub struct DataFlags {
     /// Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 60]
     #[arg(long, value_name = "N")]
     pub intraday_days: Option<u32>,
-    /// files, synthetic, massive (also: polygon, intraday), alpaca or yahoo [default: files]
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", help = source_help("files"))]
     pub data_source: Option<String>,
     /// Folder of SYMBOL_1m.parquet or .csv files; for a vendor, of what was fetched from it [default: bars]
     #[arg(long, value_name = "DIR")]
@@ -76,10 +77,12 @@ impl DataFlags {
                 "enriched" => {
                     ("files", "--data-source enriched named the old system's pickles; reading --data-dir as files")
                 }
-                "intraday" => ("massive", "--data-source intraday is now called massive"),
-                "polygon" => ("massive", "--data-source polygon is now called massive"),
-                "yfinance" => ("yahoo", "--data-source yfinance is now called yahoo"),
-                other => return other,
+                other => match VendorProfile::named(other) {
+                    Some(vendor) if vendor.name != other => {
+                        (vendor.name, &*format!("--data-source {other} is now called {}", vendor.name))
+                    }
+                    _ => return other,
+                },
             };
             notes.push(note.to_owned());
             name

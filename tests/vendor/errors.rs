@@ -33,13 +33,13 @@ fn always(fault: &Fault) -> Vec<(usize, Fault)> {
 
 /// Fetches one symbol and returns the error and how many calls it took.
 fn failed(name: &str, range: DateRange, change: impl FnOnce(&mut Rules)) -> (String, usize) {
-    let desk = FetchFixture::new(change);
-    let witness = RecordingProgress::default();
-    let error = desk.fetch(&[name], range, &witness).unwrap_err();
+    let fixture = FetchFixture::new(change);
+    let progress = RecordingProgress::default();
+    let error = fixture.fetch(&[name], range, &progress).unwrap_err();
     assert_clean(&error);
-    desk.assert_key_kept();
-    assert_eq!(witness.calls(), desk.asked().len(), "every call is told: {error}");
-    (error.to_string(), witness.calls())
+    fixture.assert_key_kept();
+    assert_eq!(progress.calls(), fixture.requested().len(), "every call is told: {error}");
+    (error.to_string(), progress.calls())
 }
 
 #[test]
@@ -101,10 +101,10 @@ fn a_plan_says_no_in_three_ways() {
     let (text, calls) = failed("SPY", week(), |rules| rules.history_days = Some(100));
     assert!(calls <= 4 && text.contains("older or more recent than the plan"), "{calls}: {text}");
     // Only today, and the plan gives it tomorrow: that is a note.
-    let (desk, today) = (FetchFixture::new(|rules| rules.end_of_day = true), dates("2026-11-20", "2026-11-20"));
-    let witness = RecordingProgress::default();
-    assert_eq!(desk.fetch(&["SPY"], today, &witness).unwrap().sessions, 0);
-    assert!(witness.notes().contains("ask for the days before; it said: Attempted"), "{}", witness.notes());
+    let (fixture, today) = (FetchFixture::new(|rules| rules.end_of_day = true), dates("2026-11-20", "2026-11-20"));
+    let progress = RecordingProgress::default();
+    assert_eq!(fixture.fetch(&["SPY"], today, &progress).unwrap().sessions, 0);
+    assert!(progress.notes().contains("ask for the days before; it said: Attempted"), "{}", progress.notes());
     let text = failed("SPY", dates("2026-11-18", "2026-11-20"), |rules| rules.key = "another".to_owned()).0;
     assert!(text.contains("does not know the key in MASSIVE_API_KEY"), "{text}");
 }
@@ -134,11 +134,11 @@ fn no_error_shows_a_key_that_the_vendor_repeats() {
 #[test]
 fn waits_are_those_that_the_vendor_wants() {
     let waits = |fault: Fault| {
-        let desk = FetchFixture::new(|rules| rules.faults = vec![(0, fault)]);
-        let witness = RecordingProgress::default();
-        desk.fetch(&["SPY"], week(), &witness).unwrap();
-        desk.assert_exact(&["SPY"], week());
-        let waits = witness.waits.lock().unwrap();
+        let fixture = FetchFixture::new(|rules| rules.faults = vec![(0, fault)]);
+        let progress = RecordingProgress::default();
+        fixture.fetch(&["SPY"], week(), &progress).unwrap();
+        fixture.assert_exact(&["SPY"], week());
+        let waits = progress.waits.lock().unwrap();
         waits.iter().map(|(wait, _)| wait.as_secs_f64()).collect::<Vec<_>>()
     };
     assert_eq!(waits(Fault::Status(429)), [61.0], "a rolling minute");
@@ -154,11 +154,11 @@ fn troubles_of_different_kinds_are_counted_apart() {
     let mut faults: Vec<(usize, Fault)> = (0..9).map(|at| (at, Fault::Status(429))).collect();
     faults.extend((9..14).map(|at| (at, Fault::Status(502))));
     faults.extend((14..16).map(|at| (at, Fault::GarbageJson)));
-    let desk = FetchFixture::new(|rules| rules.faults = faults);
-    let witness = RecordingProgress::default();
-    desk.fetch(&["SPY"], week(), &witness).unwrap();
-    assert_eq!(witness.calls(), 17);
-    desk.assert_exact(&["SPY"], week());
+    let fixture = FetchFixture::new(|rules| rules.faults = faults);
+    let progress = RecordingProgress::default();
+    fixture.fetch(&["SPY"], week(), &progress).unwrap();
+    assert_eq!(progress.calls(), 17);
+    fixture.assert_exact(&["SPY"], week());
 }
 
 #[test]
@@ -167,47 +167,47 @@ fn a_line_that_breaks_is_tried_again_and_what_came_is_kept() {
     for fault in [Fault::CloseAtOnce, Fault::CutBody, slow] {
         let from =
             |first: usize, count: usize| (first..first + count).map(|at| (at, fault.clone())).collect::<Vec<_>>();
-        let desk = FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (2_000, from(2, 6)));
-        let desk = FetchFixture { patience: Duration::from_millis(200), ..desk };
-        let witness = RecordingProgress::default();
-        let error = desk.fetch(&["SPY"], week(), &witness).unwrap_err();
+        let fixture = FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (2_000, from(2, 6)));
+        let fixture = FetchFixture { patience: Duration::from_millis(200), ..fixture };
+        let progress = RecordingProgress::default();
+        let error = fixture.fetch(&["SPY"], week(), &progress).unwrap_err();
         assert_clean(&error);
         let text = error.to_string();
         assert!(
             text.contains("did not answer the request for minute bars of SPY") && text.contains("in 6 attempts"),
             "{text}"
         );
-        assert_eq!((witness.calls(), witness.waits.lock().unwrap().len()), (8, 5), "{fault:?}");
-        assert_eq!(desk.complete("SPY", week()).len(), 5, "two pages hold five sessions: {fault:?}");
-        desk.assert_nothing_wrong("SPY", week());
+        assert_eq!((progress.calls(), progress.waits.lock().unwrap().len()), (8, 5), "{fault:?}");
+        assert_eq!(fixture.complete("SPY", week()).len(), 5, "two pages hold five sessions: {fault:?}");
+        fixture.assert_nothing_wrong("SPY", week());
 
-        desk.server.set_faults(from(1, 2));
-        desk.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
-        desk.assert_exact(&["SPY"], week());
+        fixture.server.set_faults(from(1, 2));
+        fixture.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
+        fixture.assert_exact(&["SPY"], week());
     }
 }
 
 #[test]
 fn nobody_listening_is_one_clear_error() {
-    let desk = FetchFixture::new(|_| ());
-    let (witness, base) = (RecordingProgress::default(), "http://127.0.0.1:1");
+    let fixture = FetchFixture::new(|_| ());
+    let (progress, base) = (RecordingProgress::default(), "http://127.0.0.1:1");
     let error =
-        desk.massive_at(base, &witness).minute_bars(&"SPY".parse().unwrap(), week(), &mut |_| Ok(())).unwrap_err();
+        fixture.massive_at(base, &progress).minute_bars(&"SPY".parse().unwrap(), week(), &mut |_| Ok(())).unwrap_err();
     assert_clean(&error);
     let text = error.to_string();
     assert!(text.contains("in 6 attempts") && text.contains("run again later, what came is kept"), "{text}");
-    assert_eq!(witness.calls(), 6);
+    assert_eq!(progress.calls(), 6);
 }
 
 #[test]
 fn without_a_key_nobody_is_asked() {
-    let desk = FetchFixture::new(|_| ());
-    let witness = RecordingProgress::default();
-    let pace = Pace::new(5, &desk.cache().calls("massive"));
-    let massive = Massive::new(desk.server.url().parse().unwrap(), None, pace, &desk.clock, &witness);
+    let fixture = FetchFixture::new(|_| ());
+    let progress = RecordingProgress::default();
+    let pace = Pace::new(5, &fixture.cache().calls("massive"));
+    let massive = Massive::new(fixture.server.url().parse().unwrap(), None, pace, &fixture.clock, &progress);
     let text = massive.server_time().unwrap_err().to_string();
     assert!(text.contains("MASSIVE_API_KEY or POLYGON_API_KEY") && text.contains(".env"), "{text}");
-    assert_eq!((witness.calls(), desk.asked().len()), (0, 0));
+    assert_eq!((progress.calls(), fixture.requested().len()), (0, 0));
 }
 
 #[test]
@@ -235,11 +235,11 @@ fn the_key_goes_to_no_other_host() {
 fn on_its_own_host_a_redirect_is_followed_without_a_key_in_the_address() {
     let path =
         format!("/v2/aggs/ticker/SPY/range/1/minute/{}/{}?sort=asc&limit=50000&apiKey={TEST_KEY}", WEEK.0, WEEK.1);
-    let desk = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::RedirectElsewhere(path))]);
-    desk.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY"], week());
-    assert!(desk.server.requests().iter().all(|request| request.authorised), "the header goes along");
-    desk.assert_key_kept();
+    let fixture = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::RedirectElsewhere(path))]);
+    fixture.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY"], week());
+    assert!(fixture.server.requests().iter().all(|request| request.authorised), "the header goes along");
+    fixture.assert_key_kept();
     let (text, calls) = failed("SPY", week(), |rules| rules.faults = always(&Fault::RedirectElsewhere("/".to_owned())));
     assert!(calls == 4 && text.contains("it redirects in a circle"), "{calls}: {text}");
 }
@@ -251,13 +251,13 @@ fn pages_that_go_in_a_circle_or_carry_the_key() {
         let (text, calls) = failed("SPY", week(), |rules| (rules.page_limit, rules.faults) = (2_000, circle));
         assert!(calls == at + 1 && text.contains("its pages go in a circle"), "{calls}: {text}");
     }
-    let desk = FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (2_000, always(&Fault::NextUrlWithKey)));
-    let error = desk.fetch(&["SPY"], week(), &RecordingProgress::default());
+    let fixture = FetchFixture::new(|rules| (rules.page_limit, rules.faults) = (2_000, always(&Fault::NextUrlWithKey)));
+    let error = fixture.fetch(&["SPY"], week(), &RecordingProgress::default());
     // The last page goes on too, to nowhere.
-    assert!(error.is_err() || desk.complete("SPY", week()).len() == 10);
-    assert!(desk.asked().len() > 3);
-    desk.assert_key_kept();
-    desk.server.set_faults(vec![(0, Fault::NextUrlWithKey)]);
-    desk.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY"], week());
+    assert!(error.is_err() || fixture.complete("SPY", week()).len() == 10);
+    assert!(fixture.requested().len() > 3);
+    fixture.assert_key_kept();
+    fixture.server.set_faults(vec![(0, Fault::NextUrlWithKey)]);
+    fixture.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY"], week());
 }

@@ -1,4 +1,4 @@
-//! What the tests of the fetcher share: a clock in the hand, a witness of what is told, and a desk with a fake vendor,
+//! What the tests of the fetcher share: a clock in the hand, a progress of what is told, and a fixture with a fake vendor,
 //! a key and a cache.
 
 use std::{
@@ -15,7 +15,7 @@ use market_data::{
     DateRange, Symbol, calendar,
     source::{
         cache::{Cache, Kind},
-        fetch::{FetchOptions, Fetched, Fetcher, Plan},
+        fetch::{FetchOptions, FetchSummary, Fetcher, Plan},
         vendor::{Adjustment, Clock, Pace, Progress, Row, Secret, Vendor, VendorError, massive::Massive},
     },
 };
@@ -129,26 +129,26 @@ impl FetchFixture {
         Cache::new(self.folder.path())
     }
 
-    pub(crate) fn massive<'a>(&'a self, witness: &'a RecordingProgress) -> Massive<'a> {
-        self.massive_at(&self.server.url(), witness)
+    pub(crate) fn massive<'a>(&'a self, progress: &'a RecordingProgress) -> Massive<'a> {
+        self.massive_at(&self.server.url(), progress)
     }
 
     /// The client, asking at another address.
-    pub(crate) fn massive_at<'a>(&'a self, base: &str, witness: &'a RecordingProgress) -> Massive<'a> {
+    pub(crate) fn massive_at<'a>(&'a self, base: &str, progress: &'a RecordingProgress) -> Massive<'a> {
         let key = Secret::new(TEST_KEY).unwrap();
         let pace = Pace::new(self.calls_per_minute, &self.cache().calls("massive"));
-        let massive = Massive::new(base.parse().unwrap(), Some((&key, "MASSIVE_API_KEY")), pace, &self.clock, witness);
+        let massive = Massive::new(base.parse().unwrap(), Some((&key, "MASSIVE_API_KEY")), pace, &self.clock, progress);
         massive.with_patience(self.patience)
     }
 
-    /// A vendor and a cache put together.
+    /// A vendor and a cache put rendezvous.
     pub(crate) fn fetcher<'a>(
         &'a self,
         vendor: &'a dyn Vendor,
         cache: &'a Cache,
-        witness: &'a RecordingProgress,
+        progress: &'a RecordingProgress,
     ) -> Fetcher<'a> {
-        Fetcher { vendor, cache, clock: &self.clock, progress: witness }
+        Fetcher { vendor, cache, clock: &self.clock, progress }
     }
 
     /// Fetches from Massive, as a program that was just started.
@@ -156,9 +156,9 @@ impl FetchFixture {
         &self,
         names: &[&str],
         dates: DateRange,
-        witness: &RecordingProgress,
-    ) -> Result<Fetched, VendorError> {
-        self.fetch_with(names, dates, FetchOptions::default(), witness).map(|(fetched, _)| fetched)
+        progress: &RecordingProgress,
+    ) -> Result<FetchSummary, VendorError> {
+        self.fetch_with(names, dates, FetchOptions::default(), progress).map(|(fetched, _)| fetched)
     }
 
     /// The same with wishes; returns the plan too.
@@ -166,27 +166,27 @@ impl FetchFixture {
         &self,
         names: &[&str],
         dates: DateRange,
-        wishes: FetchOptions,
-        witness: &RecordingProgress,
-    ) -> Result<(Fetched, Plan), VendorError> {
-        let massive = self.massive(witness);
+        options: FetchOptions,
+        progress: &RecordingProgress,
+    ) -> Result<(FetchSummary, Plan), VendorError> {
+        let massive = self.massive(progress);
         let mut plan = Plan::default();
         let symbols = crate::util::symbols(names);
         let mut planned = |made: &Plan| plan = made.clone();
-        let fetched = self.fetcher(&massive, &self.cache(), witness).fetch(&symbols, dates, wishes, &mut planned)?;
+        let fetched = self.fetcher(&massive, &self.cache(), progress).fetch(&symbols, dates, options, &mut planned)?;
         Ok((fetched, plan))
     }
 
     /// Returns the rows that the cache holds of a vendor.
     pub(crate) fn rows(&self, vendor: &'static str, name: &str, dates: DateRange) -> Vec<Row> {
-        let shelf = self.cache().shelf(vendor, Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
-        shelf.rows(dates).unwrap()
+        let series = self.cache().series(vendor, Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
+        series.rows(dates).unwrap()
     }
 
     /// Returns the dates that the cache calls complete.
     pub(crate) fn complete(&self, name: &str, dates: DateRange) -> Vec<Date> {
-        let shelf = self.cache().shelf("massive", Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
-        shelf.sessions(dates).unwrap().into_keys().collect()
+        let series = self.cache().series("massive", Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
+        series.sessions(dates).unwrap().into_keys().collect()
     }
 
     /// Asserts that every session of `dates` is there, with exactly the rows that the vendor has.
@@ -213,13 +213,13 @@ impl FetchFixture {
     }
 
     /// Returns the addresses that were asked, as path and query.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub(crate) fn requested(&self) -> Vec<String> {
         self.server.requests().iter().map(address).collect()
     }
 
     /// Asserts that neither a file nor an address that was asked holds the key.
     pub(crate) fn assert_key_kept(&self) {
-        assert!(self.asked().iter().all(|address| !address.contains(TEST_KEY)), "{:?}", self.asked());
+        assert!(self.requested().iter().all(|address| !address.contains(TEST_KEY)), "{:?}", self.requested());
         assert_no_file_holds(self.folder.path(), TEST_KEY);
     }
 }

@@ -67,35 +67,35 @@ fn serving(names: &[&str]) -> Option<FetchFixture> {
     if recorded.is_empty() {
         return None;
     }
-    let desk = FetchFixture::new(|_| ());
+    let fixture = FetchFixture::new(|_| ());
     let body = |name: &&str| {
         let (_, body) = recorded.iter().find(|(found, _)| found == name).unwrap();
-        String::from_utf8(body.clone()).unwrap().replace("https://api.massive.com", &desk.server.url())
+        String::from_utf8(body.clone()).unwrap().replace("https://api.massive.com", &fixture.server.url())
     };
-    desk.server.set_faults(names.iter().map(|name| Fault::Body(200, body(name))).enumerate().collect());
-    Some(desk)
+    fixture.server.set_faults(names.iter().map(|name| Fault::Body(200, body(name))).enumerate().collect());
+    Some(fixture)
 }
 
 #[test]
 fn lists_of_contracts_and_chains_are_read() {
     let (symbol, date) = ("EVRI".parse().unwrap(), "2024-01-19".parse().unwrap());
     let pages = ["options_contracts_page1_official_mock.json", "options_contracts_page2_official_mock.json"];
-    if let Some(desk) = serving(&pages) {
-        let witness = RecordingProgress::default();
-        let rows = desk.massive(&witness).contracts(&symbol, date, 0.0, 1e4);
-        assert_eq!(witness.calls(), 2, "{rows:?}");
+    if let Some(fixture) = serving(&pages) {
+        let progress = RecordingProgress::default();
+        let rows = fixture.massive(&progress).contracts(&symbol, date, 0.0, 1e4);
+        assert_eq!(progress.calls(), 2, "{rows:?}");
         assert!(rows.unwrap().iter().all(|row| row.ticker.starts_with("O:EVRI") && row.strike_price > 0.0));
     }
     for (name, ticker, count) in [("options_contracts_openapi.json", "AAPL", 2), ("contracts_empty.json", "AAPL", 0)] {
-        let Some(desk) = serving(&[name]) else { continue };
-        let witness = RecordingProgress::default();
-        let rows = desk.massive(&witness).contracts(&ticker.parse().unwrap(), date, 0.0, 1e4).unwrap();
+        let Some(fixture) = serving(&[name]) else { continue };
+        let progress = RecordingProgress::default();
+        let rows = fixture.massive(&progress).contracts(&ticker.parse().unwrap(), date, 0.0, 1e4).unwrap();
         assert_eq!(rows.len(), count, "{name}");
     }
     for name in ["options_chain_official_mock.json", "options_chain_openapi.json"] {
-        let Some(desk) = serving(&[name]) else { continue };
-        let witness = RecordingProgress::default();
-        let rows = desk.massive(&witness).chain(&"AAPL".parse().unwrap(), date).unwrap();
+        let Some(fixture) = serving(&[name]) else { continue };
+        let progress = RecordingProgress::default();
+        let rows = fixture.massive(&progress).chain(&"AAPL".parse().unwrap(), date).unwrap();
         assert!(!rows.is_empty() && rows[0].details.strike_price > 0.0 && rows[0].greeks.is_some(), "{name}: {rows:?}");
     }
 }

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn perfect_constant_and_wrong_predictions_are_told_apart() {
+    fn perfect_constant_and_wrong_predictions_differ() {
         let outcome = [1.0, 2.0, 3.0];
         let perfect = fit(&outcome, &outcome);
         assert_eq!((perfect.explained_variance, perfect.variance_ratio, perfect.slope), (1.0, 1.0, 1.0));

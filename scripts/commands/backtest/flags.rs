@@ -10,6 +10,7 @@ use crate::{
         RunConfig,
         flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
         layers::Layer,
+        source_help,
     },
     evaluation::cost_sensitivity::Multiples,
 };
@@ -23,9 +24,7 @@ use crate::{
     mut_arg("intraday_days", |arg| arg.help(
         "Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 0]"
     )),
-    mut_arg("data_source", |arg| arg.help(
-        "files, synthetic, massive (also: polygon, intraday), alpaca or yahoo [default: the model's]"
-    )),
+    mut_arg("data_source", |arg| arg.help(source_help("the model's"))),
     mut_arg("data_dir", |arg| arg.help(
         "Folder of SYMBOL_1m.parquet or .csv files; for a vendor, of what was fetched from it [default: the model's]"
     )),

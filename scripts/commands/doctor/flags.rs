@@ -9,6 +9,7 @@ use crate::{
         DataSource, RunConfig,
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
+        vendor_names,
     },
     output::exit_code::UsageError,
 };
@@ -16,8 +17,7 @@ use crate::{
 /// Flags of `zerodte doctor`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DoctorFlags {
-    /// Which vendor to ask: massive, alpaca or yahoo [default: massive]
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", help = format!("Vendor to test: {} [default: massive]", vendor_names()))]
     pub data_source: Option<String>,
     /// Folder of the cache [default: bars]
     #[arg(long, value_name = "DIR")]
@@ -37,14 +37,13 @@ impl DoctorFlags {
     /// Every fault at once, exit code 2.
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         let mut base = RunConfig::default();
-        base.run.data_source = DataSource::Massive;
+        base.run.data_source = DataSource::named("massive").unwrap_or(base.run.data_source);
         let (data_source, data_dir) = (self.data_source.clone(), self.data_dir.clone());
         let mut layer = Layer::new("flags");
         DataFlags { data_source, data_dir, ..DataFlags::default() }.put(&mut layer, notes);
         let config = self.config.resolve(&base, layer)?;
         if !config.run.data_source.is_vendor() {
-            let text =
-                format!("--data-source {}: it is no vendor; name massive, alpaca or yahoo", config.run.data_source);
+            let text = format!("--data-source {}: it is no vendor; name {}", config.run.data_source, vendor_names());
             return Err(UsageError::one(text).into());
         }
         Ok(config)

@@ -11,6 +11,7 @@ use crate::{
         RunConfig,
         flags::{ConfigFlags, DataFlags, OPTIONS_OF_A_MODEL},
         layers::Layer,
+        source_help,
     },
     output::exit_code::UsageError,
 };
@@ -23,9 +24,7 @@ use crate::{
     mut_arg("start_date", |arg| arg.hide(true)),
     mut_arg("end_date", |arg| arg.hide(true)),
     mut_arg("intraday_days", |arg| arg.hide(true)),
-    mut_arg("data_source", |arg| arg.help(
-        "files, synthetic, massive, polygon, alpaca or yahoo [default: the model's]"
-    )),
+    mut_arg("data_source", |arg| arg.help(source_help("the model's"))),
     mut_arg("data_dir", |arg| arg.help(
         "Folder of SYMBOL_1m.parquet or .csv files, for --data-source files [default: the model's]"
     )),

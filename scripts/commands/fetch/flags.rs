@@ -10,6 +10,7 @@ use crate::{
         DataSource, RunConfig,
         flags::{ConfigFlags, DataFlags},
         layers::Layer,
+        vendor_list, vendor_names,
     },
     output::exit_code::UsageError,
 };
@@ -49,7 +50,7 @@ impl fmt::Display for FetchKind {
 #[command(
     args_override_self = true,
     mut_arg("options", |arg| arg.hide(true)),
-    mut_arg("data_source", |arg| arg.help("massive (also: polygon, intraday), alpaca or yahoo [default: massive]")),
+    mut_arg("data_source", |arg| arg.help(format!("{} [default: massive]", vendor_list()))),
     mut_arg("data_dir", |arg| arg.help("Folder of the cache [default: bars]")),
     mut_arg("end_date", |arg| arg.help("Last session date, YYYY-MM-DD [default: the last session that is over]")),
 )]
@@ -101,7 +102,7 @@ impl FetchFlags {
             return Err(UsageError::one("--options: say --what options to fetch them").into());
         }
         let mut base = RunConfig::default();
-        base.run.data_source = DataSource::Massive;
+        base.run.data_source = DataSource::named("massive").unwrap_or(base.run.data_source);
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
         layer.put_some("data.massive.flat_files", self.flat_files.then_some(true));
@@ -112,8 +113,9 @@ impl FetchFlags {
         let config = self.config.resolve(&base, layer)?;
         if !config.run.data_source.is_vendor() {
             let text = format!(
-                "--data-source {}: nothing is fetched from it; name massive, alpaca or yahoo",
-                config.run.data_source
+                "--data-source {}: nothing is fetched from it; name {}",
+                config.run.data_source,
+                vendor_names()
             );
             return Err(UsageError::one(text).into());
         }

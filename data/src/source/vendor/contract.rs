@@ -1,4 +1,4 @@
-//! Option contracts by what makes them one, their tickers, and the grid of strikes around a price.
+//! Option contracts, their tickers, and the grid of strikes around a price range.
 
 use std::fmt;
 
@@ -20,15 +20,15 @@ pub struct Contract {
 }
 
 impl fmt::Display for Contract {
-    /// Writes the ticker of the OCC: root, expiry, right and strike in tenths of a cent.
+    /// Writes the OCC ticker: root, expiry, right and strike in tenths of a cent.
     ///
     /// ```
-    /// use market_data::{Right, Symbol, source::service::Contract};
+    /// use market_data::{Right, Symbol, source::vendor::Contract};
     ///
     /// let (underlying, expiry) = (Symbol::new("SPX")?, "2025-06-02".parse().expect("a date"));
     /// let contract = Contract { underlying, expiry, right: Right::Put, strike: 5902.5 };
     /// assert_eq!(contract.to_string(), "SPXW250602P05902500");
-    /// # Ok::<(), crate::DataError>(())
+    /// # Ok::<(), market_data::DataError>(())
     /// ```
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let right = if self.right == Right::Call { 'C' } else { 'P' };
@@ -37,7 +37,7 @@ impl fmt::Display for Contract {
     }
 }
 
-/// Returns the root of same-day contracts: those on SPX that settle in the evening are called SPXW.
+/// Returns the root of same-day contracts: SPXW for those on SPX, which settle in the afternoon.
 #[must_use]
 pub fn root(underlying: &Symbol) -> &str {
     match underlying.as_str() {
@@ -57,16 +57,16 @@ pub fn strike_step(underlying: &Symbol) -> f64 {
     }
 }
 
-/// Returns the calls and puts of one expiry at all strikes within `around` steps of any price between `low` and `high`. It
-/// is a grid laid over what the underlying did, never what happens to be listed or traded.
+/// Returns the calls and puts of one expiry at all strikes within `around` steps of any price between `low` and `high`.
+/// The grid depends on the prices of the underlying alone, never on the contracts that are listed or traded.
 ///
 /// ```
-/// use market_data::{Symbol, source::service::grid};
+/// use market_data::{Symbol, source::vendor::grid};
 ///
 /// let contracts = grid(&Symbol::new("SPY")?, "2025-06-02".parse().expect("a date"), 599.3, 600.6, 1);
 /// let strikes: Vec<f64> = contracts.iter().step_by(2).map(|contract| contract.strike).collect();
 /// assert_eq!(strikes, [598.0, 599.0, 600.0, 601.0, 602.0]);
-/// # Ok::<(), crate::DataError>(())
+/// # Ok::<(), market_data::DataError>(())
 /// ```
 #[must_use]
 pub fn grid(underlying: &Symbol, expiry: Date, low: f64, high: f64, around: u32) -> Vec<Contract> {
