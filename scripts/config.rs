@@ -68,7 +68,7 @@ impl Serialize for DataSource {
 impl<'de> Deserialize<'de> for DataSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
-            let vendors = VENDORS.iter().flat_map(|vendor| [&[vendor.name], vendor.aliases].concat());
+            let vendors = VENDORS.iter().flat_map(|vendor| [&[vendor.name][..], vendor.aliases].concat());
             ["files", "synthetic"].into_iter().chain(vendors).collect()
         });
         let text = String::deserialize(deserializer)?;

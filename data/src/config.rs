@@ -7,7 +7,7 @@ use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
 #[cfg(feature = "fetch")]
 use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
 
-/// How bars become sessions and sessions become train, validation and test.
+/// Settings of sessions, and of their split into training, validation and test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {

@@ -35,6 +35,7 @@ pub struct DataFlags {
     /// Calendar days of minute bars up to the last date, 0 = all; with --start-date the later start holds [default: 60]
     #[arg(long, value_name = "N")]
     pub intraday_days: Option<u32>,
+    /// Source of the bars.
     #[arg(long, value_name = "SOURCE", help = source_help("files"))]
     pub data_source: Option<String>,
     /// Folder of SYMBOL_1m.parquet or .csv files; for a vendor, of what was fetched from it [default: bars]
@@ -74,17 +75,18 @@ impl DataFlags {
         layer.put_some("run.intraday_days", days.map(i64::from));
         let source = self.data_source.as_deref().map(|source| {
             let (name, note) = match source {
-                "enriched" => {
-                    ("files", "--data-source enriched named the old system's pickles; reading --data-dir as files")
-                }
+                "enriched" => (
+                    "files",
+                    "--data-source enriched named the old system's pickles; reading --data-dir as files".to_owned(),
+                ),
                 other => match VendorProfile::named(other) {
                     Some(vendor) if vendor.name != other => {
-                        (vendor.name, &*format!("--data-source {other} is now called {}", vendor.name))
+                        (vendor.name, format!("--data-source {other} is now called {}", vendor.name))
                     }
                     _ => return other,
                 },
             };
-            notes.push(note.to_owned());
+            notes.push(note);
             name
         });
         layer.put_some("run.data_source", source);

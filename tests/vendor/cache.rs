@@ -1,4 +1,4 @@
-//! What is kept stays what it is: restated prices are not mixed in, good sessions not overwritten, refusals not asked again.
+//! Protection of the cache: no restated prices are mixed in, complete sessions are not overwritten, refusals are not repeated.
 
 use jiff::{ToSpan as _, civil::Date};
 use market_data::{
@@ -27,8 +27,8 @@ fn one(date: &str) -> DateRange {
     dates(date, date)
 }
 
-/// Puts a session into the cache whose prices are `scale` times the vendor's.
-fn keep_scaled(fixture: &FetchFixture, date: Date, scale: f64) {
+/// Caches a session whose prices are `scale` times the vendor's.
+fn cache_scaled(fixture: &FetchFixture, date: Date, scale: f64) {
     let scaled = |row: &Row| Row {
         open: row.open * scale,
         high: row.high * scale,
@@ -42,53 +42,56 @@ fn keep_scaled(fixture: &FetchFixture, date: Date, scale: f64) {
 }
 
 #[test]
-fn restated_prices_are_never_put_beside_the_old_ones() {
+fn restated_prices_are_never_mixed_with_cached_ones() {
     let fixture = FetchFixture::new(|_| ());
     let monday = "2026-11-16".parse().unwrap();
     for (scale, kept) in [(10.0, "0.1000 times"), (0.5, "2.0000 times")] {
-        keep_scaled(&fixture, monday, scale);
-        // Beside it, and across a hole.
+        cache_scaled(&fixture, monday, scale);
+        // Adjacent to the cached session, and across a gap.
         for range in ["2026-11-17 2026-11-19", "2026-11-11 2026-11-13", "2026-11-02 2026-11-04"] {
             let (first, last) = range.split_once(' ').unwrap();
             let range = dates(first, last);
             let error = fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap_err();
             assert!(matches!(error, VendorError::Restated { .. }), "{error}");
-            let said = error.to_string();
-            assert!(said.contains(kept) && said.contains("2026-11-16") && said.contains("move that folder"), "{said}");
-            assert!(fixture.complete("SPY", range).is_empty(), "nothing of it is kept");
+            let message = error.to_string();
+            assert!(
+                message.contains(kept) && message.contains("2026-11-16") && message.contains("move that folder"),
+                "{message}"
+            );
+            assert!(fixture.complete("SPY", range).is_empty(), "nothing of it is cached");
         }
     }
-    keep_scaled(&fixture, monday, 1.0);
+    cache_scaled(&fixture, monday, 1.0);
     fixture.fetch(&["SPY"], dates("2026-11-11", "2026-11-19"), &RecordingProgress::default()).unwrap();
     fixture.assert_exact(&["SPY"], dates("2026-11-11", "2026-11-19"));
 }
 
 #[test]
-fn a_session_that_comes_back_empty_does_not_replace_a_full_one() {
+fn an_empty_response_does_not_replace_a_complete_session() {
     let fixture = FetchFixture::new(|_| ());
     fixture.fetch(&["SPY"], one("2026-11-09"), &RecordingProgress::default()).unwrap();
     fixture.server.set_faults(vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
     let (progress, options) = (RecordingProgress::default(), FetchOptions { refresh: 1, ..FetchOptions::default() });
     fixture.fetch_with(&["SPY"], one("2026-11-09"), options, &progress).unwrap();
     let notes = progress.notes.lock().unwrap().join("\n");
-    assert!(notes.contains("2026-11-09 came back with 0 bars instead of"), "{notes}");
+    assert!(notes.contains("2026-11-09 was delivered with 0 bars instead of"), "{notes}");
     fixture.assert_exact(&["SPY"], one("2026-11-09"));
 }
 
 #[test]
-fn how_far_a_plan_reaches_is_remembered_for_a_week() {
+fn the_first_date_of_a_plan_is_cached_for_a_week() {
     let fixture = FetchFixture::new(|rules| rules.history_days = Some(730));
     let range = dates("2024-11-01", "2024-12-31");
     let first = RecordingProgress::default();
     fixture.fetch(&["SPY"], range, &first).unwrap();
-    assert!(first.calls() >= 2, "it was found out by asking");
+    assert!(first.calls() >= 2, "a refusal revealed it");
     let again = RecordingProgress::default();
     let (_, plan) = fixture.fetch_with(&["SPY"], range, FetchOptions::default(), &again).unwrap();
     assert_eq!((again.calls(), plan.calls), (0, 0));
     assert!(plan.out_of_reach >= 12, "{plan:?}");
     let options = FetchOptions { retry_empty: true, ..FetchOptions::default() };
     let (_, plan) = fixture.fetch_with(&["SPY"], range, options, &RecordingProgress::default()).unwrap();
-    assert!(plan.calls > 0, "who changed the plan may ask again at once");
+    assert!(plan.calls > 0, "after a change of plan the request can be repeated at once");
     fixture.clock.jump(8 * DAY_MS);
     let later = RecordingProgress::default();
     fixture.fetch(&["SPY"], range, &later).unwrap();
@@ -96,27 +99,27 @@ fn how_far_a_plan_reaches_is_remembered_for_a_week() {
 }
 
 #[test]
-fn an_index_that_was_refused_is_asked_for_again_on_demand() {
+fn a_refused_index_is_requested_again_on_demand() {
     let fixture = FetchFixture::new(|rules| rules.indices = false);
-    let gathered = |options| {
+    let calls_of = |options| {
         let progress = RecordingProgress::default();
-        let needs =
+        let request =
             HistoryRequest { symbols: util::symbols(&["SPY"]), dates: one("2026-11-19"), volatility: true, options };
         fixture
             .fetcher(&fixture.massive(&progress), &fixture.cache(), &progress)
-            .fetch_history(&needs, &mut |_| ())
+            .fetch_history(&request, &mut |_| ())
             .unwrap();
         progress.calls()
     };
-    assert!(gathered(FetchOptions::default()) > 3);
-    assert_eq!(gathered(FetchOptions::default()), 0, "not asked again");
+    assert!(calls_of(FetchOptions::default()) > 3);
+    assert_eq!(calls_of(FetchOptions::default()), 0, "not requested again");
     fixture.server.set_rules(|rules| rules.indices = true);
-    assert_eq!(gathered(FetchOptions::default()), 0, "for a week");
-    assert!(gathered(FetchOptions { retry_empty: true, ..FetchOptions::default() }) >= 3);
+    assert_eq!(calls_of(FetchOptions::default()), 0, "for a week");
+    assert!(calls_of(FetchOptions { retry_empty: true, ..FetchOptions::default() }) >= 3);
 }
 
 #[test]
-fn a_run_that_cannot_ask_goes_on_with_all_but_the_last_sessions() {
+fn a_run_without_its_vendor_may_miss_the_last_sessions_only() {
     let fixture = FetchFixture::new(|_| ());
     let symbols = util::symbols(&["SPY", "QQQ"]);
     let first: Date = "2026-10-01".parse().unwrap();
@@ -141,13 +144,13 @@ fn a_run_that_cannot_ask_goes_on_with_all_but_the_last_sessions() {
     assert_eq!(
         fixture.fetcher(&massive, &fixture.cache(), &progress).cached_range(&symbols, earlier).unwrap(),
         None,
-        "a hole in front"
+        "a gap at the start"
     );
     assert_eq!(progress.calls(), 0);
 }
 
 #[test]
-fn feeds_of_one_vendor_are_series_of_their_own() {
+fn feeds_of_one_vendor_are_separate_series() {
     let fixture = FetchFixture::new(|_| ());
     let progress = RecordingProgress::default();
     let secret = Secret::new(TEST_KEY).unwrap();
@@ -165,12 +168,12 @@ fn feeds_of_one_vendor_are_series_of_their_own() {
             FetchOptions::default(),
             &mut |_| (),
         );
-        assert_eq!(fetcher.unwrap().sessions, 1, "{} has to be asked", vendor.name());
+        assert_eq!(fetcher.unwrap().sessions, 1, "{} has to be fetched", vendor.name());
     }
 }
 
 #[test]
-fn what_a_killed_program_left_half_written_is_cleared() {
+fn partial_files_of_a_killed_program_are_removed() {
     let fixture = FetchFixture::new(|_| ());
     fixture.fetch(&["SPY"], one("2026-11-18"), &RecordingProgress::default()).unwrap();
     let series = fixture.cache().series("massive", Adjustment::Split, Kind::Minute, &util::symbols(&["SPY"])[0]);
@@ -182,7 +185,7 @@ fn what_a_killed_program_left_half_written_is_cleared() {
 }
 
 #[test]
-fn a_latest_session_that_is_too_recent_for_the_plan_is_no_end_of_the_plan() {
+fn a_refusal_of_the_latest_session_sets_no_first_date() {
     let fixture = FetchFixture::new(|_| ());
     let words = r#"{"status":"NOT_AUTHORIZED","message":"Your plan doesn't include this data timeframe."}"#;
     let refused = || vec![(0, Fault::Body(403, words.to_owned()))];
@@ -190,20 +193,16 @@ fn a_latest_session_that_is_too_recent_for_the_plan_is_no_end_of_the_plan() {
     let progress = RecordingProgress::default();
     let week = dates("2026-11-16", "2026-11-20");
     assert_eq!(fixture.fetch(&["SPY"], week, &progress).unwrap().sessions, 4, "{}", progress.notes());
-    assert!(progress.notes().contains("going on without it"), "{}", progress.notes());
+    assert!(progress.notes().contains("continuing without that day"), "{}", progress.notes());
     fixture.server.set_faults(refused());
-    assert_eq!(
-        fixture.fetch(&["SPY"], week, &RecordingProgress::default()).unwrap().sessions,
-        0,
-        "the one that is left"
-    );
+    assert_eq!(fixture.fetch(&["SPY"], week, &RecordingProgress::default()).unwrap().sessions, 0, "the remaining one");
     fixture.server.set_faults(Vec::new());
     fixture.fetch(&["SPY"], week, &RecordingProgress::default()).unwrap();
     fixture.assert_exact(&["SPY"], week);
 }
 
 #[test]
-fn daily_closes_that_were_had_once_are_kept_when_a_plan_reaches_less_far() {
+fn cached_daily_closes_survive_a_plan_with_less_history() {
     let fixture = FetchFixture::new(|_| ());
     let vix = &util::symbols(&["VIX"])[0];
     let store = |days: &[(&str, f64)], from: &str| {

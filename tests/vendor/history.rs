@@ -1,4 +1,4 @@
-//! Whole histories out of the cache: volatility indices where the plan has them, and two programs at once.
+//! Histories from the cache: volatility indices as far as the plan has them, and several programs at once.
 
 use jiff::{ToSpan as _, civil::Date};
 use market_data::{
@@ -26,25 +26,25 @@ use crate::{
 const ALL: DateRange = DateRange { first: Date::MIN, last: Date::MAX };
 const DAY_MS: i64 = 86_400_000;
 
-/// Gathers SPY and the volatility indices, as a program that was just started.
-fn gathered(
+/// Fetches SPY and the volatility indices, like a program that has just started.
+fn fetch_history(
     fixture: &FetchFixture,
     range: DateRange,
     progress: &RecordingProgress,
 ) -> Result<FetchSummary, VendorError> {
     let (symbols, options) = (util::symbols(&["SPY"]), FetchOptions::default());
-    let needs = HistoryRequest { symbols, dates: range, volatility: true, options };
-    fixture.fetcher(&fixture.massive(progress), &fixture.cache(), progress).fetch_history(&needs, &mut |_| ())
+    let request = HistoryRequest { symbols, dates: range, volatility: true, options };
+    fixture.fetcher(&fixture.massive(progress), &fixture.cache(), progress).fetch_history(&request, &mut |_| ())
 }
 
-/// Returns the daily closes of VIX that the vendor has.
+/// Returns the daily closes of VIX at the vendor.
 fn closes(first: Date, last: Date) -> Vec<(Date, f64)> {
     let index = Instrument::parse("I:VIX").unwrap();
     let close = |date| market::day_bar(&index, date).map(|bar| (date, bar.c));
     calendar::sessions(first, last).iter().filter_map(|session| close(session.date)).collect()
 }
 
-/// Writes what a history is made of as files, the way a user would.
+/// Writes the bars and closes of a history as files.
 fn write_files(folder: &std::path::Path, range: DateRange) {
     for name in ["SPY", "VIX1D", "VIX"] {
         let mut text = String::from("timestamp,open,high,low,close,volume\n");
@@ -62,11 +62,11 @@ fn write_files(folder: &std::path::Path, range: DateRange) {
 }
 
 #[test]
-fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
+fn a_history_from_the_cache_equals_one_from_files() {
     let fixture = FetchFixture::new(|_| ());
     let range = dates("2025-10-20", "2025-12-01");
     let progress = RecordingProgress::default();
-    let done = gathered(&fixture, range, &progress).unwrap();
+    let done = fetch_history(&fixture, range, &progress).unwrap();
     fixture.assert_exact(&["SPY", "VIX1D", "VIX"], range);
     assert_eq!(done.sessions, 3 * calendar::sessions(range.first, range.last).len());
 
@@ -83,19 +83,19 @@ fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
     }
     assert_eq!(of_cache.volatility, of_files.volatility);
     assert!(!of_cache.synthetic && of_cache.files.len() == 3 * 3 + 1);
-    assert_eq!(quiet.calls(), 0, "a history asks nobody");
+    assert_eq!(quiet.calls(), 0, "a history makes no request");
 
     let again = RecordingProgress::default();
-    gathered(&fixture, range, &again).unwrap();
+    fetch_history(&fixture, range, &again).unwrap();
     assert_eq!((again.calls(), again.notes()), (0, String::new()));
 }
 
 #[test]
-fn what_a_plan_refuses_is_noted_and_not_asked_for_a_week() {
+fn a_refusal_is_noted_and_not_repeated_for_a_week() {
     let fixture = FetchFixture::new(|rules| rules.indices = false);
     let range = dates("2025-10-20", "2025-10-31");
     let first = RecordingProgress::default();
-    gathered(&fixture, range, &first).unwrap();
+    fetch_history(&fixture, range, &first).unwrap();
     fixture.assert_exact(&["SPY"], range);
     for what in ["no VIX1D by the minute: ", "no VIX by the minute: ", "no VIX by the day: "] {
         assert!(first.notes().contains(what), "{}", first.notes());
@@ -104,31 +104,31 @@ fn what_a_plan_refuses_is_noted_and_not_asked_for_a_week() {
     for (days, calls) in [(0, 0), (6, 0), (2, 3), (1, 0)] {
         fixture.clock.jump(days * DAY_MS);
         let later = RecordingProgress::default();
-        gathered(&fixture, range, &later).unwrap();
+        fetch_history(&fixture, range, &later).unwrap();
         assert_eq!((later.calls(), later.notes.lock().unwrap().len()), (calls, 3), "{days} days later");
     }
-    fixture.assert_key_kept();
+    fixture.assert_key_not_leaked();
     fixture.clock.jump(8 * DAY_MS);
     fixture.server.set_rules(|rules| rules.indices = true);
-    gathered(&fixture, range, &RecordingProgress::default()).unwrap();
+    fetch_history(&fixture, range, &RecordingProgress::default()).unwrap();
     fixture.assert_exact(&["SPY", "VIX1D", "VIX"], range);
     let progress = RecordingProgress::default();
-    gathered(&fixture, range, &progress).unwrap();
-    assert_eq!((progress.calls(), progress.notes()), (0, String::new()), "a new plan is found out");
+    fetch_history(&fixture, range, &progress).unwrap();
+    assert_eq!((progress.calls(), progress.notes()), (0, String::new()), "a new plan is detected");
 }
 
 #[test]
-fn a_refusal_is_remembered_though_the_line_breaks_after_it() {
+fn a_refusal_is_saved_although_the_connection_fails_later() {
     let fixture = FetchFixture::new(|rules| rules.indices = false);
     let range = dates("2025-10-20", "2025-10-24");
-    // SPY, VIX1D; then the line breaks for the six attempts at VIX.
+    // After SPY and VIX1D, the connection fails for the six attempts at VIX.
     fixture.server.set_faults((2..8).map(|at| (at, Fault::CloseAtOnce)).collect());
-    let broken = RecordingProgress::default();
-    gathered(&fixture, range, &broken).unwrap();
-    assert!(broken.notes().contains("no VIX by the minute: Massive did not answer"), "{}", broken.notes());
+    let interrupted = RecordingProgress::default();
+    fetch_history(&fixture, range, &interrupted).unwrap();
+    assert!(interrupted.notes().contains("no VIX by the minute: Massive did not answer"), "{}", interrupted.notes());
     let again = RecordingProgress::default();
-    gathered(&fixture, range, &again).unwrap();
-    assert_eq!(again.calls(), 1, "VIX by the minute, not what was refused: {}", again.notes());
+    fetch_history(&fixture, range, &again).unwrap();
+    assert_eq!(again.calls(), 1, "VIX by the minute, without the refused requests: {}", again.notes());
 }
 
 #[test]
@@ -140,10 +140,10 @@ fn on_a_free_plan_the_daily_closes_end_where_the_plan_ends() {
     // Two years to today: the day before the first session, and today's close, are not in the plan.
     let range = dates("2024-11-21", "2026-11-20");
     let progress = RecordingProgress::default();
-    gathered(&fixture, range, &progress).unwrap();
+    fetch_history(&fixture, range, &progress).unwrap();
     assert!(!progress.notes().contains("no VIX"), "{}", progress.notes());
     let vix = &util::symbols(&["VIX"])[0];
-    let (days, _) = fixture.cache().load_daily("massive", vix, ALL).unwrap().expect("the closes are there");
+    let (days, _) = fixture.cache().load_daily("massive", vix, ALL).unwrap().expect("the closes are cached");
     let all = closes("2024-11-21".parse().unwrap(), "2026-11-19".parse().unwrap());
     let (date, close) = all.into_iter().unzip();
     assert_eq!(days, market_data::DailySeries::new("expected", date, close).unwrap());
@@ -151,36 +151,36 @@ fn on_a_free_plan_the_daily_closes_end_where_the_plan_ends() {
 }
 
 #[test]
-fn rows_of_an_index_that_are_left_out_are_named() {
+fn dropped_rows_of_an_index_are_noted() {
     let fixture = FetchFixture::new(|rules| rules.faults = vec![(1, Fault::BadPrice)]);
     let progress = RecordingProgress::default();
     let options = FetchOptions { drop_bad: true, ..FetchOptions::default() };
     let range = dates("2025-10-20", "2025-10-24");
-    let needs = HistoryRequest { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, options };
+    let request = HistoryRequest { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, options };
     fixture
         .fetcher(&fixture.massive(&progress), &fixture.cache(), &progress)
-        .fetch_history(&needs, &mut |_| ())
+        .fetch_history(&request, &mut |_| ())
         .unwrap();
     assert!(progress.notes().contains("left out: VIX1D: open"), "{}", progress.notes());
 }
 
 #[test]
-fn sessions_without_a_bar_are_noted() {
+fn sessions_without_bars_are_noted() {
     let fixture = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
     let progress = RecordingProgress::default();
-    gathered(&fixture, dates("2025-10-20", "2025-10-24"), &progress).unwrap();
-    assert_eq!(progress.notes(), "5 sessions came without a bar, which is believed from now on");
+    fetch_history(&fixture, dates("2025-10-20", "2025-10-24"), &progress).unwrap();
+    assert_eq!(progress.notes(), "5 sessions have no bars; recorded as empty");
 }
 
 #[test]
-fn two_programs_at_once_ask_for_nothing_twice() {
+fn concurrent_programs_repeat_no_request() {
     let fixture = FetchFixture::new(|rules| rules.page_limit = 5_000);
     let range = dates("2025-09-02", "2025-11-28");
     let start = std::sync::Barrier::new(4);
     let program = || {
         let progress = RecordingProgress::default();
         start.wait();
-        gathered(&fixture, range, &progress).unwrap();
+        fetch_history(&fixture, range, &progress).unwrap();
     };
     std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(program))));
     fixture.assert_exact(&["SPY", "VIX1D", "VIX"], range);
@@ -189,7 +189,7 @@ fn two_programs_at_once_ask_for_nothing_twice() {
     let calls = minutes.len();
     minutes.sort();
     minutes.dedup();
-    assert_eq!(minutes.len(), calls, "nothing is asked twice");
+    assert_eq!(minutes.len(), calls, "no request is repeated");
     let closes = closes(range.first.saturating_sub(10.days()), range.last);
     let (date, close) = closes.into_iter().unzip();
     let (days, _) =

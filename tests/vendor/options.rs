@@ -1,4 +1,4 @@
-//! Options: the contracts around each day's range, their minutes, and what the reference says of them.
+//! Options: the contracts around each day's price range, their minute bars, and the reference data.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ use crate::{
 
 const AROUND: u32 = 1;
 
-/// Returns the contracts of a day by the rule: every strike within `AROUND` steps of the day's range, calls and puts.
-fn by_rule(name: &str, date: Date) -> BTreeSet<String> {
+/// Returns the expected contracts of a day: calls and puts at every strike within `AROUND` steps of the day's range.
+fn expected_contracts(name: &str, date: Date) -> BTreeSet<String> {
     let (root, step) = if name == "SPX" { ("SPXW", 5.0) } else { (name, 1.0) };
     let rows = expected(name, date);
     let low = rows.iter().map(|row| row.low).fold(f64::MAX, f64::min);
@@ -44,7 +44,7 @@ fn series(fixture: &FetchFixture, vendor: &'static str, name: &str) -> CachedSer
     fixture.cache().series(vendor, Adjustment::Raw, Kind::Options, &Symbol::new(name).unwrap())
 }
 
-/// Asserts that the cache holds exactly the minutes of the contracts of the rule.
+/// Asserts that the cache holds exactly the minutes of the expected contracts.
 fn assert_exact(
     fixture: &FetchFixture,
     vendor: &'static str,
@@ -54,7 +54,7 @@ fn assert_exact(
 ) {
     let mut rows: Vec<OptionRow> = Vec::new();
     for session in calendar::sessions(range.first, range.last) {
-        for ticker in by_rule(name, session.date) {
+        for ticker in expected_contracts(name, session.date) {
             let contract = market::Contract::parse(&ticker).unwrap();
             let right = if contract.call { Right::Call } else { Right::Put };
             let bars = market::regular(&format!("O:{ticker}"), session.date);
@@ -71,11 +71,11 @@ fn assert_exact(
     rows.sort_by_key(key);
     let mut stored: Vec<OptionRow> = series(fixture, vendor, name).rows(range).unwrap();
     stored.sort_by_key(key);
-    assert!(rows.len() > 1_000, "there are minutes at all");
+    assert!(rows.len() > 1_000, "there are minutes to compare");
     assert_eq!(stored, rows, "{name}");
 }
 
-/// Fetches options of a symbol from Massive, as a program that was just started.
+/// Fetches options of a symbol from Massive, like a program that has just started.
 fn fetch_from(
     fixture: &FetchFixture,
     name: &str,
@@ -99,7 +99,11 @@ fn the_contracts_of_each_day_follow_from_its_range() {
             .fetcher(&massive, &fixture.cache(), &progress)
             .plan_options(&massive, &symbol, range, AROUND)
             .unwrap();
-        assert_eq!((before.days.len(), before.without_spot.len()), (0, 4), "nobody knows where the money was");
+        assert_eq!(
+            (before.days.len(), before.without_spot.len()),
+            (0, 4),
+            "without bars of the underlying the strikes are unknown"
+        );
         fixture.fetch(&[name], range, &progress).unwrap();
         let plan = fixture
             .fetcher(&massive, &fixture.cache(), &progress)
@@ -108,14 +112,14 @@ fn the_contracts_of_each_day_follow_from_its_range() {
         assert_eq!((plan.days.len(), plan.complete), (4, 0));
         for (date, contracts) in &plan.days {
             let tickers: BTreeSet<String> = contracts.iter().map(ToString::to_string).collect();
-            assert_eq!(tickers, by_rule(name, *date), "{name} {date}");
+            assert_eq!(tickers, expected_contracts(name, *date), "{name} {date}");
         }
         assert_eq!(plan.calls, plan.days.iter().map(|(_, contracts)| contracts.len()).sum::<usize>());
     }
 }
 
 #[test]
-fn minutes_of_options_survive_kills_and_are_asked_once() {
+fn option_minutes_survive_interruptions_and_are_requested_once() {
     // Several calls at once, then one page after the other.
     for (name, page_limit, calls_per_minute, stop) in [("SPY", 50_000, 0, 5), ("SPX", 70, 5, 9)] {
         let fixture = FetchFixture { calls_per_minute, ..FetchFixture::new(|rules| rules.page_limit = page_limit) };
@@ -130,14 +134,14 @@ fn minutes_of_options_survive_kills_and_are_asked_once() {
         assert!(starts > 1, "it was killed");
         assert_exact(&fixture, "massive", name, range, |row| row);
         if page_limit > 1_000 {
-            let (mut asked, calls) = (fixture.requested(), fixture.requested().len());
-            asked.sort();
-            asked.dedup();
-            assert_eq!(asked.len(), calls, "nothing is asked twice");
+            let (mut requests, calls) = (fixture.requested(), fixture.requested().len());
+            requests.sort();
+            requests.dedup();
+            assert_eq!(requests.len(), calls, "no request is repeated");
         }
         let again = RecordingProgress::default();
         assert_eq!((fetch_from(&fixture, name, range, &again).unwrap(), again.calls()), (0, 0));
-        fixture.assert_key_kept();
+        fixture.assert_key_not_leaked();
         let stored: Vec<OptionRow> = series(&fixture, "massive", name).rows(range).unwrap();
         let history = load_options(series(&fixture, "massive", name).folder(), &name.parse().unwrap(), &range).unwrap();
         assert_eq!((history.sessions.len(), history.trades(), history.quotes()), (2, stored.len(), 0), "{name}");
@@ -147,7 +151,7 @@ fn minutes_of_options_survive_kills_and_are_asked_once() {
 }
 
 #[test]
-fn a_strike_that_was_never_listed_is_asked_once() {
+fn a_strike_that_was_never_listed_is_requested_once() {
     let fixture = FetchFixture::new(|rules| rules.options = true);
     let range = dates("2025-07-03", "2025-07-03");
     fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
@@ -165,7 +169,7 @@ fn a_strike_that_was_never_listed_is_asked_once() {
 }
 
 #[test]
-fn alpaca_has_the_same_minutes_many_contracts_at_a_call() {
+fn one_call_of_alpaca_covers_many_contracts() {
     let fixture = FetchFixture::new(|rules| rules.page_limit = 1_000);
     let range = dates("2025-07-02", "2025-07-03");
     let progress = RecordingProgress::default();
@@ -196,7 +200,7 @@ fn alpaca_has_the_same_minutes_many_contracts_at_a_call() {
 }
 
 #[test]
-fn contracts_of_a_past_day_are_those_that_were_listed() {
+fn contracts_of_a_past_day_are_the_listed_ones() {
     let fixture = FetchFixture::new(|rules| rules.page_limit = 7);
     let progress = RecordingProgress::default();
     let date: Date = "2025-06-03".parse().unwrap();
@@ -215,7 +219,7 @@ fn contracts_of_a_past_day_are_those_that_were_listed() {
 }
 
 #[test]
-fn a_chain_has_what_it_has_and_nothing_for_what_it_lacks() {
+fn missing_values_of_a_chain_are_none() {
     let fixture = FetchFixture::new(|rules| rules.page_limit = 20);
     let progress = RecordingProgress::default();
     let massive = fixture.massive(&progress);
@@ -236,7 +240,7 @@ fn a_chain_has_what_it_has_and_nothing_for_what_it_lacks() {
 }
 
 #[test]
-fn greeks_of_a_past_day_are_read() {
+fn greeks_of_a_past_day_are_parsed() {
     let fixture = FetchFixture::new(|rules| rules.page_limit = 50);
     let progress = RecordingProgress::default();
     let date: Date = "2026-11-18".parse().unwrap();
@@ -250,7 +254,7 @@ fn greeks_of_a_past_day_are_read() {
 }
 
 #[test]
-fn one_call_of_massive_is_one_contract() {
+fn one_call_of_massive_covers_one_contract() {
     let fixture = FetchFixture::new(|_| ());
     let progress = RecordingProgress::default();
     let contracts: Vec<Contract> =

@@ -1,4 +1,4 @@
-//! The other vendors: Alpaca, Yahoo and the flat files of Massive, each with exactly the rows that it has.
+//! Fetches from Alpaca, from Yahoo and from the flat files of Massive, each with exactly the rows of the vendor.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// A client of Alpaca at the fixture's server.
+/// Returns a client of Alpaca at the fixture's server.
 fn alpaca<'a>(fixture: &'a FetchFixture, progress: &'a RecordingProgress) -> Alpaca<'a> {
     let (key, secret) = (Secret::new("an-identifier").unwrap(), Secret::new(TEST_KEY).unwrap());
     let keys = [(&key, "APCA_API_KEY_ID"), (&secret, "APCA_API_SECRET_KEY")];
@@ -36,7 +36,7 @@ fn alpaca<'a>(fixture: &'a FetchFixture, progress: &'a RecordingProgress) -> Alp
     Alpaca::new(fixture.server.url().parse().unwrap(), Some(keys), Feed::Sip, pace, &fixture.clock, progress)
 }
 
-/// A client of Yahoo at the fixture's server.
+/// Returns a client of Yahoo at the fixture's server.
 fn yahoo_at<'a>(fixture: &'a FetchFixture, progress: &'a RecordingProgress) -> Yahoo<'a> {
     let pace = Pace::new(30, &fixture.cache().calls("yahoo"));
     Yahoo::new(fixture.server.url().parse().unwrap(), pace, &fixture.clock, progress)
@@ -57,7 +57,7 @@ fn session_dates(range: DateRange) -> Vec<Date> {
     calendar::sessions(range.first, range.last).iter().map(|session| session.date).collect()
 }
 
-/// Returns the rows of Alpaca, whose mean prices have six digits.
+/// Returns the rows at Alpaca, whose mean prices have six digits.
 fn of_alpaca(ticker: &str, range: DateRange) -> Vec<Row> {
     let bars = session_dates(range).into_iter().flat_map(|date| market::regular(ticker, date));
     let mean = |bar: &market::Bar| ((bar.h + bar.l + bar.o) / 3.0 * 1e6).round() / 1e6;
@@ -65,7 +65,7 @@ fn of_alpaca(ticker: &str, range: DateRange) -> Vec<Row> {
 }
 
 #[test]
-fn alpaca_gives_its_rows_over_many_pages_up_to_today() {
+fn alpaca_delivers_many_pages_up_to_today() {
     let fixture = FetchFixture::new(|rules| rules.page_limit = 2_500);
     let range = dates("2026-07-01", "2026-11-20");
     let progress = RecordingProgress::default();
@@ -75,14 +75,14 @@ fn alpaca_gives_its_rows_over_many_pages_up_to_today() {
         assert_eq!(fixture.rows("alpaca", name, range), of_alpaca(name, range), "{name}");
     }
     assert!(fixture.server.requests().iter().all(|request| request.status == 200 && request.authorised));
-    fixture.assert_key_kept();
+    fixture.assert_key_not_leaked();
     let calls = progress.calls();
     fetched(&fixture, &alpaca(&fixture, &progress), &["QQQ", "SPY"], range, &progress).unwrap();
-    assert_eq!(progress.calls(), calls, "nothing is asked twice");
+    assert_eq!(progress.calls(), calls, "no request is repeated");
 }
 
 #[test]
-fn an_empty_page_of_alpaca_is_asked_again() {
+fn an_empty_page_of_alpaca_is_requested_again() {
     let range = dates("2025-06-02", "2025-06-06");
     for at in 0..3 {
         let fixture =
@@ -94,27 +94,27 @@ fn an_empty_page_of_alpaca_is_asked_again() {
 }
 
 #[test]
-fn alpaca_has_no_index_and_says_what_instead() {
+fn alpaca_refuses_indices_and_names_an_alternative() {
     let fixture = FetchFixture::new(|_| ());
     let progress = RecordingProgress::default();
     let week = dates("2025-06-02", "2025-06-06");
     let error = fetched(&fixture, &alpaca(&fixture, &progress), &["SPY", "SPX"], week, &progress).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("no minute bars of SPX") && text.contains("leave it out of --symbols"), "{text}");
-    assert!(fixture.requested().is_empty(), "and asks nobody");
+    assert!(text.contains("no minute bars of SPX") && text.contains("leave the symbol out of --symbols"), "{text}");
+    assert!(fixture.requested().is_empty(), "no request is made");
     fixture.server.set_rules(|rules| rules.key = "another".to_owned());
     let text = fetched(&fixture, &alpaca(&fixture, &progress), &["SPY"], week, &progress).unwrap_err().to_string();
     assert!(text.contains("APCA_API_KEY_ID and APCA_API_SECRET_KEY (unauthorized.)"), "{text}");
 }
 
 #[test]
-fn yahoo_gives_thirty_days_without_its_nulls_and_markers() {
+fn yahoo_delivers_thirty_days_without_nulls_and_markers() {
     let fixture = FetchFixture::new(|_| ());
     let (range, reach) = (dates("2026-10-01", "2026-11-20"), dates("2026-10-22", "2026-11-20"));
     let progress = RecordingProgress::default();
     let done = fetched(&fixture, &yahoo_at(&fixture, &progress), &["SPY", "SPX"], range, &progress).unwrap();
     let lost = session_dates(range).len() - session_dates(reach).len();
-    let note = format!("{} sessions are older than yahoo reaches; left out", 2 * lost);
+    let note = format!("{} sessions are older than the history of yahoo; left out", 2 * lost);
     assert!(progress.notes().contains(&note), "{}", progress.notes());
     assert_eq!(done.sessions, 2 * session_dates(reach).len());
     for (name, ticker, spelled) in [("SPY", "SPY", "SPY"), ("SPX", "I:SPX", "^GSPC")] {
@@ -124,17 +124,17 @@ fn yahoo_gives_thirty_days_without_its_nulls_and_markers() {
         let prices = |row: &Row| (row.ts_ns, [row.open, row.high, row.low, row.close]);
         let expected: Vec<_> = bars.iter().map(|bar| prices(&row_of(bar, false))).collect();
         assert_eq!(rows.iter().map(prices).collect::<Vec<_>>(), expected, "{name}");
-        // The first row of an answer has no volume, and no row has the fractions.
+        // The first row of a response has no volume, and volumes are whole numbers.
         let other = rows.iter().zip(&bars).filter(|(row, bar)| row.volume != Some(bar.v.floor())).count();
         assert!(other <= 5, "{name}: {other} volumes differ");
     }
     let calls = progress.calls();
     assert!(fetched(&fixture, &yahoo_at(&fixture, &progress), &["SPY", "SPX"], range, &progress).is_ok());
-    assert_eq!(progress.calls(), calls, "nothing is asked twice");
+    assert_eq!(progress.calls(), calls, "no request is repeated");
 }
 
 #[test]
-fn yahoo_reaches_its_thirtieth_day_late_in_the_evening_too() {
+fn yahoo_delivers_the_thirtieth_day_late_in_the_evening() {
     let fixture = FetchFixture::new(|_| ());
     // 23:59 in New York, with an hour more behind it since daylight saving ended.
     fixture.clock.jump((6 * 60 + 59) * 60_000);
@@ -144,7 +144,7 @@ fn yahoo_reaches_its_thirtieth_day_late_in_the_evening_too() {
     assert_eq!(done.sessions, session_dates(range).len());
 }
 
-/// The flat files at the fixture's server.
+/// Returns a client of the flat files at the fixture's server.
 fn files<'a>(fixture: &'a FetchFixture, progress: &'a RecordingProgress) -> FlatFiles<'a> {
     let (access, secret) = (Secret::new("an-identifier").unwrap(), Secret::new(TEST_KEY).unwrap());
     FlatFiles::new(fixture.server.url().parse().unwrap(), Some((&access, &secret)), &[], &fixture.clock, progress)
@@ -180,17 +180,17 @@ fn a_flat_file_gives_the_rows_of_the_tickers_wanted() {
         files(&fixture, &progress).day(AssetClass::Stocks, "2025-07-04".parse().unwrap(), &|_| true).unwrap(),
         None
     );
-    fixture.assert_key_kept();
+    fixture.assert_key_not_leaked();
 }
 
 #[test]
-fn a_flat_file_that_is_refused_or_cut() {
+fn a_refused_or_truncated_flat_file_is_an_error() {
     let day = |faults: Vec<(usize, Fault)>, allowed: bool| {
         let fixture = FetchFixture::new(|rules| (rules.faults, rules.flat_files) = (faults, allowed));
         let progress = RecordingProgress::default();
         let day = files(&fixture, &progress)
             .day(AssetClass::Stocks, "2025-06-03".parse().unwrap(), &|ticker| ticker == "SPY");
-        fixture.assert_key_kept();
+        fixture.assert_key_not_leaked();
         (day, progress.calls())
     };
     let whole = day(Vec::new(), true).0.unwrap();

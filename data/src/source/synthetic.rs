@@ -136,7 +136,7 @@ pub fn generate(config: &SyntheticConfig, symbols: &[Symbol]) -> Result<History,
     })
 }
 
-/// What all symbols share, minute by minute.
+/// Sessions of the market factor and its volatility, which all symbols share.
 struct Market {
     origin: String,
     median_vol: f64,

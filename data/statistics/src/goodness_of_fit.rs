@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Fit of predictions to their outcomes. One number alone cannot tell flat predictions from wrong ones: with `EV` the
+/// Fit of predictions to their outcomes. One number alone cannot distinguish flat predictions from wrong ones: with `EV` the
 /// explained variance, `VR` the variance ratio and `b` the slope, `EV = VR · (2b - 1)`, and calibrated predictions have
 /// `b = 1` and `EV = VR`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

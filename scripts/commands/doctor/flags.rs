@@ -17,6 +17,7 @@ use crate::{
 /// Flags of `zerodte doctor`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DoctorFlags {
+    /// Vendor to test.
     #[arg(long, value_name = "SOURCE", help = format!("Vendor to test: {} [default: massive]", vendor_names()))]
     pub data_source: Option<String>,
     /// Folder of the cache [default: bars]

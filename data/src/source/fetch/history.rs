@@ -43,15 +43,15 @@ impl Fetcher<'_> {
     /// Refused requests and malformed responses of the bars themselves, or a cache that cannot be written.
     pub fn fetch_history(
         &self,
-        needs: &HistoryRequest,
+        request: &HistoryRequest,
         planned: &mut dyn FnMut(&Plan),
     ) -> Result<FetchSummary, VendorError> {
-        let HistoryRequest { symbols, dates, options, .. } = needs;
+        let HistoryRequest { symbols, dates, options, .. } = request;
         let mut fetched = self.fetch(symbols, *dates, *options, planned)?;
         self.note_omissions(&fetched);
-        if needs.volatility {
+        if request.volatility {
             let mut refusals = Refusals::read(&self.refusals_file());
-            let more = self.volatility(needs, &mut refusals, planned);
+            let more = self.volatility(request, &mut refusals, planned);
             // Refusals are saved even after another error.
             refusals.write(&self.refusals_file())?;
             let more = more?;
@@ -76,21 +76,21 @@ impl Fetcher<'_> {
     /// Fetches minute bars of VIX1D and VIX and daily closes of VIX, each if available.
     fn volatility(
         &self,
-        needs: &HistoryRequest,
+        request: &HistoryRequest,
         refusals: &mut Refusals,
         planned: &mut dyn FnMut(&Plan),
     ) -> Result<FetchSummary, VendorError> {
         let mut total = FetchSummary::default();
         for name in ["VIX1D", "VIX"] {
             let symbol = Symbol::new(name).map_err(DataError::from)?;
-            if needs.symbols.contains(&symbol) {
+            if request.symbols.contains(&symbol) {
                 continue;
             }
             let one = std::slice::from_ref(&symbol);
-            let wanted = self.plan(one, needs.dates, needs.options).is_ok_and(|plan| !plan.windows.is_empty());
-            let mut ask = || self.fetch(one, needs.dates, needs.options, planned);
+            let wanted = self.plan(one, request.dates, request.options).is_ok_and(|plan| !plan.windows.is_empty());
+            let mut ask = || self.fetch(one, request.dates, request.options, planned);
             if let Some(fetched) =
-                self.unless_refused(refusals, &format!("{name} by the minute"), needs, wanted, &mut ask)?
+                self.unless_refused(refusals, &format!("{name} by the minute"), request, wanted, &mut ask)?
             {
                 refusals.take_floors(&Refusals::read(&self.refusals_file()));
                 self.note_omissions(&fetched);
@@ -98,8 +98,8 @@ impl Fetcher<'_> {
             }
         }
         let vix = Symbol::new("VIX").map_err(DataError::from)?;
-        let wanted = self.vendor.check(&vix).is_ok() && !self.covered(&vix, needs.dates)?;
-        self.unless_refused(refusals, "VIX by the day", needs, wanted, &mut || self.daily(&vix, needs.dates))?;
+        let wanted = self.vendor.check(&vix).is_ok() && !self.covered(&vix, request.dates)?;
+        self.unless_refused(refusals, "VIX by the day", request, wanted, &mut || self.daily(&vix, request.dates))?;
         Ok(total)
     }
 
@@ -108,7 +108,7 @@ impl Fetcher<'_> {
         &self,
         refusals: &mut Refusals,
         what: &str,
-        needs: &HistoryRequest,
+        request: &HistoryRequest,
         wanted: bool,
         ask: &mut dyn FnMut() -> Result<T, VendorError>,
     ) -> Result<Option<T>, VendorError> {
@@ -116,7 +116,7 @@ impl Fetcher<'_> {
         if !wanted {
             return Ok(None);
         }
-        if let Some((asked, message)) = refusals.refused(what, now_ms).filter(|_| !needs.options.retry_empty) {
+        if let Some((asked, message)) = refusals.refused(what, now_ms).filter(|_| !request.options.retry_empty) {
             self.progress.note(format!("no {what}: refused on {asked}: {message}"));
             return Ok(None);
         }
@@ -135,7 +135,7 @@ impl Fetcher<'_> {
                 }
                 Ok(None)
             }
-            Err(error) if error.is_unreachable() && !needs.symbols.is_empty() => {
+            Err(error) if error.is_unreachable() && !request.symbols.is_empty() => {
                 self.progress.note(format!("no {what}: {error}"));
                 Ok(None)
             }

@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_secs(61);
 const MAX_WAIT: Duration = Duration::from_secs(120);
 /// Maximum number of redirects, all on the vendor's own host.
 const REDIRECTS: u32 = 3;
-/// JsonBar of a vendor's words that an error repeats.
+/// Maximum length of a vendor's message in an error, in characters.
 const MAX_MESSAGE_CHARS: usize = 200;
 
 /// A parsed response.
@@ -168,8 +168,8 @@ impl<'a> Client<'a> {
     }
 
     /// Does the same for an address that may be relative to that of the request.
-    fn moved(&self, what: &str, asked: &Url, address: &str, also: &[&str]) -> Result<Url, VendorError> {
-        let found = asked.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
+    fn moved(&self, what: &str, requested: &Url, address: &str, also: &[&str]) -> Result<Url, VendorError> {
+        let found = requested.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
         self.check_host(what, &found, also)?;
         let keep = |name: &str| !["apikey", "api_key", "token"].contains(&name.to_ascii_lowercase().as_str());
         let pairs: Vec<(String, String)> = found.query_pairs().into_owned().filter(|(name, _)| keep(name)).collect();
@@ -254,7 +254,7 @@ impl<'a> Client<'a> {
     fn classify<T>(
         &self,
         what: &str,
-        asked: &Url,
+        requested: &Url,
         reply: &Reply,
         attempt: u32,
         parse: &impl Fn(&[u8]) -> Result<T, String>,
@@ -279,7 +279,7 @@ impl<'a> Client<'a> {
             },
             300..=399 => {
                 let to = reply.location.as_deref().unwrap_or_default();
-                Ok(Outcome::Redirect(self.moved(what, asked, to, &[])?))
+                Ok(Outcome::Redirect(self.moved(what, requested, to, &[])?))
             }
             401 => Err(VendorError::Unauthorised { vendor, name: self.key_name.clone(), message: message() }),
             403 => Err(VendorError::Refused {

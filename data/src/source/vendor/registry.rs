@@ -126,7 +126,7 @@ pub type NamedKey = (Secret, &'static str);
 /// A vendor that is ready for requests.
 pub enum OpenVendor<'a> {
     /// Massive, which also lists contracts, chains and greeks.
-    Massive(Massive<'a>),
+    Massive(Box<Massive<'a>>),
     /// Any other service.
     Other(Box<dyn Vendor + 'a>),
 }
@@ -142,7 +142,7 @@ impl OpenVendor<'_> {
     #[must_use]
     pub fn vendor(&self) -> &dyn Vendor {
         match self {
-            Self::Massive(vendor) => vendor,
+            Self::Massive(vendor) => vendor.as_ref(),
             Self::Other(vendor) => vendor.as_ref(),
         }
     }
@@ -207,7 +207,7 @@ fn open_massive<'a>(setup: &VendorSetup<'_, 'a>) -> Result<OpenVendor<'a>, Vendo
     }
     let key = key.as_ref().map(|(key, name)| (key, *name));
     let pace = pace(setup, massive::NAME, config.massive.calls_per_minute);
-    Ok(OpenVendor::Massive(Massive::new(base, key, pace, clock, progress)))
+    Ok(OpenVendor::Massive(Box::new(Massive::new(base, key, pace, clock, progress))))
 }
 
 fn open_alpaca<'a>(setup: &VendorSetup<'_, 'a>) -> Result<OpenVendor<'a>, VendorError> {
