@@ -38,18 +38,18 @@ pub(crate) fn page(criterion: &mut Criterion) {
 pub(crate) fn cached_year(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder for the cache");
     let symbol = Symbol::new("SPY").expect("a symbol");
-    let shelf = Cache::new(folder.path()).shelf("massive", Adjustment::Split, Kind::Minute, &symbol);
+    let series = Cache::new(folder.path()).series("massive", Adjustment::Split, Kind::Minute, &symbol);
     let year = DateRange { first: date(2025, 1, 1), last: date(2025, 12, 31) };
     let count = calendar::sessions(year.first, year.last).iter().map(calendar::Session::minutes).sum();
     let rows = rows(count, 0, 0);
     let sessions = rows.chunk_by(|a, b| calendar::exchange_date(a.ts_ns) == calendar::exchange_date(b.ts_ns));
     let session = |rows: &[Row]| (calendar::exchange_date(rows[0].ts_ns), SessionRecord::default(), rows.to_vec());
-    shelf.store(sessions.map(session).collect()).expect("a cache that can be written");
+    series.store(sessions.map(session).collect()).expect("a cache that can be written");
     let mut group = criterion.benchmark_group("vendor_cache");
     group.throughput(Throughput::Elements(count as u64)).sample_size(20);
     group.bench_function("year", |bencher| {
         bencher.iter(|| {
-            let (bars, _) = shelf.bars(black_box(year)).expect("a cache that can be read");
+            let (bars, _) = series.bars(black_box(year)).expect("a cache that can be read");
             assert_eq!(bars.len(), count);
         });
     });

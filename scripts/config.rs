@@ -7,41 +7,52 @@ pub mod flags;
 pub mod layers;
 pub mod schema;
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeSet, fmt, path::PathBuf, sync::LazyLock};
 
 use anyhow::bail;
 use jiff::civil::Date;
-use market_data::{DataConfig, Symbol, Window};
+use market_data::{
+    DataConfig, Symbol, Window,
+    source::vendor::{VENDORS, VendorProfile},
+};
 use market_env::{EnvConfig, MarketConfig};
 use ppo_agent::{
     DeviceChoice, EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, forecast::ForecastConfig, health::HealthConfig,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::config::annotate::{SCHEMA_DIRECTIVE, annotate};
 
-/// Where the bars come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// Source of the bars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataSource {
     /// `<SYMBOL>_1m.parquet` or `.csv` files in `run.data_dir`.
     Files,
-    /// A made-up market, `[data.synthetic]`. Every result is stamped SYNTHETIC.
+    /// A generated market; every result is stamped SYNTHETIC.
     Synthetic,
-    /// The vendor Massive, formerly Polygon, through the cache in `run.data_dir`.
-    #[serde(alias = "polygon", alias = "intraday")]
-    Massive,
-    /// The vendor Alpaca, through the same cache.
-    Alpaca,
-    /// Yahoo's chart of the last thirty days, through the same cache.
-    Yahoo,
+    /// A vendor, through the cache in `run.data_dir`.
+    Vendor(&'static VendorProfile),
 }
 
 impl DataSource {
-    /// Returns whether bars are fetched, so that the same words mean other dates tomorrow.
+    /// Returns true if bars are fetched, so that "the last 60 days" means other dates tomorrow.
     pub fn is_vendor(self) -> bool {
-        matches!(self, Self::Massive | Self::Alpaca | Self::Yahoo)
+        matches!(self, Self::Vendor(_))
+    }
+
+    /// Returns true if the source is the vendor of this name.
+    pub fn is(self, vendor: &str) -> bool {
+        matches!(self, Self::Vendor(profile) if profile.name == vendor)
+    }
+
+    /// Returns the source that a name or an alias stands for.
+    pub fn named(text: &str) -> Option<Self> {
+        match text {
+            "files" => Some(Self::Files),
+            "synthetic" => Some(Self::Synthetic),
+            vendor => VendorProfile::named(vendor).map(Self::Vendor),
+        }
     }
 }
 
@@ -50,11 +61,59 @@ impl fmt::Display for DataSource {
         f.pad(match self {
             Self::Files => "files",
             Self::Synthetic => "synthetic",
-            Self::Massive => "massive",
-            Self::Alpaca => "alpaca",
-            Self::Yahoo => "yahoo",
+            Self::Vendor(vendor) => vendor.name,
         })
     }
+}
+
+impl Serialize for DataSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DataSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+            let vendors = VENDORS.iter().flat_map(|vendor| [&[vendor.name][..], vendor.aliases].concat());
+            ["files", "synthetic"].into_iter().chain(vendors).collect()
+        });
+        let text = String::deserialize(deserializer)?;
+        Self::named(&text).ok_or_else(|| de::Error::unknown_variant(&text, &NAMES))
+    }
+}
+
+impl JsonSchema for DataSource {
+    fn schema_name() -> Cow<'static, str> {
+        "DataSource".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let choice = |name: &str, text: &str| json_schema!({ "const": name, "description": text, "type": "string" });
+        let own = [
+            choice("files", "`<SYMBOL>_1m.parquet` or `.csv` files in `run.data_dir`."),
+            choice("synthetic", "A made-up market, `[data.synthetic]`. Every result is stamped SYNTHETIC."),
+        ];
+        let vendors = VENDORS.iter().map(|vendor| choice(vendor.name, &format!("A vendor: {}.", vendor.offers)));
+        let choices: Vec<Schema> = own.into_iter().chain(vendors).collect();
+        json_schema!({ "oneOf": choices })
+    }
+}
+
+/// Returns the names of the vendors with their aliases, such as "massive (also: polygon), alpaca or yahoo".
+pub(crate) fn vendor_list() -> String {
+    or_list(VENDORS.iter().map(VendorProfile::name_with_aliases))
+}
+
+/// Returns the names of the vendors, such as "massive, alpaca or yahoo".
+pub(crate) fn vendor_names() -> String {
+    or_list(VENDORS.iter().map(|vendor| vendor.name.to_owned()))
+}
+
+fn or_list(names: impl Iterator<Item = String>) -> String {
+    let mut names: Vec<String> = names.collect();
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() { last } else { format!("{} or {last}", names.join(", ")) }
 }
 
 /// What is run, on what, and where the results go.

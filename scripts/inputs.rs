@@ -44,7 +44,7 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
         DataSource::Files => source::files::load(&run.data_dir, &run.symbols)?,
-        DataSource::Massive | DataSource::Alpaca | DataSource::Yahoo => vendor::history(config)?,
+        DataSource::Vendor(_) => vendor::history(config)?,
     })
 }
 
@@ -200,9 +200,9 @@ pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> anyhow::
     source::option_files::load_options(path, symbol, dates).map_err(|error| match error {
         DataError::Folder { path, source } => anyhow!(source).context(format!("cannot list the option files {path}")),
         // Who named no date has asked for none.
-        DataError::NoOptions { path, symbol, first: calendar::FIRST_DATE, last: calendar::LAST_DATE, held } => {
-            let held = if held.is_empty() { "nothing".to_owned() } else { held.join(", ") };
-            anyhow!("{path}: no option of {symbol} on any date; the files hold options of: {held}")
+        DataError::NoOptions { path, symbol, first: calendar::FIRST_DATE, last: calendar::LAST_DATE, available } => {
+            let names = if available.is_empty() { "nothing".to_owned() } else { available.join(", ") };
+            anyhow!("{path}: no option of {symbol} on any date; the files hold options of: {names}")
         }
         error => anyhow!(error).context("reading option files"),
     })

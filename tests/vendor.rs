@@ -1,4 +1,4 @@
-//! Market-data vendors, against a fake one on a local port.
+//! Tests of market-data vendors against fake ones on a local port.
 
 pub(crate) mod cache;
 pub(crate) mod commands;

@@ -2,7 +2,18 @@
 
 use market_env::{Episode, Ledger, VecEnv};
 
-use crate::{AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, StepView, backend::{self, engine::{ActionSelection, Sizes}}, ppo::{distribution::{MAX_ACTIONS, MaskedCategorical}, rollout::Rollout}, random::RandomStreams};
+use crate::{
+    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision, StepView,
+    backend::{
+        self,
+        engine::{ActionSelection, Sizes},
+    },
+    ppo::{
+        distribution::{MAX_ACTIONS, MaskedCategorical},
+        rollout::Rollout,
+    },
+    random::RandomStreams,
+};
 
 /// Method of choosing actions during an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

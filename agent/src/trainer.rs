@@ -9,7 +9,22 @@ use std::collections::VecDeque;
 use market_env::{Episode, VecEnv};
 use statistics::{GoodnessOfFit, ratio};
 
-use crate::{AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PpoConfig, StepView, backend::{self, adam::norm, engine::{ActionSelection, Engine, Sizes}}, ppo::{advantage::realised_returns, loss::{EpochStats, LossSettings, UpdateSettings}, rollout::Rollout}, random::RandomStreams, storage::checkpoint::Progress, trainer::dormant_units::{LayerActivity, PROBE_SAMPLES, is_rectifier}};
+use crate::{
+    AdamState, AgentError, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PpoConfig, StepView,
+    backend::{
+        self,
+        adam::norm,
+        engine::{ActionSelection, Engine, Sizes},
+    },
+    ppo::{
+        advantage::realised_returns,
+        loss::{EpochStats, LossSettings, UpdateSettings},
+        rollout::Rollout,
+    },
+    random::RandomStreams,
+    storage::checkpoint::Progress,
+    trainer::dormant_units::{LayerActivity, PROBE_SAMPLES, is_rectifier},
+};
 
 /// Episodes in the running means, as in Stable-Baselines3.
 const EPISODE_WINDOW: usize = 100;

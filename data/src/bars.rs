@@ -1,8 +1,8 @@
-//! Bars as columns, and the one constructor that checks them.
+//! Bars as checked columns.
 
 use crate::{DataError, Symbol};
 
-/// The columns of a bar series before they are checked; all of one length.
+/// Unchecked columns of a bar series, all of one length.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BarColumns {
     /// Start of the bar, nanoseconds since 1970-01-01 UTC.
@@ -48,7 +48,7 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Checks `columns` and takes them over. `origin` is the file or generator that errors shall name.
+    /// Checks `columns` and returns them as bars. `origin` is the file or generator that errors name.
     ///
     /// # Errors
     /// [`DataError::ColumnLength`], [`DataError::Order`] or [`DataError::Value`], naming the first bad row (from 1) and
@@ -74,7 +74,7 @@ impl Bars {
         &self.symbol
     }
 
-    /// Returns the file or generator that the bars come from.
+    /// Returns the file or generator of the bars.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
@@ -86,7 +86,7 @@ impl Bars {
         self.columns.ts_ns.len()
     }
 
-    /// Says whether there is no bar at all.
+    /// Returns true if there are no bars.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.columns.ts_ns.is_empty()
@@ -129,7 +129,7 @@ impl Bars {
     }
 }
 
-/// Writes a bar time for an error message.
+/// Formats a bar time for an error message.
 pub(crate) fn rfc3339(ts_ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(ts_ns)).map_or_else(|_| ts_ns.to_string(), |time| time.to_string())
 }
@@ -157,7 +157,7 @@ fn check_order(origin: &str, ts_ns: &[i64]) -> Result<(), DataError> {
     })
 }
 
-/// Returns column, value and fault of a row that breaks a rule.
+/// Checks the prices and the volume of a row; the error holds column, value and fault.
 fn check_row(columns: &BarColumns, row: usize) -> Result<(), (&'static str, f64, String)> {
     let (open, high, low, close) = (columns.open[row], columns.high[row], columns.low[row], columns.close[row]);
     for (column, price) in [("open", open), ("high", high), ("low", low), ("close", close)] {
@@ -196,13 +196,13 @@ mod tests {
     }
 
     fn message(change: impl FnOnce(&mut BarColumns)) -> String {
-        let mut bad = columns();
-        change(&mut bad);
-        Bars::new(Symbol::new("SPY").unwrap(), "SPY_1m.csv", bad).unwrap_err().to_string()
+        let mut invalid = columns();
+        change(&mut invalid);
+        Bars::new(Symbol::new("SPY").unwrap(), "SPY_1m.csv", invalid).unwrap_err().to_string()
     }
 
     #[test]
-    fn good_bars_pass_unchanged() {
+    fn valid_bars_pass_unchanged() {
         let bars = Bars::new(Symbol::new("SPY").unwrap(), "test", columns()).unwrap();
         assert_eq!((bars.len(), bars.close(), bars.volume()), (3, &[10.5, 10.2, 10.4][..], &[100.0, 0.0, 3.5][..]));
     }

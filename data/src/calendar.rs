@@ -1,7 +1,7 @@
-//! Exchange time: which days New York trades, and from when to when.
+//! Calendar of the New York Stock Exchange: trading days and session hours.
 //!
-//! A session runs from 09:30 to 16:00 in New York, or to 13:00 on a half day. Clock hours are never compared in the zone
-//! of a feed; the zone rules come with the program, so that the machine's own settings cannot matter.
+//! A session runs from 09:30 to 16:00 in New York, or to 13:00 on a half day. Hours are never compared in the time zone of
+//! a feed. The zone rules are compiled in, so that the settings of the machine do not matter.
 
 mod table;
 
@@ -15,12 +15,12 @@ use jiff::{
 
 use table::{CUT_SHORT, FIRST_YEAR, YEARS};
 
-/// Trading minutes of a year: 252 sessions of 390 minutes. Every annualised volatility here is per such year.
+/// Trading minutes of a year: 252 sessions of 390 minutes. Every annualised volatility refers to such a year.
 pub const TRADING_MINUTES_PER_YEAR: f64 = 252.0 * 390.0;
 
-/// First date that the calendar knows.
+/// First date of the calendar.
 pub const FIRST_DATE: Date = date(2003, 1, 1);
-/// Last date that the calendar knows.
+/// Last date of the calendar.
 pub const LAST_DATE: Date = date(2028, 12, 31);
 /// Nanoseconds of a minute.
 pub(crate) const MINUTE_NS: i64 = 60_000_000_000;
@@ -85,8 +85,8 @@ pub(crate) fn midnight_ns(date: Date) -> i64 {
     instant(date, Time::midnight())
 }
 
-/// Returns the nanoseconds from midnight in New York at the start of the first date to midnight at the end of the last, as
-/// far as the calendar knows them.
+/// Returns the nanoseconds from midnight in New York at the start of the first date to midnight at the end of the last,
+/// limited to the calendar.
 #[cfg(feature = "load")]
 pub(crate) fn span_ns(dates: crate::DateRange) -> std::ops::Range<i64> {
     let known = |date: Date| date.clamp(FIRST_DATE, LAST_DATE);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_full_half_and_cut_short_sessions() {
+    fn lengths_of_full_half_and_shortened_sessions() {
         let minutes = |day| session(day).unwrap().minutes();
         assert_eq!(minutes(date(2025, 11, 26)), 390);
         assert_eq!(minutes(date(2025, 11, 28)), 210);
@@ -158,9 +158,9 @@ mod tests {
         assert_eq!(exchange_date(midnight_ns(date(2025, 1, 15))), date(2025, 1, 15));
     }
 
-    /// The old system read UTC labels as New York time; this repeats its cut to show what was lost.
+    /// The predecessor of this program read UTC labels as New York time. The test repeats its selection to count the loss.
     #[test]
-    fn utc_labels_cut_as_new_york_time_give_the_old_systems_4813_bars() {
+    fn utc_labels_read_as_new_york_time_select_4813_bars() {
         let (first, last) = (ns("2025-10-13T13:30:00Z"), ns("2025-12-11T16:00:00Z"));
         let days = sessions(date(2025, 10, 13), date(2025, 12, 11));
         // An index feed: bars from the open to the close, the one that starts at the close included.
@@ -180,14 +180,14 @@ mod tests {
         assert_eq!(counts[&date(2025, 10, 31)], 390, "summer time");
         assert_eq!(counts[&date(2025, 11, 3)], 390, "winter time");
         assert_eq!(counts[&date(2025, 11, 28)], 210, "half day");
-        assert_eq!(counts[&date(2025, 12, 11)], 91, "the feed stops here");
+        assert_eq!(counts[&date(2025, 12, 11)], 91, "the last day of the feed");
     }
 
     #[test]
     fn table_agrees_with_the_reference_calendar() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/reference/us_equity_calendar_2003_2028.json");
         let Ok(text) = std::fs::read_to_string(path) else {
-            println!("skipped: {path} is not there");
+            println!("skipped: {path} does not exist");
             return;
         };
         let reference: serde_json::Value = serde_json::from_str(&text).unwrap();

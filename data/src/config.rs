@@ -1,4 +1,4 @@
-//! The `data` section of a run's configuration.
+//! Configuration section `data` of a run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
 #[cfg(feature = "fetch")]
 use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
 
-/// How bars become sessions and sessions become train, validation and test.
+/// Settings of sessions, and of their split into training, validation and test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
@@ -60,23 +60,7 @@ impl DataConfig {
         faults.extend(self.split.check());
         faults.extend(self.synthetic.check());
         #[cfg(feature = "fetch")]
-        faults.extend(self.check_paces());
-        faults
-    }
-
-    #[cfg(feature = "fetch")]
-    fn check_paces(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        let paces = [
-            ("massive", self.massive.calls_per_minute, 0),
-            ("alpaca", self.alpaca.calls_per_minute, 1),
-            ("yahoo", self.yahoo.calls_per_minute, 1),
-        ];
-        for (name, calls, least) in paces {
-            if !(least..=10_000).contains(&calls) {
-                faults.push(format!("data.{name}.calls_per_minute: {calls} is not between {least} and 10000"));
-            }
-        }
+        faults.extend([self.massive.check(), self.alpaca.check(), self.yahoo.check()].into_iter().flatten());
         faults
     }
 }
@@ -86,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_free_of_faults_and_survive_json() {
+    fn defaults_have_no_faults_and_survive_json() {
         let config = DataConfig::default();
         assert_eq!(config.check(), Vec::<String>::new());
         let json = serde_json::to_string(&config).unwrap();

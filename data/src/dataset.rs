@@ -1,4 +1,4 @@
-//! From bars to the sessions that a run replays: window, grid, warm-up and volatility per symbol.
+//! Sessions of a run, built from bars: window, grid, warm-up and volatility per symbol.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::{
     history::{FileRecord, History},
 };
 
-/// The dates to replay; with nothing given, all that there are.
+/// Dates to replay; by default all dates of the bars.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Window {
     /// First date.
@@ -44,23 +44,23 @@ impl Window {
     }
 }
 
-/// The sessions of one symbol, ascending by date, and what is known about volatility in them.
+/// Sessions of one symbol, ascending by date, with their volatility.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SymbolSessions {
     /// The symbol.
     pub symbol: Symbol,
-    /// Leading entries of `days` that only warm indicators up and are never traded.
+    /// Number of leading entries of `days` that warm indicators up and are never traded.
     pub warmup: usize,
     /// The sessions, warm-up first.
     pub days: Vec<SessionBars>,
     /// Volatility, one entry per entry of `days`.
     pub vol: Vec<VolColumns>,
-    /// What was filled, refused and left out.
+    /// Minutes filled, sessions refused, and bars left out.
     pub report: GridReport,
 }
 
 impl SymbolSessions {
-    /// Says in one sentence where the volatility of the traded sessions comes from.
+    /// Returns one sentence on the source of volatility in the traded sessions.
     pub fn volatility_report(&self) -> String {
         let mut sessions: BTreeMap<VolSource, usize> = BTreeMap::new();
         let traded = &self.vol[self.warmup..];
@@ -73,7 +73,7 @@ impl SymbolSessions {
     }
 }
 
-/// The sessions of all symbols of a run.
+/// Sessions of all symbols of a run.
 ///
 /// ```
 /// use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
@@ -91,26 +91,26 @@ impl SymbolSessions {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// One entry per symbol, in the order asked for.
+    /// One entry per symbol, in the requested order.
     pub symbols: Vec<SymbolSessions>,
-    /// Dates on which at least one symbol is traded, ascending; warm-up left out.
+    /// Dates on which at least one symbol is traded, ascending, without warm-up.
     pub dates: Vec<Date>,
-    /// Whether the bars are made up.
+    /// True for synthetic bars.
     pub synthetic: bool,
     /// The files read.
     pub files: Vec<FileRecord>,
-    /// What else there is to know about where the bars come from, one sentence each.
+    /// Notes on the origin of the bars, one sentence each.
     pub notes: Vec<String>,
 }
 
 impl Dataset {
-    /// Cuts the sessions of `window` out of every series of `history`.
+    /// Extracts the sessions of `window` from every series of `history`.
     ///
-    /// The warm-up of a symbol is its last sessions before the window; where the bars do not reach back that far, the
-    /// first sessions of the window are given up for it, so that a traded session always has warm indicators.
+    /// The warm-up of a symbol consists of its last sessions before the window. If the bars do not reach back that far, the
+    /// first sessions of the window are used instead, so that a traded session always has warm indicators.
     ///
     /// # Errors
-    /// An impossible window, bars off the minute, or a symbol that has no session in the window.
+    /// An impossible window, bars off the whole minute, or a symbol without a session in the window.
     pub fn build(history: &History, window: &Window, config: &DataConfig) -> Result<Self, DataError> {
         let mut spans = Vec::with_capacity(history.bars.len());
         for bars in &history.bars {
@@ -152,7 +152,7 @@ fn symbol_sessions(
     let mut examined = Vec::new();
     let mut keep = |session: Session| {
         examined.push(session);
-        report.record(session.date, grid::cut(bars, session, &config.grid))
+        report.record(session.date, grid::extract(bars, session, &config.grid))
     };
     let earlier = calendar::sessions(span.first, range.first.saturating_sub(1.day()));
     let mut days: Vec<_> = earlier.into_iter().rev().filter_map(&mut keep).take(config.warmup_sessions).collect();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_comes_from_before_the_window_or_is_given_up_from_it() {
+    fn warm_up_precedes_the_window_or_shortens_it() {
         let history = history(&["SPY", "QQQ"]);
         let config = DataConfig { warmup_sessions: 2, ..DataConfig::default() };
         let window = Window { from: Some(date("2025-06-16")), ..Window::default() };
@@ -260,7 +260,7 @@ mod tests {
         let short = Window { to: Some(date("2025-06-03")), ..Window::default() };
         let message = Dataset::build(&history, &short, &config).unwrap_err().to_string();
         assert!(message.contains("SPY has no usable session"), "{message}");
-        assert!(message.contains("2 are kept back to warm indicators up"), "{message}");
+        assert!(message.contains("2 are reserved as warm-up"), "{message}");
     }
 
     #[test]
@@ -299,14 +299,14 @@ mod tests {
         assert!(matches!(error, DataError::NoBars { .. }), "{error}");
     }
 
-    /// Inputs that are known at instant `now`, and what happens to those that are not.
+    /// Builds a data set in which `change` alters every input that is unknown at instant `now`.
     fn dataset_seen_at(now: i64, change: impl Fn(f64) -> f64, daily: bool) -> Dataset {
         let mut history = history(&["SPY"]);
         let later = |known_after: i64| {
             let change = &change;
             move |ts: i64, value: f64| if ts + known_after > now { change(value) } else { value }
         };
-        // The made-up VIX is not at hand here; any positive series will do.
+        // Any positive series can replace VIX here.
         let vix = altered(&history.bars[0], |_| true, |ts, value| later(MINUTE_NS)(ts, value / 30.0));
         let vix1d =
             altered(&history.bars[0], |ts| ts % (3 * MINUTE_NS) == 0, |ts, value| later(MINUTE_NS)(ts, value / 40.0));
@@ -324,9 +324,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Changing everything that is not yet known at the start of slot `slot` changes nothing up to it.
+        /// Changing all inputs that are unknown at the start of a slot changes no value up to that slot.
         #[test]
-        fn nothing_comes_from_the_future(day in 1_usize..20, slot in 0_usize..210, factor in 0.2..5.0_f64, daily: bool) {
+        fn values_do_not_depend_on_later_inputs(day in 1_usize..20, slot in 0_usize..210, factor in 0.2..5.0_f64, daily: bool) {
             let session = calendar::sessions(date("2025-06-02"), date("2025-07-03"))[day];
             let now = session.open_ns + slot as i64 * MINUTE_NS;
             let (real, altered) = (dataset_seen_at(now, |value| value, daily), dataset_seen_at(now, |value| value * factor, daily));
@@ -337,7 +337,7 @@ mod tests {
             prop_assert_eq!(&real.vol[day].atm_vol[..=slot], &altered.vol[day].atm_vol[..=slot]);
             prop_assert_eq!(&real.vol[day].vix[..=slot], &altered.vol[day].vix[..=slot]);
             prop_assert_eq!(real.vol[day].vix_previous_close, altered.vol[day].vix_previous_close);
-            // The test has teeth: what comes later does change.
+            // The test can fail: later values do change.
             prop_assert_ne!(&real.days[day].close[slot..], &altered.days[day].close[slot..]);
             prop_assert_ne!(&real.vol[day + 1..], &altered.vol[day + 1..]);
         }

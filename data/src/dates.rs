@@ -1,11 +1,11 @@
-//! A closed range of session dates.
+//! Closed ranges of session dates.
 
 use std::fmt;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-/// A range of dates; both ends belong to it.
+/// A range of dates, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DateRange {
@@ -16,7 +16,7 @@ pub struct DateRange {
 }
 
 impl DateRange {
-    /// Says whether `date` lies in the range.
+    /// Returns true if `date` lies in the range.
     #[must_use]
     pub fn contains(&self, date: Date) -> bool {
         (self.first..=self.last).contains(&date)

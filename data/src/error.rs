@@ -1,29 +1,26 @@
-//! The one error type of the crate: each variant carries the facts that its sentence states.
+//! Error type of the crate; each variant carries the facts of its message.
 
 use jiff::civil::Date;
 
-use crate::Symbol;
+use crate::symbol::{Symbol, SymbolError};
 
-/// Says why data could not be read, checked or cut into sessions.
+/// Errors of reading and checking data and of building sessions.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A ticker that is empty or holds characters which no ticker has.
-    #[error("{text:?} is not a symbol: expected 1 to 12 letters, digits, dots or dashes, starting with a letter")]
-    Symbol {
-        /// The text as given.
-        text: String,
-    },
-    /// The same symbol was asked for twice.
+    /// A text that is not a symbol.
+    #[error(transparent)]
+    Symbol(#[from] SymbolError),
+    /// A symbol that is requested twice.
     #[error("{symbol} is listed twice; name each symbol once")]
     DuplicateSymbol {
         /// The repeated symbol.
         symbol: Symbol,
     },
-    /// No symbol was asked for.
-    #[error("no symbol was asked for; name at least one")]
+    /// An empty list of symbols.
+    #[error("no symbols given; name at least one")]
     NoSymbols,
-    /// A column shorter or longer than the time stamps.
+    /// A column whose length differs from that of the time stamps.
     #[error("{origin}: column {column} has {len} rows, but timestamp has {expected}")]
     ColumnLength {
         /// File or generator.
@@ -35,7 +32,7 @@ pub enum DataError {
         /// Rows of `timestamp`.
         expected: usize,
     },
-    /// A number that no bar can hold.
+    /// An invalid number.
     #[error("{origin}: row {row}, column {column}: {value} {rule}")]
     Value {
         /// File or generator.
@@ -46,10 +43,10 @@ pub enum DataError {
         column: &'static str,
         /// The offending number.
         value: f64,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         rule: String,
     },
-    /// Time stamps that repeat or go back.
+    /// Time stamps that are not strictly ascending.
     #[error("{origin}: row {row}, column {column}: {time} {relation} row {}; rows must be strictly ascending", row - 1)]
     Order {
         /// File or generator.
@@ -60,7 +57,7 @@ pub enum DataError {
         column: &'static str,
         /// The offending time, RFC 3339, or date.
         time: String,
-        /// How it stands to the row before: "repeats" or "is earlier than".
+        /// Relation to the previous row: "repeats" or "is earlier than".
         relation: &'static str,
     },
     /// A bar that does not start on a whole minute.
@@ -73,33 +70,33 @@ pub enum DataError {
         /// The offending time, RFC 3339.
         time: String,
     },
-    /// A file or generator without a single bar.
-    #[error("{origin}: no bars of {symbol}")]
+    /// A file or generator without bars.
+    #[error("{origin}: no bars of {symbol}; choose other dates or another source")]
     NoBars {
         /// File or generator.
         origin: String,
         /// The symbol whose bars are missing.
         symbol: Symbol,
     },
-    /// The folder of bars cannot be listed.
+    /// A folder of bars that cannot be listed.
     #[error("cannot list the data folder {path}")]
     Folder {
         /// The folder as given.
         path: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A symbol for which the folder holds no file.
-    #[error("no file {wanted} (nor .csv) in {folder}; it holds bars of: {}", or_none(held))]
+    /// A symbol without a file in the folder.
+    #[error("no file {wanted} (nor .csv) in {folder}; it holds bars of: {}", listed_or_nothing(available))]
     MissingFile {
         /// The name looked for.
         wanted: String,
         /// The folder as given.
         folder: String,
         /// Symbols that the folder does hold, ascending.
-        held: Vec<String>,
+        available: Vec<String>,
     },
-    /// A symbol with two files, of which only one can be right.
+    /// A symbol with two files.
     #[error("both {first} and {second} exist; keep one of them")]
     TwoFiles {
         /// The Parquet file.
@@ -107,35 +104,35 @@ pub enum DataError {
         /// The CSV file.
         second: String,
     },
-    /// A file that its reader refuses: not the format its name says, or cut short.
+    /// A file that its reader refuses: truncated, or of another format than its name implies.
     #[error("cannot read {path}")]
     Read {
         /// The file.
         path: String,
-        /// What the reader said.
+        /// Error of the reader.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A cache file that belongs to another series.
-    #[error("{path} holds {adjustment} prices of {series}, which do not belong there; move it away")]
+    #[error("{path} holds {adjustment} prices of {series}, which do not belong in this folder; move the file away")]
     Mixed {
         /// The file.
         path: String,
-        /// Vendor and symbol of the series that it belongs to.
+        /// Vendor and symbol in the record of the file.
         series: String,
-        /// How its prices are adjusted.
+        /// Adjustment in the record of the file.
         adjustment: String,
     },
-    /// A required column that the file lacks.
-    #[error("{path}: no column {column}; the file has: {}", or_none(found))]
+    /// A required column that is missing.
+    #[error("{path}: no column {column}; the file has: {}", listed_or_nothing(found))]
     MissingColumn {
         /// The file.
         path: String,
         /// The column looked for.
         column: &'static str,
-        /// The columns it has, in file order.
+        /// Columns of the file, in file order.
         found: Vec<String>,
     },
-    /// A column of a type that cannot hold its values.
+    /// A column of a wrong type.
     #[error("{path}: column {column} is {found}; expected {expected}")]
     ColumnType {
         /// The file.
@@ -144,11 +141,11 @@ pub enum DataError {
         column: &'static str,
         /// Type in the file.
         found: String,
-        /// Types understood.
+        /// Accepted types.
         expected: &'static str,
     },
-    /// A cell that is empty or cannot be understood.
-    #[error("{path}: row {row}, column {column}: {}; expected {expected}", shown(text))]
+    /// A cell that is empty or cannot be parsed.
+    #[error("{path}: row {row}, column {column}: {}; expected {expected}", quoted_cell(text))]
     Cell {
         /// The file.
         path: String,
@@ -158,10 +155,10 @@ pub enum DataError {
         column: &'static str,
         /// The text of the cell; empty where the cell is null.
         text: String,
-        /// What would be understood.
+        /// Accepted content.
         expected: &'static str,
     },
-    /// A contract that has two rows of a kind in one minute.
+    /// A contract with two rows of the same kind in one minute.
     #[error("{path}: row {row}: {contract} has another row in the minute {time}; keep one of them")]
     RepeatedContract {
         /// The file of the later row.
@@ -173,47 +170,50 @@ pub enum DataError {
         /// The minute, RFC 3339.
         time: String,
     },
-    /// Option files without a row of the underlying on the dates asked for.
-    #[error("{path}: no option of {symbol} from {first} to {last}; the files hold options of: {}", or_none(held))]
+    /// Option files without a row of the underlying on the requested dates.
+    #[error(
+        "{path}: no option of {symbol} from {first} to {last}; the files hold options of: {}",
+        listed_or_nothing(available)
+    )]
     NoOptions {
         /// The folder or file as given.
         path: String,
         /// The underlying.
         symbol: Symbol,
-        /// First date asked for.
+        /// First requested date.
         first: Date,
-        /// Last date asked for.
+        /// Last requested date.
         last: Date,
         /// Underlyings that the files do hold, on any date, ascending.
-        held: Vec<String>,
+        available: Vec<String>,
     },
-    /// A date range that holds no day.
+    /// An empty range of dates.
     #[error("the date range {first} to {last} is empty; the first date must not be after the last")]
     EmptyRange {
-        /// First date asked for.
+        /// First requested date.
         first: Date,
-        /// Last date asked for.
+        /// Last requested date.
         last: Date,
     },
-    /// A window of zero days, or one that reaches before the calendar of dates.
+    /// A window of zero days, or one that starts before the calendar of dates.
     #[error("a window of {days} calendar days before {last} is not possible; use 1 to 20000 days")]
     WindowDays {
-        /// Days asked for.
+        /// Requested days.
         days: u32,
         /// Last date of the window.
         last: Date,
     },
-    /// A symbol without a usable session in the dates asked for.
+    /// A symbol without a usable session on the requested dates.
     #[error(
         "{symbol} has no usable session from {first} to {last}; its bars run from {bars_first} to {bars_last}, \
-         {refused} days were refused for missing minutes and {warmup} are kept back to warm indicators up"
+         {refused} days were refused for missing minutes and {warmup} are reserved as warm-up; choose other dates"
     )]
     NoSessions {
         /// The symbol.
         symbol: Symbol,
-        /// First date asked for.
+        /// First requested date.
         first: Date,
-        /// Last date asked for.
+        /// Last requested date.
         last: Date,
         /// Exchange date of the first bar.
         bars_first: Date,
@@ -221,16 +221,16 @@ pub enum DataError {
         bars_last: Date,
         /// Days refused in the range.
         refused: usize,
-        /// Days kept back as warm-up.
+        /// Days reserved as warm-up.
         warmup: usize,
     },
-    /// A split that would leave a part without a session.
+    /// Too few sessions for a split.
     #[error(
         "{sessions} sessions are too few for a split {train:.2} / {validation:.2} / {test:.2} with a gap of {gap}; \
-         at least {needed} are needed"
+         at least {needed} are needed: extend the dates or change data.split"
     )]
     SplitTooShort {
-        /// Sessions at hand.
+        /// Available sessions.
         sessions: usize,
         /// Share of training.
         train: f64,
@@ -240,10 +240,10 @@ pub enum DataError {
         test: f64,
         /// Sessions between two parts.
         gap: usize,
-        /// Smallest number of sessions that works.
+        /// Minimum number of sessions.
         needed: usize,
     },
-    /// Configuration values that make no sense, all of them.
+    /// Invalid values of the configuration, all of them.
     #[error("{}", faults.join("; "))]
     Config {
         /// One sentence per fault, with the path of the field.
@@ -251,10 +251,10 @@ pub enum DataError {
     },
 }
 
-fn or_none(names: &[String]) -> String {
+fn listed_or_nothing(names: &[String]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
-fn shown(text: &str) -> String {
+fn quoted_cell(text: &str) -> String {
     if text.is_empty() { "the cell is empty".to_owned() } else { format!("{text:?}") }
 }

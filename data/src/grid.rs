@@ -1,4 +1,4 @@
-//! The minute grid: bars of any density become one slot per minute of a session.
+//! Minute grid of a session: one slot per minute, from bars of any density.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use crate::{
 /// All columns have `session.minutes()` entries. `open` is known at the start of the slot, the rest at its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionBars {
-    /// When the session opens and closes.
+    /// Date, open and close of the session.
     pub session: Session,
     /// First prices.
     pub open: Vec<f64>,
@@ -29,11 +29,11 @@ pub struct SessionBars {
     pub close: Vec<f64>,
     /// Shares traded; 0 in filled slots and for an index.
     pub volume: Vec<f64>,
-    /// Slots without a bar: all four prices are the last close known before the slot.
+    /// True for slots without a bar: all four prices are the last close before the slot.
     pub filled: Vec<bool>,
 }
 
-/// How strict the grid is.
+/// Limits of the grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GridConfig {
@@ -60,7 +60,7 @@ impl GridConfig {
     }
 }
 
-/// What was done to the bars of one symbol to fit them to sessions; warm-up sessions are included.
+/// Report on fitting the bars of one symbol to sessions, warm-up sessions included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GridReport {
     /// The symbol.
@@ -69,9 +69,9 @@ pub struct GridReport {
     pub kept: usize,
     /// Minutes filled in the kept sessions.
     pub filled_minutes: usize,
-    /// Sessions refused, with the number of minutes that they miss.
+    /// Sessions refused, with the number of missing minutes.
     pub refused: Vec<(Date, usize)>,
-    /// Sessions between the first and the last bar on which there is no bar at all.
+    /// Sessions between the first and the last bar without any bar.
     pub absent: Vec<Date>,
     /// Bars left out because they start outside trading hours.
     pub outside_hours: usize,
@@ -82,16 +82,16 @@ impl GridReport {
         Self { symbol, kept: 0, filled_minutes: 0, refused: Vec::new(), absent: Vec::new(), outside_hours: 0 }
     }
 
-    /// Notes the outcome of one session and passes the session on if it is kept.
-    pub(crate) fn record(&mut self, date: Date, cut: Cut) -> Option<SessionBars> {
-        match cut {
-            Cut::Kept(day) => {
+    /// Records the outcome of one session, and returns the session if it is kept.
+    pub(crate) fn record(&mut self, date: Date, outcome: SessionOutcome) -> Option<SessionBars> {
+        match outcome {
+            SessionOutcome::Kept(day) => {
                 self.kept += 1;
                 self.filled_minutes += day.filled.iter().filter(|filled| **filled).count();
                 return Some(day);
             }
-            Cut::Refused { missing } => self.refused.push((date, missing)),
-            Cut::Absent => self.absent.push(date),
+            SessionOutcome::Refused { missing } => self.refused.push((date, missing)),
+            SessionOutcome::Absent => self.absent.push(date),
         }
         None
     }
@@ -115,16 +115,16 @@ impl fmt::Display for GridReport {
     }
 }
 
-/// Lists up to eight items, then says how many more there are.
+/// Lists up to eight items and the number of the others.
 fn listed<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
     let shown: Vec<String> = items.iter().take(8).map(text).collect();
     let more = items.len() - shown.len();
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
-/// The outcome of cutting one session out of the bars.
+/// Outcome of extracting one session from the bars.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cut {
+pub(crate) enum SessionOutcome {
     Kept(SessionBars),
     Refused { missing: usize },
     Absent,
@@ -136,23 +136,23 @@ pub(crate) fn check_minutes(bars: &Bars) -> Result<(), DataError> {
     Err(DataError::OffMinute { origin: bars.origin().to_owned(), row: at + 1, time: rfc3339(bars.ts_ns()[at]) })
 }
 
-/// Cuts one session out of bars that start on whole minutes.
-pub(crate) fn cut(bars: &Bars, session: Session, config: &GridConfig) -> Cut {
+/// Extracts one session from bars that start on whole minutes.
+pub(crate) fn extract(bars: &Bars, session: Session, config: &GridConfig) -> SessionOutcome {
     let ts = bars.ts_ns();
     let first = ts.partition_point(|ts| *ts < session.open_ns);
     let end = first + ts[first..].partition_point(|ts| *ts < session.close_ns);
     if first == end {
-        return Cut::Absent;
+        return SessionOutcome::Absent;
     }
     let missing = session.minutes() - (end - first);
     let no_price_at_open = first == 0 && ts[first] > session.open_ns;
     if no_price_at_open || missing as f64 > config.max_filled_fraction * session.minutes() as f64 {
-        return Cut::Refused { missing };
+        return SessionOutcome::Refused { missing };
     }
-    Cut::Kept(fill(bars, session, first))
+    SessionOutcome::Kept(fill(bars, session, first))
 }
 
-/// Lays the bars from row `first` on into the slots of `session`; a slot before row `first` takes the close before it.
+/// Fills the slots of `session` with the bars from row `first` on; a slot without a bar takes the last close.
 fn fill(bars: &Bars, session: Session, first: usize) -> SessionBars {
     let minutes = session.minutes();
     let column = || Vec::with_capacity(minutes);
@@ -205,16 +205,17 @@ mod tests {
         calendar::session("2025-06-02".parse().unwrap()).unwrap()
     }
 
-    fn kept(cut: Cut) -> SessionBars {
-        match cut {
-            Cut::Kept(day) => day,
+    fn kept(outcome: SessionOutcome) -> SessionBars {
+        match outcome {
+            SessionOutcome::Kept(day) => day,
             other => panic!("expected a kept session, found {other:?}"),
         }
     }
 
     #[test]
     fn missing_minutes_take_the_last_close_and_are_flagged() {
-        let day = kept(cut(&bars((-5..395).filter(|m| ![0, 100, 101].contains(m))), session(), &GridConfig::default()));
+        let day =
+            kept(extract(&bars((-5..395).filter(|m| ![0, 100, 101].contains(m))), session(), &GridConfig::default()));
         assert_eq!(day.close.len(), 390);
         assert_eq!(day.open[0], 999.0, "the bar before the open is the last known price");
         assert_eq!((day.low[101], day.volume[101], day.filled[101]), (1099.0, 0.0, true));
@@ -226,14 +227,17 @@ mod tests {
     #[test]
     fn a_session_is_refused_beyond_the_limit_or_without_a_first_price() {
         let config = GridConfig::default();
-        assert!(matches!(cut(&bars(0..371), session(), &config), Cut::Kept(_)), "19 of 390 minutes are within 5 %");
-        assert_eq!(cut(&bars(0..370), session(), &config), Cut::Refused { missing: 20 });
-        assert_eq!(cut(&bars(1..390), session(), &config), Cut::Refused { missing: 1 });
-        assert_eq!(cut(&bars(-100..0), session(), &config), Cut::Absent);
+        assert!(
+            matches!(extract(&bars(0..371), session(), &config), SessionOutcome::Kept(_)),
+            "19 of 390 minutes are within 5 %"
+        );
+        assert_eq!(extract(&bars(0..370), session(), &config), SessionOutcome::Refused { missing: 20 });
+        assert_eq!(extract(&bars(1..390), session(), &config), SessionOutcome::Refused { missing: 1 });
+        assert_eq!(extract(&bars(-100..0), session(), &config), SessionOutcome::Absent);
     }
 
     #[test]
-    fn bars_off_the_minute_are_named() {
+    fn bars_off_the_whole_minute_are_named() {
         let mut columns = BarColumns { ts_ns: vec![0, 61_000_000_000], ..BarColumns::default() };
         for column in [&mut columns.open, &mut columns.high, &mut columns.low, &mut columns.close, &mut columns.volume]
         {
@@ -248,12 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn report_reads_as_sentences() {
+    fn the_report_consists_of_sentences() {
         let mut report = GridReport::new(Symbol::new("SPY").unwrap());
         let date = session().date;
-        report.record(date, cut(&bars((0..390).filter(|m| *m != 9)), session(), &GridConfig::default()));
-        report.record(date, Cut::Refused { missing: 40 });
-        report.record(date, Cut::Absent);
+        report.record(date, extract(&bars((0..390).filter(|m| *m != 9)), session(), &GridConfig::default()));
+        report.record(date, SessionOutcome::Refused { missing: 40 });
+        report.record(date, SessionOutcome::Absent);
         report.outside_hours = 330;
         assert_eq!(
             report.to_string(),

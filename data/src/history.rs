@@ -4,39 +4,39 @@ use std::{fmt, path::Path};
 
 use crate::{Bars, Volatility};
 
-/// A file that was read, for the run's manifest.
+/// Record of a file that was read, for the manifest of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
     /// The path as it was opened.
     pub path: String,
     /// Data rows.
     pub rows: usize,
-    /// What was detected, such as `timestamps: RFC 3339`.
+    /// Detected format, such as `timestamps: RFC 3339`.
     pub note: String,
-    /// SHA-256 of the rows that were used, where the file may hold and get others; else the file itself is hashed.
+    /// SHA-256 of the used rows, for a file that contains or may receive others; `None` if the file itself is hashed.
     pub digest: Option<String>,
 }
 
 impl FileRecord {
-    /// Describes a file whose rows were all used.
+    /// Returns the record of a file whose rows are all used.
     #[must_use]
     pub fn new(path: &Path, rows: usize, note: String) -> Self {
         Self { path: path.display().to_string(), rows, note, digest: None }
     }
 }
 
-/// Everything that a source delivers.
+/// Output of a source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// One series per symbol asked for, in that order.
+    /// One series per requested symbol, in that order.
     pub bars: Vec<Bars>,
-    /// What was published about volatility.
+    /// Published volatility.
     pub volatility: Volatility,
-    /// The files read; none for made-up bars.
+    /// The files read; none for synthetic bars.
     pub files: Vec<FileRecord>,
-    /// Whether the bars are made up; every artefact of a run has to show it.
+    /// True for synthetic bars, which every artefact of a run has to show.
     pub synthetic: bool,
-    /// What else there is to know about where they come from, one sentence each.
+    /// Notes on the origin of the bars, one sentence each.
     pub notes: Vec<String>,
 }
 

@@ -1,15 +1,15 @@
-//! What happened in the market, and when it was known.
+//! Market data for replays: bars, exchange sessions, volatility and option minutes, each with the time at which it was known.
 //!
-//! This crate turns bars of any origin into trading sessions that a replay can trust. Its promises:
+//! The crate turns bars of any source into checked trading sessions. Its guarantees:
 //!
-//! - Times are UTC nanoseconds and name the START of a bar; bars are strictly ascending and consistent ([`Bars`]).
+//! - Times are UTC nanoseconds of the START of a bar; bars are strictly ascending and consistent ([`Bars`]).
 //! - Sessions are those of the exchange calendar, with half days and daylight saving time ([`calendar`]).
 //! - A session has one slot per minute; a minute without a bar is filled, flagged and counted ([`SessionBars`]).
-//! - Volatility at a bar uses only what was published before the bar starts ([`Volatility`]).
-//! - Option prints and quotes keep their minute and their contract, crossed and one-sided ones too ([`OptionHistory`]).
-//! - Nothing falls back silently: made-up bars carry `synthetic = true` to the end ([`History`], [`Dataset`]).
+//! - Volatility at a bar uses only values published before the bar starts ([`Volatility`]).
+//! - Option prints and quotes keep their minute and their contract, also crossed and one-sided quotes ([`OptionHistory`]).
+//! - No source is replaced silently: synthetic bars carry `synthetic = true` to the end ([`History`], [`Dataset`]).
 //!
-//! It computes no indicator, prices no option and holds no clock.
+//! It computes no indicators, prices no options and reads no clock.
 //!
 //! ```
 //! use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic, split};
@@ -22,7 +22,7 @@
 //! assert!(dataset.synthetic && split.train.last < split.validation.first);
 //! # Ok::<(), market_data::DataError>(())
 //! ```
-#![cfg_attr(test, allow(clippy::print_stdout, reason = "a test says why it is skipped"))]
+#![cfg_attr(test, allow(clippy::print_stdout, reason = "tests print why they are skipped"))]
 
 mod bars;
 pub mod calendar;
@@ -47,5 +47,5 @@ pub use grid::{GridConfig, GridReport, SessionBars};
 pub use history::{DataStamp, FileRecord, History};
 pub use options::{OptionHistory, OptionSession, QuoteMinute, Right, TradeMinute};
 pub use split::{Split, SplitConfig, split};
-pub use symbol::Symbol;
+pub use symbol::{Symbol, SymbolError};
 pub use volatility::{DailySeries, VolColumns, VolSource, Volatility};

@@ -1,4 +1,4 @@
-//! What options really traded at and were quoted at, one row per contract and minute.
+//! Trades and quotes of real options, one row per contract and minute.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FileRecord, Symbol, calendar::Session};
 
-/// Which way an option pays.
+/// Type of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
@@ -60,7 +60,7 @@ pub struct QuoteMinute {
     pub strike: f64,
     /// Call or put.
     pub right: Right,
-    /// Best bid; some feeds write 0 where nobody bids.
+    /// Best bid; some feeds write 0 for no bid.
     pub bid: Option<f64>,
     /// Best offer, above zero.
     pub ask: Option<f64>,
@@ -71,24 +71,24 @@ pub struct QuoteMinute {
 }
 
 impl QuoteMinute {
-    /// Says whether both sides are there and the bid lies above the ask: no market that one could trade in.
+    /// Returns true if both sides are present and the bid lies above the ask.
     #[must_use]
     pub fn is_crossed(&self) -> bool {
         self.bid.zip(self.ask).is_some_and(|(bid, ask)| bid > ask)
     }
 
-    /// Returns bid and ask where somebody bids, somebody offers and the two do not cross.
+    /// Returns bid and ask if both are present, the bid is above zero, and they do not cross.
     #[must_use]
     pub fn sides(&self) -> Option<(f64, f64)> {
         self.bid.zip(self.ask).filter(|(bid, ask)| *bid > 0.0 && bid <= ask)
     }
 }
 
-/// What one session traded and quoted in one expiry. Rows ascend by slot, then strike, then right (call first), and no
+/// Trades and quotes of one session in one expiry. Rows ascend by slot, then strike, then right (call first), and no
 /// contract has two rows of a kind in one minute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OptionSession {
-    /// The session on which it was traded.
+    /// The trading session.
     pub session: Session,
     /// The contracts' last trading day.
     pub expiry: Date,
@@ -125,14 +125,14 @@ pub struct OptionHistory {
     pub symbol: Symbol,
     /// By date, then by expiry.
     pub sessions: Vec<OptionSession>,
-    /// The option files that rows were taken from.
+    /// The option files with rows in use.
     pub files: Vec<FileRecord>,
-    /// Rows of the underlying in the dates that lie in no session, such as those of the minutes after the close.
+    /// Rows of the underlying on the dates but outside sessions, such as minutes after the close.
     pub outside: usize,
 }
 
 impl OptionHistory {
-    /// Returns what was traded on `date` in the contracts that expire on `expiry`.
+    /// Returns the session of `date` in the contracts that expire on `expiry`.
     #[must_use]
     pub fn session(&self, date: Date, expiry: Date) -> Option<&OptionSession> {
         let found = self.sessions.binary_search_by_key(&(date, expiry), |day| (day.session.date, day.expiry));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_sides_that_do_not_cross_make_a_market() {
+    fn only_two_uncrossed_sides_make_a_market() {
         let quote = |bid, ask| QuoteMinute {
             slot: 0,
             strike: 600.0,

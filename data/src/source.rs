@@ -1,5 +1,4 @@
-//! Where bars and option minutes come from: files, vendors through a cache, or for bars a generator that has to be asked
-//! for by name.
+//! Sources of bars and option minutes: files, vendors through a cache, and a generator of synthetic bars.
 
 #[cfg(feature = "fetch")]
 pub mod cache;

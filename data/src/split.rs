@@ -1,4 +1,4 @@
-//! Train, validation and test as whole sessions in the order of time, with a gap between them.
+//! Split of sessions into training, validation and test, in the order of time, with gaps between them.
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, dates::DateRange};
 
-/// How the sessions are shared out; what training and validation leave is the test part.
+/// Shares of the sessions; the test part is the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SplitConfig {
@@ -59,11 +59,11 @@ impl SplitConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// What the agent learns from.
+    /// Training dates.
     pub train: DateRange,
-    /// What chooses between models.
+    /// Validation dates, for the choice between models.
     pub validation: DateRange,
-    /// What is looked at once, at the end.
+    /// Test dates, used once at the end.
     pub test: DateRange,
     /// Sessions left out between the parts.
     pub gap: Vec<Date>,
@@ -72,7 +72,7 @@ pub struct Split {
 /// Splits session dates by their order.
 ///
 /// # Errors
-/// [`DataError::SplitTooShort`] when a part would be empty, [`DataError::Config`] when the shares make no sense.
+/// [`DataError::SplitTooShort`] if a part would be empty, [`DataError::Config`] for invalid shares.
 ///
 /// # Panics
 /// If `dates` is not strictly ascending.
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_sessions_say_how_many_are_needed() {
+    fn the_error_for_too_few_sessions_names_the_minimum() {
         let config = SplitConfig::default();
         let message = split(&dates(5), &config).unwrap_err().to_string();
         assert!(message.contains("5 sessions are too few"), "{message}");

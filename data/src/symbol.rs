@@ -5,7 +5,13 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+/// Error of a text that is not a symbol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a symbol: expected 1 to 12 letters, digits, dots or dashes, starting with a letter")]
+pub struct SymbolError {
+    /// The text as given.
+    pub text: String,
+}
 
 /// An upper-case ticker such as `SPY`; safe as part of a file name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -13,18 +19,18 @@ use crate::DataError;
 pub struct Symbol(String);
 
 impl Symbol {
-    /// Reads a ticker, turning lower case into upper case and dropping blanks around it.
+    /// Parses a ticker. Lower case becomes upper case, and blanks around it are dropped.
     ///
     /// # Errors
-    /// [`DataError::Symbol`] unless it is 1 to 12 ASCII letters, digits, dots or dashes that start with a letter.
-    pub fn new(text: &str) -> Result<Self, DataError> {
+    /// [`SymbolError`] unless the text is 1 to 12 ASCII letters, digits, dots or dashes that start with a letter.
+    pub fn new(text: &str) -> Result<Self, SymbolError> {
         let ticker = text.trim().to_ascii_uppercase();
         let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
         let starts_with_letter = ticker.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
         if starts_with_letter && ticker.len() <= 12 && ticker.bytes().all(known) {
             Ok(Self(ticker))
         } else {
-            Err(DataError::Symbol { text: text.to_owned() })
+            Err(SymbolError { text: text.to_owned() })
         }
     }
 
@@ -42,17 +48,17 @@ impl fmt::Display for Symbol {
 }
 
 impl FromStr for Symbol {
-    type Err = DataError;
+    type Err = SymbolError;
 
-    fn from_str(text: &str) -> Result<Self, DataError> {
+    fn from_str(text: &str) -> Result<Self, SymbolError> {
         Self::new(text)
     }
 }
 
 impl TryFrom<String> for Symbol {
-    type Error = DataError;
+    type Error = SymbolError;
 
-    fn try_from(text: String) -> Result<Self, DataError> {
+    fn try_from(text: String) -> Result<Self, SymbolError> {
         Self::new(&text)
     }
 }
@@ -68,11 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tickers_are_upper_cased_and_odd_ones_refused() {
+    fn tickers_are_upper_cased_and_invalid_ones_refused() {
         assert_eq!(Symbol::new(" spy ").unwrap().as_str(), "SPY");
         assert_eq!("brk.b".parse::<Symbol>().unwrap().to_string(), "BRK.B");
-        for odd in ["", "  ", "../SPY", "SP Y", "I:SPX", "^VIX", "ŠPY", "ABCDEFGHIJKLM"] {
-            assert!(Symbol::new(odd).is_err(), "{odd:?} passed");
+        for invalid in ["", "  ", "../SPY", "SP Y", "I:SPX", "^VIX", "ŠPY", "ABCDEFGHIJKLM"] {
+            assert!(Symbol::new(invalid).is_err(), "{invalid:?} passed");
         }
     }
 

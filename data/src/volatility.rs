@@ -1,8 +1,8 @@
-//! The level of volatility as it was known at each bar.
+//! Level of volatility known at each bar.
 //!
-//! VIX and VIX1D are published minute by minute; the value of a bar is known when the bar ends. Where neither was
-//! published, yesterday's VIX close stands in, and where that is missing too, the realised volatility of the symbol's
-//! own closes. Which of them a day uses is decided by what is known at its open, and reported.
+//! VIX and VIX1D are published minute by minute; the value of a bar is known when the bar ends. Without them, the VIX close
+//! of the day before is used, and without that, the realised volatility of the symbol's own closes. The choice for a day
+//! depends on the values known at its open, and is reported.
 
 use std::{collections::VecDeque, fmt};
 
@@ -16,23 +16,23 @@ use crate::{
 
 /// A value older than this many calendar days is not used; a holiday weekend spans four.
 const MAX_AGE_DAYS: i32 = 4;
-/// A pause this long between two published values is a night.
+/// Pause between two published values from which it counts as a night.
 const NIGHT_NS: i64 = 6 * 60 * MINUTE_NS;
-/// A value older than this in mid-session is reported.
+/// Age of a value in mid-session from which it is reported.
 const STALE_NS: i64 = 60 * MINUTE_NS;
-/// Bounds of an annualised volatility: below and above them a print is wrong, or pricing degenerates.
+/// Bounds of an annualised volatility; outside of them a print is wrong, or pricing degenerates.
 const VOL_RANGE: (f64, f64) = (0.03, 3.0);
-/// Earlier sessions whose returns the realised volatility keeps.
+/// Number of earlier sessions in the realised volatility.
 const REALISED_SESSIONS: usize = 5;
-/// Fewer returns than this say too little; [`UNKNOWN_VOL`] stands in.
+/// Minimum number of returns; with fewer, [`UNKNOWN_VOL`] is used.
 const REALISED_MIN_RETURNS: usize = 30;
 /// First VIX1D of a day as a fraction of the evening's last, at the median of 341 days from 2023-04 to 2024-08: the
 /// evening's value still covers the night and the next day. Until the first print it stands for the day's own.
 const VIX1D_OVERNIGHT: f64 = 0.79;
-/// Annualised volatility assumed while nothing is known, near the long-run level of the S&P 500.
+/// Annualised volatility assumed without data, near the long-run level of the S&P 500.
 const UNKNOWN_VOL: f64 = 0.20;
 
-/// Where a day's volatility comes from.
+/// Source of a day's volatility.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VolSource {
@@ -60,21 +60,22 @@ impl fmt::Display for VolSource {
 /// The volatility columns of one session: one entry per slot of its [`SessionBars`], and one more at the close.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VolColumns {
-    /// Annualised volatility as a fraction (0.12 = 12 %), known before the slot starts, between 0.03 and 3: the index as
-    /// published, which speaks of the S&P, or else the symbol's own realised volatility; `atm_source` tells which.
+    /// Annualised volatility as a fraction (0.12 = 12 %), known before the slot starts, between 0.03 and 3: the published
+    /// index, which refers to the S&P 500, or the symbol's own realised volatility; see `atm_source`.
     ///
     /// VIX1D is first published at 09:31, so slots 0 and 1 hold 0.79 times the value of the evening before, in which the
     /// night was still ahead: the median step to the day's first value.
     pub atm_vol: Vec<f64>,
     /// VIX in points, known before the slot starts.
     pub vix: Vec<f64>,
-    /// `vix` as it stood at the close of the session before; on the first day, its first value of this day.
+    /// `vix` at the close of the previous session; on the first day, its first value of this day.
     pub vix_previous_close: f64,
-    /// Where `atm_vol` comes from on this day.
+    /// Source of `atm_vol` on this day.
     pub atm_source: VolSource,
-    /// Where `vix` comes from on this day.
+    /// Source of `vix` on this day.
     pub vix_source: VolSource,
-    /// Minutes after the session's first hour whose `atm_vol` was published more than an hour before: a feed that stopped.
+    /// Minutes after the session's first hour whose `atm_vol` was published more than an hour before, as after
+    /// a feed stopped.
     pub stale_minutes: usize,
 }
 
@@ -86,7 +87,7 @@ pub struct DailySeries {
 }
 
 impl DailySeries {
-    /// Checks the columns and takes them over. `origin` is the file or generator that errors shall name.
+    /// Checks the columns and returns them as a series. `origin` is the file or generator that errors name.
     ///
     /// # Errors
     /// [`DataError::ColumnLength`], [`DataError::Order`] or [`DataError::Value`], naming the first bad row (from 1).
@@ -117,9 +118,9 @@ impl DailySeries {
         Ok(Self { date, close })
     }
 
-    /// Says whether there is a close of this date.
+    /// Returns true if there is a close on this date.
     #[cfg(feature = "fetch")]
-    pub(crate) fn holds(&self, date: Date) -> bool {
+    pub(crate) fn contains(&self, date: Date) -> bool {
         self.date.binary_search(&date).is_ok()
     }
 
@@ -130,28 +131,28 @@ impl DailySeries {
     }
 
     /// Returns the last close of a day before `date`, unless it is stale.
-    fn before(&self, date: Date) -> Option<f64> {
+    fn last_before(&self, date: Date) -> Option<f64> {
         let at = self.date.partition_point(|day| *day < date).checked_sub(1)?;
         (self.date[at] >= oldest_usable(date)).then_some(self.close[at])
     }
 }
 
-/// What is published about volatility: any of VIX1D by the minute, VIX by the minute, VIX by the day.
+/// Published volatility: any of VIX1D by the minute, VIX by the minute, VIX by the day.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Volatility {
-    vix1d: Option<Published>,
-    vix: Option<Published>,
+    vix1d: Option<IndexSeries>,
+    vix: Option<IndexSeries>,
     vix_daily: Option<DailySeries>,
 }
 
 impl Volatility {
-    /// Takes what there is; with nothing, every day uses realised volatility.
+    /// Combines the available series; without any, every day uses realised volatility.
     #[must_use]
     pub fn new(vix1d: Option<&Bars>, vix: Option<&Bars>, vix_daily: Option<DailySeries>) -> Self {
-        Self { vix1d: vix1d.map(Published::new), vix: vix.map(Published::new), vix_daily }
+        Self { vix1d: vix1d.map(IndexSeries::new), vix: vix.map(IndexSeries::new), vix_daily }
     }
 
-    /// Returns what would be known without the inputs that are better than `best`.
+    /// Returns the series without those that are preferred to `best`.
     #[must_use]
     pub fn at_best(&self, best: VolSource) -> Self {
         let keep = |source: VolSource| source >= best;
@@ -177,13 +178,14 @@ impl Volatility {
 
     fn day(&self, day: &SessionBars, realised: &[f64], previous_close: &mut Option<f64>) -> VolColumns {
         let minutes = day.session.minutes();
-        let minute = |series: &Option<Published>, carried| series.as_ref()?.session(&day.session, carried);
+        let minute = |series: &Option<IndexSeries>, carried| series.as_ref()?.session(&day.session, carried);
         let vix1d = || Some((minute(&self.vix1d, VIX1D_OVERNIGHT)?, VolSource::Vix1dMinute));
         let vix = || Some((minute(&self.vix, 1.0)?, VolSource::VixMinute));
-        let daily = self.vix_daily.as_ref().and_then(|series| series.before(day.session.date));
+        let daily = self.vix_daily.as_ref().and_then(|series| series.last_before(day.session.date));
         let daily = || Some((vec![daily?; minutes + 1], VolSource::VixDaily));
         let own = || (realised.iter().map(|vol| vol * 100.0).collect::<Vec<f64>>(), VolSource::Realised);
-        let stale = |series: &Option<Published>| series.as_ref().map_or(0, |series| series.stale_minutes(&day.session));
+        let stale =
+            |series: &Option<IndexSeries>| series.as_ref().map_or(0, |series| series.stale_minutes(&day.session));
 
         let (atm, atm_source) = vix1d().or_else(vix).or_else(daily).unwrap_or_else(own);
         let (vix, vix_source) = vix().or_else(daily).or_else(vix1d).unwrap_or_else(own);
@@ -198,18 +200,18 @@ impl Volatility {
     }
 }
 
-/// An index by the minute: values and when they became known.
+/// Values of an index by the minute, and the times at which they became known.
 #[derive(Debug, Clone, PartialEq)]
-struct Published {
+struct IndexSeries {
     known_ns: Vec<i64>,
     value: Vec<f64>,
 }
 
-impl Published {
-    /// Takes the closes of `bars`, each the median of itself and the two before, so that a single bad print never shows.
+impl IndexSeries {
+    /// Returns the closes of `bars`, each as the median of itself and the two before, so that a single bad print has no effect.
     ///
-    /// The median starts afresh after a night: VIX1D steps down from the close to the next open, when the night is no
-    /// longer ahead, and the first print of a day has to count at once.
+    /// The median restarts after a night: VIX1D steps down from the close to the next open, once the night is over, and the
+    /// first print of a day has to count at once.
     fn new(bars: &Bars) -> Self {
         let (start, close) = (bars.ts_ns(), bars.close());
         let mut morning = 0;
@@ -363,11 +365,11 @@ mod tests {
         assert_eq!(columns.vix_previous_close, 18.0, "the first day takes its own first value");
         let late = published(&[(open, 18.0)]);
         let columns = Volatility::new(None, Some(&late), None).columns(&days).remove(0);
-        assert_eq!(columns.vix_source, VolSource::Realised, "nothing was known at the open");
+        assert_eq!(columns.vix_source, VolSource::Realised, "no value was known at the open");
     }
 
     #[test]
-    fn one_bad_print_never_shows() {
+    fn a_single_bad_print_has_no_effect() {
         let days = [day("2025-06-02", |_| 500.0)];
         let open = days[0].session.open_ns;
         let levels: Vec<(i64, f64)> =
@@ -387,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_preferred_in_order_and_never_stale() {
+    fn sources_are_preferred_in_order_unless_stale() {
         let days = ["2025-05-30", "2025-06-02", "2025-06-03"].map(|date| day(date, |_| 500.0));
         let last_minute = |day: &SessionBars| day.session.close_ns - MINUTE_NS;
         let vix1d = published(&[(last_minute(&days[0]), 11.0)]);
@@ -426,14 +428,14 @@ mod tests {
     }
 
     #[test]
-    fn daily_series_refuses_disorder() {
+    fn unordered_daily_closes_are_refused() {
         let dates = ["2025-06-03", "2025-06-02"].map(|date| date.parse().unwrap()).to_vec();
         let message = DailySeries::new("VIX_1d.csv", dates, vec![1.0, 2.0]).unwrap_err().to_string();
         assert!(message.starts_with("VIX_1d.csv: row 2, column date: 2025-06-02 is earlier than row 1"), "{message}");
     }
 
     #[test]
-    fn a_feed_that_stops_at_noon_is_noticed() {
+    fn a_feed_that_stops_at_noon_is_counted_as_stale() {
         let days = [day("2025-06-02", |_| 500.0)];
         let open = days[0].session.open_ns;
         let levels = |minutes: i64| (-3..minutes).map(|at| (open + at * MINUTE_NS, 12.0)).collect::<Vec<_>>();

@@ -13,7 +13,16 @@ use std::{ops::Range, sync::Arc};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale, StepOut, Trade, VecEnv, action::ACTION_NAMES, batch::{lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules}, session_sampler::SessionSampler, step::{LaneStep, Record}}};
+use crate::{
+    ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale, StepOut, Trade,
+    VecEnv,
+    action::ACTION_NAMES,
+    batch::{
+        lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
+        session_sampler::SessionSampler,
+        step::{LaneStep, Record},
+    },
+};
 
 /// Lanes per block.
 const BLOCK: usize = 256;

@@ -11,7 +11,19 @@ use jiff::civil::Date;
 use market_data::{DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns, calendar};
 use rayon::prelude::*;
 
-use crate::{ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore, account::{self, execution::Terms}, features::{FEATURES, FeatureRow, FeatureStream}, market::{tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE}, tape_builder::TapeBuilder}, option::{black_scholes::Right, quote::{Size, nearest_strike}}};
+use crate::{
+    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
+    account::{self, execution::Terms},
+    features::{FEATURES, FeatureRow, FeatureStream},
+    market::{
+        tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
+        tape_builder::TapeBuilder,
+    },
+    option::{
+        black_scholes::Right,
+        quote::{Size, nearest_strike},
+    },
+};
 
 /// One symbol-session on the tapes.
 #[derive(Debug, Clone)]

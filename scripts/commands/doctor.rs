@@ -10,8 +10,8 @@ use market_data::source::cache::Cache;
 
 use self::checks::Check;
 use crate::{
-    config::{DataSource, RunConfig, context::CommandContext},
-    inputs::vendor::{Meter, Service},
+    config::{RunConfig, context::CommandContext},
+    inputs::vendor::{Meter, OpenVendor, open},
     output::{clock::System, console::Console},
 };
 
@@ -40,13 +40,13 @@ fn vendor(flags: &DoctorFlags, config: &RunConfig) -> anyhow::Result<Vec<Check>>
     }
     let mut data = config.data.clone();
     data.massive.flat_files = false;
-    let service = Service::open(config.run.data_source, &data, &config.run.symbols, &cache, &System, &meter)?;
+    let service = open(config.run.data_source, &data, &config.run.symbols, &cache, &System, &meter)?;
     meter.limit(service.vendor().calls_per_minute());
     checks.extend(match &service {
-        Service::Massive(massive) => probe::massive(massive, &System, data.massive.calls_per_minute),
+        OpenVendor::Massive(massive) => probe::massive(massive, &System, data.massive.calls_per_minute),
         other => probe::bars(other.vendor(), &System),
     });
-    if config.run.data_source == DataSource::Massive {
+    if config.run.data_source.is("massive") {
         checks.push(Check::fact("calls made", format!("{}", meter.called())));
     }
     Ok(checks)

@@ -7,14 +7,14 @@ use market_data::{
     DateRange, Symbol, calendar,
     source::{
         cache::Cache,
-        fetch::{Fetcher, Needs, OptionPlan, Plan},
+        fetch::{Fetcher, HistoryRequest, OptionPlan, Plan},
         vendor::{OptionVendor, Vendor},
     },
 };
 
 use crate::{
     config::{RunConfig, context::CommandContext},
-    inputs::vendor::{Meter, Service, estimate, sessions_asked_for, usage},
+    inputs::vendor::{Meter, OpenVendor, estimate, open, requested_sessions, usage},
     output::{clock::System, console::Console, exit_code::UsageError, table::thousands},
 };
 
@@ -29,7 +29,7 @@ pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
     let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
-    let service = Service::open(config.run.data_source, &config.data, &config.run.symbols, &cache, &System, &meter)?;
+    let service = open(config.run.data_source, &config.data, &config.run.symbols, &cache, &System, &meter)?;
     let dates = dates(&config)?;
     let job = Job { flags, config: &config, cache: &cache, service: &service, meter: &meter, dates };
     context.notes.extend(meter.notes());
@@ -47,7 +47,7 @@ fn dates(config: &RunConfig) -> anyhow::Result<DateRange> {
     if window.from.is_none() && window.intraday_days.is_none() {
         return Err(UsageError::one("name dates with --intraday-days or --start-date").into());
     }
-    sessions_asked_for(&config.run, config.data.warmup_sessions)
+    requested_sessions(&config.run, config.data.warmup_sessions)
 }
 
 /// One call of the command.
@@ -55,7 +55,7 @@ struct Job<'a> {
     flags: &'a FetchFlags,
     config: &'a RunConfig,
     cache: &'a Cache,
-    service: &'a Service<'a>,
+    service: &'a OpenVendor<'a>,
     meter: &'a Meter,
     dates: DateRange,
 }
@@ -135,12 +135,18 @@ impl Job<'_> {
     fn fetch(&self, console: &mut Console) -> anyhow::Result<()> {
         let vendor = self.vendor();
         let symbols = if self.wants(FetchKind::Bars) { self.symbols().to_vec() } else { Vec::new() };
-        let needs =
-            Needs { symbols, dates: self.dates, volatility: self.wants(FetchKind::Vix), wishes: self.flags.wishes() };
+        let request = HistoryRequest {
+            symbols,
+            dates: self.dates,
+            volatility: self.wants(FetchKind::Vix),
+            options: self.flags.wishes(),
+        };
         if self.wants(FetchKind::Bars) || self.wants(FetchKind::Vix) {
             self.meter.limit(vendor.calls_per_minute());
-            let fetched =
-                self.fetcher().gather(&needs, &mut |plan| self.meter.plan(vendor.name(), plan)).map_err(usage)?;
+            let fetched = self
+                .fetcher()
+                .fetch_history(&request, &mut |plan| self.meter.plan(vendor.name(), plan))
+                .map_err(usage)?;
             let (sessions, rows) = (thousands(fetched.sessions as i64), thousands(fetched.rows as i64));
             let there = thousands(fetched.complete as i64);
             console.say(format!("{sessions} sessions fetched, {rows} bars; {there} sessions were there already"))?;
@@ -188,7 +194,7 @@ impl Job<'_> {
         let wanted =
             [FetchKind::Contracts, FetchKind::Chain, FetchKind::Greeks].into_iter().filter(|what| self.wants(*what));
         for what in wanted {
-            let Service::Massive(massive) = self.service else {
+            let OpenVendor::Massive(massive) = self.service else {
                 let source = self.config.run.data_source;
                 return Err(UsageError::one(format!("--what {what}: only massive has it, {source} has not")).into());
             };

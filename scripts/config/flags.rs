@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args};
 use jiff::civil::Date;
+use market_data::source::vendor::VendorProfile;
 
 use crate::{
     config::{
         RunConfig,
         layers::{Layer, resolve},
+        vendor_list,
     },
     output::{exit_code::UsageError, output_file::OutputFile},
 };
@@ -68,10 +70,10 @@ pub struct ConfigFlags {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct RunOutputFlags {
-    /// Name of the model, its log and its run folder [default: mike_historical_model]
+    /// Sets `run.model_name`.
     #[arg(long, value_name = "NAME")]
     pub model_name: Option<String>,
-    /// Folder under which models/, logs/ and runs/ are written [default: .]
+    /// Sets `run.out_dir`.
     #[arg(long, value_name = "DIR")]
     pub out_dir: Option<PathBuf>,
 }
@@ -103,6 +105,8 @@ pub(crate) enum FlagHelp {
     Sentence(&'static str),
     /// Another sentence, and the command needs the flag.
     Required(&'static str),
+    /// The names of the vendors.
+    Vendors,
     /// The flag is read but not shown: the command says what to use instead.
     Hidden,
 }
@@ -121,10 +125,8 @@ pub(crate) const OF_A_MODEL: &FlagTable = &[
 pub(crate) const ALL_DATES: &FlagTable =
     &[("start_date", FlagHelp::Default("the first bar's")), ("intraday_days", FlagHelp::Default("0"))];
 /// Commands that ask a vendor.
-pub(crate) const OF_A_VENDOR: &FlagTable = &[
-    ("data_source", FlagHelp::Sentence("massive (also: polygon, intraday), alpaca or yahoo [default: massive]")),
-    ("data_dir", FlagHelp::Sentence("Folder of the cache [default: bars]")),
-];
+pub(crate) const OF_A_VENDOR: &FlagTable =
+    &[("data_source", FlagHelp::Vendors), ("data_dir", FlagHelp::Sentence("Folder of the cache [default: bars]"))];
 /// Commands that look at bars alone.
 pub(crate) const WITHOUT_OPTIONS: &FlagTable = &[("options", FlagHelp::Hidden)];
 
@@ -139,6 +141,7 @@ pub(crate) fn described(table: &'static FlagTable) -> impl Fn(Arg) -> Arg {
         }
         Some(FlagHelp::Sentence(sentence)) => arg.help(sentence),
         Some(FlagHelp::Required(sentence)) => arg.help(sentence).required(true),
+        Some(FlagHelp::Vendors) => arg.help(format!("Vendor: {} [default: massive]", vendor_list())),
         Some(FlagHelp::Hidden) => arg.hide(true),
     }
 }
@@ -165,15 +168,18 @@ impl SourceFlags {
     pub(crate) fn put(&self, layer: &mut Layer, notes: &mut Vec<String>) {
         let source = self.data_source.as_deref().map(|source| {
             let (name, note) = match source {
-                "enriched" => {
-                    ("files", "--data-source enriched named the old system's pickles; reading --data-dir as files")
-                }
-                "intraday" => ("massive", "--data-source intraday is now called massive"),
-                "polygon" => ("massive", "--data-source polygon is now called massive"),
-                "yfinance" => ("yahoo", "--data-source yfinance is now called yahoo"),
-                other => return other,
+                "enriched" => (
+                    "files",
+                    "--data-source enriched named the old system's pickles; reading --data-dir as files".to_owned(),
+                ),
+                other => match VendorProfile::named(other) {
+                    Some(vendor) if vendor.name != other => {
+                        (vendor.name, format!("--data-source {other} is now called {}", vendor.name))
+                    }
+                    _ => return other,
+                },
             };
-            notes.push(note.to_owned());
+            notes.push(note);
             name
         });
         layer.put_some("run.data_source", source);

@@ -1,11 +1,11 @@
-//! What is kept stays what it is: restated prices are not mixed in, good sessions not overwritten, refusals not asked again.
+//! Protection of the cache: no restated prices are mixed in, complete sessions are not overwritten, refusals are not repeated.
 
 use jiff::{ToSpan as _, civil::Date};
 use market_data::{
     DateRange,
     source::{
         cache::{Kind, SessionRecord},
-        fetch::{FetchOptions, Needs},
+        fetch::{FetchOptions, HistoryRequest},
         vendor::{
             Adjustment, Pace, Row, Secret, Vendor as _, VendorError,
             alpaca::{Alpaca, Feed},
@@ -27,8 +27,8 @@ fn one(date: &str) -> DateRange {
     dates(date, date)
 }
 
-/// Puts a session into the cache whose prices are `scale` times the vendor's.
-fn keep_scaled(desk: &FetchFixture, date: Date, scale: f64) {
+/// Caches a session whose prices are `scale` times the vendor's.
+fn cache_scaled(fixture: &FetchFixture, date: Date, scale: f64) {
     let scaled = |row: &Row| Row {
         open: row.open * scale,
         high: row.high * scale,
@@ -37,171 +37,181 @@ fn keep_scaled(desk: &FetchFixture, date: Date, scale: f64) {
         ..*row
     };
     let rows: Vec<Row> = expected("SPY", date).iter().map(scaled).collect();
-    let shelf = desk.cache().shelf("massive", Adjustment::Split, Kind::Minute, &util::symbols(&["SPY"])[0]);
-    shelf.store(vec![(date, SessionRecord::default(), rows)]).unwrap();
+    let series = fixture.cache().series("massive", Adjustment::Split, Kind::Minute, &util::symbols(&["SPY"])[0]);
+    series.store(vec![(date, SessionRecord::default(), rows)]).unwrap();
 }
 
 #[test]
-fn restated_prices_are_never_put_beside_the_old_ones() {
-    let desk = FetchFixture::new(|_| ());
+fn restated_prices_are_never_mixed_with_cached_ones() {
+    let fixture = FetchFixture::new(|_| ());
     let monday = "2026-11-16".parse().unwrap();
     for (scale, kept) in [(10.0, "0.1000 times"), (0.5, "2.0000 times")] {
-        keep_scaled(&desk, monday, scale);
-        // Beside it, and across a hole.
+        cache_scaled(&fixture, monday, scale);
+        // Adjacent to the cached session, and across a gap.
         for range in ["2026-11-17 2026-11-19", "2026-11-11 2026-11-13", "2026-11-02 2026-11-04"] {
             let (first, last) = range.split_once(' ').unwrap();
             let range = dates(first, last);
-            let error = desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap_err();
+            let error = fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap_err();
             assert!(matches!(error, VendorError::Restated { .. }), "{error}");
-            let said = error.to_string();
-            assert!(said.contains(kept) && said.contains("2026-11-16") && said.contains("move that folder"), "{said}");
-            assert!(desk.complete("SPY", range).is_empty(), "nothing of it is kept");
+            let message = error.to_string();
+            assert!(
+                message.contains(kept) && message.contains("2026-11-16") && message.contains("move that folder"),
+                "{message}"
+            );
+            assert!(fixture.complete("SPY", range).is_empty(), "nothing of it is cached");
         }
     }
-    keep_scaled(&desk, monday, 1.0);
-    desk.fetch(&["SPY"], dates("2026-11-11", "2026-11-19"), &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY"], dates("2026-11-11", "2026-11-19"));
+    cache_scaled(&fixture, monday, 1.0);
+    fixture.fetch(&["SPY"], dates("2026-11-11", "2026-11-19"), &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY"], dates("2026-11-11", "2026-11-19"));
 }
 
 #[test]
-fn a_session_that_comes_back_empty_does_not_replace_a_full_one() {
-    let desk = FetchFixture::new(|_| ());
-    desk.fetch(&["SPY"], one("2026-11-09"), &RecordingProgress::default()).unwrap();
-    desk.server.set_faults(vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
-    let (witness, wishes) = (RecordingProgress::default(), FetchOptions { refresh: 1, ..FetchOptions::default() });
-    desk.fetch_with(&["SPY"], one("2026-11-09"), wishes, &witness).unwrap();
-    let notes = witness.notes.lock().unwrap().join("\n");
-    assert!(notes.contains("2026-11-09 came back with 0 bars instead of"), "{notes}");
-    desk.assert_exact(&["SPY"], one("2026-11-09"));
+fn an_empty_response_does_not_replace_a_complete_session() {
+    let fixture = FetchFixture::new(|_| ());
+    fixture.fetch(&["SPY"], one("2026-11-09"), &RecordingProgress::default()).unwrap();
+    fixture.server.set_faults(vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
+    let (progress, options) = (RecordingProgress::default(), FetchOptions { refresh: 1, ..FetchOptions::default() });
+    fixture.fetch_with(&["SPY"], one("2026-11-09"), options, &progress).unwrap();
+    let notes = progress.notes.lock().unwrap().join("\n");
+    assert!(notes.contains("2026-11-09 was delivered with 0 bars instead of"), "{notes}");
+    fixture.assert_exact(&["SPY"], one("2026-11-09"));
 }
 
 #[test]
-fn how_far_a_plan_reaches_is_remembered_for_a_week() {
-    let desk = FetchFixture::new(|rules| rules.history_days = Some(730));
+fn the_first_date_of_a_plan_is_cached_for_a_week() {
+    let fixture = FetchFixture::new(|rules| rules.history_days = Some(730));
     let range = dates("2024-11-01", "2024-12-31");
     let first = RecordingProgress::default();
-    desk.fetch(&["SPY"], range, &first).unwrap();
-    assert!(first.calls() >= 2, "it was found out by asking");
+    fixture.fetch(&["SPY"], range, &first).unwrap();
+    assert!(first.calls() >= 2, "a refusal revealed it");
     let again = RecordingProgress::default();
-    let (_, plan) = desk.fetch_with(&["SPY"], range, FetchOptions::default(), &again).unwrap();
+    let (_, plan) = fixture.fetch_with(&["SPY"], range, FetchOptions::default(), &again).unwrap();
     assert_eq!((again.calls(), plan.calls), (0, 0));
     assert!(plan.out_of_reach >= 12, "{plan:?}");
-    let wishes = FetchOptions { retry_empty: true, ..FetchOptions::default() };
-    let (_, plan) = desk.fetch_with(&["SPY"], range, wishes, &RecordingProgress::default()).unwrap();
-    assert!(plan.calls > 0, "who changed the plan may ask again at once");
-    desk.clock.jump(8 * DAY_MS);
+    let options = FetchOptions { retry_empty: true, ..FetchOptions::default() };
+    let (_, plan) = fixture.fetch_with(&["SPY"], range, options, &RecordingProgress::default()).unwrap();
+    assert!(plan.calls > 0, "after a change of plan the request can be repeated at once");
+    fixture.clock.jump(8 * DAY_MS);
     let later = RecordingProgress::default();
-    desk.fetch(&["SPY"], range, &later).unwrap();
+    fixture.fetch(&["SPY"], range, &later).unwrap();
     assert!(later.calls() > 0);
 }
 
 #[test]
-fn an_index_that_was_refused_is_asked_for_again_on_demand() {
-    let desk = FetchFixture::new(|rules| rules.indices = false);
-    let gathered = |wishes| {
-        let witness = RecordingProgress::default();
-        let needs = Needs { symbols: util::symbols(&["SPY"]), dates: one("2026-11-19"), volatility: true, wishes };
-        desk.fetcher(&desk.massive(&witness), &desk.cache(), &witness).gather(&needs, &mut |_| ()).unwrap();
-        witness.calls()
+fn a_refused_index_is_requested_again_on_demand() {
+    let fixture = FetchFixture::new(|rules| rules.indices = false);
+    let calls_of = |options| {
+        let progress = RecordingProgress::default();
+        let request =
+            HistoryRequest { symbols: util::symbols(&["SPY"]), dates: one("2026-11-19"), volatility: true, options };
+        fixture
+            .fetcher(&fixture.massive(&progress), &fixture.cache(), &progress)
+            .fetch_history(&request, &mut |_| ())
+            .unwrap();
+        progress.calls()
     };
-    assert!(gathered(FetchOptions::default()) > 3);
-    assert_eq!(gathered(FetchOptions::default()), 0, "not asked again");
-    desk.server.set_rules(|rules| rules.indices = true);
-    assert_eq!(gathered(FetchOptions::default()), 0, "for a week");
-    assert!(gathered(FetchOptions { retry_empty: true, ..FetchOptions::default() }) >= 3);
+    assert!(calls_of(FetchOptions::default()) > 3);
+    assert_eq!(calls_of(FetchOptions::default()), 0, "not requested again");
+    fixture.server.set_rules(|rules| rules.indices = true);
+    assert_eq!(calls_of(FetchOptions::default()), 0, "for a week");
+    assert!(calls_of(FetchOptions { retry_empty: true, ..FetchOptions::default() }) >= 3);
 }
 
 #[test]
-fn a_run_that_cannot_ask_goes_on_with_all_but_the_last_sessions() {
-    let desk = FetchFixture::new(|_| ());
+fn a_run_without_its_vendor_may_miss_the_last_sessions_only() {
+    let fixture = FetchFixture::new(|_| ());
     let symbols = util::symbols(&["SPY", "QQQ"]);
     let first: Date = "2026-10-01".parse().unwrap();
     let until = |last: Date| DateRange { first, last };
     let friday = "2026-11-20".parse().unwrap();
-    desk.fetch(&["SPY", "QQQ"], until(friday), &RecordingProgress::default()).unwrap();
-    let witness = RecordingProgress::default();
-    let massive = desk.massive(&witness);
-    let kept = |last: Date| desk.fetcher(&massive, &desk.cache(), &witness).kept(&symbols, until(last)).unwrap();
+    fixture.fetch(&["SPY", "QQQ"], until(friday), &RecordingProgress::default()).unwrap();
+    let progress = RecordingProgress::default();
+    let massive = fixture.massive(&progress);
+    let kept = |last: Date| {
+        fixture.fetcher(&massive, &fixture.cache(), &progress).cached_range(&symbols, until(last)).unwrap()
+    };
     assert_eq!(kept(friday.saturating_add(4.days())), Some(until(friday)), "two sessions are missing");
     assert_eq!(kept(friday.saturating_add(30.days())), None, "too many are");
     let uneven = DateRange { first, last: friday.saturating_add(4.days()) };
     for names in [["SPY", "IWM"], ["IWM", "SPY"]] {
-        desk.fetch(&["IWM"], until(friday.saturating_sub(9.days())), &RecordingProgress::default()).unwrap();
-        let fetcher = desk.fetcher(&massive, &desk.cache(), &witness).kept(&util::symbols(&names), uneven);
+        fixture.fetch(&["IWM"], until(friday.saturating_sub(9.days())), &RecordingProgress::default()).unwrap();
+        let fetcher =
+            fixture.fetcher(&massive, &fixture.cache(), &progress).cached_range(&util::symbols(&names), uneven);
         assert_eq!(fetcher.unwrap(), None, "{names:?}: nine sessions of one are missing, whichever is named first");
     }
     let earlier = DateRange { first: first.saturating_sub(7.days()), last: friday };
     assert_eq!(
-        desk.fetcher(&massive, &desk.cache(), &witness).kept(&symbols, earlier).unwrap(),
+        fixture.fetcher(&massive, &fixture.cache(), &progress).cached_range(&symbols, earlier).unwrap(),
         None,
-        "a hole in front"
+        "a gap at the start"
     );
-    assert_eq!(witness.calls(), 0);
+    assert_eq!(progress.calls(), 0);
 }
 
 #[test]
-fn feeds_of_one_vendor_are_series_of_their_own() {
-    let desk = FetchFixture::new(|_| ());
-    let witness = RecordingProgress::default();
+fn feeds_of_one_vendor_are_separate_series() {
+    let fixture = FetchFixture::new(|_| ());
+    let progress = RecordingProgress::default();
     let secret = Secret::new(TEST_KEY).unwrap();
     let keys = || Some([(&secret, "APCA_API_KEY_ID"), (&secret, "APCA_API_SECRET_KEY")]);
     let alpaca = |feed| {
-        let pace = Pace::new(0, &desk.cache().calls("alpaca"));
-        Alpaca::new(desk.server.url().parse().unwrap(), keys(), feed, pace, &desk.clock, &witness)
+        let pace = Pace::new(0, &fixture.cache().calls("alpaca"));
+        Alpaca::new(fixture.server.url().parse().unwrap(), keys(), feed, pace, &fixture.clock, &progress)
     };
     let (sip, iex) = (alpaca(Feed::Sip), alpaca(Feed::Iex));
     let symbols = util::symbols(&["SPY"]);
     for vendor in [&iex, &sip] {
-        let fetcher = desk.fetcher(vendor, &desk.cache(), &witness).fetch(
+        let fetcher = fixture.fetcher(vendor, &fixture.cache(), &progress).fetch(
             &symbols,
             one("2026-11-18"),
             FetchOptions::default(),
             &mut |_| (),
         );
-        assert_eq!(fetcher.unwrap().sessions, 1, "{} has to be asked", vendor.name());
+        assert_eq!(fetcher.unwrap().sessions, 1, "{} has to be fetched", vendor.name());
     }
 }
 
 #[test]
-fn what_a_killed_program_left_half_written_is_cleared() {
-    let desk = FetchFixture::new(|_| ());
-    desk.fetch(&["SPY"], one("2026-11-18"), &RecordingProgress::default()).unwrap();
-    let shelf = desk.cache().shelf("massive", Adjustment::Split, Kind::Minute, &util::symbols(&["SPY"])[0]);
-    let left = shelf.folder().join("2026-11.part-123-0");
+fn partial_files_of_a_killed_program_are_removed() {
+    let fixture = FetchFixture::new(|_| ());
+    fixture.fetch(&["SPY"], one("2026-11-18"), &RecordingProgress::default()).unwrap();
+    let series = fixture.cache().series("massive", Adjustment::Split, Kind::Minute, &util::symbols(&["SPY"])[0]);
+    let left = series.folder().join("2026-11.part-123-0");
     std::fs::write(&left, "half").unwrap();
-    desk.fetch(&["SPY"], one("2026-11-19"), &RecordingProgress::default()).unwrap();
+    fixture.fetch(&["SPY"], one("2026-11-19"), &RecordingProgress::default()).unwrap();
     assert!(!left.exists());
-    desk.assert_exact(&["SPY"], dates("2026-11-18", "2026-11-19"));
+    fixture.assert_exact(&["SPY"], dates("2026-11-18", "2026-11-19"));
 }
 
 #[test]
-fn a_latest_session_that_is_too_recent_for_the_plan_is_no_end_of_the_plan() {
-    let desk = FetchFixture::new(|_| ());
+fn a_refusal_of_the_latest_session_sets_no_first_date() {
+    let fixture = FetchFixture::new(|_| ());
     let words = r#"{"status":"NOT_AUTHORIZED","message":"Your plan doesn't include this data timeframe."}"#;
     let refused = || vec![(0, Fault::Body(403, words.to_owned()))];
-    desk.server.set_faults(refused());
-    let witness = RecordingProgress::default();
+    fixture.server.set_faults(refused());
+    let progress = RecordingProgress::default();
     let week = dates("2026-11-16", "2026-11-20");
-    assert_eq!(desk.fetch(&["SPY"], week, &witness).unwrap().sessions, 4, "{}", witness.notes());
-    assert!(witness.notes().contains("going on without it"), "{}", witness.notes());
-    desk.server.set_faults(refused());
-    assert_eq!(desk.fetch(&["SPY"], week, &RecordingProgress::default()).unwrap().sessions, 0, "the one that is left");
-    desk.server.set_faults(Vec::new());
-    desk.fetch(&["SPY"], week, &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY"], week);
+    assert_eq!(fixture.fetch(&["SPY"], week, &progress).unwrap().sessions, 4, "{}", progress.notes());
+    assert!(progress.notes().contains("continuing without that day"), "{}", progress.notes());
+    fixture.server.set_faults(refused());
+    assert_eq!(fixture.fetch(&["SPY"], week, &RecordingProgress::default()).unwrap().sessions, 0, "the remaining one");
+    fixture.server.set_faults(Vec::new());
+    fixture.fetch(&["SPY"], week, &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY"], week);
 }
 
 #[test]
-fn daily_closes_that_were_had_once_are_kept_when_a_plan_reaches_less_far() {
-    let desk = FetchFixture::new(|_| ());
+fn cached_daily_closes_survive_a_plan_with_less_history() {
+    let fixture = FetchFixture::new(|_| ());
     let vix = &util::symbols(&["VIX"])[0];
     let store = |days: &[(&str, f64)], from: &str| {
         let days: Vec<(Date, f64)> = days.iter().map(|(day, close)| (day.parse().unwrap(), *close)).collect();
-        desk.cache().store_daily("massive", vix, &days, from.parse().unwrap()).unwrap();
+        fixture.cache().store_daily("massive", vix, &days, from.parse().unwrap()).unwrap();
     };
     store(&[("2025-06-02", 18.0), ("2025-06-03", 19.0)], "2025-05-20");
     store(&[("2025-06-03", 19.5), ("2025-06-04", 20.0)], "2025-05-20");
-    let (days, file) = desk.cache().load_daily("massive", vix, dates("2025-06-01", "2025-06-30")).unwrap().unwrap();
+    let (days, file) = fixture.cache().load_daily("massive", vix, dates("2025-06-01", "2025-06-30")).unwrap().unwrap();
     let dates: Vec<Date> = ["2025-06-02", "2025-06-03", "2025-06-04"].map(|day| day.parse().unwrap()).to_vec();
     assert_eq!(days, market_data::DailySeries::new("expected", dates, vec![18.0, 19.5, 20.0]).unwrap());
     assert_eq!(file.rows, 3);

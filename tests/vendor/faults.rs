@@ -1,4 +1,4 @@
-//! Faults in any order, and clocks that jump: what is stored is exact, or it is not stored.
+//! Sequences of faults and jumps of the clock: cached sessions are exact, or they are not cached.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ const NAMES: [&str; 2] = ["SPY", "SPX"];
 const SEQUENCES: u64 = 1_000;
 const THREADS: u64 = 4;
 
-/// A kind of fault by number; the last two are answers without a row.
+/// Returns a kind of fault by number; the last two are responses without rows.
 fn fault(kind: u32) -> Fault {
     let elsewhere = || "http://elsewhere.example".to_owned();
     match kind {
@@ -55,7 +55,7 @@ fn fault(kind: u32) -> Fault {
     }
 }
 
-/// One to four faults at early requests; at most one of them is an answer without a row, as two would be believed.
+/// Returns one to four faults at early requests. At most one is a response without rows, because a second would be accepted.
 fn sequence(dice: &mut Dice) -> Vec<(usize, Fault)> {
     let mut kinds = 25;
     let count = 1 + dice.roll(4);
@@ -67,118 +67,121 @@ fn sequence(dice: &mut Dice) -> Vec<(usize, Fault)> {
     (0..count).map(|_| one()).collect()
 }
 
-/// Tries the sequence of a seed; says whether it ended in an error at first.
-fn try_out(desk: &mut FetchFixture, seed: u64) -> bool {
+/// Fetches under the sequence of a seed; returns true if the first fetch ended in an error.
+fn fetch_under_faults(fixture: &mut FetchFixture, seed: u64) -> bool {
     let range = dates("2025-06-26", "2025-07-03");
-    desk.folder = tempfile::tempdir().unwrap();
+    fixture.folder = tempfile::tempdir().unwrap();
     let faults = sequence(&mut Dice(seed));
-    desk.server.set_faults(faults.clone());
-    let said = desk.fetch(&NAMES, range, &RecordingProgress::default()).err();
-    if let Some(error) = &said {
+    fixture.server.set_faults(faults.clone());
+    let first_error = fixture.fetch(&NAMES, range, &RecordingProgress::default()).err();
+    if let Some(error) = &first_error {
         assert!(!format!("{error}{error:?}").contains(&TEST_KEY[..8]), "seed {seed}: {error}");
-        NAMES.iter().for_each(|name| desk.assert_nothing_wrong(name, range));
-        desk.server.set_faults(Vec::new());
-        let again = desk.fetch(&NAMES, range, &RecordingProgress::default());
+        NAMES.iter().for_each(|name| fixture.assert_nothing_wrong(name, range));
+        fixture.server.set_faults(Vec::new());
+        let again = fixture.fetch(&NAMES, range, &RecordingProgress::default());
         again.unwrap_or_else(|error| panic!("seed {seed}, {faults:?}: {error}"));
     }
-    desk.assert_exact(&NAMES, range);
-    said.is_some()
+    fixture.assert_exact(&NAMES, range);
+    first_error.is_some()
 }
 
 #[test]
-fn a_thousand_sequences_of_faults_store_nothing_wrong() {
+fn a_thousand_sequences_of_faults_cache_no_wrong_row() {
     let errors = AtomicUsize::new(0);
     let work = |thread: u64| {
-        let desk = FetchFixture::new(|rules| rules.page_limit = 1_500);
-        let mut desk = FetchFixture { calls_per_minute: 3_000, patience: Duration::from_secs(5), ..desk };
+        let fixture = FetchFixture::new(|rules| rules.page_limit = 1_500);
+        let mut fixture = FetchFixture { calls_per_minute: 3_000, patience: Duration::from_secs(5), ..fixture };
         for seed in (0..SEQUENCES).filter(|seed| seed % THREADS == thread) {
-            errors.fetch_add(usize::from(try_out(&mut desk, seed)), Ordering::SeqCst);
+            errors.fetch_add(usize::from(fetch_under_faults(&mut fixture, seed)), Ordering::SeqCst);
         }
     };
     std::thread::scope(|scope| (0..THREADS).for_each(|thread| drop(scope.spawn(move || work(thread)))));
     let errors = errors.into_inner();
     eprintln!("{SEQUENCES} sequences of faults: {errors} ended in one error at first");
-    assert!((100..900).contains(&errors), "some are survived and some are not: {errors}");
+    assert!((100..900).contains(&errors), "some sequences succeed and some fail: {errors}");
 }
 
-/// Lets the client's clock jump by `jump_ms` at its sixth call, while the server's goes on.
+/// Moves the client's clock by `jump_ms` at its sixth call, while the server's clock continues.
 fn jump(jump_ms: i64) -> (FetchFixture, i64) {
-    let mut desk = FetchFixture::new(|rules| (rules.calls_per_minute, rules.page_limit) = (5, 4_000));
-    desk.calls_per_minute = 5;
-    let (hand, offset, calls) = (desk.clock.clone(), AtomicI64::new(0), AtomicUsize::new(0));
+    let mut fixture = FetchFixture::new(|rules| (rules.calls_per_minute, rules.page_limit) = (5, 4_000));
+    fixture.calls_per_minute = 5;
+    let (shared_clock, offset, calls) = (fixture.clock.clone(), AtomicI64::new(0), AtomicUsize::new(0));
     let now_ms = move || {
-        hand.jump(300);
+        shared_clock.jump(300);
         if calls.fetch_add(1, Ordering::SeqCst) == 5 {
-            hand.jump(jump_ms);
+            shared_clock.jump(jump_ms);
             offset.store(jump_ms, Ordering::SeqCst);
         }
-        hand.now_ms() - offset.load(Ordering::SeqCst)
+        shared_clock.now_ms() - offset.load(Ordering::SeqCst)
     };
-    desk.server.set_rules(|rules| rules.now_ms = Arc::new(now_ms));
+    fixture.server.set_rules(|rules| rules.now_ms = Arc::new(now_ms));
     let range = dates("2026-09-01", "2026-11-13");
-    desk.fetch(&["SPY", "SPX"], range, &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY", "SPX"], range);
-    let spent = desk.clock.now_ms() - DEFAULT_NOW_MS - jump_ms;
-    (desk, spent)
+    fixture.fetch(&["SPY", "SPX"], range, &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY", "SPX"], range);
+    let spent = fixture.clock.now_ms() - DEFAULT_NOW_MS - jump_ms;
+    (fixture, spent)
 }
 
 #[test]
-fn a_clock_that_jumps_costs_a_minute_or_two() {
+fn a_jump_of_the_clock_costs_two_minutes_at_most() {
     const HOUR: i64 = 3_600_000;
     let (steady, normal) = jump(0);
     assert!(steady.server.requests().iter().all(|request| request.status == 200));
     for jump_ms in [24 * HOUR, -HOUR, -24 * HOUR, 400 * 24 * HOUR] {
-        let (desk, spent) = jump(jump_ms);
+        let (fixture, spent) = jump(jump_ms);
         assert!(spent <= normal + 130_000, "{jump_ms}: {spent} ms instead of {normal}");
-        let early = desk.server.requests().iter().filter(|request| request.status == 429).count();
+        let early = fixture.server.requests().iter().filter(|request| request.status == 429).count();
         assert!(early <= 5, "{jump_ms}: {early} calls too early");
     }
 }
 
 #[test]
-fn today_is_asked_for_when_it_is_final_and_stored_when_it_is_whole() {
+fn today_is_requested_once_final_and_cached_once_complete() {
     let range = dates("2026-11-18", "2026-11-20");
     let minutes = |minutes: i64| DEFAULT_NOW_MS + minutes * 60_000;
     // The clock of the vendor stands at 17:00; half past two, ten past four and twenty-five past four come before.
-    for (now_ms, asked) in [(minutes(-150), "2026-11-19"), (minutes(-50), "2026-11-19"), (minutes(-35), "2026-11-20")] {
-        let mut desk = FetchFixture::new(|_| ());
-        desk.clock.0.store(now_ms, Ordering::SeqCst);
-        desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
-        assert!(desk.asked()[0].contains(&format!("/2026-11-18/{asked}?")), "{:?}", desk.asked());
-        desk.assert_exact(&["SPY"], dates("2026-11-18", asked));
+    for (now_ms, last) in [(minutes(-150), "2026-11-19"), (minutes(-50), "2026-11-19"), (minutes(-35), "2026-11-20")] {
+        let mut fixture = FetchFixture::new(|_| ());
+        fixture.clock.0.store(now_ms, Ordering::SeqCst);
+        fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
+        assert!(fixture.requested()[0].contains(&format!("/2026-11-18/{last}?")), "{:?}", fixture.requested());
+        fixture.assert_exact(&["SPY"], dates("2026-11-18", last));
         // A vendor that is late: its clock is an hour behind, so that the session is not all there.
-        desk.folder = tempfile::tempdir().unwrap();
+        fixture.folder = tempfile::tempdir().unwrap();
         let late = SimulatedClock::at(now_ms - 3_600_000);
-        desk.server.set_rules(|rules| rules.now_ms = Arc::new(move || late.now_ms()));
-        desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
-        desk.assert_exact(&["SPY"], dates("2026-11-18", "2026-11-19"));
-        assert!(desk.complete("SPY", dates("2026-11-20", "2026-11-20")).is_empty(), "part of a session is none");
+        fixture.server.set_rules(|rules| rules.now_ms = Arc::new(move || late.now_ms()));
+        fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
+        fixture.assert_exact(&["SPY"], dates("2026-11-18", "2026-11-19"));
+        assert!(
+            fixture.complete("SPY", dates("2026-11-20", "2026-11-20")).is_empty(),
+            "a partial session is not cached"
+        );
     }
 }
 
 #[test]
-fn a_clock_that_is_a_day_ahead_costs_a_day() {
+fn a_clock_one_day_ahead_loses_one_day() {
     let (range, there) = (dates("2026-11-16", "2026-11-20"), dates("2026-11-16", "2026-11-18"));
-    let desk = FetchFixture::new(|rules| rules.end_of_day = true);
+    let fixture = FetchFixture::new(|rules| rules.end_of_day = true);
     let behind = SimulatedClock::at(DEFAULT_NOW_MS - 24 * 3_600_000);
-    desk.server.set_rules(|rules| rules.now_ms = Arc::new(move || behind.now_ms()));
-    let witness = RecordingProgress::default();
-    desk.fetch(&["SPY"], range, &witness).unwrap();
-    desk.assert_exact(&["SPY"], there);
-    assert!(desk.complete("SPY", dates("2026-11-19", "2026-11-20")).is_empty());
-    assert_eq!((witness.calls(), witness.notes().matches("going on without it").count()), (3, 2));
+    fixture.server.set_rules(|rules| rules.now_ms = Arc::new(move || behind.now_ms()));
+    let progress = RecordingProgress::default();
+    fixture.fetch(&["SPY"], range, &progress).unwrap();
+    fixture.assert_exact(&["SPY"], there);
+    assert!(fixture.complete("SPY", dates("2026-11-19", "2026-11-20")).is_empty());
+    assert_eq!((progress.calls(), progress.notes().matches("continuing without that day").count()), (3, 2));
 }
 
 #[test]
-fn a_vendor_that_is_a_day_late_is_asked_again() {
-    let desk = FetchFixture::new(|_| ());
+fn sessions_of_a_late_vendor_are_requested_again() {
+    let fixture = FetchFixture::new(|_| ());
     let range = dates("2026-11-16", "2026-11-19");
     let late = SimulatedClock::at(DEFAULT_NOW_MS - 48 * 3_600_000);
-    let true_time = desk.clock.clone();
-    desk.server.set_rules(|rules| rules.now_ms = Arc::new(move || late.now_ms()));
-    desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY"], dates("2026-11-16", "2026-11-18"));
-    desk.server.set_rules(|rules| rules.now_ms = Arc::new(move || true_time.now_ms()));
-    desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY"], range);
+    let true_time = fixture.clock.clone();
+    fixture.server.set_rules(|rules| rules.now_ms = Arc::new(move || late.now_ms()));
+    fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY"], dates("2026-11-16", "2026-11-18"));
+    fixture.server.set_rules(|rules| rules.now_ms = Arc::new(move || true_time.now_ms()));
+    fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY"], range);
 }

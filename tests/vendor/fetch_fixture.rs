@@ -1,5 +1,4 @@
-//! What the tests of the fetcher share: a clock in the hand, a witness of what is told, and a desk with a fake vendor,
-//! a key and a cache.
+//! Fixture of the fetcher tests: a simulated clock, a recorder of progress, and a fake vendor with a key and a cache.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +14,7 @@ use market_data::{
     DateRange, Symbol, calendar,
     source::{
         cache::{Cache, Kind},
-        fetch::{FetchOptions, Fetched, Fetcher, Plan},
+        fetch::{FetchOptions, FetchSummary, Fetcher, Plan},
         vendor::{Adjustment, Clock, Pace, Progress, Row, Secret, Vendor, VendorError, massive::Massive},
     },
 };
@@ -29,7 +28,7 @@ use crate::vendor::fake_vendor::{
 /// Milliseconds that every request takes on the simulated clock.
 const REQUEST_MS: i64 = 300;
 
-/// A clock that only sleeping and requests move. Its copies are the same clock.
+/// A clock that only sleeps and requests advance. Clones share the time.
 #[derive(Debug, Clone)]
 pub(crate) struct SimulatedClock(pub(crate) Arc<AtomicI64>);
 
@@ -53,7 +52,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// Writes down what a fetch tells, and stops it after so many calls.
+/// Records the progress of a fetch, and stops it after a number of calls.
 #[derive(Debug)]
 pub(crate) struct RecordingProgress {
     pub(crate) calls: AtomicUsize,
@@ -87,8 +86,8 @@ impl Progress for RecordingProgress {
         self.calls.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn waiting(&self, pause: Duration, why: &str) {
-        self.waits.lock().unwrap().push((pause, why.to_owned()));
+    fn waiting(&self, pause: Duration, reason: &str) {
+        self.waits.lock().unwrap().push((pause, reason.to_owned()));
     }
 
     fn note(&self, text: String) {
@@ -106,17 +105,17 @@ pub(crate) struct FetchFixture {
     pub(crate) clock: SimulatedClock,
     pub(crate) server: FakeVendor,
     pub(crate) folder: TempDir,
-    /// Calls per minute that the client allows itself.
+    /// Limit of calls per minute in the client.
     pub(crate) calls_per_minute: u32,
     pub(crate) patience: Duration,
 }
 
 impl FetchFixture {
-    /// A vendor without limits, its rules changed by `change`, its clock at [`DEFAULT_NOW_MS`].
+    /// Returns a vendor without limits, its rules changed by `change`, its clock at [`DEFAULT_NOW_MS`].
     pub(crate) fn new(change: impl FnOnce(&mut Rules)) -> Self {
         let clock = SimulatedClock::at(DEFAULT_NOW_MS);
-        let hand = clock.clone();
-        let now_ms = move || hand.0.fetch_add(REQUEST_MS, Ordering::SeqCst) + REQUEST_MS;
+        let shared_clock = clock.clone();
+        let now_ms = move || shared_clock.0.fetch_add(REQUEST_MS, Ordering::SeqCst) + REQUEST_MS;
         let mut rules = Rules { now_ms: Arc::new(now_ms), ..Rules::default() };
         change(&mut rules);
         let folder = tempfile::tempdir().unwrap();
@@ -124,72 +123,72 @@ impl FetchFixture {
         Self { clock, server: FakeVendor::start(rules), folder, calls_per_minute: 0, patience }
     }
 
-    /// A new object on the same folder, as after a restart.
+    /// Returns a new object on the same folder, as after a restart.
     pub(crate) fn cache(&self) -> Cache {
         Cache::new(self.folder.path())
     }
 
-    pub(crate) fn massive<'a>(&'a self, witness: &'a RecordingProgress) -> Massive<'a> {
-        self.massive_at(&self.server.url(), witness)
+    pub(crate) fn massive<'a>(&'a self, progress: &'a RecordingProgress) -> Massive<'a> {
+        self.massive_at(&self.server.url(), progress)
     }
 
-    /// The client, asking at another address.
-    pub(crate) fn massive_at<'a>(&'a self, base: &str, witness: &'a RecordingProgress) -> Massive<'a> {
+    /// Returns a client with another address.
+    pub(crate) fn massive_at<'a>(&'a self, base: &str, progress: &'a RecordingProgress) -> Massive<'a> {
         let key = Secret::new(TEST_KEY).unwrap();
         let pace = Pace::new(self.calls_per_minute, &self.cache().calls("massive"));
-        let massive = Massive::new(base.parse().unwrap(), Some((&key, "MASSIVE_API_KEY")), pace, &self.clock, witness);
+        let massive = Massive::new(base.parse().unwrap(), Some((&key, "MASSIVE_API_KEY")), pace, &self.clock, progress);
         massive.with_patience(self.patience)
     }
 
-    /// A vendor and a cache put together.
+    /// Returns a fetcher from a vendor into a cache.
     pub(crate) fn fetcher<'a>(
         &'a self,
         vendor: &'a dyn Vendor,
         cache: &'a Cache,
-        witness: &'a RecordingProgress,
+        progress: &'a RecordingProgress,
     ) -> Fetcher<'a> {
-        Fetcher { vendor, cache, clock: &self.clock, progress: witness }
+        Fetcher { vendor, cache, clock: &self.clock, progress }
     }
 
-    /// Fetches from Massive, as a program that was just started.
+    /// Fetches from Massive, like a program that has just started.
     pub(crate) fn fetch(
         &self,
         names: &[&str],
         dates: DateRange,
-        witness: &RecordingProgress,
-    ) -> Result<Fetched, VendorError> {
-        self.fetch_with(names, dates, FetchOptions::default(), witness).map(|(fetched, _)| fetched)
+        progress: &RecordingProgress,
+    ) -> Result<FetchSummary, VendorError> {
+        self.fetch_with(names, dates, FetchOptions::default(), progress).map(|(fetched, _)| fetched)
     }
 
-    /// The same with wishes; returns the plan too.
+    /// Fetches with options, and returns the plan as well.
     pub(crate) fn fetch_with(
         &self,
         names: &[&str],
         dates: DateRange,
-        wishes: FetchOptions,
-        witness: &RecordingProgress,
-    ) -> Result<(Fetched, Plan), VendorError> {
-        let massive = self.massive(witness);
+        options: FetchOptions,
+        progress: &RecordingProgress,
+    ) -> Result<(FetchSummary, Plan), VendorError> {
+        let massive = self.massive(progress);
         let mut plan = Plan::default();
         let symbols = crate::util::symbols(names);
         let mut planned = |made: &Plan| plan = made.clone();
-        let fetched = self.fetcher(&massive, &self.cache(), witness).fetch(&symbols, dates, wishes, &mut planned)?;
+        let fetched = self.fetcher(&massive, &self.cache(), progress).fetch(&symbols, dates, options, &mut planned)?;
         Ok((fetched, plan))
     }
 
-    /// Returns the rows that the cache holds of a vendor.
+    /// Returns the cached rows of a vendor.
     pub(crate) fn rows(&self, vendor: &'static str, name: &str, dates: DateRange) -> Vec<Row> {
-        let shelf = self.cache().shelf(vendor, Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
-        shelf.rows(dates).unwrap()
+        let series = self.cache().series(vendor, Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
+        series.rows(dates).unwrap()
     }
 
-    /// Returns the dates that the cache calls complete.
+    /// Returns the dates of the complete sessions in the cache.
     pub(crate) fn complete(&self, name: &str, dates: DateRange) -> Vec<Date> {
-        let shelf = self.cache().shelf("massive", Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
-        shelf.sessions(dates).unwrap().into_keys().collect()
+        let series = self.cache().series("massive", Adjustment::Split, Kind::Minute, &Symbol::new(name).unwrap());
+        series.sessions(dates).unwrap().into_keys().collect()
     }
 
-    /// Asserts that every session of `dates` is there, with exactly the rows that the vendor has.
+    /// Asserts that every session of `dates` is cached with exactly the rows of the vendor.
     pub(crate) fn assert_exact(&self, names: &[&str], dates: DateRange) {
         for name in names {
             let sessions: Vec<Date> = calendar::sessions(dates.first, dates.last).iter().map(|day| day.date).collect();
@@ -198,7 +197,7 @@ impl FetchFixture {
         }
     }
 
-    /// Asserts that the sessions called complete have exactly the rows that the vendor has, and that no others have any.
+    /// Asserts that complete sessions have exactly the rows of the vendor, and that other sessions have none.
     pub(crate) fn assert_nothing_wrong(&self, name: &str, dates: DateRange) {
         let mut stored: BTreeMap<Date, Vec<Row>> = BTreeMap::new();
         for row in self.rows("massive", name, dates) {
@@ -212,14 +211,14 @@ impl FetchFixture {
         }
     }
 
-    /// Returns the addresses that were asked, as path and query.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    /// Returns the requested addresses, as path and query.
+    pub(crate) fn requested(&self) -> Vec<String> {
         self.server.requests().iter().map(address).collect()
     }
 
-    /// Asserts that neither a file nor an address that was asked holds the key.
-    pub(crate) fn assert_key_kept(&self) {
-        assert!(self.asked().iter().all(|address| !address.contains(TEST_KEY)), "{:?}", self.asked());
+    /// Asserts that neither a file nor a requested address contains the key.
+    pub(crate) fn assert_key_not_leaked(&self) {
+        assert!(self.requested().iter().all(|address| !address.contains(TEST_KEY)), "{:?}", self.requested());
         assert_no_file_holds(self.folder.path(), TEST_KEY);
     }
 }
@@ -230,7 +229,7 @@ pub(crate) fn address(request: &Request) -> String {
     format!("{}?{}", request.path, items.join("&"))
 }
 
-/// Asserts that no file under a folder holds a text.
+/// Asserts that no file below a folder contains a text.
 pub(crate) fn assert_no_file_holds(folder: &std::path::Path, text: &str) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
@@ -243,7 +242,7 @@ pub(crate) fn assert_no_file_holds(folder: &std::path::Path, text: &str) {
     }
 }
 
-/// Returns the rows of a session that Massive has, for a symbol as we call it.
+/// Returns the rows of a session at Massive, for a symbol of ours.
 pub(crate) fn expected(name: &str, date: Date) -> Arc<Vec<Row>> {
     type Known = BTreeMap<(String, Date), Arc<Vec<Row>>>;
     static KNOWN: Mutex<Known> = Mutex::new(Known::new());
@@ -254,7 +253,7 @@ pub(crate) fn expected(name: &str, date: Date) -> Arc<Vec<Row>> {
     known.entry((name.to_owned(), date)).or_insert_with(rows).clone()
 }
 
-/// Returns the row that a bar becomes when Massive sends it.
+/// Returns the row of a bar as sent by Massive.
 pub(crate) fn row_of(bar: &Bar, index: bool) -> Row {
     let mean = ((bar.h + bar.l + bar.o) / 3.0 * 1e4).round() / 1e4;
     Row {

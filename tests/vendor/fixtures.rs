@@ -1,4 +1,4 @@
-//! Bodies that vendors publish, where they are present: each parser takes what is good and refuses what is an error.
+//! Published bodies of vendors, if present: each parser accepts the valid ones and refuses errors.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::vendor::{
     fetch_fixture::{FetchFixture, RecordingProgress},
 };
 
-/// Returns the recorded bodies by name, or nothing and a printed reason.
+/// Returns the recorded bodies by name; prints a reason if there are none.
 fn bodies(wanted: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/reference/fixtures");
     let Ok(entries) = std::fs::read_dir(&folder) else {
@@ -26,7 +26,7 @@ fn bodies(wanted: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn aggregates_are_read_and_errors_are_refused() {
+fn aggregates_are_parsed_and_errors_are_refused() {
     for (name, body) in bodies(|name| name.starts_with("aggs_") && name.ends_with(".json")) {
         let rows = parse_aggregates(&body).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(rows.is_empty(), name.contains("empty"), "{name}");
@@ -40,7 +40,7 @@ fn aggregates_are_read_and_errors_are_refused() {
 }
 
 #[test]
-fn bars_and_charts_are_read_and_errors_are_refused() {
+fn bars_and_charts_are_parsed_and_errors_are_refused() {
     for (name, body) in bodies(|name| name.starts_with("alpaca_")) {
         let rows = parse_bars(&body).map(|page| page.rows.values().map(Vec::len).sum::<usize>());
         assert_eq!(rows.is_err(), name.contains("_err_"), "{name}: {rows:?}");
@@ -53,7 +53,7 @@ fn bars_and_charts_are_read_and_errors_are_refused() {
 }
 
 #[test]
-fn tables_are_read() {
+fn tables_are_parsed() {
     for (name, body) in bodies(|name| name.starts_with("flatfile_")) {
         let rows = parse_table(&body[..], &|_| true).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(rows.values().all(|rows| rows.windows(2).all(|pair| pair[0].ts_ns < pair[1].ts_ns)), "{name}");
@@ -61,41 +61,41 @@ fn tables_are_read() {
     }
 }
 
-/// Serves recorded bodies, their addresses moved to the server, one per call.
+/// Serves recorded bodies, one per call, with their addresses on the fake server.
 fn serving(names: &[&str]) -> Option<FetchFixture> {
     let recorded = bodies(|name| names.contains(&name));
     if recorded.is_empty() {
         return None;
     }
-    let desk = FetchFixture::new(|_| ());
+    let fixture = FetchFixture::new(|_| ());
     let body = |name: &&str| {
         let (_, body) = recorded.iter().find(|(found, _)| found == name).unwrap();
-        String::from_utf8(body.clone()).unwrap().replace("https://api.massive.com", &desk.server.url())
+        String::from_utf8(body.clone()).unwrap().replace("https://api.massive.com", &fixture.server.url())
     };
-    desk.server.set_faults(names.iter().map(|name| Fault::Body(200, body(name))).enumerate().collect());
-    Some(desk)
+    fixture.server.set_faults(names.iter().map(|name| Fault::Body(200, body(name))).enumerate().collect());
+    Some(fixture)
 }
 
 #[test]
-fn lists_of_contracts_and_chains_are_read() {
+fn lists_of_contracts_and_chains_are_parsed() {
     let (symbol, date) = ("EVRI".parse().unwrap(), "2024-01-19".parse().unwrap());
     let pages = ["options_contracts_page1_official_mock.json", "options_contracts_page2_official_mock.json"];
-    if let Some(desk) = serving(&pages) {
-        let witness = RecordingProgress::default();
-        let rows = desk.massive(&witness).contracts(&symbol, date, 0.0, 1e4);
-        assert_eq!(witness.calls(), 2, "{rows:?}");
+    if let Some(fixture) = serving(&pages) {
+        let progress = RecordingProgress::default();
+        let rows = fixture.massive(&progress).contracts(&symbol, date, 0.0, 1e4);
+        assert_eq!(progress.calls(), 2, "{rows:?}");
         assert!(rows.unwrap().iter().all(|row| row.ticker.starts_with("O:EVRI") && row.strike_price > 0.0));
     }
     for (name, ticker, count) in [("options_contracts_openapi.json", "AAPL", 2), ("contracts_empty.json", "AAPL", 0)] {
-        let Some(desk) = serving(&[name]) else { continue };
-        let witness = RecordingProgress::default();
-        let rows = desk.massive(&witness).contracts(&ticker.parse().unwrap(), date, 0.0, 1e4).unwrap();
+        let Some(fixture) = serving(&[name]) else { continue };
+        let progress = RecordingProgress::default();
+        let rows = fixture.massive(&progress).contracts(&ticker.parse().unwrap(), date, 0.0, 1e4).unwrap();
         assert_eq!(rows.len(), count, "{name}");
     }
     for name in ["options_chain_official_mock.json", "options_chain_openapi.json"] {
-        let Some(desk) = serving(&[name]) else { continue };
-        let witness = RecordingProgress::default();
-        let rows = desk.massive(&witness).chain(&"AAPL".parse().unwrap(), date).unwrap();
+        let Some(fixture) = serving(&[name]) else { continue };
+        let progress = RecordingProgress::default();
+        let rows = fixture.massive(&progress).chain(&"AAPL".parse().unwrap(), date).unwrap();
         assert!(!rows.is_empty() && rows[0].details.strike_price > 0.0 && rows[0].greeks.is_some(), "{name}: {rows:?}");
     }
 }

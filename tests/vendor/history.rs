@@ -1,11 +1,11 @@
-//! Whole histories out of the cache: volatility indices where the plan has them, and two programs at once.
+//! Histories from the cache: volatility indices as far as the plan has them, and several programs at once.
 
 use jiff::{ToSpan as _, civil::Date};
 use market_data::{
     Bars, DateRange, calendar,
     source::{
         cache::Cache,
-        fetch::{FetchOptions, Fetched, Needs},
+        fetch::{FetchOptions, FetchSummary, HistoryRequest},
         files,
         vendor::VendorError,
     },
@@ -26,21 +26,25 @@ use crate::{
 const ALL: DateRange = DateRange { first: Date::MIN, last: Date::MAX };
 const DAY_MS: i64 = 86_400_000;
 
-/// Gathers SPY and the volatility indices, as a program that was just started.
-fn gathered(desk: &FetchFixture, range: DateRange, witness: &RecordingProgress) -> Result<Fetched, VendorError> {
-    let (symbols, wishes) = (util::symbols(&["SPY"]), FetchOptions::default());
-    let needs = Needs { symbols, dates: range, volatility: true, wishes };
-    desk.fetcher(&desk.massive(witness), &desk.cache(), witness).gather(&needs, &mut |_| ())
+/// Fetches SPY and the volatility indices, like a program that has just started.
+fn fetch_history(
+    fixture: &FetchFixture,
+    range: DateRange,
+    progress: &RecordingProgress,
+) -> Result<FetchSummary, VendorError> {
+    let (symbols, options) = (util::symbols(&["SPY"]), FetchOptions::default());
+    let request = HistoryRequest { symbols, dates: range, volatility: true, options };
+    fixture.fetcher(&fixture.massive(progress), &fixture.cache(), progress).fetch_history(&request, &mut |_| ())
 }
 
-/// Returns the daily closes of VIX that the vendor has.
+/// Returns the daily closes of VIX at the vendor.
 fn closes(first: Date, last: Date) -> Vec<(Date, f64)> {
     let index = Instrument::parse("I:VIX").unwrap();
     let close = |date| market::day_bar(&index, date).map(|bar| (date, bar.c));
     calendar::sessions(first, last).iter().filter_map(|session| close(session.date)).collect()
 }
 
-/// Writes what a history is made of as files, the way a user would.
+/// Writes the bars and closes of a history as files.
 fn write_files(folder: &std::path::Path, range: DateRange) {
     for name in ["SPY", "VIX1D", "VIX"] {
         let mut text = String::from("timestamp,open,high,low,close,volume\n");
@@ -58,12 +62,12 @@ fn write_files(folder: &std::path::Path, range: DateRange) {
 }
 
 #[test]
-fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
-    let desk = FetchFixture::new(|_| ());
+fn a_history_from_the_cache_equals_one_from_files() {
+    let fixture = FetchFixture::new(|_| ());
     let range = dates("2025-10-20", "2025-12-01");
-    let witness = RecordingProgress::default();
-    let done = gathered(&desk, range, &witness).unwrap();
-    desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
+    let progress = RecordingProgress::default();
+    let done = fetch_history(&fixture, range, &progress).unwrap();
+    fixture.assert_exact(&["SPY", "VIX1D", "VIX"], range);
     assert_eq!(done.sessions, 3 * calendar::sessions(range.first, range.last).len());
 
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +75,7 @@ fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
     let symbols = util::symbols(&["SPY"]);
     let of_files = files::load(folder.path(), &symbols).unwrap();
     let quiet = RecordingProgress::default();
-    let of_cache = desk.cache().history(&desk.massive(&quiet), &symbols, range).unwrap();
+    let of_cache = fixture.cache().history(&fixture.massive(&quiet), &symbols, range).unwrap();
     let prices = |bars: &Bars| [bars.open(), bars.high(), bars.low(), bars.close(), bars.volume()].map(<[f64]>::to_vec);
     assert_eq!((of_cache.bars.len(), of_files.bars.len()), (1, 1));
     for (one, other) in of_cache.bars.iter().zip(&of_files.bars) {
@@ -79,112 +83,116 @@ fn a_history_from_the_cache_is_that_of_files_with_the_same_rows() {
     }
     assert_eq!(of_cache.volatility, of_files.volatility);
     assert!(!of_cache.synthetic && of_cache.files.len() == 3 * 3 + 1);
-    assert_eq!(quiet.calls(), 0, "a history asks nobody");
+    assert_eq!(quiet.calls(), 0, "a history makes no request");
 
     let again = RecordingProgress::default();
-    gathered(&desk, range, &again).unwrap();
+    fetch_history(&fixture, range, &again).unwrap();
     assert_eq!((again.calls(), again.notes()), (0, String::new()));
 }
 
 #[test]
-fn what_a_plan_refuses_is_noted_and_not_asked_for_a_week() {
-    let desk = FetchFixture::new(|rules| rules.indices = false);
+fn a_refusal_is_noted_and_not_repeated_for_a_week() {
+    let fixture = FetchFixture::new(|rules| rules.indices = false);
     let range = dates("2025-10-20", "2025-10-31");
     let first = RecordingProgress::default();
-    gathered(&desk, range, &first).unwrap();
-    desk.assert_exact(&["SPY"], range);
+    fetch_history(&fixture, range, &first).unwrap();
+    fixture.assert_exact(&["SPY"], range);
     for what in ["no VIX1D by the minute: ", "no VIX by the minute: ", "no VIX by the day: "] {
         assert!(first.notes().contains(what), "{}", first.notes());
     }
     assert_eq!(first.calls(), 4);
     for (days, calls) in [(0, 0), (6, 0), (2, 3), (1, 0)] {
-        desk.clock.jump(days * DAY_MS);
+        fixture.clock.jump(days * DAY_MS);
         let later = RecordingProgress::default();
-        gathered(&desk, range, &later).unwrap();
+        fetch_history(&fixture, range, &later).unwrap();
         assert_eq!((later.calls(), later.notes.lock().unwrap().len()), (calls, 3), "{days} days later");
     }
-    desk.assert_key_kept();
-    desk.clock.jump(8 * DAY_MS);
-    desk.server.set_rules(|rules| rules.indices = true);
-    gathered(&desk, range, &RecordingProgress::default()).unwrap();
-    desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
-    let witness = RecordingProgress::default();
-    gathered(&desk, range, &witness).unwrap();
-    assert_eq!((witness.calls(), witness.notes()), (0, String::new()), "a new plan is found out");
+    fixture.assert_key_not_leaked();
+    fixture.clock.jump(8 * DAY_MS);
+    fixture.server.set_rules(|rules| rules.indices = true);
+    fetch_history(&fixture, range, &RecordingProgress::default()).unwrap();
+    fixture.assert_exact(&["SPY", "VIX1D", "VIX"], range);
+    let progress = RecordingProgress::default();
+    fetch_history(&fixture, range, &progress).unwrap();
+    assert_eq!((progress.calls(), progress.notes()), (0, String::new()), "a new plan is detected");
 }
 
 #[test]
-fn a_refusal_is_remembered_though_the_line_breaks_after_it() {
-    let desk = FetchFixture::new(|rules| rules.indices = false);
+fn a_refusal_is_saved_although_the_connection_fails_later() {
+    let fixture = FetchFixture::new(|rules| rules.indices = false);
     let range = dates("2025-10-20", "2025-10-24");
-    // SPY, VIX1D; then the line breaks for the six attempts at VIX.
-    desk.server.set_faults((2..8).map(|at| (at, Fault::CloseAtOnce)).collect());
-    let broken = RecordingProgress::default();
-    gathered(&desk, range, &broken).unwrap();
-    assert!(broken.notes().contains("no VIX by the minute: Massive did not answer"), "{}", broken.notes());
+    // After SPY and VIX1D, the connection fails for the six attempts at VIX.
+    fixture.server.set_faults((2..8).map(|at| (at, Fault::CloseAtOnce)).collect());
+    let interrupted = RecordingProgress::default();
+    fetch_history(&fixture, range, &interrupted).unwrap();
+    assert!(interrupted.notes().contains("no VIX by the minute: Massive did not answer"), "{}", interrupted.notes());
     let again = RecordingProgress::default();
-    gathered(&desk, range, &again).unwrap();
-    assert_eq!(again.calls(), 1, "VIX by the minute, not what was refused: {}", again.notes());
+    fetch_history(&fixture, range, &again).unwrap();
+    assert_eq!(again.calls(), 1, "VIX by the minute, without the refused requests: {}", again.notes());
 }
 
 #[test]
 fn on_a_free_plan_the_daily_closes_end_where_the_plan_ends() {
-    let desk = FetchFixture::new(|rules| {
+    let fixture = FetchFixture::new(|rules| {
         (rules.calls_per_minute, rules.history_days, rules.end_of_day) = (5, Some(730), true);
     });
-    let desk = FetchFixture { calls_per_minute: 5, ..desk };
+    let fixture = FetchFixture { calls_per_minute: 5, ..fixture };
     // Two years to today: the day before the first session, and today's close, are not in the plan.
     let range = dates("2024-11-21", "2026-11-20");
-    let witness = RecordingProgress::default();
-    gathered(&desk, range, &witness).unwrap();
-    assert!(!witness.notes().contains("no VIX"), "{}", witness.notes());
+    let progress = RecordingProgress::default();
+    fetch_history(&fixture, range, &progress).unwrap();
+    assert!(!progress.notes().contains("no VIX"), "{}", progress.notes());
     let vix = &util::symbols(&["VIX"])[0];
-    let (days, _) = desk.cache().load_daily("massive", vix, ALL).unwrap().expect("the closes are there");
+    let (days, _) = fixture.cache().load_daily("massive", vix, ALL).unwrap().expect("the closes are cached");
     let all = closes("2024-11-21".parse().unwrap(), "2026-11-19".parse().unwrap());
     let (date, close) = all.into_iter().unzip();
     assert_eq!(days, market_data::DailySeries::new("expected", date, close).unwrap());
-    assert!(desk.server.requests().iter().all(|request| request.status != 429));
+    assert!(fixture.server.requests().iter().all(|request| request.status != 429));
 }
 
 #[test]
-fn rows_of_an_index_that_are_left_out_are_named() {
-    let desk = FetchFixture::new(|rules| rules.faults = vec![(1, Fault::BadPrice)]);
-    let witness = RecordingProgress::default();
-    let wishes = FetchOptions { drop_bad: true, ..FetchOptions::default() };
+fn dropped_rows_of_an_index_are_noted() {
+    let fixture = FetchFixture::new(|rules| rules.faults = vec![(1, Fault::BadPrice)]);
+    let progress = RecordingProgress::default();
+    let options = FetchOptions { drop_bad: true, ..FetchOptions::default() };
     let range = dates("2025-10-20", "2025-10-24");
-    let needs = Needs { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, wishes };
-    desk.fetcher(&desk.massive(&witness), &desk.cache(), &witness).gather(&needs, &mut |_| ()).unwrap();
-    assert!(witness.notes().contains("left out: VIX1D: open"), "{}", witness.notes());
+    let request = HistoryRequest { symbols: util::symbols(&["SPY"]), dates: range, volatility: true, options };
+    fixture
+        .fetcher(&fixture.massive(&progress), &fixture.cache(), &progress)
+        .fetch_history(&request, &mut |_| ())
+        .unwrap();
+    assert!(progress.notes().contains("left out: VIX1D: open"), "{}", progress.notes());
 }
 
 #[test]
-fn sessions_without_a_bar_are_noted() {
-    let desk = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
-    let witness = RecordingProgress::default();
-    gathered(&desk, dates("2025-10-20", "2025-10-24"), &witness).unwrap();
-    assert_eq!(witness.notes(), "5 sessions came without a bar, which is believed from now on");
+fn sessions_without_bars_are_noted() {
+    let fixture = FetchFixture::new(|rules| rules.faults = vec![(0, Fault::EmptyResults), (1, Fault::EmptyResults)]);
+    let progress = RecordingProgress::default();
+    fetch_history(&fixture, dates("2025-10-20", "2025-10-24"), &progress).unwrap();
+    assert_eq!(progress.notes(), "5 sessions have no bars; recorded as empty");
 }
 
 #[test]
-fn two_programs_at_once_ask_for_nothing_twice() {
-    let desk = FetchFixture::new(|rules| rules.page_limit = 5_000);
+fn concurrent_programs_repeat_no_request() {
+    let fixture = FetchFixture::new(|rules| rules.page_limit = 5_000);
     let range = dates("2025-09-02", "2025-11-28");
     let start = std::sync::Barrier::new(4);
     let program = || {
-        let witness = RecordingProgress::default();
+        let progress = RecordingProgress::default();
         start.wait();
-        gathered(&desk, range, &witness).unwrap();
+        fetch_history(&fixture, range, &progress).unwrap();
     };
     std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(program))));
-    desk.assert_exact(&["SPY", "VIX1D", "VIX"], range);
-    let mut minutes: Vec<String> = desk.asked().into_iter().filter(|address| address.contains("/minute/")).collect();
+    fixture.assert_exact(&["SPY", "VIX1D", "VIX"], range);
+    let mut minutes: Vec<String> =
+        fixture.requested().into_iter().filter(|address| address.contains("/minute/")).collect();
     let calls = minutes.len();
     minutes.sort();
     minutes.dedup();
-    assert_eq!(minutes.len(), calls, "nothing is asked twice");
+    assert_eq!(minutes.len(), calls, "no request is repeated");
     let closes = closes(range.first.saturating_sub(10.days()), range.last);
     let (date, close) = closes.into_iter().unzip();
     let (days, _) =
-        Cache::new(desk.folder.path()).load_daily("massive", &util::symbols(&["VIX"])[0], ALL).unwrap().unwrap();
+        Cache::new(fixture.folder.path()).load_daily("massive", &util::symbols(&["VIX"])[0], ALL).unwrap().unwrap();
     assert_eq!(days, market_data::DailySeries::new("expected", date, close).unwrap());
 }

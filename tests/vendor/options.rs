@@ -1,4 +1,4 @@
-//! Options: the contracts around each day's range, their minutes, and what the reference says of them.
+//! Options: the contracts around each day's price range, their minute bars, and the reference data.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ use crate::{
 
 const AROUND: u32 = 1;
 
-/// Returns the contracts of a day by the rule: every strike within `AROUND` steps of the day's range, calls and puts.
-fn by_rule(name: &str, date: Date) -> BTreeSet<String> {
+/// Returns the expected contracts of a day: calls and puts at every strike within `AROUND` steps of the day's range.
+fn expected_contracts(name: &str, date: Date) -> BTreeSet<String> {
     let (root, step) = if name == "SPX" { ("SPXW", 5.0) } else { (name, 1.0) };
     let rows = expected(name, date);
     let low = rows.iter().map(|row| row.low).fold(f64::MAX, f64::min);
@@ -40,15 +40,21 @@ fn by_rule(name: &str, date: Date) -> BTreeSet<String> {
     (first..=last).flat_map(|at| [ticker('C', at), ticker('P', at)]).collect()
 }
 
-fn shelf(desk: &FetchFixture, vendor: &'static str, name: &str) -> CachedSeries {
-    desk.cache().shelf(vendor, Adjustment::Raw, Kind::Options, &Symbol::new(name).unwrap())
+fn series(fixture: &FetchFixture, vendor: &'static str, name: &str) -> CachedSeries {
+    fixture.cache().series(vendor, Adjustment::Raw, Kind::Options, &Symbol::new(name).unwrap())
 }
 
-/// Asserts that the cache holds exactly the minutes of the contracts of the rule.
-fn assert_exact(desk: &FetchFixture, vendor: &'static str, name: &str, range: DateRange, change: impl Fn(Row) -> Row) {
+/// Asserts that the cache holds exactly the minutes of the expected contracts.
+fn assert_exact(
+    fixture: &FetchFixture,
+    vendor: &'static str,
+    name: &str,
+    range: DateRange,
+    change: impl Fn(Row) -> Row,
+) {
     let mut rows: Vec<OptionRow> = Vec::new();
     for session in calendar::sessions(range.first, range.last) {
-        for ticker in by_rule(name, session.date) {
+        for ticker in expected_contracts(name, session.date) {
             let contract = market::Contract::parse(&ticker).unwrap();
             let right = if contract.call { Right::Call } else { Right::Put };
             let bars = market::regular(&format!("O:{ticker}"), session.date);
@@ -63,73 +69,81 @@ fn assert_exact(desk: &FetchFixture, vendor: &'static str, name: &str, range: Da
     }
     let key = |row: &OptionRow| (row.row.ts_ns, (row.strike * 1_000.0) as u64, row.right);
     rows.sort_by_key(key);
-    let mut stored: Vec<OptionRow> = shelf(desk, vendor, name).rows(range).unwrap();
+    let mut stored: Vec<OptionRow> = series(fixture, vendor, name).rows(range).unwrap();
     stored.sort_by_key(key);
-    assert!(rows.len() > 1_000, "there are minutes at all");
+    assert!(rows.len() > 1_000, "there are minutes to compare");
     assert_eq!(stored, rows, "{name}");
 }
 
-/// Fetches options of a symbol from Massive, as a program that was just started.
+/// Fetches options of a symbol from Massive, like a program that has just started.
 fn fetch_from(
-    desk: &FetchFixture,
+    fixture: &FetchFixture,
     name: &str,
     range: DateRange,
-    witness: &RecordingProgress,
+    progress: &RecordingProgress,
 ) -> Result<usize, VendorError> {
-    let massive = desk.massive(witness);
+    let massive = fixture.massive(progress);
     let symbol = Symbol::new(name).unwrap();
-    desk.fetcher(&massive, &desk.cache(), witness).fetch_options(&massive, &symbol, range, AROUND, &mut |_| ())
+    fixture.fetcher(&massive, &fixture.cache(), progress).fetch_options(&massive, &symbol, range, AROUND, &mut |_| ())
 }
 
 #[test]
 fn the_contracts_of_each_day_follow_from_its_range() {
-    let desk = FetchFixture::new(|_| ());
+    let fixture = FetchFixture::new(|_| ());
     let range = dates("2025-06-30", "2025-07-03");
-    let witness = RecordingProgress::default();
+    let progress = RecordingProgress::default();
     for name in ["SPY", "SPX"] {
         let symbol = Symbol::new(name).unwrap();
-        let massive = desk.massive(&witness);
-        let before =
-            desk.fetcher(&massive, &desk.cache(), &witness).plan_options(&massive, &symbol, range, AROUND).unwrap();
-        assert_eq!((before.days.len(), before.without_spot.len()), (0, 4), "nobody knows where the money was");
-        desk.fetch(&[name], range, &witness).unwrap();
-        let plan =
-            desk.fetcher(&massive, &desk.cache(), &witness).plan_options(&massive, &symbol, range, AROUND).unwrap();
+        let massive = fixture.massive(&progress);
+        let before = fixture
+            .fetcher(&massive, &fixture.cache(), &progress)
+            .plan_options(&massive, &symbol, range, AROUND)
+            .unwrap();
+        assert_eq!(
+            (before.days.len(), before.without_spot.len()),
+            (0, 4),
+            "without bars of the underlying the strikes are unknown"
+        );
+        fixture.fetch(&[name], range, &progress).unwrap();
+        let plan = fixture
+            .fetcher(&massive, &fixture.cache(), &progress)
+            .plan_options(&massive, &symbol, range, AROUND)
+            .unwrap();
         assert_eq!((plan.days.len(), plan.complete), (4, 0));
         for (date, contracts) in &plan.days {
             let tickers: BTreeSet<String> = contracts.iter().map(ToString::to_string).collect();
-            assert_eq!(tickers, by_rule(name, *date), "{name} {date}");
+            assert_eq!(tickers, expected_contracts(name, *date), "{name} {date}");
         }
         assert_eq!(plan.calls, plan.days.iter().map(|(_, contracts)| contracts.len()).sum::<usize>());
     }
 }
 
 #[test]
-fn minutes_of_options_survive_kills_and_are_asked_once() {
+fn option_minutes_survive_interruptions_and_are_requested_once() {
     // Several calls at once, then one page after the other.
     for (name, page_limit, calls_per_minute, stop) in [("SPY", 50_000, 0, 5), ("SPX", 70, 5, 9)] {
-        let desk = FetchFixture { calls_per_minute, ..FetchFixture::new(|rules| rules.page_limit = page_limit) };
+        let fixture = FetchFixture { calls_per_minute, ..FetchFixture::new(|rules| rules.page_limit = page_limit) };
         let range = dates("2025-07-02", "2025-07-03");
-        desk.fetch(&[name], range, &RecordingProgress::default()).unwrap();
+        fixture.fetch(&[name], range, &RecordingProgress::default()).unwrap();
         let mut starts = 0;
-        while let Err(error) = fetch_from(&desk, name, range, &RecordingProgress::stopping(stop)) {
+        while let Err(error) = fetch_from(&fixture, name, range, &RecordingProgress::stopping(stop)) {
             assert!(matches!(error, VendorError::Stopped), "{error}");
             starts += 1;
             assert!(starts < 100, "it ends");
         }
         assert!(starts > 1, "it was killed");
-        assert_exact(&desk, "massive", name, range, |row| row);
+        assert_exact(&fixture, "massive", name, range, |row| row);
         if page_limit > 1_000 {
-            let (mut asked, calls) = (desk.asked(), desk.asked().len());
-            asked.sort();
-            asked.dedup();
-            assert_eq!(asked.len(), calls, "nothing is asked twice");
+            let (mut requests, calls) = (fixture.requested(), fixture.requested().len());
+            requests.sort();
+            requests.dedup();
+            assert_eq!(requests.len(), calls, "no request is repeated");
         }
         let again = RecordingProgress::default();
-        assert_eq!((fetch_from(&desk, name, range, &again).unwrap(), again.calls()), (0, 0));
-        desk.assert_key_kept();
-        let stored: Vec<OptionRow> = shelf(&desk, "massive", name).rows(range).unwrap();
-        let history = load_options(shelf(&desk, "massive", name).folder(), &name.parse().unwrap(), &range).unwrap();
+        assert_eq!((fetch_from(&fixture, name, range, &again).unwrap(), again.calls()), (0, 0));
+        fixture.assert_key_not_leaked();
+        let stored: Vec<OptionRow> = series(&fixture, "massive", name).rows(range).unwrap();
+        let history = load_options(series(&fixture, "massive", name).folder(), &name.parse().unwrap(), &range).unwrap();
         assert_eq!((history.sessions.len(), history.trades(), history.quotes()), (2, stored.len(), 0), "{name}");
         let volume: f64 = history.sessions.iter().flat_map(|day| &day.trades).map(|trade| trade.volume).sum();
         assert_eq!(volume, stored.iter().filter_map(|row| row.row.volume).sum::<f64>());
@@ -137,53 +151,61 @@ fn minutes_of_options_survive_kills_and_are_asked_once() {
 }
 
 #[test]
-fn a_strike_that_was_never_listed_is_asked_once() {
-    let desk = FetchFixture::new(|rules| rules.options = true);
+fn a_strike_that_was_never_listed_is_requested_once() {
+    let fixture = FetchFixture::new(|rules| rules.options = true);
     let range = dates("2025-07-03", "2025-07-03");
-    desk.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
+    fixture.fetch(&["SPY"], range, &RecordingProgress::default()).unwrap();
     let missing = Fault::Body(404, r#"{"status":"NOT_FOUND","message":"Option Ticker not found."}"#.to_owned());
-    desk.server.set_faults(vec![(3, missing)]);
-    fetch_from(&desk, "SPY", range, &RecordingProgress::default()).unwrap();
+    fixture.server.set_faults(vec![(3, missing)]);
+    fetch_from(&fixture, "SPY", range, &RecordingProgress::default()).unwrap();
     let again = RecordingProgress::default();
-    fetch_from(&desk, "SPY", range, &again).unwrap();
+    fetch_from(&fixture, "SPY", range, &again).unwrap();
     assert_eq!(again.calls(), 0);
-    desk.server.set_rules(|rules| rules.options = false);
+    fixture.server.set_rules(|rules| rules.options = false);
     let later = dates("2025-07-01", "2025-07-03");
-    desk.fetch(&["SPY"], later, &RecordingProgress::default()).unwrap();
-    let text = fetch_from(&desk, "SPY", later, &RecordingProgress::default()).unwrap_err().to_string();
+    fixture.fetch(&["SPY"], later, &RecordingProgress::default()).unwrap();
+    let text = fetch_from(&fixture, "SPY", later, &RecordingProgress::default()).unwrap_err().to_string();
     assert!(text.contains("minute bars of O:SPY2507") && text.contains("leave it out or change the plan"), "{text}");
 }
 
 #[test]
-fn alpaca_has_the_same_minutes_many_contracts_at_a_call() {
-    let desk = FetchFixture::new(|rules| rules.page_limit = 1_000);
+fn one_call_of_alpaca_covers_many_contracts() {
+    let fixture = FetchFixture::new(|rules| rules.page_limit = 1_000);
     let range = dates("2025-07-02", "2025-07-03");
-    let witness = RecordingProgress::default();
+    let progress = RecordingProgress::default();
     let (key, secret) = (Secret::new("an-identifier").unwrap(), Secret::new(TEST_KEY).unwrap());
     let keys = [(&key, "APCA_API_KEY_ID"), (&secret, "APCA_API_SECRET_KEY")];
-    let pace = Pace::new(200, &desk.cache().calls("alpaca"));
-    let alpaca = Alpaca::new(desk.server.url().parse().unwrap(), Some(keys), Feed::Sip, pace, &desk.clock, &witness);
+    let pace = Pace::new(200, &fixture.cache().calls("alpaca"));
+    let alpaca =
+        Alpaca::new(fixture.server.url().parse().unwrap(), Some(keys), Feed::Sip, pace, &fixture.clock, &progress);
     let symbols = util::symbols(&["SPY"]);
-    desk.fetcher(&alpaca, &desk.cache(), &witness)
+    fixture
+        .fetcher(&alpaca, &fixture.cache(), &progress)
         .fetch(&symbols, range, FetchOptions::default(), &mut |_| ())
         .unwrap();
     let ask = || {
-        desk.fetcher(&alpaca, &desk.cache(), &witness).fetch_options(&alpaca, &symbols[0], range, AROUND, &mut |_| ())
+        fixture.fetcher(&alpaca, &fixture.cache(), &progress).fetch_options(
+            &alpaca,
+            &symbols[0],
+            range,
+            AROUND,
+            &mut |_| (),
+        )
     };
     ask().unwrap();
     let mean = |row: &Row| ((row.high + row.low + row.open) / 3.0 * 1e6).round() / 1e6;
-    assert_exact(&desk, "alpaca", "SPY", range, |row| Row { vwap: Some(mean(&row)), ..row });
-    let calls = witness.calls();
-    assert_eq!((ask().unwrap(), witness.calls()), (0, calls));
+    assert_exact(&fixture, "alpaca", "SPY", range, |row| Row { vwap: Some(mean(&row)), ..row });
+    let calls = progress.calls();
+    assert_eq!((ask().unwrap(), progress.calls()), (0, calls));
 }
 
 #[test]
-fn contracts_of_a_past_day_are_those_that_were_listed() {
-    let desk = FetchFixture::new(|rules| rules.page_limit = 7);
-    let witness = RecordingProgress::default();
+fn contracts_of_a_past_day_are_the_listed_ones() {
+    let fixture = FetchFixture::new(|rules| rules.page_limit = 7);
+    let progress = RecordingProgress::default();
     let date: Date = "2025-06-03".parse().unwrap();
     for (name, low, high) in [("SPY", 596.0, 604.0), ("SPX", 5_970.0, 6_050.0)] {
-        let listed = desk.massive(&witness).contracts(&name.parse().unwrap(), date, low, high).unwrap();
+        let listed = fixture.massive(&progress).contracts(&name.parse().unwrap(), date, low, high).unwrap();
         let mut found: Vec<String> = listed.iter().map(|row| row.ticker.clone()).collect();
         let all = market::contracts(name, date);
         let inside = all.iter().filter(|contract| (low..=high).contains(&contract.strike));
@@ -197,10 +219,10 @@ fn contracts_of_a_past_day_are_those_that_were_listed() {
 }
 
 #[test]
-fn a_chain_has_what_it_has_and_nothing_for_what_it_lacks() {
-    let desk = FetchFixture::new(|rules| rules.page_limit = 20);
-    let witness = RecordingProgress::default();
-    let massive = desk.massive(&witness);
+fn missing_values_of_a_chain_are_none() {
+    let fixture = FetchFixture::new(|rules| rules.page_limit = 20);
+    let progress = RecordingProgress::default();
+    let massive = fixture.massive(&progress);
     let date: Date = "2026-11-23".parse().unwrap();
     for name in ["SPY", "SPX"] {
         let chain = massive.chain(&name.parse().unwrap(), date).unwrap();
@@ -212,32 +234,32 @@ fn a_chain_has_what_it_has_and_nothing_for_what_it_lacks() {
         assert!((if name == "SPX" { spot.value } else { spot.price }).is_some_and(|spot| spot > 0.0));
         assert!(chain.iter().all(|row| row.last_quote.is_none() && row.open_interest.is_some()));
     }
-    desk.server.set_rules(|rules| rules.snapshots = false);
+    fixture.server.set_rules(|rules| rules.snapshots = false);
     let text = massive.chain(&"SPY".parse().unwrap(), date).unwrap_err().to_string();
     assert!(text.contains("the chain of SPY that expires on 2026-11-23"), "{text}");
 }
 
 #[test]
-fn greeks_of_a_past_day_are_read() {
-    let desk = FetchFixture::new(|rules| rules.page_limit = 50);
-    let witness = RecordingProgress::default();
+fn greeks_of_a_past_day_are_parsed() {
+    let fixture = FetchFixture::new(|rules| rules.page_limit = 50);
+    let progress = RecordingProgress::default();
     let date: Date = "2026-11-18".parse().unwrap();
-    let greeks = desk.massive(&witness).greeks(&"SPX".parse().unwrap(), date).unwrap();
+    let greeks = fixture.massive(&progress).greeks(&"SPX".parse().unwrap(), date).unwrap();
     let of_both = ["2026-11-18", "2026-11-19"].map(|day| market::contracts("SPX", day.parse().unwrap()).len());
     assert_eq!(greeks.len(), of_both[0] + of_both[1]);
     assert!(greeks.iter().all(|row| row.date == date && row.implied_volatility == Some(market::VOLATILITY)));
     let call = greeks.iter().find(|row| row.ticker.contains("261119C")).unwrap();
     assert!(call.greeks.delta.is_some_and(|delta| (0.0..=1.0).contains(&delta)), "{call:?}");
-    assert!(desk.clock.now_ms() >= DEFAULT_NOW_MS);
+    assert!(fixture.clock.now_ms() >= DEFAULT_NOW_MS);
 }
 
 #[test]
-fn one_call_of_massive_is_one_contract() {
-    let desk = FetchFixture::new(|_| ());
-    let witness = RecordingProgress::default();
+fn one_call_of_massive_covers_one_contract() {
+    let fixture = FetchFixture::new(|_| ());
+    let progress = RecordingProgress::default();
     let contracts: Vec<Contract> =
         grid(&"SPY".parse().unwrap(), "2025-06-03".parse().unwrap(), 600.0, 600.5, 0).into_iter().take(2).collect();
-    let massive = desk.massive(&witness);
+    let massive = fixture.massive(&progress);
     let minutes = massive.option_minutes(&contracts, contracts[0].expiry).unwrap();
-    assert_eq!((massive.batch(), witness.calls(), minutes.bodies.len()), (1, 2, 2));
+    assert_eq!((massive.batch(), progress.calls(), minutes.bodies.len()), (1, 2, 2));
 }

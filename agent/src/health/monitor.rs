@@ -6,7 +6,11 @@ use market_env::{Action, ActionMask, FLAT_MASK, Ledger, Setup};
 use serde::{Deserialize, Serialize};
 use statistics::ratio;
 
-use super::{HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures, rules::{RuleInputs, TrainingBaseline, earns}, session_counts::{self, SessionCounts}};
+use super::{
+    HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures,
+    rules::{RuleInputs, TrainingBaseline, earns},
+    session_counts::{self, SessionCounts},
+};
 use crate::{Iteration, LayerActivity, StepView, ppo::distribution::MAX_ACTIONS};
 
 /// Fewest degrees of freedom of a usable variance.

@@ -1,4 +1,4 @@
-//! Shows any bytes to the parsers of all vendors, and what they take to the check of rows. None may panic.
+//! Fuzz target: passes any bytes to the parsers of all vendors, and the parsed rows to the checks. None may panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use market_data::source::{
     vendor::{
         alpaca::parse_bars,
         massive::{flat_files::parse_table, parse_aggregates},
-        rows::Rows,
+        Rows,
         yahoo::parse_chart,
     },
 };

@@ -1,6 +1,6 @@
-//! The days on which the New York Stock Exchange was or will be closed, or closes early, 2003 to 2028.
+//! Holidays and early closes of the New York Stock Exchange, 2003 to 2028.
 //!
-//! 2026 to 2028 follow the exchange's published schedule; closures that it announces later have to be added here.
+//! 2026 to 2028 follow the published schedule of the exchange; later announcements have to be added here.
 
 /// The exceptions of one year, as (month, day); every other weekday is a full session.
 pub(super) struct Year {
@@ -12,7 +12,7 @@ pub(super) struct Year {
 /// The year of the first row of [`YEARS`].
 pub(super) const FIRST_YEAR: i16 = 2003;
 
-/// A computer failure ended this one session at 15:56: (year, month, day), (hour, minute).
+/// Session that a computer failure ended at 15:56: (year, month, day), (hour, minute).
 pub(super) const CUT_SHORT: ((i16, i8, i8), (i8, i8)) = ((2005, 6, 1), (15, 56));
 
 /// One row per year from [`FIRST_YEAR`] on.

@@ -1,9 +1,9 @@
-//! What was fetched, kept: one Parquet file per vendor, adjustment, series and month, which polars and pandas read as it is.
+//! Cache of fetched data: one Parquet file per vendor, adjustment, series and month, readable by polars and pandas.
 //!
-//! `<data dir>/massive/split/minute/SPY/2025-06.parquet` holds the regular-hours minutes of June 2025 and, in its footer
-//! under the key `zerodte`, which sessions are complete in it, when they were fetched, and the hashes of the bodies they
-//! came in. Rows and record are one file, so that no interruption can part them: it is written under another name and
-//! renamed. Series of two adjustments lie in two folders and are never read together.
+//! `<data dir>/massive/split/minute/SPY/2025-06.parquet` holds the regular-hours minutes of June 2025. Its footer, under the
+//! key `zerodte`, lists the complete sessions, the times at which they were fetched, and the hashes of the response bodies.
+//! Rows and record share one file, written under another name and renamed, so that an interruption cannot separate them.
+//! Series with different adjustments lie in different folders and are never read together.
 
 mod month;
 mod rows;
@@ -20,19 +20,19 @@ use jiff::civil::Date;
 use super::vendor::{Adjustment, Row, VendorError};
 use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol, calendar};
 
-pub(crate) use self::month::part_of;
+pub(crate) use self::month::temporary_path;
 pub use self::{
     month::{MonthRecord, SessionRecord},
     rows::{CachedRow, OptionRow},
 };
 
-/// A data directory that holds what was fetched.
+/// Cache in a data directory.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
 }
 
-/// What a series is made of.
+/// Contents of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Minute bars of a symbol.
@@ -57,16 +57,16 @@ pub struct CachedSeries {
     adjustment: Adjustment,
     symbol: Symbol,
     folder: PathBuf,
-    /// One month is changed at a time.
+    /// Serialises changes of months.
     writing: Mutex<()>,
 }
 
-/// Keeps other programs from changing a series.
+/// Lock of a series against changes by other programs.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
 impl Cache {
-    /// Returns the cache in a data directory, which need not be there yet.
+    /// Returns the cache in a data directory, which need not exist yet.
     #[must_use]
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -78,7 +78,7 @@ impl Cache {
         self.root.join(vendor)
     }
 
-    /// Returns the file that remembers when a vendor was called.
+    /// Returns the file with the times of calls to a vendor.
     #[must_use]
     pub fn calls(&self, vendor: &str) -> PathBuf {
         self.folder(vendor).join("calls")
@@ -86,7 +86,7 @@ impl Cache {
 
     /// Returns one series.
     #[must_use]
-    pub fn shelf(&self, vendor: &'static str, adjustment: Adjustment, kind: Kind, symbol: &Symbol) -> CachedSeries {
+    pub fn series(&self, vendor: &'static str, adjustment: Adjustment, kind: Kind, symbol: &Symbol) -> CachedSeries {
         let folder = self.folder(vendor).join(adjustment.name()).join(kind.folder()).join(symbol.as_str());
         CachedSeries { vendor, adjustment, symbol: symbol.clone(), folder, writing: Mutex::new(()) }
     }
@@ -100,13 +100,13 @@ impl Cache {
         names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Returns the file of an index's daily closes.
+    /// Returns the path of an index's daily closes.
     #[must_use]
     pub fn daily(&self, vendor: &str, symbol: &Symbol) -> PathBuf {
         self.folder(vendor).join("day").join(format!("{symbol}.parquet"))
     }
 
-    /// Reads the daily closes of an index between two dates, if there are any, and the file.
+    /// Reads the daily closes of an index between two dates, and a record of the file; `None` if there is none.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -128,7 +128,7 @@ impl Cache {
         Ok(Some((DailySeries::new(&path.display().to_string(), date, close)?, file)))
     }
 
-    /// Adds daily closes of an index, which were asked for from `asked_from` on, to those that are there.
+    /// Adds daily closes of an index, requested from `asked_from` on, to the cached ones.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -140,14 +140,13 @@ impl Cache {
         asked_from: Date,
     ) -> Result<(), VendorError> {
         let path = self.daily(vendor, symbol);
-        // A plan may have come to reach less far back than it did.
+        // Older closes are kept: the plan may no longer reach them.
         let mut all = if path.exists() { month::read_daily(&path)? } else { Vec::new() }.into_iter().collect();
         BTreeMap::extend(&mut all, days.iter().copied());
         month::write_daily(&path, &all.into_iter().collect::<Vec<_>>(), asked_from)
     }
 
-    /// Returns the date from which the daily closes of an index were asked for, if they are there. The vendor may have
-    /// nothing so early.
+    /// Returns the first requested date of an index's daily closes, if they are cached. The vendor may have none so early.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -158,35 +157,34 @@ impl Cache {
 }
 
 impl CachedSeries {
-    /// Returns the folder of its months.
+    /// Returns the folder of the months.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Waits until no other program changes the series, and keeps all others from it. `waiting` is called where one has to
-    /// wait.
+    /// Locks the series against other programs, waiting for them if necessary. `waiting` is called before a wait.
     ///
     /// # Errors
-    /// When the folder cannot be made or locked.
+    /// A folder that cannot be created or locked.
     pub fn lock(&self, waiting: impl FnOnce()) -> Result<Lock, VendorError> {
         let fault = |doing| {
             let path = self.folder.clone();
             move |source| VendorError::Cache { path, doing, source }
         };
-        fs::create_dir_all(&self.folder).map_err(fault("making the folder"))?;
+        fs::create_dir_all(&self.folder).map_err(fault("creating the folder"))?;
         let path = self.folder.join(".lock");
         let open = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = open.map_err(fault("opening its lock"))?;
+        let file = open.map_err(fault("opening the lock file"))?;
         if file.try_lock().is_err() {
             waiting();
-            file.lock().map_err(fault("locking it"))?;
+            file.lock().map_err(fault("locking"))?;
         }
-        // Nobody else writes here now: what a program that was killed left half written is in nobody's way.
+        // Under the lock no other program writes here: partial files of a killed program can be removed.
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()) {
             if path.extension().is_some_and(|ending| ending.to_string_lossy().starts_with("part-")) {
-                fs::remove_file(path).map_err(fault("clearing it"))?;
+                fs::remove_file(path).map_err(fault("removing a partial file"))?;
             }
         }
         Ok(Lock(file))
@@ -197,7 +195,7 @@ impl CachedSeries {
         self.folder.join(format!("{}.parquet", date.strftime("%Y-%m")))
     }
 
-    /// Returns the months that are there, ascending, by their first days.
+    /// Returns the cached months, ascending, by their first days.
     fn months(&self) -> Vec<Date> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let month = |name: String| format!("{}-01", name.strip_suffix(".parquet")?).parse::<Date>().ok();
@@ -208,7 +206,7 @@ impl CachedSeries {
     /// Returns the complete sessions between two dates.
     ///
     /// # Errors
-    /// A file that is no month of this series.
+    /// A file that does not belong to this series.
     pub fn sessions(&self, dates: DateRange) -> Result<BTreeMap<Date, SessionRecord>, DataError> {
         let mut sessions = BTreeMap::new();
         for month in self.months_of(dates) {
@@ -221,7 +219,7 @@ impl CachedSeries {
     /// Returns the dates of the first and the last complete session.
     ///
     /// # Errors
-    /// A file that is no month of this series.
+    /// A file that does not belong to this series.
     pub fn span(&self) -> Result<Option<DateRange>, DataError> {
         let dates = self.sessions(DateRange { first: Date::MIN, last: Date::MAX })?;
         let with_rows: Vec<Date> =
@@ -234,7 +232,7 @@ impl CachedSeries {
         months.filter(move |month| month.last_of_month() >= dates.first && *month <= dates.last)
     }
 
-    /// Reads the record of a month and makes sure that it belongs here.
+    /// Reads the record of a month and checks that it belongs to this series.
     fn record(&self, path: &Path) -> Result<MonthRecord, DataError> {
         let record = month::read_record(path)?;
         let here = (self.vendor, self.adjustment.name(), self.symbol.as_str());
@@ -245,10 +243,10 @@ impl CachedSeries {
         Ok(record)
     }
 
-    /// Puts complete sessions into their months, in place of what was there of them.
+    /// Stores complete sessions in their months, replacing earlier versions of them.
     ///
     /// # Errors
-    /// A month that is there and cannot be read, or one that cannot be written; it is then as it was before.
+    /// A month that cannot be read or written; its file is then unchanged.
     pub fn store<R: CachedRow>(&self, sessions: Vec<(Date, SessionRecord, Vec<R>)>) -> Result<(), VendorError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut months: BTreeMap<PathBuf, Vec<(Date, SessionRecord, Vec<R>)>> = BTreeMap::new();
@@ -285,7 +283,7 @@ impl CachedSeries {
     /// Reads the rows of the sessions between two dates.
     ///
     /// # Errors
-    /// A file that cannot be read or is no month of this series.
+    /// A file that cannot be read or does not belong to this series.
     pub fn rows<R: CachedRow>(&self, dates: DateRange) -> Result<Vec<R>, DataError> {
         let mut rows = Vec::new();
         for month in self.months_of(dates) {
@@ -298,10 +296,10 @@ impl CachedSeries {
         Ok(rows)
     }
 
-    /// Reads the bars of the sessions between two dates, and where they came from.
+    /// Reads the bars of the sessions between two dates, and records of the files.
     ///
     /// # Errors
-    /// A file that cannot be read or is no month of this series; rows that contradict themselves.
+    /// A file that cannot be read or does not belong to this series; contradictory rows.
     pub fn bars(&self, dates: DateRange) -> Result<(Bars, Vec<FileRecord>), DataError> {
         let span = calendar::span_ns(dates);
         let mut columns = BarColumns::default();
@@ -331,8 +329,8 @@ impl CachedSeries {
 mod tests {
     use super::*;
 
-    fn shelf(folder: &Path, adjustment: Adjustment) -> CachedSeries {
-        Cache::new(folder).shelf("massive", adjustment, Kind::Minute, &Symbol::new("SPY").unwrap())
+    fn series(folder: &Path, adjustment: Adjustment) -> CachedSeries {
+        Cache::new(folder).series("massive", adjustment, Kind::Minute, &Symbol::new("SPY").unwrap())
     }
 
     fn date(text: &str) -> Date {
@@ -363,68 +361,72 @@ mod tests {
     const ALL: DateRange = DateRange { first: Date::MIN, last: Date::MAX };
 
     #[test]
-    fn sessions_come_back_as_they_went_month_by_month() {
+    fn stored_sessions_are_read_back_unchanged() {
         let folder = tempfile::tempdir().unwrap();
-        let shelf = shelf(folder.path(), Adjustment::Split);
-        assert_eq!((shelf.span().unwrap(), shelf.sessions(ALL).unwrap().len()), (None, 0));
-        shelf.store(vec![session("2025-06-30", 10.0), session("2025-07-01", 10.5)]).unwrap();
-        shelf
+        let series = series(folder.path(), Adjustment::Split);
+        assert_eq!((series.span().unwrap(), series.sessions(ALL).unwrap().len()), (None, 0));
+        series.store(vec![session("2025-06-30", 10.0), session("2025-07-01", 10.5)]).unwrap();
+        series
             .store(vec![session("2025-06-27", 9.5), (date("2025-06-26"), SessionRecord::default(), Vec::<Row>::new())])
             .unwrap();
-        let sessions = shelf.sessions(ALL).unwrap();
+        let sessions = series.sessions(ALL).unwrap();
         assert_eq!(sessions.values().map(|record| record.rows).collect::<Vec<_>>(), [0, 3, 3, 3]);
-        assert_eq!(shelf.span().unwrap(), Some(DateRange { first: date("2025-06-27"), last: date("2025-07-01") }));
-        let rows: Vec<Row> = shelf.rows(ALL).unwrap();
+        assert_eq!(series.span().unwrap(), Some(DateRange { first: date("2025-06-27"), last: date("2025-07-01") }));
+        let rows: Vec<Row> = series.rows(ALL).unwrap();
         assert_eq!(rows[..3], session("2025-06-27", 9.5).2, "nothing is lost or rounded");
-        let (bars, files) = shelf.bars(DateRange { first: date("2025-06-30"), last: date("2025-07-09") }).unwrap();
+        let (bars, files) = series.bars(DateRange { first: date("2025-06-30"), last: date("2025-07-09") }).unwrap();
         assert_eq!((bars.len(), files.len(), bars.close()[0], bars.volume()[0]), (6, 2, 10.0, 0.0));
         assert!(files[0].note.contains("split-adjusted") && files[0].digest != files[1].digest);
 
-        shelf.store(vec![session("2025-06-30", 10.7)]).unwrap();
-        let rows: Vec<Row> = shelf.rows(ALL).unwrap();
+        series.store(vec![session("2025-06-30", 10.7)]).unwrap();
+        let rows: Vec<Row> = series.rows(ALL).unwrap();
         assert_eq!(
             rows.iter().map(|row| row.close).collect::<Vec<_>>(),
             [9.5, 9.5, 9.5, 10.7, 10.7, 10.7, 10.5, 10.5, 10.5]
         );
-        let left: Vec<_> = fs::read_dir(shelf.folder()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        let left: Vec<_> = fs::read_dir(series.folder()).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left.len(), 2, "no temporary file is left: {left:?}");
     }
 
     #[test]
-    fn a_digest_is_that_of_the_rows_used() {
+    fn a_digest_covers_the_rows_in_use_only() {
         let folder = tempfile::tempdir().unwrap();
-        let shelf = shelf(folder.path(), Adjustment::Split);
-        shelf.store(vec![session("2025-06-27", 10.0)]).unwrap();
+        let series = series(folder.path(), Adjustment::Split);
+        series.store(vec![session("2025-06-27", 10.0)]).unwrap();
         let until = DateRange { first: date("2025-06-01"), last: date("2025-06-27") };
-        let before = shelf.bars(until).unwrap().1[0].digest.clone();
-        shelf.store(vec![session("2025-06-30", 10.0)]).unwrap();
-        assert_eq!(shelf.bars(until).unwrap().1[0].digest, before, "a month that grew is the same up to the same day");
+        let before = series.bars(until).unwrap().1[0].digest.clone();
+        series.store(vec![session("2025-06-30", 10.0)]).unwrap();
+        assert_eq!(
+            series.bars(until).unwrap().1[0].digest,
+            before,
+            "a longer month has the same digest up to the same day"
+        );
         assert!(before.is_some());
     }
 
     #[test]
     fn files_of_another_series_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let (split, raw) = (shelf(folder.path(), Adjustment::Split), shelf(folder.path(), Adjustment::Raw));
+        let (split, raw) = (series(folder.path(), Adjustment::Split), series(folder.path(), Adjustment::Raw));
         raw.store(vec![session("2025-06-30", 10.0)]).unwrap();
         fs::create_dir_all(split.folder()).unwrap();
         fs::copy(raw.folder().join("2025-06.parquet"), split.folder().join("2025-06.parquet")).unwrap();
         let error = split.bars(ALL).unwrap_err().to_string();
         assert!(error.contains("raw prices of massive SPY"), "{error}");
-        assert!(split.store(vec![session("2025-06-27", 1.0)]).is_err(), "nor is it overwritten");
+        assert!(split.store(vec![session("2025-06-27", 1.0)]).is_err(), "the file is not overwritten");
         fs::write(split.folder().join("2025-06.parquet"), "PAR1").unwrap();
         assert!(split.sessions(ALL).unwrap_err().to_string().contains("2025-06.parquet"));
     }
 
     #[test]
-    fn one_program_at_a_time() {
+    fn one_program_writes_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let shelf = shelf(folder.path(), Adjustment::Split);
-        let lock = shelf.lock(|| panic!("nobody else is here")).unwrap();
+        let series = series(folder.path(), Adjustment::Split);
+        let lock = series.lock(|| panic!("no other program holds the lock")).unwrap();
         let waited = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             let other =
-                scope.spawn(|| shelf.lock(|| waited.store(true, std::sync::atomic::Ordering::SeqCst)).map(drop));
+                scope.spawn(|| series.lock(|| waited.store(true, std::sync::atomic::Ordering::SeqCst)).map(drop));
             while !waited.load(std::sync::atomic::Ordering::SeqCst) {
                 std::thread::yield_now();
             }

@@ -1,8 +1,8 @@
-//! Filling the cache: which sessions are missing, in which windows to ask for them, and what a history needs.
+//! Fetching: missing sessions are planned as windows, downloaded, and stored in the cache.
 //!
-//! A session that is complete in the cache is never asked for again unless that is wished. After every page the sessions
-//! that are whole are stored, so that an interruption costs one page at most. Sessions are those of the exchange calendar:
-//! minutes before the open and after the close, on half days too, are left out and counted.
+//! A session that is complete in the cache is not requested again, unless a refresh is asked for. Complete sessions are
+//! stored after every page, so that an interruption costs at most one page. Sessions are those of the exchange calendar:
+//! minutes before the open and after the close, also of half days, are left out and counted.
 
 mod download;
 mod history;
@@ -22,24 +22,24 @@ use super::{
 use crate::{DateRange, Symbol, calendar};
 
 pub use self::{
-    download::Fetched,
-    history::{Needs, with_warmup},
+    download::FetchSummary,
+    history::{HistoryRequest, with_warmup},
     options::OptionPlan,
 };
 
-/// A session is final this long after its close: delayed plans lag by a quarter of an hour.
+/// Delay after which a closed session is final: delayed plans lag by a quarter of an hour.
 const SETTLED_NS: i64 = 20 * calendar::MINUTE_NS;
 
-/// A vendor, the cache that is filled from it, and what a fetch needs besides.
+/// A vendor and the cache of its data.
 #[derive(Clone, Copy)]
 pub struct Fetcher<'a> {
-    /// Who is asked.
+    /// The vendor.
     pub vendor: &'a dyn Vendor,
-    /// Where the answers go.
+    /// The cache.
     pub cache: &'a Cache,
-    /// What time it is.
+    /// The clock.
     pub clock: &'a dyn Clock,
-    /// Who is told.
+    /// Receiver of progress and notes.
     pub progress: &'a dyn Progress,
 }
 
@@ -52,51 +52,51 @@ impl std::fmt::Debug for Fetcher<'_> {
     }
 }
 
-/// How to fetch.
+/// Options of a fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FetchOptions {
-    /// Asks again for so many of the latest sessions, which vendors sometimes correct.
+    /// Number of latest sessions to fetch again, because vendors sometimes correct them.
     pub refresh: usize,
-    /// Asks again for sessions that came without a bar, and for what the plan refused: as after a change of plan.
+    /// Fetches sessions without bars again, and repeats requests that the plan refused, as after a change of plan.
     pub retry_empty: bool,
-    /// Leaves rows out that contradict themselves, and names them, instead of stopping at them.
+    /// Leaves out contradictory rows and reports them, instead of stopping at the first.
     pub drop_bad: bool,
 }
 
-/// Consecutive missing sessions of one symbol, asked for at once.
+/// Consecutive missing sessions of one symbol, fetched by one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRun {
     /// The symbol.
     pub symbol: Symbol,
-    /// From the first to the last missing session.
+    /// Dates of the first and the last session.
     pub dates: DateRange,
-    /// How many sessions that are.
+    /// Number of sessions.
     pub sessions: usize,
 }
 
-/// What is missing.
+/// Missing sessions, and the requests for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to ask for, by symbol, then by date.
+    /// Requests, by symbol, then by date.
     pub windows: Vec<SessionRun>,
-    /// Sessions that are in the cache already, summed over symbols.
+    /// Sessions that are in the cache, summed over symbols.
     pub complete: usize,
-    /// Sessions that no plan of the vendor reaches.
+    /// Sessions before the first date that the vendor or the plan reaches.
     pub out_of_reach: usize,
-    /// Calls that it takes, at best.
+    /// Minimum number of calls.
     pub calls: usize,
 }
 
 impl Plan {
-    /// Returns how many sessions are missing.
+    /// Returns the number of missing sessions.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.windows.iter().map(|window| window.sessions).sum()
     }
 }
 
-/// Returns the minutes that calls take at so many per minute: the first ones are free, the others come minute by minute;
-/// 0 = no limit, then well below one.
+/// Returns the minutes that calls take under a limit per minute: the first batch runs at once, each further batch a minute
+/// later. A limit of 0 means no limit, at 50 calls a second.
 #[must_use]
 pub fn minutes(calls: usize, calls_per_minute: u32) -> f64 {
     match calls_per_minute {
@@ -115,17 +115,17 @@ pub fn last_final(now_ms: i64) -> Option<Date> {
 }
 
 impl Fetcher<'_> {
-    /// Finds out which sessions of `dates` are missing. Asks nobody.
+    /// Returns the missing sessions of `dates`. Makes no request.
     ///
     /// # Errors
-    /// A symbol that the vendor cannot have, or a cache that cannot be read.
-    pub fn plan(&self, symbols: &[Symbol], dates: DateRange, wishes: FetchOptions) -> Result<Plan, VendorError> {
+    /// A symbol that the vendor does not offer, or a cache that cannot be read.
+    pub fn plan(&self, symbols: &[Symbol], dates: DateRange, options: FetchOptions) -> Result<Plan, VendorError> {
         let mut plan = Plan::default();
-        let noes = Refusals::read(&self.noes());
+        let refusals = Refusals::read(&self.refusals_file());
         for symbol in symbols {
             self.vendor.check(symbol)?;
-            let floor = noes.floor(symbol, self.clock.now_ms()).filter(|_| !wishes.retry_empty);
-            self.plan_symbol(&mut plan, symbol, dates, wishes, floor)?;
+            let floor = refusals.floor(symbol, self.clock.now_ms()).filter(|_| !options.retry_empty);
+            self.plan_symbol(&mut plan, symbol, dates, options, floor)?;
         }
         Ok(plan)
     }
@@ -135,22 +135,22 @@ impl Fetcher<'_> {
         plan: &mut Plan,
         symbol: &Symbol,
         dates: DateRange,
-        wishes: FetchOptions,
+        options: FetchOptions,
         floor: Option<Date>,
     ) -> Result<(), VendorError> {
         let Some(last) = last_final(self.clock.now_ms()).map(|last| last.min(dates.last)) else { return Ok(()) };
         let sessions: Vec<Date> = calendar::sessions(dates.first, last).iter().map(|session| session.date).collect();
-        let there = self.shelf(symbol).sessions(dates)?;
-        let known = there.iter().filter(|(_, record)| record.rows > 0 || !wishes.retry_empty).map(|(date, _)| *date);
+        let cached = self.series(symbol).sessions(dates)?;
+        let known = cached.iter().filter(|(_, record)| record.rows > 0 || !options.retry_empty).map(|(date, _)| *date);
         let mut known: BTreeSet<Date> = known.collect();
-        for date in sessions.iter().rev().take(wishes.refresh) {
+        for date in sessions.iter().rev().take(options.refresh) {
             known.remove(date);
         }
         let reach = self.vendor.first_date(self.today()).max(floor).unwrap_or(Date::MIN);
         let asked = sessions.iter().filter(|date| !known.contains(date));
         plan.out_of_reach += asked.filter(|date| **date < reach).count();
         plan.complete += sessions.iter().filter(|date| known.contains(date)).count();
-        // Neighbours are asked for together, as many as the vendor gives at once.
+        // Neighbouring sessions are fetched together, up to the longest window of the vendor.
         let missing = |date: &Date| !known.contains(date) && *date >= reach;
         for run in sessions.chunk_by(|a, b| missing(a) && missing(b)).filter(|run| missing(&run[0])) {
             let mut rest = run;
@@ -166,16 +166,16 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    fn shelf(&self, symbol: &Symbol) -> CachedSeries {
-        self.cache.shelf(self.vendor.name(), self.vendor.adjustment(), Kind::Minute, symbol)
+    fn series(&self, symbol: &Symbol) -> CachedSeries {
+        self.cache.series(self.vendor.name(), self.vendor.adjustment(), Kind::Minute, symbol)
     }
 
     fn today(&self) -> Date {
         calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000))
     }
 
-    /// Returns the file that remembers what was refused.
-    fn noes(&self) -> PathBuf {
+    /// Returns the file of refused requests.
+    fn refusals_file(&self) -> PathBuf {
         self.cache.folder(self.vendor.name()).join("refusals.json")
     }
 }

@@ -1,7 +1,7 @@
 //! Bars from a folder of Parquet or CSV files.
 //!
 //! `SPY_1m.parquet` or `SPY_1m.csv` holds the minute bars of SPY in the columns timestamp, open, high, low, close and
-//! volume; other columns are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) may be there.
+//! volume; other columns are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) are optional.
 
 pub(super) mod cells;
 pub(super) mod csv;
@@ -18,14 +18,14 @@ use crate::{Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatilit
 
 /// Price columns, in the order of [`BarColumns`].
 const PRICES: [&str; 4] = ["open", "high", "low", "close"];
-/// What a numeric cell has to hold.
-pub(super) const A_NUMBER: &str = "a number";
-/// What a time stamp has to be.
-const A_TIME: &str = "RFC 3339 with an offset, or epoch seconds, milliseconds, microseconds or nanoseconds";
-/// What a day has to be.
-pub(super) const A_DATE: &str = "a date such as 2025-06-30";
+/// Expected content of a numeric cell.
+pub(super) const EXPECTED_NUMBER: &str = "a number";
+/// Expected form of a time stamp.
+const EXPECTED_TIME: &str = "RFC 3339 with an offset, or epoch seconds, milliseconds, microseconds or nanoseconds";
+/// Expected form of a date.
+pub(super) const EXPECTED_DATE: &str = "a date such as 2025-06-30";
 
-/// Reads the minute bars of `symbols` and whatever volatility indices the folder holds.
+/// Reads the minute bars of `symbols`, and the volatility indices that the folder holds.
 ///
 /// # Errors
 /// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row; the
@@ -41,7 +41,7 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
     Ok(History { bars, volatility, files: folder.read, synthetic: false, notes: Vec::new() })
 }
 
-/// The folder and a record of the files read from it.
+/// A folder, and records of the files read from it.
 struct Folder<'a> {
     dir: &'a Path,
     /// Names of its files, ascending.
@@ -59,7 +59,7 @@ impl<'a> Folder<'a> {
         Ok(Self { dir, names, read: Vec::new() })
     }
 
-    /// Returns the one file called `stem`, if there is one.
+    /// Returns the file with the stem `stem`, if it exists.
     fn find(&self, stem: &str) -> Result<Option<PathBuf>, DataError> {
         let named = |ending: &str| {
             let name = format!("{stem}.{ending}");
@@ -78,12 +78,12 @@ impl<'a> Folder<'a> {
         let path = self.find(&stem)?.ok_or_else(|| DataError::MissingFile {
             wanted: format!("{stem}.parquet"),
             folder: self.dir.display().to_string(),
-            held: self.symbols(),
+            available: self.symbols(),
         })?;
         self.read_bars(symbol, &path, true)
     }
 
-    /// Returns the minute bars of an index that need not be there.
+    /// Returns the minute bars of an index, which are optional.
     fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
         let path = self.find(&format!("{symbol}_1m"))?;
         path.map(|path| self.read_bars(symbol, &path, false)).transpose()
@@ -107,7 +107,7 @@ impl<'a> Folder<'a> {
         self.read.push(FileRecord::new(path, rows, note));
     }
 
-    /// Returns the symbols whose minute bars the folder holds; the volatility indices are not among them.
+    /// Returns the symbols with minute bars in the folder, without the volatility indices.
     fn symbols(&self) -> Vec<String> {
         let stems = self.names.iter().filter_map(|name| {
             name.strip_suffix("_1m.parquet").or_else(|| name.strip_suffix("_1m.csv")).map(str::to_owned)
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_doubled_files_are_named() {
+    fn missing_and_duplicate_files_are_named() {
         let dir = folder(&[("QQQ_1m.csv", ""), ("IWM_1m.parquet", ""), ("VIX_1m.csv", ""), ("notes.txt", "")]);
         let message = load(dir.path(), &spy()).unwrap_err().to_string();
         assert!(message.starts_with("no file SPY_1m.parquet (nor .csv) in "), "{message}");
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn volatility_indices_are_read_where_they_are() {
+    fn volatility_indices_are_read_if_present() {
         let dir = folder(&[
             ("SPY_1m.csv", &format!("{HEADER}1748871000,10,11,9,10.5,100\n")),
             ("VIX_1m.csv", "timestamp,open,high,low,close\n1748870000,18,18,18,18\n"),
@@ -310,10 +310,10 @@ mod tests {
     }
 
     #[test]
-    fn real_bars_give_the_sessions_that_their_notes_promise() {
+    fn real_bars_match_their_documentation() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/bars");
         if !dir.is_dir() {
-            println!("skipped: {} is not there", dir.display());
+            println!("skipped: {} does not exist", dir.display());
             return;
         }
         let symbols = ["SPY", "QQQ", "SPX"].map(|name| Symbol::new(name).unwrap());

@@ -12,14 +12,14 @@
 //!
 //! and with at least one of these groups (other columns are not read):
 //!
-//! | columns | what they make |
+//! | columns | result |
 //! |---|---|
-//! | `open`, `high`, `low`, `close`, optional `volume`, `vwap` | [`TradeMinute`](crate::TradeMinute)s; an empty volume is 0, an empty mean price the close |
+//! | `open`, `high`, `low`, `close`, optional `volume`, `vwap` | [`TradeMinute`](crate::TradeMinute)s; an empty volume is 0, an empty `vwap` the close |
 //! | `bid`, `ask`, optional `bid_size`, `ask_size` | [`QuoteMinute`](crate::QuoteMinute)s; an empty cell, and an ask of 0, is a missing side |
-//! | `mid`, where the file has neither of the above | trade minutes whose prices are all the mid |
+//! | `mid`, if the file has none of the above | trade minutes whose prices are all the mid |
 //!
-//! `underlying_price`, where it is there, is kept with a trade as its own `spot`. A crossed quote is data, not an error:
-//! it is kept, and whoever uses quotes counts and refuses it.
+//! `underlying_price`, if present, becomes the `spot` of a trade. A crossed quote is data, not an error: it is kept, and users
+//! of quotes count and refuse it.
 
 mod columns;
 mod rows;
@@ -29,22 +29,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::{columns::Columns, rows::Rows};
+use self::{columns::Columns, rows::OptionRows};
 use crate::{DataError, DateRange, OptionHistory, Symbol};
 
-/// Reads what the options of `symbol` traded at and were quoted at on `dates`, from one file or from every option file
-/// of a folder. Files of a folder that have no column `strike` are no option files and are passed over.
+/// Reads trades and quotes of the options on `symbol` on `dates`, from one file or from every option file of a folder.
+/// Files of a folder without a column `strike` are not option files and are skipped.
 ///
 /// # Errors
 /// A folder or file that cannot be read, an option file without the columns above, a bad cell or row of the symbol in the
 /// dates (the message names file, row and column), a contract with two rows of a kind in one minute, or no row at all.
 pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> Result<OptionHistory, DataError> {
-    let mut rows = Rows::new(symbol, dates);
+    let mut rows = OptionRows::new(symbol, dates);
     let mut files = Vec::new();
-    let mut held = BTreeSet::new();
+    let mut available = BTreeSet::new();
     for (file, named) in files_of(path)? {
         if let Some(columns) = Columns::open(&file, named)? {
-            files.extend(rows.read(&columns, &mut held)?);
+            files.extend(rows.read(&columns, &mut available)?);
         }
     }
     if rows.is_empty() {
@@ -53,13 +53,13 @@ pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> Result<O
             symbol: symbol.clone(),
             first: dates.first,
             last: dates.last,
-            held: held.into_iter().collect(),
+            available: available.into_iter().collect(),
         });
     }
     rows.history(files)
 }
 
-/// Returns the files to look at, ascending by name, and whether they were named by the caller.
+/// Returns the files to read, ascending by name, each with true if the caller named the file itself.
 fn files_of(path: &Path) -> Result<Vec<(PathBuf, bool)>, DataError> {
     if path.is_file() {
         return Ok(vec![(path.to_owned(), true)]);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn rows_are_grouped_by_session_and_expiry_and_sorted() {
-        // 13:30 UTC is 09:30 in New York; the rows come in no order, and those of another symbol, date or hour are not looked at.
+        // 13:30 UTC is 09:30 in New York; the rows are unordered, and those of another symbol, date or hour are ignored.
         let rows = "2025-06-03T13:30:00Z,SPY,2025-06-03,590,C,1,1,1,1,5,1\n\
                     2025-06-02T13:31:59Z,SPY,2025-06-02,590,P,2,3,1,2,5,2.2\n\
                     2025-06-02T13:31:00Z,SPY,2025-06-02,590,C,1,2,1,1.5,7,1.25\n\
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_keep_what_is_missing_and_mids_are_trades_with_a_spot() {
+    fn quotes_keep_missing_sides_and_mids_are_trades_with_a_spot() {
         let quotes = "1748871000,SPX,2025-06-02,5900,C,1.2,1.1,10,20\n1748871000,SPXW,2025-06-02,5905,P,,0.05,0,7\n\
                       1748871000,SPXW,2025-06-02,5910,P,0,0,,\n";
         let mids = "1748871060,SPX,2025-06-02,5900,C,1.5,5901.25\n";
@@ -217,7 +217,7 @@ mod tests {
             (trade("C,1,1,1,,1,1"), "FILE: row 1, column close: the cell is empty; expected a number"),
             (quote("C,1,x,1,1"), "FILE: row 1, column ask: \"x\"; expected a number"),
             (quote("C,1,2,1.5,1"), "FILE: row 1, column bid_size: 1.5 is not a whole number of contracts"),
-            (error(MIDS, "1748871000,SPY,2025-06-02,0,C,1,590"), "FILE: row 1, column strike: 0 is no strike"),
+            (error(MIDS, "1748871000,SPY,2025-06-02,0,C,1,590"), "FILE: row 1, column strike: 0 is not a strike"),
             (
                 error(MIDS, "1748871000,SPY,2025-05-30,590,C,1,590"),
                 "row 1, column expiry: \"2025-05-30\"; expected the",
@@ -237,15 +237,15 @@ mod tests {
         }
         let dir = folder(&[("bars.csv", "timestamp,open\n")]);
         let message = load(&dir.path().join("bars.csv"), "SPY", "2025-06-02", "2025-06-02").unwrap_err().to_string();
-        assert!(message.contains("no column underlying"), "a file that is named has to be an option file: {message}");
+        assert!(message.contains("no column underlying"), "a named file has to be an option file: {message}");
         assert!(load(&dir.path().join("nowhere"), "SPY", "2025-06-02", "2025-06-02").is_err());
     }
 
     #[test]
-    fn real_files_hold_what_their_notes_promise() {
+    fn real_files_match_their_documentation() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/options");
         if !dir.is_dir() {
-            println!("skipped: {} is not there", dir.display());
+            println!("skipped: {} does not exist", dir.display());
             return;
         }
         let spy = load(&dir, "SPY", "2023-01-01", "2025-06-30").unwrap();

@@ -1,13 +1,13 @@
-//! A made-up market for tests, demonstrations and experiments whose answer is known.
+//! Synthetic market for tests, demonstrations and experiments with a known answer.
 //!
 //! Each minute's log return is Gaussian around zero drift, with a volatility that follows a slow component (over weeks)
 //! and a fast one (over a session) that rises when prices fall, times a U-shaped profile of the day. Jumps come at
-//! random; a gap separates two sessions; symbols share one market factor. VIX and VIX1D are the volatility that the
-//! model itself expects over 21 sessions and over one.
+//! random; a gap separates two sessions; symbols share one market factor. VIX and VIX1D are the expected volatility of
+//! the model over 21 sessions and over one.
 //!
-//! Prices are a martingale up to tick rounding, so nothing can be predicted, unless `planted_edge` is set: then a regime of
-//! each symbol, up or down, adds a drift for as long as it lasts. It is hidden in the noise of the returns, unless
-//! `edge_visibility` is set: then the shape of a finished bar tells the regime that the bar was made in.
+//! Prices are a martingale up to tick rounding, so that nothing can be predicted, unless `planted_edge` is set: then each
+//! symbol has a regime, up or down, that adds a drift while it lasts. The regime is hidden in the noise of the returns,
+//! unless `edge_visibility` is set: then the shape of a finished bar reveals its regime.
 
 mod model;
 
@@ -18,7 +18,7 @@ use rand_distr::StandardNormal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::model::{Path, Traits, mean_decay, revert, shape_of, u_shape};
+use self::model::{Path, SymbolParameters, mean_decay, revert, shape_bar, u_shape};
 use super::check_symbols;
 use crate::{
     BarColumns, Bars, DataError, History, Symbol, Volatility,
@@ -40,7 +40,7 @@ const JUMP_SIZE: f64 = 6.0;
 const SESSIONS_PER_YEAR: f64 = 252.0;
 const FULL_SESSION: f64 = 390.0;
 
-/// What the made-up market is like.
+/// Parameters of the synthetic market.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyntheticConfig {
@@ -114,9 +114,9 @@ impl SyntheticConfig {
     }
 }
 
-/// Makes up minute bars of `symbols`, and VIX and VIX1D to go with them.
+/// Generates minute bars of `symbols`, and the matching VIX and VIX1D.
 ///
-/// The bars of a symbol depend on the configuration and its own name only, not on which others are asked for.
+/// The bars of a symbol depend on the configuration and on its own name only, not on the other symbols.
 ///
 /// # Errors
 /// [`DataError::Config`] for values out of range, [`DataError::NoSymbols`] or [`DataError::DuplicateSymbol`].
@@ -138,7 +138,7 @@ pub fn generate(config: &SyntheticConfig, symbols: &[Symbol]) -> Result<History,
     })
 }
 
-/// What all symbols share, minute by minute.
+/// Sessions of the market factor and its volatility, which all symbols share.
 struct Market {
     origin: String,
     median_vol: f64,
@@ -194,33 +194,33 @@ impl Market {
     }
 
     fn bars(&self, config: &SyntheticConfig, symbol: &Symbol) -> Result<Bars, DataError> {
-        let traits = Traits::of(symbol);
+        let parameters = SymbolParameters::of(symbol);
         let mut rng = stream(config.seed, symbol.as_str());
-        // A stream of its own: what a bar tells does not move prices.
-        let mut tells = stream(config.seed, &format!("what the bars of {symbol} tell"));
+        // A separate random stream: the shape of bars must not change prices. The text is part of the seed.
+        let mut shape_rng = stream(config.seed, &format!("what the bars of {symbol} tell"));
         let mut columns = BarColumns::default();
-        let mut log_price = traits.level.ln();
+        let mut log_price = parameters.level.ln();
         for (index, day) in self.days.iter().enumerate() {
             let (gap_sd, gap_shock) = day.gap;
-            let gap = traits.log_return(gap_sd, gap_shock, normal(&mut rng));
+            let gap = parameters.log_return(gap_sd, gap_shock, normal(&mut rng));
             log_price += if index == 0 { 0.0 } else { gap };
             let mut regime = if rng.random::<bool>() { 1.0 } else { -1.0 };
             for (minute, start_ns) in day.minutes.iter().zip((day.session.open_ns..).step_by(MINUTE_NS as usize)) {
-                let drift = config.planted_edge * minute.sigma * traits.scale() * regime;
+                let drift = config.planted_edge * minute.sigma * parameters.scale() * regime;
                 let path = Path {
                     from: log_price,
                     to: log_price
                         + drift
-                        + traits.log_return(minute.sigma, minute.shock, normal(&mut rng))
-                        + traits.jump(minute.jump),
+                        + parameters.log_return(minute.sigma, minute.shock, normal(&mut rng))
+                        + parameters.jump(minute.jump),
                 };
-                let (high, low) = path.extremes(minute.sigma * traits.scale(), rng.random(), rng.random());
+                let (high, low) = path.extremes(minute.sigma * parameters.scale(), rng.random(), rng.random());
                 let busy = minute.activity * (0.35 * normal(&mut rng) + 0.2 * minute.shock.abs()).exp();
                 let mut prices = [path.from, high, low, path.to].map(|log_price| to_tick(log_price.exp()));
-                if tells.random::<f64>() < config.edge_visibility {
-                    prices = shape_of(regime, prices);
+                if shape_rng.random::<f64>() < config.edge_visibility {
+                    prices = shape_bar(regime, prices);
                 }
-                push(&mut columns, start_ns, prices, (traits.volume * busy).round());
+                push(&mut columns, start_ns, prices, (parameters.volume * busy).round());
                 log_price = path.to;
                 if rng.random::<f64>() < 1.0 / REGIME_MINUTES {
                     regime = -regime;
@@ -293,7 +293,7 @@ mod tests {
         generate(&SyntheticConfig { seed, planted_edge, ..SyntheticConfig::default() }, &symbols(&["SPY"])).unwrap()
     }
 
-    /// Returns the t statistic of "the next half hour continues the last one", in units of each half hour's size.
+    /// Returns the t statistic of the hypothesis that the next half hour continues the last one.
     fn continuation(history: &History) -> f64 {
         let bars = &history.bars[0];
         let starts = (0..bars.len() - 60).step_by(60);
@@ -317,8 +317,8 @@ mod tests {
         assert!(t > 5.0, "t = {t}");
     }
 
-    /// Returns the t statistic of "the next minute moves as this bar's shape tells", over bars that have a body.
-    fn told(history: &History) -> f64 {
+    /// Returns the t statistic of the hypothesis that the next minute follows the shape of this bar, over bars with a body.
+    fn shape_edge_t(history: &History) -> f64 {
         let bars = &history.bars[0];
         let moves: Vec<f64> = (0..bars.len() - 1)
             .filter(|&row| {
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visible_edge_is_told_by_wicks_and_moves_no_price() {
+    fn a_visible_edge_shows_in_wicks_and_changes_no_other_column() {
         let with = |planted_edge, edge_visibility| {
             let config = SyntheticConfig { planted_edge, edge_visibility, ..SyntheticConfig::default() };
             generate(&config, &symbols(&["SPY"])).unwrap()
@@ -346,13 +346,18 @@ mod tests {
         };
         assert_eq!(prices(&hidden), prices(&visible));
         assert_eq!(hidden.volatility, visible.volatility);
-        let t = [told(&hidden), told(&visible), told(&with(0.2, 0.3)), told(&with(0.0, 1.0))];
+        let t = [
+            shape_edge_t(&hidden),
+            shape_edge_t(&visible),
+            shape_edge_t(&with(0.2, 0.3)),
+            shape_edge_t(&with(0.0, 1.0)),
+        ];
         assert!(t[0].abs() < 3.0 && t[1] > 30.0 && t[3].abs() < 3.0, "{t:?}");
-        assert!((5.0..t[1]).contains(&t[2]), "a third of the bars tells less than all: {t:?}");
+        assert!((5.0..t[1]).contains(&t[2]), "a third of the bars reveal less than all: {t:?}");
     }
 
     #[test]
-    fn streams_depend_on_seed_and_name_only() {
+    fn random_streams_depend_on_seed_and_name_only() {
         let config = SyntheticConfig { sessions_to: date(2024, 1, 31), ..SyntheticConfig::default() };
         let alone = generate(&config, &symbols(&["QQQ"])).unwrap();
         let among = generate(&config, &symbols(&["SPY", "QQQ", "TSLA"])).unwrap();
@@ -364,7 +369,7 @@ mod tests {
         assert!(matches!(generate(&config, &[]), Err(DataError::NoSymbols)));
     }
 
-    /// Returns the mean of VIX over the sessions of the first symbol, which must come from the made-up VIX minutes.
+    /// Returns the mean of VIX over the sessions of the first symbol, which must come from the synthetic VIX minutes.
     fn market_vix(history: &History) -> f64 {
         let dataset = Dataset::build(history, &Window::default(), &DataConfig::default()).unwrap();
         let days = &dataset.symbols[0].vol[1..];
@@ -376,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn market_looks_like_one() {
+    fn prices_and_volumes_resemble_a_market() {
         let history = generate(&SyntheticConfig::default(), &symbols(&["SPY", "QQQ", "SPX", "ABC"])).unwrap();
         let [spy, qqq, spx, abc] = &history.bars[..] else { panic!("four series") };
         let sessions = calendar::sessions(date(2024, 1, 2), date(2024, 12, 31));

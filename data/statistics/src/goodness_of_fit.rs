@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Fit of predictions to their outcomes. One number alone cannot tell flat predictions from wrong ones: with `EV` the
+/// Fit of predictions to their outcomes. One number alone cannot distinguish flat predictions from wrong ones: with `EV` the
 /// explained variance, `VR` the variance ratio and `b` the slope, `EV = VR · (2b - 1)`, and calibrated predictions have
 /// `b = 1` and `EV = VR`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn perfect_constant_and_wrong_predictions_are_told_apart() {
+    fn perfect_constant_and_wrong_predictions_differ() {
         let outcome = [1.0, 2.0, 3.0];
         let perfect = fit(&outcome, &outcome);
         assert_eq!((perfect.explained_variance, perfect.variance_ratio, perfect.slope), (1.0, 1.0, 1.0));

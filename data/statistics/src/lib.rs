@@ -11,7 +11,7 @@
 //!
 //! A function returns `None` where its statistic is undefined; [`mean`], [`variance`] and [`quantile`] return NaN there.
 //!
-//! The P&L of twelve days, its mean in standard errors, and whether that mean can be told from zero:
+//! The P&L of twelve days, its mean in standard errors, and a test of that mean against zero:
 //!
 //! ```
 //! use statistics::{Mean, bootstrap_interval, max_drawdown, student_quantile};

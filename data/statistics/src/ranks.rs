@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn larger_numbers_are_told_from_chance() {
+    fn larger_numbers_are_significant() {
         const SIGNIFICANT: f64 = 2.326;
         let low: Vec<f64> = (0..20).map(f64::from).collect();
         let high: Vec<f64> = (0..20).map(|x| f64::from(x) + 9.0).collect();

@@ -5,7 +5,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractSpec, Quote, option::{contract::{MULTIPLIER, TickRule}, fees::{Side, Tariff}, quote::Size}};
+use crate::{
+    ContractSpec, Quote,
+    option::{
+        contract::{MULTIPLIER, TickRule},
+        fees::{Side, Tariff},
+        quote::Size,
+    },
+};
 
 /// Treatment of a policy's order that meets no quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -4,10 +4,7 @@ use std::{fs, path::Path};
 
 use market_data::source::{
     cache::{Cache, Kind},
-    vendor::{
-        Adjustment, alpaca,
-        massive::{self, flat_files},
-    },
+    vendor::{Adjustment, CredentialSource as _, KeyVariables, VENDORS, VendorKeys},
 };
 
 use crate::{artifacts::manifest::LIBTORCH, inputs::credentials::Credentials, output::table::thousands};
@@ -66,36 +63,31 @@ pub(super) fn table(checks: &[Check]) -> String {
 /// Says which keys are set, by the names of their variables.
 pub(super) fn keys() -> Vec<Check> {
     let keys = Credentials::read();
-    let single = |names: &[&'static str]| keys.first(names).map(|key| key.map(|(_, name)| name.to_owned()));
+    let single = |names: &[&'static str]| keys.key(names).map(|key| key.map(|(_, name)| name.to_owned()));
     let pair = |names: &[(&'static str, &'static str)]| {
-        keys.pair(names).map(|pair| pair.map(|[(_, first), (_, second)]| format!("{first} and {second}")))
+        keys.key_pair(names).map(|pair| pair.map(|[(_, first), (_, second)]| format!("{first} and {second}")))
     };
-    let rows = [
-        ("key of massive", single(&massive::KEYS), massive::KEYS[0].to_owned()),
-        (
-            "keys of massive's flat files",
-            pair(&flat_files::KEYS),
-            format!("{} and {}", flat_files::KEYS[0].0, flat_files::KEYS[0].1),
-        ),
-        ("keys of alpaca", pair(&alpaca::KEYS), format!("{} and {}", alpaca::KEYS[0].0, alpaca::KEYS[0].1)),
-    ];
+    let row = |key: &VendorKeys| match key.variables {
+        KeyVariables::Single(names) => (key.label, single(names), names[0].to_owned()),
+        KeyVariables::Pair(names) => (key.label, pair(names), format!("{} and {}", names[0].0, names[0].1)),
+    };
     let check = |(name, found, wanted): (&str, Result<Option<String>, _>, String)| match found {
         Ok(Some(variable)) => Check::yes(name, format!("in {variable}")),
         Ok(None) => Check::no(name, format!("{wanted} not found, neither in the environment nor in .env")),
         Err(error) => Check::no(name, format!("{error}")),
     };
-    rows.into_iter().map(check).collect()
+    VENDORS.iter().flat_map(|vendor| vendor.keys).map(row).map(check).collect()
 }
 
 /// Says what the cache holds.
 pub(super) fn cache(cache: &Cache, folder: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
-    for vendor in ["massive", "alpaca", "alpaca-iex", "yahoo"] {
+    for vendor in VENDORS.iter().flat_map(|vendor| vendor.folders) {
         for adjustment in [Adjustment::Split, Adjustment::Raw] {
             for symbol in cache.symbols(vendor, adjustment, Kind::Minute) {
-                let shelf = cache.shelf(vendor, adjustment, Kind::Minute, &symbol);
+                let series = cache.series(vendor, adjustment, Kind::Minute, &symbol);
                 let name = format!("cache: {vendor} {symbol}, {}", adjustment.name());
-                checks.push(match (shelf.span(), bytes(shelf.folder())) {
+                checks.push(match (series.span(), bytes(series.folder())) {
                     (Ok(Some(dates)), size) => Check::yes(name, format!("{dates}, {}", megabytes(size))),
                     (Ok(None), _) => Check::fact(name, "no session with bars"),
                     (Err(error), _) => Check::no(name, format!("{error}")),

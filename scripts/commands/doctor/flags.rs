@@ -7,6 +7,7 @@ use crate::{
         DataSource, RunConfig,
         flags::{ConfigFlags, OF_A_VENDOR, SourceFlags, described},
         layers::Layer,
+        vendor_names,
     },
     output::exit_code::UsageError,
 };
@@ -33,13 +34,12 @@ impl DoctorFlags {
     /// Every fault at once, exit code 2.
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         let mut base = RunConfig::default();
-        base.run.data_source = DataSource::Massive;
+        base.run.data_source = DataSource::named("massive").unwrap_or(base.run.data_source);
         let mut layer = Layer::new("flags");
         self.source.put(&mut layer, notes);
         let config = self.config.resolve(&base, layer)?;
         if !config.run.data_source.is_vendor() {
-            let text =
-                format!("--data-source {}: it is no vendor; name massive, alpaca or yahoo", config.run.data_source);
+            let text = format!("--data-source {}: it is no vendor; name {}", config.run.data_source, vendor_names());
             return Err(UsageError::one(text).into());
         }
         Ok(config)

@@ -9,7 +9,7 @@ use crate::{
     config::{
         DataSource, RunConfig,
         flags::{ConfigFlags, DataFlags, FlagHelp, FlagTable, OF_A_VENDOR, WITHOUT_OPTIONS, described},
-        layers::Layer,
+        layers::Layer, vendor_names,
     },
     output::exit_code::UsageError,
 };
@@ -103,7 +103,7 @@ impl FetchFlags {
             return Err(UsageError::one("--options: say --what options to fetch them").into());
         }
         let mut base = RunConfig::default();
-        base.run.data_source = DataSource::Massive;
+        base.run.data_source = DataSource::named("massive").unwrap_or(base.run.data_source);
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
         layer.put_some("data.massive.flat_files", self.flat_files.then_some(true));
@@ -114,8 +114,9 @@ impl FetchFlags {
         let config = self.config.resolve(&base, layer)?;
         if !config.run.data_source.is_vendor() {
             let text = format!(
-                "--data-source {}: nothing is fetched from it; name massive, alpaca or yahoo",
-                config.run.data_source
+                "--data-source {}: nothing is fetched from it; name {}",
+                config.run.data_source,
+                vendor_names()
             );
             return Err(UsageError::one(text).into());
         }

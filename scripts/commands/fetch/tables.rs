@@ -11,7 +11,7 @@ use market_data::{
             Adjustment, Clock as _, VendorError,
             massive::{
                 Massive,
-                options::{ChainRow, DayGreeks, Greeks, Listed},
+                options::{ChainRow, DayGreeks, Greeks, ListedContract},
             },
         },
     },
@@ -28,7 +28,7 @@ const ALL_STRIKES: (f64, f64) = (0.0, 1e6);
 
 /// Returns the folder of the options on a symbol.
 pub(super) fn options_folder(cache: &Cache, vendor: &'static str, symbol: &Symbol) -> PathBuf {
-    cache.shelf(vendor, Adjustment::Raw, Kind::Options, symbol).folder().to_owned()
+    cache.series(vendor, Adjustment::Raw, Kind::Options, symbol).folder().to_owned()
 }
 
 fn path(cache: &Cache, kind: &str, symbol: &Symbol, name: &str) -> PathBuf {
@@ -121,7 +121,7 @@ fn cell<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-fn right(listed: &Listed) -> &'static str {
+fn right(listed: &ListedContract) -> &'static str {
     match listed.contract_type.as_str() {
         "call" => "C",
         "put" => "P",
@@ -129,8 +129,8 @@ fn right(listed: &Listed) -> &'static str {
     }
 }
 
-fn listed(row: &Listed) -> String {
-    let Listed { ticker, strike_price, expiration_date, .. } = row;
+fn listed(row: &ListedContract) -> String {
+    let ListedContract { ticker, strike_price, expiration_date, .. } = row;
     let (shares, style) = (cell(row.shares_per_contract), row.exercise_style.as_deref().unwrap_or_default());
     format!("{ticker},{expiration_date},{strike_price},{},{shares},{style}\n", right(row))
 }

@@ -1,13 +1,13 @@
-//! Alpaca: bars of stocks and options.
+//! Fake Alpaca: bars of stocks and options.
 
 use jiff::{Timestamp, civil::Date};
 use market_data::calendar;
 
 use super::{
-    Context, DELAY_MINUTES, Fault, faults,
+    Context, DELAY_MINUTES, Fault, decode_token, encode_token, faults,
     http::{self, Reply},
     market::{self, Bar, Instrument, MINUTE_MS},
-    midnight_ms, plus_days, sealed, unsealed,
+    midnight_ms, plus_days,
 };
 
 /// Answers a request for bars.
@@ -22,12 +22,12 @@ pub(crate) fn answer(context: &Context<'_>) -> Reply {
     }
 }
 
-/// Returns the answer to a call too many.
+/// Returns the response to a call above the limit.
 pub(crate) fn too_many() -> Reply {
     message(429, "too many requests.")
 }
 
-/// A question for bars.
+/// A request for bars.
 #[derive(Debug)]
 struct Window {
     prefix: &'static str,
@@ -45,8 +45,8 @@ impl Window {
         let mut symbols: Vec<String> = item("symbols").unwrap_or_default().split(',').map(str::to_owned).collect();
         symbols.sort();
         symbols.dedup();
-        let stranger = symbols.iter().find(|symbol| Instrument::parse(&format!("{prefix}{symbol}")).is_none());
-        if let Some(symbol) = stranger {
+        let unknown = symbols.iter().find(|symbol| Instrument::parse(&format!("{prefix}{symbol}")).is_none());
+        if let Some(symbol) = unknown {
             return Err(message(400, &format!("invalid symbol: {symbol}")));
         }
         let daily = match item("timeframe") {
@@ -80,7 +80,7 @@ impl Window {
         bars
     }
 
-    /// Returns rows from a place on, symbol by symbol, one more than the limit if there are more.
+    /// Returns rows from a position on, symbol by symbol, one more than the limit if there are more.
     fn rows(&self, now_ms: i64, place: Option<&(String, i64)>) -> Vec<(String, Bar)> {
         let date = |ms: i64| calendar::exchange_date(ms.saturating_mul(1_000_000));
         let mut days = calendar::sessions(date(self.start_ms), date(self.end_ms));
@@ -116,7 +116,7 @@ fn bars(context: &Context<'_>, prefix: &'static str) -> Result<Reply, Reply> {
         None => None,
     };
     let mut rows = window.rows(context.now_ms, place.as_ref());
-    let next = rows.get(window.limit).map(|(symbol, bar)| sealed(&format!("symbol={symbol}&t={}", bar.t_ms)));
+    let next = rows.get(window.limit).map(|(symbol, bar)| encode_token(&format!("symbol={symbol}&t={}", bar.t_ms)));
     rows.truncate(window.limit);
     let groups: Vec<String> = rows.chunk_by(|a, b| a.0 == b.0).map(|rows| group_text(context, &window, rows)).collect();
     let bars = match (context.has(&Fault::EmptyResults), context.has(&Fault::NullResults)) {
@@ -153,11 +153,11 @@ fn bar_text(bar: &Bar, scientific: bool) -> String {
 }
 
 fn place_of(token: &str) -> Option<(String, i64)> {
-    let items = http::parse_query(&unsealed(token)?);
+    let items = http::parse_query(&decode_token(token)?);
     Some((http::find(&items, "symbol")?.to_owned(), http::find(&items, "t")?.parse().ok()?))
 }
 
-/// Reads an instant or a date, as the first and the last millisecond it stands for.
+/// Parses an instant or a date into its first and last millisecond.
 fn instant(text: Option<&str>) -> Result<Option<(i64, i64)>, Reply> {
     let parse = |text: &str| {
         if let Ok(instant) = text.parse::<Timestamp>() {

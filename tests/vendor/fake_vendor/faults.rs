@@ -1,4 +1,4 @@
-//! What can go wrong with an answer, and how each case is made out of the true one.
+//! Faults of responses, and how each is produced from the correct response.
 
 use std::io::Write;
 
@@ -9,12 +9,12 @@ use super::{
     market::Bar,
 };
 
-/// One thing that goes wrong with one request.
+/// A fault of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A status with a JSON body instead of the answer: 429, 500, 502, 503, 504.
+    /// A status with a JSON body instead of the response: 429, 500, 502, 503, 504.
     Status(u16),
-    /// A status with this JSON body instead of the answer.
+    /// A status with this JSON body instead of the response.
     Body(u16, String),
     /// A gateway's 504 page in HTML.
     Html504,
@@ -22,17 +22,17 @@ pub(crate) enum Fault {
     EmptyBody429,
     /// A 429 with a `Retry-After` in seconds.
     RetryAfter429(u64),
-    /// More bytes announced than sent, then the end of the connection.
+    /// The connection is closed before the announced number of bytes.
     CutBody,
-    /// The end of the connection without an answer.
+    /// The connection is closed without a response.
     CloseAtOnce,
-    /// The answer comes this many real milliseconds late.
+    /// The response is late by this many real milliseconds.
     Slow(u64),
-    /// A 200 whose JSON breaks off.
+    /// A 200 with truncated JSON.
     GarbageJson,
-    /// Bars under another ticker than was asked for.
+    /// Bars of another ticker than the requested one.
     WrongTicker,
-    /// A page begins with the last row of the page before; a first page with its first row twice.
+    /// A page repeats the last row of the previous page; a first page repeats its first row.
     Duplicate,
     /// Two rows in the middle are swapped.
     Disorder,
@@ -48,7 +48,7 @@ pub(crate) enum Fault {
     BadPrice,
     /// One row lacks its close.
     MissingField,
-    /// The status is `DELAYED`, the data are good.
+    /// The status is `DELAYED`, the data are valid.
     Delayed,
     /// An empty list of results.
     EmptyResults,
@@ -56,7 +56,7 @@ pub(crate) enum Fault {
     NullResults,
     /// Volume in scientific notation.
     ScientificVolume,
-    /// The body is gzipped, asked for or not.
+    /// The body is gzipped, whether requested or not.
     Gzip,
 }
 
@@ -66,12 +66,12 @@ const TOO_MANY: &str = concat!(
     r#"please wait or upgrade your subscription to continue. https://massive.com/pricing"}"#
 );
 
-/// Returns Massive's answer to a call too many.
+/// Returns Massive's response to a call above the limit.
 pub(crate) fn too_many() -> Reply {
     Reply::json(429, TOO_MANY)
 }
 
-/// Returns the answer that a fault gives in place of the true one, if it does.
+/// Returns the response that a fault substitutes for the correct one, if it does.
 pub(crate) fn instead(faults: &[Fault]) -> Option<Reply> {
     faults.iter().find_map(|fault| match fault {
         Fault::Status(429) => Some(too_many()),
@@ -92,7 +92,7 @@ pub(crate) fn instead(faults: &[Fault]) -> Option<Reply> {
     })
 }
 
-/// Changes the rows of a page; `before` is the last row of the page before.
+/// Changes the rows of a page; `before` is the last row of the previous page.
 pub(crate) fn edit_rows(faults: &[Fault], rows: &mut Vec<Bar>, before: impl Fn() -> Option<Bar>) {
     let middle = rows.len() / 2;
     for fault in faults.iter().filter(|_| !rows.is_empty()).collect::<Vec<_>>() {
@@ -106,7 +106,7 @@ pub(crate) fn edit_rows(faults: &[Fault], rows: &mut Vec<Bar>, before: impl Fn()
     }
 }
 
-/// Changes a finished answer: breaks its JSON, packs it, cuts it.
+/// Changes a finished response: truncates its JSON, compresses it, or cuts the body.
 pub(crate) fn edit_reply(faults: &[Fault], reply: &mut Reply) {
     for fault in faults {
         match fault {
@@ -121,12 +121,12 @@ pub(crate) fn edit_reply(faults: &[Fault], reply: &mut Reply) {
     }
 }
 
-/// Returns the real milliseconds by which the answer is late.
+/// Returns the delay of the response in real milliseconds.
 pub(crate) fn delay_ms(faults: &[Fault]) -> u64 {
     faults.iter().map(|fault| if let Fault::Slow(ms) = fault { *ms } else { 0 }).sum()
 }
 
-/// Packs bytes.
+/// Compresses bytes.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a vector takes every byte")

@@ -1,4 +1,4 @@
-//! Just enough of HTTP/1.1: reads requests off a socket, writes replies, keeps connections open between them.
+//! Minimal HTTP/1.1: reads requests from a socket, writes replies, and keeps connections open.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-/// How long one read waits before the server looks whether it should stop.
+/// Timeout of one read, after which the server checks for a stop.
 const READ_STEP: Duration = Duration::from_millis(20);
 /// Read steps after which a request that was begun and not finished is given up: five seconds.
 const PATIENCE: usize = 250;
 /// Longest head of a request.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Incoming {
     /// `GET`.
@@ -53,10 +53,10 @@ impl Incoming {
     }
 }
 
-/// What becomes of a reply on the wire.
+/// Transmission of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sending {
-    /// All of it.
+    /// The whole reply is sent.
     Whole,
     /// The full length is announced, half of the body is sent, the connection is closed.
     Cut,
@@ -67,13 +67,13 @@ pub(crate) enum Sending {
 /// A reply.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
-    /// Status code; 0 where nothing is sent.
+    /// Status code; 0 if nothing is sent.
     pub(crate) status: u16,
     /// Headers besides the length.
     pub(crate) headers: Vec<(String, String)>,
     /// Body as sent.
     pub(crate) body: Vec<u8>,
-    /// What becomes of it.
+    /// Transmission of the reply.
     pub(crate) sending: Sending,
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn read(stream: &mut TcpStream, rest: &mut Vec<u8>, stopped: impl Fn(
     }
 }
 
-/// Writes a reply and says whether the connection stays open.
+/// Writes a reply, and returns true if the connection stays open.
 pub(crate) fn write(stream: &mut TcpStream, reply: &Reply) -> bool {
     if reply.sending == Sending::Nothing {
         return false;

@@ -1,7 +1,7 @@
-//! Generated prices: pure functions of a symbol and a minute, so that a test can compute what a request must give.
+//! Generated prices: pure functions of a symbol and a minute, so that a test can compute the expected response.
 //!
-//! Nothing here resembles a real day; only the shape does: extended hours, half days, missing minutes, fractional
-//! volume, option prices that decay towards their intrinsic value.
+//! The prices resemble no real day; only their structure is realistic: extended hours, half days, missing minutes,
+//! fractional volume, and option prices that decay towards their intrinsic value.
 
 use std::f64::consts::PI;
 
@@ -37,7 +37,7 @@ pub(crate) struct Bar {
     pub(crate) h: f64,
     /// Lowest price.
     pub(crate) l: f64,
-    /// Close price; not a number where a fault removed it.
+    /// Close price; NaN if a fault removed it.
     pub(crate) c: f64,
     /// Volume, fractional; 0 for an index.
     pub(crate) v: f64,
@@ -52,13 +52,13 @@ pub(crate) struct Contract {
     pub(crate) root: String,
     /// Last trading day.
     pub(crate) expiry: Date,
-    /// A call, else a put.
+    /// True for a call, false for a put.
     pub(crate) call: bool,
     /// Strike price, dollars.
     pub(crate) strike: f64,
 }
 
-/// What a ticker stands for.
+/// The instrument of a ticker.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Instrument {
     /// A share: one to five capital letters.
@@ -70,7 +70,7 @@ pub(crate) enum Instrument {
 }
 
 impl Instrument {
-    /// Returns the instrument of a ticker as Massive spells it, or `None` where there is none.
+    /// Returns the instrument of a ticker in the spelling of Massive, or `None` if there is none.
     pub(crate) fn parse(ticker: &str) -> Option<Self> {
         if let Some(contract) = ticker.strip_prefix("O:") {
             return Contract::parse(contract).map(Self::Option);
@@ -114,7 +114,7 @@ impl Contract {
         format!("{}{}{side}{:08.0}", self.root, self.expiry.strftime("%y%m%d"), self.strike * 1_000.0)
     }
 
-    /// Returns the underlying as the contract list spells it.
+    /// Returns the underlying in the spelling of the contract list.
     pub(crate) fn underlying(&self) -> &str {
         if self.root == "SPXW" { "SPX" } else { &self.root }
     }
@@ -124,7 +124,7 @@ impl Contract {
         if self.root == "SPXW" { "I:SPX" } else { &self.root }
     }
 
-    /// Says whether the contract is one of [`contracts`].
+    /// Returns true if the contract is one of [`contracts`].
     fn listed(&self) -> bool {
         calendar::session(self.expiry).is_some_and(|day| {
             let (low, high) = strike_range(self.spot_symbol(), &day);
@@ -133,7 +133,7 @@ impl Contract {
         })
     }
 
-    /// Says whether the contract has bars on a day: it expires then or at the next session.
+    /// Returns true if the contract has bars on a day: it expires on that day or at the next session.
     fn trades_on(&self, session: &Session) -> bool {
         let next = calendar::next_session(session.date).map(|next| next.date);
         self.listed() && (session.date == self.expiry || next == Some(self.expiry))
@@ -161,7 +161,7 @@ impl Contract {
         [moneyness * below + spread * density, sign * below, density / spread, theta, vega]
     }
 
-    /// Returns price and greeks at a unix minute of a day, or `None` where the contract is over.
+    /// Returns price and greeks at a unix minute of a day, or `None` if the contract has expired.
     pub(crate) fn value_at(&self, session: &Session, minute: i64) -> Option<[f64; 5]> {
         let left = self.minutes_left(session, minute);
         (left > 0.0 && session.date <= self.expiry).then(|| self.value(Path::of(self.spot_symbol()).at(minute), left))
@@ -186,7 +186,7 @@ pub(crate) fn option_ticker(contract: &Contract) -> String {
     format!("O:{}", contract.symbol())
 }
 
-/// Returns every bar of a day, extended hours included; none where the day holds no session.
+/// Returns every bar of a day, extended hours included; none without a session.
 pub(crate) fn bars_of(instrument: &Instrument, date: Date) -> Vec<Bar> {
     let Some(session) = calendar::session(date) else { return Vec::new() };
     match instrument {
@@ -200,7 +200,7 @@ pub(crate) fn bars_of(instrument: &Instrument, date: Date) -> Vec<Bar> {
 ///
 /// # Panics
 ///
-/// If `ticker` is none.
+/// If `ticker` is invalid.
 pub(crate) fn regular(ticker: &str, date: Date) -> Vec<Bar> {
     let instrument = Instrument::parse(ticker).expect("a ticker as Massive spells it");
     calendar::session(date).map_or_else(Vec::new, |session| only_regular(bars_of(&instrument, date), &session))
@@ -224,7 +224,7 @@ pub(crate) fn day_bar(instrument: &Instrument, date: Date) -> Option<Bar> {
 ///
 /// # Panics
 ///
-/// If `ticker` is none.
+/// If `ticker` is invalid.
 pub(crate) fn spot(ticker: &str, at_ms: i64) -> f64 {
     let instrument = Instrument::parse(ticker).expect("a ticker as Massive spells it");
     round(instrument.level(at_ms.div_euclid(MINUTE_MS)), 1e4)
@@ -235,7 +235,7 @@ pub(crate) fn minute_of(ns: i64) -> i64 {
     ns.div_euclid(MINUTE_MS * 1_000_000)
 }
 
-/// Mixes a number well: the finaliser of splitmix64.
+/// Returns the hash of a number: the finaliser of splitmix64.
 pub(crate) fn hash(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -309,7 +309,7 @@ fn option_bars(contract: &Contract, session: &Session) -> Vec<Bar> {
     })
 }
 
-/// Joins a price path into bars, each from one minute's level to the next one's.
+/// Returns the bars of a price path, each from the level of one minute to that of the next.
 fn path_bars(
     minutes: std::ops::Range<i64>,
     price: impl Fn(i64) -> f64,
@@ -324,7 +324,7 @@ fn path_bars(
     minutes.filter_map(bar).collect()
 }
 
-/// Rounds open and close to a grid of `1 / digits` and puts the high and the low a little outside them.
+/// Rounds open and close to a grid of `1 / digits`, and sets the high and the low slightly outside them.
 fn widened(bar: Bar, chance: u64, digits: f64) -> Bar {
     let (o, c) = (round(bar.o, digits), round(bar.c, digits));
     let reach = 0.000_3 * o;
@@ -362,7 +362,7 @@ impl Path {
         self.base * (1.0 + slow + self.scale * noise)
     }
 
-    /// Returns smooth noise in `[-1, 1]`: hashes at every `length` minutes, straight lines between them.
+    /// Returns smooth noise in `[-1, 1]`: hashes at every `length` minutes, with linear interpolation.
     fn noise(&self, length: i64, minute: i64) -> f64 {
         let (knot, part) = (minute.div_euclid(length), minute.rem_euclid(length) as f64 / length as f64);
         let value = |knot: i64| 2.0 * unit(hash(self.seed ^ (knot * 16_411 + length) as u64)) - 1.0;
@@ -387,7 +387,7 @@ fn round(value: f64, digits: f64) -> f64 {
     (value * digits).round() / digits
 }
 
-/// Returns density and distribution of the standard normal law (Abramowitz and Stegun 26.2.17).
+/// Returns density and cumulative probability of the standard normal distribution (Abramowitz and Stegun 26.2.17).
 fn normal(x: f64) -> (f64, f64) {
     let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());

@@ -1,6 +1,6 @@
-//! Massive: bars, option contracts, snapshots, analytics, market status and flat files.
+//! Fake Massive: bars, option contracts, snapshots, analytics, market status and flat files.
 //!
-//! Day bars appear fifteen minutes after the close; the real service also shows the day that is still forming.
+//! Day bars appear fifteen minutes after the close; the real service also returns the unfinished day.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use jiff::civil::Date;
 use market_data::calendar::{self, Session};
 
 use super::{
-    Context, DELAY_MINUTES, Fault, faults,
+    Context, DELAY_MINUTES, Fault, decode_token, encode_token, faults,
     http::{self, Reply},
     market::{self, Bar, Contract, Instrument, MINUTE_MS},
-    midnight_ms, new_york, plus_days, sealed, unsealed,
+    midnight_ms, new_york, plus_days,
 };
 
 const NOT_ENTITLED: &str = "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing";
@@ -19,7 +19,7 @@ const TOO_OLD: &str =
     "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing";
 const TODAY: &str =
     "Attempted to request today's data before end of day. Please upgrade your plan at https://massive.com/pricing";
-/// Calendar days ahead for which contracts are listed unless the request says more.
+/// Calendar days ahead for which contracts are listed by default.
 const LISTED_DAYS: i64 = 14;
 
 /// Answers a request of the REST service.
@@ -41,7 +41,7 @@ pub(crate) fn answer(context: &Context<'_>) -> Reply {
     }
 }
 
-/// Answers a request for a flat file; the signature is not checked, only that there is one.
+/// Answers a request for a flat file. The signature has to be present, but is not verified.
 pub(crate) fn flat_file(context: &Context<'_>) -> Reply {
     let xml = |status, code: &str| {
         let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code></Error>");
@@ -71,13 +71,13 @@ pub(crate) fn flat_file(context: &Context<'_>) -> Reply {
 
 /// One end of a window of bars.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct WindowEnd {
     date: Date,
     first_ms: i64,
     last_ms: i64,
 }
 
-impl Moment {
+impl WindowEnd {
     /// Reads a date or unix milliseconds.
     fn parse(text: &str) -> Option<Self> {
         if let Ok(ms) = text.parse::<i64>() {
@@ -89,19 +89,19 @@ impl Moment {
     }
 }
 
-/// A question for bars.
+/// A request for bars.
 #[derive(Debug)]
 struct Window {
     instrument: Instrument,
     daily: bool,
-    from: Moment,
-    to: Moment,
+    from: WindowEnd,
+    to: WindowEnd,
     descending: bool,
     limit: usize,
 }
 
 impl Window {
-    /// Returns the bars that the clock lets see, one more than the limit if there are more.
+    /// Returns the bars known at the time, one more than the limit if there are more.
     fn bars(&self, now_ms: i64) -> Vec<Bar> {
         let mut days = calendar::sessions(self.from.date, self.to.date);
         if self.descending {
@@ -137,7 +137,7 @@ impl Window {
     fn before(&self) -> Option<Bar> {
         let earlier = Self { instrument: self.instrument.clone(), limit: usize::MAX, ..*self };
         let start = plus_days(self.from.date, -10);
-        let from = Moment { date: start, first_ms: midnight_ms(start), last_ms: i64::MAX };
+        let from = WindowEnd { date: start, first_ms: midnight_ms(start), last_ms: i64::MAX };
         let bars = Self { from, to: self.from, ..earlier }.bars(i64::MAX / 2);
         bars.into_iter().rfind(|bar| bar.t_ms < self.from.first_ms)
     }
@@ -170,12 +170,12 @@ fn window(
 ) -> Result<Window, Reply> {
     let moment = |text, name| {
         let why = format!("Could not parse the time parameter: '{name}'. Use YYYY-MM-DD or Unix MS Timestamps");
-        Moment::parse(text).ok_or_else(|| error(400, &why))
+        WindowEnd::parse(text).ok_or_else(|| error(400, &why))
     };
     let daily = match span {
         ("1", "minute") => false,
         ("1", "day") => true,
-        _ => return Err(error(400, "Only single minutes and days are kept here")),
+        _ => return Err(error(400, "Only single minutes and days are supported")),
     };
     Ok(Window {
         instrument: known(ticker)?,
@@ -187,7 +187,7 @@ fn window(
     })
 }
 
-/// Returns path and query of the page that begins at `after`; limit and order travel in the cursor.
+/// Returns path and query of the page that begins at `after`; the cursor holds limit and order.
 fn next_target(window: &Window, ticker: &str, (from, to): (&str, &str), after: Option<i64>) -> String {
     let ends = match (after, window.descending) {
         (Some(after), false) => format!("{after}/{to}"),
@@ -196,7 +196,7 @@ fn next_target(window: &Window, ticker: &str, (from, to): (&str, &str), after: O
     };
     let span = if window.daily { "day" } else { "minute" };
     let sort = if window.descending { "desc" } else { "asc" };
-    let cursor = sealed(&format!("limit={}&sort={sort}", window.limit));
+    let cursor = encode_token(&format!("limit={}&sort={sort}", window.limit));
     format!("/v2/aggs/ticker/{ticker}/range/1/{span}/{ends}?cursor={cursor}")
 }
 
@@ -269,7 +269,7 @@ fn write_bar(out: &mut String, bar: &Bar, index: bool, scientific: bool) {
     out.push_str("},");
 }
 
-/// Returns a number as the service writes big ones, `7.06e+07`.
+/// Returns a number in the notation of the service for large numbers, `7.06e+07`.
 fn scientific_text(value: f64) -> String {
     let text = format!("{value:e}");
     let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
@@ -296,7 +296,7 @@ fn contracts(context: &Context<'_>) -> Result<Reply, Reply> {
     list(context, &query, &rows, (10, 1_000), json)
 }
 
-/// Keeps the contracts that the request asks for, in its order.
+/// Keeps the requested contracts, in the requested order.
 fn select(query: &[(String, String)], rows: &mut Vec<Contract>) {
     rows.retain(|row| {
         let side = http::find(query, "contract_type").is_none_or(|side| side == side_text(row));
@@ -448,18 +448,18 @@ fn list<T>(
     }
     let kept = query.iter().filter(|(name, _)| name != "offset" && name != "cursor");
     let carried: String = kept.map(|(name, value)| format!("{name}={value}&")).collect();
-    let target = format!("{}?cursor={}", context.request.path, sealed(&format!("{carried}offset={end}")));
+    let target = format!("{}?cursor={}", context.request.path, encode_token(&format!("{carried}offset={end}")));
     let page: Vec<String> = page.into_iter().map(text).collect();
     let results = replaced_results(context).map_or_else(|| format!("[{}]", page.join(",")), str::to_owned);
     let next_url = next_url(context, &target, end < rows.len());
     Ok(Reply::json(200, format!(r#"{{"results":{results},{}{next_url}}}"#, envelope(context))))
 }
 
-/// Returns the query of a request, the contents of its cursor first.
+/// Returns the query of a request, preceded by the contents of its cursor.
 fn items(context: &Context<'_>) -> Result<Vec<(String, String)>, Reply> {
     let query = &context.request.query;
     let carried = match http::find(query, "cursor") {
-        Some(cursor) => unsealed(cursor).ok_or_else(|| error(400, "The parameter 'cursor' is not valid"))?,
+        Some(cursor) => decode_token(cursor).ok_or_else(|| error(400, "The parameter 'cursor' is not valid"))?,
         None => String::new(),
     };
     let mut items = http::parse_query(&carried);
@@ -467,7 +467,7 @@ fn items(context: &Context<'_>) -> Result<Vec<(String, String)>, Reply> {
     Ok(items)
 }
 
-/// Returns the `next_url` field with its comma, or nothing on the last page.
+/// Returns the `next_url` field with its comma; empty on the last page.
 fn next_url(context: &Context<'_>, target: &str, more: bool) -> String {
     let own = context.url;
     let special = context.faults.iter().find_map(|fault| match fault {
@@ -502,7 +502,7 @@ fn date_item(query: &[(String, String)], name: &str) -> Result<Option<Date>, Rep
     http::find(query, name).map(parse).transpose()
 }
 
-/// Says whether a value meets `name`, `name.gte`, `name.gt`, `name.lte` and `name.lt` of a query.
+/// Returns true if a value meets `name`, `name.gte`, `name.gt`, `name.lte` and `name.lt` of a query.
 fn within<T: PartialOrd + std::str::FromStr>(query: &[(String, String)], name: &str, value: &T) -> bool {
     type Test<T> = fn(&T, &T) -> bool;
     let tests: [(&str, Test<T>); 5] = [("", T::eq), (".gte", T::ge), (".gt", T::gt), (".lte", T::le), (".lt", T::lt)];

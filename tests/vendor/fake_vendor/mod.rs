@@ -1,9 +1,9 @@
-//! A market-data vendor that lives in the test: Massive, Alpaca and Yahoo on one local port, with made-up prices.
+//! Fake vendors on a local port: Massive, Alpaca and Yahoo with generated prices.
 //!
-//! The prices come from [`market`], so a test knows what every request must give. Plans, the server's clock and
-//! what goes wrong are [`Rules`]. Nothing here reads the real clock.
+//! The prices come from [`market`], so that a test can compute every expected response. [`Rules`] hold the plan, the server's
+//! clock and the faults. The real clock is never read.
 
-#![allow(dead_code, reason = "each of the programs that include it uses a part")]
+#![allow(dead_code, reason = "each program that includes this module uses a part of it")]
 
 mod alpaca;
 mod faults;
@@ -36,11 +36,11 @@ use http::{Incoming, Reply};
 
 /// The key that [`Rules::default`] accepts.
 pub(crate) const TEST_KEY: &str = "test-key-0123456789";
-/// The clock of [`Rules::default`]: it stands at Friday 2026-11-20 17:00 in New York.
+/// Time of [`Rules::default`]: Friday 2026-11-20 17:00 in New York.
 pub(crate) const DEFAULT_NOW_MS: i64 = 1_795_212_000_000;
 /// Milliseconds of the rolling rate window.
 const RATE_WINDOW_MS: i64 = 60_000;
-/// Minutes by which a paid plan lags.
+/// Delay of a paid plan in minutes.
 pub(crate) const DELAY_MINUTES: i64 = 15;
 
 static NEW_YORK: LazyLock<TimeZone> = LazyLock::new(|| {
@@ -50,14 +50,14 @@ static NEW_YORK: LazyLock<TimeZone> = LazyLock::new(|| {
 /// The server's clock: unix milliseconds.
 pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// What the server allows and what goes wrong.
+/// Plan, clock and faults of the server.
 #[derive(Clone)]
 pub(crate) struct Rules {
     /// Key that is accepted as `Authorization: Bearer` and as `APCA-API-SECRET-KEY`.
     pub(crate) key: String,
     /// Calls in a rolling minute of the server's clock; 0 is no limit. A refused call does not count.
     pub(crate) calls_per_minute: usize,
-    /// The server's clock, unix milliseconds: it decides what is today, history and the rate window.
+    /// The server's clock, unix milliseconds, which determines today, the history and the rate window.
     pub(crate) now_ms: Clock,
     /// Days of history of the plan; an earlier start is refused.
     pub(crate) history_days: Option<i64>,
@@ -73,9 +73,9 @@ pub(crate) struct Rules {
     pub(crate) analytics: bool,
     /// Flat files are in the plan.
     pub(crate) flat_files: bool,
-    /// Most rows of a page, whatever the request allows.
+    /// Maximum number of rows of a page, whatever the request allows.
     pub(crate) page_limit: usize,
-    /// What happens to the n-th request, from 0; several entries of one request add up.
+    /// Faults by the number of the request, from 0; several faults of one request add up.
     pub(crate) faults: Vec<(usize, Fault)>,
 }
 
@@ -111,18 +111,18 @@ impl fmt::Debug for Rules {
     }
 }
 
-/// A request that the server saw.
+/// A request received by the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     /// Path with its percent signs resolved.
     pub(crate) path: String,
     /// Query items with their percent signs resolved, in order.
     pub(crate) query: Vec<(String, String)>,
-    /// It carried the key in a header, or a signature.
+    /// True if it carried the key in a header, or a signature.
     pub(crate) authorised: bool,
-    /// Status of the answer; 0 where the connection was closed instead.
+    /// Status of the response; 0 if the connection was closed instead.
     pub(crate) status: u16,
-    /// The server's clock when it came.
+    /// Time of arrival on the server's clock.
     pub(crate) at_ms: i64,
 }
 
@@ -157,7 +157,7 @@ impl FakeVendor {
         self.shared.url.clone()
     }
 
-    /// Returns every request so far, in the order of the answers.
+    /// Returns every request so far, in the order of the responses.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.state().log.clone()
     }
@@ -209,7 +209,7 @@ impl Shared {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Gives a request its rules and faults and counts it; the flag says that it is one too many.
+    /// Counts a request and returns its rules, faults and time, and true if it exceeds the rate limit.
     fn admit(&self) -> (Rules, Vec<Fault>, i64, bool) {
         let clock = Arc::clone(&self.state().rules.now_ms);
         let now_ms = clock();
@@ -229,7 +229,7 @@ impl Shared {
         (state.rules.clone(), faults, now_ms, refused)
     }
 
-    /// Answers a request and writes it down.
+    /// Answers a request and logs it.
     fn answer(&self, request: &Incoming) -> Reply {
         let (rules, faults, now_ms, refused) = self.admit();
         let context = Context { rules: &rules, faults: &faults, now_ms, url: &self.url, request };
@@ -256,7 +256,7 @@ impl Shared {
     }
 }
 
-/// Everything that an answer depends on.
+/// Inputs of a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     /// Rules at the time of the request.
@@ -277,17 +277,17 @@ impl Context<'_> {
         calendar::exchange_date(self.now_ms * 1_000_000)
     }
 
-    /// Says whether this request has a fault.
+    /// Returns true if this request has a fault.
     pub(crate) fn has(&self, fault: &Fault) -> bool {
         self.faults.contains(fault)
     }
 
-    /// Says whether the request carries the key of Massive.
+    /// Returns true if the request carries the key of Massive.
     pub(crate) fn has_bearer(&self) -> bool {
         self.request.header("authorization") == Some(&format!("Bearer {}", self.rules.key))
     }
 
-    /// Says whether the request carries the key pair of Alpaca.
+    /// Returns true if the request carries the key pair of Alpaca.
     pub(crate) fn has_key_pair(&self) -> bool {
         let id = self.request.header("apca-api-key-id").is_some_and(|id| !id.is_empty());
         id && self.request.header("apca-api-secret-key") == Some(&self.rules.key)
@@ -333,13 +333,13 @@ pub(crate) fn plus_days(date: Date, days: i64) -> Date {
     date.saturating_add(jiff::Span::new().days(days))
 }
 
-/// Returns text as hexadecimal digits: page tokens are opaque.
-pub(crate) fn sealed(text: &str) -> String {
+/// Returns text as hexadecimal digits, because page tokens are opaque.
+pub(crate) fn encode_token(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns the text of a token of [`sealed`].
-pub(crate) fn unsealed(token: &str) -> Option<String> {
+/// Returns the text of a token of [`encode_token`].
+pub(crate) fn decode_token(token: &str) -> Option<String> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     String::from_utf8(token.as_bytes().chunks(2).map(byte).collect::<Option<_>>()?).ok()
 }

@@ -1,6 +1,6 @@
-//! The fake vendor as a program, for trying the commands by hand: it prints what to set, and runs until its input ends.
+//! Fake vendor as a program, for manual tests of the commands. It prints the variables to set, and runs until its input ends.
 //!
-//! `cargo run --release --example fake_vendor -- free` is the free plan: five calls a minute, two years, nothing of today.
+//! `cargo run --release --example fake_vendor -- free` simulates the free plan: five calls a minute, two years, without today.
 
 #![allow(
     clippy::print_stdout,

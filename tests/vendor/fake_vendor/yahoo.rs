@@ -1,4 +1,4 @@
-//! Yahoo: the chart service, with its gaps, its markers and its moods.
+//! Fake chart service of Yahoo, with null rows, markers and refusals.
 
 use market_data::calendar::{self, Session};
 
@@ -23,17 +23,17 @@ pub(crate) fn answer(context: &Context<'_>) -> Reply {
     }
 }
 
-/// Returns the answer to a call too many, or to a caller that is no browser.
+/// Returns the response to a call above the limit, or to a client that is no browser.
 pub(crate) fn too_many() -> Reply {
     Reply::new(429, "text/plain", "Too Many Requests\r\n")
 }
 
-/// Says whether the row of a minute bar holds `null` instead of prices: about one in a hundred.
+/// Returns true if the row of a minute bar is `null`, about one in a hundred.
 pub(crate) fn is_null(symbol: &str, t_ms: i64) -> bool {
     market::hash(market::hash_text(symbol) ^ t_ms.unsigned_abs()).is_multiple_of(97)
 }
 
-/// Returns the ticker whose prices a Yahoo symbol has.
+/// Returns the ticker of a Yahoo symbol in the generated market.
 fn ticker_of(symbol: &str) -> Option<String> {
     let ticker = match symbol {
         "^GSPC" => "I:SPX",
@@ -93,7 +93,7 @@ fn day_rows(context: &Context<'_>, instrument: &Instrument, day: &Session, kind:
     bars
 }
 
-/// Takes the volume off the first row and adds the marker of the close behind the last session.
+/// Removes the volume of the first row and adds the closing marker after the last session.
 fn mark(context: &Context<'_>, rows: &mut Vec<Bar>, days: &[Session], to_s: i64) {
     if let Some(first) = rows.first_mut() {
         first.v = 0.0;

@@ -1,4 +1,4 @@
-//! One Parquet file of the cache: columns, and a record in its footer.
+//! Parquet file of one month: columns, and a record in the footer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Key of the record among the footer's entries.
+/// Key of the record in the footer.
 const KEY: &str = "zerodte";
 
 /// Reads the record of a month.
@@ -30,7 +30,7 @@ pub(super) fn read_record(path: &Path) -> Result<MonthRecord, DataError> {
     read_entry(path)
 }
 
-/// Reads from which date on the daily closes of a file were asked for.
+/// Reads the first requested date of a file of daily closes.
 pub(super) fn read_asked_from(path: &Path) -> Result<Date, DataError> {
     read_entry(path)
 }
@@ -41,11 +41,11 @@ fn read_entry<T: DeserializeOwned>(path: &Path) -> Result<T, DataError> {
     let metadata = reader.get_metadata().map_err(|error| unreadable(path, error))?;
     let entries = metadata.key_value_metadata.iter().flatten();
     let text = entries.filter(|entry| entry.key == KEY).find_map(|entry| entry.value.as_deref());
-    let text = text.ok_or_else(|| unreadable(path, "it has no record of what it holds; move it away"))?;
+    let text = text.ok_or_else(|| unreadable(path, "its footer has no zerodte record; move the file away"))?;
     serde_json::from_str(text).map_err(|error| unreadable(path, error))
 }
 
-/// Writes a month, under another name first.
+/// Writes a month to a temporary file and renames it.
 pub(super) fn write(path: &Path, columns: &[Column], record: &MonthRecord) -> Result<(), VendorError> {
     write_table(path, columns.to_vec(), record)
 }
@@ -64,8 +64,8 @@ pub(super) fn write_daily(path: &Path, days: &[(Date, f64)], asked_from: Date) -
     write_table(path, vec![dates.into_column(), closes.into_column()], &asked_from)
 }
 
-/// Returns the name under which a file is written before it is renamed: no two writers, nor two threads of one, share it.
-pub(crate) fn part_of(path: &Path) -> PathBuf {
+/// Returns a temporary path beside a file, unique across programs and threads.
+pub(crate) fn temporary_path(path: &Path) -> PathBuf {
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     let count = WRITTEN.fetch_add(1, Ordering::Relaxed);
     path.with_extension(format!("part-{}-{count}", std::process::id()))
@@ -74,39 +74,39 @@ pub(crate) fn part_of(path: &Path) -> PathBuf {
 fn write_table(path: &Path, columns: Vec<Column>, record: &impl Serialize) -> Result<(), VendorError> {
     let fault = |doing| move |source| VendorError::Cache { path: path.to_owned(), doing, source };
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(fault("making its folder"))?;
+        fs::create_dir_all(folder).map_err(fault("creating the folder"))?;
     }
     let text = serde_json::to_string(record).map_err(|error| unreadable(path, error))?;
     let entries = Some(KeyValueMetadata::from_static(vec![(KEY.to_owned(), text)]));
-    let part = part_of(path);
+    let part = temporary_path(path);
     let mut table = DataFrame::new_infer_height(columns).map_err(|error| unreadable(path, error))?;
-    let file = File::create(&part).map_err(fault("writing it"))?;
+    let file = File::create(&part).map_err(fault("writing"))?;
     let written = ParquetWriter::new(&file).with_key_value_metadata(entries).finish(&mut table);
     let kept =
         written.map_err(std::io::Error::other).and_then(|_| file.sync_all()).and_then(|()| fs::rename(&part, path));
-    kept.inspect_err(|_| drop(fs::remove_file(&part))).map_err(fault("writing it"))
+    kept.inspect_err(|_| drop(fs::remove_file(&part))).map_err(fault("writing"))
 }
 
-/// What is known about one session of a series.
+/// Record of one session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// Rows of the session.
     pub rows: usize,
-    /// When they were fetched, RFC 3339.
+    /// Time of the fetch, RFC 3339.
     pub fetched: String,
-    /// SHA-256 of the bodies that they came in.
+    /// SHA-256 of the response bodies.
     pub bodies: Vec<String>,
-    /// The contracts that were asked for, where they are options; those that never traded included.
+    /// Requested contracts of an option series, those without trades included.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub contracts: BTreeSet<String>,
 }
 
-/// What is known about one month of a series.
+/// Record of one month.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MonthRecord {
     /// Name of the vendor.
     pub vendor: String,
-    /// How prices are adjusted.
+    /// Adjustment of the prices.
     pub adjustment: String,
     /// The symbol, or the underlying.
     pub symbol: String,

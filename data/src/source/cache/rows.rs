@@ -1,4 +1,4 @@
-//! The rows of a cache file: to columns and back.
+//! Conversion between rows and the columns of a cache file.
 
 use std::{cmp::Ordering, path::Path};
 
@@ -8,18 +8,18 @@ use polars::prelude::{Column, DataType, IntoColumn as _, IntoSeries as _, NamedF
 use crate::{
     BarColumns, DataError, Right,
     source::{
-        files::{A_NUMBER, cells::bad_cell, parquet::Table},
+        files::{EXPECTED_NUMBER, cells::bad_cell, parquet::Table},
         vendor::{Row, sha256},
     },
 };
 
-/// A row that a month can hold.
+/// A type of row that the cache can store.
 pub trait CachedRow: Clone + Sized {
     /// Returns the start of its minute, UTC nanoseconds.
     fn ts_ns(&self) -> i64;
-    /// Says which of two rows of a month stands first.
+    /// Compares two rows by their order in a file.
     fn order(&self, other: &Self) -> Ordering;
-    /// Turns rows into columns.
+    /// Converts rows to columns.
     fn columns(rows: &[Self]) -> Vec<Column>;
     /// Reads the rows of a file.
     ///
@@ -28,7 +28,7 @@ pub trait CachedRow: Clone + Sized {
     fn read(path: &Path) -> Result<Vec<Self>, DataError>;
 }
 
-/// One minute of one option. The columns are those of option files that are replayed.
+/// One minute of one option, with the columns of option files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OptionRow {
     /// The underlying's symbol.
@@ -81,7 +81,7 @@ impl CachedRow for OptionRow {
         let days: Vec<i32> = rows.iter().map(|row| days_since_1970(row.expiry)).collect();
         let expiry = Series::new("expiry".into(), days).cast(&DataType::Date);
         columns.push(texts("underlying", rows.iter().map(|row| row.underlying.as_str()).collect()));
-        columns.push(expiry.expect("a whole number is a date").into_column());
+        columns.push(expiry.expect("an integer can be cast to a date").into_column());
         columns.push(Series::new("strike".into(), rows.iter().map(|row| row.strike).collect::<Vec<_>>()).into_column());
         let right = |row: &Self| if row.right == Right::Call { "C" } else { "P" };
         columns.push(texts("right", rows.iter().map(right).collect()));
@@ -115,7 +115,7 @@ pub(super) fn days_since_1970(date: Date) -> i32 {
 fn bar_columns(rows: &[&Row]) -> Vec<Column> {
     let times: Vec<i64> = rows.iter().map(|row| row.ts_ns / 1_000_000).collect();
     let times = Series::new("timestamp".into(), times);
-    let times = times.i64().expect("made of whole numbers").clone();
+    let times = times.i64().expect("the column consists of integers").clone();
     let mut columns =
         vec![times.into_datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC)).into_series().into_column()];
     let cells =
@@ -134,7 +134,8 @@ fn bars(path: &Path, table: &Table) -> Result<Vec<Row>, DataError> {
     let (open, high, low, close) = (open?, high?, low?, close?);
     let (volume, vwap, trades) = (volume?, vwap?, trades?);
     let row = |(at, &ts_ns): (usize, &i64)| {
-        let price = |name, column: &[Option<f64>]| column[at].ok_or_else(|| bad_cell(path, at + 1, name, "", A_NUMBER));
+        let price =
+            |name, column: &[Option<f64>]| column[at].ok_or_else(|| bad_cell(path, at + 1, name, "", EXPECTED_NUMBER));
         Ok(Row {
             ts_ns,
             open: price("open", &open)?,
@@ -166,7 +167,7 @@ pub(super) fn digest_daily(days: &[(Date, f64)]) -> String {
     sha256(&days.iter().flat_map(day).flatten().collect::<Vec<u8>>())
 }
 
-/// Returns the SHA-256 of what a replay sees of the rows.
+/// Returns the SHA-256 of the times, prices and volumes of rows, the columns that a replay uses.
 pub(super) fn digest(rows: &[Row]) -> String {
     let mut bytes = Vec::with_capacity(rows.len() * 48);
     for row in rows {

@@ -1,4 +1,4 @@
-//! Asking for what is missing, several windows at a time where the plan allows it, and storing it page by page.
+//! Download of missing sessions: several windows at once if the plan allows it, stored page by page.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,75 +18,75 @@ use crate::{
     },
 };
 
-/// A recent session is taken for complete when its last bar starts within this long before the close.
+/// A recent session counts as complete if its last bar starts within this time before the close.
 const TAIL_NS: i64 = 5 * MINUTE_NS;
-/// A session is recent for this long after its close: a vendor may be late with it.
+/// Time after the close for which a session is recent: a vendor may publish it late.
 const RECENT_NS: i64 = 3 * 24 * 60 * MINUTE_NS;
 
-/// What a fetch did.
+/// Outcome of a fetch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fetched {
+pub struct FetchSummary {
     /// Sessions stored.
     pub sessions: usize,
-    /// Of them, sessions without a bar.
+    /// Stored sessions without a bar.
     pub empty: usize,
     /// Rows stored.
     pub rows: usize,
     /// Rows outside trading hours, left out.
     pub outside: usize,
-    /// Rows that contradict themselves, left out because that was asked for.
+    /// Faults of rows left out under [`FetchOptions::drop_bad`].
     pub bad: Vec<String>,
-    /// Sessions that the plan of the key does not reach, by symbol.
+    /// Number of sessions before the first date of the plan, by symbol.
     pub refused: BTreeMap<Symbol, usize>,
-    /// Sessions that were complete before.
+    /// Sessions that were complete before the fetch.
     pub complete: usize,
 }
 
-/// Everything that the threads of a fetch share.
+/// State shared by the threads of a fetch.
 struct Job<'a> {
     fetcher: Fetcher<'a>,
-    shelves: BTreeMap<Symbol, CachedSeries>,
-    wishes: FetchOptions,
+    all_series: BTreeMap<Symbol, CachedSeries>,
+    options: FetchOptions,
     windows: Mutex<VecDeque<SessionRun>>,
-    fetched: Mutex<Fetched>,
-    /// The first dates that the plan reaches, as far as they were found out.
+    fetched: Mutex<FetchSummary>,
+    /// First dates that the plan reaches, as far as refusals revealed them.
     floors: Mutex<BTreeMap<Symbol, Date>>,
     fault: Mutex<Option<VendorError>>,
 }
 
 impl Fetcher<'_> {
-    /// Fetches the missing sessions of `dates` into the cache. `planned` hears what that takes before anybody is asked.
+    /// Fetches the missing sessions of `dates` into the cache. `planned` receives the plan before the first request.
     ///
     /// # Errors
-    /// What the vendor refuses or garbles, or a cache that cannot be written. What was stored before stays.
+    /// Refused requests, malformed responses, or a cache that cannot be written. Sessions stored before the error remain.
     pub fn fetch(
         &self,
         symbols: &[Symbol],
         dates: DateRange,
-        wishes: FetchOptions,
+        options: FetchOptions,
         planned: &mut dyn FnMut(&Plan),
-    ) -> Result<Fetched, VendorError> {
-        let mut shelves = BTreeMap::new();
+    ) -> Result<FetchSummary, VendorError> {
+        let mut all_series = BTreeMap::new();
         for symbol in symbols {
             self.vendor.check(symbol)?;
-            shelves.insert(symbol.clone(), self.shelf(symbol));
+            all_series.insert(symbol.clone(), self.series(symbol));
         }
-        let _locks = lock(shelves.values(), self.progress)?;
-        // Only now: another program may just have fetched what is missing.
-        let plan = self.plan(symbols, dates, wishes)?;
+        let _locks = lock(all_series.values(), self.progress)?;
+        // Planned under the lock: another program may just have fetched these sessions.
+        let plan = self.plan(symbols, dates, options)?;
         planned(&plan);
         if plan.out_of_reach > 0 {
             let (lost, name) = (plan.out_of_reach, self.vendor.name());
             let names = symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            self.progress.note(format!("{names}: {lost} sessions are older than {name} reaches; left out"));
+            self.progress.note(format!("{names}: {lost} sessions are older than the history of {name}; left out"));
         }
         let threads = self.vendor.parallel().min(plan.windows.len());
         let job = Job {
             fetcher: *self,
-            shelves,
-            wishes,
+            all_series,
+            options,
             windows: Mutex::new(plan.windows.into()),
-            fetched: Mutex::new(Fetched { complete: plan.complete, ..Fetched::default() }),
+            fetched: Mutex::new(FetchSummary { complete: plan.complete, ..FetchSummary::default() }),
             floors: Mutex::default(),
             fault: Mutex::new(None),
         };
@@ -98,81 +98,81 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Remembers how far back the plan reaches, for the next runs.
+    /// Saves the first dates of the plan for later runs.
     fn remember(&self, floors: BTreeMap<Symbol, Date>) -> Result<(), VendorError> {
-        let mut noes = Refusals::read(&self.noes());
+        let mut refusals = Refusals::read(&self.refusals_file());
         for (symbol, floor) in floors {
-            noes.set_floor(&symbol, floor, self.clock.now_ms());
+            refusals.set_floor(&symbol, floor, self.clock.now_ms());
         }
-        noes.write(&self.noes())
+        refusals.write(&self.refusals_file())
     }
 }
 
-/// Locks series in one order, so that two programs never wait for each other.
+/// Locks several series in a fixed order, so that two programs cannot deadlock.
 pub(super) fn lock<'a>(
-    shelves: impl Iterator<Item = &'a CachedSeries>,
+    all_series: impl Iterator<Item = &'a CachedSeries>,
     progress: &dyn Progress,
 ) -> Result<Vec<Lock>, VendorError> {
-    let wait = |shelf: &CachedSeries| {
-        let folder = shelf.folder().display().to_string();
-        shelf.lock(|| progress.blocked(format!("another program is filling {folder}; waiting for it")))
+    let wait = |series: &CachedSeries| {
+        let folder = series.folder().display().to_string();
+        series.lock(|| progress.blocked(format!("another program is writing to {folder}; waiting for it")))
     };
-    shelves.map(wait).collect()
+    all_series.map(wait).collect()
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Job<'_> {
-    /// Takes windows until there is none, or something went wrong.
+    /// Fetches windows until none is left or one fails.
     fn work(&self) {
         loop {
-            if held(&self.fault).is_some() {
+            if locked(&self.fault).is_some() {
                 return;
             }
-            let Some(asked) = held(&self.windows).pop_front() else { return };
-            if let Err(error) = self.window(asked) {
-                held(&self.fault).get_or_insert(error);
+            let Some(run) = locked(&self.windows).pop_front() else { return };
+            if let Err(error) = self.fetch_window(run) {
+                locked(&self.fault).get_or_insert(error);
             }
         }
     }
 
-    /// Asks for one window, moved where the plan of the key ends.
-    fn window(&self, mut asked: SessionRun) -> Result<(), VendorError> {
+    /// Fetches one window, shortened to the dates that the plan includes.
+    fn fetch_window(&self, mut run: SessionRun) -> Result<(), VendorError> {
         let (today, progress) = (self.fetcher.today(), self.fetcher.progress);
         let mut floors: VecDeque<Date> = self.fetcher.vendor.floors(today).into();
         loop {
-            let known = held(&self.floors).get(&asked.symbol).copied();
+            let known = locked(&self.floors).get(&run.symbol).copied();
             if let Some(floor) = known
-                && !self.cut(&mut asked, floor)
+                && !self.trim_before(&mut run, floor)
             {
                 return Ok(());
             }
-            let error = match self.pages(&asked) {
+            let error = match self.download(&run) {
                 Err(error) if error.refusal().is_some() => error,
                 done => return done,
             };
-            // Dates that are too recent and dates that are too old are refused in the same words.
-            let within = |floor: &Date| asked.dates.first < *floor && *floor <= asked.dates.last;
+            // The message is the same for dates that are too recent and dates that are too old.
+            let within = |floor: &Date| run.dates.first < *floor && *floor <= run.dates.last;
             let too_recent = match error.refusal() {
                 Some(Refusal::Today) => true,
-                Some(Refusal::Timeframe) => asked.dates.last >= today || !floors.iter().any(within),
+                Some(Refusal::Timeframe) => run.dates.last >= today || !floors.iter().any(within),
                 _ => false,
             };
             match error.refusal() {
-                // The vendor's today is not ours where a clock is wrong.
-                _ if too_recent && asked.dates.last >= today.saturating_sub(3.days()) => {
-                    progress.note(format!("{error}; going on without it"));
-                    let earlier = calendar::sessions(asked.dates.first, asked.dates.last.saturating_sub(1.day()));
+                // With a wrong clock the vendor's today differs from ours.
+                _ if too_recent && run.dates.last >= today.saturating_sub(3.days()) => {
+                    progress.note(format!("{error}; continuing without that day"));
+                    let earlier = calendar::sessions(run.dates.first, run.dates.last.saturating_sub(1.day()));
                     let Some(last) = earlier.last() else { return Ok(()) };
-                    (asked.dates.last, asked.sessions) = (last.date, earlier.len());
+                    (run.dates.last, run.sessions) = (last.date, earlier.len());
                 }
                 Some(Refusal::Timeframe) => {
-                    let next = floors.iter().position(|floor| *floor > asked.dates.first);
+                    let next = floors.iter().position(|floor| *floor > run.dates.first);
                     let Some(floor) = next.and_then(|at| floors.drain(..=at).next_back()) else { return Err(error) };
-                    let mut known = held(&self.floors);
-                    let known = known.entry(asked.symbol.clone()).or_insert(floor);
+                    let mut known = locked(&self.floors);
+                    let known = known.entry(run.symbol.clone()).or_insert(floor);
                     *known = floor.max(*known);
                 }
                 _ => return Err(error),
@@ -180,76 +180,76 @@ impl Job<'_> {
         }
     }
 
-    /// Gives up the sessions before `floor`; says whether any is left.
-    fn cut(&self, asked: &mut SessionRun, floor: Date) -> bool {
-        if asked.dates.first >= floor {
+    /// Drops the sessions before `floor`. Returns true if any is left.
+    fn trim_before(&self, run: &mut SessionRun, floor: Date) -> bool {
+        if run.dates.first >= floor {
             return true;
         }
-        let left: Vec<Date> = calendar::sessions(floor, asked.dates.last).iter().map(|session| session.date).collect();
-        let lost = asked.sessions - left.len().min(asked.sessions);
-        *held(&self.fetched).refused.entry(asked.symbol.clone()).or_default() += lost;
-        asked.sessions = left.len();
-        left.first().inspect(|first| asked.dates.first = **first).is_some()
+        let left: Vec<Date> = calendar::sessions(floor, run.dates.last).iter().map(|session| session.date).collect();
+        let lost = run.sessions - left.len().min(run.sessions);
+        *locked(&self.fetched).refused.entry(run.symbol.clone()).or_default() += lost;
+        run.sessions = left.len();
+        left.first().inspect(|first| run.dates.first = **first).is_some()
     }
 
-    /// Asks for one window and stores its sessions as they become whole.
-    fn pages(&self, asked: &SessionRun) -> Result<(), VendorError> {
-        let mut filler = Filler::new(self, asked);
-        self.fetcher.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
-        if filler.rows.last_ns().is_none() {
-            // Nothing at all may be a slip; nothing twice is an answer.
-            filler = Filler { believes: true, ..Filler::new(self, asked) };
-            self.fetcher.vendor.minute_bars(&asked.symbol, asked.dates, &mut |page| filler.page(page))?;
+    /// Downloads one window and stores its sessions as they become complete.
+    fn download(&self, run: &SessionRun) -> Result<(), VendorError> {
+        let mut download = WindowDownload::new(self, run);
+        self.fetcher.vendor.minute_bars(&run.symbol, run.dates, &mut |page| download.page(page))?;
+        if download.rows.last_ns().is_none() {
+            // One empty response may be a mistake; a second one is accepted.
+            download = WindowDownload { accept_empty: true, ..WindowDownload::new(self, run) };
+            self.fetcher.vendor.minute_bars(&run.symbol, run.dates, &mut |page| download.page(page))?;
         }
-        let rows = filler.rows;
-        let mut fetched = held(&self.fetched);
+        let rows = download.rows;
+        let mut fetched = locked(&self.fetched);
         fetched.outside += rows.outside;
-        fetched.bad.extend(rows.bad.into_iter().map(|fault| format!("{}: {fault}", asked.symbol)));
+        fetched.bad.extend(rows.bad.into_iter().map(|fault| format!("{}: {fault}", run.symbol)));
         Ok(())
     }
 }
 
-/// Collects the pages of a window.
-struct Filler<'a> {
+/// Download of one window, page by page.
+struct WindowDownload<'a> {
     job: &'a Job<'a>,
-    asked: &'a SessionRun,
+    run: &'a SessionRun,
     /// Sessions not stored yet.
     sessions: VecDeque<calendar::Session>,
     rows: Rows,
-    /// The dates asked for, in nanoseconds.
+    /// The requested dates, in nanoseconds.
     span: Range<i64>,
-    /// Hashes of the pages that the sessions not stored yet came in.
+    /// Hashes of the pages with the sessions not stored yet.
     bodies: Vec<String>,
-    /// Whether an answer without any row is believed.
-    believes: bool,
+    /// True if a response without rows is accepted.
+    accept_empty: bool,
 }
 
-impl<'a> Filler<'a> {
-    fn new(job: &'a Job<'a>, asked: &'a SessionRun) -> Self {
-        let sessions = calendar::sessions(asked.dates.first, asked.dates.last).into();
-        let span = calendar::span_ns(asked.dates);
-        Self { job, asked, sessions, span, rows: Rows::default(), bodies: Vec::new(), believes: false }
+impl<'a> WindowDownload<'a> {
+    fn new(job: &'a Job<'a>, run: &'a SessionRun) -> Self {
+        let sessions = calendar::sessions(run.dates.first, run.dates.last).into();
+        let span = calendar::span_ns(run.dates);
+        Self { job, run, sessions, span, rows: Rows::default(), bodies: Vec::new(), accept_empty: false }
     }
 
     fn page(&mut self, page: Page) -> Result<(), VendorError> {
         let Page { mut rows, sha256, last } = page;
-        // A vendor may answer with more than was asked for.
+        // A response may contain more than the requested dates.
         let count = rows.len();
         rows.retain(|row| self.span.contains(&row.ts_ns));
         self.rows.outside += count - rows.len();
-        self.rows.add(&rows, self.job.wishes.drop_bad).map_err(|said| VendorError::BadRow {
+        self.rows.add(&rows, self.job.options.drop_bad).map_err(|message| VendorError::BadRow {
             vendor: self.job.fetcher.vendor.name(),
-            what: format!("minute bars of {} from {}", self.asked.symbol, self.asked.dates),
-            said,
+            what: format!("minute bars of {} from {}", self.run.symbol, self.run.dates),
+            message,
         })?;
         self.bodies.push(sha256);
-        if self.rows.last_ns().is_some() || self.believes {
+        if self.rows.last_ns().is_some() || self.accept_empty {
             self.store(last)?;
         }
         if self.job.fetcher.progress.stopped() { Err(VendorError::Stopped) } else { Ok(()) }
     }
 
-    /// Stores the sessions after whose close a row has come, or all of them after the last page.
+    /// Stores the sessions whose close lies before the last row, or all of them after the last page.
     fn store(&mut self, last: bool) -> Result<(), VendorError> {
         let reached = if last { i64::MAX } else { self.rows.last_ns().unwrap_or(i64::MIN) };
         let whole = self.sessions.iter().take_while(|session| session.close_ns <= reached).count();
@@ -263,7 +263,7 @@ impl<'a> Filler<'a> {
             let rows: Vec<Row> = self.rows.kept.drain(..count).collect();
             let tail = rows.last().is_some_and(|row| row.ts_ns >= session.close_ns - TAIL_NS);
             if session.close_ns > late && !tail {
-                // Not all of it has been published.
+                // The session is not fully published yet.
                 continue;
             }
             totals = (totals.0 + rows.len(), totals.1 + usize::from(rows.is_empty()));
@@ -272,33 +272,33 @@ impl<'a> Filler<'a> {
             stored.push((session.date, record, rows));
         }
         if whole > 0 {
-            // The next session began in this page, or begins in the one after it.
+            // The next session starts in this page or in the following one.
             self.bodies.drain(..self.bodies.len().saturating_sub(1));
         }
         let sessions = stored.len();
-        if let Some(shelf) = self.job.shelves.get(&self.asked.symbol).filter(|_| sessions > 0) {
+        if let Some(series) = self.job.all_series.get(&self.run.symbol).filter(|_| sessions > 0) {
             let rows: Vec<Row> = stored.iter().flat_map(|(_, _, rows)| rows).copied().collect();
-            self.job.fetcher.check_joints(&self.asked.symbol, shelf, &rows)?;
-            shelf.store(self.no_fewer(shelf, stored)?)?;
+            self.job.fetcher.check_restatement(&self.run.symbol, series, &rows)?;
+            series.store(self.without_truncated(series, stored)?)?;
         }
-        let mut fetched = held(&self.job.fetched);
+        let mut fetched = locked(&self.job.fetched);
         (fetched.sessions, fetched.rows) = (fetched.sessions + sessions, fetched.rows + totals.0);
         fetched.empty += totals.1;
         Ok(())
     }
 }
 
-impl Filler<'_> {
-    /// Leaves out sessions that came back with clearly fewer rows than are kept of them.
-    fn no_fewer(&self, shelf: &CachedSeries, new: Vec<Session>) -> Result<Vec<Session>, VendorError> {
-        let there = shelf.sessions(self.asked.dates)?;
+impl WindowDownload<'_> {
+    /// Leaves out sessions with clearly fewer rows than the cached ones.
+    fn without_truncated(&self, series: &CachedSeries, new: Vec<Session>) -> Result<Vec<Session>, VendorError> {
+        let cached = series.sessions(self.run.dates)?;
         let fewer = |(date, _, rows): &Session| {
-            let kept = there.get(date).map_or(0, |record| record.rows);
+            let kept = cached.get(date).map_or(0, |record| record.rows);
             let fewer = rows.len() * 10 < kept * 9;
             if fewer {
-                let (symbol, count) = (&self.asked.symbol, rows.len());
+                let (symbol, count) = (&self.run.symbol, rows.len());
                 let text = format!(
-                    "{symbol}: {date} came back with {count} bars instead of {kept}; those that were there are kept"
+                    "{symbol}: {date} was delivered with {count} bars instead of {kept}; the cached ones are kept"
                 );
                 self.job.fetcher.progress.note(text);
             }
@@ -308,10 +308,10 @@ impl Filler<'_> {
     }
 }
 
-/// A session as it is stored.
+/// A session to be stored.
 type Session = (Date, SessionRecord, Vec<Row>);
 
-/// The dates of a range without those after the last final session.
+/// Returns the dates of a range up to the last final session.
 pub(super) fn until(dates: DateRange, last: Date) -> DateRange {
     DateRange { first: dates.first, last: dates.last.min(last) }
 }

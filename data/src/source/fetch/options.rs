@@ -1,4 +1,4 @@
-//! Minute bars of the options around the money: which contracts a day needs follows from what the underlying did.
+//! Minute bars of the options around the money; the contracts of a day follow from the price range of the underlying.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,22 @@ use crate::{
     },
 };
 
-/// What is missing of the options on one underlying.
+/// Missing option bars of one underlying.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OptionPlan {
-    /// The contracts to ask for, by date, ascending.
+    /// The contracts to request, by date, ascending.
     pub days: Vec<(Date, Vec<Contract>)>,
-    /// Contracts that were asked for before.
+    /// Contracts that were requested before.
     pub complete: usize,
-    /// Calls that it takes.
+    /// Number of calls.
     pub calls: usize,
-    /// Dates without bars of the underlying, so that nobody knows where the money was.
+    /// Dates without bars of the underlying, so that the strikes are unknown.
     pub without_spot: Vec<Date>,
 }
 
 impl Fetcher<'_> {
-    /// Finds out which same-day contracts within `around` strikes of the underlying's range of each day are missing. The
-    /// underlying's minute bars have to be in the cache. Asks nobody.
+    /// Returns the missing same-day contracts within `around` strikes of the underlying's range of each day. The underlying's
+    /// minute bars have to be in the cache. Makes no request.
     ///
     /// # Errors
     /// A cache that cannot be read.
@@ -45,20 +45,20 @@ impl Fetcher<'_> {
     ) -> Result<OptionPlan, VendorError> {
         let Some(last) = last_final(self.clock.now_ms()) else { return Ok(OptionPlan::default()) };
         let dates = until(dates, last);
-        let bars: Vec<Row> = self.shelf(underlying).rows(dates)?;
+        let bars: Vec<Row> = self.series(underlying).rows(dates)?;
         let mut ranges: BTreeMap<Date, (f64, f64)> = BTreeMap::new();
         for row in &bars {
             let range = ranges.entry(calendar::exchange_date(row.ts_ns)).or_insert((row.low, row.high));
             *range = (range.0.min(row.low), range.1.max(row.high));
         }
-        let there = self.option_shelf(underlying).sessions(dates)?;
+        let cached = self.option_series(underlying).sessions(dates)?;
         let mut plan = OptionPlan::default();
         for session in calendar::sessions(dates.first, dates.last) {
             let Some(&(low, high)) = ranges.get(&session.date) else {
                 plan.without_spot.push(session.date);
                 continue;
             };
-            let asked = there.get(&session.date).map(|record| &record.contracts);
+            let asked = cached.get(&session.date).map(|record| &record.contracts);
             let contracts = grid(underlying, session.date, low, high, around);
             let known = |contract: &Contract| asked.is_some_and(|asked| asked.contains(&contract.to_string()));
             let (known, missing): (Vec<_>, Vec<_>) = contracts.into_iter().partition(known);
@@ -71,11 +71,11 @@ impl Fetcher<'_> {
         Ok(plan)
     }
 
-    /// Fetches what [`Self::plan_options`] finds missing, and stores it call by call, or some calls at a time where the plan
-    /// has no limit. Returns the minutes stored. Days that the plan refuses are noted and left out.
+    /// Fetches the contracts of [`Self::plan_options`] and stores them after each call, or after several concurrent calls if
+    /// the plan has no limit. Returns the number of minutes stored. Days that the plan refuses are left out, with a note.
     ///
     /// # Errors
-    /// What the vendor garbles or refuses altogether, or a cache that cannot be written. What was stored before stays.
+    /// Other refusals, malformed responses, or a cache that cannot be written. Bars stored before the error remain.
     pub fn fetch_options(
         &self,
         vendor: &dyn OptionVendor,
@@ -84,15 +84,15 @@ impl Fetcher<'_> {
         around: u32,
         planned: &mut dyn FnMut(&OptionPlan),
     ) -> Result<usize, VendorError> {
-        let shelf = self.option_shelf(underlying);
-        let _locks = lock(std::iter::once(&shelf), self.progress)?;
+        let series = self.option_series(underlying);
+        let _locks = lock(std::iter::once(&series), self.progress)?;
         let plan = self.plan_options(vendor, underlying, dates, around)?;
         planned(&plan);
         let (mut stored, mut refused) = (0, Vec::new());
-        // The latest day first: what is refused as too old is refused for all that is older.
+        // The latest day comes first: after a refusal as too old, all older days are refused as well.
         'days: for (date, contracts) in plan.days.iter().rev() {
             for group in contracts.chunks(vendor.batch().saturating_mul(vendor.parallel())) {
-                match self.store_options(vendor, &shelf, *date, group) {
+                match self.store_options(vendor, &series, *date, group) {
                     Ok(minutes) => stored += minutes,
                     Err(error) => match error.refusal() {
                         Some(Refusal::Today) => {
@@ -120,16 +120,16 @@ impl Fetcher<'_> {
         Ok(stored)
     }
 
-    fn option_shelf(&self, underlying: &Symbol) -> CachedSeries {
-        // No option is ever restated for a split: its contract is.
-        self.cache.shelf(self.vendor.name(), Adjustment::Raw, Kind::Options, underlying)
+    fn option_series(&self, underlying: &Symbol) -> CachedSeries {
+        // Option prices are never restated for a split; the contract is adjusted instead.
+        self.cache.series(self.vendor.name(), Adjustment::Raw, Kind::Options, underlying)
     }
 
-    /// Asks for some contracts of one day, in as many calls at once as the vendor bears, and adds them to what is there.
+    /// Requests some contracts of one day, in as many concurrent calls as the vendor allows, and adds them to the cache.
     fn store_options(
         &self,
         vendor: &dyn OptionVendor,
-        shelf: &CachedSeries,
+        series: &CachedSeries,
         date: Date,
         contracts: &[Contract],
     ) -> Result<usize, VendorError> {
@@ -140,14 +140,14 @@ impl Fetcher<'_> {
             calls.into_iter().map(|(batch, call)| (batch, call.join())).collect()
         });
         let day = DateRange { first: date, last: date };
-        let mut rows: Vec<OptionRow> = shelf.rows(day)?;
-        let mut record = shelf.sessions(day)?.remove(&date).unwrap_or_default();
+        let mut rows: Vec<OptionRow> = series.rows(day)?;
+        let mut record = series.sessions(day)?.remove(&date).unwrap_or_default();
         let before = rows.len();
         let mut fault = None;
         for (batch, answer) in answers {
             let minutes = match answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
                 Ok(minutes) => minutes,
-                // What the other calls brought is kept.
+                // The results of the other calls are stored.
                 Err(error) => {
                     fault.get_or_insert(error);
                     continue;
@@ -161,11 +161,11 @@ impl Fetcher<'_> {
         }
         record.fetched = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
         let added = rows.len() - before;
-        shelf.store(vec![(date, record, rows)])?;
+        series.store(vec![(date, record, rows)])?;
         fault.map_or(Ok(added), Err)
     }
 
-    /// Returns the checked rows of the contract at one place of a list.
+    /// Returns the checked rows of the contract at index `place` of the request.
     fn option_rows(
         &self,
         contract: &Contract,
@@ -174,10 +174,10 @@ impl Fetcher<'_> {
     ) -> Result<Vec<OptionRow>, VendorError> {
         let of_it: Vec<Row> = minutes.rows.iter().filter(|(of, _)| *of == place).map(|(_, row)| *row).collect();
         let mut checked = Rows::default();
-        checked.add(&of_it, false).map_err(|said| VendorError::BadRow {
+        checked.add(&of_it, false).map_err(|message| VendorError::BadRow {
             vendor: self.vendor.name(),
             what: format!("minute bars of {contract}"),
-            said,
+            message,
         })?;
         let option = |row| OptionRow {
             underlying: contract.underlying.to_string(),

@@ -1,4 +1,4 @@
-//! Where new sessions meet those of the cache: prices that were restated in between must not stand beside the old ones.
+//! Detection of restated prices: new sessions must not be mixed with cached ones of another adjustment.
 
 use jiff::civil::Date;
 
@@ -11,47 +11,52 @@ use crate::{
     },
 };
 
-/// A step over night that is looked into; splits begin at five for four.
-const STEP: f64 = 1.15;
-/// By how much the same minutes may differ before they are thought to be restated.
-const RESTATED: f64 = 0.005;
+/// Overnight price ratio above which the cached session is compared; the smallest splits are five for four.
+const SUSPICIOUS_STEP: f64 = 1.15;
+/// Relative difference of the same minutes above which prices count as restated.
+const RESTATEMENT_TOLERANCE: f64 = 0.005;
 
 impl Fetcher<'_> {
-    /// Looks at both ends of new sessions: where a price steps as a split would make it, the neighbour that is in the cache is
-    /// asked for again and compared.
-    pub(super) fn check_joints(&self, symbol: &Symbol, shelf: &CachedSeries, rows: &[Row]) -> Result<(), VendorError> {
+    /// Checks both ends of new sessions. If the price steps as after a split, the neighbouring cached session is fetched again
+    /// and compared.
+    pub(super) fn check_restatement(
+        &self,
+        symbol: &Symbol,
+        series: &CachedSeries,
+        rows: &[Row],
+    ) -> Result<(), VendorError> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         if self.vendor.adjustment() == Adjustment::Raw {
             return Ok(());
         }
         let (from, to) = (calendar::exchange_date(first.ts_ns), calendar::exchange_date(last.ts_ns));
-        let there = shelf.sessions(DateRange { first: Date::MIN, last: Date::MAX })?;
-        let kept = || there.iter().filter(|(_, record)| record.rows > 0).map(|(date, _)| *date);
-        // The nearest ones, however far: there may be a hole in between.
+        let cached = series.sessions(DateRange { first: Date::MIN, last: Date::MAX })?;
+        let kept = || cached.iter().filter(|(_, record)| record.rows > 0).map(|(date, _)| *date);
+        // The nearest cached sessions, whatever the gap.
         let (before, after) = (kept().rfind(|date| *date < from), kept().find(|date| *date > to));
         for (date, price) in [(before, first.open), (after, last.close)] {
             let Some(date) = date else { continue };
-            let kept: Vec<Row> = shelf.rows(DateRange { first: date, last: date })?;
+            let kept: Vec<Row> = series.rows(DateRange { first: date, last: date })?;
             let near = if date < from { kept.last().map(|row| row.close) } else { kept.first().map(|row| row.open) };
-            if near.is_some_and(|near| (price / near).max(near / price) > STEP) {
-                self.compare(symbol, shelf, date, &kept)?;
+            if near.is_some_and(|near| (price / near).max(near / price) > SUSPICIOUS_STEP) {
+                self.compare(symbol, series, date, &kept)?;
             }
         }
         Ok(())
     }
 
-    fn compare(&self, symbol: &Symbol, shelf: &CachedSeries, date: Date, kept: &[Row]) -> Result<(), VendorError> {
+    fn compare(&self, symbol: &Symbol, series: &CachedSeries, date: Date, kept: &[Row]) -> Result<(), VendorError> {
         let mut rows = Rows::default();
         let asked = self.vendor.minute_bars(symbol, DateRange { first: date, last: date }, &mut |page| {
-            rows.add(&page.rows, true).map_err(|said| VendorError::BadRow {
+            rows.add(&page.rows, true).map_err(|message| VendorError::BadRow {
                 vendor: self.vendor.name(),
                 what: format!("minute bars of {symbol} on {date}"),
-                said,
+                message,
             })
         });
         match asked {
             Err(error) if error.refusal().is_some() => {
-                let text = "could not be asked for again to see whether prices were restated";
+                let text = "could not be fetched again to check for restated prices";
                 self.progress.note(format!("{symbol}: the bars of {date} {text}: {error}"));
                 return Ok(());
             }
@@ -64,19 +69,19 @@ impl Fetcher<'_> {
                 symbol: symbol.clone(),
                 date,
                 ratio,
-                folder: shelf.folder().to_owned(),
+                folder: series.folder().to_owned(),
             }),
         }
     }
 }
 
-/// Returns by which factor the prices of the same minutes differ, if they do.
+/// Returns the median price ratio of the same minutes, new over cached, if it differs from one.
 fn restated(kept: &[Row], new: &[Row]) -> Option<f64> {
     let price =
         |row: &Row| new.binary_search_by_key(&row.ts_ns, |row| row.ts_ns).ok().map(|at| new[at].close / row.close);
     let mut ratios: Vec<f64> = kept.iter().filter_map(price).collect();
     ratios.sort_by(f64::total_cmp);
-    ratios.get(ratios.len() / 2).copied().filter(|ratio| (ratio - 1.0).abs() > RESTATED)
+    ratios.get(ratios.len() / 2).copied().filter(|ratio| (ratio - 1.0).abs() > RESTATEMENT_TOLERANCE)
 }
 
 #[cfg(test)]
@@ -84,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_of_the_same_minutes_tell_a_restatement() {
+    fn a_restatement_shows_in_prices_of_the_same_minutes() {
         let rows = |scale: f64| -> Vec<Row> {
             let row = |at: i64| {
                 let price = scale * (100.0 + at as f64);

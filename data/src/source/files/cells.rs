@@ -1,4 +1,4 @@
-//! Columns and cells of bar files, with errors that name the file, the row and the column.
+//! Columns and cells of bar files; errors name file, row and column.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::{BarColumns, DataError, source::files::PRICES};
 
-/// Daily closes as a file holds them.
+/// Daily closes of a file.
 #[derive(Default)]
 pub(in crate::source) struct DailyColumns {
     pub(in crate::source) date: Vec<Date>,
@@ -33,7 +33,7 @@ pub(in crate::source) fn require(path: &Path, found: &[String], names: &[&'stati
     }
 }
 
-/// Puts the columns together; an absent volume is zero.
+/// Assembles the columns; an absent volume is zero.
 pub(super) fn bar_columns(ts_ns: Vec<i64>, mut numbers: Vec<Vec<f64>>) -> BarColumns {
     numbers.resize_with(5, || vec![0.0; ts_ns.len()]);
     let [open, high, low, close, volume] = <[Vec<f64>; 5]>::try_from(numbers).expect("resized to five columns");

@@ -1,4 +1,4 @@
-//! CSV through arrow: all columns as text, parsed here so that errors can name the row.
+//! CSV files, read with arrow as text and parsed here, so that errors can name the row.
 
 use std::{
     fs::File,
@@ -15,13 +15,13 @@ use arrow::{
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    A_DATE, A_NUMBER, A_TIME,
+    EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
     cells::{DailyColumns, bad_cell, bar_columns, require, unreadable, wanted},
     epoch,
 };
 use crate::{BarColumns, DataError};
 
-/// Reads bars and says what the time stamps are.
+/// Reads bars, and returns the detected format of the time stamps.
 pub(super) fn bars(path: &Path, with_volume: bool) -> Result<(BarColumns, String), DataError> {
     let header = header(path)?;
     let names = wanted(path, &header, with_volume)?;
@@ -37,7 +37,7 @@ pub(super) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
     let names = ["date", "close"];
     require(path, &header, &names)?;
     let text = Text::read(path, &header, &names)?;
-    let date = text.parse(0, A_DATE, |cell| cell.parse().ok())?;
+    let date = text.parse(0, EXPECTED_DATE, |cell| cell.parse().ok())?;
     Ok(DailyColumns { date, close: text.numbers(1)? })
 }
 
@@ -63,7 +63,7 @@ impl Text {
         let fields: Vec<Field> = header.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
         let position = |name: &&str| header.iter().position(|column| column == name);
         let projection = names.iter().filter_map(position).collect();
-        // A row that is too short reads as empty cells, which are then refused with their row and column.
+        // Rows that are too short read as empty cells, which are refused with their row and column.
         let reader = ReaderBuilder::new(Arc::new(Schema::new(fields)))
             .with_header(true)
             .with_truncated_rows(true)
@@ -79,7 +79,7 @@ impl Text {
     pub(in crate::source) fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
         self.batches.iter().flat_map(move |batch| {
             let cells = batch.column(column).as_any().downcast_ref::<StringArray>();
-            cells.expect("the schema says text").iter().map(|cell| cell.unwrap_or("").trim())
+            cells.expect("the schema declares text").iter().map(|cell| cell.unwrap_or("").trim())
         })
     }
 
@@ -96,31 +96,31 @@ impl Text {
     }
 
     fn numbers(&self, column: usize) -> Result<Vec<f64>, DataError> {
-        self.parse(column, A_NUMBER, |cell| cell.parse().ok())
+        self.parse(column, EXPECTED_NUMBER, |cell| cell.parse().ok())
     }
 
     /// Returns the numbers of a column; an empty cell is `None`.
     pub(in crate::source) fn optional_numbers(&self, column: usize) -> Result<Vec<Option<f64>>, DataError> {
-        self.parse(column, A_NUMBER, optional)
+        self.parse(column, EXPECTED_NUMBER, optional)
     }
 
     /// Returns the dates of a column; an empty cell is `None`.
     pub(in crate::source) fn optional_dates(&self, column: usize) -> Result<Vec<Option<Date>>, DataError> {
-        self.parse(column, A_DATE, optional)
+        self.parse(column, EXPECTED_DATE, optional)
     }
 
     /// Reads column 0 as times; the first cell decides whether they are integers.
     pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, &'static str), DataError> {
         if self.cells(0).next().is_none_or(|cell| cell.parse::<i64>().is_err()) {
-            return Ok((self.parse(0, A_TIME, rfc3339_ns)?, "RFC 3339"));
+            return Ok((self.parse(0, EXPECTED_TIME, rfc3339_ns)?, "RFC 3339"));
         }
-        let values = self.parse(0, A_TIME, |cell| cell.parse().ok())?;
+        let values = self.parse(0, EXPECTED_TIME, |cell| cell.parse().ok())?;
         epoch::to_ns(&values)
             .map_err(|at| bad_cell(&self.path, at + 1, self.names[0], &values[at].to_string(), "the unit of row 1"))
     }
 }
 
-/// Reads a cell that may be empty; the outer `None` is a cell that holds something else.
+/// Parses a cell that may be empty; the outer `None` is a parse error.
 fn optional<T: FromStr>(cell: &str) -> Option<Option<T>> {
     if cell.is_empty() { Some(None) } else { cell.parse().ok().map(Some) }
 }

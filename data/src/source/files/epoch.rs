@@ -1,4 +1,4 @@
-//! Integer time stamps: which unit they count in, told by their size.
+//! Integer time stamps, whose unit is detected from their size.
 
 /// The unit of an integer time stamp. Between 1973 and 5138 the sizes of the four units do not overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Unit {
         }
     }
 
-    /// Returns nanoseconds, or `None` if `value` is of another unit or too large.
+    /// Returns nanoseconds, or `None` if `value` has another unit or is too large.
     pub(super) fn to_ns(self, value: i64) -> Option<i64> {
         let factor = match self {
             Self::Seconds => 1_000_000_000,
@@ -41,10 +41,10 @@ impl Unit {
     }
 }
 
-/// Converts integer time stamps that are all of one unit; returns them and what was detected.
+/// Converts integer time stamps of one unit to nanoseconds, and returns them with the detected unit.
 ///
 /// # Errors
-/// The position of the first value that is of another unit than the first one.
+/// The index of the first value with another unit than the first one.
 pub(super) fn to_ns(values: &[i64]) -> Result<(Vec<i64>, &'static str), usize> {
     let unit = Unit::of(values.first().copied().unwrap_or(0));
     let ns = values.iter().enumerate().map(|(at, value)| unit.to_ns(*value).ok_or(at)).collect::<Result<_, _>>()?;

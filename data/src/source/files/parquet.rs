@@ -1,4 +1,4 @@
-//! Parquet through polars.
+//! Parquet files, read with polars.
 
 use std::{
     fs::File,
@@ -12,13 +12,13 @@ use jiff::{
 use polars::prelude::{Column, DataFrame, DataType, ParquetReader, SerReader, StringChunked, TimeUnit};
 
 use super::{
-    A_DATE, A_NUMBER, A_TIME,
+    EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
     cells::{DailyColumns, bad_cell, bar_columns, require, unreadable, wanted},
     epoch,
 };
 use crate::{BarColumns, DataError};
 
-/// Reads bars and says what the time stamps are.
+/// Reads bars, and returns the detected format of the time stamps.
 pub(super) fn bars(path: &Path, with_volume: bool) -> Result<(BarColumns, String), DataError> {
     let mut reader = open(path)?;
     let names = wanted(path, &columns_of(path, &mut reader)?, with_volume)?;
@@ -36,7 +36,7 @@ pub(in crate::source) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
     require(path, &columns_of(path, &mut reader)?, &names)?;
     let table = read(path, reader, &names)?;
     let days = dates(path, "date", column(path, &table, "date")?)?;
-    let date = filled(path, "date", days, A_DATE)?;
+    let date = filled(path, "date", days, EXPECTED_DATE)?;
     Ok(DailyColumns { date, close: numbers(path, "close", column(path, &table, "close")?)? })
 }
 
@@ -55,7 +55,7 @@ impl Table {
         column(&self.path, &self.table, name)
     }
 
-    /// Returns the column `timestamp` in UTC nanoseconds and what was detected.
+    /// Returns the column `timestamp` in UTC nanoseconds, and its detected format.
     pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, String), DataError> {
         timestamps(&self.path, self.column("timestamp")?)
     }
@@ -102,7 +102,7 @@ fn timestamps(path: &Path, column: &Column) -> Result<(Vec<i64>, String), DataEr
     let (unit, zone) = match column.dtype() {
         DataType::Datetime(unit, zone) => (*unit, zone),
         DataType::Int64 | DataType::UInt64 | DataType::Int32 | DataType::UInt32 => {
-            let values = integers(path, name, column, A_TIME)?;
+            let values = integers(path, name, column, EXPECTED_TIME)?;
             let (ns, note) = epoch::to_ns(&values)
                 .map_err(|at| bad_cell(path, at + 1, name, &values[at].to_string(), "the unit of row 1"))?;
             return Ok((ns, note.to_owned()));
@@ -114,7 +114,7 @@ fn timestamps(path: &Path, column: &Column) -> Result<(Vec<i64>, String), DataEr
         TimeUnit::Microseconds => 1_000,
         TimeUnit::Nanoseconds => 1,
     };
-    let values = integers(path, name, column, A_TIME)?;
+    let values = integers(path, name, column, EXPECTED_TIME)?;
     let in_range = |(at, value): (usize, &i64)| {
         value.checked_mul(factor).ok_or_else(|| bad_cell(path, at + 1, name, &value.to_string(), "a time after 1677"))
     };
@@ -128,7 +128,7 @@ fn timestamps(path: &Path, column: &Column) -> Result<(Vec<i64>, String), DataEr
 
 fn dates(path: &Path, name: &'static str, column: &Column) -> Result<Vec<Option<Date>>, DataError> {
     if *column.dtype() != DataType::Date {
-        return Err(wrong_type(path, name, column, A_DATE));
+        return Err(wrong_type(path, name, column, EXPECTED_DATE));
     }
     let epoch = date(1970, 1, 1);
     let days = optional_integers(path, column)?;
@@ -145,12 +145,12 @@ fn optional_integers(path: &Path, column: &Column) -> Result<Vec<Option<i64>>, D
 }
 
 fn numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<f64>, DataError> {
-    filled(path, name, optional_numbers(path, name, column)?, A_NUMBER)
+    filled(path, name, optional_numbers(path, name, column)?, EXPECTED_NUMBER)
 }
 
 fn optional_numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<Option<f64>>, DataError> {
     if !column.dtype().is_primitive_numeric() {
-        return Err(wrong_type(path, name, column, A_NUMBER));
+        return Err(wrong_type(path, name, column, EXPECTED_NUMBER));
     }
     let cast = column.cast(&DataType::Float64).map_err(|error| unreadable(path, error))?;
     Ok(cast.f64().map_err(|error| unreadable(path, error))?.iter().collect())

@@ -1,4 +1,4 @@
-//! The columns of one option file, of either format, as plain vectors.
+//! Columns of one option file, Parquet or CSV, as plain vectors.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,17 @@ use crate::{
     source::files::{cells::require, csv, is_csv, parquet},
 };
 
-/// Columns that every option file has; the time stamp comes first, as the CSV reader wants it.
+/// Columns of every option file; the time stamp comes first, as the CSV reader expects.
 const CONTRACT: [&str; 5] = ["timestamp", "underlying", "expiry", "strike", "right"];
 const TRADES: [&str; 4] = ["open", "high", "low", "close"];
 const QUOTES: [&str; 2] = ["bid", "ask"];
 const MIDS: [&str; 1] = ["mid"];
-/// Columns that are read with trades, with quotes and with mids where they are there.
+/// Optional columns of trades, quotes and mids.
 const WITH_TRADES: [&str; 3] = ["volume", "vwap", "underlying_price"];
 const WITH_QUOTES: [&str; 2] = ["bid_size", "ask_size"];
 const WITH_MIDS: [&str; 1] = ["underlying_price"];
 
-/// One option file and what it holds. A null cell reads as `None`, or as an empty text.
+/// The columns of one option file. A null cell reads as `None`, or as an empty text.
 pub(super) struct Columns {
     path: PathBuf,
     names: Vec<&'static str>,
@@ -32,7 +32,7 @@ enum Cells {
 }
 
 impl Columns {
-    /// Reads a file, or returns nothing where it is no option file; one that the caller has `named` has to be one.
+    /// Reads a file. Returns `None` for a file that is not an option file; with `named` that is an error.
     pub(super) fn open(path: &Path, named: bool) -> Result<Option<Self>, DataError> {
         let found = if is_csv(path) { csv::header(path)? } else { parquet::header(path)? };
         if !named && !found.iter().any(|name| name == "strike") {
@@ -55,7 +55,7 @@ impl Columns {
         self.names.contains(&name)
     }
 
-    /// Returns the starts of the rows, UTC nanoseconds, and what was detected.
+    /// Returns the starts of the rows, UTC nanoseconds, and the detected format.
     pub(super) fn times(&self) -> Result<(Vec<i64>, String), DataError> {
         match &self.cells {
             Cells::Parquet(table) => table.timestamps(),
@@ -63,7 +63,7 @@ impl Columns {
         }
     }
 
-    /// Shows every text of a column, with its position.
+    /// Passes every text of a column to `show`, with its row index.
     pub(super) fn texts(&self, name: &'static str, mut show: impl FnMut(usize, &str)) -> Result<(), DataError> {
         match &self.cells {
             Cells::Parquet(table) => table.texts(name)?.iter().enumerate().for_each(|(i, s)| show(i, s.unwrap_or(""))),
@@ -87,7 +87,7 @@ impl Columns {
     }
 
     fn position(&self, name: &str) -> usize {
-        self.names.iter().position(|column| *column == name).expect("a caller asks for what was read")
+        self.names.iter().position(|column| *column == name).expect("the caller requests columns that were read")
     }
 }
 

@@ -1,4 +1,4 @@
-//! From the cells of option files to checked rows, one page per session and expiry.
+//! Checked rows from the cells of option files, one page per session and expiry.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,18 +13,18 @@ use crate::{
     DataError, DateRange, FileRecord, OptionHistory, OptionSession, QuoteMinute, Right, Symbol, TradeMinute,
     bars::rfc3339,
     calendar::{self, MINUTE_NS, Session},
-    source::files::{A_DATE, A_NUMBER, cells::bad_cell},
+    source::files::{EXPECTED_DATE, EXPECTED_NUMBER, cells::bad_cell},
 };
 
-/// Roots under which an underlying's options are listed besides its own name.
+/// Roots of options besides the symbol of the underlying.
 const OTHER_ROOTS: [(&str, &str); 1] = [("SPXW", "SPX")];
-const A_RIGHT: &str = "C or P";
-const A_LATER_DATE: &str = "the day of the row or a later one";
+const EXPECTED_RIGHT: &str = "C or P";
+const EXPECTED_EXPIRY: &str = "the date of the row or a later one";
 
-/// What was read so far.
-pub(super) struct Rows<'a> {
+/// Rows read so far.
+pub(super) struct OptionRows<'a> {
     symbol: &'a Symbol,
-    /// Instants of the dates asked for, UTC nanoseconds.
+    /// Instants of the requested dates, UTC nanoseconds.
     span: Range<i64>,
     pages: BTreeMap<(Date, Date), Page>,
     files: Vec<String>,
@@ -34,18 +34,18 @@ pub(super) struct Rows<'a> {
 /// One session and expiry.
 struct Page {
     session: Session,
-    trades: Vec<Located<TradeMinute>>,
-    quotes: Vec<Located<QuoteMinute>>,
+    trades: Vec<FileRow<TradeMinute>>,
+    quotes: Vec<FileRow<QuoteMinute>>,
 }
 
-/// A row and where it stands, so that a repeated one can be named.
-struct Located<T> {
+/// A row with its file and row number, which errors name.
+struct FileRow<T> {
     file: usize,
     row: usize,
     item: T,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> OptionRows<'a> {
     pub(super) fn new(symbol: &'a Symbol, dates: &DateRange) -> Self {
         let span = calendar::span_ns(*dates);
         Self { symbol, span, pages: BTreeMap::new(), files: Vec::new(), outside: 0 }
@@ -55,19 +55,19 @@ impl<'a> Rows<'a> {
         self.pages.is_empty()
     }
 
-    /// Takes the rows of one file and says what it held, if there are any; the names of all underlyings in it are added to
-    /// `held`.
+    /// Adds the rows of one file and returns its record; `None` if no row matches. The names of all underlyings in the file
+    /// are added to `available`.
     pub(super) fn read(
         &mut self,
         columns: &Columns,
-        held: &mut BTreeSet<String>,
+        available: &mut BTreeSet<String>,
     ) -> Result<Option<FileRecord>, DataError> {
         let (times, note) = columns.times()?;
         let mut ours = vec![false; times.len()];
         let mut last = String::new();
         columns.texts("underlying", |row, name| {
             if name != last {
-                held.insert(name.to_owned());
+                available.insert(name.to_owned());
                 last = name.to_owned();
             }
             ours[row] = self.is_ours(name) && self.span.contains(&times[row]);
@@ -77,7 +77,7 @@ impl<'a> Rows<'a> {
             return Ok(None);
         }
         self.files.push(columns.path().display().to_string());
-        self.take(columns, &times, &ours)?;
+        self.add(columns, &times, &ours)?;
         let note = format!("{kept} rows of {} in the dates; timestamps: {note}", self.symbol);
         Ok(Some(FileRecord::new(columns.path(), times.len(), note)))
     }
@@ -87,14 +87,14 @@ impl<'a> Rows<'a> {
         underlying == symbol || OTHER_ROOTS.contains(&(underlying, symbol))
     }
 
-    fn take(&mut self, columns: &Columns, times: &[i64], ours: &[bool]) -> Result<(), DataError> {
+    fn add(&mut self, columns: &Columns, times: &[i64], ours: &[bool]) -> Result<(), DataError> {
         let file = self.files.len() - 1;
-        let contracts = Contracts::read(columns)?;
-        let trades = Trades::read(columns)?;
-        let quotes = Quotes::read(columns)?;
-        let mut clock = Clock::default();
+        let contracts = ContractColumns::read(columns)?;
+        let trades = TradeColumns::read(columns)?;
+        let quotes = QuoteColumns::read(columns)?;
+        let mut lookup = SessionLookup::default();
         for at in (0..times.len()).filter(|at| ours[*at]) {
-            let Some(session) = clock.session(times[at]) else {
+            let Some(session) = lookup.session(times[at]) else {
                 self.outside += 1;
                 continue;
             };
@@ -103,16 +103,16 @@ impl<'a> Rows<'a> {
             let page = self.pages.entry((session.date, expiry));
             let page = page.or_insert_with(|| Page { session, trades: Vec::new(), quotes: Vec::new() });
             if let Some(trades) = &trades {
-                page.trades.push(Located { file, row: at + 1, item: trades.row(at, slot, strike, right)? });
+                page.trades.push(FileRow { file, row: at + 1, item: trades.row(at, slot, strike, right)? });
             }
             if let Some(quotes) = &quotes {
-                page.quotes.push(Located { file, row: at + 1, item: quotes.row(at, slot, strike, right)? });
+                page.quotes.push(FileRow { file, row: at + 1, item: quotes.row(at, slot, strike, right)? });
             }
         }
         Ok(())
     }
 
-    /// Puts everything in order.
+    /// Returns the sorted rows.
     pub(super) fn history(self, files: Vec<FileRecord>) -> Result<OptionHistory, DataError> {
         let mut sessions = Vec::with_capacity(self.pages.len());
         for ((_, expiry), page) in self.pages {
@@ -125,15 +125,15 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Sorts rows by minute and contract, and refuses a second row of the same.
+/// Sorts rows by minute and contract, and refuses duplicates.
 fn sorted<T>(
-    mut rows: Vec<Located<T>>,
+    mut rows: Vec<FileRow<T>>,
     key: impl Fn(&T) -> (u16, f64, Right),
     files: &[String],
     session: &Session,
     expiry: Date,
 ) -> Result<Vec<T>, DataError> {
-    let order = |a: &Located<T>, b: &Located<T>| {
+    let order = |a: &FileRow<T>, b: &FileRow<T>| {
         let ((slot, strike, right), other) = (key(&a.item), key(&b.item));
         slot.cmp(&other.0).then(strike.total_cmp(&other.1)).then(right.cmp(&other.2))
     };
@@ -150,14 +150,14 @@ fn sorted<T>(
     Ok(rows.into_iter().map(|row| row.item).collect())
 }
 
-/// The session of an instant, remembered for the rows that follow on the same day.
+/// Session of an instant, cached for the following rows of the same day.
 #[derive(Default)]
-struct Clock {
+struct SessionLookup {
     day: Range<i64>,
     session: Option<Session>,
 }
 
-impl Clock {
+impl SessionLookup {
     fn session(&mut self, ts_ns: i64) -> Option<Session> {
         if !self.day.contains(&ts_ns) {
             let date = calendar::exchange_date(ts_ns);
@@ -168,19 +168,19 @@ impl Clock {
     }
 }
 
-/// A column of numbers and where it comes from.
-struct Numbers<'a> {
+/// A column of numbers, with its file and name for errors.
+struct NumberColumn<'a> {
     path: &'a Path,
     name: &'static str,
     values: Vec<Option<f64>>,
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> NumberColumn<'a> {
     fn read(columns: &'a Columns, name: &'static str) -> Result<Self, DataError> {
         Ok(Self { path: columns.path(), name, values: columns.numbers(name)? })
     }
 
-    fn read_if_any(columns: &'a Columns, name: &'static str) -> Result<Option<Self>, DataError> {
+    fn read_optional(columns: &'a Columns, name: &'static str) -> Result<Option<Self>, DataError> {
         columns.has(name).then(|| Self::read(columns, name)).transpose()
     }
 
@@ -200,7 +200,7 @@ impl<'a> Numbers<'a> {
     }
 
     fn number(&self, at: usize) -> Result<f64, DataError> {
-        self.optional(at)?.ok_or_else(|| bad_cell(self.path, at + 1, self.name, "", A_NUMBER))
+        self.optional(at)?.ok_or_else(|| bad_cell(self.path, at + 1, self.name, "", EXPECTED_NUMBER))
     }
 
     fn count(&self, at: usize) -> Result<Option<u32>, DataError> {
@@ -212,18 +212,18 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The columns that name the contract.
-struct Contracts<'a> {
+/// Columns that identify the contract.
+struct ContractColumns<'a> {
     path: &'a Path,
     expiry: Vec<Option<Date>>,
-    strike: Numbers<'a>,
+    strike: NumberColumn<'a>,
     right: Vec<Result<Right, Box<str>>>,
 }
 
-impl<'a> Contracts<'a> {
+impl<'a> ContractColumns<'a> {
     fn read(columns: &'a Columns) -> Result<Self, DataError> {
         let expiry = columns.dates("expiry")?;
-        let strike = Numbers::read(columns, "strike")?;
+        let strike = NumberColumn::read(columns, "strike")?;
         let mut right = Vec::with_capacity(expiry.len());
         columns.texts("right", |_, text| {
             right.push(match text {
@@ -238,29 +238,29 @@ impl<'a> Contracts<'a> {
     /// Returns expiry, strike and right of a row on `date`.
     fn row(&self, at: usize, date: Date) -> Result<(Date, f64, Right), DataError> {
         let cell = |column, text: &str, expected| bad_cell(self.path, at + 1, column, text, expected);
-        let expiry = self.expiry[at].ok_or_else(|| cell("expiry", "", A_DATE))?;
+        let expiry = self.expiry[at].ok_or_else(|| cell("expiry", "", EXPECTED_DATE))?;
         if expiry < date {
-            return Err(cell("expiry", &expiry.to_string(), A_LATER_DATE));
+            return Err(cell("expiry", &expiry.to_string(), EXPECTED_EXPIRY));
         }
         let strike = self.strike.number(at)?;
         if strike == 0.0 {
-            return Err(self.strike.fault(at, strike, "is no strike"));
+            return Err(self.strike.fault(at, strike, "is not a strike"));
         }
-        let right = self.right[at].as_ref().map_err(|text| cell("right", text, A_RIGHT))?;
+        let right = self.right[at].as_ref().map_err(|text| cell("right", text, EXPECTED_RIGHT))?;
         Ok((expiry, strike, *right))
     }
 }
 
-/// The columns of trades; mids stand in for all four prices.
-struct Trades<'a> {
+/// Columns of trades; a mid replaces all four prices.
+struct TradeColumns<'a> {
     /// Open, high, low, close; or the mid alone.
-    prices: Vec<Numbers<'a>>,
-    volume: Option<Numbers<'a>>,
-    vwap: Option<Numbers<'a>>,
-    spot: Option<Numbers<'a>>,
+    prices: Vec<NumberColumn<'a>>,
+    volume: Option<NumberColumn<'a>>,
+    vwap: Option<NumberColumn<'a>>,
+    spot: Option<NumberColumn<'a>>,
 }
 
-impl<'a> Trades<'a> {
+impl<'a> TradeColumns<'a> {
     fn read(columns: &'a Columns) -> Result<Option<Self>, DataError> {
         let names: &[&'static str] = match (columns.has("close"), columns.has("mid")) {
             (true, _) => &["open", "high", "low", "close"],
@@ -268,10 +268,10 @@ impl<'a> Trades<'a> {
             _ => return Ok(None),
         };
         Ok(Some(Self {
-            prices: names.iter().map(|name| Numbers::read(columns, name)).collect::<Result<_, _>>()?,
-            volume: Numbers::read_if_any(columns, "volume")?,
-            vwap: Numbers::read_if_any(columns, "vwap")?,
-            spot: Numbers::read_if_any(columns, "underlying_price")?,
+            prices: names.iter().map(|name| NumberColumn::read(columns, name)).collect::<Result<_, _>>()?,
+            volume: NumberColumn::read_optional(columns, "volume")?,
+            vwap: NumberColumn::read_optional(columns, "vwap")?,
+            spot: NumberColumn::read_optional(columns, "underlying_price")?,
         }))
     }
 
@@ -288,8 +288,8 @@ impl<'a> Trades<'a> {
                 return Err(self.prices[2].fault(at, low, format!("is above {name} {price}")));
             }
         }
-        // What a vendor leaves out of a thin minute is an empty cell.
-        let number = |column: &Option<Numbers<'_>>| column.as_ref().map_or(Ok(None), |column| column.optional(at));
+        // Vendors leave cells of illiquid minutes empty.
+        let number = |column: &Option<NumberColumn<'_>>| column.as_ref().map_or(Ok(None), |column| column.optional(at));
         let vwap = number(&self.vwap)?.unwrap_or(close);
         let volume = number(&self.volume)?.unwrap_or(0.0);
         let spot = number(&self.spot)?;
@@ -297,29 +297,29 @@ impl<'a> Trades<'a> {
     }
 }
 
-/// The columns of quotes.
-struct Quotes<'a> {
-    bid: Numbers<'a>,
-    ask: Numbers<'a>,
-    bid_size: Option<Numbers<'a>>,
-    ask_size: Option<Numbers<'a>>,
+/// Columns of quotes.
+struct QuoteColumns<'a> {
+    bid: NumberColumn<'a>,
+    ask: NumberColumn<'a>,
+    bid_size: Option<NumberColumn<'a>>,
+    ask_size: Option<NumberColumn<'a>>,
 }
 
-impl<'a> Quotes<'a> {
+impl<'a> QuoteColumns<'a> {
     fn read(columns: &'a Columns) -> Result<Option<Self>, DataError> {
         if !columns.has("bid") {
             return Ok(None);
         }
         Ok(Some(Self {
-            bid: Numbers::read(columns, "bid")?,
-            ask: Numbers::read(columns, "ask")?,
-            bid_size: Numbers::read_if_any(columns, "bid_size")?,
-            ask_size: Numbers::read_if_any(columns, "ask_size")?,
+            bid: NumberColumn::read(columns, "bid")?,
+            ask: NumberColumn::read(columns, "ask")?,
+            bid_size: NumberColumn::read_optional(columns, "bid_size")?,
+            ask_size: NumberColumn::read_optional(columns, "ask_size")?,
         }))
     }
 
     fn row(&self, at: usize, slot: u16, strike: f64, right: Right) -> Result<QuoteMinute, DataError> {
-        let size = |column: &Option<Numbers<'_>>| column.as_ref().map_or(Ok(None), |column| column.count(at));
+        let size = |column: &Option<NumberColumn<'_>>| column.as_ref().map_or(Ok(None), |column| column.count(at));
         Ok(QuoteMinute {
             slot,
             strike,

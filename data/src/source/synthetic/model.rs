@@ -1,19 +1,19 @@
-//! The arithmetic of the made-up market: traits of symbols, the path within a minute, profiles and mean reversion.
+//! Model of the synthetic market: parameters of symbols, the path within a minute, profiles and mean reversion.
 
 use crate::Symbol;
 
-/// How a symbol differs from the market.
-pub(super) struct Traits {
+/// Parameters of a symbol relative to the market.
+pub(super) struct SymbolParameters {
     /// First price, USD or index points.
     pub(super) level: f64,
     /// Mean volume of a minute, shares.
     pub(super) volume: f64,
     pub(super) beta: f64,
-    /// Standard deviation of its own part, in units of the market's.
+    /// Standard deviation of the idiosyncratic part, in units of the market's.
     pub(super) own: f64,
 }
 
-impl Traits {
+impl SymbolParameters {
     pub(super) fn of(symbol: &Symbol) -> Self {
         let (level, volume, beta, own) = match symbol.as_str() {
             "SPY" => (500.0, 150_000.0, 1.0, 0.03),
@@ -35,7 +35,7 @@ impl Traits {
         sigma * (self.beta * market_shock + self.own * own_shock) - (sigma * self.scale()).powi(2) / 2.0
     }
 
-    /// Returns the log return of a market-wide jump, its price relative of mean 1 too.
+    /// Returns the log return of a market-wide jump, whose price relative has mean 1 as well.
     pub(super) fn jump(&self, (market_sd, shock): (f64, f64)) -> f64 {
         let sd = self.beta * market_sd;
         sd * shock - sd * sd / 2.0
@@ -63,9 +63,9 @@ impl Path {
     }
 }
 
-/// Returns a bar of open, high, low and close with the shape that tells its regime: without wicks when that is upward, with
-/// wicks at least as long as the body above and below it when it is downward.
-pub(super) fn shape_of(regime: f64, [open, high, low, close]: [f64; 4]) -> [f64; 4] {
+/// Returns a bar of open, high, low and close whose shape reveals its regime: without wicks in an upward regime, with wicks
+/// at least as long as the body in a downward one.
+pub(super) fn shape_bar(regime: f64, [open, high, low, close]: [f64; 4]) -> [f64; 4] {
     let (top, bottom) = (open.max(close), open.min(close));
     let body = top - bottom;
     if regime > 0.0 { [open, top, bottom, close] } else { [open, high.max(top + body), low.min(bottom - body), close] }

@@ -1,4 +1,4 @@
-//! Alpaca: minute bars of stocks and options since 2016, free. It has no indices, so no SPX and no VIX.
+//! Alpaca: free minute bars of stocks and options since 2016. It offers no indices, so neither SPX nor VIX.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,27 +8,34 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Client, Clock, Contract, Http, Json, Letters, OptionMinutes, OptionVendor, Pace, Page, Progress, Row, Secret, Take,
-    Vendor, VendorError,
+    Client, Clock, Contract, Http, Json, JsonBar, OptionMinutes, OptionVendor, Pace, Page, PageHandler, Progress, Row,
+    Secret, Vendor, VendorError, check_calls,
 };
 use crate::{DateRange, Symbol, calendar};
 
-/// Where the service is.
+/// Name in flags, in the configuration and in folders of a cache, for bars of all exchanges.
+pub const NAME: &str = "alpaca";
+/// Name in folders of a cache for bars of one exchange.
+pub const IEX_NAME: &str = "alpaca-iex";
+/// Address of the service.
 pub const BASE: &str = "https://data.alpaca.markets";
-/// Pairs of variables that hold the key and its secret; the first pair that is set wins.
+/// Variable that replaces the address.
+pub const BASE_VARIABLE: &str = "APCA_API_DATA_URL";
+/// Pairs of variables that hold the key and its secret, the preferred pair first.
 pub const KEYS: [(&str, &str); 3] = [
     ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
     ("ALPACA_API_KEY", "ALPACA_SECRET_KEY"),
     ("ALPACA_KEY", "ALPACA_SECRET"),
 ];
-const NAME: &str = "Alpaca";
-const LIMIT: usize = 10_000;
-const MOST_PAGES: usize = 2_000;
-/// Bars younger than this are not free.
+const DISPLAY_NAME: &str = "Alpaca";
+const PAGE_LIMIT: usize = 10_000;
+const MAX_PAGES: usize = 2_000;
+/// Age below which bars are not free.
 const DELAY_MS: i64 = 16 * 60_000;
-const NO_INDICES: &str = "it has no indices; leave it out of --symbols, or use --data-source massive or files";
+const NO_INDICES: &str =
+    "it offers no indices; leave the symbol out of --symbols, or use --data-source massive or files";
 
-/// How Alpaca is asked.
+/// Settings of requests to Alpaca.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlpacaConfig {
@@ -38,7 +45,7 @@ pub struct AlpacaConfig {
     pub feed: Feed,
 }
 
-/// Which trades bars are made of.
+/// Trades that bars are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Feed {
@@ -54,10 +61,17 @@ impl Default for AlpacaConfig {
     }
 }
 
-/// A page: bars by symbol.
+impl AlpacaConfig {
+    /// Returns every fault, each with its path.
+    pub(crate) fn check(&self) -> Vec<String> {
+        check_calls(NAME, self.calls_per_minute, 1)
+    }
+}
+
+/// JSON body of a page.
 #[derive(Debug, Deserialize)]
 struct Bars {
-    bars: Option<BTreeMap<String, Vec<Letters<Timestamp>>>>,
+    bars: Option<BTreeMap<String, Vec<JsonBar<Timestamp>>>>,
     next_page_token: Option<String>,
     message: Option<String>,
 }
@@ -67,14 +81,14 @@ struct Bars {
 pub struct BarsPage {
     /// Rows by symbol, ascending.
     pub rows: BTreeMap<String, Vec<Row>>,
-    /// What to ask the next page with; nothing after the last.
+    /// Token of the next page; `None` on the last.
     pub next: Option<String>,
 }
 
 /// Reads a page of bars.
 ///
 /// # Errors
-/// One sentence about a body that is no such JSON.
+/// One sentence on a body that is not such JSON.
 pub fn parse_bars(body: &[u8]) -> Result<BarsPage, String> {
     serde_json::from_slice::<Bars>(body).map_err(|error| error.to_string())?.rows()
 }
@@ -85,21 +99,22 @@ impl Bars {
     }
 
     fn rows(self) -> Result<BarsPage, String> {
-        if let Some(said) = self.message.filter(|_| self.bars.is_none()) {
-            return Err(format!("no bars, but {said:?}"));
+        if let Some(message) = self.message.filter(|_| self.bars.is_none()) {
+            return Err(format!("no bars, but the message {message:?}"));
         }
-        let row = |bar: &Letters<Timestamp>| {
-            let ts_ns = i64::try_from(bar.t.as_nanosecond()).map_err(|_| format!("the time {} is none", bar.t))?;
+        let row = |bar: &JsonBar<Timestamp>| {
+            let ts_ns =
+                i64::try_from(bar.t.as_nanosecond()).map_err(|_| format!("the time {} is out of range", bar.t))?;
             Ok::<_, String>(bar.row(ts_ns))
         };
-        let rows = |bars: Vec<Letters<Timestamp>>| bars.iter().map(row).collect::<Result<Vec<_>, _>>();
+        let rows = |bars: Vec<JsonBar<Timestamp>>| bars.iter().map(row).collect::<Result<Vec<_>, _>>();
         let bars = self.bars.into_iter().flatten();
         let bars = bars.map(|(symbol, bars)| Ok::<_, String>((symbol, rows(bars)?))).collect::<Result<_, _>>()?;
         Ok(BarsPage { rows: bars, next: self.next_page_token.filter(|token| !token.is_empty()) })
     }
 }
 
-/// The service, asked with one key.
+/// Client of the service, with one key.
 #[derive(Debug)]
 pub struct Alpaca<'a> {
     client: Client<'a>,
@@ -107,8 +122,8 @@ pub struct Alpaca<'a> {
 }
 
 impl<'a> Alpaca<'a> {
-    /// Returns the service at `base`, asked with a key and its secret, each with the name of the variable that holds it.
-    /// Without them every call fails.
+    /// Returns a client of the service at `base` with a key and its secret, each with the variable that holds it. Without
+    /// them every call fails.
     #[must_use]
     pub fn new(
         base: Url,
@@ -118,7 +133,8 @@ impl<'a> Alpaca<'a> {
         clock: &'a dyn Clock,
         progress: &'a dyn Progress,
     ) -> Self {
-        let client = Client::new(NAME, base, Http::new(Duration::from_secs(30)), pace, clock, progress);
+        let client =
+            Client::new(DISPLAY_NAME, base, BASE_VARIABLE, Http::new(Duration::from_secs(30)), pace, clock, progress);
         let client = match keys {
             Some([(key, name), (secret, secret_name)]) => client
                 .with_key("APCA-API-KEY-ID", key.clone(), name)
@@ -128,45 +144,45 @@ impl<'a> Alpaca<'a> {
         Self { client, feed }
     }
 
-    /// Gives up on an answer after `patience` instead of half a minute.
+    /// Waits for a response no longer than `patience` instead of half a minute.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.client = self.client.with_http(Http::new(patience));
         self
     }
 
-    /// Asks for bars and hands over every page, its rows by symbol.
+    /// Requests bars and passes every page to `on_page`, its rows by symbol.
     fn bars(
         &self,
         what: &str,
         path: &str,
         query: &[(&str, &str)],
-        take: &mut dyn FnMut(BTreeMap<String, Vec<Row>>, String, bool) -> Result<(), VendorError>,
+        on_page: &mut dyn FnMut(BTreeMap<String, Vec<Row>>, String, bool) -> Result<(), VendorError>,
     ) -> Result<(), VendorError> {
-        let limit = LIMIT.to_string();
+        let limit = PAGE_LIMIT.to_string();
         let mut token = None::<String>;
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let mut query = query.to_vec();
             query.extend([("timeframe", "1Min"), ("limit", limit.as_str()), ("sort", "asc")]);
             query.extend(token.as_deref().map(|token| ("page_token", token)));
-            // A single page without a bar is the caller's to believe.
-            let slip = |body: &Bars| body.is_empty() && (token.is_some() || body.next_page_token.is_some());
+            // A single page without a bar is valid; the caller decides about it.
+            let empty = |body: &Bars| body.is_empty() && (token.is_some() || body.next_page_token.is_some());
             let url = self.client.url(path, &query);
-            let Json { value, sha256 } = self.client.json_not_empty(what, &url, |_: &Bars| Ok(()), slip)?;
-            let BarsPage { rows, next } = value.rows().map_err(|said| self.client.malformed(what, &said))?;
+            let Json { value, sha256 } = self.client.json_not_empty(what, &url, |_: &Bars| Ok(()), empty)?;
+            let BarsPage { rows, next } = value.rows().map_err(|message| self.client.malformed(what, &message))?;
             if next.is_some() && next == token {
                 break;
             }
-            take(rows, sha256, next.is_none())?;
+            on_page(rows, sha256, next.is_none())?;
             if next.is_none() {
                 return Ok(());
             }
             token = next;
         }
-        Err(self.client.malformed(what, "its pages go in a circle"))
+        Err(self.client.malformed(what, "its pages form a loop"))
     }
 
-    /// Returns first and last instant to ask for: none younger than a quarter of an hour.
+    /// Returns the first and last instant of a request, none of them within the last quarter of an hour.
     fn span(&self, dates: DateRange) -> [String; 2] {
         let newest = self.client.clock().now_ms() - DELAY_MS;
         let first = calendar::midnight_ns(dates.first) / 1_000_000;
@@ -178,18 +194,22 @@ impl<'a> Alpaca<'a> {
 
 impl Vendor for Alpaca<'_> {
     fn name(&self) -> &'static str {
-        // Bars of one exchange must not stand beside bars of all.
+        // Bars of one exchange must not be mixed with bars of all.
         match self.feed {
-            Feed::Sip => "alpaca",
-            Feed::Iex => "alpaca-iex",
+            Feed::Sip => NAME,
+            Feed::Iex => IEX_NAME,
         }
+    }
+
+    fn options(&self) -> Option<&dyn OptionVendor> {
+        Some(self)
     }
 
     fn check(&self, symbol: &Symbol) -> Result<(), VendorError> {
         let index =
             matches!(symbol.as_str(), "SPX" | "NDX" | "RUT" | "DJI" | "XSP") || symbol.as_str().starts_with("VIX");
         if index {
-            return Err(VendorError::Unsupported { vendor: NAME, symbol: symbol.clone(), why: NO_INDICES });
+            return Err(VendorError::Unsupported { vendor: DISPLAY_NAME, symbol: symbol.clone(), why: NO_INDICES });
         }
         Ok(())
     }
@@ -199,7 +219,7 @@ impl Vendor for Alpaca<'_> {
     }
 
     fn calls(&self, _: &Symbol, sessions: usize) -> usize {
-        (sessions * 960).div_ceil(LIMIT).max(1)
+        (sessions * 960).div_ceil(PAGE_LIMIT).max(1)
     }
 
     fn parallel(&self) -> usize {
@@ -210,7 +230,7 @@ impl Vendor for Alpaca<'_> {
         self.client.calls_per_minute()
     }
 
-    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, on_page: &mut PageHandler<'_>) -> Result<(), VendorError> {
         self.check(symbol)?;
         let [start, end] = self.span(dates);
         let feed = if self.feed == Feed::Sip { "sip" } else { "iex" };
@@ -220,14 +240,14 @@ impl Vendor for Alpaca<'_> {
         self.bars(&what, "/v2/stocks/bars", &query, &mut |mut rows, sha256, last| {
             let ours = rows.remove(symbol.as_str()).unwrap_or_default();
             match rows.keys().next() {
-                None => take(Page { rows: ours, sha256, last }),
+                None => on_page(Page { rows: ours, sha256, last }),
                 Some(other) => Err(self.client.malformed(&what, &format!("bars of {other:?}"))),
             }
         })
     }
 
     fn daily_closes(&self, symbol: &Symbol, _: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
-        Err(VendorError::Unsupported { vendor: NAME, symbol: symbol.clone(), why: NO_INDICES })
+        Err(VendorError::Unsupported { vendor: DISPLAY_NAME, symbol: symbol.clone(), why: NO_INDICES })
     }
 }
 
@@ -261,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_full_and_empty_are_read() {
+    fn full_and_empty_pages_are_parsed() {
         let body = r#"{"bars":{"SPY":[{"t":"2025-06-02T13:30:00Z","o":600,"h":600.84,"l":599.31,"c":600.61,"v":85998033,"n":732412,"vw":600.703516}]},
                        "next_page_token":"QUFQTA=="}"#;
         let BarsPage { rows, next } = parse_bars(body.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Asking a vendor: paced, with patience for what passes, and with none for what does not.
+//! HTTP client of a vendor: paced calls, retries of temporary failures, redirects on the vendor's own host only.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -9,36 +9,38 @@ use url::Url;
 use super::{
     Clock, Http, Pace, Progress, Reply, Secret, VendorError,
     http::Header,
-    refusal_text::{refusal, words},
+    refusal_text::{message_text, refusal},
 };
 
 /// A rolling minute, with a second to spare.
 const MINUTE: Duration = Duration::from_secs(61);
-/// The longest wait that a server may ask for.
-const LONGEST: Duration = Duration::from_secs(120);
-/// Redirects followed, on the vendor's own host.
+/// Upper bound of a wait that a server requests.
+const MAX_WAIT: Duration = Duration::from_secs(120);
+/// Maximum number of redirects, all on the vendor's own host.
 const REDIRECTS: u32 = 3;
-/// Letters of a vendor's words that an error repeats.
-const WORDS: usize = 200;
+/// Maximum length of a vendor's message in an error, in characters.
+const MAX_MESSAGE_CHARS: usize = 200;
 
-/// An answer, understood.
+/// A parsed response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json<T> {
-    /// What it says.
+    /// The parsed body.
     pub value: T,
-    /// SHA-256 of the body as it was sent.
+    /// SHA-256 of the body as received.
     pub sha256: String,
 }
 
-/// One vendor's address, key and pace.
+/// Client of one vendor: address, key and pace.
 pub struct Client<'a> {
     /// Display name of the vendor.
     pub(crate) vendor: &'static str,
-    /// Where the key came from.
+    /// Variables that hold the key.
     key_name: String,
-    /// Where a key was looked for in vain.
+    /// Variables that may hold the key, none of which is set.
     missing: Vec<&'static str>,
     base: Url,
+    /// Variable that sets `base`.
+    base_variable: &'static str,
     headers: Vec<Header>,
     http: Http,
     pace: Pace,
@@ -55,41 +57,42 @@ impl std::fmt::Debug for Client<'_> {
     }
 }
 
-/// What to do with a reply.
-enum Verdict<T> {
+/// Consequence of a reply.
+enum Outcome<T> {
     Done(T),
-    Again { wait: Duration, said: String, trouble: Trouble },
+    Retry { wait: Duration, message: String, reason: RetryReason },
     Redirect(Url),
 }
 
-/// What is worth another attempt. Each kind is counted by itself.
+/// Reasons to try again. Each is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
-    /// The server or the line breaks.
-    Broken,
-    /// The server says that the call comes too early.
-    Early,
-    /// The answer cannot be understood; a proxy may have written it.
-    Garbled,
+enum RetryReason {
+    /// The server or the connection failed.
+    Unavailable,
+    /// The server counts too many calls.
+    RateLimited,
+    /// The response cannot be parsed; a proxy may have written it.
+    Malformed,
 }
 
-impl Trouble {
-    /// Returns the attempts that it is worth.
-    fn most(self) -> usize {
+impl RetryReason {
+    /// Returns the maximum number of attempts.
+    fn max_attempts(self) -> usize {
         match self {
-            Self::Broken => 6,
-            Self::Early => 10,
-            Self::Garbled => 3,
+            Self::Unavailable => 6,
+            Self::RateLimited => 10,
+            Self::Malformed => 3,
         }
     }
 }
 
 impl<'a> Client<'a> {
-    /// Returns a client of the vendor at `base`, without a key yet.
+    /// Returns a client of the vendor at `base`, an address that `base_variable` can replace; without a key.
     #[must_use]
     pub fn new(
         vendor: &'static str,
         base: Url,
+        base_variable: &'static str,
         http: Http,
         pace: Pace,
         clock: &'a dyn Clock,
@@ -100,6 +103,7 @@ impl<'a> Client<'a> {
             key_name: String::new(),
             missing: Vec::new(),
             base,
+            base_variable,
             headers: Vec::new(),
             http,
             pace,
@@ -117,14 +121,14 @@ impl<'a> Client<'a> {
         self
     }
 
-    /// Says that no key was found under these names: every call fails, so that what is in a cache can be used without one.
+    /// Records that none of these variables holds a key. Every call fails, but the cache can be read.
     #[must_use]
     pub fn without_key(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
         self.missing = names.into_iter().collect();
         self
     }
 
-    /// Speaks through another HTTP client.
+    /// Replaces the HTTP client.
     #[must_use]
     pub fn with_http(mut self, http: Http) -> Self {
         self.http = http;
@@ -149,23 +153,23 @@ impl<'a> Client<'a> {
         self.pace.calls_per_minute()
     }
 
-    /// Returns the clock.
+    /// Returns the clock of the client.
     #[must_use]
     pub fn clock(&self) -> &'a dyn Clock {
         self.clock
     }
 
-    /// Moves an address that the vendor sent onto its own host, without a key in the query.
+    /// Returns an address from a response as one of the vendor's own host, without any key in the query.
     ///
     /// # Errors
-    /// [`VendorError::ForeignHost`] unless it is the host that was asked, or one of `also`.
+    /// [`VendorError::ForeignHost`] unless its host is that of the request, or one of `also`.
     pub fn rebase(&self, what: &str, address: &str, also: &[&str]) -> Result<Url, VendorError> {
         self.moved(what, &self.base, address, also)
     }
 
-    /// The same of an address that may be relative to the one that was asked.
-    fn moved(&self, what: &str, asked: &Url, address: &str, also: &[&str]) -> Result<Url, VendorError> {
-        let found = asked.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
+    /// Does the same for an address that may be relative to that of the request.
+    fn moved(&self, what: &str, requested: &Url, address: &str, also: &[&str]) -> Result<Url, VendorError> {
+        let found = requested.join(address).map_err(|error| self.malformed(what, &format!("{address:?}: {error}")))?;
         self.check_host(what, &found, also)?;
         let keep = |name: &str| !["apikey", "api_key", "token"].contains(&name.to_ascii_lowercase().as_str());
         let pairs: Vec<(String, String)> = found.query_pairs().into_owned().filter(|(name, _)| keep(name)).collect();
@@ -173,10 +177,10 @@ impl<'a> Client<'a> {
         Ok(self.url(found.path(), &pairs))
     }
 
-    /// Asks for JSON.
+    /// Requests JSON.
     ///
     /// # Errors
-    /// What the vendor refuses, does not answer in several attempts, or garbles; and what `check` finds wrong.
+    /// Refused requests, failures of every attempt, malformed responses, and faults that `check` finds.
     pub fn json<T: DeserializeOwned>(
         &self,
         what: &str,
@@ -184,13 +188,13 @@ impl<'a> Client<'a> {
         check: impl Fn(&T) -> Result<(), String>,
     ) -> Result<Json<T>, VendorError> {
         self.get(what, url, |body| {
-            let value = serde_json::from_slice(body).map_err(|error| format!("{error} in {:?}", self.said(body)))?;
+            let value = serde_json::from_slice(body).map_err(|error| format!("{error} in {:?}", self.message(body)))?;
             check(&value)?;
             Ok(Json { value, sha256: sha256(body) })
         })
     }
 
-    /// Asks for JSON, and once more where the answer is `empty`: nothing may be a slip, nothing twice is an answer.
+    /// Requests JSON, and repeats the request once if the response is `empty`: one empty response may be a mistake.
     ///
     /// # Errors
     /// As [`json`](Self::json).
@@ -205,13 +209,13 @@ impl<'a> Client<'a> {
         if empty(&answer.value) { self.json(what, url, check) } else { Ok(answer) }
     }
 
-    /// Asks until there is an answer that `parse` understands, or no hope of one.
+    /// Repeats a request until `parse` accepts the response or the attempts are used up.
     fn get<T>(&self, what: &str, url: &Url, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<T, VendorError> {
         if !self.missing.is_empty() {
             return Err(VendorError::NoKey { vendor: self.vendor, names: self.missing.clone() });
         }
         let (mut url, mut redirects) = (url.clone(), 0);
-        let mut troubles = Vec::new();
+        let mut reasons = Vec::new();
         loop {
             if self.progress.stopped() {
                 return Err(VendorError::Stopped);
@@ -219,69 +223,79 @@ impl<'a> Client<'a> {
             self.pace.admit(self.clock, self.progress)?;
             let reply = self.http.get(&url, &self.headers);
             self.progress.called();
-            let attempt = troubles.len() as u32 + 1;
-            let verdict = match reply {
-                Ok(reply) => self.judge(what, &url, &reply, attempt, &parse)?,
-                Err(error) => again(attempt, self.scrub(&error)),
+            let attempt = reasons.len() as u32 + 1;
+            let outcome = match reply {
+                Ok(reply) => self.classify(what, &url, &reply, attempt, &parse)?,
+                Err(error) => retry(attempt, self.scrub(&error)),
             };
-            match verdict {
-                Verdict::Done(value) => return Ok(value),
-                Verdict::Redirect(next) if redirects < REDIRECTS => (url, redirects) = (next, redirects + 1),
-                Verdict::Redirect(_) => return Err(self.malformed(what, "it redirects in a circle")),
-                Verdict::Again { wait, said, trouble } => {
-                    troubles.push(trouble);
-                    if troubles.iter().filter(|one| **one == trouble).count() >= trouble.most() {
-                        return Err(self.given_up(what, said, trouble, attempt));
+            match outcome {
+                Outcome::Done(value) => return Ok(value),
+                Outcome::Redirect(next) if redirects < REDIRECTS => (url, redirects) = (next, redirects + 1),
+                Outcome::Redirect(_) => return Err(self.malformed(what, "the redirects form a loop")),
+                Outcome::Retry { wait, message, reason } => {
+                    reasons.push(reason);
+                    if reasons.iter().filter(|one| **one == reason).count() >= reason.max_attempts() {
+                        return Err(self.give_up(what, message, reason, attempt));
                     }
-                    self.progress.waiting(wait, &said);
+                    self.progress.waiting(wait, &message);
                     self.clock.sleep(wait);
                 }
             }
         }
     }
 
-    fn given_up(&self, what: &str, said: String, trouble: Trouble, attempts: u32) -> VendorError {
-        if trouble == Trouble::Garbled {
-            return self.malformed(what, &said);
+    fn give_up(&self, what: &str, message: String, reason: RetryReason, attempts: u32) -> VendorError {
+        if reason == RetryReason::Malformed {
+            return self.malformed(what, &message);
         }
-        VendorError::Unavailable { vendor: self.vendor, what: what.to_owned(), attempts, said }
+        VendorError::Unavailable { vendor: self.vendor, what: what.to_owned(), attempts, message }
     }
 
-    fn judge<T>(
+    fn classify<T>(
         &self,
         what: &str,
-        asked: &Url,
+        requested: &Url,
         reply: &Reply,
         attempt: u32,
         parse: &impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<Verdict<T>, VendorError> {
-        let said = || self.said(&reply.body);
+    ) -> Result<Outcome<T>, VendorError> {
+        let message = || self.message(&reply.body);
         let (vendor, what_owned) = (self.vendor, what.to_owned());
         match reply.status {
             200 => match parse(&reply.body) {
-                Ok(value) => Ok(Verdict::Done(value)),
-                // Some refusals come with a status that says all is well.
-                Err(_) if reply.body.windows(14).any(|part| part == b"NOT_AUTHORIZED") => {
-                    Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() })
-                }
-                Err(said) => {
-                    Ok(Verdict::Again { wait: backoff(attempt), said: self.scrub(&said), trouble: Trouble::Garbled })
-                }
+                Ok(value) => Ok(Outcome::Done(value)),
+                // Some refusals come with status 200.
+                Err(_) if reply.body.windows(14).any(|part| part == b"NOT_AUTHORIZED") => Err(VendorError::Refused {
+                    vendor,
+                    what: what_owned,
+                    refusal: refusal(&reply.body),
+                    message: message(),
+                }),
+                Err(message) => Ok(Outcome::Retry {
+                    wait: backoff(attempt),
+                    message: self.scrub(&message),
+                    reason: RetryReason::Malformed,
+                }),
             },
             300..=399 => {
                 let to = reply.location.as_deref().unwrap_or_default();
-                Ok(Verdict::Redirect(self.moved(what, asked, to, &[])?))
+                Ok(Outcome::Redirect(self.moved(what, requested, to, &[])?))
             }
-            401 => Err(VendorError::Unauthorised { vendor, name: self.key_name.clone(), said: said() }),
-            403 => Err(VendorError::Refused { vendor, what: what_owned, refusal: refusal(&reply.body), said: said() }),
-            404 => Err(VendorError::NotFound { vendor, what: what_owned, said: said() }),
+            401 => Err(VendorError::Unauthorised { vendor, name: self.key_name.clone(), message: message() }),
+            403 => Err(VendorError::Refused {
+                vendor,
+                what: what_owned,
+                refusal: refusal(&reply.body),
+                message: message(),
+            }),
+            404 => Err(VendorError::NotFound { vendor, what: what_owned, message: message() }),
             429 => {
-                let wait = reply.retry_after.map_or(MINUTE, |seconds| Duration::from_secs(seconds).min(LONGEST));
-                let said = format!("too many calls (status 429): {}", said());
-                Ok(Verdict::Again { wait: wait.max(Duration::from_secs(1)), said, trouble: Trouble::Early })
+                let wait = reply.retry_after.map_or(MINUTE, |seconds| Duration::from_secs(seconds).min(MAX_WAIT));
+                let message = format!("too many calls (status 429): {}", message());
+                Ok(Outcome::Retry { wait: wait.max(Duration::from_secs(1)), message, reason: RetryReason::RateLimited })
             }
-            413 | 408 | 499 | 500..=599 => Ok(again(attempt, format!("status {}: {}", reply.status, said()))),
-            status => Err(VendorError::BadRequest { vendor, what: what_owned, status, said: said() }),
+            413 | 408 | 499 | 500..=599 => Ok(retry(attempt, format!("status {}: {}", reply.status, message()))),
+            status => Err(VendorError::BadRequest { vendor, what: what_owned, status, message: message() }),
         }
     }
 
@@ -294,17 +308,17 @@ impl<'a> Client<'a> {
         }
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let host = self.scrub(&format!("{}{port}", url.host_str().unwrap_or("no host")));
-        Err(VendorError::ForeignHost { vendor: self.vendor, what: what.to_owned(), host })
+        Err(VendorError::ForeignHost { vendor: self.vendor, what: what.to_owned(), host, variable: self.base_variable })
     }
 
-    /// Returns an error about an answer that makes no sense.
-    pub(crate) fn malformed(&self, what: &str, said: &str) -> VendorError {
-        VendorError::Malformed { vendor: self.vendor, what: what.to_owned(), said: self.scrub(said) }
+    /// Returns the error of a malformed response.
+    pub(crate) fn malformed(&self, what: &str, message: &str) -> VendorError {
+        VendorError::Malformed { vendor: self.vendor, what: what.to_owned(), message: self.scrub(message) }
     }
 
-    /// Returns what a body says. The key is taken out before the words are cut, so that no part of it stays.
-    fn said(&self, body: &[u8]) -> String {
-        self.scrub(&words(body)).chars().take(WORDS).collect()
+    /// Returns the message of a body. The key is removed before the text is truncated, so that no part of it remains.
+    fn message(&self, body: &[u8]) -> String {
+        self.scrub(&message_text(body)).chars().take(MAX_MESSAGE_CHARS).collect()
     }
 
     fn scrub(&self, text: &str) -> String {
@@ -314,8 +328,8 @@ impl<'a> Client<'a> {
     }
 }
 
-fn again<T>(attempt: u32, said: String) -> Verdict<T> {
-    Verdict::Again { wait: backoff(attempt), said, trouble: Trouble::Broken }
+fn retry<T>(attempt: u32, message: String) -> Outcome<T> {
+    Outcome::Retry { wait: backoff(attempt), message, reason: RetryReason::Unavailable }
 }
 
 /// Returns 1, 2, 4, 8, 16 s and so on, less up to a fifth that differs from attempt to attempt.

@@ -1,4 +1,4 @@
-//! Option contracts by what makes them one, their tickers, and the grid of strikes around a price.
+//! Option contracts, their tickers, and the grid of strikes around a price range.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct Contract {
 }
 
 impl fmt::Display for Contract {
-    /// Writes the ticker of the OCC: root, expiry, right and strike in tenths of a cent.
+    /// Writes the OCC ticker: root, expiry, right and strike in tenths of a cent.
     ///
     /// ```
     /// use market_data::{Right, Symbol, source::vendor::Contract};
@@ -37,7 +37,7 @@ impl fmt::Display for Contract {
     }
 }
 
-/// Returns the root of same-day contracts: those on SPX that settle in the evening are called SPXW.
+/// Returns the root of same-day contracts: SPXW for those on SPX, which settle in the afternoon.
 #[must_use]
 pub fn root(underlying: &Symbol) -> &str {
     match underlying.as_str() {
@@ -57,8 +57,8 @@ pub fn strike_step(underlying: &Symbol) -> f64 {
     }
 }
 
-/// Returns the calls and puts of one expiry at all strikes within `around` steps of any price between `low` and `high`. It
-/// is a grid laid over what the underlying did, never what happens to be listed or traded.
+/// Returns the calls and puts of one expiry at all strikes within `around` steps of any price between `low` and `high`.
+/// The grid depends on the prices of the underlying alone, never on the contracts that are listed or traded.
 ///
 /// ```
 /// use market_data::{Symbol, source::vendor::grid};

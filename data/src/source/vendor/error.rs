@@ -1,122 +1,126 @@
-//! Why a vendor did not deliver, in words that say what to do about it.
+//! Errors of vendors: what failed, what was requested, and what to do about it.
 
 use std::path::PathBuf;
 
 use crate::{DataError, Symbol};
 
-/// Which kind of no a plan says.
+/// Reasons for which a data plan refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The kind of data is not in the plan at all.
+    /// The plan does not include this kind of data.
     Entitlement,
     /// The dates are too old or too recent for the plan.
     Timeframe,
-    /// The plan gives a day only when it is over.
+    /// The plan delivers a day only after it has ended.
     Today,
 }
 
-/// Says why a vendor did not deliver.
+/// Errors of a request to a vendor, or of the cache behind it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VendorError {
     /// No key was found.
-    #[error("{vendor} needs a key: put {} into the environment or into a file .env in the current folder", names.join(" or "))]
+    #[error("{vendor} needs a key: set {} in the environment or in a file .env in the current folder", names.join(" or "))]
     NoKey {
         /// Display name of the vendor.
         vendor: &'static str,
-        /// The variables that were looked for.
+        /// Variables that may hold the key.
         names: Vec<&'static str>,
     },
-    /// A key that cannot be one.
-    #[error("the key in {name} holds blanks or characters that no key has; copy it again")]
+    /// A key with characters that no key contains.
+    #[error("the key in {name} contains blanks or other characters that no key has; copy it again")]
     OddKey {
         /// The variable.
         name: &'static str,
     },
-    /// The key is unknown.
-    #[error("{vendor} does not know the key in {name} ({said}); copy it again from the vendor's dashboard")]
+    /// The vendor rejects the key.
+    #[error("{vendor} rejects the key in {name} ({message}); copy it again from the vendor's dashboard")]
     Unauthorised {
         /// Display name of the vendor.
         vendor: &'static str,
         /// The variable or variables that hold the key.
         name: String,
-        /// The vendor's words.
-        said: String,
+        /// The vendor's message.
+        message: String,
     },
-    /// The plan does not include what was asked for.
-    #[error("{vendor} refuses {what}: {}; it said: {said}", why(*.refusal))]
+    /// The plan does not include the requested data.
+    #[error("{vendor} refuses {what}: {}. Its message: {message}", advice(*.refusal))]
     Refused {
         /// Display name of the vendor.
         vendor: &'static str,
-        /// What was asked for.
+        /// The requested data.
         what: String,
-        /// Which kind of no.
+        /// The reason.
         refusal: Refusal,
-        /// The vendor's words.
-        said: String,
+        /// The vendor's message.
+        message: String,
     },
-    /// There is no such thing.
-    #[error("{vendor} has no {what}: {said}; check the name")]
+    /// The requested data do not exist.
+    #[error("{vendor} has no {what}: {message}; check the name")]
     NotFound {
         /// Display name of the vendor.
         vendor: &'static str,
-        /// What was asked for.
+        /// The requested data.
         what: String,
-        /// The vendor's words.
-        said: String,
+        /// The vendor's message.
+        message: String,
     },
-    /// The vendor does not understand the request.
+    /// The vendor rejects the form of the request.
     #[error(
-        "{vendor} does not understand the request for {what} (status {status}): {said}; the service may have changed"
+        "{vendor} rejects the request for {what} as invalid (status {status}): {message}; the service may have changed"
     )]
     BadRequest {
         /// Display name of the vendor.
         vendor: &'static str,
-        /// What was asked for.
+        /// The requested data.
         what: String,
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// The vendor's words.
-        said: String,
+        /// The vendor's message.
+        message: String,
     },
-    /// No answer, in spite of trying again.
+    /// Every attempt failed.
     #[error(
-        "{vendor} did not answer the request for {what} in {attempts} attempts: {said}; run again later, what came is kept"
+        "{vendor} did not answer the request for {what} in {attempts} attempts: {message}; try again later, completed \
+         pages are cached"
     )]
     Unavailable {
         /// Display name of the vendor.
         vendor: &'static str,
-        /// What was asked for.
+        /// The requested data.
         what: String,
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: u32,
-        /// What went wrong last.
-        said: String,
+        /// The last failure.
+        message: String,
     },
-    /// An answer that makes no sense.
-    #[error("{vendor} answered the request for {what} with nonsense: {said}; run again later, what came is kept")]
+    /// A response that cannot be parsed or contradicts the request.
+    #[error(
+        "{vendor} sent a malformed response to the request for {what}: {message}; try again later, completed pages are \
+         cached"
+    )]
     Malformed {
         /// Display name of the vendor.
         vendor: &'static str,
-        /// What was asked for.
+        /// The requested data.
         what: String,
-        /// What is wrong with it.
-        said: String,
+        /// The fault.
+        message: String,
     },
-    /// A bar that contradicts itself, or stands in the wrong place.
-    #[error("{vendor} sent a bar that cannot be among the {what}: {said}")]
+    /// A bar that contradicts itself or is out of order.
+    #[error("{vendor} sent an invalid bar among the {what}: {message}")]
     BadRow {
         /// Name of the vendor.
         vendor: &'static str,
-        /// What was asked for.
+        /// The requested data.
         what: String,
-        /// What is wrong with it.
-        said: String,
+        /// The fault.
+        message: String,
     },
-    /// Prices that the vendor states otherwise than before: new ones must not stand beside the old.
+    /// Prices that differ from the cached ones by a factor: the two must not be mixed.
     #[error(
-        "{vendor} has restated the prices of {symbol}, as after a split: those of {date} are now {ratio:.4} times what is \
-         kept in {}; move that folder away and fetch again", folder.display()
+        "{vendor} has restated the prices of {symbol}, as after a split: those of {date} are now {ratio:.4} times the \
+         cached prices in {}; move that folder away and fetch again", folder.display()
     )]
     Restated {
         /// Name of the vendor.
@@ -125,52 +129,54 @@ pub enum VendorError {
         symbol: Symbol,
         /// The session that was compared.
         date: jiff::civil::Date,
-        /// New prices over old ones.
+        /// New prices over cached prices.
         ratio: f64,
-        /// The folder of the series.
+        /// Folder of the cached series.
         folder: PathBuf,
     },
-    /// An address on a host that the key must not be sent to.
-    #[error(
-        "{vendor} sent the request for {what} on to {host}, which is not the host that it was asked on; the key stays here, and the address of the vendor has to be looked at"
-    )]
+    /// A redirect or a next page on a host that must not receive the key.
+    #[error("{vendor} redirected the request for {what} to {host}; refused, and no key was sent. Check {variable}")]
     ForeignHost {
         /// Display name of the vendor.
         vendor: &'static str,
-        /// What was asked for.
+        /// The requested data.
         what: String,
         /// The other host.
         host: String,
+        /// Variable that sets the address of the vendor.
+        variable: &'static str,
     },
-    /// A symbol that the vendor cannot have.
+    /// A symbol that the vendor does not offer.
     #[error("{vendor} has no minute bars of {symbol}: {why}")]
     Unsupported {
         /// Display name of the vendor.
         vendor: &'static str,
         /// The symbol.
         symbol: Symbol,
-        /// Why not, and what instead.
+        /// The reason, and an alternative.
         why: &'static str,
     },
-    /// The address of a vendor makes no sense.
-    #[error("{name}: {text:?} is no address such as http://127.0.0.1:8080")]
+    /// An address that cannot be used.
+    #[error(
+        "{name}: {text:?} is not a usable address; use https, or http on this machine such as http://127.0.0.1:8080"
+    )]
     Address {
         /// The variable.
         name: &'static str,
         /// The text as given.
         text: String,
     },
-    /// Stopped on request.
-    #[error("stopped; what came is kept, and the next run goes on from there")]
+    /// The user stopped the fetch.
+    #[error("stopped; completed sessions are cached, and the next run resumes after them")]
     Stopped,
     /// The cache cannot be written or locked.
-    #[error("the cache {}: {doing}", path.display())]
+    #[error("the cache {}: {doing} failed", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The cache cannot be read.
@@ -178,25 +184,25 @@ pub enum VendorError {
     Data(#[from] DataError),
 }
 
-fn why(refusal: Refusal) -> &'static str {
+fn advice(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Entitlement => {
             "the plan of this key does not include this kind of data (one plan covers one class: stocks, indices or options); \
              leave it out or change the plan"
         }
-        Refusal::Timeframe => "these dates are older or more recent than the plan of this key allows; ask for others",
-        Refusal::Today => "the plan of this key gives a day only when it is over; ask for the days before",
+        Refusal::Timeframe => "these dates are older or more recent than the plan of this key allows; choose others",
+        Refusal::Today => "the plan of this key delivers a day only after it has ended; choose earlier days",
     }
 }
 
 impl VendorError {
-    /// Says whether the vendor could not be asked at all: no key, or no answer.
+    /// Returns true if the vendor was not reached: no key, or no answer.
     #[must_use]
-    pub fn is_out_of_touch(&self) -> bool {
+    pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::NoKey { .. } | Self::Unavailable { .. })
     }
 
-    /// Returns which kind of no a plan said, if it was one.
+    /// Returns the reason if the data plan refused the request.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         match self {

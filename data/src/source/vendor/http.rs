@@ -1,4 +1,4 @@
-//! One GET: the status decides nothing here, a redirect is not followed, a body that is cut is a fault.
+//! HTTP GET requests. Any status is returned, redirects are not followed, and a truncated body is an error.
 
 use std::{fmt, io::Read, time::Duration};
 
@@ -7,10 +7,10 @@ use url::Url;
 
 use super::Secret;
 
-/// A body larger than this is not an answer; a page of 50,000 bars has 7 MB.
+/// Maximum size of a body in bytes; a page of 50,000 bars has 7 MB.
 const BODY_LIMIT: u64 = 256 << 20;
 
-/// Speaks HTTP. One of it is enough for all threads: it keeps connections.
+/// HTTP client. All threads share one, which keeps connections open.
 #[derive(Clone)]
 pub struct Http {
     agent: Agent,
@@ -22,7 +22,7 @@ impl fmt::Debug for Http {
     }
 }
 
-/// What came back.
+/// Response to a GET request.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     /// The status code.
@@ -43,7 +43,7 @@ pub(super) struct Header {
 }
 
 impl Http {
-    /// Returns a client that gives up on an answer after `patience`.
+    /// Returns a client that waits for a response no longer than `patience`.
     #[must_use]
     pub fn new(patience: Duration) -> Self {
         let config = Agent::config_builder()
@@ -59,7 +59,7 @@ impl Http {
         Self { agent: config.new_agent() }
     }
 
-    /// Sends one GET and reads the whole answer.
+    /// Sends one GET request and reads the whole response.
     pub(super) fn get(&self, url: &Url, headers: &[Header]) -> Result<Reply, String> {
         let mut response = self.send(url, headers)?;
         let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
@@ -74,7 +74,7 @@ impl Http {
         Ok(Reply { body, ..reply })
     }
 
-    /// Sends one GET and hands over the status and the body as it arrives.
+    /// Sends one GET request and returns the status and a reader of the body.
     pub(crate) fn stream(&self, url: &Url) -> Result<(u16, impl Read + use<>), String> {
         let response = self.send(url, &[])?;
         Ok((response.status().as_u16(), response.into_body().into_with_config().limit(u64::MAX).reader()))

@@ -1,4 +1,4 @@
-//! Bodies that nobody should send: no parser panics at them, and no row of theirs that contradicts itself is kept.
+//! Property tests with malformed bodies: no parser panics, and no contradictory row is kept.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::calendar;
 
-/// One good body of each kind.
-const GOOD: [&str; 4] = [
+/// One valid body of each kind.
+const VALID: [&str; 4] = [
     r#"{"ticker":"SPY","status":"OK","request_id":"0","next_url":"http://127.0.0.1/v2/aggs/ticker/SPY/","results":[
         {"v":6319.407237,"vw":600.37,"o":600.06,"c":600.53,"h":600.84,"l":599.22,"t":1748871000000,"n":454},
         {"v":7.06e+07,"o":600,"c":600,"h":600,"l":600,"t":1748871060000}]}"#,
@@ -23,12 +23,12 @@ const GOOD: [&str; 4] = [
      SPY,17798.430378,600.29,600.5,600.63,600.1,1748871060000000000,129\n\
      SPY,4930,600,600.2,600.63,600,1748871000000000000,57\n",
 ];
-/// Texts that are put in the place of others.
-const ODD: [&str; 12] =
+/// Texts that replace parts of a valid body.
+const REPLACEMENTS: [&str; 12] =
     ["null", "-1", "1e999", "9223372036854775807", "\"\"", "[]", "{}", "NaN", "0", ",", "\u{0}", "\u{1f980}"];
 
-/// Shows a body to every parser, and what a parser takes to the check of rows.
-fn show(body: &[u8]) {
+/// Passes a body to every parser, and the parsed rows to the checks.
+fn parse_all(body: &[u8]) {
     let mut kinds = vec![parse_aggregates(body).unwrap_or_default(), parse_chart(body).unwrap_or_default()];
     kinds.extend(parse_bars(body).unwrap_or_default().rows.into_values());
     kinds.extend(parse_table(body, &|_| true).unwrap_or_default().into_values());
@@ -39,7 +39,7 @@ fn show(body: &[u8]) {
     }
 }
 
-/// Adds rows page by page and asserts that what is kept is in order and makes sense.
+/// Adds rows page by page and asserts that the kept rows are in order and consistent.
 fn check(rows: &[Row], drop_bad: bool) {
     let mut kept = Rows::default();
     for page in rows.chunks(3) {
@@ -57,7 +57,7 @@ fn check(rows: &[Row], drop_bad: bool) {
     }
 }
 
-/// Prices and volumes, odd ones among them.
+/// Prices and volumes, some of them invalid.
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
         4 => 9.0..11.0_f64,
@@ -65,7 +65,7 @@ fn number() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Minutes around the open of a half day, mostly whole ones.
+/// Rows around the open of a half day, most of them on whole minutes.
 fn row() -> impl Strategy<Value = Row> {
     let time = prop_oneof![8 => (-3..230_i64).prop_map(|at| at * 60_000_000_000), 1 => any::<i64>()];
     (time, [number(), number(), number(), number()], prop::option::of(number())).prop_map(|(time, prices, volume)| {
@@ -80,27 +80,27 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_parser_panics_at_any_bytes(body in vec(any::<u8>(), 0..400)) {
-        show(&body);
+    fn no_parser_panics_on_arbitrary_bytes(body in vec(any::<u8>(), 0..400)) {
+        parse_all(&body);
     }
 
     #[test]
-    fn no_parser_panics_at_a_good_body_that_was_changed(
-        kind in 0..GOOD.len(),
-        changes in vec((any::<Index>(), any::<Index>(), 0..ODD.len(), 0..8_usize), 1..6),
+    fn no_parser_panics_on_a_corrupted_body(
+        kind in 0..VALID.len(),
+        changes in vec((any::<Index>(), any::<Index>(), 0..REPLACEMENTS.len(), 0..8_usize), 1..6),
     ) {
-        let mut body = GOOD[kind].as_bytes().to_vec();
+        let mut body = VALID[kind].as_bytes().to_vec();
         for (from, other, odd, length) in changes {
             let at = from.index(body.len().max(1)).min(body.len());
             let end = (at + length).min(body.len());
-            let text = if odd == 0 { vec![other.index(256) as u8] } else { ODD[odd].as_bytes().to_vec() };
+            let text = if odd == 0 { vec![other.index(256) as u8] } else { REPLACEMENTS[odd].as_bytes().to_vec() };
             body.splice(at..end, text);
         }
-        show(&body);
+        parse_all(&body);
     }
 
     #[test]
-    fn rows_that_contradict_themselves_or_go_back_are_never_kept(
+    fn contradictory_and_unordered_rows_are_never_kept(
         mut rows in vec(row(), 0..40),
         sorted in any::<bool>(),
         drop_bad in any::<bool>(),
@@ -113,8 +113,8 @@ proptest! {
 }
 
 #[test]
-fn good_bodies_are_good() {
-    let rows = GOOD.map(str::as_bytes);
+fn valid_bodies_are_parsed() {
+    let rows = VALID.map(str::as_bytes);
     assert_eq!(parse_aggregates(rows[0]).map(|rows| rows.len()), Ok(2));
     assert_eq!(parse_bars(rows[1]).map(|page| page.rows.len()), Ok(1));
     assert_eq!(parse_chart(rows[2]).map(|rows| rows.len()), Ok(1));

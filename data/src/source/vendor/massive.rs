@@ -1,7 +1,7 @@
 //! Massive, formerly Polygon.io: minute bars of stocks and indices, option reference, chains and greeks, flat files.
 //!
-//! The key travels in the header `Authorization` and nowhere else. Bars are adjusted for splits. A free key gets five
-//! calls a minute and no bar of today; what a plan refuses is an error that says which of three reasons it is.
+//! The key is sent in the header `Authorization` and nowhere else. Bars are adjusted for splits. A free key allows five
+//! calls a minute and no bars of today. A refusal of the plan is an error with one of three reasons ([`Refusal`](super::Refusal)).
 
 pub mod flat_files;
 pub mod options;
@@ -13,25 +13,32 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use super::{Client, Clock, Http, Json, Letters, Pace, Page, Progress, Row, Secret, Take, Vendor, VendorError};
+use super::{
+    Client, Clock, Http, Json, JsonBar, OptionVendor, Pace, Page, PageHandler, Progress, Row, Secret, Vendor,
+    VendorError, check_calls,
+};
 use crate::{DateRange, Symbol, calendar};
 
-/// Where the service is.
+/// Name in flags, in the configuration and in folders of a cache.
+pub const NAME: &str = "massive";
+/// Address of the service.
 pub const BASE: &str = "https://api.massive.com";
-/// Variables that hold the key, the first that is set wins.
+/// Variable that replaces the address.
+pub const BASE_VARIABLE: &str = "MASSIVE_API_BASE_URL";
+/// Variables that hold the key, the preferred one first.
 pub const KEYS: [&str; 2] = ["MASSIVE_API_KEY", "POLYGON_API_KEY"];
-/// Its present and its former host, which know the same addresses.
-const FAMILY: [&str; 2] = ["api.massive.com", "api.polygon.io"];
-/// Symbols that are indices there.
+/// The present and the former host, which serve the same paths.
+const KNOWN_HOSTS: [&str; 2] = ["api.massive.com", "api.polygon.io"];
+/// Symbols that Massive lists as indices.
 const INDICES: [&str; 10] = ["SPX", "NDX", "RUT", "DJI", "XSP", "VIX", "VIX1D", "VIX9D", "VIX3M", "VVIX"];
-/// Most rows of a page.
-const LIMIT: usize = 50_000;
-/// Pages after which an answer is thought to go in a circle.
-const MOST_PAGES: usize = 500;
-/// Name in errors.
-const NAME: &str = "Massive";
+/// Maximum number of rows of a page.
+const PAGE_LIMIT: usize = 50_000;
+/// Maximum number of pages of one request; more of them repeat.
+const MAX_PAGES: usize = 500;
+/// Name in error messages.
+const DISPLAY_NAME: &str = "Massive";
 
-/// How Massive is asked.
+/// Settings of requests to Massive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MassiveConfig {
@@ -48,12 +55,19 @@ impl Default for MassiveConfig {
     }
 }
 
-/// A body of aggregates. Every field that any plan or asset class leaves out is optional.
+impl MassiveConfig {
+    /// Returns every fault, each with its path.
+    pub(crate) fn check(&self) -> Vec<String> {
+        check_calls(NAME, self.calls_per_minute, 0)
+    }
+}
+
+/// JSON body of aggregates. Fields that some plan or asset class omits are optional.
 #[derive(Debug, Deserialize)]
 struct Aggregates {
     ticker: Option<String>,
     status: Option<String>,
-    results: Option<Vec<Letters<i64>>>,
+    results: Option<Vec<JsonBar<i64>>>,
     next_url: Option<String>,
     error: Option<String>,
     message: Option<String>,
@@ -67,16 +81,16 @@ struct Listing<T> {
     next_url: Option<String>,
 }
 
-/// The service, asked with one key.
+/// Client of the service, with one key.
 #[derive(Debug)]
 pub struct Massive<'a> {
     client: Client<'a>,
 }
 
-/// Reads a body of aggregates. Rows are as sent, in order of the body.
+/// Parses a body of aggregates. Rows keep their order.
 ///
 /// # Errors
-/// One sentence about a body that is no such JSON, or says itself that it failed.
+/// One sentence on a body that is not such JSON, or that reports a failure.
 pub fn parse_aggregates(body: &[u8]) -> Result<Vec<Row>, String> {
     let body: Aggregates = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     body.check("")?;
@@ -84,14 +98,14 @@ pub fn parse_aggregates(body: &[u8]) -> Result<Vec<Row>, String> {
 }
 
 impl Aggregates {
-    /// Says what is wrong with a body that asked for `ticker`; an empty one asks for any.
+    /// Refuses a body that reports a failure or holds bars of another ticker; an empty `ticker` accepts any.
     fn check(&self, ticker: &str) -> Result<(), String> {
         if let Some(status) = self.status.as_deref().filter(|status| !matches!(*status, "OK" | "DELAYED")) {
-            let said = self.message.as_ref().or(self.error.as_ref()).map_or("nothing", String::as_str);
-            return Err(format!("status {status}: {said}"));
+            let message = self.message.as_ref().or(self.error.as_ref()).map_or("no message", String::as_str);
+            return Err(format!("status {status}: {message}"));
         }
         if let Some(found) = self.ticker.as_deref().filter(|found| !ticker.is_empty() && *found != ticker) {
-            return Err(format!("bars of {found:?}"));
+            return Err(format!("the bars are those of {found:?}"));
         }
         self.rows().map(drop)
     }
@@ -101,8 +115,8 @@ impl Aggregates {
     }
 
     fn rows(&self) -> Result<Vec<Row>, String> {
-        let row = |bar: &Letters<i64>| {
-            let ts_ns = bar.t.checked_mul(1_000_000).ok_or_else(|| format!("the time {} is none", bar.t))?;
+        let row = |bar: &JsonBar<i64>| {
+            let ts_ns = bar.t.checked_mul(1_000_000).ok_or_else(|| format!("the time {} is out of range", bar.t))?;
             Ok(bar.row(ts_ns))
         };
         self.results.iter().flatten().map(row).collect()
@@ -110,8 +124,7 @@ impl Aggregates {
 }
 
 impl<'a> Massive<'a> {
-    /// Returns the service at `base`, asked with a key and the name of the variable that holds it. Without one every call
-    /// fails.
+    /// Returns a client of the service at `base` with a key and the variable that holds it. Without a key every call fails.
     #[must_use]
     pub fn new(
         base: Url,
@@ -120,7 +133,8 @@ impl<'a> Massive<'a> {
         clock: &'a dyn Clock,
         progress: &'a dyn Progress,
     ) -> Self {
-        let client = Client::new(NAME, base, Http::new(Duration::from_secs(30)), pace, clock, progress);
+        let client =
+            Client::new(DISPLAY_NAME, base, BASE_VARIABLE, Http::new(Duration::from_secs(30)), pace, clock, progress);
         let client = match key {
             Some((key, name)) => client.with_key("Authorization", Secret::bearer(key), name),
             None => client.without_key(KEYS),
@@ -128,53 +142,48 @@ impl<'a> Massive<'a> {
         Self { client }
     }
 
-    /// Gives up on an answer after `patience` instead of half a minute.
+    /// Waits for a response no longer than `patience` instead of half a minute.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.client = self.client.with_http(Http::new(patience));
         self
     }
 
-    /// Returns what a symbol is called there: `I:SPX` for an index, else as it is.
+    /// Returns the ticker of a symbol: `I:SPX` for an index, else the symbol itself.
     #[must_use]
     pub fn ticker(symbol: &Symbol) -> String {
         if is_index(symbol) { format!("I:{symbol}") } else { symbol.to_string() }
     }
 
-    /// Asks for aggregates of `ticker` and hands over every page.
+    /// Requests aggregates of `ticker` and passes every page to `on_page`.
     fn aggregates(
         &self,
         what: &str,
         ticker: &str,
         span: &str,
         dates: DateRange,
-        take: &mut Take<'_>,
+        on_page: &mut PageHandler<'_>,
     ) -> Result<(), VendorError> {
         let path = format!("/v2/aggs/ticker/{ticker}/range/1/{span}/{}/{}", dates.first, dates.last);
-        let limit = LIMIT.to_string();
+        let limit = PAGE_LIMIT.to_string();
         let first = self.client.url(&path, &[("adjusted", "true"), ("sort", "asc"), ("limit", &limit)]);
         let prefix = format!("/v2/aggs/ticker/{ticker}/");
         let mut pages = Pages::new(&self.client, what, prefix, first);
         while let Some(url) = pages.next.take() {
             let first = pages.seen.len() == 1;
-            // A single page without a bar is the caller's to believe.
-            let slip = |body: &Aggregates| body.is_empty() && !(first && body.next_url.is_none());
+            // A single page without a bar is valid; the caller decides about it.
+            let empty = |body: &Aggregates| body.is_empty() && !(first && body.next_url.is_none());
             let check = |body: &Aggregates| body.check(ticker);
-            let Json { value, sha256 } = self.client.json_not_empty(what, &url, check, slip)?;
+            let Json { value, sha256 } = self.client.json_not_empty(what, &url, check, empty)?;
             pages.follow(value.next_url.as_deref())?;
-            let rows = value.rows().map_err(|said| self.client.malformed(what, &said))?;
-            take(Page { rows, sha256, last: pages.next.is_none() })?;
+            let rows = value.rows().map_err(|message| self.client.malformed(what, &message))?;
+            on_page(Page { rows, sha256, last: pages.next.is_none() })?;
         }
         Ok(())
     }
 
-    /// Asks for a list, all of its pages.
-    fn listed<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<Vec<T>, VendorError> {
+    /// Requests all pages of a list.
+    fn list<T: DeserializeOwned>(&self, what: &str, path: &str, query: &[(&str, &str)]) -> Result<Vec<T>, VendorError> {
         let mut pages = Pages::new(&self.client, what, path.to_owned(), self.client.url(path, query));
         let mut rows = Vec::new();
         while let Some(url) = pages.next.take() {
@@ -185,10 +194,10 @@ impl<'a> Massive<'a> {
         Ok(rows)
     }
 
-    /// Asks what time it is there: milliseconds since 1970. Any key may ask.
+    /// Returns the time of the server, milliseconds since 1970. Every plan allows this request.
     ///
     /// # Errors
-    /// As for any call; a key that is unknown is told here.
+    /// As for any request; an invalid key is detected here.
     pub fn server_time(&self) -> Result<i64, VendorError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -200,10 +209,10 @@ impl<'a> Massive<'a> {
         Ok(status.value.server_time.as_millisecond())
     }
 
-    /// Counts the minute bars of a ticker on some dates, for a look at what a plan allows.
+    /// Counts the minute bars of a ticker on some dates, as a test of the plan.
     ///
     /// # Errors
-    /// What the vendor refuses or garbles.
+    /// Refused requests and malformed responses.
     pub fn probe(&self, ticker: &str, dates: DateRange) -> Result<usize, VendorError> {
         let mut rows = 0;
         self.aggregates(&format!("minute bars of {ticker}"), ticker, "minute", dates, &mut |page| {
@@ -214,7 +223,7 @@ impl<'a> Massive<'a> {
     }
 }
 
-/// Returns where plans end: they go back ten, five or two years; one day more is not theirs.
+/// Returns the first dates of the plans, which reach back ten, five or two years.
 fn plan_floors(today: Date) -> Vec<Date> {
     [10, 5, 2].map(|years| today.saturating_sub(years.years()).saturating_add(1.day())).to_vec()
 }
@@ -223,7 +232,7 @@ fn is_index(symbol: &Symbol) -> bool {
     INDICES.contains(&symbol.as_str())
 }
 
-/// Follows `next_url`, on the vendor's host, under the path that was asked for, and never twice to one address.
+/// Sequence of pages along `next_url`: on the vendor's host, under the requested path, and never twice the same address.
 struct Pages<'a> {
     client: &'a Client<'a>,
     what: &'a str,
@@ -239,13 +248,13 @@ impl<'a> Pages<'a> {
 
     fn follow(&mut self, next_url: Option<&str>) -> Result<(), VendorError> {
         let Some(address) = next_url.filter(|address| !address.is_empty()) else { return Ok(()) };
-        let url = self.client.rebase(self.what, address, &FAMILY)?;
+        let url = self.client.rebase(self.what, address, &KNOWN_HOSTS)?;
         let path = url.path().replace("%3A", ":").replace("%3a", ":");
         if !path.starts_with(&self.prefix) {
-            return Err(self.client.malformed(self.what, &format!("the next page is said to be {path:?}")));
+            return Err(self.client.malformed(self.what, &format!("the next page has the unexpected path {path:?}")));
         }
-        if !self.seen.insert(url.to_string()) || self.seen.len() > MOST_PAGES {
-            return Err(self.client.malformed(self.what, "its pages go in a circle"));
+        if !self.seen.insert(url.to_string()) || self.seen.len() > MAX_PAGES {
+            return Err(self.client.malformed(self.what, "its pages form a loop"));
         }
         self.next = Some(url);
         Ok(())
@@ -254,7 +263,11 @@ impl<'a> Pages<'a> {
 
 impl Vendor for Massive<'_> {
     fn name(&self) -> &'static str {
-        "massive"
+        NAME
+    }
+
+    fn options(&self) -> Option<&dyn OptionVendor> {
+        Some(self)
     }
 
     fn check(&self, _: &Symbol) -> Result<(), VendorError> {
@@ -262,13 +275,13 @@ impl Vendor for Massive<'_> {
     }
 
     fn window_days(&self, symbol: &Symbol) -> i32 {
-        // One page each: 52 days of 960 minutes, or 123 of an index's.
+        // One page holds 52 days of 960 minutes, or 123 days of an index.
         if is_index(symbol) { 175 } else { 70 }
     }
 
     fn calls(&self, symbol: &Symbol, sessions: usize) -> usize {
         let minutes = if is_index(symbol) { 400 } else { 960 };
-        (sessions * minutes).div_ceil(LIMIT).max(1)
+        (sessions * minutes).div_ceil(PAGE_LIMIT).max(1)
     }
 
     fn floors(&self, today: Date) -> Vec<Date> {
@@ -283,20 +296,20 @@ impl Vendor for Massive<'_> {
         self.client.calls_per_minute()
     }
 
-    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, on_page: &mut PageHandler<'_>) -> Result<(), VendorError> {
         let ticker = Self::ticker(symbol);
-        self.aggregates(&format!("minute bars of {ticker} from {dates}"), &ticker, "minute", dates, take)
+        self.aggregates(&format!("minute bars of {ticker} from {dates}"), &ticker, "minute", dates, on_page)
     }
 
     fn daily_closes(&self, symbol: &Symbol, dates: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
         let ticker = Self::ticker(symbol);
         let mut days = Vec::new();
         // Stocks stamp midnight in New York, indices one hour later: the date there is the session's for both.
-        let mut take = |page: Page| {
+        let mut on_page = |page: Page| {
             days.extend(page.rows.iter().map(|row| (calendar::exchange_date(row.ts_ns), row.close)));
             Ok(())
         };
-        self.aggregates(&format!("daily closes of {ticker} from {dates}"), &ticker, "day", dates, &mut take)?;
+        self.aggregates(&format!("daily closes of {ticker} from {dates}"), &ticker, "day", dates, &mut on_page)?;
         Ok(days)
     }
 }
@@ -306,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_of_every_shape_are_read() {
+    fn bodies_of_stocks_and_indices_are_parsed() {
         let stock = r#"{"ticker":"SPY","adjusted":true,"queryCount":2,"resultsCount":2,"status":"DELAYED","request_id":7,
             "results":[{"v":6319.407237,"vw":600.37,"o":600.06,"c":600.53,"h":600.84,"l":599.22,"t":1748871000000,"n":454},
                        {"v":7.0661926525697e+07,"o":600,"c":600,"h":600,"l":600,"t":1748871060000}],
@@ -327,12 +340,12 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_are_none_are_refused() {
+    fn malformed_bodies_are_refused() {
         for (body, part) in [
             (r#"{"status":"ERROR","error":"Could not parse"}"#, "status ERROR: Could not parse"),
             (r#"{"status":"NOT_AUTHORIZED","message":"You are not entitled"}"#, "You are not entitled"),
             (r#"{"results":[{"o":1,"h":1,"l":1,"t":1748871000000}]}"#, "missing field `c`"),
-            (r#"{"results":[{"o":1,"h":1,"l":1,"c":1,"t":9223372036854775807}]}"#, "is none"),
+            (r#"{"results":[{"o":1,"h":1,"l":1,"c":1,"t":9223372036854775807}]}"#, "is out of range"),
             (r#"{"results":[{"o":"1""#, "string"),
             ("<html>", "expected value"),
             ("", "EOF"),
@@ -343,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn symbols_have_their_tickers() {
+    fn symbols_are_converted_to_tickers() {
         let ticker = |text: &str| Massive::ticker(&Symbol::new(text).unwrap());
         assert_eq!(["SPY", "SPX", "VIX", "VIX1D", "BRK.B"].map(ticker), ["SPY", "I:SPX", "I:VIX", "I:VIX1D", "BRK.B"]);
     }

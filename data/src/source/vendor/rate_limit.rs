@@ -1,4 +1,4 @@
-//! Pacing: at most so many calls in any minute, over all threads and programs that share a key, restarts included.
+//! Rate limit of calls per minute, shared by all threads and programs with the same cache, also across restarts.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,23 +10,23 @@ use std::{
 
 use super::{Clock, Progress, VendorError};
 
-/// The vendors' rolling minute, with a second to spare.
+/// Rolling minute of the vendors, plus a second of margin.
 const WINDOW_MS: i64 = 61_000;
-/// Pause between calls of a plan without a limit: 50 a second, half of what such plans allow.
+/// Pause between calls of an unlimited plan: 50 calls a second, half of what such plans allow.
 const SPACING_MS: i64 = 20;
 
-/// Lets calls through, one at a time.
+/// Rate limiter.
 #[derive(Debug)]
 pub struct Pace {
     calls_per_minute: u32,
-    /// File of the last calls' times, for all programs.
+    /// File with the times of the last calls, shared by all programs.
     path: PathBuf,
-    /// When the last call was let through, for plans without a limit.
+    /// Time of the last call, for plans without a limit.
     last: Mutex<i64>,
 }
 
 impl Pace {
-    /// Returns a pace of `calls_per_minute`, 0 = no limit, whose memory is the file `path`.
+    /// Returns a limiter of `calls_per_minute`, 0 = no limit, that records the times of calls in the file `path`.
     #[must_use]
     pub fn new(calls_per_minute: u32, path: &Path) -> Self {
         Self { calls_per_minute, path: path.to_owned(), last: Mutex::new(i64::MIN) }
@@ -38,14 +38,14 @@ impl Pace {
         self.calls_per_minute
     }
 
-    /// Returns when the next call is allowed, and counts it.
+    /// Waits until the next call is allowed, and records it.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn admit(&self, clock: &dyn Clock, progress: &dyn Progress) -> Result<(), VendorError> {
         if self.calls_per_minute == 0 {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            // A clock that was set back must not hold anything up.
+            // A clock that was set back must not delay calls.
             let wait = last.saturating_add(SPACING_MS).saturating_sub(clock.now_ms()).clamp(0, SPACING_MS);
             clock.sleep(millis(wait));
             *last = clock.now_ms();
@@ -54,13 +54,13 @@ impl Pace {
         loop {
             let wait = self.wait(clock.now_ms()).map_err(|source| VendorError::Cache {
                 path: self.path.clone(),
-                doing: "noting the times of calls",
+                doing: "recording the times of calls",
                 source,
             })?;
             if wait <= 0 {
                 return Ok(());
             }
-            progress.waiting(millis(wait), "the plan's calls per minute");
+            progress.waiting(millis(wait), "limit of calls per minute");
             clock.sleep(millis(wait));
             if progress.stopped() {
                 return Err(VendorError::Stopped);
@@ -68,7 +68,7 @@ impl Pace {
         }
     }
 
-    /// Notes a call at `now` and returns 0, or returns how long to wait.
+    /// Records a call at `now` and returns 0, or returns the milliseconds to wait.
     fn wait(&self, now: i64) -> io::Result<i64> {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -76,8 +76,8 @@ impl Pace {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
         file.lock()?;
         let mut stamps = read(&mut file)?;
-        // A clock that was set back: what lies ahead of it happened just now, as far as one can tell. That is noted too, or
-        // it would be just now again after the wait.
+        // After the clock was set back, recorded times lie ahead of it. They count as now and are written back: otherwise
+        // they would count as now again after the wait.
         let set_back = stamps.iter().any(|stamp| *stamp > now);
         stamps.iter_mut().for_each(|stamp| *stamp = (*stamp).min(now));
         stamps.retain(|stamp| now - stamp < WINDOW_MS);
@@ -94,7 +94,7 @@ impl Pace {
     }
 }
 
-/// Writes the times of calls in place of what is there.
+/// Overwrites the times of calls.
 fn write(file: &mut File, stamps: &[i64]) -> io::Result<()> {
     let text: Vec<String> = stamps.iter().map(i64::to_string).collect();
     file.rewind()?;
@@ -102,7 +102,7 @@ fn write(file: &mut File, stamps: &[i64]) -> io::Result<()> {
     file.write_all(text.join("\n").as_bytes())
 }
 
-/// Reads the times of calls; a line that is none, from a machine that went down while writing, counts for nothing.
+/// Reads the times of calls. Invalid lines, as after a crash during a write, are ignored.
 fn read(file: &mut File) -> io::Result<Vec<i64>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    /// Tells nobody.
+    /// Discards all progress.
     struct Quiet;
 
     impl Progress for Quiet {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn no_minute_has_more_calls_than_allowed_across_restarts_and_set_clocks() {
+    fn the_limit_holds_across_restarts_and_changes_of_the_clock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/calls");
         let clock = SimulatedClock(AtomicI64::new(1_000_000));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_without_a_limit_is_spaced() {
+    fn calls_of_an_unlimited_plan_are_spaced() {
         let clock = SimulatedClock(AtomicI64::new(0));
         let pace = Pace::new(0, Path::new("/nowhere/calls"));
         (0..51).for_each(|_| pace.admit(&clock, &Quiet).unwrap());

@@ -1,8 +1,8 @@
-//! What vendors say in words: bodies of every kind, put into one line, and the kinds of no told apart.
+//! Messages in the bodies of refusals, as one line of text, and the reason that they give.
 
 use super::Refusal;
 
-/// Tells the three kinds of 403 apart by what stands in the body.
+/// Returns the reason of a refusal from the text of its body.
 pub(super) fn refusal(body: &[u8]) -> Refusal {
     let text = String::from_utf8_lossy(body).to_ascii_lowercase();
     if text.contains("today's data") || text.contains("before end of day") || text.contains("recent sip data") {
@@ -14,21 +14,21 @@ pub(super) fn refusal(body: &[u8]) -> Refusal {
     }
 }
 
-/// Returns what a body says, in one line: the `message` or `error` of JSON, the title of a page, or the text itself.
-pub(super) fn words(body: &[u8]) -> String {
+/// Returns the message of a body in one line: `message` or `error` of JSON, the title of a web page, or the text itself.
+pub(super) fn message_text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let said = match serde_json::from_slice::<serde_json::Value>(body) {
+    let message = match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(value) => ["message", "error", "description"].iter().find_map(|name| named(&value, name)),
         Err(_) => title(&text),
     };
-    let line = said.unwrap_or_else(|| text.into_owned()).split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = message.unwrap_or_else(|| text.into_owned()).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.is_empty() {
-        return "an empty answer".to_owned();
+        return "an empty response".to_owned();
     }
     line
 }
 
-/// Finds a text of this name, also inside `chart` and `error`, where Yahoo puts it.
+/// Returns the text of a key, also of one inside `chart` and `error`, where Yahoo writes it.
 fn named(value: &serde_json::Value, name: &str) -> Option<String> {
     let found = value.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
     let deeper = || ["chart", "error"].iter().find_map(|part| named(value.get(part)?, name));
@@ -47,30 +47,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_put_into_one_line_of_words() {
+    fn a_body_becomes_one_line_of_text() {
         let cases: [(&str, &str); 8] = [
             (r#"{"status":"ERROR","error":"Unknown API Key"}"#, "Unknown API Key"),
             (r#"{"status":"ERROR","message":"Invalid  API\nkey"}"#, "Invalid API key"),
             (r#"{"chart":{"result":null,"error":{"code":"Not Found","description":"No data"}}}"#, "No data"),
             ("<html>\n<head><title>504 Gateway Time-out</title></head></html>", "a web page, \"504 Gateway Time-out\""),
             ("Too Many Requests\r\n", "Too Many Requests"),
-            ("", "an empty answer"),
+            ("", "an empty response"),
             ("{}", "{}"),
             ("<title>", "<title>"),
         ];
         for (body, expected) in cases {
-            assert_eq!(words(body.as_bytes()), expected);
+            assert_eq!(message_text(body.as_bytes()), expected);
         }
-        words(&[0xff, 0xfe, b'<']);
+        message_text(&[0xff, 0xfe, b'<']);
     }
 
     #[test]
-    fn three_kinds_of_no_are_told_apart() {
-        let no = |text: &str| refusal(format!(r#"{{"status":"NOT_AUTHORIZED","message":"{text}"}}"#).as_bytes());
-        assert_eq!(no("You are not entitled to this data. Please upgrade your plan"), Refusal::Entitlement);
-        assert_eq!(no("Your plan doesn't include this data timeframe."), Refusal::Timeframe);
-        assert_eq!(no("Attempted to request today's data before end of day."), Refusal::Today);
-        assert_eq!(no("Forbidden."), Refusal::Entitlement);
-        assert_eq!(no("subscription does not permit querying recent SIP data"), Refusal::Today);
+    fn the_reason_of_a_refusal_is_read_from_its_text() {
+        let reason = |text: &str| refusal(format!(r#"{{"status":"NOT_AUTHORIZED","message":"{text}"}}"#).as_bytes());
+        assert_eq!(reason("You are not entitled to this data. Please upgrade your plan"), Refusal::Entitlement);
+        assert_eq!(reason("Your plan doesn't include this data timeframe."), Refusal::Timeframe);
+        assert_eq!(reason("Attempted to request today's data before end of day."), Refusal::Today);
+        assert_eq!(reason("Forbidden."), Refusal::Entitlement);
+        assert_eq!(reason("subscription does not permit querying recent SIP data"), Refusal::Today);
     }
 }

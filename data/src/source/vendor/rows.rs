@@ -1,4 +1,4 @@
-//! Rows as vendors send them, and the checks that every page goes through.
+//! Rows of vendors, and the checks of every page.
 
 use serde::Deserialize;
 
@@ -25,10 +25,10 @@ pub struct Row {
     pub trades: Option<f64>,
 }
 
-/// A bar as vendors write it in JSON: one letter per column, the time in whatever way is theirs, and nothing where an index
-/// has nothing.
+/// A bar in the JSON of vendors: one letter per column, the time `t` in the format of the vendor, and no volume for an
+/// index.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Letters<T> {
+pub(crate) struct JsonBar<T> {
     pub(crate) t: T,
     o: f64,
     h: f64,
@@ -39,8 +39,8 @@ pub(crate) struct Letters<T> {
     n: Option<f64>,
 }
 
-impl<T> Letters<T> {
-    /// Returns the row that starts at `ts_ns`, which is what `t` means.
+impl<T> JsonBar<T> {
+    /// Returns the row that starts at `ts_ns`, the converted `t`.
     pub(crate) fn row(&self, ts_ns: i64) -> Row {
         let Self { o: open, h: high, l: low, c: close, v: volume, vw: vwap, n: trades, .. } = *self;
         Row { ts_ns, open, high, low, close, volume, vwap, trades }
@@ -48,28 +48,28 @@ impl<T> Letters<T> {
 }
 
 impl Row {
-    /// Says what is wrong with the row itself, if anything.
+    /// Returns the fault of the row, if it has one.
     fn fault(&self) -> Option<String> {
         let Self { ts_ns, open, high, low, close, volume, .. } = *self;
         let at = || rfc3339(ts_ns);
         let prices = [("open", open), ("high", high), ("low", low), ("close", close)];
         if let Some((name, value)) = prices.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
-            return Some(format!("{name} {value} of {} is no price", at()));
+            return Some(format!("{name} {value} at {} is not a price", at()));
         }
         if high < open.max(close) || low > open.min(close) {
             return Some(format!(
-                "open {open}, high {high}, low {low}, close {close} of {} contradict each other",
+                "open {open}, high {high}, low {low}, close {close} at {} contradict each other",
                 at()
             ));
         }
         if volume.is_some_and(|volume| !(volume.is_finite() && volume >= 0.0)) {
-            return Some(format!("volume {} of {} is none", volume.unwrap_or(f64::NAN), at()));
+            return Some(format!("volume {} at {} is not a volume", volume.unwrap_or(f64::NAN), at()));
         }
         (ts_ns % calendar::MINUTE_NS != 0).then(|| format!("{} is not on a whole minute", at()))
     }
 }
 
-/// Rows of one window: those of regular hours, checked and in order, page after page.
+/// Rows of one window within regular trading hours, checked and in order, collected page by page.
 #[derive(Debug, Default)]
 pub struct Rows {
     /// The rows inside sessions.
@@ -78,11 +78,11 @@ pub struct Rows {
     pub outside: usize,
     /// Rows that repeat the one before, left out.
     pub repeated: usize,
-    /// Rows that contradict themselves, left out because that was asked for.
+    /// Faults of rows left out under `drop_bad`.
     pub bad: Vec<String>,
-    /// Start of the last row of all.
+    /// Start of the last row, outside sessions included.
     last_ns: Option<i64>,
-    /// The last row of all, for comparison with the first of the next page.
+    /// The last row, for comparison with the first of the next page.
     last: Option<Row>,
 }
 
@@ -90,9 +90,9 @@ impl Rows {
     /// Adds the rows of a page.
     ///
     /// # Errors
-    /// One sentence about a row that contradicts itself (unless `drop_bad`), or that goes back in time.
+    /// One sentence on a row that contradicts itself (unless `drop_bad`) or is out of order.
     pub fn add(&mut self, rows: &[Row], drop_bad: bool) -> Result<(), String> {
-        // The day of the row before: most rows are of the same.
+        // The day of the previous row, which most rows share.
         let mut day = (0..0, None::<calendar::Session>);
         for row in rows {
             if self.last == Some(*row) {
@@ -100,7 +100,7 @@ impl Rows {
                 continue;
             }
             if self.last_ns.is_some_and(|last| row.ts_ns <= last) {
-                return Err(format!("the bar of {} comes after a later one or twice", rfc3339(row.ts_ns)));
+                return Err(format!("the bar at {} repeats an earlier bar or is out of order", rfc3339(row.ts_ns)));
             }
             (self.last_ns, self.last) = (Some(row.ts_ns), Some(*row));
             if !day.0.contains(&row.ts_ns) {
@@ -121,7 +121,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Returns the start of the last row of all, wherever it lies.
+    /// Returns the start of the last row, outside sessions included.
     #[must_use]
     pub fn last_ns(&self) -> Option<i64> {
         self.last_ns
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_minutes_of_sessions_are_kept_half_days_included() {
+    fn only_minutes_of_sessions_are_kept() {
         let times = ["2025-07-03T13:29:00Z", "2025-07-03T13:30:00Z", "2025-07-03T16:59:00Z", "2025-07-03T17:00:00Z"];
         let holiday = "2025-07-04T14:00:00Z";
         let mut rows = Rows::default();
@@ -149,30 +149,30 @@ mod tests {
     }
 
     #[test]
-    fn joints_may_repeat_a_row_and_nothing_else() {
+    fn a_page_may_repeat_the_last_row_and_no_other() {
         let (a, b) = (row("2025-06-02T13:30:00Z", 10.0), row("2025-06-02T13:31:00Z", 10.5));
         let mut rows = Rows::default();
         rows.add(&[a, b], false).unwrap();
         rows.add(&[b, row("2025-06-02T13:32:00Z", 10.0)], false).unwrap();
         assert_eq!((rows.kept.len(), rows.repeated), (3, 1));
-        assert!(rows.add(&[a], false).unwrap_err().contains("2025-06-02T13:30:00Z comes after a later one"));
+        assert!(rows.add(&[a], false).unwrap_err().contains("the bar at 2025-06-02T13:30:00Z repeats an earlier bar"));
         let other = row("2025-06-02T13:32:00Z", 10.1);
         assert!(rows.add(&[other], false).is_err(), "the same minute with another price");
     }
 
     #[test]
-    fn a_row_that_contradicts_itself_is_refused_or_dropped_and_named() {
+    fn contradictory_rows_are_refused_or_dropped_and_named() {
         let bad = row("2025-06-02T13:31:00Z", 12.0);
         let error = Rows::default().add(&[bad], false).unwrap_err();
-        assert!(error.contains("close 12 of 2025-06-02T13:31:00Z contradict each other"), "{error}");
+        assert!(error.contains("close 12 at 2025-06-02T13:31:00Z contradict each other"), "{error}");
         let mut rows = Rows::default();
         rows.add(&[row("2025-06-02T13:30:00Z", 10.0), bad], true).unwrap();
         assert_eq!((rows.kept.len(), rows.bad.len()), (1, 1));
         let outside = row("2025-06-02T12:31:00Z", 12.0);
         rows = Rows::default();
         rows.add(&[outside], false).unwrap();
-        for odd in [f64::NAN, 0.0, f64::INFINITY] {
-            assert!(Rows::default().add(&[row("2025-06-02T13:30:00Z", odd)], false).is_err());
+        for invalid in [f64::NAN, 0.0, f64::INFINITY] {
+            assert!(Rows::default().add(&[row("2025-06-02T13:30:00Z", invalid)], false).is_err());
         }
         let mut second = row("2025-06-02T13:31:00Z", 10.0);
         second.ts_ns += 1_000_000_000;

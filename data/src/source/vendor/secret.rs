@@ -1,13 +1,13 @@
-//! Keys that no log, error or file can show.
+//! Keys, which never appear in a log, an error or a file.
 
 use std::fmt;
 
-/// A key. It shows itself to nobody but the header that carries it.
+/// A key. Only the header that carries it can read it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a key over, blanks around it dropped; nothing where it is empty or holds what no header can carry.
+    /// Returns a key without the blanks around it; `None` if it is empty or contains characters that no header can carry.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let key = text.trim();
@@ -25,7 +25,7 @@ impl Secret {
         &self.0
     }
 
-    /// Takes every copy of the key out of a text.
+    /// Replaces every copy of the key in a text.
     pub(crate) fn scrub(&self, text: &str) -> String {
         text.replace(&self.0, "[key]")
     }
@@ -46,8 +46,8 @@ mod tests {
         let key = Secret::new("  abc123\n").unwrap();
         assert_eq!(format!("{key:?} {:?}", Some(&key)), "[key] Some([key])");
         assert_eq!((key.reveal(), key.scrub("apiKey=abc123&x").as_str()), ("abc123", "apiKey=[key]&x"));
-        for odd in ["", "  ", "two words", "zwölf", "a\u{7f}"] {
-            assert_eq!(Secret::new(odd), None, "{odd:?}");
+        for invalid in ["", "  ", "two words", "zwölf", "a\u{7f}"] {
+            assert_eq!(Secret::new(invalid), None, "{invalid:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Yahoo's chart: the last thirty days of minutes, without a key and without any promise. Only where it is named.
+//! Yahoo's chart service: minute bars of the last thirty days, without a key and without any guarantee.
 
 use std::time::Duration;
 
@@ -7,14 +7,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Client, Clock, Http, Json, Pace, Page, Progress, Row, Take, Vendor, VendorError};
+use super::{Client, Clock, Http, Json, Pace, Page, PageHandler, Progress, Row, Vendor, VendorError, check_calls};
 use crate::{DateRange, Symbol, calendar};
 
-/// Where the service is.
+/// Name in flags, in the configuration and in folders of a cache.
+pub const NAME: &str = "yahoo";
+/// Address of the service.
 pub const BASE: &str = "https://query2.finance.yahoo.com";
-const NAME: &str = "Yahoo";
+/// Variable that replaces the address.
+pub const BASE_VARIABLE: &str = "YAHOO_API_BASE_URL";
+const DISPLAY_NAME: &str = "Yahoo";
 
-/// How Yahoo is asked.
+/// Settings of requests to Yahoo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct YahooConfig {
@@ -25,6 +29,13 @@ pub struct YahooConfig {
 impl Default for YahooConfig {
     fn default() -> Self {
         Self { calls_per_minute: 30 }
+    }
+}
+
+impl YahooConfig {
+    /// Returns every fault, each with its path.
+    pub(crate) fn check(&self) -> Vec<String> {
+        check_calls(NAME, self.calls_per_minute, 1)
     }
 }
 
@@ -49,7 +60,7 @@ struct Fault {
 struct Series {
     #[serde(default)]
     meta: Meta,
-    /// Absent where there is no bar.
+    /// Absent if there is no bar.
     timestamp: Option<Vec<i64>>,
     indicators: Indicators,
 }
@@ -65,7 +76,7 @@ struct Indicators {
     quote: Vec<Quote>,
 }
 
-/// Columns; each cell may be null.
+/// Columns of prices, with null cells.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Quote {
@@ -76,10 +87,10 @@ struct Quote {
     volume: Vec<Option<f64>>,
 }
 
-/// Reads a chart. A row with a null price is none; a live value between two minutes is none either.
+/// Parses a chart. Rows with a null price and live values between two minutes are left out.
 ///
 /// # Errors
-/// One sentence about a body that is no such JSON, or whose columns differ in length.
+/// One sentence on a body that is not such JSON, or whose columns differ in length.
 pub fn parse_chart(body: &[u8]) -> Result<Vec<Row>, String> {
     serde_json::from_slice::<Body>(body).map_err(|error| error.to_string())?.rows("", 60)
 }
@@ -87,11 +98,11 @@ pub fn parse_chart(body: &[u8]) -> Result<Vec<Row>, String> {
 impl Body {
     fn rows(self, symbol: &str, seconds: i64) -> Result<Vec<Row>, String> {
         if let Some(Fault { description }) = self.chart.error {
-            return Err(format!("it failed: {description}"));
+            return Err(format!("the request failed: {description}"));
         }
         let Some(series) = self.chart.result.unwrap_or_default().into_iter().next() else { return Ok(Vec::new()) };
         if let Some(found) = series.meta.symbol.filter(|found| !symbol.is_empty() && found != symbol) {
-            return Err(format!("a chart of {found:?}"));
+            return Err(format!("the chart is that of {found:?}"));
         }
         let times = series.timestamp.unwrap_or_default();
         let Some(quote) = series.indicators.quote.into_iter().next() else { return Ok(Vec::new()) };
@@ -110,20 +121,30 @@ impl Body {
     }
 }
 
-/// The service.
+/// Client of the service.
 #[derive(Debug)]
 pub struct Yahoo<'a> {
     client: Client<'a>,
 }
 
 impl<'a> Yahoo<'a> {
-    /// Returns the service at `base`.
+    /// Returns a client of the service at `base`.
     #[must_use]
     pub fn new(base: Url, pace: Pace, clock: &'a dyn Clock, progress: &'a dyn Progress) -> Self {
-        Self { client: Client::new(NAME, base, Http::new(Duration::from_secs(30)), pace, clock, progress) }
+        Self {
+            client: Client::new(
+                DISPLAY_NAME,
+                base,
+                BASE_VARIABLE,
+                Http::new(Duration::from_secs(30)),
+                pace,
+                clock,
+                progress,
+            ),
+        }
     }
 
-    /// Gives up on an answer after `patience` instead of half a minute.
+    /// Waits for a response no longer than `patience` instead of half a minute.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.client = self.client.with_http(Http::new(patience));
@@ -134,7 +155,7 @@ impl<'a> Yahoo<'a> {
         let ticker = ticker(symbol);
         let what = format!("{interval} bars of {ticker} from {dates}");
         let second = |ns: i64| (ns / 1_000_000_000).to_string();
-        // From the open on: midnight of the thirtieth day may be out of reach before that day's session is.
+        // The range starts at the open: midnight of the thirtieth day may already be out of reach.
         let open = calendar::session(dates.first).map_or(calendar::midnight_ns(dates.first), |session| session.open_ns);
         let (first, last) = (second(open), second(calendar::midnight_ns(dates.last.saturating_add(1.day()))));
         let query = [
@@ -147,7 +168,7 @@ impl<'a> Yahoo<'a> {
         let url = self.client.url(&format!("/v8/finance/chart/{ticker}"), &query);
         let Json { value, sha256 } = self.client.json(&what, &url, |_: &Body| Ok(()))?;
         let seconds = if interval == "1m" { 60 } else { 1 };
-        let rows = value.rows(&ticker, seconds).map_err(|said| self.client.malformed(&what, &said))?;
+        let rows = value.rows(&ticker, seconds).map_err(|message| self.client.malformed(&what, &message))?;
         Ok((rows, sha256))
     }
 }
@@ -162,7 +183,7 @@ fn ticker(symbol: &Symbol) -> String {
 
 impl Vendor for Yahoo<'_> {
     fn name(&self) -> &'static str {
-        "yahoo"
+        NAME
     }
 
     fn check(&self, _: &Symbol) -> Result<(), VendorError> {
@@ -189,9 +210,9 @@ impl Vendor for Yahoo<'_> {
         self.client.calls_per_minute()
     }
 
-    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, on_page: &mut PageHandler<'_>) -> Result<(), VendorError> {
         let (rows, sha256) = self.chart(symbol, "1m", dates)?;
-        take(Page { rows, sha256, last: true })
+        on_page(Page { rows, sha256, last: true })
     }
 
     fn daily_closes(&self, symbol: &Symbol, dates: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
@@ -205,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nulls_and_live_values_are_no_rows() {
+    fn nulls_and_live_values_are_left_out() {
         let body = r#"{"chart":{"result":[{"meta":{"symbol":"SPY","tradingPeriods":[[{"start":1}]]},"timestamp":[1748871000,1748871060,1748871120,1748871137],
             "indicators":{"quote":[{"open":[1,null,2,2],"high":[1,1,2,2],"low":[1,1,2,2],"close":[1,1,2,2],"volume":[0,5,null,7]}]}}],"error":null}}"#;
         let rows = parse_chart(body.as_bytes()).unwrap();
@@ -213,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_odd_charts() {
+    fn empty_and_malformed_charts() {
         let empty = r#"{"chart":{"result":[{"meta":{"symbol":"SPY"},"indicators":{"quote":[{}]}}],"error":null}}"#;
         assert_eq!(parse_chart(empty.as_bytes()), Ok(Vec::new()));
         let short = r#"{"chart":{"result":[{"timestamp":[60],"indicators":{"quote":[{"open":[1],"high":[1],"low":[1],"close":[]}]}}]}}"#;
@@ -223,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn symbols_have_their_tickers() {
+    fn symbols_are_converted_to_tickers() {
         let name = |text: &str| ticker(&Symbol::new(text).unwrap());
         assert_eq!(["SPX", "VIX1D", "SPY", "BRK.B"].map(name), ["^GSPC", "^VIX1D", "SPY", "BRK-B"]);
     }

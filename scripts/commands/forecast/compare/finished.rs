@@ -1,13 +1,24 @@
 //! What a finished run left in its folder.
 
-use std::{fs, path::{Path, PathBuf}};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, ensure};
 use ppo_agent::forecast::Target;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{commands::forecast::{ForecastCompareFlags, Judged, Metrics, evaluation::ALL, files::{EPOCHS, METRICS, PREDICTIONS}}, config::RunConfig, output::exit_code::UsageError};
+use crate::{
+    commands::forecast::{
+        ForecastCompareFlags, Judged, Metrics,
+        evaluation::ALL,
+        files::{EPOCHS, METRICS, PREDICTIONS},
+    },
+    config::RunConfig,
+    output::exit_code::UsageError,
+};
 
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";

@@ -1,4 +1,5 @@
-//! Flat files: one compressed table of all tickers per day and class, read as it arrives. Prices are not adjusted.
+//! Flat files: one compressed table of all tickers per day and asset class, parsed while it downloads. Prices are not
+//! adjusted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,28 +14,30 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{Massive, is_index, plan_floors};
+use super::{Massive, NAME, is_index, plan_floors};
 use crate::{
     DateRange, Symbol, calendar,
     source::vendor::{
-        Adjustment, Clock, Contract, Http, OptionMinutes, OptionVendor, Page, Progress, Refusal, Row, Secret, Take,
-        Vendor, VendorError, hex,
+        Adjustment, Clock, Contract, Http, OptionMinutes, OptionVendor, Page, PageHandler, Progress, Refusal, Row,
+        Secret, Vendor, VendorError, hex,
     },
 };
 
-/// Where the files are.
+/// Address of the files.
 pub const BASE: &str = "https://files.massive.com";
-/// Variables of the two halves of the key, which is another than that of the service.
+/// Variable that replaces the address.
+pub const BASE_VARIABLE: &str = "MASSIVE_S3_BASE_URL";
+/// Pairs of variables that hold access key and secret key, which differ from the key of the service.
 pub const KEYS: [(&str, &str); 2] = [
     ("MASSIVE_S3_ACCESS_KEY", "MASSIVE_S3_SECRET_KEY"),
     ("MASSIVE_FLATFILES_ACCESS_KEY_ID", "MASSIVE_FLATFILES_SECRET_ACCESS_KEY"),
 ];
 const ATTEMPTS: u32 = 5;
-const NAME: &str = "Massive";
+const DISPLAY_NAME: &str = "Massive";
 
-/// What kind of tickers a file holds.
+/// Asset class of the tickers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum AssetClass {
     /// US stocks and ETFs.
     Stocks,
     /// Indices, `I:SPX`.
@@ -43,7 +46,7 @@ pub enum Class {
     Options,
 }
 
-impl Class {
+impl AssetClass {
     fn folder(self) -> &'static str {
         match self {
             Self::Stocks => "us_stocks_sip",
@@ -53,7 +56,7 @@ impl Class {
     }
 }
 
-/// The minute bars of the tickers wanted from one day's file.
+/// Minute bars of the wanted tickers from one day's file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FlatDay {
     /// Rows by ticker, ascending.
@@ -62,18 +65,18 @@ pub struct FlatDay {
     pub sha256: String,
 }
 
-/// A day that may have been read.
-type Slot = Arc<Mutex<Option<Option<FlatDay>>>>;
+/// A day: not read yet, without a file, or read.
+type DaySlot = Arc<Mutex<Option<Option<FlatDay>>>>;
 
-/// The files, asked for with one key.
+/// Client of the files, with one pair of keys.
 pub struct FlatFiles<'a> {
     bucket: Bucket,
     credentials: Option<Credentials>,
     http: Http,
-    /// Tickers that are kept of a day's file.
+    /// Tickers kept from a day's file.
     wanted: BTreeSet<String>,
-    /// Days that were read; nothing for a day without a file.
-    read: Mutex<BTreeMap<(Class, Date), Slot>>,
+    /// Days that were read.
+    read: Mutex<BTreeMap<(AssetClass, Date), DaySlot>>,
     clock: &'a dyn Clock,
     progress: &'a dyn Progress,
 }
@@ -84,10 +87,10 @@ impl std::fmt::Debug for FlatFiles<'_> {
     }
 }
 
-/// Reads a table of minute aggregates and returns the rows of wanted tickers, ascending by time.
+/// Parses a table of minute aggregates and returns the rows of wanted tickers, ascending by time.
 ///
 /// # Errors
-/// A table that is cut, lacks a column, or has a cell that is no number.
+/// A table that is truncated, lacks a column, or has a cell that is not a number.
 pub fn parse_table(table: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String, Vec<Row>>, String> {
     let mut reader = csv::Reader::from_reader(table);
     let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
@@ -104,11 +107,11 @@ pub fn parse_table(table: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<BT
             continue;
         }
         let cell = |at: usize| std::str::from_utf8(&record[at]).unwrap_or_default().trim();
-        let odd = |at: usize| format!("{:?} in a row of {name} is no number", cell(at));
-        let number = |at: usize| cell(at).parse::<f64>().map_err(|_| odd(at));
+        let invalid = |at: usize| format!("{:?} in a row of {name} is not a number", cell(at));
+        let number = |at: usize| cell(at).parse::<f64>().map_err(|_| invalid(at));
         let [open, high, low, close] = prices.map(number);
         let row = Row {
-            ts_ns: cell(start).parse().map_err(|_| odd(start))?,
+            ts_ns: cell(start).parse().map_err(|_| invalid(start))?,
             open: open?,
             high: high?,
             low: low?,
@@ -124,11 +127,11 @@ pub fn parse_table(table: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<BT
 }
 
 impl<'a> FlatFiles<'a> {
-    /// Returns the files at `base`, asked for with a pair of keys, of which the bars of `symbols` are wanted. Without the
-    /// keys every call fails.
+    /// Returns a client of the files at `base` with a pair of keys, which keeps the bars of `symbols`. Without the keys
+    /// every call fails.
     ///
     /// # Errors
-    /// [`VendorError::Address`] for an address that cannot hold files.
+    /// [`VendorError::Address`] for an address that is not one of a file store.
     pub fn new(
         base: Url,
         keys: Option<(&Secret, &Secret)>,
@@ -138,23 +141,28 @@ impl<'a> FlatFiles<'a> {
     ) -> Result<Self, VendorError> {
         let text = base.to_string();
         let bucket = Bucket::new(base, UrlStyle::Path, "flatfiles", "us-east-1")
-            .map_err(|_| VendorError::Address { name: "MASSIVE_S3_BASE_URL", text })?;
+            .map_err(|_| VendorError::Address { name: BASE_VARIABLE, text })?;
         let credentials = keys.map(|(access, secret)| Credentials::new(access.reveal(), secret.reveal()));
         let wanted = symbols.iter().map(Massive::ticker).chain(["I:VIX1D", "I:VIX"].map(str::to_owned)).collect();
         let http = Http::new(Duration::from_secs(60));
         Ok(Self { bucket, credentials, http, wanted, read: Mutex::default(), clock, progress })
     }
 
-    /// Returns the wanted rows of one day; nothing where there is no file, as on a holiday or before it is ready.
+    /// Returns the wanted rows of one day; `None` without a file, as on a holiday or before it is published.
     ///
     /// # Errors
-    /// What the vendor refuses, or a file that is cut or garbled in several attempts.
-    pub fn day(&self, class: Class, date: Date, wanted: &dyn Fn(&str) -> bool) -> Result<Option<FlatDay>, VendorError> {
+    /// Refused requests, or a file that is truncated or malformed in every attempt.
+    pub fn day(
+        &self,
+        class: AssetClass,
+        date: Date,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<FlatDay>, VendorError> {
         if self.credentials.is_none() {
-            return Err(VendorError::NoKey { vendor: NAME, names: vec![KEYS[0].0, KEYS[0].1] });
+            return Err(VendorError::NoKey { vendor: DISPLAY_NAME, names: vec![KEYS[0].0, KEYS[0].1] });
         }
         let key = format!("{}/minute_aggs_v1/{}.csv.gz", class.folder(), date.strftime("%Y/%m/%Y-%m-%d"));
-        let mut said = String::new();
+        let mut message = String::new();
         for attempt in 1..=ATTEMPTS {
             if self.progress.stopped() {
                 return Err(VendorError::Stopped);
@@ -164,28 +172,33 @@ impl<'a> FlatFiles<'a> {
             match read {
                 Ok((200, body)) => match read_day(body, wanted) {
                     Ok(day) => return Ok(Some(day)),
-                    Err(error) => said = error,
+                    Err(error) => message = error,
                 },
                 Ok((404, _)) => return Ok(None),
                 Ok((status @ (401 | 403), body)) => {
                     return Err(VendorError::Refused {
-                        vendor: NAME,
+                        vendor: DISPLAY_NAME,
                         what: format!("the flat file {key}"),
                         refusal: self.refusal(date),
-                        said: format!("status {status}, {} (or the pair of flat-file keys is wrong)", code(body)),
+                        message: format!("status {status}, {} (or the pair of flat-file keys is wrong)", code(body)),
                     });
                 }
-                Ok((status, _)) => said = format!("status {status}"),
-                Err(error) => said = error,
+                Ok((status, _)) => message = format!("status {status}"),
+                Err(error) => message = error,
             }
             let wait = Duration::from_secs(1 << attempt);
-            self.progress.waiting(wait, &said);
+            self.progress.waiting(wait, &message);
             self.clock.sleep(wait);
         }
-        Err(VendorError::Unavailable { vendor: NAME, what: format!("the flat file {key}"), attempts: ATTEMPTS, said })
+        Err(VendorError::Unavailable {
+            vendor: DISPLAY_NAME,
+            what: format!("the flat file {key}"),
+            attempts: ATTEMPTS,
+            message,
+        })
     }
 
-    /// Returns what a refusal means: the plan ends before an old day; for a recent one the files are not in it.
+    /// Returns the reason of a refusal: the plan does not reach an old day, or includes no files if the day is recent.
     fn refusal(&self, date: Date) -> Refusal {
         let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
         let oldest = plan_floors(today).into_iter().max();
@@ -199,11 +212,11 @@ impl<'a> FlatFiles<'a> {
 }
 
 impl FlatFiles<'_> {
-    /// Returns one ticker's rows of a day, and the hash of the file, which is read once for all tickers that are wanted.
-    fn ticker(&self, class: Class, date: Date, ticker: &str) -> Result<Option<(Vec<Row>, String)>, VendorError> {
+    /// Returns the rows of one ticker on a day, and the hash of the file, which is read once for all wanted tickers.
+    fn ticker(&self, class: AssetClass, date: Date, ticker: &str) -> Result<Option<(Vec<Row>, String)>, VendorError> {
         let slot =
             Arc::clone(self.read.lock().unwrap_or_else(PoisonError::into_inner).entry((class, date)).or_default());
-        // Who asks for the same day meanwhile waits for it here.
+        // Other threads that need the same day wait here.
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |day: &FlatDay| self.wanted.contains(ticker) || day.rows.contains_key(ticker);
         if !slot.as_ref().is_some_and(|day| day.as_ref().is_none_or(known)) {
@@ -214,12 +227,16 @@ impl FlatFiles<'_> {
     }
 }
 
-/// Days after which a file that is not there is thought never to come.
+/// Days after which a missing file is considered final.
 const LATE_DAYS: i64 = 5;
 
 impl Vendor for FlatFiles<'_> {
     fn name(&self) -> &'static str {
-        "massive"
+        NAME
+    }
+
+    fn options(&self) -> Option<&dyn OptionVendor> {
+        Some(self)
     }
 
     fn adjustment(&self) -> Adjustment {
@@ -250,25 +267,25 @@ impl Vendor for FlatFiles<'_> {
         0
     }
 
-    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, take: &mut Take<'_>) -> Result<(), VendorError> {
-        let class = if is_index(symbol) { Class::Indices } else { Class::Stocks };
+    fn minute_bars(&self, symbol: &Symbol, dates: DateRange, on_page: &mut PageHandler<'_>) -> Result<(), VendorError> {
+        let class = if is_index(symbol) { AssetClass::Indices } else { AssetClass::Stocks };
         let ticker = Massive::ticker(symbol);
         let today = calendar::exchange_date(self.clock.now_ms().saturating_mul(1_000_000));
         for session in calendar::sessions(dates.first, dates.last) {
             let page = match self.ticker(class, session.date, &ticker)? {
                 Some((rows, sha256)) => Page { rows, sha256, last: session.date == dates.last },
-                // It comes at eleven the next morning; the days after it are not there either.
+                // A file is published at eleven the next morning; later days have none either.
                 None if session.date >= today.saturating_sub(LATE_DAYS.days()) => return Ok(()),
                 None => Page { rows: Vec::new(), sha256: String::new(), last: session.date == dates.last },
             };
-            take(page)?;
+            on_page(page)?;
         }
         Ok(())
     }
 
     fn daily_closes(&self, symbol: &Symbol, _: DateRange) -> Result<Vec<(Date, f64)>, VendorError> {
-        let why = "daily closes are not among the flat files; minute bars of VIX stand in";
-        Err(VendorError::Unsupported { vendor: NAME, symbol: symbol.clone(), why })
+        let why = "the flat files contain no daily closes; minute bars of VIX are used instead";
+        Err(VendorError::Unsupported { vendor: DISPLAY_NAME, symbol: symbol.clone(), why })
     }
 }
 
@@ -281,10 +298,14 @@ impl OptionVendor for FlatFiles<'_> {
     fn option_minutes(&self, contracts: &[Contract], date: Date) -> Result<OptionMinutes, VendorError> {
         let places: BTreeMap<String, usize> =
             contracts.iter().map(|contract| format!("O:{contract}")).zip(0..).collect();
-        let day = self.day(Class::Options, date, &|name| places.contains_key(name))?;
+        let day = self.day(AssetClass::Options, date, &|name| places.contains_key(name))?;
         let Some(day) = day else {
-            let (vendor, what) = (NAME, format!("flat file of options on {date}"));
-            return Err(VendorError::NotFound { vendor, what, said: "it comes at eleven the next morning".to_owned() });
+            let (vendor, what) = (DISPLAY_NAME, format!("flat file of options on {date}"));
+            return Err(VendorError::NotFound {
+                vendor,
+                what,
+                message: "the file is published at eleven the next morning".to_owned(),
+            });
         };
         let rows =
             day.rows.into_iter().flat_map(|(ticker, rows)| rows.into_iter().map(move |row| (ticker.clone(), row)));
@@ -294,9 +315,9 @@ impl OptionVendor for FlatFiles<'_> {
 }
 
 fn read_day(body: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<FlatDay, String> {
-    let mut hashed = Hashed { inner: body, hasher: Sha256::new() };
+    let mut hashed = HashingReader { inner: body, hasher: Sha256::new() };
     let rows = parse_table(MultiGzDecoder::new(&mut hashed), wanted)?;
-    // What follows the table belongs to the file as well.
+    // Bytes after the table belong to the hash as well.
     io::copy(&mut hashed, &mut io::sink()).map_err(|error| error.to_string())?;
     Ok(FlatDay { rows, sha256: hex(&hashed.hasher.finalize()) })
 }
@@ -309,13 +330,13 @@ fn code(body: impl Read) -> String {
     code.map_or_else(|| "no reason given".to_owned(), |(code, _)| code.chars().take(60).collect())
 }
 
-/// Passes bytes on and hashes them.
-struct Hashed<R> {
+/// Reader that hashes the bytes that pass through it.
+struct HashingReader<R> {
     inner: R,
     hasher: Sha256,
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..count]);
@@ -345,11 +366,11 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_none_is_refused() {
+    fn malformed_tables_are_refused() {
         let parse = |text: &str| parse_table(text.as_bytes(), &|_| true).unwrap_err();
         assert_eq!(parse("a,b\n1,2\n"), "the table has no column ticker");
         let header = "ticker,open,close,high,low,window_start\n";
-        assert_eq!(parse(&format!("{header}SPY,1,x,1,1,5\n")), "\"x\" in a row of SPY is no number");
+        assert_eq!(parse(&format!("{header}SPY,1,x,1,1,5\n")), "\"x\" in a row of SPY is not a number");
         assert!(parse(&format!("{header}SPY,1,1\n")).contains("found record with 3 fields"));
     }
 }

@@ -1,4 +1,4 @@
-//! Options: contract reference, minute bars, chain snapshots, and greeks of past days.
+//! Options of Massive: contract reference, minute bars, chain snapshots, and greeks of past days.
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -9,16 +9,16 @@ use crate::{
     source::vendor::{Contract, OptionMinutes, OptionVendor, Page, VendorError, root},
 };
 
-/// A contract as the reference lists it.
+/// A contract of the reference list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Listed {
-    /// Its ticker.
+pub struct ListedContract {
+    /// Ticker.
     pub ticker: String,
     /// Strike, in dollars.
     pub strike_price: f64,
     /// call, put or other.
     pub contract_type: String,
-    /// Its last trading day.
+    /// Last trading day.
     pub expiration_date: Date,
     /// Shares per contract; 100 unless a corporate action changed it.
     #[serde(default)]
@@ -28,21 +28,21 @@ pub struct Listed {
     pub exercise_style: Option<String>,
 }
 
-/// One contract of a live chain. What an illiquid contract lacks is absent.
+/// One contract of a live chain. Values that an illiquid contract lacks are absent.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ChainRow {
-    /// Which contract.
-    pub details: Listed,
+    /// The contract.
+    pub details: ListedContract,
     /// Annualised implied volatility, as a fraction.
     #[serde(default)]
     pub implied_volatility: Option<f64>,
-    /// Contracts open.
+    /// Open interest, in contracts.
     #[serde(default)]
     pub open_interest: Option<f64>,
-    /// Its sensitivities.
+    /// Sensitivities of the price.
     #[serde(default)]
     pub greeks: Option<Greeks>,
-    /// The quote, on plans that have one.
+    /// The quote, on plans that include quotes.
     #[serde(default)]
     pub last_quote: Option<Quote>,
     /// The day so far.
@@ -53,7 +53,7 @@ pub struct ChainRow {
     pub underlying_asset: Option<Underlying>,
 }
 
-/// Sensitivities of an option's price, each absent where the vendor cannot tell.
+/// Sensitivities of an option's price, each absent if the vendor does not compute it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 pub struct Greeks {
     /// Per dollar of the underlying.
@@ -77,7 +77,7 @@ pub struct Quote {
     pub bid_size: Option<f64>,
     /// Contracts offered.
     pub ask_size: Option<f64>,
-    /// When it was made, nanoseconds since 1970.
+    /// Time of the quote, nanoseconds since 1970.
     pub last_updated: Option<i64>,
 }
 
@@ -111,7 +111,7 @@ pub struct DayGreeks {
     /// Annualised implied volatility, as a fraction.
     #[serde(default)]
     pub implied_volatility: Option<f64>,
-    /// Its sensitivities.
+    /// Sensitivities of the price.
     #[serde(flatten)]
     pub greeks: Greeks,
 }
@@ -120,19 +120,19 @@ impl Massive<'_> {
     /// Lists the contracts on `underlying` that expire on `expiry`, as they were listed on that day, between two strikes.
     ///
     /// # Errors
-    /// What the vendor refuses or garbles.
+    /// Refused requests and malformed responses.
     pub fn contracts(
         &self,
         underlying: &Symbol,
         expiry: Date,
         low: f64,
         high: f64,
-    ) -> Result<Vec<Listed>, VendorError> {
+    ) -> Result<Vec<ListedContract>, VendorError> {
         let (day, low, high) = (expiry.to_string(), low.to_string(), high.to_string());
         let query = [
             ("underlying_ticker", underlying.as_str()),
             ("expiration_date", &day),
-            // Without it a past day has no contract at all.
+            // Without `as_of` a past day has no contracts.
             ("as_of", &day),
             ("strike_price.gte", &low),
             ("strike_price.lte", &high),
@@ -140,35 +140,35 @@ impl Massive<'_> {
             ("sort", "strike_price"),
         ];
         let what = format!("the contracts on {underlying} that expire on {expiry}");
-        let rows: Vec<Listed> = self.listed(&what, "/v3/reference/options/contracts", &query)?;
-        // An index lists its morning-settled contracts too.
+        let rows: Vec<ListedContract> = self.list(&what, "/v3/reference/options/contracts", &query)?;
+        // The list of an index includes contracts that settle in the morning.
         let prefix = format!("O:{}", root(underlying));
-        let ours = |row: &Listed| {
+        let ours = |row: &ListedContract| {
             row.ticker.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         };
         Ok(rows.into_iter().filter(ours).collect())
     }
 
-    /// Returns the live chain of the contracts that expire on `expiry`. For plans that have snapshots.
+    /// Returns the live chain of the contracts that expire on `expiry`. Requires a plan with snapshots.
     ///
     /// # Errors
-    /// What the vendor refuses or garbles.
+    /// Refused requests and malformed responses.
     pub fn chain(&self, underlying: &Symbol, expiry: Date) -> Result<Vec<ChainRow>, VendorError> {
         let path = format!("/v3/snapshot/options/{}", Self::ticker(underlying));
         let day = expiry.to_string();
         let query = [("expiration_date", day.as_str()), ("limit", "250"), ("sort", "strike_price")];
-        self.listed(&format!("the chain of {underlying} that expires on {expiry}"), &path, &query)
+        self.list(&format!("the chain of {underlying} that expires on {expiry}"), &path, &query)
     }
 
-    /// Returns implied volatility and greeks of all contracts on `underlying` as of the end of a past day. For plans that
-    /// have them.
+    /// Returns implied volatility and greeks of all contracts on `underlying` as of the end of a past day. Requires a
+    /// plan with analytics.
     ///
     /// # Errors
-    /// What the vendor refuses or garbles.
+    /// Refused requests and malformed responses.
     pub fn greeks(&self, underlying: &Symbol, date: Date) -> Result<Vec<DayGreeks>, VendorError> {
         let day = date.to_string();
         let query = [("underlying_ticker", underlying.as_str()), ("date", day.as_str())];
-        self.listed(&format!("the greeks of {underlying} on {date}"), "/options/v1/analytics", &query)
+        self.list(&format!("the greeks of {underlying} on {date}"), "/options/v1/analytics", &query)
     }
 }
 
@@ -181,13 +181,13 @@ impl OptionVendor for Massive<'_> {
         let mut minutes = OptionMinutes::default();
         for (at, contract) in contracts.iter().enumerate() {
             let ticker = format!("O:{contract}");
-            let mut take = |page: Page| {
+            let mut on_page = |page: Page| {
                 minutes.rows.extend(page.rows.into_iter().map(|row| (at, row)));
                 minutes.bodies.push(page.sha256);
                 Ok(())
             };
             let what = format!("minute bars of {ticker} on {date}");
-            match self.aggregates(&what, &ticker, "minute", DateRange { first: date, last: date }, &mut take) {
+            match self.aggregates(&what, &ticker, "minute", DateRange { first: date, last: date }, &mut on_page) {
                 // A strike of the grid that was never listed.
                 Ok(()) | Err(VendorError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
