@@ -15,7 +15,7 @@ use market_data::{
 use crate::{
     config::RunConfig,
     inputs::vendor::{Meter, Service, estimate, sessions_asked_for, usage},
-    output::{clock::System, console::Console, exit_code::UsageError, table::thousands},
+    output::{clock::SystemClock, console::Console, exit_code::UsageError, table::thousands},
 };
 
 pub use self::flags::{FetchFlags, FetchKind};
@@ -33,7 +33,8 @@ pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
         return Ok(());
     }
     let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
-    let service = Service::open(config.run.data_source, &config.data, &config.run.symbols, &cache, &System, &meter)?;
+    let service =
+        Service::open(config.run.data_source, &config.data, &config.run.symbols, &cache, &SystemClock, &meter)?;
     let dates = dates(&config)?;
     let job = Job { flags, config: &config, cache: &cache, service: &service, meter: &meter, dates };
     notes.into_iter().chain(meter.notes()).try_for_each(|note| console.say(format!("Note: {note}")))?;
@@ -68,7 +69,7 @@ impl Job<'_> {
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
-        Fetcher { vendor: self.vendor(), cache: self.cache, clock: &System, progress: self.meter }
+        Fetcher { vendor: self.vendor(), cache: self.cache, clock: &SystemClock, progress: self.meter }
     }
 
     fn symbols(&self) -> &[Symbol] {

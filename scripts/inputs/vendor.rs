@@ -20,7 +20,7 @@ use market_data::{
 use crate::{
     config::{DataSource, RunConfig, RunSection},
     inputs::credentials::{Credentials, address},
-    output::{clock::System, exit_code::UsageError},
+    output::{clock::SystemClock, exit_code::UsageError},
 };
 
 pub use crate::output::progress::{Meter, estimate};
@@ -133,8 +133,8 @@ pub fn usage(error: VendorError) -> anyhow::Error {
 pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
     let (cache, meter) = (Cache::new(&run.data_dir), Meter::new());
-    let service = Service::open(run.data_source, &config.data, &run.symbols, &cache, &System, &meter)?;
-    let fetcher = Fetcher { vendor: service.vendor(), cache: &cache, clock: &System, progress: &meter };
+    let service = Service::open(run.data_source, &config.data, &run.symbols, &cache, &SystemClock, &meter)?;
+    let fetcher = Fetcher { vendor: service.vendor(), cache: &cache, clock: &SystemClock, progress: &meter };
     let dates = match asked_for(run, config.data.warmup_sessions)? {
         Some(dates) => filled(&fetcher, run, dates, &meter)?,
         None => cache.span(fetcher.vendor, &run.symbols)?.ok_or_else(|| {
@@ -184,7 +184,8 @@ fn asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<Option<DateRange
 /// Dates that make no sense.
 pub fn sessions_asked_for(run: &RunSection, warmup: usize) -> anyhow::Result<DateRange> {
     let window = run.window();
-    let last = last_final(System.now_ms()).ok_or_else(|| UsageError::one("the calendar does not know today's date"))?;
+    let last =
+        last_final(SystemClock.now_ms()).ok_or_else(|| UsageError::one("the calendar does not know today's date"))?;
     let window = Window { to: window.to.map(|to| to.min(last)), ..window };
     let DateRange { first, last } = window.dates(last)?;
     Ok(DateRange { first: with_warmup(first.max(calendar::FIRST_DATE), warmup), last })
@@ -202,7 +203,7 @@ mod tests {
         };
         let ahead = asked(Some(calendar::LAST_DATE));
         assert_eq!(ahead, asked(None), "a last date ahead means the last that there is");
-        assert_eq!(ahead.last, last_final(System.now_ms()).unwrap());
+        assert_eq!(ahead.last, last_final(SystemClock.now_ms()).unwrap());
         let past = asked(Some(jiff::civil::date(2025, 7, 3)));
         assert_eq!((past.first, past.last), (jiff::civil::date(2025, 6, 3), jiff::civil::date(2025, 7, 3)));
     }
