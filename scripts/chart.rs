@@ -1,4 +1,4 @@
-//! The style and the panels that all charts share.
+//! Style and panels shared by all charts.
 
 pub(crate) mod panel;
 pub mod style;

@@ -1,4 +1,4 @@
-//! Evaluation of a policy: replays, money figures, baselines, audits.
+//! Evaluation of a policy: replays, performance, baselines, audits.
 
 pub mod audit;
 pub mod baselines;

@@ -1,4 +1,4 @@
-//! From the configuration to the market that is replayed: load, cut into sessions, build the tapes, all of it reported.
+//! Inputs of a run: bars, cut into sessions, and the market built from them.
 
 pub mod credentials;
 pub mod forecast_columns;
@@ -20,18 +20,18 @@ use crate::{
     inputs::forecast_columns::ForecastColumns,
 };
 
-/// What a run reads.
+/// Data that a run reads, and the market built from them.
 #[derive(Debug)]
 pub struct Inputs {
     /// The sessions of all symbols.
     pub dataset: Dataset,
-    /// The option rows of the sessions, where real ones are replayed.
+    /// Option rows of the sessions, if real options are replayed.
     options: Option<Vec<OptionHistory>>,
-    /// The forecaster whose forecasts are columns of the market, if there is one.
+    /// Forecaster whose forecasts are columns of the market, if any.
     pub forecast_columns: Option<ForecastColumns>,
-    /// What the features take for a strong setup.
+    /// Setup threshold of the market's features.
     setup_threshold: u8,
-    /// Their features and option tapes.
+    /// Features and option tapes of the sessions.
     pub market: Arc<Market>,
 }
 
@@ -56,7 +56,7 @@ pub fn sessions(config: &RunConfig) -> anyhow::Result<Dataset> {
     let history = history(config)?;
     let mut window = config.run.window();
     if config.run.data_source.is_vendor() {
-        // The last date may lie ahead, or beyond what could be fetched: days are counted from the last bar.
+        // The last date may lie in the future or after the last fetched bar: days are counted from the last bar.
         let last = history.bars.iter().filter_map(|bars| bars.ts_ns().last()).max();
         window.to = window.to.min(last.map(|&last| calendar::exchange_date(last))).or(window.to);
     }
@@ -67,12 +67,12 @@ impl Inputs {
     /// Loads the bars of a configuration and builds their market.
     ///
     /// # Errors
-    /// Whatever is wrong with the bars, in one sentence that names the place.
+    /// When bars, options or forecaster are missing or faulty; the message names the place.
     pub fn load(config: &RunConfig) -> anyhow::Result<Self> {
         let mut dataset = sessions(config)?;
-        let options = config.run.options.as_deref().map(|path| option_rows(path, &mut dataset)).transpose()?;
+        let options = config.run.options.as_deref().map(|path| load_option_rows(path, &mut dataset)).transpose()?;
         let forecast_columns = config.run.forecaster.as_deref().map(ForecastColumns::load).transpose()?;
-        let market = Arc::new(build(&dataset, options.as_deref(), forecast_columns.as_ref(), &config.market)?);
+        let market = Arc::new(build_market(&dataset, options.as_deref(), forecast_columns.as_ref(), &config.market)?);
         Ok(Self { dataset, options, forecast_columns, market, setup_threshold: config.market.setup_threshold })
     }
 
@@ -81,7 +81,7 @@ impl Inputs {
     /// # Errors
     /// As [`Market::build`].
     pub fn market_under(&self, config: &MarketConfig) -> anyhow::Result<Arc<Market>> {
-        Ok(Arc::new(build(&self.dataset, self.options.as_deref(), self.forecast_columns.as_ref(), config)?))
+        Ok(Arc::new(build_market(&self.dataset, self.options.as_deref(), self.forecast_columns.as_ref(), config)?))
     }
 
     /// Returns the stamp of the data.
@@ -97,23 +97,23 @@ impl Inputs {
         market_data::split(&self.dataset.dates, &config.data.split).context("splitting the sessions by date")
     }
 
-    /// Returns what was read and what was done to it, as lines of text.
+    /// Returns files, symbols, options, forecasts and notes as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let files = files::lines(&self.dataset.files).into_iter().map(|line| format!("  {line}"));
         let symbols = self.dataset.symbols.iter();
         let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
         let options = self.market.real_options().into_iter().flat_map(real_options_lines);
-        let forecasts = self.forecast_columns.iter().map(|forecast_columns| format!("  {}", forecast_columns.line()));
+        let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
         let notes = self
             .forecast_columns
             .iter()
-            .flat_map(|forecast_columns| forecast_columns.notes(self.dataset.synthetic, self.setup_threshold));
+            .flat_map(|columns| columns.notes(self.dataset.synthetic, self.setup_threshold));
         let notes = self.dataset.notes.iter().cloned().chain(notes).map(|note| format!("Note: {note}"));
         files.chain(symbols).chain(options).chain(forecasts).chain(notes).collect()
     }
 
-    /// Says how many of the sessions on some dates are priced by a model that was fitted on their own prints, if any are:
-    /// modelled quotes of real bars, from a day of the fit.
+    /// Returns a sentence on how many of the sessions on some dates are priced by a model that was fitted on their own prints, if
+    /// any are. Applies to modelled quotes of real bars only.
     pub fn pricing_line(&self, pricing: &PricingConfig, dates: &DateRange) -> Option<String> {
         let fitted = pricing.fitted_from.zip(pricing.fitted_to).map(|(first, last)| DateRange { first, last })?;
         if self.dataset.synthetic || self.options.is_some() {
@@ -123,7 +123,7 @@ impl Inputs {
         pricing_in_sample(days, &fitted)
     }
 
-    /// Returns what the manifest says about the data.
+    /// Returns the manifest's entry on the data.
     ///
     /// # Errors
     /// When a file that was read cannot be read again.
@@ -147,7 +147,7 @@ impl Inputs {
         });
         Ok(json!({
             "data": self.stamp(),
-            "files": files::read_records(&self.dataset.files)?,
+            "files": files::manifest_entries(&self.dataset.files)?,
             "symbols": symbols.collect::<Vec<_>>(),
             "real_options": self.market.real_options(),
             "forecaster": self.forecast_columns.as_ref().map(ForecastColumns::record),
@@ -176,7 +176,7 @@ fn pricing_in_sample(sessions: impl Iterator<Item = Date>, fitted: &DateRange) -
     (inside > 0).then(sentence)
 }
 
-fn build(
+fn build_market(
     dataset: &Dataset,
     options: Option<&[OptionHistory]>,
     forecast_columns: Option<&ForecastColumns>,
@@ -188,18 +188,18 @@ fn build(
     };
     match forecast_columns {
         None => Ok(market),
-        Some(forecast_columns) => forecast_columns.widen(market),
+        Some(columns) => columns.add_to(market),
     }
 }
 
 /// Loads the option minutes of one symbol.
 ///
 /// # Errors
-/// Whatever is wrong with the files, in one sentence that says that they are option files.
+/// When the files are missing or faulty; the message calls them option files.
 pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> anyhow::Result<OptionHistory> {
     source::option_files::load_options(path, symbol, dates).map_err(|error| match error {
         DataError::Folder { path, source } => anyhow!(source).context(format!("cannot list the option files {path}")),
-        // Who named no date has asked for none.
+        // The whole calendar stands for no dates given.
         DataError::NoOptions { path, symbol, first: calendar::FIRST_DATE, last: calendar::LAST_DATE, available } => {
             let names = if available.is_empty() { "nothing".to_owned() } else { available.join(", ") };
             anyhow!("{path}: no option of {symbol} on any date; the files hold options of: {names}")
@@ -208,8 +208,8 @@ pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> anyhow::
     })
 }
 
-/// Loads the option minutes of all symbols, and adds their files and the loss of dates without any to the data set.
-fn option_rows(path: &Path, dataset: &mut Dataset) -> anyhow::Result<Vec<OptionHistory>> {
+/// Loads the option minutes of all symbols. Adds their files to the data set, and drops its dates without options.
+fn load_option_rows(path: &Path, dataset: &mut Dataset) -> anyhow::Result<Vec<OptionHistory>> {
     let (Some(&first), Some(&last)) = (dataset.dates.first(), dataset.dates.last()) else {
         anyhow::bail!("there is no session to replay")
     };
@@ -221,19 +221,19 @@ fn option_rows(path: &Path, dataset: &mut Dataset) -> anyhow::Result<Vec<OptionH
             dataset.files.push(file.clone());
         }
     }
-    let played =
+    let has_options =
         |date: &Date| options.iter().any(|history| history.sessions.iter().any(|day| day.session.date == *date));
-    dataset.dates.retain(played);
+    dataset.dates.retain(has_options);
     Ok(options)
 }
 
-/// Says what tapes of real options rest on.
+/// Returns lines on the quotes of real options: their sources, and the minutes without fills.
 fn real_options_lines(real: &RealOptions) -> Vec<String> {
     let origin = &real.origin;
     let share = |count: u64| format!("{:.1} %", 100.0 * count as f64 / origin.total().max(1) as f64);
     let mut lines = vec![format!(
-        "  Real options on {} sessions; quotes that orders meet, by contract-minute: own quotes {}, the surface of prints \
-         {}; nothing fills on {} stale minutes, {} stale quotes, {} crossed, and on the missing side of {}",
+        "  Real options on {} sessions; quotes by contract-minute: own quotes {}, surface of prints {}; no fills on stale \
+         minutes {}, stale quotes {}, crossed quotes {}, and on the missing side of one-sided quotes {}",
         real.sessions,
         share(origin.quoted),
         share(origin.surface),
@@ -260,13 +260,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_whose_own_prints_the_pricing_was_fitted_on_are_counted() {
+    fn sessions_within_the_fit_of_the_pricing_are_counted() {
         let day = |d| jiff::civil::date(2025, 6, d);
         let fitted = DateRange { first: day(2), last: day(4) };
-        let said = |days: [i8; 3]| pricing_in_sample(days.into_iter().map(day), &fitted);
+        let line = |days: [i8; 3]| pricing_in_sample(days.into_iter().map(day), &fitted);
         let sentence = "The option prices of 2 of 3 sessions are in sample: the pricing model was fitted on option prints of \
                         2025-06-02 to 2025-06-04";
-        assert_eq!(said([3, 4, 5]).as_deref(), Some(sentence));
-        assert_eq!(said([5, 6, 9]), None);
+        assert_eq!(line([3, 4, 5]).as_deref(), Some(sentence));
+        assert_eq!(line([5, 6, 9]), None);
     }
 }

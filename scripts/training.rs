@@ -34,15 +34,15 @@ use crate::{
     training::{
         flags::TrainFlags,
         interventions::Interventions,
-        reporter::{Earlier, Reporter},
+        reporter::{Reporter, ResumeState},
         resume::PriorRun,
     },
 };
 
-/// Does what the flags say; breaks off with a training that its verdict stopped.
+/// Runs a training.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are intact
+/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. ResumeState results are intact
 /// either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
     let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
@@ -52,7 +52,7 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
     threads.build_global().context("starting the threads")?;
     let inputs = Inputs::load(&config)?;
-    let config = pinned(config, &inputs);
+    let config = pin_dates(config, &inputs);
     let split = inputs.split(&config)?;
     context.say_notes()?;
     context.say_synthetic(inputs.dataset.synthetic)?;
@@ -71,11 +71,11 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     end
 }
 
-/// Names the dates where a vendor's latest are meant, so that the run means the same ones tomorrow.
-fn pinned(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
+/// Replaces a vendor's "latest" by explicit dates, so that the run means the same ones tomorrow.
+fn pin_dates(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
     let (run, dates) = (&mut config.run, &inputs.dataset.dates);
     if run.data_source.is_vendor() {
-        // Who named no first date plays all that is kept, and nothing is fetched; so it stays.
+        // Without a first date the run replays the whole cache and fetches nothing; keep it that way.
         if run.start_date.is_some() || run.intraday_days > 0 {
             run.start_date = dates.first().copied();
         }
@@ -84,7 +84,7 @@ fn pinned(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
     config
 }
 
-/// Resolves the configuration; for a resumed run that of its run folder takes the place of the defaults.
+/// Resolves the configuration; a resumed run starts from that of its run folder instead of the defaults.
 fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunConfig, Option<PriorRun>)> {
     let named = flags.resolve(&RunConfig::default(), notes)?;
     if flags.resume.is_none() {
@@ -131,14 +131,14 @@ struct Run<'a> {
     paths: &'a Paths,
     inputs: &'a Inputs,
     split: &'a Split,
-    /// The run to go on with, and the checkpoint asked for.
+    /// The run to resume, and the requested checkpoint.
     resume: Option<(&'a PriorRun, &'a Path)>,
 }
 
-/// A training that met no error.
+/// End of a training.
 struct Learned {
     seconds: f64,
-    /// The verdict called last; none of a run shorter than an interval.
+    /// Last called verdict; `None` for a run shorter than an interval.
     verdict: Option<WrittenVerdict>,
     /// Breaks off where a verdict ended the training early.
     end: ControlFlow<TrainingStopped>,
@@ -147,7 +147,7 @@ struct Learned {
 impl Run<'_> {
     fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
-        let learned = self.learned(&mut trainer, earlier, interventions, &manifest, console);
+        let learned = self.learn_and_chart(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
         let Learned { seconds, verdict, end } = match learned {
             Ok(learned) => learned,
@@ -180,11 +180,11 @@ impl Run<'_> {
         Ok(end)
     }
 
-    /// Trains to the end, or to where a verdict ends it, and draws the chart.
-    fn learned(
+    /// Trains to the end, or until a verdict stops the run, and draws the chart.
+    fn learn_and_chart(
         &self,
         trainer: &mut Trainer<BatchEnv>,
-        mut earlier: Option<Earlier>,
+        mut earlier: Option<ResumeState>,
         mut interventions: Interventions,
         manifest: &Value,
         console: &mut Console,
@@ -214,7 +214,7 @@ impl Run<'_> {
             let ent_coef = trainer.ent_coef();
             if let Err(error) = trainer.iterate(reporter) {
                 if matches!(error, AgentError::NonFinite { .. }) {
-                    reporter.broke(trainer.timesteps(), &error)?;
+                    reporter.record_failure(trainer.timesteps(), &error)?;
                 }
                 return Err(error.into());
             }
@@ -240,8 +240,8 @@ impl Run<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Replays the validation dates and sets what a trade returns there beside what it returned in training since
-    /// `validated`; nothing where one of them has too few trades.
+    /// Replays the validation dates, and compares the mean trade return with that in training since `validated`; `None` if either
+    /// has too few trades.
     fn held_out_gap(&self, trainer: &Trainer<BatchEnv>, validated: &Ledger) -> anyhow::Result<Option<OverfitGap>> {
         let days = self.inputs.market.days_in(&self.split.validation);
         let (market, config) = (&self.inputs.market, self.config);
@@ -264,7 +264,7 @@ impl Run<'_> {
         }
     }
 
-    /// What entries could earn on the training dates, measured when it is first asked for.
+    /// Returns the opportunity on the training dates, measured at the first call.
     fn opportunity(&self) -> Box<dyn FnMut() -> Opportunity + '_> {
         let mut found = None;
         Box::new(move || {
@@ -278,7 +278,7 @@ impl Run<'_> {
     }
 }
 
-/// Writes a duration as people say it.
+/// Formats a duration in seconds, minutes or hours.
 fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.1} seconds"),

@@ -23,7 +23,7 @@ pub const FIRST_DATE: Date = date(2003, 1, 1);
 /// Last date of the calendar.
 pub const LAST_DATE: Date = date(2028, 12, 31);
 /// Nanoseconds of a minute.
-pub(crate) const MINUTE_NS: i64 = 60_000_000_000;
+pub const MINUTE_NS: i64 = 60_000_000_000;
 
 const OPEN: Time = time(9, 30, 0, 0);
 const CLOSE: Time = time(16, 0, 0, 0);

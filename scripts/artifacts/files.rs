@@ -1,4 +1,4 @@
-//! Small file work: hashes, folders, setting earlier results aside.
+//! File hashes, free names, and earlier results set aside.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ pub fn free_name(path: &Path) -> PathBuf {
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| path.to_owned())
 }
 
-/// Moves a file or a folder aside to the next free numbered name, if there is one.
+/// Renames a file or folder to its next free numbered name, and returns that; `None` if there is nothing to rename.
 ///
 /// # Errors
 /// When it cannot be renamed.
@@ -53,7 +53,7 @@ pub fn sha256(path: &Path) -> anyhow::Result<String> {
     hash().with_context(|| format!("hashing {}", path.display()))
 }
 
-/// Says which files were read: one line each, or one for the months of a series.
+/// Returns one line per file that was read; the months of a series share one.
 pub fn lines(records: &[FileRecord]) -> Vec<String> {
     let folder =
         |file: &FileRecord| file.digest.as_ref().and_then(|_| Some(Path::new(&file.path).parent()?.to_owned()));
@@ -68,11 +68,11 @@ pub fn lines(records: &[FileRecord]) -> Vec<String> {
     series.map(line).collect()
 }
 
-/// Returns what a manifest says about the files that were read.
+/// Returns the manifest entries of the files that were read.
 ///
 /// # Errors
 /// When one of them cannot be read again.
-pub fn read_records(records: &[FileRecord]) -> anyhow::Result<Vec<Value>> {
+pub fn manifest_entries(records: &[FileRecord]) -> anyhow::Result<Vec<Value>> {
     let file = |file: &FileRecord| {
         let sha256 = file.digest.clone().map_or_else(|| sha256(file.path.as_ref()), Ok)?;
         Ok(json!({ "path": file.path, "rows": file.rows, "note": file.note, "sha256": sha256 }))

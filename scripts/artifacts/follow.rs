@@ -1,4 +1,4 @@
-//! Reads a text file that another program is writing: whole lines only, each of them once.
+//! Follower of a text file that another program is writing: whole lines only, each returned once.
 
 use std::{
     fs::File,
@@ -10,21 +10,21 @@ use std::{
 use anyhow::Context as _;
 use jiff::Timestamp;
 
-/// A file that grows, and how much of it was read.
+/// A growing file, and the position up to which it was read.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
-    /// Number of the file in its file system: another one means that the file was replaced.
+    /// Number of the file in its file system; it changes when the file is replaced.
     inode: u64,
     /// Bytes read, up to the end of a line.
     at: u64,
     changed: Option<Timestamp>,
 }
 
-/// What was found since the last look.
+/// Lines found by one poll.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NewLines {
-    /// The file was cut or replaced: what was read before no longer holds, and the lines are the first ones.
+    /// True if the file was truncated or replaced: earlier lines no longer hold, and these are the first ones.
     pub restarted: bool,
     /// The new lines, without their ends.
     pub lines: Vec<String>,
@@ -41,12 +41,12 @@ impl Follower {
         &self.path
     }
 
-    /// Returns when the file had last changed at the last look.
+    /// Returns the file's modification time at the last poll.
     pub fn changed(&self) -> Option<Timestamp> {
         self.changed
     }
 
-    /// Reads the lines that were finished since the last look. A file that does not exist has none.
+    /// Returns the lines completed since the last poll; none while the file does not exist.
     ///
     /// # Errors
     /// When the file exists but cannot be read.
@@ -59,14 +59,14 @@ impl Follower {
     }
 
     fn read(&mut self, mut file: File) -> io::Result<NewLines> {
-        let about = file.metadata()?;
-        let replaced = self.inode != 0 && self.inode != about.ino();
-        let restarted = replaced || about.len() < self.at;
+        let metadata = file.metadata()?;
+        let replaced = self.inode != 0 && self.inode != metadata.ino();
+        let restarted = replaced || metadata.len() < self.at;
         if restarted {
             self.at = 0;
         }
-        self.inode = about.ino();
-        self.changed = about.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+        self.inode = metadata.ino();
+        self.changed = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(self.at))?;
         file.read_to_end(&mut bytes)?;
@@ -84,26 +84,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_lines_come_once_and_a_cut_or_replaced_file_from_the_beginning() {
+    fn whole_lines_are_returned_once_and_a_replaced_file_from_its_beginning() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows");
-        let mut tail = Follower::new(path.clone());
+        let mut follower = Follower::new(path.clone());
         let mut poll = || {
-            let NewLines { restarted, lines } = tail.poll().unwrap();
+            let NewLines { restarted, lines } = follower.poll().unwrap();
             (restarted, lines.join(","))
         };
-        let said = |restarted: bool, lines: &str| (restarted, lines.to_owned());
-        assert_eq!(poll(), said(false, ""), "it does not exist yet");
+        let expected = |restarted: bool, lines: &str| (restarted, lines.to_owned());
+        assert_eq!(poll(), expected(false, ""), "it does not exist yet");
         fs::write(&path, "one\ntwo\nthr").unwrap();
-        assert_eq!(poll(), said(false, "one,two"));
+        assert_eq!(poll(), expected(false, "one,two"));
         fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"ee\n").unwrap();
-        assert_eq!(poll(), said(false, "three"));
-        assert_eq!(poll(), said(false, ""));
+        assert_eq!(poll(), expected(false, "three"));
+        assert_eq!(poll(), expected(false, ""));
         fs::write(&path, "one\n").unwrap();
-        assert_eq!(poll(), said(true, "one"), "cut");
+        assert_eq!(poll(), expected(true, "one"), "cut");
         ppo_agent::write_atomically(&path, b"uno\ndue\ntre\n").unwrap();
-        assert_eq!(poll(), said(true, "uno,due,tre"), "replaced by a longer one");
-        assert!(tail.changed().is_some());
+        assert_eq!(poll(), expected(true, "uno,due,tre"), "replaced by a longer one");
+        assert!(follower.changed().is_some());
         let error = Follower::new(folder.path().to_owned()).poll().unwrap_err();
         assert!(error.to_string().starts_with("reading "), "{error:#}");
     }

@@ -1,5 +1,5 @@
-//! The rows of `health.jsonl` and `moves.jsonl`: what a run was judged to be, interval by interval, and what its controller
-//! changed. One form for the run that writes them and the tools that read them.
+//! Rows of `health.jsonl` and `moves.jsonl`: the verdict on every interval, and the changes made by the controller. The run that
+//! writes them and the tools that read them share these types.
 
 use std::fmt;
 
@@ -64,8 +64,8 @@ pub struct HealthRow {
     pub step: u64,
     /// First timestep of the interval.
     pub first_step: u64,
-    /// The verdict that is called: what `health.persistence` intervals in a row have read; of collapses into different actions
-    /// the latest.
+    /// The called verdict: the reading of `health.persistence` consecutive intervals; of collapses into different actions, the
+    /// latest.
     pub verdict: WrittenVerdict,
     /// The reading of this interval alone.
     pub reading: WrittenVerdict,
@@ -73,16 +73,16 @@ pub struct HealthRow {
     pub since: u64,
     /// The figures that the reading rests on, one sentence each.
     pub evidence: Vec<String>,
-    /// The documented targets; empty but at 5k, 10k, 25k, 50k, 100k, 250k and 500k steps.
+    /// Checks of the documented targets; empty except at 5k, 10k, 25k, 50k, 100k, 250k and 500k steps.
     #[serde(default)]
     pub checklist: Vec<Check>,
-    /// What to try, one sentence each.
+    /// Advice, one sentence each.
     #[serde(default)]
     pub advice: Vec<String>,
 }
 
 impl HealthRow {
-    /// Returns the row of an interval that passed the multiple `step` of the cadence, under a stamp of its data.
+    /// Returns the row of the interval that passed `step`, a multiple of the cadence; `data` is the data stamp.
     pub fn of(data: DataStamp, step: u64, health: &IntervalReport) -> Self {
         Self {
             data,
@@ -111,19 +111,19 @@ pub struct MoveRow {
     pub from: f64,
     /// Its value from then on.
     pub to: f64,
-    /// Why.
+    /// Reason for the change.
     pub reason: String,
 }
 
 impl MoveRow {
-    /// Returns the row of a move made after `step` timesteps, under a stamp of its data.
+    /// Returns the row of a move made after `step` timesteps; `data` is the data stamp.
     pub fn of(data: DataStamp, step: u64, made: &Move) -> Self {
         let Move { key, from, to, reason } = made.clone();
         Self { data, step, key, from, to, reason }
     }
 
     /// Returns the move.
-    pub fn made(&self) -> Move {
+    pub fn to_move(&self) -> Move {
         Move { key: self.key.clone(), from: self.from, to: self.to, reason: self.reason.clone() }
     }
 }
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    fn survives<T: Serialize + DeserializeOwned>(text: &str) -> T {
+    fn round_trip<T: Serialize + DeserializeOwned>(text: &str) -> T {
         let row: T = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&row).unwrap(), text);
         row
@@ -142,11 +142,11 @@ mod tests {
 
     #[test]
     fn rows_are_written_as_they_are_documented() {
-        let row: HealthRow = survives(
+        let row: HealthRow = round_trip(
             r#"{"data":"market","step":5000,"first_step":1,"verdict":"healthy","reading":"drifting","since":5000,"evidence":["flat HOLD 36.8%"],"checklist":[{"name":"hold","target":"30-40%","value":0.368,"pass":true},{"name":"loss","target":"finite","value":null,"pass":false}],"advice":["wait"]}"#,
         );
         assert_eq!((row.checklist[0].value, row.checklist[1].value), (Some(0.368), None));
-        survives::<MoveRow>(
+        round_trip::<MoveRow>(
             r#"{"data":"market","step":40960,"key":"ppo.ent_coef","from":0.06,"to":0.08,"reason":"HOLD 71%"}"#,
         );
         let short =

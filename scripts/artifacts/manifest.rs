@@ -1,4 +1,4 @@
-//! `manifest.json`: what ran, on what, with what, so that a result can be traced and repeated.
+//! `manifest.json`: command, data, seed and versions of a run, so that its result can be traced and repeated.
 
 use market_data::{DataStamp, Dataset, Split};
 use serde_json::{Value, json};
@@ -27,13 +27,13 @@ const PACKAGES: [&str; 11] = [
 /// The major and minor version of PyTorch that the tch of the lock file binds to.
 pub const LIBTORCH: &str = "2.11";
 
-/// The commit that this program was built from, `-dirty` behind it if files differed; nothing when built without git.
+/// Returns the commit that this program was built from, with `-dirty` appended if files differed; `None` if built without git.
 pub fn revision() -> Option<&'static str> {
     Some(env!("ZERODTE_REVISION")).filter(|revision| !revision.is_empty())
 }
 
-/// Returns the versions of this program and of the packages that its numbers rest on.
-pub fn versions() -> Value {
+/// Returns the versions of this program and of the packages that can change its numbers.
+fn versions() -> Value {
     let lock: Table = LOCK.parse().unwrap_or_default();
     let packages = lock.get("package").and_then(toml::Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut versions = serde_json::Map::new();
@@ -49,7 +49,7 @@ pub fn versions() -> Value {
 }
 
 /// Returns the manifest of a run that starts now; `dataset` is [`Inputs::manifest`]'s.
-pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Value) -> Value {
+pub fn of_training(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Value) -> Value {
     json!({
         "model": model,
         "data": inputs.stamp(),
@@ -65,7 +65,7 @@ pub fn start(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Va
     })
 }
 
-/// Returns the manifest of a forecaster's run that is over.
+/// Returns the manifest of a finished forecaster run.
 ///
 /// # Errors
 /// When a file that was read cannot be read again.
@@ -79,7 +79,7 @@ pub fn of_forecaster(config: &RunConfig, dataset: &Dataset, split: &Split) -> an
         "git_revision": revision(),
         "versions": versions(),
         "dataset": {
-            "files": files::read_records(&dataset.files)?,
+            "files": files::manifest_entries(&dataset.files)?,
             "dates": { "train": split.train, "validation": split.validation, "test": split.test, "gap": split.gap },
         },
     }))

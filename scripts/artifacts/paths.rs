@@ -1,4 +1,4 @@
-//! Where a run puts its results, below `run.out_dir`.
+//! Paths of a run's results, below `run.out_dir`.
 
 use std::{
     fs,
@@ -20,15 +20,15 @@ pub struct Paths {
     pub model: PathBuf,
     /// Folder of checkpoints, shared by all models.
     pub checkpoints: PathBuf,
-    /// What the screen showed.
+    /// Log with the text of the screen.
     pub log: PathBuf,
     /// Configuration, manifest, metrics and chart of the run.
     pub run: PathBuf,
     name: String,
 }
 
-/// Writes a number of steps as log names do: 100k, 1M, 2500.
-pub fn steps_label(steps: u64) -> String {
+/// Formats a number of steps as in log names: 100k, 1M, 2500.
+pub fn short_steps(steps: u64) -> String {
     match steps {
         n if n >= 1_000_000 && n % 1_000_000 == 0 => format!("{}M", n / 1_000_000),
         n if n >= 1_000 && n % 1_000 == 0 => format!("{}k", n / 1_000),
@@ -36,9 +36,9 @@ pub fn steps_label(steps: u64) -> String {
     }
 }
 
-/// Returns the file of a model that was named with or without its ending.
+/// Returns the file of a model named with or without its extension.
 pub fn model_path(named: &Path) -> PathBuf {
-    if named.extension().is_some_and(|ending| ending == "safetensors") {
+    if named.extension().is_some_and(|extension| extension == "safetensors") {
         return named.to_owned();
     }
     let mut name = named.as_os_str().to_owned();
@@ -53,16 +53,16 @@ impl Paths {
         Self {
             model: root.join("models").join(format!("{name}.safetensors")),
             checkpoints: root.join("models/checkpoints"),
-            log: root.join("logs/training").join(format!("{name}_{}.log", steps_label(run.timesteps))),
+            log: root.join("logs/training").join(format!("{name}_{}.log", short_steps(run.timesteps))),
             run: root.join("runs").join(name),
             name: name.clone(),
         }
     }
 
-    /// Proves that the folders can be written or created, before anything else is done; creates none.
+    /// Checks that the folders can be written or created; creates none.
     ///
     /// # Errors
-    /// A sentence naming the folder that cannot.
+    /// When one cannot; the message names it.
     pub fn check_writable(&self) -> anyhow::Result<()> {
         let parents = [&self.model, &self.log, &self.run].into_iter().filter_map(|path| path.parent());
         parents.chain([self.checkpoints.as_path()]).try_for_each(check_writable)
@@ -71,15 +71,14 @@ impl Paths {
     /// Creates the folders.
     ///
     /// # Errors
-    /// A sentence naming the one that cannot be.
+    /// When one cannot be created; the message names it.
     pub fn create_folders(&self) -> anyhow::Result<()> {
         [&self.model, &self.log, &self.run, &self.checkpoint(0)].into_iter().try_for_each(|path| create_parent(path))
     }
 
-    /// Writes a file of the run folder, under a temporary name that is then renamed.
-    ///
-    /// # Errors
-    /// When the file cannot be written; an earlier one is intact then.
+    /// Sets the results of an earlier run of this name aside, and returns their new paths; nothing is deleted. Logs stay in their
+    /// folder. Model and checkpoints move into the old run folder: `--resume latest` must not find checkpoints of another run, and a
+    /// failed run must not leave an earlier model under its name.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
         Ok(ppo_agent::write_atomically(&self.run.join(name), bytes.as_ref())?)
     }
@@ -109,7 +108,7 @@ impl Paths {
         Ok(aside)
     }
 
-    /// Returns the logs of this model name, whatever number of steps they were meant for, in the order of their names.
+    /// Returns the logs of this model name for any number of steps, sorted by name.
     fn logs(&self) -> anyhow::Result<Vec<PathBuf>> {
         let of_this_name = |path: &PathBuf| {
             let label = |name: &str| -> Option<String> {
@@ -147,7 +146,7 @@ impl Paths {
     }
 }
 
-/// Returns what lies in a folder; a folder that does not exist holds nothing.
+/// Returns the entries of a folder; none if it does not exist.
 fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -163,13 +162,13 @@ mod tests {
     #[test]
     fn logs_are_named_by_their_steps() {
         assert_eq!(
-            [100_000, 500_000, 1_000_000, 2_500, 1_500_000].map(steps_label),
+            [100_000, 500_000, 1_000_000, 2_500, 1_500_000].map(short_steps),
             ["100k", "500k", "1M", "2500", "1500k"]
         );
     }
 
     #[test]
-    fn a_model_is_named_with_or_without_its_ending() {
+    fn a_model_is_named_with_or_without_its_extension() {
         for name in ["models/a.1", "models/a.1.safetensors"] {
             assert_eq!(model_path(Path::new(name)), Path::new("models/a.1.safetensors"));
         }

@@ -1,7 +1,7 @@
-//! `progress.csv` in the form of the Stable-Baselines3 logger, and `metrics.jsonl` with one row per iteration and per
-//! diagnostics block. Only columns named `time/*` depend on the clock. `marks.jsonl` holds, for every checkpoint, where the
-//! running interval began: a resumed run goes on from there. `health.jsonl` holds the verdicts, `moves.jsonl` what the controller
-//! changed. Every row says whether the data were made up.
+//! Records of a run: `progress.csv` in the format of the Stable-Baselines3 logger, and `metrics.jsonl` with one row per iteration and per
+//! diagnostics block. Only columns named `time/*` depend on the clock. `marks.jsonl` holds the state of the running
+//! interval at every checkpoint, for resuming. `health.jsonl` holds the verdicts, `moves.jsonl` the changes made by the controller.
+//! Every row carries the data stamp.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ const STAMP: &str = "data";
 /// Values by key, in the order in which they were made.
 pub type Values = Vec<(String, f64)>;
 
-/// What a row of `metrics.jsonl` is about.
+/// Kind of a row of `metrics.jsonl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowKind {
@@ -39,7 +39,7 @@ pub enum RowKind {
 /// A row of `metrics.jsonl`; a value that is not a finite number is written as null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What the row is about.
+    /// Kind of the row.
     pub kind: RowKind,
     /// Origin of the bars.
     pub data: DataStamp,
@@ -50,35 +50,35 @@ pub struct Row {
     pub values: BTreeMap<String, Option<f64>>,
 }
 
-/// What a reporter knows at a checkpoint besides its rows: a line of `marks.jsonl`.
+/// State of monitor and controller at a checkpoint: a line of `marks.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
     /// Origin of the bars.
     pub data: DataStamp,
     /// Timesteps of the checkpoint.
     pub step: u64,
-    /// SHA-256 of the checkpoint's file, in hexadecimal: no other file is a checkpoint of this run.
+    /// SHA-256 of the checkpoint's file, in hexadecimal; it identifies the checkpoint as this run's.
     pub sha256: String,
-    /// What the running interval has seen so far, and what was called before.
+    /// Figures of the running interval so far, and the verdict called before.
     pub monitor: MonitorState,
-    /// The settings as they are, and what the controller has done.
+    /// Current settings, and the controller's history.
     pub controller: Controller,
 }
 
 /// One file of records that grows by whole lines.
 #[derive(Debug)]
-struct Lines {
+struct LineFile {
     path: PathBuf,
     file: File,
 }
 
-impl Lines {
+impl LineFile {
     fn create(path: PathBuf) -> anyhow::Result<Self> {
         let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         Ok(Self { path, file })
     }
 
-    /// Continues a file with only the text that `keep` leaves of it. A killed run may have left half a line.
+    /// Reopens a file for appending after reducing its text with `keep`. Half a line left by a killed run is dropped.
     fn resume(path: PathBuf, keep: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
         let kept =
             whole_lines(&path).and_then(|text| keep(&text)).with_context(|| format!("reading {}", path.display()))?;
@@ -104,12 +104,12 @@ fn whole_lines(path: &Path) -> anyhow::Result<String> {
 pub struct Records {
     data: DataStamp,
     columns: Vec<String>,
-    csv: Lines,
-    metrics: Lines,
-    marks: Lines,
-    health: Lines,
+    csv: LineFile,
+    metrics: LineFile,
+    marks: LineFile,
+    health: LineFile,
     last_health: Option<HealthRow>,
-    moves: Lines,
+    moves: LineFile,
 }
 
 impl Records {
@@ -118,7 +118,7 @@ impl Records {
     /// # Errors
     /// When they cannot be created.
     pub fn create(folder: &Path, data: DataStamp) -> anyhow::Result<Self> {
-        let create = |name| Lines::create(folder.join(name));
+        let create = |name| LineFile::create(folder.join(name));
         let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
         let (health, moves) = (create(HEALTH)?, create(MOVES)?);
         Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, last_health: None, moves })
@@ -127,28 +127,28 @@ impl Records {
     /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept.
     ///
     /// # Errors
-    /// When they cannot be read, or hold lines of another form.
+    /// When they cannot be read, or hold malformed lines.
     pub fn resume(folder: &Path, data: DataStamp, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
         let (mut columns, mut rows, mut last_health) = (Vec::new(), Vec::<Row>::new(), None);
-        let csv = Lines::resume(folder.join(CSV), |text| {
+        let csv = LineFile::resume(folder.join(CSV), |text| {
             let (kept, heading) = cut_csv(text, step);
             columns = heading;
             Ok(kept)
         })?;
-        let metrics = Lines::resume(folder.join(METRICS), |text| {
+        let metrics = LineFile::resume(folder.join(METRICS), |text| {
             rows = parse(text)?;
             rows.retain(|row| row.step <= step);
             rows.iter().map(json_line).collect()
         })?;
-        let marks = Lines::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
-        let health = Lines::resume(folder.join(HEALTH), |text| {
+        let marks = LineFile::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
+        let health = LineFile::resume(folder.join(HEALTH), |text| {
             let mut rows = parse::<HealthRow>(text)?;
             rows.retain(|row| row.step <= step);
             let kept = rows.iter().map(json_line).collect();
             last_health = rows.pop();
             kept
         })?;
-        let moves = Lines::resume(folder.join(MOVES), |text| cut::<MoveRow>(text, step, |row| row.step))?;
+        let moves = LineFile::resume(folder.join(MOVES), |text| cut::<MoveRow>(text, step, |row| row.step))?;
         rows.retain(|row| row.kind == RowKind::Diagnostics);
         Ok((Self { data: data.to_owned(), columns, csv, metrics, marks, health, last_health, moves }, rows))
     }
@@ -157,7 +157,7 @@ impl Records {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn iteration(&mut self, step: u64, values: &Values) -> anyhow::Result<()> {
+    pub fn write_iteration(&mut self, step: u64, values: &Values) -> anyhow::Result<()> {
         let mut line = String::new();
         if self.columns.is_empty() {
             self.columns = values.iter().map(|(key, _)| key.clone()).collect();
@@ -180,7 +180,7 @@ impl Records {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn diagnostics(&mut self, step: u64, values: &Values) -> anyhow::Result<Row> {
+    pub fn write_diagnostics(&mut self, step: u64, values: &Values) -> anyhow::Result<Row> {
         let row = row(RowKind::Diagnostics, self.data, step, values);
         self.metrics.write(&json_line(&row)?)?;
         Ok(row)
@@ -190,13 +190,13 @@ impl Records {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn health(&mut self, row: HealthRow) -> anyhow::Result<()> {
+    pub fn write_health(&mut self, row: HealthRow) -> anyhow::Result<()> {
         self.health.write(&json_line(&row)?)?;
         self.last_health = Some(row);
         Ok(())
     }
 
-    /// Returns the last verdict that was written, by this program or by the one that it goes on for.
+    /// Returns the last verdict written, by this run or by the one it resumes.
     pub fn last_health(&self) -> Option<&HealthRow> {
         self.last_health.as_ref()
     }
@@ -205,7 +205,7 @@ impl Records {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn moved(&mut self, row: &MoveRow) -> anyhow::Result<()> {
+    pub fn write_move(&mut self, row: &MoveRow) -> anyhow::Result<()> {
         self.moves.write(&json_line(row)?)
     }
 
@@ -214,11 +214,11 @@ impl Records {
         self.data
     }
 
-    /// Writes down what a run that resumes from the checkpoint at `step` needs; `sha256` is that of its file.
+    /// Writes the mark for resuming from the checkpoint at `step`; `sha256` is the hash of its file.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn mark(
+    pub fn write_mark(
         &mut self,
         step: u64,
         sha256: String,
@@ -230,20 +230,18 @@ impl Records {
     }
 }
 
-/// Returns what [`Records::mark`] wrote for the checkpoint at `step`.
+/// Returns the mark that [`Records::write_mark`] wrote for the checkpoint at `step`.
 ///
 /// # Errors
 /// When the run folder has none for it.
-pub fn mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
+pub fn read_mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
     let path = folder.join(MARKS);
     let marks = whole_lines(&path).and_then(|text| parse::<Mark>(&text));
     let mut marks = marks.with_context(|| format!("reading {}", path.display()))?.into_iter();
-    marks
-        .find(|mark| mark.step == step)
-        .with_context(|| format!("{} knows no checkpoint at step {step}", path.display()))
+    marks.find(|mark| mark.step == step).with_context(|| format!("{} has no checkpoint at step {step}", path.display()))
 }
 
-/// Makes a row of values under the stamp `data`.
+/// Returns a row of values; `data` is the data stamp.
 pub fn row(kind: RowKind, data: DataStamp, step: u64, values: &Values) -> Row {
     let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
     Row { kind, data, step, values: values.iter().map(|(key, value)| (key.clone(), finite(value))).collect() }
@@ -292,19 +290,19 @@ mod tests {
     }
 
     fn write(records: &mut Records, step: u64) {
-        records.diagnostics(step, &vec![("actions/frac_hold".to_owned(), 0.25)]).unwrap();
-        records.iteration(step, &values(step)).unwrap();
+        records.write_diagnostics(step, &vec![("actions/frac_hold".to_owned(), 0.25)]).unwrap();
+        records.write_iteration(step, &values(step)).unwrap();
     }
 
     #[test]
-    fn rows_are_written_in_both_forms_and_cut_on_resume() {
+    fn rows_are_written_in_both_formats_and_cut_on_resume() {
         let folder = tempfile::tempdir().unwrap();
         let mut records = Records::create(folder.path(), DataStamp::Synthetic).unwrap();
         let monitor = Monitor::new(Arc::from([]), HealthConfig::default());
         let controller = Controller::new(0.06, RewardConfig::default());
         for step in 1..=3 {
             write(&mut records, step);
-            records.mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
+            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
             let moved = MoveRow {
                 data: DataStamp::Synthetic,
                 step,
@@ -313,7 +311,7 @@ mod tests {
                 to: 0.08,
                 reason: "why".into(),
             };
-            records.moved(&moved).unwrap();
+            records.write_move(&moved).unwrap();
         }
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let whole = (read("progress.csv"), read("metrics.jsonl"));
@@ -328,10 +326,10 @@ mod tests {
 
         fs::write(folder.path().join("metrics.jsonl"), whole.1.clone() + "{\"kind\":\"iter").unwrap();
         let (mut records, kept) = Records::resume(folder.path(), DataStamp::Synthetic, 2).unwrap();
-        let mark_of_two = mark(folder.path(), 2).unwrap();
+        let mark_of_two = read_mark(folder.path(), 2).unwrap();
         assert_eq!((&mark_of_two.controller, mark_of_two.sha256.as_str()), (&controller, "hash 2"));
         assert_eq!(read(MOVES).lines().count(), 2);
-        assert!(mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
+        assert!(read_mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
         assert_eq!(kept.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(kept[0].values["actions/frac_hold"], Some(0.25));
         write(&mut records, 3);

@@ -1,4 +1,4 @@
-//! A forecaster with what it says about its training: which dates it has seen, on which data.
+//! Saved forecaster and its sidecar: configuration, data stamp, and training dates.
 
 use std::path::{Path, PathBuf};
 
@@ -10,62 +10,62 @@ use serde::{Deserialize, Serialize};
 
 use crate::{artifacts::paths::model_path, config::RunConfig};
 
-/// What a forecaster's sidecar says about its training.
+/// Training record in a forecaster's sidecar.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForecasterMeta {
     /// Origin of the bars.
     pub data: DataStamp,
     /// The configuration it was trained with.
     pub config: RunConfig,
-    /// The dates that it learned from, that it was stopped by, and that it was judged on.
+    /// Dates of training, of validation (early stopping) and of the test.
     pub split: Split,
-    /// Why its training was ended because nothing could come of it, if it was.
+    /// Emergency that ended its training, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency: Option<WatchdogAlarm>,
 }
 
 impl ForecasterMeta {
-    /// Returns the dates that have shaped it: those it learned from and those that chose its best epoch.
+    /// Returns its training dates, and the validation dates that chose its best epoch.
     pub fn seen(&self) -> [DateRange; 2] {
         [self.split.train, self.split.validation]
     }
 
-    /// Returns the last date that has shaped it.
+    /// Returns the last date used in its training or validation.
     pub fn last_seen(&self) -> Date {
         self.split.validation.last
     }
 }
 
-/// Reads a forecaster, named with or without its ending, and its meta.
+/// Reads a forecaster, named with or without its extension, and its training record.
 ///
 /// # Errors
 /// When a file is missing or damaged, or is no forecaster of this program.
 pub fn load(named: &Path) -> anyhow::Result<(Forecaster, ForecasterMeta)> {
     let ForecasterFile { forecaster, meta } = ForecasterFile::load(&model_path(named))?;
-    let meta = serde_json::from_value(meta)
-        .with_context(|| format!("reading what {} says about its training", named.display()))?;
+    let meta =
+        serde_json::from_value(meta).with_context(|| format!("reading the training record of {}", named.display()))?;
     Ok((forecaster, meta))
 }
 
-/// Which forecaster made the columns, and which dates have shaped it: what a manifest and a model say.
+/// Forecaster behind the forecast columns, as recorded in manifests and models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForecasterRecord {
     /// Its file.
     pub path: PathBuf,
     /// SHA-256 of that file.
     pub sha256: String,
-    /// Origin of the bars.
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
     pub data: DataStamp,
     /// The dates that it learned from.
     pub learned_from: DateRange,
-    /// The dates that chose its best epoch.
+    /// Its validation dates, which chose the best epoch.
     pub chosen_by: DateRange,
     /// Names of the columns.
     pub columns: Vec<String>,
 }
 
 impl ForecasterRecord {
-    /// Returns the dates that have shaped it.
+    /// Returns its training and validation dates.
     pub fn seen(&self) -> [DateRange; 2] {
         [self.learned_from, self.chosen_by]
     }

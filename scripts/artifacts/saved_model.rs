@@ -1,4 +1,4 @@
-//! A trained model with what it says about its training: which dates it has seen, and what its inputs meant.
+//! Saved model and its sidecar: configuration, training dates, and the settings that its inputs depend on.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::{
     inputs::Inputs,
 };
 
-/// What a model's sidecar says about its training.
+/// Training record in a model's sidecar.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelMeta {
     /// Origin of the bars.
@@ -29,27 +29,27 @@ pub struct ModelMeta {
     pub config: RunConfig,
     /// The dates of training, validation and test.
     pub split: Split,
-    /// The training dates of this run, then those of the models that it started from and of the forecaster that it listens to.
+    /// Training dates of this run, then those of the models that it started from and of its forecaster.
     pub trained_on: Vec<DateRange>,
-    /// The forecaster whose forecasts it saw, if there was one.
+    /// Forecaster of its forecast columns, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecaster: Option<ForecasterRecord>,
 }
 
-/// Reads a model, named with or without its ending, and its meta.
+/// Reads a model, named with or without its extension, and its training record.
 ///
 /// # Errors
 /// When a file is missing or damaged, or is no model of this program.
 pub fn load(named: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
     let ModelFile { policy, meta } = ModelFile::load(&model_path(named))?;
-    let meta = serde_json::from_value(meta)
-        .with_context(|| format!("reading what {} says about its training", named.display()))?;
+    let meta =
+        serde_json::from_value(meta).with_context(|| format!("reading the training record of {}", named.display()))?;
     Ok((policy, meta))
 }
 
 impl ModelMeta {
-    /// Names every setting of the market that now differs from the model's training: the same input then means
-    /// something else to it. A setting without a value is the default of its symbol.
+    /// Returns a sentence for every market setting that differs from the model's training, since the same input then means
+    /// something else. A setting without a value is the default of its symbol.
     ///
     /// # Errors
     /// When a configuration cannot be written as TOML.
@@ -69,12 +69,12 @@ impl ModelMeta {
         Ok(sentences)
     }
 
-    /// Says that the forecasts now come from another forecaster than in the model's training, if they do.
+    /// Returns a note if the forecasts come from another forecaster than in the model's training.
     pub fn changed_forecaster(&self, inputs: &Inputs) -> Option<String> {
         let (then, now) = (self.forecaster.as_ref()?, inputs.forecast_columns.as_ref()?.record());
         let sentence = || {
             format!(
-                "the model was trained with other forecasts than those of {}, which has changed",
+                "the forecaster {} is not the one that the model was trained with: its file has changed",
                 now.path.display()
             )
         };
@@ -82,14 +82,14 @@ impl ModelMeta {
     }
 }
 
-/// Refuses networks of another shape than this run asks for; what computes them may differ.
+/// Refuses networks of another shape than this run asks for; backend and precision may differ.
 ///
 /// # Errors
 /// A sentence with every difference.
 pub fn check_shape(theirs: &PolicyConfig, ours: &PolicyConfig) -> anyhow::Result<()> {
     let mut ours = PolicyConfig { backend: theirs.backend, precision: theirs.precision, ..ours.clone() };
     if (theirs.kind, ours.kind) == (PolicyKind::Mlp, PolicyKind::Mlp) {
-        // Neither has a cell.
+        // Neither has a recurrent cell.
         ours.recurrent_size = theirs.recurrent_size;
     }
     let text = |value: Option<Value>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
@@ -102,11 +102,11 @@ pub fn check_shape(theirs: &PolicyConfig, ours: &PolicyConfig) -> anyhow::Result
 }
 
 /// Counts the dates that lie in any of the ranges.
-pub fn dates_within(dates: impl IntoIterator<Item = Date>, ranges: &[DateRange]) -> usize {
+pub fn count_dates_in(dates: impl IntoIterator<Item = Date>, ranges: &[DateRange]) -> usize {
     dates.into_iter().filter(|&date| ranges.iter().any(|range| range.contains(date))).count()
 }
 
-/// Writes date ranges one after the other.
+/// Joins date ranges with "and".
 pub fn ranges_text(ranges: &[DateRange]) -> String {
     ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
@@ -134,7 +134,7 @@ mod tests {
     fn dates_of_every_training_count_once() {
         let day = |d| jiff::civil::date(2025, 6, d);
         let ranges = [DateRange { first: day(2), last: day(4) }, DateRange { first: day(4), last: day(5) }];
-        assert_eq!(dates_within((1..=9).map(day), &ranges), 4);
+        assert_eq!(count_dates_in((1..=9).map(day), &ranges), 4);
         assert_eq!(ranges_text(&ranges), "2025-06-02 to 2025-06-04 and 2025-06-04 to 2025-06-05");
     }
 }

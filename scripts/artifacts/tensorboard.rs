@@ -13,21 +13,21 @@ use anyhow::Context as _;
 
 use crate::output::clock;
 
-/// Writes scalars as TensorBoard reads them.
+/// Writer of a TensorBoard event file.
 #[derive(Debug)]
 pub struct EventWriter {
     file: File,
 }
 
 impl EventWriter {
-    /// Creates `events.out.tfevents.<seconds>.zerodte` in the folder. A resumed run names its first step, from which
-    /// on TensorBoard then forgets what earlier files of the folder say.
+    /// Creates `events.out.tfevents.<seconds>.zerodte` in the folder. For a resumed run, `resumed_at` is its
+    /// first step: from there on TensorBoard discards the points of earlier files in the folder.
     ///
     /// # Errors
     /// When the file cannot be created.
     pub fn create(folder: &Path, resumed_at: Option<u64>) -> anyhow::Result<Self> {
         let seconds = clock::unix_seconds() as u64;
-        // Two runs within a second still get a file each.
+        // Two runs within the same second get a file each.
         let open = |n: u64| {
             let name = format!("events.out.tfevents.{}.zerodte", seconds + n);
             OpenOptions::new().write(true).create_new(true).open(folder.join(name))
@@ -93,7 +93,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     out
 }
 
-/// CRC-32C (Castagnoli), rotated and shifted as record files ask.
+/// Returns the masked CRC-32C (Castagnoli) of the record format: rotated, plus a constant.
 fn masked_crc32c(bytes: &[u8]) -> u32 {
     let crc = bytes.iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_castagnolis() {
+    fn the_checksum_matches_the_published_check_value() {
         // The check value of CRC-32C is 0xe3069283 for "123456789".
         assert_eq!(masked_crc32c(b"123456789"), 0xe306_9283_u32.rotate_right(15).wrapping_add(0xa282_ead8));
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_parses_back() {
+    fn written_events_parse_back() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EventWriter::create(folder.path(), Some(300)).unwrap();
         let values =

@@ -1,6 +1,6 @@
-//! The file of trades: Parquet for machines, CSV for eyes, the same columns in both, and either reads back as it was.
+//! Trades file: Parquet or CSV with the same columns, both read back without loss.
 //!
-//! One row is one position. `sales` lists what was received for it, so that every cash flow follows from the file alone.
+//! A row is a position. Its `sales` column lists every sale, so that all cash flows follow from the file alone.
 
 mod read;
 
@@ -17,7 +17,7 @@ pub use read::read;
 /// Day 0 of Parquet's dates.
 pub(crate) const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
-/// Forms of a trades file.
+/// Formats of a trades file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TradesFormat {
     /// Apache Parquet.
@@ -27,7 +27,7 @@ pub enum TradesFormat {
 }
 
 impl TradesFormat {
-    /// Returns the form that a file's extension names.
+    /// Returns the format named by a file's extension.
     ///
     /// # Errors
     /// For any extension but `parquet` and `csv`.
@@ -52,7 +52,7 @@ pub fn encode(path: &Path, trades: &[Trade], data: DataStamp) -> anyhow::Result<
     }
 }
 
-/// Names of the setup classes as files write them.
+/// Names of the setup classes in files.
 const SETUPS: [(&str, Setup); 3] =
     [("weak", Setup::Weak), ("bull_strong", Setup::BullStrong), ("bear_strong", Setup::BearStrong)];
 
@@ -60,18 +60,18 @@ pub(crate) fn setup_name(setup: Setup) -> &'static str {
     SETUPS.iter().find(|(_, known)| *known == setup).map_or("", |(name, _)| name)
 }
 
-/// Writes an instant as RFC 3339 in UTC.
+/// Formats an instant as RFC 3339 in UTC.
 fn utc(ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(ns)).map_or_else(|_| ns.to_string(), |time| time.to_string())
 }
 
-/// Writes cents as dollars, exactly.
+/// Formats cents as dollars, exactly.
 fn usd(cents: i64) -> String {
     let size = cents.unsigned_abs();
     format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, size / 100, size % 100)
 }
 
-/// Writes sales as one text: `2025-06-02T13:35:00Z 3 @ 1.52 fees 2.10 take_profit; …`.
+/// Formats sales as one text: `2025-06-02T13:35:00Z 3 @ 1.52 fees 2.10 take_profit; …`.
 fn sales_text(sales: &[Sale]) -> String {
     let text = |sale: &Sale| {
         let Sale { ts_ns, contracts, price, fees_cents, reason } = sale;
@@ -122,7 +122,7 @@ fn parquet(trades: &[Trade], data: DataStamp) -> anyhow::Result<Vec<u8>> {
     fn whole(name: &str, values: impl Iterator<Item = i64>) -> Series {
         Series::new(name.into(), values.collect::<Vec<_>>())
     }
-    // Naive nanoseconds; the column's name says that they are UTC.
+    // Naive nanoseconds; the column's name marks them as UTC.
     let time = DataType::Datetime(TimeUnit::Nanoseconds, None);
     let date = |name: &str, dates: &mut dyn Iterator<Item = Date>| {
         Series::new(name.into(), dates.map(|date| (date - EPOCH).get_days()).collect::<Vec<i32>>())

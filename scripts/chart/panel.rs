@@ -1,4 +1,4 @@
-//! Panels of lines, bars and dots, each with a title and the meaning of its colours: what the pictures of forecasters are made of.
+//! Chart panels of lines, bars and dots, each with a title and a legend. The forecaster charts are made of them.
 
 use std::ops::Range;
 
@@ -15,18 +15,18 @@ const HEAD: u32 = 48;
 const PANEL: u32 = 270;
 const LEFT: i32 = 14;
 const RIGHT: i32 = 18;
-/// Between two lines of text, in pixels.
+/// Distance between two lines of text, in pixels.
 const LINE_HEIGHT: i32 = 18;
-/// Points up to which a curve shows each of them.
-const FEW: usize = 40;
+/// Most points of a curve that are marked one by one.
+const MAX_MARKED_POINTS: usize = 40;
 
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// What stands for some numbers; coordinates are those of the panel's axes.
+/// Shape of a series, in the coordinates of the panel's axes.
 #[derive(Debug, Clone)]
 pub(crate) enum Mark {
-    /// A line that shows its points while they are few.
+    /// A line, with its points marked if there are few.
     Curve(Vec<(f64, f64)>),
     Line(Vec<(f64, f64)>),
     Dashed(Vec<(f64, f64)>),
@@ -55,7 +55,7 @@ pub(crate) struct Panel {
 /// Draws panels below each other, as SVG text.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// When the drawing library fails, which no input is known to cause.
 pub(crate) fn page(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
     let mut svg = String::new();
     {
@@ -72,8 +72,8 @@ pub(crate) fn page(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
     Ok(svg)
 }
 
-/// The range of some numbers with a little room at either end; never empty, whatever they are.
-pub(crate) fn around(values: impl Iterator<Item = f64>) -> Range<f64> {
+/// Returns the range of the finite values, padded at both ends; never empty.
+pub(crate) fn padded_range(values: impl Iterator<Item = f64>) -> Range<f64> {
     let finite = values.filter(|value| value.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if low > high {
@@ -88,8 +88,8 @@ pub(crate) fn around(values: impl Iterator<Item = f64>) -> Range<f64> {
     low - room..high + room
 }
 
-/// Writes the numbers of an axis with as many places as its length asks for.
-fn label(axis: &Range<f64>) -> impl Fn(&f64) -> String + use<> {
+/// Returns the tick formatter of an axis, with decimals to suit its length.
+fn tick_label(axis: &Range<f64>) -> impl Fn(&f64) -> String + use<> {
     let span = axis.end - axis.start;
     let places = (1.0 - span.log10().floor()).clamp(0.0, 9.0) as usize;
     // Nothing is written as -0.
@@ -111,7 +111,7 @@ impl Panel {
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);
-        let (x, y) = (label(&self.x), label(&self.y));
+        let (x, y) = (tick_label(&self.x), tick_label(&self.y));
         let whole = |value: &f64| if value.fract() == 0.0 { value.to_string() } else { String::new() };
         mesh.x_labels(width as usize / 75)
             .y_labels(6)
@@ -120,10 +120,10 @@ impl Panel {
             .x_desc(self.x_title)
             .y_desc(self.y_title)
             .draw()?;
-        self.series.iter().try_for_each(|series| self.put(&mut chart, series))
+        self.series.iter().try_for_each(|series| self.draw_series(&mut chart, series))
     }
 
-    /// Names the colours and returns how many lines that took.
+    /// Draws the legend and returns its number of lines.
     fn legend(&self, area: &Area<'_>, width: i32) -> anyhow::Result<i32> {
         let (mut x, mut line) = (LEFT, 0);
         for Series { name, color, mark } in self.series.iter().filter(|series| !series.name.is_empty()) {
@@ -143,14 +143,14 @@ impl Panel {
         Ok(if x > LEFT { line + 1 } else { 0 })
     }
 
-    /// Draws what lies within the axes; lines and bars that leave them end at the edge.
-    fn put(&self, chart: &mut Chart<'_, '_>, series: &Series) -> anyhow::Result<()> {
+    /// Draws a series within the axes: lines and bars end at the edge, dots outside are left out.
+    fn draw_series(&self, chart: &mut Chart<'_, '_>, series: &Series) -> anyhow::Result<()> {
         let color = series.color;
         let edge = |&(x, y): &(f64, f64)| (x, y.clamp(self.y.start, self.y.end));
         match &series.mark {
             Mark::Curve(points) | Mark::Line(points) => {
                 let points: Vec<_> = points.iter().map(edge).collect();
-                if matches!(series.mark, Mark::Curve(_)) && points.len() <= FEW {
+                if matches!(series.mark, Mark::Curve(_)) && points.len() <= MAX_MARKED_POINTS {
                     chart.draw_series(points.iter().map(|&at| Circle::new(at, 3, color.filled())))?;
                 }
                 chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?;
@@ -173,8 +173,8 @@ impl Panel {
     }
 }
 
-/// A thin dashed line across the panel, where the panel holds its level.
-pub(crate) fn level(at: f64, x: &Range<f64>, y: &Range<f64>) -> Series {
+/// Returns a thin dashed line across the panel; empty if the level lies outside the axis.
+pub(crate) fn level_line(at: f64, x: &Range<f64>, y: &Range<f64>) -> Series {
     let points = if y.contains(&at) { vec![(x.start, at), (x.end, at)] } else { Vec::new() };
     Series { name: String::new(), color: INK, mark: Mark::Dashed(points) }
 }
@@ -187,21 +187,21 @@ mod tests {
     #[test]
     fn no_axis_is_empty() {
         for values in [&[][..], &[f64::NAN], &[0.0], &[3.0, 3.0], &[-2.0], &[1e9, 1e9 + 1e-3], &[1.0, 2.0]] {
-            let range = around(values.iter().copied());
+            let range = padded_range(values.iter().copied());
             assert!(range.end - range.start > 1e-3, "{values:?} gave {range:?}");
             assert!(values.iter().all(|value| value.is_nan() || range.contains(value)), "{values:?} gave {range:?}");
         }
     }
 
     #[test]
-    fn numbers_have_the_places_that_their_axis_needs() {
-        let write = |axis: Range<f64>, value: f64| label(&axis)(&value);
+    fn tick_labels_have_decimals_to_suit_the_axis() {
+        let write = |axis: Range<f64>, value: f64| tick_label(&axis)(&value);
         assert_eq!(write(0.996..1.001, 0.9985), "0.9985");
         assert_eq!((write(-50.0..50.0, -20.0), write(-1.0..1.0, -1e-17)), ("-20".to_owned(), "0.0".to_owned()));
     }
 
     #[test]
-    fn names_that_do_not_fit_go_to_the_next_line_and_nothing_leaves_the_axes() {
+    fn long_legends_wrap_and_nothing_leaves_the_axes() {
         let line = |i: usize| Series {
             name: format!("volatility_{i}"),
             color: CALL,

@@ -13,7 +13,7 @@ use ppo_agent::{Behaviour, Policy};
 
 use crate::{
     artifacts::{
-        saved_model::{self, ModelMeta, dates_within, ranges_text},
+        saved_model::{self, ModelMeta, count_dates_in, ranges_text},
         trades::{self, TradesFormat},
     },
     commands::backtest::report::BacktestReport,
@@ -22,8 +22,8 @@ use crate::{
         audit::{Audit, Claims, Terms},
         baselines::{Baselines, explain_staying_out, stays_out},
         cost_sensitivity::{self, CostSensitivity},
-        performance::{Performance, Played},
-        replay::replay,
+        performance::Performance,
+        replay::{ReplayResult, replay},
     },
     inputs::Inputs,
     output::{console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice},
@@ -73,7 +73,7 @@ impl Backtest<'_> {
         if self.flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy }
     }
 
-    fn play(&self, market: &Arc<Market>, behaviour: Behaviour) -> anyhow::Result<Played> {
+    fn play(&self, market: &Arc<Market>, behaviour: Behaviour) -> anyhow::Result<ReplayResult> {
         let days: Vec<u32> = (0..market.days().len() as u32).collect();
         replay(self.policy, market, &days, &self.config.env, behaviour, self.config.run.seed)
     }
@@ -104,7 +104,7 @@ impl Backtest<'_> {
         Ok(report)
     }
 
-    fn summary(&self, played: &Played) -> anyhow::Result<BacktestReport> {
+    fn summary(&self, played: &ReplayResult) -> anyhow::Result<BacktestReport> {
         let (inputs, run, meta) = (self.inputs, &self.config.run, self.meta);
         let dates = &inputs.dataset.dates;
         let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
@@ -118,7 +118,7 @@ impl Backtest<'_> {
             symbols: run.symbols.iter().map(ToString::to_string).collect(),
             dates: DateRange { first, last },
             trained_on: meta.trained_on.clone(),
-            in_sample_dates: dates_within(dates.iter().copied(), &meta.trained_on),
+            in_sample_dates: count_dates_in(dates.iter().copied(), &meta.trained_on),
             capital_usd: self.config.env.account.capital,
             figures: Performance::of(played)?,
             staying_out: stays_out(&played.ledger).then(|| self.staying_out(played)).transpose()?,
@@ -130,7 +130,7 @@ impl Backtest<'_> {
     }
 
     /// Explains a policy that almost never buys.
-    fn staying_out(&self, played: &Played) -> anyhow::Result<String> {
+    fn staying_out(&self, played: &ReplayResult) -> anyhow::Result<String> {
         let (market, config) = (&self.inputs.market, self.config);
         let days: Vec<u32> = (0..market.days().len() as u32).collect();
         let baselines = Baselines::measure(market, &days, &config.env, config.run.seed)?;
@@ -138,7 +138,7 @@ impl Backtest<'_> {
     }
 
     /// Replays with every spread at a multiple of the configuration's; at 1 that is what was `played` already.
-    fn play_at(&self, multiple: f64, played: &Played) -> anyhow::Result<(Arc<Market>, Played)> {
+    fn play_at(&self, multiple: f64, played: &ReplayResult) -> anyhow::Result<(Arc<Market>, ReplayResult)> {
         if multiple == 1.0 {
             return Ok((Arc::clone(&self.inputs.market), played.clone()));
         }
@@ -150,7 +150,7 @@ impl Backtest<'_> {
     }
 
     /// Audits the file of trades, where one was written, or else the trades themselves.
-    fn audit(&self, played: &Played, report: &BacktestReport) -> anyhow::Result<Audit> {
+    fn audit(&self, played: &ReplayResult, report: &BacktestReport) -> anyhow::Result<Audit> {
         let days = self.inputs.market.days();
         let claims = Claims::of_report(&serde_json::to_value(report)?)?
             .with_sessions(played, |day| days[day as usize].symbol.to_string());

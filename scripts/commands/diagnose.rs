@@ -1,4 +1,4 @@
-//! `zerodte diagnose`: what a training was judged to be, for people and for machines.
+//! `zerodte diagnose`: the verdict on a training, as text or JSON.
 
 mod diagnosis;
 mod text;
@@ -20,10 +20,10 @@ pub struct DiagnoseFlags {
     pub output: PrintFlags,
 }
 
-/// Reads a run folder or a log, says what is known, and returns the exit code of its verdict.
+/// Prints the diagnosis of a run folder or a log, and returns the exit code of its verdict.
 ///
 /// # Errors
-/// What is neither a run folder nor a log, or tells no interval; a file that cannot be read.
+/// When the source is neither a run folder nor a log, or has no finished interval; when a file cannot be read.
 pub fn run(flags: &DiagnoseFlags, console: &mut Console) -> anyhow::Result<u8> {
     let diagnosis = Diagnosis::of(&flags.source)?;
     console.say(if flags.output.json {

@@ -12,7 +12,7 @@ use self::checks::Check;
 use crate::{
     config::{RunConfig, context::CommandContext},
     inputs::vendor::{Meter, OpenVendor, open},
-    output::{clock::System, console::Console},
+    output::{clock::SystemClock, console::Console},
 };
 
 pub use self::flags::DoctorFlags;
@@ -40,11 +40,11 @@ fn vendor(flags: &DoctorFlags, config: &RunConfig) -> anyhow::Result<Vec<Check>>
     }
     let mut data = config.data.clone();
     data.massive.flat_files = false;
-    let service = open(config.run.data_source, &data, &config.run.symbols, &cache, &System, &meter)?;
+    let service = open(config.run.data_source, &data, &config.run.symbols, &cache, &SystemClock, &meter)?;
     meter.limit(service.vendor().calls_per_minute());
     checks.extend(match &service {
-        OpenVendor::Massive(massive) => probe::massive(massive, &System, data.massive.calls_per_minute),
-        other => probe::bars(other.vendor(), &System),
+        OpenVendor::Massive(massive) => probe::massive(massive, &SystemClock, data.massive.calls_per_minute),
+        other => probe::bars(other.vendor(), &SystemClock),
     });
     if config.run.data_source.is("massive") {
         checks.push(Check::fact("calls made", format!("{}", meter.called())));

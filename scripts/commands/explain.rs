@@ -1,4 +1,4 @@
-//! `zerodte explain`: one decision of a trained model, from what it saw to what came of it, and a picture of the session.
+//! `zerodte explain`: one decision of a trained model, with its inputs and its outcome, and a chart of the session.
 
 mod flags;
 mod outcome_text;
@@ -14,7 +14,7 @@ use ppo_agent::Behaviour;
 
 use self::{outcome_text::ReportContext, session::Session};
 use crate::{
-    artifacts::saved_model::{self, dates_within},
+    artifacts::saved_model::{self, count_dates_in},
     config::{RunConfig, context::CommandContext},
     inputs::Inputs,
     output::{console::Console, exit_code::UsageError, output_file::OutputFile},
@@ -29,8 +29,7 @@ const OPEN_MINUTE: i32 = 9 * 60 + 30;
 /// Explains a decision.
 ///
 /// # Errors
-/// A moment at which nothing is decided; a model, bars or a configuration that cannot be used; a file that cannot be
-/// written.
+/// When no decision is taken at that time; when model, bars or configuration cannot be used; when a file cannot be written.
 pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     let bar = bar_of(flags.moment()?)?;
     let (policy, meta) = saved_model::load(&flags.model)?;
@@ -46,12 +45,12 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     context.notes.extend(meta.changed_forecaster(&inputs));
     let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
     let session = Session::replay(&policy, &inputs, &config.env, behaviour, config.run.seed)?;
-    check_decided(&session, bar, &config)?;
+    check_decision_bar(&session, bar, &config)?;
     let about = ReportContext {
         model: flags.model.display().to_string(),
         data: inputs.stamp(),
         behaviour: if flags.stochastic { "sampled" } else { "greedy" },
-        in_sample: dates_within([session.day.date], &meta.trained_on) > 0,
+        in_sample: count_dates_in([session.day.date], &meta.trained_on) > 0,
         market: &config.market,
         exits: config.env.exits.mode,
     };
@@ -105,16 +104,16 @@ fn no_session(date: Date) -> String {
             calendar::LAST_DATE
         );
     }
-    format!("--at: New York does not trade on {date}, a weekend or a holiday")
+    format!("--at: the exchange is closed on {date}, a weekend or a holiday")
 }
 
 /// Refuses bars after the last decision.
-fn check_decided(session: &Session<'_>, bar: u32, config: &RunConfig) -> anyhow::Result<()> {
-    let last = session.steps.len().checked_sub(1).context("the session is too short to decide anything in it")? as u32;
+fn check_decision_bar(session: &Session<'_>, bar: u32, config: &RunConfig) -> anyhow::Result<()> {
+    let last = session.steps.len().checked_sub(1).context("the session is too short for a decision")? as u32;
     if bar > last {
         return Err(UsageError::one(format!(
-            "--at {}T{}: the last decision of this session is taken at the close of the bar {}; what is held then is sold \
-             {} minutes before the bell (env.exits.flat_before_close)",
+            "--at {}T{}: the last decision of this session is taken at the close of the bar {}; open positions are \
+             sold {} minutes before the bell (env.exits.flat_before_close)",
             session.day.date,
             session.clock(bar),
             session.clock(last),
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_names_the_bar_that_starts_then() {
+    fn a_time_selects_the_bar_that_starts_then() {
         assert_eq!(
             [at("2025-03-04T09:30"), at("2025-03-04 10:31:00"), at("2025-03-04T15:59")],
             [Ok(0), Ok(61), Ok(389)]
@@ -143,7 +142,7 @@ mod tests {
         assert!(fault("2025-03-04T16:00").contains("bars from 09:30 to 15:59"), "{}", fault("2025-03-04T16:00"));
         assert!(fault("2025-11-28T13:00").contains("bars from 09:30 to 12:59"), "a half day");
         assert!(fault("2025-03-04T09:29").contains("--at 2025-03-04T09:29: the session"));
-        assert!(fault("2025-03-01T10:00").contains("does not trade on 2025-03-01"));
+        assert!(fault("2025-03-01T10:00").contains("closed on 2025-03-01"));
         assert!(fault("1999-03-01T10:00").contains("calendar runs from 2003-01-01"));
     }
 }

@@ -15,7 +15,7 @@ use market_data::{
 use crate::{
     config::{RunConfig, context::CommandContext},
     inputs::vendor::{Meter, OpenVendor, estimate, open, requested_sessions, usage},
-    output::{clock::System, console::Console, exit_code::UsageError, table::thousands},
+    output::{clock::SystemClock, console::Console, exit_code::UsageError, table::thousands},
 };
 
 pub use self::flags::{FetchFlags, FetchKind};
@@ -29,7 +29,7 @@ pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
     let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
-    let service = open(config.run.data_source, &config.data, &config.run.symbols, &cache, &System, &meter)?;
+    let service = open(config.run.data_source, &config.data, &config.run.symbols, &cache, &SystemClock, &meter)?;
     let dates = dates(&config)?;
     let job = Job { flags, config: &config, cache: &cache, service: &service, meter: &meter, dates };
     context.notes.extend(meter.notes());
@@ -66,7 +66,7 @@ impl Job<'_> {
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
-        Fetcher { vendor: self.vendor(), cache: self.cache, clock: &System, progress: self.meter }
+        Fetcher { vendor: self.vendor(), cache: self.cache, clock: &SystemClock, progress: self.meter }
     }
 
     fn symbols(&self) -> &[Symbol] {

@@ -1,4 +1,4 @@
-//! `zerodte watch`: what a training does at this moment, from its run folder or from a log, be it one of the old system.
+//! `zerodte watch`: live view of a training, from its run folder or a log, legacy logs included.
 
 mod folder;
 mod frame;
@@ -20,15 +20,15 @@ use clap::Args;
 use self::{folder::Folder, log::Log};
 use crate::output::console::Console;
 
-pub(crate) use self::frame::{habits, learner};
+pub(crate) use self::frame::{interval_table, learner_text};
 pub use self::{
     frame::{frame, line},
-    unjudged::{UnjudgedInterval, read},
-    view::{Habits, Learner, Seen, View},
+    unjudged::{UnjudgedInterval, judge_by_shares},
+    view::{IntervalSnapshot, LearnerStats, View, WindowStats},
 };
 
-/// Time between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Flags of `zerodte watch`.
 #[derive(Debug, Clone, Args)]
@@ -36,14 +36,14 @@ pub struct WatchFlags {
     /// Run folder, such as runs/tune1, or any log with the MomentumDiagnostics block, also one of the old system
     #[arg(value_name = "LOG|RUN")]
     pub source: PathBuf,
-    /// Shows what is known now, and ends
+    /// Shows the current state, and exits
     #[arg(long)]
     pub once: bool,
 }
 
-/// A training that is watched, and what is known of it.
+/// Follower of a training, with the view read so far.
 #[derive(Debug)]
-pub struct Watched {
+pub struct TrainingFollower {
     source: Source,
     view: View,
 }
@@ -54,7 +54,7 @@ enum Source {
     Log(Log),
 }
 
-impl Watched {
+impl TrainingFollower {
     /// Starts reading a run folder or a log.
     ///
     /// # Errors
@@ -70,10 +70,10 @@ impl Watched {
         Ok(Self { source, view })
     }
 
-    /// Reads what was written since the last look, and returns all that is known.
+    /// Reads the lines written since the last poll, and returns the whole view.
     ///
     /// # Errors
-    /// When a file cannot be read, or holds lines of another form.
+    /// When a file cannot be read, or holds malformed lines.
     pub fn poll(&mut self) -> anyhow::Result<&View> {
         match &mut self.source {
             Source::Folder(folder) => folder.poll(&mut self.view)?,
@@ -82,46 +82,46 @@ impl Watched {
         Ok(&self.view)
     }
 
-    /// Returns whether this is a log, which tells no verdict and, if it is old, no money.
+    /// Returns whether the source is a log, which may lack verdicts and P&L.
     pub fn is_log(&self) -> bool {
         matches!(self.source, Source::Log(_))
     }
 }
 
-/// Shows a training until it is finished or the watcher has seen enough; on a terminal as one frame that is redrawn, else as
-/// one line per interval.
+/// Shows a training until it is finished or the user quits: on a terminal as one frame that is redrawn, else as one line per
+/// interval.
 ///
 /// # Errors
-/// What is neither a run folder nor a log; a file that cannot be read.
+/// When the source is neither a run folder nor a log, or a file cannot be read.
 pub fn run(flags: &WatchFlags, console: &mut Console) -> anyhow::Result<()> {
-    let mut watched = Watched::open(&flags.source)?;
+    let mut follower = TrainingFollower::open(&flags.source)?;
     if flags.once {
-        return Ok(console.say(frame(watched.poll()?))?);
+        return Ok(console.say(frame(follower.poll()?))?);
     }
-    // Held here, too: without a keyboard nobody else holds it.
-    let (told, enough) = mpsc::channel();
-    listen(told.clone());
-    let (terminal, mut said) = (Console::is_terminal(), 0);
+    // A sender is kept here too: without a keyboard the thread drops its own, and the channel would close.
+    let (quit_sender, quit) = mpsc::channel();
+    spawn_quit_listener(quit_sender.clone());
+    let (terminal, mut printed) = (Console::is_terminal(), 0);
     loop {
-        let view = watched.poll()?;
+        let view = follower.poll()?;
         if terminal {
-            console.redraw(&frame::living_frame(view))?;
+            console.redraw(&frame::interactive_frame(view))?;
         } else {
             // A run that was resumed has fewer intervals than before.
-            said = said.min(view.intervals.len());
-            (said..view.intervals.len()).try_for_each(|index| console.say(line(view, index)))?;
-            said = view.intervals.len();
+            printed = printed.min(view.intervals.len());
+            (printed..view.intervals.len()).try_for_each(|index| console.say(line(view, index)))?;
+            printed = view.intervals.len();
         }
-        if view.finished || enough.recv_timeout(PAUSE) == Ok(()) {
+        if view.finished || quit.recv_timeout(POLL_INTERVAL) == Ok(()) {
             return Ok(());
         }
     }
 }
 
-/// Tells of every line on the keyboard that begins with q.
-fn listen(told: Sender<()>) {
+/// Starts a thread that sends a message for every input line that begins with q.
+fn spawn_quit_listener(quit_sender: Sender<()>) {
     thread::spawn(move || {
         let lines = io::stdin().lock().lines().map_while(Result::ok);
-        lines.filter(|line| line.starts_with(['q', 'Q'])).try_for_each(|_| told.send(()))
+        lines.filter(|line| line.starts_with(['q', 'Q'])).try_for_each(|_| quit_sender.send(()))
     });
 }

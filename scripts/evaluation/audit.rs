@@ -1,7 +1,7 @@
-//! Re-derives the cash flow of every trade from the trade log alone and compares it with what the log and the report say.
+//! Audit of a trade log: the cash flow of every trade, derived again and compared with the log and the report.
 //!
-//! The arithmetic is its own: whole cents in integers, fees in exact units of 10⁻¹⁰ dollars. Of the environment's code it
-//! uses only the shape of a record and the published terms of the contract.
+//! The arithmetic is independent of the environment's: whole cents in integers, fees in exact units of 10⁻¹⁰ dollars. The
+//! audit shares only the record types and the published contract terms.
 
 mod auditor;
 mod claims;
@@ -10,33 +10,33 @@ mod terms;
 use market_env::Trade;
 use serde::Serialize;
 
-use self::auditor::{Auditor, Flow};
+use self::auditor::{Auditor, CashFlow};
 use crate::output::table::{dollars_and_cents, thousands};
 
 pub use claims::Claims;
 pub use terms::Terms;
 
-/// Disagreements that are printed.
-const SHOWN: usize = 20;
+/// Most disagreements printed.
+const MAX_PRINTED: usize = 20;
 
-/// What an audit found.
+/// Result of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Audit {
-    /// Trades looked at.
+    /// Trades audited.
     pub trades: usize,
     /// Their sales.
     pub sales: usize,
-    /// Premium that was paid, in dollars.
+    /// Premium paid, in dollars.
     pub premium_usd: f64,
-    /// Every disagreement, in the order of the log; empty when all is well.
+    /// Every disagreement, in the order of the log.
     pub disagreements: Vec<String>,
 }
 
 impl Audit {
-    /// Audits a log against the terms it was traded on and, where there is one, its report.
+    /// Audits a log against its terms and, if given, the claims of its report.
     pub fn of(trades: &[Trade], terms: &Terms, claims: Option<&Claims>) -> Self {
         let mut auditor = Auditor::new(terms);
-        let flows: Vec<Flow> = trades.iter().zip(1..).map(|(trade, row)| auditor.trade(row, trade)).collect();
+        let flows: Vec<CashFlow> = trades.iter().zip(1..).map(|(trade, row)| auditor.trade(row, trade)).collect();
         let sessions = auditor.sessions(trades, &flows);
         if let Some(claims) = claims {
             auditor.totals(trades, &flows, &sessions, claims);
@@ -50,28 +50,28 @@ impl Audit {
         }
     }
 
-    /// Returns what was found as lines of text: one when all agrees, else the first disagreements.
+    /// Returns the result as lines of text: one if everything agrees, else the first disagreements too.
     pub fn lines(&self) -> Vec<String> {
-        let looked_at = format!(
+        let summary = format!(
             "Audit: {} trades, {} sales, {} premium",
             thousands(self.trades as i64),
             thousands(self.sales as i64),
             dollars_and_cents((self.premium_usd * 100.0).round() as i64)
         );
         if self.disagreements.is_empty() {
-            return vec![format!("{looked_at}, all agree to the cent")];
+            return vec![format!("{summary}, all agree to the cent")];
         }
         let count = self.disagreements.len();
-        let shown = self.disagreements.iter().take(SHOWN).map(|found| format!("  {found}"));
-        let more = (count > SHOWN).then(|| format!("  and {} more", thousands((count - SHOWN) as i64)));
-        let first = format!("{looked_at}, {} disagreements:", thousands(count as i64));
+        let shown = self.disagreements.iter().take(MAX_PRINTED).map(|found| format!("  {found}"));
+        let more = (count > MAX_PRINTED).then(|| format!("  and {} more", thousands((count - MAX_PRINTED) as i64)));
+        let first = format!("{summary}, {} disagreements:", thousands(count as i64));
         std::iter::once(first).chain(shown).chain(more).collect()
     }
 
-    /// Fails when something disagreed.
+    /// Returns an error if anything disagreed.
     ///
     /// # Errors
-    /// A sentence with the number of disagreements.
+    /// The number of disagreements.
     pub fn verdict(&self) -> anyhow::Result<()> {
         let count = self.disagreements.len();
         anyhow::ensure!(count == 0, "the audit found {} disagreements", thousands(count as i64));
@@ -81,10 +81,11 @@ impl Audit {
 
 #[cfg(test)]
 mod tests {
+    use market_data::calendar::MINUTE_NS;
     use market_env::{Action, ExitReason, Sale, Setup};
     use serde_json::{Value, json};
 
-    use super::{auditor::MINUTE_NS, *};
+    use super::*;
     use crate::config::RunConfig;
 
     const OPEN: i64 = 1_748_871_000_000_000_000;

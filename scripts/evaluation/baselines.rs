@@ -1,7 +1,7 @@
-//! What policies without information earn on given sessions, and the most that anybody could have earned there.
+//! Baselines on given sessions: the earnings of policies without information, and of perfect foresight.
 //!
-//! They say what a policy's own figures cannot: whether there is anything to earn, so whether staying out is a collapse or
-//! the right answer. Sessions of one date are one observation: symbols move together.
+//! They show whether there is anything to earn, and so whether a policy that stays out has collapsed or is right. Sessions of
+//! one date count as one observation, since symbols move together.
 
 mod opportunity;
 mod staying_out;
@@ -25,7 +25,7 @@ pub use self::{
     staying_out::{explain_staying_out, stays_out},
 };
 
-/// What one scripted policy did on the sessions. Money is after all costs.
+/// Result of one scripted policy on the sessions. Money is after all costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Baseline {
     /// The policy.
@@ -34,11 +34,11 @@ pub struct Baseline {
     pub trades: u64,
     /// P&L of all sessions, in dollars.
     pub net_pnl_usd: f64,
-    /// Shaped reward of a session; the error is by session date. Nothing for fewer than two dates.
+    /// Mean shaped reward of a session, with its standard error by session date; null for fewer than two dates.
     pub reward: Option<Mean>,
-    /// P&L of a session, in dollars, likewise.
+    /// Mean P&L of a session, in dollars, likewise.
     pub pnl_usd: Option<Mean>,
-    /// Net return of a trade, as a fraction of premium and fees paid at its entry, likewise.
+    /// Mean net return of a trade, as a fraction of premium and fees paid at its entry, likewise.
     pub trade_return: Option<Mean>,
     /// Reward of all sessions by term.
     pub reward_terms: PerTerm<f64>,
@@ -47,24 +47,24 @@ pub struct Baseline {
     pub rewards: Vec<f64>,
 }
 
-/// What policies without information earned on some sessions, and what perfect foresight would have.
+/// Results of policies without information on some sessions, and the ceilings of perfect foresight.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Baselines {
-    /// Symbol-sessions that each policy played; each starts flat with the configured capital.
+    /// Symbol-sessions per policy; each starts flat with the configured capital.
     pub sessions: usize,
     /// Their dates.
     pub session_dates: usize,
     /// One entry per policy, in the order of [`Scripted::family`].
     pub policies: Vec<Baseline>,
-    /// The most that the sessions together could have given under the same rules and costs.
+    /// Earnings of perfect foresight on all sessions together, under the same rules and costs.
     pub ceilings: Ceilings,
-    /// For each session its date, counted from 0.
+    /// Date of each session, counted from 0.
     #[serde(skip)]
     date_of_session: Vec<usize>,
 }
 
 impl Baselines {
-    /// Plays every scripted policy through these sessions once, and finds the ceilings.
+    /// Replays these sessions once with every scripted policy, and computes the ceilings.
     ///
     /// # Errors
     /// When the sessions cannot be replayed under these settings.
@@ -85,13 +85,12 @@ impl Baselines {
         })
     }
 
-    /// Returns what one member of the family did.
+    /// Returns the result of one policy.
     pub fn of(&self, policy: Scripted) -> Option<&Baseline> {
         self.policies.iter().find(|baseline| baseline.policy == policy)
     }
 
-    /// Returns how much more shaped reward a policy had in a session than one that always HOLDs; the error is by session
-    /// date.
+    /// Returns a policy's mean shaped reward per session above that of always HOLD; the standard error is by session date.
     pub fn reward_over_hold(&self, baseline: &Baseline) -> Option<Mean> {
         let hold = self.of(Scripted::AlwaysHold)?;
         let more = baseline.rewards.iter().zip(&hold.rewards).map(|(reward, hold)| reward - hold);
@@ -103,7 +102,7 @@ impl Baselines {
         Opportunity::of(self)
     }
 
-    /// Returns the same as the verdict on a training takes it, the ceiling beside it.
+    /// Returns the opportunity in the form of training verdicts, with the ceiling in the evidence.
     pub fn outlook(&self) -> health::Opportunity {
         let found = self.opportunity();
         let evidence = format!("{}; {}", found.evidence(), self.ceiling_line());
@@ -114,7 +113,7 @@ impl Baselines {
         }
     }
 
-    /// Says what perfect foresight would have earned, as a clause without a full stop.
+    /// Returns the earnings of perfect foresight as a clause without a full stop.
     pub fn ceiling_line(&self) -> String {
         let per_session = |cents: i64| dollars(cents as f64 / 100.0 / self.sessions.max(1) as f64);
         let Ceilings { any, strong } = &self.ceilings;
@@ -127,10 +126,10 @@ impl Baselines {
     }
 }
 
-/// The sessions that are measured.
+/// Measured sessions, grouped by date.
 struct Sessions {
     dates: usize,
-    /// For each session its date, counted from 0.
+    /// Date of each session, counted from 0.
     date_of: Vec<usize>,
     number: BTreeMap<Date, usize>,
 }
@@ -143,24 +142,24 @@ impl Sessions {
         Self { dates: number.len(), date_of: days.iter().map(|day| number[&date(day)]).collect(), number }
     }
 
-    fn summary(&self, policy: Scripted, played: &Replay) -> Baseline {
+    fn summary(&self, policy: Scripted, replay: &Replay) -> Baseline {
         let (mut rewards, mut pnl) = (vec![0.0; self.date_of.len()], vec![0.0; self.date_of.len()]);
-        for episode in &played.episodes {
+        for episode in &replay.episodes {
             rewards[episode.lane as usize] = episode.reward;
             pnl[episode.lane as usize] = episode.net_pnl_cents as f64 / 100.0;
         }
         let of_sessions = |values: &[f64]| {
             Mean::of_groups(by_date(self.dates, self.date_of.iter().copied().zip(values.iter().copied())))
         };
-        let returns = played.trades.iter().map(|trade| (self.number[&trade.date], trade.net_return));
+        let returns = replay.trades.iter().map(|trade| (self.number[&trade.date], trade.net_return));
         Baseline {
             policy,
-            trades: played.trades.len() as u64,
+            trades: replay.trades.len() as u64,
             net_pnl_usd: pnl.iter().sum(),
             reward: of_sessions(&rewards),
             pnl_usd: of_sessions(&pnl),
             trade_return: Mean::of_groups(by_date(self.dates, returns)),
-            reward_terms: played.ledger.reward_terms,
+            reward_terms: replay.ledger.reward_terms,
             rewards,
         }
     }

@@ -1,30 +1,31 @@
-//! How much of a result the spread takes: the same sessions replayed with the option quotes at several widths.
+//! Cost sensitivity: the same sessions replayed at several multiples of the bid-ask spread.
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use anyhow::ensure;
 use jiff::civil::Date;
+use market_data::calendar::MINUTE_NS;
 use market_env::{Action, Day, Market, Quote, Trade};
 use serde::Serialize;
 use statistics::ratio;
 
 use crate::{
-    evaluation::performance::{Performance, Played},
+    evaluation::{performance::Performance, replay::ReplayResult},
     output::{
         exit_code::UsageError,
         table::{columns, dollars, percent, thousands},
     },
 };
 
-/// Widest multiple of the spread that is tried.
-const WIDEST: f64 = 100.0;
+/// Largest multiple of the spread.
+const MAX_MULTIPLE: f64 = 100.0;
 
-/// What the reader of a cost-sensitivity table has to know.
-const NOTE: &str = "the policy sees the changed quotes and may trade otherwise; the fee schedule stays";
+/// Note above a cost-sensitivity table.
+const NOTE: &str = "the policy sees the changed quotes and may trade differently; the fee schedule stays";
 
-/// What else the reader has to know where real options are replayed.
-const NOTE_ON_REAL_QUOTES: &str = "the policy sees the changed quotes and may trade otherwise; the fee schedule stays; real \
-                                   quotes are rounded outward to the tick even at 0x, and those with one side only stay as \
+/// Note above the table where real options are replayed.
+const NOTE_ON_REAL_QUOTES: &str = "the policy sees the changed quotes and may trade differently; the fee schedule stays; \
+                                   real quotes are rounded outward to the tick even at 0x, and one-sided quotes stay as \
                                    they are";
 
 /// Multiples of the spread, ascending.
@@ -32,8 +33,8 @@ const NOTE_ON_REAL_QUOTES: &str = "the policy sees the changed quotes and may tr
 pub struct Multiples(Vec<f64>);
 
 impl Multiples {
-    /// Those that are tried when none are named, as a flag says them.
-    pub const USUAL: &str = "0,0.5,1,2,3";
+    /// Default multiples, in the syntax of the flag.
+    pub const DEFAULT: &str = "0,0.5,1,2,3";
 
     /// Returns the multiples, ascending.
     pub fn values(&self) -> &[f64] {
@@ -45,20 +46,20 @@ impl FromStr for Multiples {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parse = |part: &str| part.trim().parse().ok().filter(|multiple| (0.0..=WIDEST).contains(multiple));
+        let parse = |part: &str| part.trim().parse().ok().filter(|multiple| (0.0..=MAX_MULTIPLE).contains(multiple));
         let multiples: Option<Vec<f64>> = text.split(',').map(parse).collect();
         let mut multiples =
-            multiples.ok_or(format!("write it as multiples of the spread from 0 to 100: {}", Self::USUAL))?;
+            multiples.ok_or(format!("write it as multiples of the spread from 0 to 100: {}", Self::DEFAULT))?;
         multiples.sort_by(f64::total_cmp);
         multiples.dedup();
         Ok(Self(multiples))
     }
 }
 
-/// What one multiple of the spread gave.
+/// Result at one multiple of the spread.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CostLine {
-    /// Multiple of every half-spread that the configuration has.
+    /// Multiple of the configured half-spreads.
     pub multiple: f64,
     /// Positions opened and closed.
     pub trades: u64,
@@ -66,8 +67,8 @@ pub struct CostLine {
     pub net_pnl_usd: f64,
     /// Commissions and exchange fees.
     pub fees_usd: f64,
-    /// Mean of what a trade paid in spreads and fees, as a fraction of its premium: every fill against the middle of the
-    /// quote it filled on.
+    /// Mean cost of a trade in spreads and fees, as a fraction of its premium. The spread is the distance of every fill from the
+    /// mid of its quote.
     pub cost_per_trade: Option<f64>,
     /// Mean net return of a trade, as a fraction of premium and fees paid at its entry.
     pub mean_trade_return: Option<f64>,
@@ -84,34 +85,34 @@ pub struct CostSensitivity {
     pub multiples: Vec<CostLine>,
     /// The multiple at which the net P&L falls to zero, on a straight line between its neighbours; null where none does.
     pub break_even: Option<f64>,
-    /// The same as a sentence.
+    /// Break-even multiple as a sentence.
     pub break_even_text: String,
-    /// How to read it.
+    /// Note on reading the table.
     pub note: &'static str,
 }
 
 impl CostSensitivity {
-    /// Replays at every multiple; `replay` is given the multiple and returns the market and what happened in it.
+    /// Replays at every multiple; `replay` returns the market and the result at a multiple.
     ///
     /// # Errors
-    /// Whatever `replay` meets.
+    /// The first error of `replay`.
     pub fn of(
         multiples: &Multiples,
-        mut replay: impl FnMut(f64) -> anyhow::Result<(Arc<Market>, Played)>,
+        mut replay: impl FnMut(f64) -> anyhow::Result<(Arc<Market>, ReplayResult)>,
     ) -> anyhow::Result<Self> {
         let mut note = NOTE;
         let line = |&multiple: &f64| {
-            let (market, played) = replay(multiple)?;
+            let (market, result) = replay(multiple)?;
             if market.real_options().is_some() {
                 note = NOTE_ON_REAL_QUOTES;
             }
-            let figures = Performance::of(&played)?;
+            let figures = Performance::of(&result)?;
             anyhow::Ok(CostLine {
                 multiple,
                 trades: figures.trades,
                 net_pnl_usd: figures.net_pnl_usd,
                 fees_usd: figures.fees_usd,
-                cost_per_trade: cost_per_trade(&market, &played.trades)?,
+                cost_per_trade: cost_per_trade(&market, &result.trades)?,
                 mean_trade_return: figures.mean_trade_return,
                 win_rate: figures.win_rate,
                 daily_sharpe: figures.daily_sharpe,
@@ -146,7 +147,7 @@ impl CostSensitivity {
     }
 }
 
-/// Refuses multiples of nothing.
+/// Checks that there is a spread to multiply.
 ///
 /// # Errors
 /// When the configuration has no spread.
@@ -155,23 +156,23 @@ pub fn check_spread(spread_multiplier: f64) -> Result<(), UsageError> {
         return Ok(());
     }
     Err(UsageError::one(
-        "--cost-sensitivity: market.pricing.spread_multiplier is 0, so that every multiple is the same",
+        "--cost-sensitivity: market.pricing.spread_multiplier is 0, so all multiples are the same; set it above 0",
     ))
 }
 
-/// Returns where the net P&L first falls to zero, and says so.
+/// Returns the multiple at which the net P&L first falls to zero, and a sentence about it.
 fn break_even(lines: &[CostLine]) -> (Option<f64>, String) {
     let [first, .., last] = lines else {
-        return (None, "unknown: it takes two multiples or more".to_owned());
+        return (None, "unknown: it takes at least two multiples".to_owned());
     };
     if lines.iter().all(|line| line.trades == 0) {
         return (None, "none: it never trades".to_owned());
     }
     if first.net_pnl_usd <= 0.0 {
         let even = if first.multiple == 0.0 {
-            "even at no spread".to_owned()
+            "even without a spread".to_owned()
         } else {
-            format!("at {}x already", first.multiple)
+            format!("even at {}x", first.multiple)
         };
         return (None, format!("none: it loses {even}"));
     }
@@ -184,7 +185,7 @@ fn break_even(lines: &[CostLine]) -> (Option<f64>, String) {
     (Some(multiple), format!("{multiple:.2}x, between {}x and {}x", above.multiple, below.multiple))
 }
 
-/// Returns the mean cost of the trades as a fraction of their premium; nothing without a trade.
+/// Returns the mean cost of the trades as a fraction of their premium; `None` without a trade.
 fn cost_per_trade(market: &Market, trades: &[Trade]) -> anyhow::Result<Option<f64>> {
     let days: BTreeMap<(&str, Date), &Day> =
         market.days().iter().map(|day| ((day.symbol.as_str(), day.date), day)).collect();
@@ -192,16 +193,16 @@ fn cost_per_trade(market: &Market, trades: &[Trade]) -> anyhow::Result<Option<f6
     for trade in trades {
         let day = days.get(&(trade.symbol.as_str(), trade.date));
         ensure!(day.is_some(), "a trade of {} on {} belongs to no session", trade.symbol, trade.date);
-        sum += day.map_or(0.0, |day| cost_of(market, day, trade));
+        sum += day.map_or(0.0, |day| trade_cost(market, day, trade));
     }
     Ok(ratio(sum, trades.len() as f64))
 }
 
-/// Returns what a trade paid in spreads and fees, as a fraction of its premium. What no quote stands behind, a settlement,
-/// pays no spread.
-fn cost_of(market: &Market, day: &Day, trade: &Trade) -> f64 {
+/// Returns the cost of a trade in spreads and fees, as a fraction of its premium. A settlement has no quote and pays no
+/// spread.
+fn trade_cost(market: &Market, day: &Day, trade: &Trade) -> f64 {
     let middle = |ts_ns: i64| {
-        let bar = u32::try_from((ts_ns - day.open_ns) / 60_000_000_000).ok().filter(|&bar| bar < day.bars)?;
+        let bar = u32::try_from((ts_ns - day.open_ns) / MINUTE_NS).ok().filter(|&bar| bar < day.bars)?;
         let (call, put) = market.quotes_at(day, trade.strike, bar)?;
         let Quote { bid, ask } = if trade.side == Action::BuyCall { call.open } else { put.open };
         Some(f64::from(bid + ask?.get()) / 200.0)
@@ -239,7 +240,7 @@ mod tests {
     #[test]
     fn multiples_are_read_in_any_order_and_bad_ones_refused() {
         assert_eq!("3, 0,1,0.5,1".parse::<Multiples>().unwrap().values(), [0.0, 0.5, 1.0, 3.0]);
-        assert_eq!(Multiples::USUAL.parse::<Multiples>().unwrap().values().len(), 5);
+        assert_eq!(Multiples::DEFAULT.parse::<Multiples>().unwrap().values().len(), 5);
         for text in ["", "1,x", "-1", "nan", "101"] {
             assert!(text.parse::<Multiples>().unwrap_err().contains("0,0.5,1,2,3"), "{text:?}");
         }
@@ -251,8 +252,8 @@ mod tests {
         let (multiple, text) = of(&[(0.0, 500.0), (1.0, 300.0), (2.0, -100.0), (3.0, 50.0)]);
         assert_eq!((multiple, text.as_str()), (Some(1.75), "1.75x, between 1x and 2x"));
         assert_eq!(of(&[(0.0, 100.0), (1.0, 0.0)]).0, Some(1.0));
-        assert_eq!(of(&[(0.0, -1.0), (1.0, -5.0)]), (None, "none: it loses even at no spread".to_owned()));
-        assert_eq!(of(&[(0.5, -1.0), (1.0, -5.0)]).1, "none: it loses at 0.5x already");
+        assert_eq!(of(&[(0.0, -1.0), (1.0, -5.0)]), (None, "none: it loses even without a spread".to_owned()));
+        assert_eq!(of(&[(0.5, -1.0), (1.0, -5.0)]).1, "none: it loses even at 0.5x");
         assert_eq!(of(&[(0.0, 9.0), (3.0, 4.0)]).1, "above 3x: it still earns $4 there");
         assert!(of(&[(1.0, 9.0)]).1.starts_with("unknown"));
         let idle = [0.0, 1.0].map(|multiple| CostLine { trades: 0, ..line(multiple, 0.0) });

@@ -1,4 +1,4 @@
-//! The end of a training: its policy replays the dates that it has not seen, beside policies that know nothing.
+//! Held-out replays after a training: the policy on validation and test dates, beside baselines without information.
 
 use market_data::DateRange;
 use market_env::Ledger;
@@ -6,7 +6,7 @@ use ppo_agent::{Behaviour, Policy};
 use serde_json::Value;
 
 use crate::{
-    artifacts::saved_model::{dates_within, ranges_text},
+    artifacts::saved_model::{count_dates_in, ranges_text},
     config::RunConfig,
     evaluation::{
         baselines::{Baselines, explain_staying_out, stays_out},
@@ -17,7 +17,7 @@ use crate::{
     output::{console::Console, synthetic, table::columns},
 };
 
-/// The trained policy, and its baselines.
+/// Behaviours of the trained policy, and its baselines.
 const BEHAVIOURS: [(&str, Behaviour); 4] = [
     ("sampled", Behaviour::Sampled),
     ("greedy", Behaviour::Greedy),
@@ -25,7 +25,7 @@ const BEHAVIOURS: [(&str, Behaviour); 4] = [
     ("random-legal", Behaviour::RandomLegal),
 ];
 
-/// A trained policy and the market whose other dates it is to replay.
+/// A trained policy, and the market whose held-out dates it replays.
 #[derive(Debug)]
 pub struct HeldOut<'a> {
     /// The policy.
@@ -39,7 +39,7 @@ pub struct HeldOut<'a> {
 }
 
 impl HeldOut<'_> {
-    /// Replays the validation dates, the ones to choose settings by, with the policy alone; returns the figures.
+    /// Replays the validation dates, which serve to choose settings, with the policy alone; returns the figures.
     ///
     /// # Errors
     /// When the dates cannot be replayed or the table cannot be written.
@@ -74,19 +74,19 @@ impl HeldOut<'_> {
         let (mut rows, mut results) = (Vec::new(), serde_json::Map::new());
         let mut greedy = Ledger::default();
         for &(name, behaviour) in behaviours {
-            let played = replay(self.policy, &inputs.market, &days, &config.env, behaviour, config.run.seed)?;
-            let figures = Performance::of(&played)?;
+            let result = replay(self.policy, &inputs.market, &days, &config.env, behaviour, config.run.seed)?;
+            let figures = Performance::of(&result)?;
             rows.push(figures.cells(name));
             results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
             if behaviour == Behaviour::Greedy {
-                greedy = played.ledger;
+                greedy = result.ledger;
             }
         }
         let synthetic = synthetic::mark(inputs.dataset.synthetic, " (", ")");
         console.say(format!("\n{heading}{synthetic}, {dates}:"))?;
         console.say(columns(&Performance::HEADINGS, &rows))?;
         let inside: Vec<_> = inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();
-        let seen = dates_within(inside.iter().copied(), &self.trained_on);
+        let seen = count_dates_in(inside.iter().copied(), &self.trained_on);
         if seen > 0 {
             console.say(format!(
                 "IN SAMPLE: {seen} of these {} dates lie within training dates of this model and its parents ({}); these \

@@ -1,60 +1,40 @@
-//! What a replay earned: pure statistics on sessions and trades, as they are printed and written as JSON.
+//! Performance of a replay: pure statistics of its sessions and trades, printed and written as JSON.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use jiff::civil::Date;
-use market_env::{ACTION_NAMES, Episode, ExitReason, Ledger, Trade, action::Action};
+use market_env::{ACTION_NAMES, ExitReason, Trade, action::Action};
 use serde::Serialize;
 use statistics::{daily_sharpe, max_drawdown, profit_factor, ratio};
 
-use crate::output::table::{dollars, percent, thousands};
-
-/// Everything that one replay produced.
-#[derive(Debug, Clone, Default)]
-pub struct Played {
-    /// Counters of the replay.
-    pub ledger: Ledger,
-    /// One entry per session, with the session's date.
-    pub sessions: Vec<(Date, Episode)>,
-    /// Every closed position.
-    pub trades: Vec<Trade>,
-}
-
-impl Played {
-    /// Returns the net P&L of every session date, all symbols together, ascending by date, in dollars.
-    pub fn daily_pnl(&self) -> Vec<(Date, f64)> {
-        let mut daily: BTreeMap<Date, i64> = BTreeMap::new();
-        for (date, session) in &self.sessions {
-            *daily.entry(*date).or_default() += session.net_pnl_cents;
-        }
-        daily.into_iter().map(|(date, cents)| (date, usd(cents))).collect()
-    }
-}
+use crate::{
+    evaluation::replay::ReplayResult,
+    output::table::{dollars, percent, thousands},
+};
 
 fn usd(cents: i64) -> f64 {
     cents as f64 / 100.0
 }
 
-/// Minutes from a position's entry to its last exit, at some quantiles of the positions.
+/// Quantiles of the minutes from a position's entry to its last exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct HoldingMinutes {
-    /// Half of the positions were held no longer.
+    /// Median.
     pub p50: u64,
-    /// Nine in ten.
+    /// 90th percentile.
     pub p90: u64,
-    /// Ninety-nine in a hundred.
+    /// 99th percentile.
     pub p99: u64,
-    /// The longest.
+    /// Maximum.
     pub max: u64,
 }
 
-/// Returns the quantiles of holding times; nothing without a position.
+/// Returns the quantiles of holding times; `None` without a position.
 ///
 /// # Errors
 /// When a holding time is longer than ten sessions, which no replay can produce.
-pub fn holding_minutes(minutes: &[i64]) -> anyhow::Result<Option<HoldingMinutes>> {
+fn holding_minutes(minutes: &[i64]) -> anyhow::Result<Option<HoldingMinutes>> {
     if minutes.is_empty() {
         return Ok(None);
     }
@@ -68,7 +48,7 @@ pub fn holding_minutes(minutes: &[i64]) -> anyhow::Result<Option<HoldingMinutes>
 }
 
 /// The figures of one replay. Money is in dollars and after all costs unless it says otherwise; shares and returns are
-/// fractions, and null where there is nothing to take a share of.
+/// fractions, and null where the denominator is zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Performance {
     /// Symbol-sessions replayed; each starts flat with the configured capital.
@@ -91,7 +71,7 @@ pub struct Performance {
     pub gross_pnl_usd: f64,
     /// Commissions and exchange fees.
     pub fees_usd: f64,
-    /// Largest fall of the cumulative P&L of session dates below its highest point.
+    /// Maximum drawdown of the cumulative P&L by session date.
     pub max_drawdown_usd: f64,
     /// Mean over sample standard deviation of the P&L of session dates, times √252. Dates without a trade count as 0;
     /// every session starts with the same capital, nothing is compounded.
@@ -108,11 +88,11 @@ pub struct Performance {
     pub strong_buy: Option<f64>,
     /// Share of minutes spent in a position.
     pub time_in_market: Option<f64>,
-    /// Orders given up when they reached the market: no quote, or not enough cash.
+    /// Orders refused at the market: no quote, or not enough cash.
     pub refused_orders: u64,
-    /// Fills of less than the order asked for.
+    /// Orders filled in part.
     pub partial_orders: u64,
-    /// Orders that kept working until their time was over.
+    /// Working orders that expired unfilled.
     pub unfilled_orders: u64,
     /// Positions closed, by reason.
     pub exits: BTreeMap<&'static str, u64>,
@@ -123,9 +103,9 @@ impl Performance {
     ///
     /// # Errors
     /// When a trade is impossible, such as one that closed before it opened.
-    pub fn of(played: &Played) -> anyhow::Result<Self> {
-        let Played { ledger, sessions, trades } = played;
-        let daily: Vec<f64> = played.daily_pnl().into_iter().map(|(_, pnl)| pnl).collect();
+    pub fn of(result: &ReplayResult) -> anyhow::Result<Self> {
+        let ReplayResult { ledger, sessions, trades } = result;
+        let daily: Vec<f64> = result.daily_pnl().into_iter().map(|(_, pnl)| pnl).collect();
         let minutes: Vec<i64> = trades.iter().map(Trade::minutes_held).collect();
         let closed = trades.len() as f64;
         let flat_total = ledger.flat_steps() as f64;
@@ -247,14 +227,12 @@ impl Performance {
         lines
     }
 
-    /// Says what became of the orders that were not filled in full at once, if there are any.
+    /// Returns the counts of orders that were not filled in full at once, if there are any.
     fn orders_line(&self) -> Option<String> {
         let counts = [self.refused_orders, self.partial_orders, self.unfilled_orders];
         let [refused, partial, unfilled] = counts.map(|count| thousands(count as i64));
         counts.iter().any(|&count| count > 0).then(|| {
-            format!(
-                "Orders               {refused} refused, {partial} filled in part, {unfilled} open when time was up"
-            )
+            format!("Orders               {refused} refused, {partial} filled in part, {unfilled} expired unfilled")
         })
     }
 }
@@ -265,7 +243,7 @@ fn decimal(value: Option<f64>, digits: usize) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use market_env::Setup;
+    use market_env::{Episode, Ledger, Setup};
 
     use super::*;
 
@@ -321,9 +299,9 @@ pub(crate) mod tests {
         ledger.flat_actions[Setup::Weak as usize] = [5, 0, 1, 0, 0, 0];
         ledger.exits[0] = 2;
         let trades = vec![trade(10_000, 0.2, 4), trade(-6_000, -0.1, 8)];
-        let played = Played { ledger, sessions, trades };
-        assert_eq!(played.daily_pnl(), [(day(2), 100.0), (day(3), -60.0)]);
-        let figures = Performance::of(&played).unwrap();
+        let result = ReplayResult { ledger, sessions, trades };
+        assert_eq!(result.daily_pnl(), [(day(2), 100.0), (day(3), -60.0)]);
+        let figures = Performance::of(&result).unwrap();
         assert_eq!((figures.net_pnl_usd, figures.gross_pnl_usd, figures.fees_usd), (40.0, 43.0, 3.0));
         assert_eq!((figures.max_drawdown_usd, figures.session_dates), (60.0, 2));
         assert_eq!((figures.win_rate, figures.worst_trade_return), (Some(0.5), Some(-0.1)));
@@ -337,7 +315,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_replay_without_a_trade_has_no_ratios_and_no_nan() {
-        let figures = Performance::of(&Played::default()).unwrap();
+        let figures = Performance::of(&ReplayResult::default()).unwrap();
         assert_eq!((figures.win_rate, figures.daily_sharpe, figures.profit_factor), (None, None, None));
         let json = serde_json::to_value(&figures).unwrap();
         assert!(json["win_rate"].is_null() && json["net_pnl_usd"] == 0.0);
@@ -347,8 +325,8 @@ pub(crate) mod tests {
     #[test]
     fn orders_that_were_not_filled_in_full_are_counted_in_the_text() {
         let ledger = Ledger { refused_orders: 1_200, unfilled_orders: 1, ..Ledger::default() };
-        let figures = Performance::of(&Played { ledger, ..Played::default() }).unwrap();
-        let line = "Orders               1,200 refused, 0 filled in part, 1 open when time was up";
+        let figures = Performance::of(&ReplayResult { ledger, ..ReplayResult::default() }).unwrap();
+        let line = "Orders               1,200 refused, 0 filled in part, 1 expired unfilled";
         assert_eq!(figures.lines().last().unwrap(), line);
     }
 }

@@ -1,5 +1,5 @@
-//! Forecasts as columns of the tape that a policy sees: computed bar by bar from what the forecaster may see at that bar, by a forecaster
-//! that was finished before the policy's first training date.
+//! Forecast columns of a market: computed bar by bar from data known at that bar, by a forecaster whose training and validation
+//! dates end before the policy's first training date.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use crate::{
 pub struct ForecastColumns {
     forecaster: Forecaster,
     record: ForecasterRecord,
-    /// What its features took for a strong setup.
+    /// Setup threshold of its features.
     setup_threshold: u8,
 }
 
@@ -30,20 +30,20 @@ impl ForecastColumns {
     /// Reads a forecaster.
     ///
     /// # Errors
-    /// When its file cannot be used, or it sees daily bars or other columns than the tape's.
+    /// When its file cannot be used, or it needs daily bars or other features than the market's.
     pub fn load(named: &Path) -> anyhow::Result<Self> {
         let (forecaster, meta) = saved_forecaster::load(named)
-            .context("loading the forecaster (--forecaster or --set run.forecaster= names another place)")?;
+            .context("loading the forecaster (choose another with --forecaster or --set run.forecaster=)")?;
         let name = named.display();
         if let Some(emergency) = &meta.emergency {
             return Err(UsageError::one(format!(
-                "run.forecaster: the training of {name} was stopped ({emergency}); it knows nothing"
+                "run.forecaster: the training of {name} was stopped ({emergency}), so it is useless; train it again"
             ))
             .into());
         }
         if forecaster.config().bars != BarSize::Minute {
             return Err(UsageError::one(format!(
-                "run.forecaster: {name} forecasts from daily bars, a policy acts on minutes"
+                "run.forecaster: {name} forecasts from daily bars, but a policy acts on minutes"
             ))
             .into());
         }
@@ -58,7 +58,7 @@ impl ForecastColumns {
         Ok(Self { forecaster, record, setup_threshold: config.market.setup_threshold })
     }
 
-    /// Returns what a manifest says about it.
+    /// Returns its record for manifests and models.
     pub fn record(&self) -> &ForecasterRecord {
         &self.record
     }
@@ -68,24 +68,24 @@ impl ForecastColumns {
         &self.forecaster
     }
 
-    /// Refuses a policy that learns from dates on which, or before which, the forecaster was still being made: forecasts of what it has
-    /// seen are better than any that will come.
+    /// Refuses a policy whose training starts before the forecaster's training and validation end: forecasts of dates that it was
+    /// trained on are too good.
     ///
     /// # Errors
     /// [`UsageError`] with both dates.
-    pub fn check(&self, first: Date) -> Result<(), UsageError> {
+    pub fn check_dates(&self, first: Date) -> Result<(), UsageError> {
         let ForecasterRecord { path, learned_from, chosen_by, .. } = &self.record;
         if chosen_by.last < first {
             return Ok(());
         }
         Err(UsageError::one(format!(
-            "run.forecaster: {} learned from {learned_from} and was chosen by {chosen_by}, but the policy learns from {first} on; train \
-             it with an --end-date before, or the policy with a later --start-date",
+            "run.forecaster: {} was trained on {learned_from} and validated on {chosen_by}, but the policy trains from {first} on; train \
+             the forecaster with an earlier --end-date, or the policy with a later --start-date",
             path.display()
         )))
     }
 
-    /// Says what makes its inputs mean something else here than in its training, and that it was trained on made-up bars.
+    /// Returns notes on settings that differ from its training, and on training on synthetic data.
     pub fn notes(&self, synthetic: bool, setup_threshold: u8) -> Vec<String> {
         let path = self.record.path.display();
         let made_up = training_notice(&format!("the forecaster {path}"), self.record.data).filter(|_| !synthetic);
@@ -96,13 +96,13 @@ impl ForecastColumns {
         made_up.into_iter().chain(other).collect()
     }
 
-    /// Adds the forecasts to a market: return, volatility and probability of up of every horizon, each known at the close of its bar.
+    /// Adds the forecasts to a market: return, volatility and probability of a rise for every horizon, each known at the close of its bar.
     ///
     /// # Errors
     /// When the forecasts cannot be computed.
-    pub fn widen(&self, market: Market) -> anyhow::Result<Market> {
+    pub fn add_to(&self, market: Market) -> anyhow::Result<Market> {
         let width = FEATURES.len();
-        ensure!(market.feature_names().len() == width, "the market has forecasts already");
+        ensure!(market.feature_names().len() == width, "the market already has forecasts");
         let columns = self.record.columns.len();
         let mut samples = Samples::default();
         for day in market.days() {
@@ -133,12 +133,12 @@ impl ForecastColumns {
         Ok(market.with_columns(self.record.columns.clone(), &values))
     }
 
-    /// Says in one sentence what was added.
+    /// Returns a sentence on the columns and the dates of the forecaster.
     pub fn line(&self) -> String {
         let ForecasterRecord { path, learned_from, chosen_by, columns, .. } = &self.record;
-        let kinds = self.forecaster.targets().iter().filter(|target| target.kind == TargetKind::Return).count();
+        let horizons = self.forecaster.targets().iter().filter(|target| target.kind == TargetKind::Return).count();
         format!(
-            "Forecasts of {}: {} columns for {kinds} horizon(s); it learned from {learned_from} and was chosen by {chosen_by}",
+            "Forecasts of {}: {} columns for {horizons} horizon(s); trained on {learned_from}, validated on {chosen_by}",
             path.display(),
             columns.len()
         )

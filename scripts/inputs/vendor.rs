@@ -12,7 +12,7 @@ use market_data::{
 use crate::{
     config::{DataSource, RunConfig, RunSection},
     inputs::credentials::Credentials,
-    output::{clock::System, exit_code::UsageError},
+    output::{clock::SystemClock, exit_code::UsageError},
 };
 
 pub use crate::output::progress::{Meter, estimate};
@@ -61,8 +61,8 @@ pub fn usage(error: VendorError) -> anyhow::Error {
 pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
     let (cache, meter) = (Cache::new(&run.data_dir), Meter::new());
-    let service = open(run.data_source, &config.data, &run.symbols, &cache, &System, &meter)?;
-    let fetcher = Fetcher { vendor: service.vendor(), cache: &cache, clock: &System, progress: &meter };
+    let service = open(run.data_source, &config.data, &run.symbols, &cache, &SystemClock, &meter)?;
+    let fetcher = Fetcher { vendor: service.vendor(), cache: &cache, clock: &SystemClock, progress: &meter };
     let dates = match requested(run, config.data.warmup_sessions)? {
         Some(dates) => fetch_missing(&fetcher, run, dates, &meter)?,
         None => cache.span(fetcher.vendor, &run.symbols)?.ok_or_else(|| {
@@ -118,7 +118,7 @@ fn requested(run: &RunSection, warmup: usize) -> anyhow::Result<Option<DateRange
 /// An empty or impossible range of dates.
 pub fn requested_sessions(run: &RunSection, warmup: usize) -> anyhow::Result<DateRange> {
     let window = run.window();
-    let last = last_final(System.now_ms())
+    let last = last_final(SystemClock.now_ms())
         .ok_or_else(|| UsageError::one("today's date is outside the calendar of sessions"))?;
     let window = Window { to: window.to.map(|to| to.min(last)), ..window };
     let DateRange { first, last } = window.dates(last)?;
@@ -137,7 +137,7 @@ mod tests {
         };
         let ahead = requested(Some(calendar::LAST_DATE));
         assert_eq!(ahead, requested(None), "a last date in the future means the last finished session");
-        assert_eq!(ahead.last, last_final(System.now_ms()).unwrap());
+        assert_eq!(ahead.last, last_final(SystemClock.now_ms()).unwrap());
         let past = requested(Some(jiff::civil::date(2025, 7, 3)));
         assert_eq!((past.first, past.last), (jiff::civil::date(2025, 6, 3), jiff::civil::date(2025, 7, 3)));
     }

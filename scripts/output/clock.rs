@@ -1,9 +1,9 @@
-//! The only place that reads the clock: progress reports, file stamps, and which sessions a vendor can be asked for; never
+//! Clock: the only module that reads the time. It serves progress reports, file stamps and the choice of sessions to fetch, never
 //! results.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Measures how long something takes.
+/// Stopwatch for durations.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 
@@ -32,11 +32,11 @@ pub fn timestamp() -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
-/// The machine's clock, for those who ask vendors.
+/// The machine's clock, for vendor requests.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct System;
+pub struct SystemClock;
 
-impl market_data::source::vendor::Clock for System {
+impl market_data::source::vendor::Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         (unix_seconds() * 1000.0) as i64
     }

@@ -1,6 +1,7 @@
-//! One locked writer for everything a run says: the screen, and the run's own log file with the same text.
+//! Console: one locked writer of a run's text, to the screen and to the run's log file.
 //!
-//! Text never carries escape codes, but for a view that is redrawn on a terminal; the progress bar lives on stderr and is taken away while text is printed.
+//! Text carries no escape codes, except for a view that is redrawn on a terminal. The progress bar stands on stderr and is hidden
+//! while text is printed.
 
 use std::{
     fmt::Display,
@@ -34,10 +35,10 @@ impl Console {
         Self { screen: false, ..Self::stdout() }
     }
 
-    /// Says one or more lines. Until a log file is attached they are kept for it.
+    /// Prints one or more lines, and logs them; until a log file is attached they are buffered for it.
     ///
     /// # Errors
-    /// When the log or the screen cannot be written. A reader that closed the pipe is no error: the log goes on.
+    /// When the log or the screen cannot be written. A closed pipe is no error: the log continues.
     pub fn say(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         let text = text.as_ref();
         match &mut self.log {
@@ -76,19 +77,20 @@ impl Console {
         io::stdout().is_terminal()
     }
 
-    /// Shows a text in place of all that the terminal shows; the log does not get it.
+    /// Replaces the content of the terminal by a text, without logging it.
     ///
     /// # Errors
     /// When the screen cannot be written.
     pub fn redraw(&mut self, text: &str) -> io::Result<()> {
-        // To the upper left corner, every line to its end, then everything below: nothing flickers.
+        // Move to the upper left corner, overwrite every line to its end, clear the rest: no flicker.
         let lines = text.replace('\n', "\u{1b}[K\n");
         let mut stdout = io::stdout().lock();
         write!(stdout, "\u{1b}[H{lines}\u{1b}[K\n\u{1b}[J")?;
         stdout.flush()
     }
 
-    /// Writes to the log alone why a run failed or was stopped; the screen gets it from the program's end.
+    /// Writes a line to the log only, for text printed elsewhere. A write error is ignored, since it must not hide the error
+    /// being logged.
     pub fn log_end<S: Display>(&mut self, end: &anyhow::Result<ControlFlow<S>>) {
         let message = match end {
             Ok(ControlFlow::Continue(())) => return,
@@ -101,7 +103,7 @@ impl Console {
         }
     }
 
-    /// Starts the log file with everything said so far; `append` keeps what it holds.
+    /// Starts the log file with the buffered text; `append` keeps its earlier content.
     ///
     /// # Errors
     /// When the file cannot be opened or written.
@@ -126,13 +128,13 @@ impl Console {
         }
     }
 
-    /// Moves the progress bar.
+    /// Advances the progress bar.
     pub fn advance(&self, done: u64, message: String) {
         self.bar.set_message(message);
         self.bar.set_position(done);
     }
 
-    /// Takes the progress bar away.
+    /// Removes the progress bar.
     pub fn stop_bar(&mut self) {
         self.bar.finish_and_clear();
         self.bar = ProgressBar::hidden();
@@ -140,7 +142,7 @@ impl Console {
 }
 
 /// Cuts a log after the last iteration table that shows at most `steps` total timesteps, so that a resumed run can
-/// append. A log without such a table is left as it is.
+/// append. A log without such a table is left unchanged.
 ///
 /// # Errors
 /// When the log cannot be read or written.
@@ -170,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_holds_what_was_said_before_and_after_it_was_attached() {
+    fn the_log_holds_the_text_from_before_and_after_it_was_attached() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.log");
         let mut console = Console::silent();

@@ -1,4 +1,4 @@
-//! How far a fetch is: a bar on a terminal, one line where there is none, and the notes for later.
+//! Progress of a fetch: a bar on a terminal, one line elsewhere, and notes for later.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -17,7 +17,7 @@ use market_data::source::{
 
 use crate::output::table::thousands;
 
-/// Counts calls and tells the time left under the plan's limit.
+/// Counter of API calls, with the time left under the plan's limit.
 #[derive(Debug)]
 pub struct Meter {
     bar: ProgressBar,
@@ -45,12 +45,12 @@ impl Meter {
         }
     }
 
-    /// Takes the vendor's pace into account.
+    /// Sets the vendor's limit of calls per minute.
     pub fn limit(&self, calls_per_minute: u32) {
         self.per_minute.store(calls_per_minute, Ordering::Relaxed);
     }
 
-    /// Says what is going to be fetched and how long it will take, if anything.
+    /// Announces a fetch and its expected duration, unless there is nothing to fetch.
     pub fn plan(&self, vendor: &str, plan: &Plan) {
         if plan.calls > 0 {
             let sessions = thousands(plan.sessions() as i64);
@@ -58,7 +58,7 @@ impl Meter {
         }
     }
 
-    /// Says that so many calls are coming, and what they are for.
+    /// Announces a number of calls and their purpose.
     pub fn expect(&self, calls: usize, what: &str) {
         let planned = self.planned.fetch_add(calls, Ordering::Relaxed) + calls;
         if io::stderr().is_terminal() && self.bar.is_hidden() {
@@ -72,34 +72,34 @@ impl Meter {
     }
 
     fn say(&self, text: &str) {
-        // Where nobody reads, nobody is told.
+        // A closed stderr is no error.
         self.bar.suspend(|| drop(writeln!(io::stderr().lock(), "{text}")));
     }
 
-    /// Returns how long the calls that are left take, if that is a minute or more.
-    fn left(&self) -> String {
+    /// Returns the time left as text; empty below a minute.
+    fn time_left(&self) -> String {
         let left = self.planned.load(Ordering::Relaxed).saturating_sub(self.called());
         let minutes = fetch::minutes(left, self.per_minute.load(Ordering::Relaxed));
         if minutes < 1.0 { String::new() } else { format!("{minutes:.0} min left") }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn stop(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Returns what was noted, and forgets it.
+    /// Returns and clears the notes.
     pub fn notes(&self) -> Vec<String> {
         std::mem::take(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns how many calls were answered.
+    /// Returns the number of answered calls.
     pub fn called(&self) -> usize {
         self.called.load(Ordering::Relaxed)
     }
 }
 
-/// Says how many calls there are and how long they take at the plan's pace.
+/// Formats a number of calls with their duration under the plan's limit.
 pub fn estimate(calls: usize, calls_per_minute: u32) -> String {
     let count = match calls {
         1 => "1 call".to_owned(),
@@ -118,12 +118,12 @@ impl Progress for Meter {
     fn called(&self) {
         let called = self.called.fetch_add(1, Ordering::Relaxed) + 1;
         self.bar.set_position(called as u64);
-        self.bar.set_message(self.left());
+        self.bar.set_message(self.time_left());
     }
 
     fn waiting(&self, pause: Duration, why: &str) {
         if pause >= Duration::from_secs(2) {
-            self.bar.set_message(format!("{}  waiting {} s: {why}", self.left(), pause.as_secs()));
+            self.bar.set_message(format!("{}  waiting {} s: {why}", self.time_left(), pause.as_secs()));
         }
     }
 

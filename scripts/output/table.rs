@@ -1,10 +1,10 @@
-//! Text tables: the boxed one of Stable-Baselines3 that people tail and grep, and plain aligned columns.
+//! Text tables: the boxed table of Stable-Baselines3, for tail and grep, and plain aligned columns.
 
 use std::fmt::Write as _;
 
 pub use ppo_agent::format::{dollars as dollars_and_cents, percent};
 
-/// Writes a number as C's `%.3g` does, which is what Stable-Baselines3 prints.
+/// Formats a number like C's `%.3g`, as Stable-Baselines3 does.
 pub fn significant(value: f64) -> String {
     if !value.is_finite() {
         return if value.is_nan() { "nan".to_owned() } else { format!("{}inf", if value < 0.0 { "-" } else { "" }) };
@@ -28,7 +28,7 @@ fn trim_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
-/// Draws key-value pairs as Stable-Baselines3 does: keys `group/name`, sorted, one heading line per group.
+/// Draws key-value pairs like Stable-Baselines3: keys `group/name`, sorted, one heading line per group.
 pub fn boxed(values: &[(String, String)]) -> String {
     let mut values: Vec<_> = values.iter().collect();
     values.sort();
@@ -68,13 +68,13 @@ pub fn columns(heading: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-/// Writes a whole number with commas between thousands.
+/// Formats a whole number with commas between thousands.
 pub fn thousands(value: i64) -> String {
     let digits = ppo_agent::format::thousands(value.unsigned_abs());
     if value < 0 { format!("-{digits}") } else { digits }
 }
 
-/// Writes an amount of dollars, rounded to whole ones, with its sign before the currency.
+/// Formats an amount in whole dollars, with its sign before the currency.
 pub fn dollars(value: f64) -> String {
     let text = format!("${}", thousands(value.abs().round() as i64));
     if value.round() < 0.0 { format!("-{text}") } else { text }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_look_as_in_c() {
+    fn numbers_match_c_printf() {
         let cases = [
             (8250.4, "8.25e+03"),
             (-45.3, "-45.3"),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_box_is_the_one_of_stable_baselines() {
+    fn boxed_tables_match_stable_baselines() {
         let rows = [
             ("time/fps", "102"),
             ("rollout/ep_rew_mean", "-45.3"),

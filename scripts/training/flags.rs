@@ -112,7 +112,7 @@ pub struct PolicyFlags {
     pub precision: Option<String>,
 }
 
-/// What `--ent-coef` says.
+/// Value of `--ent-coef`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum EntCoef {
     /// This weight.
@@ -127,7 +127,7 @@ impl FromStr for EntCoef {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Self::Auto),
-            _ => text.parse().map(Self::Weight).map_err(|_| "say a number, or auto".to_owned()),
+            _ => text.parse().map(Self::Weight).map_err(|_| "expected a number, or auto".to_owned()),
         }
     }
 }
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_is_said_as_a_fault_of_usage() {
+    fn invalid_flags_are_usage_errors() {
         for (line, part) in [
             ("train --use-features", "--human-momentum"),
             ("train --human-momentum false", "only observation"),

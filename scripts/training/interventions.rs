@@ -1,5 +1,5 @@
-//! What happens to a training because of what it does: shaping that fades, a controller's moves, moves of an earlier run that
-//! are replayed, and the end when a verdict asks for it.
+//! Interventions between the iterations of a training: shaping that fades, moves of the controller, replayed moves of an earlier
+//! run, and the stop on a verdict.
 
 use std::{
     fs,
@@ -20,19 +20,19 @@ use crate::{
     training::reporter::Reporter,
 };
 
-/// Looks after one training, between its iterations.
+/// Interventions in one training.
 #[derive(Debug)]
 pub struct Interventions {
     controller: Controller,
     health: HealthConfig,
     schedule: EntropySchedule,
     total: u64,
-    /// The moves of an earlier run that are still to come, the next one last; none where the controller decides.
+    /// Moves of an earlier run still to be replayed, the next one last; `None` if the controller decides.
     replayed: Option<Vec<MoveRow>>,
 }
 
 impl Interventions {
-    /// Begins with the settings of a run, or goes on with those of a resumed one at `step`.
+    /// Starts with the settings of a run, or with the controller of a resumed run and its step.
     ///
     /// # Errors
     /// [`UsageError`] when the moves to replay cannot be read, or one of them cannot be made.
@@ -43,13 +43,13 @@ impl Interventions {
         );
         let own = |path: &PathBuf| path.starts_with(Paths::of(&config.run).run);
         if config.run.replay_moves.as_ref().is_some_and(own) {
-            let fault = "run.replay_moves: the run sets that folder aside; give it another run.model_name";
+            let fault = "run.replay_moves: the run sets that folder aside; choose another run.model_name";
             return Err(UsageError::one(fault).into());
         }
         let read = |path| read_moves(path, Controller::new(config.ppo.ent_coef, config.env.reward.clone()));
         let mut replayed = config.run.replay_moves.as_deref().map(read).transpose()?;
         if let Some(moves) = &mut replayed {
-            // What a resumed run has made stands in its checkpoint.
+            // The moves up to its step are part of a checkpoint.
             moves.retain(|row| step.is_none_or(|step| row.step > step));
             moves.reverse();
         }
@@ -62,17 +62,16 @@ impl Interventions {
         &self.controller
     }
 
-    /// Sets what is rewarded in the iteration to come.
+    /// Sets the reward weights of the next iteration.
     ///
     /// # Errors
-    /// Weights that the environment refuses.
+    /// When the environment refuses the weights.
     pub fn prepare(&self, trainer: &mut Trainer<BatchEnv>) -> anyhow::Result<()> {
         let reward = reward_at(self.controller.reward(), trainer.timesteps(), self.total);
         Ok(trainer.env_mut().set_reward(reward)?)
     }
 
-    /// Answers what an iteration brought: `used` is the entropy weight of its update. Breaks off where the training is to end
-    /// here.
+    /// Responds to the verdicts of an iteration; `used` is the entropy weight of its update.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -82,7 +81,7 @@ impl Interventions {
         reporter: &mut Reporter<'_>,
         used: f64,
     ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
-        let called = reporter.take_called();
+        let called = reporter.take_verdicts();
         if self.replayed.is_some() {
             self.replay(trainer, reporter)?;
             return Ok(ControlFlow::Continue(()));
@@ -107,7 +106,7 @@ impl Interventions {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Writes down that the entropy weight followed the policy.
+    /// Records an automatic change of the entropy weight.
     fn note_entropy(&self, trainer: &Trainer<BatchEnv>, reporter: &mut Reporter<'_>, used: f64) -> anyhow::Result<()> {
         let (to, target) = (trainer.ent_coef(), trainer.config().ent_target);
         if to == used {
@@ -116,14 +115,14 @@ impl Interventions {
         let side = if to > used { "below" } else { "above" };
         let reason = format!("auto: the normalised entropy lies {side} its target {target}");
         let made = Move { key: "ppo.ent_coef".to_owned(), from: used, to, reason };
-        reporter.moved(trainer.timesteps(), &made, false)
+        reporter.record_move(trainer.timesteps(), &made, false)
     }
 
-    /// Makes the moves that the earlier run made up to here.
+    /// Makes the earlier run's moves up to the current step.
     fn replay(&mut self, trainer: &mut Trainer<BatchEnv>, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
         let Some(moves) = &mut self.replayed else { return Ok(()) };
         while let Some(row) = moves.pop_if(|row| row.step <= trainer.timesteps()) {
-            let made = row.made();
+            let made = row.to_move();
             self.controller.apply(&made).map_err(|fault| UsageError::one(format!("--replay-moves: {fault}")))?;
             apply(&made, trainer, reporter, true)?;
         }
@@ -131,15 +130,15 @@ impl Interventions {
     }
 }
 
-/// Carries out a move and writes it down; weights of the reward are set before the next iteration.
+/// Makes a move and records it; reward weights are set before the next iteration.
 fn apply(made: &Move, trainer: &mut Trainer<BatchEnv>, reporter: &mut Reporter<'_>, loud: bool) -> anyhow::Result<()> {
     if made.key == "ppo.ent_coef" {
         trainer.set_ent_coef(made.to);
     }
-    reporter.moved(trainer.timesteps(), made, loud)
+    reporter.record_move(trainer.timesteps(), made, loud)
 }
 
-/// Reads the moves of an earlier run and tries each on `controller`, so that a faulty one is named before anything begins.
+/// Reads the moves of an earlier run and tries each on `controller`, so that a faulty one is reported before training starts.
 fn read_moves(path: &Path, mut controller: Controller) -> anyhow::Result<Vec<MoveRow>> {
     let name = path.display();
     let text = fs::read_to_string(path)
@@ -147,7 +146,7 @@ fn read_moves(path: &Path, mut controller: Controller) -> anyhow::Result<Vec<Mov
     let mut earlier = 0;
     let mut read = |line: &str| -> Result<MoveRow, String> {
         let row: MoveRow = serde_json::from_str(line).map_err(|error| error.to_string())?;
-        controller.apply(&row.made())?;
+        controller.apply(&row.to_move())?;
         let before = std::mem::replace(&mut earlier, row.step);
         if row.step < before { Err(format!("step {} follows step {before}", row.step)) } else { Ok(row) }
     };
@@ -157,8 +156,8 @@ fn read_moves(path: &Path, mut controller: Controller) -> anyhow::Result<Vec<Mov
     text.lines().zip(1..).map(row).collect()
 }
 
-/// Returns the weights of the iteration that begins at a step, under `base`: shaping fades over the planned length. A
-/// function of the step alone, so that a resumed run is rewarded like an uninterrupted one.
+/// Returns the reward weights of the iteration that starts at a step: shaping fades over the planned length. They depend on the
+/// step alone, so that a resumed run has the same rewards as an uninterrupted one.
 fn reward_at(base: &RewardConfig, timesteps: u64, total: u64) -> RewardConfig {
     base.at(timesteps as f64 / total as f64)
 }

@@ -1,4 +1,4 @@
-//! Listens to a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
+//! Reporter of a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
 
 use ppo_agent::{
     AgentError, Cadence, Iteration, LayerActivity, Listener, StepView,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Where a run's figures go while it trains.
+/// Listener that prints and records a run's figures while it trains.
 pub struct Reporter<'a> {
     console: &'a mut Console,
     records: Records,
@@ -27,10 +27,10 @@ pub struct Reporter<'a> {
     stopwatch: Stopwatch,
     started_at: u64,
     monitor: Monitor,
-    /// What entries could earn on the sessions trained on; measured when it is first asked for.
+    /// Opportunity on the training sessions, measured at the first call.
     opportunity: Box<dyn FnMut() -> Opportunity + 'a>,
-    /// The verdicts to act upon since they were last taken.
-    called: Vec<Verdict>,
+    /// Verdicts since [`Reporter::take_verdicts`] was last called.
+    verdicts: Vec<Verdict>,
     rows: Vec<Row>,
     failure: Option<anyhow::Error>,
 }
@@ -44,42 +44,42 @@ impl std::fmt::Debug for Reporter<'_> {
     }
 }
 
-/// What a resumed run continues.
+/// State that a resumed run continues from.
 #[derive(Debug, Default)]
-pub struct Earlier {
+pub struct ResumeState {
     /// Diagnostics rows written before.
     pub rows: Vec<Row>,
-    /// Where the running interval stood.
+    /// Mark of the checkpoint, with the state of the running interval.
     pub mark: Option<Mark>,
     /// Steps taken before.
     pub steps: u64,
 }
 
-/// The parts that a reporter is made of.
-pub struct Parts<'a> {
+/// Parts of a reporter.
+pub struct ReporterParts<'a> {
     /// The screen and the log.
     pub console: &'a mut Console,
     /// The files of the run folder.
     pub records: Records,
     /// TensorBoard's file.
     pub events: EventWriter,
-    /// What adds up an interval's figures.
+    /// Monitor of the running interval.
     pub monitor: Monitor,
-    /// What entries could earn on the sessions trained on.
+    /// Opportunity on the training sessions, measured at the first call.
     pub opportunity: Box<dyn FnMut() -> Opportunity + 'a>,
 }
 
-impl std::fmt::Debug for Parts<'_> {
+impl std::fmt::Debug for ReporterParts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts").field("records", &self.records).finish_non_exhaustive()
+        f.debug_struct("ReporterParts").field("records", &self.records).finish_non_exhaustive()
     }
 }
 
 impl<'a> Reporter<'a> {
-    /// Starts listening. `freq` is the number of steps between diagnostics blocks, `rows` and `steps` are what a resumed run
-    /// has behind it.
-    pub fn new(parts: Parts<'a>, freq: u64, rows: Vec<Row>, steps: u64) -> Self {
-        let Parts { console, records, events, monitor, opportunity } = parts;
+    /// Creates a reporter. `freq` is the number of steps between diagnostics blocks; `rows` and `steps` are those of a resumed run
+    /// so far.
+    pub fn new(parts: ReporterParts<'a>, freq: u64, rows: Vec<Row>, steps: u64) -> Self {
+        let ReporterParts { console, records, events, monitor, opportunity } = parts;
         Self {
             console,
             records,
@@ -89,7 +89,7 @@ impl<'a> Reporter<'a> {
             started_at: steps,
             monitor,
             opportunity,
-            called: Vec::new(),
+            verdicts: Vec::new(),
             rows,
             failure: None,
         }
@@ -105,9 +105,9 @@ impl<'a> Reporter<'a> {
         &self.rows
     }
 
-    /// Returns the verdicts to act upon that came since the last call, one per interval.
-    pub fn take_called(&mut self) -> Vec<Verdict> {
-        std::mem::take(&mut self.called)
+    /// Returns the verdicts since the last call, one per interval.
+    pub fn take_verdicts(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.verdicts)
     }
 
     /// Returns the last row of `health.jsonl`.
@@ -115,34 +115,34 @@ impl<'a> Reporter<'a> {
         self.records.last_health()
     }
 
-    /// Takes what the hidden units did after an iteration.
+    /// Passes the activity of the hidden units to the monitor.
     pub fn on_activity(&mut self, layers: Vec<LayerActivity>) {
         self.monitor.on_activity(layers);
     }
 
-    /// Takes a comparison of training with validation.
+    /// Passes a comparison of training and validation to the monitor.
     pub fn on_validation(&mut self, gap: OverfitGap) {
         self.monitor.on_validation(gap);
     }
 
-    /// Writes down a change of a setting.
+    /// Records a change of a setting; if `loud`, prints it too.
     ///
     /// # Errors
     /// When log or file cannot be written.
-    pub fn moved(&mut self, step: u64, made: &Move, loud: bool) -> anyhow::Result<()> {
+    pub fn record_move(&mut self, step: u64, made: &Move, loud: bool) -> anyhow::Result<()> {
         if loud {
             let (step, Move { key, from, to, reason }) = (thousands(step as i64), made);
             self.console.say(format!("Adapted   step {step}: {key} {from} to {to} ({reason})"))?;
         }
         let row = MoveRow::of(self.records.stamp(), step, made);
-        self.records.moved(&row)
+        self.records.write_move(&row)
     }
 
-    /// Writes the verdict on a training that ended with something that is not a number.
+    /// Records the verdict on a training that ended with a non-finite number.
     ///
     /// # Errors
     /// When log or file cannot be written.
-    pub fn broke(&mut self, step: u64, error: &AgentError) -> anyhow::Result<()> {
+    pub fn record_failure(&mut self, step: u64, error: &AgentError) -> anyhow::Result<()> {
         let reading = IntervalVerdict::broken(error);
         self.console.say(format!("Verdict   {} at step {}", reading.verdict, thousands(step as i64)))?;
         let row = HealthRow {
@@ -156,16 +156,15 @@ impl<'a> Reporter<'a> {
             checklist: Vec::new(),
             advice: reading.advice,
         };
-        self.records.health(row)
+        self.records.write_health(row)
     }
 
-    /// Writes down where the running interval stands, for a run that resumes from the checkpoint at `step` in a file of
-    /// this SHA-256.
+    /// Writes the mark of the checkpoint at `step`; `sha256` is the hash of its file.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn save_mark(&mut self, step: u64, sha256: String, controller: &Controller) -> anyhow::Result<()> {
-        self.records.mark(step, sha256, self.monitor.state(), controller)
+        self.records.write_mark(step, sha256, self.monitor.state(), controller)
     }
 
     /// Returns the seconds since training began.
@@ -173,30 +172,30 @@ impl<'a> Reporter<'a> {
         self.stopwatch.seconds()
     }
 
-    /// Returns the first failure to write, which the listener's calls cannot.
+    /// Returns the first write error, since the listener's methods cannot return it.
     ///
     /// # Errors
-    /// That failure.
+    /// That write error.
     pub fn check(&mut self) -> anyhow::Result<()> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    fn keep(&mut self, result: anyhow::Result<()>) {
+    fn keep_failure(&mut self, result: anyhow::Result<()>) {
         if let Err(error) = result {
             self.failure.get_or_insert(error);
         }
     }
 
-    fn diagnose(&mut self, step: u64, moment: &StepView<'_>) -> anyhow::Result<()> {
-        let health = self.monitor.close(moment.ledger, &mut self.opportunity);
+    fn diagnose(&mut self, step: u64, view: &StepView<'_>) -> anyhow::Result<()> {
+        let health = self.monitor.close(view.ledger, &mut self.opportunity);
         let text = health.text(step);
-        // The block ends its last line itself.
+        // The block ends with a newline of its own.
         self.console.say(text.strip_suffix('\n').unwrap_or(&text))?;
         let values = health.metrics();
         self.events.scalars(step, &values)?;
-        self.rows.push(self.records.diagnostics(step, &values)?);
-        self.called.push(health.acting_verdict());
-        self.records.health(HealthRow::of(self.records.stamp(), step, &health))
+        self.rows.push(self.records.write_diagnostics(step, &values)?);
+        self.verdicts.push(health.acting_verdict());
+        self.records.write_health(HealthRow::of(self.records.stamp(), step, &health))
     }
 
     fn tabulate(&mut self, iteration: &Iteration) -> anyhow::Result<()> {
@@ -207,35 +206,35 @@ impl<'a> Reporter<'a> {
         let cells: Vec<_> = cells.map(|(key, value)| (key.clone(), cell(key, *value))).collect();
         self.console.say(boxed(&cells))?;
         self.console.advance(iteration.timesteps, format!("{fps:.0} steps/s"));
-        self.records.iteration(iteration.timesteps, &values)?;
+        self.records.write_iteration(iteration.timesteps, &values)?;
         self.events.scalars(iteration.timesteps, &values)
     }
 }
 
 impl Listener for Reporter<'_> {
-    fn on_step(&mut self, timesteps: u64, moment: &StepView<'_>) {
-        self.monitor.on_step(moment);
+    fn on_step(&mut self, timesteps: u64, view: &StepView<'_>) {
+        self.monitor.on_step(view);
         if let Some(step) = self.monitor.due(self.cadence.crossed(timesteps)) {
-            let result = self.diagnose(step, moment);
-            self.keep(result);
+            let result = self.diagnose(step, view);
+            self.keep_failure(result);
         }
     }
 
     fn on_iteration(&mut self, iteration: &Iteration) {
         self.monitor.on_iteration(iteration);
         let result = self.tabulate(iteration);
-        self.keep(result);
+        self.keep_failure(result);
     }
 }
 
-/// Figures that an iteration may lack, before an episode has ended.
-const PERHAPS: [&str; 4] =
+/// Metrics that an iteration may lack, before an episode has ended.
+const OPTIONAL_METRICS: [&str; 4] =
     ["rollout/ep_len_mean", "rollout/ep_rew_mean", "critic/calibration_slope_mc", "critic/explained_variance_mc"];
 
-/// Returns an iteration's figures with the clock's; what it lacks is not a number.
+/// Returns an iteration's metrics and timings; missing ones are NaN.
 fn iteration_values(iteration: &Iteration, fps: f64, seconds: f64) -> Values {
     let mut values: Values = iteration.metrics().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    for key in PERHAPS {
+    for key in OPTIONAL_METRICS {
         if values.iter().all(|(known, _)| known != key) {
             values.push((key.to_owned(), f64::NAN));
         }
@@ -246,7 +245,7 @@ fn iteration_values(iteration: &Iteration, fps: f64, seconds: f64) -> Values {
     values
 }
 
-/// Counts are printed whole, measurements with three digits.
+/// Formats counts as whole numbers, measurements with three digits.
 fn cell(key: &str, value: f64) -> String {
     let whole = ["time/fps", "time/iterations", "time/time_elapsed", "time/total_timesteps", "train/n_updates"];
     if whole.contains(&key) { format!("{value:.0}") } else { significant(value) }

@@ -1,4 +1,4 @@
-//! Continuing a run: only with its own configuration, its own bars, and a checkpoint that it wrote itself.
+//! Resuming of a run, allowed only with its own configuration, bars and checkpoints.
 
 use std::{
     fs,
@@ -20,14 +20,14 @@ use crate::{
     output::exit_code::UsageError,
 };
 
-/// Settings of `run` that may differ when it goes on: they change where and how long, not what.
-const FREE: [&str; 8] =
+/// Settings of `run` that may differ on resuming: they do not change the results up to a step.
+const MAY_DIFFER: [&str; 8] =
     ["timesteps", "checkpoint_freq", "diagnostics_freq", "num_threads", "device", "out_dir", "data_dir", "options"];
 
-/// What the run folder says about a run that is to go on.
+/// A run to resume, as its run folder records it.
 #[derive(Debug, Clone)]
 pub struct PriorRun {
-    /// The configuration that it was last started with.
+    /// Configuration of its last start.
     pub config: RunConfig,
     folder: PathBuf,
     manifest: Value,
@@ -55,18 +55,18 @@ impl PriorRun {
         Ok(Self { config, folder, manifest })
     }
 
-    /// Refuses a configuration under which the run would become another one.
+    /// Refuses a configuration that would make it another run.
     ///
     /// # Errors
     /// [`UsageError`] with every such key.
     pub fn check_config(&self, config: &RunConfig) -> anyhow::Result<()> {
         let changed = differences(&self.config, config)?.into_iter().map(|found| found.key);
-        let changed = changed.filter(|key| !FREE.iter().any(|name| key.strip_prefix("run.") == Some(name)));
+        let changed = changed.filter(|key| !MAY_DIFFER.iter().any(|name| key.strip_prefix("run.") == Some(name)));
         let faults = changed.map(|key| format!("--resume: {key} differs from the run's; start a new run for that"));
         Ok(UsageError::check(faults.collect())?)
     }
 
-    /// Refuses other bars, or forecasts of another forecaster, than the run was started with; `dataset` is the manifest's part about them.
+    /// Refuses other bars or another forecaster than the run was started with; `dataset` is the manifest's entry on the data.
     ///
     /// # Errors
     /// When dates or hashes differ.
@@ -78,12 +78,12 @@ impl PriorRun {
         let then = &self.manifest["dataset"];
         ensure!(
             then["forecaster"]["sha256"] == dataset["forecaster"]["sha256"],
-            "--resume: the forecaster is not the one that the run was started with; {} names it",
+            "--resume: the forecaster is not the one that the run was started with; see {}",
             self.folder.join("manifest.json").display()
         );
         ensure!(
             then["dates"] == dataset["dates"] && hashes(then) == hashes(dataset),
-            "--resume: the bars are not those that the run was started with; {} lists them",
+            "--resume: the bars are not those that the run was started with; see {}",
             self.folder.join("manifest.json").display()
         );
         Ok(())
@@ -92,21 +92,20 @@ impl PriorRun {
     /// Returns the training dates of the run and of the models that it started from.
     ///
     /// # Errors
-    /// When the manifest does not say.
+    /// When the manifest lacks them.
     pub fn trained_on(&self) -> anyhow::Result<Vec<DateRange>> {
         let ranges = serde_json::from_value(self.manifest["trained_on"].clone());
         ranges.with_context(|| format!("reading trained_on in {}", self.folder.join("manifest.json").display()))
     }
 
-    /// Returns a note when the program is another one than the run was started with.
+    /// Returns a note if another revision of the program started the run.
     pub fn revision_note(&self) -> Option<String> {
         let (then, now) = (self.manifest["git_revision"].as_str(), manifest::revision());
         let text = |revision: Option<&str>| revision.unwrap_or("an unknown revision").to_owned();
         (then != now).then(|| format!("the run was started by revision {}, this is {}", text(then), text(now)))
     }
 
-    /// Returns a note when the run goes on with libtorch on another device or number of threads: its sums may then round
-    /// differently.
+    /// Returns a note if a libtorch run resumes on another device or number of threads: its sums may round differently.
     pub fn engine_note(&self, config: &RunConfig) -> Option<String> {
         let (then, now) = (&self.config.run, &config.run);
         let policy = &config.policy;
@@ -114,19 +113,19 @@ impl PriorRun {
         let by_libtorch = policy.kind != PolicyKind::Mlp || policy.backend == Backend::Tch || on_a_gpu;
         let other = then.device != now.device || then.num_threads != now.num_threads;
         (by_libtorch && other).then(|| {
-            "device or threads are not those that the run was started with; where libtorch computes, numbers may differ \
-             from an uninterrupted run's in the last digits"
+            "device or threads are not those that the run was started with; libtorch's results may differ from an \
+             uninterrupted run's in the last digits"
                 .to_owned()
         })
     }
 
-    /// Reads a checkpoint that this run wrote, and what was noted beside it.
+    /// Reads a checkpoint of this run, and its mark.
     ///
     /// # Errors
     /// When it cannot be read, or was written by another run.
     pub fn checkpoint(&self, path: &Path) -> anyhow::Result<(Checkpoint, Mark)> {
         let checkpoint = Checkpoint::load(path)?;
-        let mark = records::mark(&self.folder, checkpoint.timesteps());
+        let mark = records::read_mark(&self.folder, checkpoint.timesteps());
         let ours = mark.and_then(|mark| {
             let config = &self.config;
             let same = checkpoint.seed() == config.run.seed
@@ -141,7 +140,7 @@ impl PriorRun {
         Ok((checkpoint, mark))
     }
 
-    /// Returns the log of the run where it was last started; with more steps a run gets another log.
+    /// Returns the log of the run's last start; its name depends on the planned number of steps.
     pub fn log(&self, run: &RunSection) -> PathBuf {
         Paths::of(&RunSection { timesteps: self.config.run.timesteps, ..run.clone() }).log
     }

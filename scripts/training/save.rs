@@ -18,11 +18,11 @@ use crate::{
     },
     training::{
         interventions::Interventions,
-        reporter::{Earlier, Parts, Reporter},
+        reporter::{Reporter, ReporterParts, ResumeState},
     },
 };
 
-/// Copies the log that a run had under another number of steps, so that the whole run stands in one file.
+/// Copies the log of a start with another number of steps, so that the whole run is in one file.
 pub(super) fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
     if earlier == log || !earlier.exists() {
         return Ok(());
@@ -33,11 +33,11 @@ pub(super) fn continue_log(earlier: &Path, log: &Path) -> anyhow::Result<()> {
 }
 
 impl Run<'_> {
-    /// Opens the run folder, the log and the records: from here on files are written.
+    /// Opens the run folder, the log and the records; from here on the run writes files.
     pub(super) fn open<'c, 's>(
         &'s self,
         trainer: &Trainer<BatchEnv>,
-        earlier: Option<Earlier>,
+        earlier: Option<ResumeState>,
         monitor: Option<MonitorState>,
         console: &'c mut Console,
     ) -> anyhow::Result<Reporter<'c>>
@@ -75,7 +75,8 @@ impl Run<'_> {
         if self.inputs.dataset.synthetic {
             events.scalars(earlier.steps, &[(format!("data/{data}"), 1.0)])?;
         }
-        let parts = Parts { console, records, events, monitor: self.monitor(monitor), opportunity: self.opportunity() };
+        let parts =
+            ReporterParts { console, records, events, monitor: self.monitor(monitor), opportunity: self.opportunity() };
         Ok(Reporter::new(parts, self.config.run.diagnostics_freq, earlier.rows, earlier.steps))
     }
 

@@ -12,35 +12,35 @@ use super::Run;
 use crate::{
     artifacts::{manifest, saved_model},
     output::{console::Console, synthetic::training_notice, table::thousands},
-    training::{interventions::Interventions, reporter::Earlier, resume::PriorRun},
+    training::{interventions::Interventions, reporter::ResumeState, resume::PriorRun},
 };
 
-/// Where training starts.
+/// Starting point of a training.
 pub(super) struct Start {
     pub(super) trainer: Trainer<BatchEnv>,
-    /// What a resumed run continues.
-    pub(super) earlier: Option<Earlier>,
+    /// State of a resumed run.
+    pub(super) earlier: Option<ResumeState>,
     pub(super) interventions: Interventions,
-    /// The training dates of this run and of the models behind it.
+    /// Training dates of this run, of its parent models and of its forecaster.
     pub(super) trained_on: Vec<DateRange>,
     pub(super) manifest: Value,
 }
 
 impl Run<'_> {
-    /// Makes or loads everything that training needs; writes nothing.
+    /// Creates or loads everything that training needs; writes nothing.
     pub(super) fn start(&self, console: &mut Console) -> anyhow::Result<Start> {
         if let Some(forecast_columns) = &self.inputs.forecast_columns {
-            forecast_columns.check(self.split.train.first)?;
+            forecast_columns.check_dates(self.split.train.first)?;
         }
         let dataset = self.inputs.manifest(self.split)?;
         let (trainer, earlier, trained_on) = match self.resume {
             Some((prior, which)) => {
                 prior.check_data(&dataset)?;
-                let (trainer, earlier) = self.resumed(prior, which, console)?;
+                let (trainer, earlier) = self.resume_run(prior, which, console)?;
                 (trainer, Some(earlier), prior.trained_on()?)
             }
             None => {
-                let (trainer, parents) = self.fresh(console)?;
+                let (trainer, parents) = self.start_fresh(console)?;
                 let seen =
                     self.inputs.forecast_columns.iter().flat_map(|forecast_columns| forecast_columns.record().seen());
                 (trainer, None, [self.split.train].into_iter().chain(parents).chain(seen).collect())
@@ -48,14 +48,14 @@ impl Run<'_> {
         };
         let run = &self.config.run;
         console.say(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
-        let mut manifest = manifest::start(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
+        let mut manifest = manifest::of_training(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
         manifest["trained_on"] = serde_json::to_value(&trained_on)?;
         let mark = earlier.as_ref().and_then(|earlier| earlier.mark.as_ref());
         let interventions = Interventions::new(self.config, mark.map(|mark| (mark.controller.clone(), mark.step)))?;
         Ok(Start { trainer, earlier, interventions, trained_on, manifest })
     }
 
-    pub(super) fn env(&self) -> anyhow::Result<BatchEnv> {
+    fn env(&self) -> anyhow::Result<BatchEnv> {
         let days = self.inputs.market.days_in(&self.split.train);
         let config = self.config;
         let market = Arc::clone(&self.inputs.market);
@@ -63,7 +63,7 @@ impl Run<'_> {
     }
 
     /// Starts at step 0, with new parameters or with those of a model, whose training dates are returned too.
-    pub(super) fn fresh(&self, console: &mut Console) -> anyhow::Result<(Trainer<BatchEnv>, Vec<DateRange>)> {
+    pub(super) fn start_fresh(&self, console: &mut Console) -> anyhow::Result<(Trainer<BatchEnv>, Vec<DateRange>)> {
         let (env, config) = (self.env()?, self.config);
         let (policy, parents) = match &config.run.load_model {
             Some(path) => self.warm_start(path, &env, console)?,
@@ -74,8 +74,8 @@ impl Run<'_> {
         Ok((trainer, parents))
     }
 
-    /// An untrained policy, its actor begun with the forecaster's encoder where that was asked for.
-    pub(super) fn new_policy(&self, env: &BatchEnv, console: &mut Console) -> anyhow::Result<Policy> {
+    /// Returns an untrained policy, with the forecaster's encoder in its actor if `run.forecaster_transfer` is set.
+    fn new_policy(&self, env: &BatchEnv, console: &mut Console) -> anyhow::Result<Policy> {
         let config = self.config;
         let mut policy = Policy::for_env(env, &config.policy, config.run.seed)?;
         if let Some(forecast_columns) = self.inputs.forecast_columns.as_ref().filter(|_| config.run.forecaster_transfer)
@@ -86,7 +86,7 @@ impl Run<'_> {
         Ok(policy)
     }
 
-    pub(super) fn warm_start(
+    fn warm_start(
         &self,
         path: &Path,
         env: &BatchEnv,
@@ -104,13 +104,13 @@ impl Run<'_> {
         Ok((policy.with_backend(backend).with_precision(precision), meta.trained_on))
     }
 
-    /// Continues from a checkpoint: the one named, or the newest good one of this model.
-    pub(super) fn resumed(
+    /// Continues from a checkpoint: the given one, or the newest usable one of this model.
+    fn resume_run(
         &self,
         prior: &PriorRun,
         which: &Path,
         console: &mut Console,
-    ) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
+    ) -> anyhow::Result<(Trainer<BatchEnv>, ResumeState)> {
         let latest = which == Path::new("latest");
         let paths = if latest {
             self.paths.checkpoints()?.into_iter().map(|(_, path)| path).collect()
@@ -129,17 +129,17 @@ impl Run<'_> {
             }
         }
         bail!(
-            "--resume: there is no good checkpoint of {} in {}",
+            "--resume: there is no usable checkpoint of {} in {}",
             self.config.run.model_name,
             self.paths.checkpoints.display()
         )
     }
 
-    pub(super) fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, Earlier)> {
+    fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, ResumeState)> {
         let (checkpoint, mark) = prior.checkpoint(path)?;
         let mut trainer = Trainer::resume(checkpoint, self.env()?, self.config.run.device)?;
         trainer.set_total(self.config.run.timesteps);
         let steps = trainer.timesteps();
-        Ok((trainer, Earlier { rows: Vec::new(), mark: Some(mark), steps }))
+        Ok((trainer, ResumeState { rows: Vec::new(), mark: Some(mark), steps }))
     }
 }

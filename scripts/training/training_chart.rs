@@ -1,4 +1,4 @@
-//! `training.svg`: action shares and net P&L of every interval.
+//! Chart `training.svg`: action shares and net P&L of every interval.
 
 use anyhow::Context as _;
 use plotters::prelude::*;
@@ -22,7 +22,7 @@ const LINES: [(&str, &str, RGBColor, u32); 4] = [
 /// Draws the chart of a run from its diagnostics rows, as SVG text.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// When the drawing library fails, which no input is known to cause.
 pub fn draw(title: &str, rows: &[Row]) -> anyhow::Result<String> {
     let mut svg = String::new();
     {

@@ -279,7 +279,7 @@ fn a_policy_takes_forecasts_only_from_an_earlier_forecaster() {
         ];
         command("train_historical_model", &args.concat())
     };
-    refused(&policy("2024-02-01", &[]), 2, &["run.forecaster", "learned from", "the policy learns from 2024-02"]);
+    refused(&policy("2024-02-01", &[]), 2, &["run.forecaster", "was trained on", "the policy trains from 2024-02"]);
     let trained = policy("2024-04-02", &["--forecaster-transfer"]);
     let said = text(&trained.stdout);
     assert!(trained.status.success(), "{said}{}", text(&trained.stderr));
@@ -331,7 +331,7 @@ fn forecast_columns_use_nothing_from_later_bars() {
     let seer = ForecastColumns::load(&out.path().join("models/seer")).unwrap();
     let before = dataset(&["SPY"], 20, 1, 0.0);
     let config = MarketConfig { frames: 4, ..MarketConfig::default() };
-    let widened = |data: &market_data::Dataset| seer.widen(Market::build(&data.symbols, &config).unwrap()).unwrap();
+    let widened = |data: &market_data::Dataset| seer.add_to(Market::build(&data.symbols, &config).unwrap()).unwrap();
     let market = widened(&before);
     assert_eq!(market.feature_names().len(), FEATURES.len() + 3);
     for (day, bar) in [(3, 0), (3, 200), (5, 388)] {
@@ -376,7 +376,7 @@ fn daily_bars_have_their_own_horizons() {
     let seer = out.path().join("models/days");
     let policy =
         command("train_historical_model", &["--config", "configs/smoke.toml", "--forecaster", seer.to_str().unwrap()]);
-    refused(&policy, 2, &["forecasts from daily bars, a policy acts on minutes"]);
+    refused(&policy, 2, &["forecasts from daily bars, but a policy acts on minutes"]);
 }
 
 #[test]

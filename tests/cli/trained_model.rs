@@ -117,9 +117,9 @@ fn a_bar_without_a_decision_is_refused_with_the_reason() {
     };
     refused(&explain("SPY", "2024-11-20T09:29", &[]), 2, &["2024-11-20T09:29", "bars from 09:30 to 15:59"]);
     refused(&explain("SPY", "2024-11-20T15:57", &[]), 2, &["the last decision", "15:53", "flat_before_close"]);
-    refused(&explain("SPY", "2024-11-28T10:00", &[]), 2, &["does not trade on 2024-11-28"]);
+    refused(&explain("SPY", "2024-11-28T10:00", &[]), 2, &["closed on 2024-11-28"]);
     for odd in ["yesterday", "2024-11-20T10:31:30"] {
-        let sentence = format!("--at {odd}: write it as the minute 2025-03-04T10:31, New York time");
+        let sentence = format!("--at {odd}: write it as a minute in New York time, such as 2025-03-04T10:31");
         refused(&explain("SPY", odd, &[]), 2, &[&sentence]);
     }
     refused(&explain("SPY", "2025-03-04T10:31", &[]), 1, &["SPY", "2025-03-04"]);
@@ -128,7 +128,7 @@ fn a_bar_without_a_decision_is_refused_with_the_reason() {
     let printed = text(&explain("spy", "2024-11-20T10:31", &["--print-config"]).stdout);
     assert!(printed.contains("symbols = [\"SPY\"]") && printed.contains("end_date = \"2024-11-20\""), "{printed}");
     let output = explain("SPY", "2024-11-20T10:31", &["--symbols", "QQQ"]);
-    assert!(text(&output.stdout).contains("Note: --symbols says nothing here"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("Note: --symbols is ignored here"), "{}", text(&output.stdout));
 }
 
 #[test]

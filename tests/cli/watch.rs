@@ -132,13 +132,13 @@ fn anything_but_a_run_or_a_log_is_refused_in_one_sentence() {
     }
     let other = folder.path().join("README.md");
     fs::write(&other, "# Something else\n").unwrap();
-    refuse("diagnose", &other, "README.md holds no MomentumDiagnostics block");
+    refuse("diagnose", &other, "README.md has no MomentumDiagnostics block");
     let young = folder.path().join("young");
     fs::create_dir(&young).unwrap();
     fs::write(young.join("config.toml"), "").unwrap();
-    refuse("diagnose", &young, "the first diagnostics interval is not over");
+    refuse("diagnose", &young, "the first diagnostics interval is not finished");
     fs::write(young.join("metrics.jsonl"), "{\"kind\":\"other\"}\n").unwrap();
-    refuse("diagnose", &young, "metrics.jsonl: the row {\"kind\":\"other\"} is of another form");
+    refuse("diagnose", &young, "metrics.jsonl: malformed row {\"kind\":\"other\"}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Reads a file of trades back into the records that it was written from.
+//! Reader of trades files.
 
 use std::{fs::File, path::Path, str::FromStr};
 
@@ -9,16 +9,16 @@ use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _, TimeUn
 
 use super::{EPOCH, SETUPS, TradesFormat};
 
-/// Reads trades in the order of the file; the columns may lie in any order, and others are not looked at.
+/// Returns the trades in file order. Columns may stand in any order; unknown columns are ignored.
 ///
 /// # Errors
-/// When the file cannot be read, lacks a column, or a cell is not what its column holds.
+/// When the file cannot be read, lacks a column, or a cell is of the wrong kind.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Trade>> {
     let trades = match TradesFormat::of(path)? {
-        TradesFormat::Parquet => open_parquet(path).and_then(|frame| all(frame.height(), &frame)),
+        TradesFormat::Parquet => open_parquet(path).and_then(|frame| read_rows(frame.height(), &frame)),
         TradesFormat::Csv => std::fs::read_to_string(path)
             .map_err(anyhow::Error::from)
-            .and_then(|text| Csv::new(&text).and_then(|csv| all(csv.rows.len(), &csv))),
+            .and_then(|text| Csv::new(&text).and_then(|csv| read_rows(csv.rows.len(), &csv))),
     };
     trades.with_context(|| format!("reading the trades of {}", path.display()))
 }
@@ -27,11 +27,11 @@ fn open_parquet(path: &Path) -> anyhow::Result<DataFrame> {
     Ok(ParquetReader::new(File::open(path)?).finish()?)
 }
 
-fn all(rows: usize, cells: &impl Cells) -> anyhow::Result<Vec<Trade>> {
+fn read_rows(rows: usize, cells: &impl Cells) -> anyhow::Result<Vec<Trade>> {
     (0..rows).map(|row| trade(cells, row).with_context(|| format!("row {}", row + 1))).collect()
 }
 
-/// Cells of a table by row and column, in the kinds that a trade is made of.
+/// Typed cells of a table, by row and column.
 trait Cells {
     fn text(&self, row: usize, column: &str) -> anyhow::Result<String>;
     fn real(&self, row: usize, column: &str) -> anyhow::Result<f64>;
@@ -39,7 +39,7 @@ trait Cells {
     fn date(&self, row: usize, column: &str) -> anyhow::Result<Date>;
     fn time_ns(&self, row: usize, column: &str) -> anyhow::Result<i64>;
 
-    /// Dollars, in cents.
+    /// Returns an amount of dollars in cents.
     fn cents(&self, row: usize, column: &str) -> anyhow::Result<i64> {
         Ok((self.real(row, column)? * 100.0).round() as i64)
     }
@@ -101,7 +101,7 @@ fn nanoseconds(time: Timestamp) -> anyhow::Result<i64> {
     i64::try_from(time.as_nanosecond()).with_context(|| format!("{time} is not between 1678 and 2262"))
 }
 
-/// A CSV file whose cells hold no comma, as ours do not.
+/// A CSV file without quoting; no cell of a trades file holds a comma.
 struct Csv<'a> {
     heading: Vec<&'a str>,
     rows: Vec<Vec<&'a str>>,
@@ -149,39 +149,41 @@ impl Cells for Csv<'_> {
     }
 }
 
-/// Returns what `take` makes of a cell, or says that it is of another kind.
-fn taken<T>(
+/// Converts a cell, or fails with its column and the expected kind.
+fn cell_value<T>(
     frame: &DataFrame,
     (row, column): (usize, &str),
     kind: &str,
-    take: impl FnOnce(&AnyValue<'_>) -> Option<T>,
+    convert: impl FnOnce(&AnyValue<'_>) -> Option<T>,
 ) -> anyhow::Result<T> {
     let cell = frame.column(column)?.get(row)?;
-    take(&cell).with_context(|| format!("column {column}: {cell} is not {kind}"))
+    convert(&cell).with_context(|| format!("column {column}: {cell} is not {kind}"))
 }
 
 impl Cells for DataFrame {
     fn text(&self, row: usize, column: &str) -> anyhow::Result<String> {
-        taken(self, (row, column), "a text", |cell| cell.get_str().map(str::to_owned))
+        cell_value(self, (row, column), "a text", |cell| cell.get_str().map(str::to_owned))
     }
 
     fn real(&self, row: usize, column: &str) -> anyhow::Result<f64> {
-        taken(self, (row, column), "a finite number", |cell| cell.extract().filter(|value: &f64| value.is_finite()))
+        cell_value(self, (row, column), "a finite number", |cell| {
+            cell.extract().filter(|value: &f64| value.is_finite())
+        })
     }
 
     fn whole(&self, row: usize, column: &str) -> anyhow::Result<u32> {
-        taken(self, (row, column), "a whole number", |cell| cell.extract())
+        cell_value(self, (row, column), "a whole number", |cell| cell.extract())
     }
 
     fn date(&self, row: usize, column: &str) -> anyhow::Result<Date> {
-        taken(self, (row, column), "a date", |cell| match cell {
+        cell_value(self, (row, column), "a date", |cell| match cell {
             AnyValue::Date(days) => EPOCH.checked_add(days.days()).ok(),
             _ => None,
         })
     }
 
     fn time_ns(&self, row: usize, column: &str) -> anyhow::Result<i64> {
-        taken(self, (row, column), "a time in nanoseconds", |cell| match cell {
+        cell_value(self, (row, column), "a time in nanoseconds", |cell| match cell {
             AnyValue::Datetime(ns, TimeUnit::Nanoseconds, _) => Some(*ns),
             _ => None,
         })
@@ -198,7 +200,7 @@ mod tests {
     };
 
     #[test]
-    fn both_forms_read_back_as_they_were() {
+    fn both_formats_read_back_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let mut unsold = trade();
         (unsold.net_pnl_cents, unsold.fees_cents, unsold.net_return) = (123_456_789, 7, 1.0 / 3.0);

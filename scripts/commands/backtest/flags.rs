@@ -36,7 +36,7 @@ pub struct BacktestFlags {
     pub audit: bool,
     /// Replays the same sessions at these multiples of the spread, fees unchanged, and says at which the model breaks even
     /// [without a list: 0,0.5,1,2,3]
-    #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = Multiples::USUAL)]
+    #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = Multiples::DEFAULT)]
     pub cost_sensitivity: Option<Multiples>,
     /// Files to write.
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The judgement of a whole training, as one object.
+//! Diagnosis of a whole training, as one object.
 
 use std::path::Path;
 
@@ -8,52 +8,52 @@ use serde::Serialize;
 
 use crate::{
     artifacts::health_rows::{Check, HealthRow, MoveRow, WrittenVerdict},
-    commands::watch::{self, Seen, UnjudgedInterval, View, Watched},
+    commands::watch::{self, IntervalSnapshot, TrainingFollower, UnjudgedInterval, View},
 };
 
-/// What is said of a training; the object of `--json`.
+/// Diagnosis of a training; the object of `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Diagnosis {
     /// The run folder or the log.
     pub source: String,
-    /// What the verdict rests on.
+    /// Basis of the verdict.
     pub basis: Basis,
-    /// Origin of the bars; null where unknown.
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones; null if unknown.
     pub data: Option<DataStamp>,
     /// Steps taken.
     pub step: u64,
-    /// Steps asked for; null where unknown.
+    /// Planned steps; null if unknown.
     pub planned: Option<u64>,
-    /// Whether the training is over.
+    /// True if the training is over.
     pub finished: bool,
     /// healthy, drifting, collapsed:HOLD, collapsed:BUY_CALL, collapsed:BUY_PUT, state_blind, frozen, exploding,
     /// hold_is_optimal or inconclusive.
     pub verdict: WrittenVerdict,
     /// Steps at which the verdict began.
     pub since: u64,
-    /// The reading of the last interval alone.
+    /// Reading of the last interval alone.
     pub reading: WrittenVerdict,
     /// The figures that the reading rests on, one sentence each.
     pub evidence: Vec<String>,
-    /// What to try, one sentence each.
+    /// Advice, one sentence each.
     pub advice: Vec<String>,
     /// The exit code that goes with the verdict.
     pub exit_code: u8,
     /// The verdicts one after the other, oldest first.
     pub history: Vec<Span>,
-    /// The documented targets at the documented steps, as far as the training came.
+    /// Checks of the documented targets, at the documented steps reached so far.
     pub checklists: Vec<Checklist>,
-    /// What the controller changed, oldest first.
+    /// Changes made by the controller, oldest first.
     pub moves: Vec<MoveRow>,
-    /// The last interval, and all steps so far; absent where the training broke before one was over.
-    pub last: Option<Seen>,
+    /// The last interval, and all steps so far; absent if the training ended before one was finished.
+    pub last: Option<IntervalSnapshot>,
 }
 
-/// What a verdict rests on.
+/// Basis of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Basis {
-    /// `health.jsonl`: everything that was measured, and at least two intervals in a row.
+    /// `health.jsonl`: all measurements, over at least two consecutive intervals.
     #[serde(rename = "health")]
     IntervalReport,
     /// The shares of single intervals of a run without `health.jsonl`.
@@ -62,7 +62,7 @@ pub(super) enum Basis {
     Log,
 }
 
-/// A verdict that held for a while.
+/// Consecutive intervals with the same called verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Span {
     /// The verdict.
@@ -88,28 +88,28 @@ impl Diagnosis {
     /// # Errors
     /// As [`run`].
     pub(super) fn of(path: &Path) -> anyhow::Result<Self> {
-        let mut watched = Watched::open(path)?;
-        let view = watched.poll()?.clone();
+        let mut follower = TrainingFollower::open(path)?;
+        let view = follower.poll()?.clone();
         let name = path.display();
         ensure!(
-            !watched.is_log() || view.last().is_some(),
-            "{name} holds no MomentumDiagnostics block: it is no log of a training, or its first interval is not over"
+            !follower.is_log() || view.last().is_some(),
+            "{name} has no MomentumDiagnostics block: it is not a training log, or its first interval is not finished"
         );
-        let basis = if watched.is_log() { Basis::Log } else { Basis::Shares };
+        let basis = if follower.is_log() { Basis::Log } else { Basis::Shares };
         match (view.health.last().cloned(), view.last().cloned()) {
             (Some(row), last) => {
-                let basis = if watched.is_log() { Basis::Log } else { Basis::IntervalReport };
-                Ok(Self::judged(view, row, last, basis))
+                let basis = if follower.is_log() { Basis::Log } else { Basis::IntervalReport };
+                Ok(Self::from_verdicts(view, row, last, basis))
             }
-            (None, Some(last)) => Ok(Self::read(view, basis, last)),
+            (None, Some(last)) => Ok(Self::from_shares(view, basis, last)),
             (None, None) => {
-                bail!("{name}: the first diagnostics interval is not over, so there is nothing to judge yet")
+                bail!("{name}: the first diagnostics interval is not finished, so there is nothing to judge yet")
             }
         }
     }
 
-    /// Takes the verdict that was written.
-    fn judged(view: View, row: HealthRow, last: Option<Seen>, basis: Basis) -> Self {
+    /// Returns the diagnosis of a training with written verdicts.
+    fn from_verdicts(view: View, row: HealthRow, last: Option<IntervalSnapshot>, basis: Basis) -> Self {
         let checked = view.health.iter().filter(|row| !row.checklist.is_empty());
         Self {
             history: spans(view.health.iter().map(|row| (row.step, row.verdict.clone()))),
@@ -131,13 +131,15 @@ impl Diagnosis {
         }
     }
 
-    /// Reads the shares of the intervals, where no verdict was written.
-    fn read(view: View, basis: Basis, last: Seen) -> Self {
-        let UnjudgedInterval { verdict, mut evidence } = watch::read(&last);
-        let history = spans(view.intervals.iter().map(|seen| (seen.step, watch::read(seen).verdict.into())));
+    /// Returns the diagnosis by the intervals' shares, where no verdict was written.
+    fn from_shares(view: View, basis: Basis, last: IntervalSnapshot) -> Self {
+        let UnjudgedInterval { verdict, mut evidence } = watch::judge_by_shares(&last);
+        let history = spans(
+            view.intervals.iter().map(|snapshot| (snapshot.step, watch::judge_by_shares(snapshot).verdict.into())),
+        );
         evidence.push(match basis {
-            Basis::Log => "read from the shares alone: this log holds no verdict".to_owned(),
-            _ => "read from the shares alone: the run has no health.jsonl".to_owned(),
+            Basis::Log => "judged by action shares alone: this log has no verdict".to_owned(),
+            _ => "judged by action shares alone: the run has no health.jsonl".to_owned(),
         });
         Self {
             since: history.last().map_or(last.step, |span| span.from),
@@ -160,7 +162,7 @@ impl Diagnosis {
     }
 }
 
-/// Joins equal verdicts that follow each other.
+/// Merges consecutive equal verdicts.
 fn spans(verdicts: impl Iterator<Item = (u64, WrittenVerdict)>) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for (step, verdict) in verdicts {
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_that_comes_back_is_a_span_of_its_own() {
+    fn a_returning_verdict_starts_a_new_span() {
         let rows = [(5, "healthy"), (10, "healthy"), (15, "drifting"), (20, "healthy")];
         let spans = spans(rows.into_iter().map(|(step, verdict)| (step, verdict.into())));
         let spans: Vec<_> = spans.into_iter().map(|span| (span.verdict, span.from, span.to)).collect();

@@ -1,17 +1,17 @@
-//! A diagnosis as lines for people.
+//! Text form of a diagnosis.
 
 use market_data::DataStamp;
 
 use super::diagnosis::{Basis, Checklist, Diagnosis, Span};
 use crate::{
-    commands::watch::{habits, learner},
+    commands::watch::{interval_table, learner_text},
     output::{
         synthetic::mark,
         table::{columns, percent, significant, thousands},
     },
 };
 
-/// Writes a diagnosis, the verdict first.
+/// Returns the lines of a diagnosis, verdict first.
 pub(super) fn lines(diagnosis: &Diagnosis) -> Vec<String> {
     let Diagnosis { verdict, since, reading, evidence, advice, last, .. } = diagnosis;
     let mut lines = vec![about(diagnosis)];
@@ -23,8 +23,8 @@ pub(super) fn lines(diagnosis: &Diagnosis) -> Vec<String> {
     lines.extend(advice.iter().map(|sentence| format!("  to try: {sentence}")));
     if let Some(last) = last {
         lines.push(String::new());
-        lines.push(habits(last));
-        lines.push(format!("Learner: {}", learner(&last.learner)));
+        lines.push(interval_table(last));
+        lines.push(format!("Learner: {}", learner_text(&last.learner)));
     }
     if diagnosis.history.len() > 1 {
         lines.push(format!("History: {}", diagnosis.history.iter().map(span).collect::<Vec<_>>().join(", ")));
@@ -79,13 +79,18 @@ mod tests {
     use super::*;
     use crate::{
         artifacts::health_rows::{Check, MoveRow},
-        commands::watch::{Habits, Learner, Seen},
+        commands::watch::{IntervalSnapshot, LearnerStats, WindowStats},
     };
 
     fn diagnosis() -> Diagnosis {
-        let habits = Habits { hold: Some(0.4), net_pnl_usd: Some(-12.0), ..Habits::default() };
-        let last =
-            Seen { first_step: 5_001, step: 10_000, interval: habits, total: habits, learner: Learner::default() };
+        let stats = WindowStats { hold: Some(0.4), net_pnl_usd: Some(-12.0), ..WindowStats::default() };
+        let last = IntervalSnapshot {
+            first_step: 5_001,
+            step: 10_000,
+            interval: stats,
+            total: stats,
+            learner: LearnerStats::default(),
+        };
         let check = |name: &str, target: &str, value, pass| Check {
             name: name.to_owned(),
             target: target.to_owned(),
@@ -124,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_the_verdict_first_and_what_it_rests_on() {
+    fn the_text_starts_with_the_verdict_and_its_evidence() {
         let expected = "\
 SYNTHETIC DATA: run runs/one, 12,288 steps of 100,000, not finished
 Verdict: healthy, since step 5,000

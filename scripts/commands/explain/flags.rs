@@ -42,7 +42,7 @@ pub struct ExplainFlags {
     /// Seed of the sampling [default: the model's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Where the bars come from; --symbol and --at name the session.
+    /// Draws the session as SVG: price with setups, entries and exits, what the policy would buy, premiums, equity
     #[command(flatten)]
     pub data: DataFlags,
     /// Files to write.
@@ -69,16 +69,19 @@ impl ExplainFlags {
     /// Returns the time that `--at` names.
     ///
     /// # Errors
-    /// When it is not a minute of a day, exit code 2.
+    /// When it is not a minute of a date, exit code 2.
     pub fn moment(&self) -> Result<DateTime, UsageError> {
         let minute = |at: &DateTime| (at.second(), at.subsec_nanosecond()) == (0, 0);
         self.at.parse().ok().filter(minute).ok_or_else(|| {
-            UsageError::one(format!("--at {}: write it as the minute 2025-03-04T10:31, New York time", self.at))
+            UsageError::one(format!(
+                "--at {}: write it as a minute in New York time, such as 2025-03-04T10:31",
+                self.at
+            ))
         })
     }
 
-    /// Lays files, flags and assignments over the configuration that the model was trained with, for the one session that
-    /// is asked for.
+    /// Lays files, flags and assignments over the configuration that the model was trained with, for the
+    /// requested session.
     ///
     /// # Errors
     /// Every fault at once, exit code 2.
@@ -92,7 +95,7 @@ impl ExplainFlags {
             ("--intraday-days", self.data.intraday_days.is_some()),
         ];
         let given = others.into_iter().filter(|(_, given)| *given);
-        notes.extend(given.map(|(name, _)| format!("{name} says nothing here: --symbol and --at name the session")));
+        notes.extend(given.map(|(name, _)| format!("{name} is ignored here: --symbol and --at select the session")));
         let data = DataFlags { symbols, start_date: date, end_date: date, intraday_days, ..self.data.clone() };
         let mut layer = Layer::new("flags");
         data.put(&mut layer, notes);

@@ -1,4 +1,4 @@
-//! What came of a decision, in words.
+//! Outcome of a decision, as sentences.
 
 use market_data::DataStamp;
 use market_env::{Action, ExitMode, MarketConfig, Sale, Trade};
@@ -6,7 +6,7 @@ use market_env::{Action, ExitMode, MarketConfig, Sale, Trade};
 use super::session::Session;
 use crate::output::table::{dollars_and_cents, percent, thousands};
 
-/// Who explains, and by what rules.
+/// Model, data and rules behind an explanation.
 #[derive(Debug, Clone)]
 pub(crate) struct ReportContext<'a> {
     pub(crate) model: String,
@@ -21,17 +21,17 @@ pub(crate) fn right_name(side: Action) -> &'static str {
     if side == Action::BuyCall { "call" } else { "put" }
 }
 
-/// Says what came of the decision's order.
-pub(super) fn order(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> String {
+/// Returns the outcome of the decision's order as a sentence.
+pub(super) fn order_text(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> String {
     match session.steps[bar as usize].action {
-        Action::BuyCall | Action::BuyPut => entry(session, bar),
-        _ => exit(session, bar, context),
+        Action::BuyCall | Action::BuyPut => entry_text(session, bar),
+        _ => exit_text(session, bar, context),
     }
 }
 
-fn entry(session: &Session<'_>, bar: u32) -> String {
+fn entry_text(session: &Session<'_>, bar: u32) -> String {
     let Some(trade) = session.opened_by(bar) else {
-        return "not filled: nothing to buy at the open, or not enough cash".to_owned();
+        return "not filled: no offer at the open, or not enough cash".to_owned();
     };
     let premium = (trade.entry_price * 100.0).round() as i64 * 100 * i64::from(trade.contracts);
     format!(
@@ -44,24 +44,24 @@ fn entry(session: &Session<'_>, bar: u32) -> String {
     )
 }
 
-fn exit(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> String {
+fn exit_text(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> String {
     let (step, held) = (&session.steps[bar as usize], session.held_at(bar));
     let sold = |trade| session.sold_by(bar, trade).into_iter().map(move |sale| sale_text(session, trade, sale));
     let sold: Vec<String> = held.into_iter().flat_map(sold).collect();
     match (sold.is_empty(), step.action) {
         (false, _) => sold.join("; "),
-        (true, Action::Hold) if step.mask.is_forced() => idle(held.is_some(), context).to_owned(),
+        (true, Action::Hold) if step.mask.is_forced() => no_order_reason(held.is_some(), context).to_owned(),
         (true, Action::Hold) => "none".to_owned(),
         (true, _) => "not filled: no bid".to_owned(),
     }
 }
 
-/// Says why nothing could be ordered.
-fn idle(held: bool, context: &ReportContext<'_>) -> &'static str {
+/// Returns the reason why no order was possible.
+fn no_order_reason(held: bool, context: &ReportContext<'_>) -> &'static str {
     match (held, context.exits) {
         (true, ExitMode::Rules) => "none; exits are left to the rules (env.exits.mode)",
-        (true, ExitMode::Agent) => "none; a rule's order is at work",
-        (false, _) => "none; an entry is on its way, or none is allowed now",
+        (true, ExitMode::Agent) => "none; an exit order of the rules is working",
+        (false, _) => "none; an entry order is working, or no entry is allowed now",
     }
 }
 
@@ -79,12 +79,12 @@ fn sale_text(session: &Session<'_>, trade: &Trade, sale: &Sale) -> String {
     format!("sold {what} at {price:.2} at the open of {at} ({}), fees {fees}", sale.reason)
 }
 
-/// Says how the position at stake ended, or when the next one was opened.
-pub(super) fn afterwards(session: &Session<'_>, bar: u32, at_stake: Option<&Trade>) -> String {
+/// Returns the end of the position at stake, or the entry of the next one, as a sentence.
+pub(super) fn afterwards_text(session: &Session<'_>, bar: u32, at_stake: Option<&Trade>) -> String {
     let clock = |ts_ns| session.clock(session.bar_at(ts_ns));
     if let Some(trade) = at_stake {
         return format!(
-            "the position ended at {} ({}) after {} minutes: net P&L {} ({})",
+            "the position was closed at {} ({}) after {} minutes: net P&L {} ({})",
             clock(trade.exit_ts_ns),
             trade.reason,
             trade.minutes_held(),
@@ -99,6 +99,6 @@ pub(super) fn afterwards(session: &Session<'_>, bar: u32, at_stake: Option<&Trad
             contracts_text(trade.contracts, trade),
             trade.entry_price
         ),
-        None => "no position was opened any more".to_owned(),
+        None => "no later position was opened".to_owned(),
     }
 }

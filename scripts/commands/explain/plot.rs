@@ -1,4 +1,4 @@
-//! One session in one picture: the underlying with setups, entries and exits; what the policy would buy; premiums; equity.
+//! Chart of one session: the underlying with setups, entries and exits; entry probabilities; premiums; equity.
 
 use anyhow::Context as _;
 use market_env::{Action, Sale, Setup, Trade};
@@ -51,10 +51,10 @@ impl Ranged for Minutes {
     }
 }
 
-/// Draws a session as SVG text, with a line at the moment when the decision of `bar` was taken.
+/// Draws a session as SVG text, with a line at the decision of `bar`.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// When the drawing library fails, which no input is known to cause.
 pub(crate) fn draw(session: &Session<'_>, bar: u32, heading: &[String; 2]) -> anyhow::Result<String> {
     let mut svg = String::new();
     {
@@ -67,17 +67,17 @@ pub(crate) fn draw(session: &Session<'_>, bar: u32, heading: &[String; 2]) -> an
         let (price, rest) = rest.split_vertically(HEIGHTS[0]);
         let (policy, rest) = rest.split_vertically(HEIGHTS[1]);
         let (premium, equity) = rest.split_vertically(HEIGHTS[2]);
-        let picture = Picture { session, decided: f64::from(bar) + 1.0 };
-        picture.price(&price)?;
-        picture.policy(&policy)?;
-        picture.premium(&premium)?;
-        picture.equity(&equity)?;
+        let chart = SessionChart { session, decision_at: f64::from(bar) + 1.0 };
+        chart.price(&price)?;
+        chart.policy(&policy)?;
+        chart.premium(&premium)?;
+        chart.equity(&equity)?;
         root.present().context("drawing the session")?;
     }
     Ok(svg)
 }
 
-/// What stands behind every colour and sign.
+/// Draws the legend of colours and symbols.
 fn legend(root: &Area<'_>) -> anyhow::Result<()> {
     let y = 76;
     let mut x = 24;
@@ -122,7 +122,7 @@ fn result_color(trade: &Trade) -> RGBColor {
     if trade.net_pnl_cents > 0 { GAIN } else { LOSS }
 }
 
-/// Marks where a position was sold: a ring at its end, a dot where it was trimmed.
+/// Marks the sales of a position: a ring at the last, a dot at each trim.
 fn sales(chart: &mut Chart<'_, '_>, trade: &Trade, at: impl Fn(&Sale) -> (f64, f64)) -> anyhow::Result<()> {
     let color = result_color(trade);
     let Some((last, trims)) = trade.sales.split_last() else { return Ok(()) };
@@ -133,13 +133,13 @@ fn sales(chart: &mut Chart<'_, '_>, trade: &Trade, at: impl Fn(&Sale) -> (f64, f
 }
 
 /// A session on a time axis in minutes since the open: bar `t` lasts from `t` to `t + 1`.
-struct Picture<'a> {
+struct SessionChart<'a> {
     session: &'a Session<'a>,
-    decided: f64,
+    decision_at: f64,
 }
 
-impl Picture<'_> {
-    /// Opens a panel and draws its axes; only the last panel names the times.
+impl SessionChart<'_> {
+    /// Opens a panel and draws its axes; only the last panel has time labels.
     fn panel<'a, 'b>(
         &self,
         area: &'a Area<'b>,
@@ -172,18 +172,18 @@ impl Picture<'_> {
     /// Draws the line at the decision.
     fn mark(&self, chart: &mut Chart<'_, '_>, y: (f64, f64)) -> anyhow::Result<()> {
         chart.draw_series([PathElement::new(
-            [(self.decided, y.0), (self.decided, y.1)],
+            [(self.decision_at, y.0), (self.decision_at, y.1)],
             INK.mix(0.75).stroke_width(2),
         )])?;
         Ok(())
     }
 
-    /// Bars at which something filled, on the time axis.
+    /// Returns the bar of a fill, on the time axis.
     fn at(&self, ts_ns: i64) -> f64 {
         f64::from(self.session.bar_at(ts_ns))
     }
 
-    /// First prices of a bar, and the last close after the bell.
+    /// Returns the first price of a bar, and after the bell the last close.
     fn spot(&self, x: f64) -> f64 {
         let bars = self.session.bars;
         bars.open.get(x as usize).or(bars.close.last()).copied().unwrap_or_default()
@@ -239,7 +239,7 @@ impl Picture<'_> {
         stretches
     }
 
-    /// Draws how probable an entry was whenever the account was flat: calls upwards, puts downwards.
+    /// Draws the entry probabilities of a flat account: calls upwards, puts downwards.
     fn policy(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let y = (-1.0, 1.0);
         let mut chart = self.panel(area, y, "would buy", &|share| format!("{:.0}%", share.abs() * 100.0), false)?;
@@ -257,7 +257,7 @@ impl Picture<'_> {
         self.mark(&mut chart, y)
     }
 
-    /// Draws what the contracts were worth while they were held: the middle of the quote at every close.
+    /// Draws the value of contracts while held: the mid of the quote at every close.
     fn premium(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let lines: Vec<(&Trade, Vec<(f64, f64)>)> =
             self.session.trades.iter().map(|trade| (trade, self.premium_line(trade))).collect();
@@ -274,7 +274,7 @@ impl Picture<'_> {
         Ok(())
     }
 
-    /// What was paid, the middle of the quote at every close, and what the last sale gave.
+    /// Returns the entry price, the mid of the quote at every close, and the price of the last sale.
     fn premium_line(&self, trade: &Trade) -> Vec<(f64, f64)> {
         let (from, to) = (self.session.bar_at(trade.entry_ts_ns), self.session.bar_at(trade.exit_ts_ns));
         let bought = (f64::from(from), trade.entry_price);
@@ -311,7 +311,7 @@ impl Picture<'_> {
     }
 }
 
-/// Returns the two lines above a picture: whose session it is, and how it ended.
+/// Returns the two heading lines of a chart: session and model, then the result.
 pub(crate) fn heading(session: &Session<'_>, model: &str, behaviour: &str, bar: u32, synthetic: bool) -> [String; 2] {
     let day = session.day;
     let stamp = title_mark(synthetic);

@@ -1,4 +1,4 @@
-//! What is said about one decision: the fields of the JSON file, and where they come from.
+//! Explanation of one decision: the fields of the JSON file, and their computation.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use super::{
     session::{Session, Step},
 };
 
-/// What `zerodte explain --json` writes. Prices are in dollars per share, other money in dollars; times of day are New York
+/// Explanation of a decision, as `zerodte explain --json` writes it. Prices are in dollars per share, other money in dollars; times of day are New York
 /// time and name the start of a bar.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
     /// The model file.
     pub model: String,
-    /// Origin of the bars.
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
     pub data: DataStamp,
     /// How actions were chosen: `"greedy"` or `"sampled"`.
     pub behaviour: &'static str,
-    /// Whether the date lies within the training dates of the model or of one that it started from.
+    /// True if the date lies within the training dates of the model or of one that it started from.
     pub in_sample: bool,
     /// The underlying.
     pub symbol: String,
@@ -37,25 +37,25 @@ pub struct Explanation {
     pub next_open: String,
     /// The underlying's bar.
     pub underlying: Underlying,
-    /// What the setup score said at its close.
+    /// Setup score at its close.
     pub setup: SetupView,
-    /// What the account held at its close; nothing when flat.
+    /// Position at its close; null when flat.
     pub position: Option<Holding>,
-    /// What was done.
+    /// The chosen action.
     pub action: &'static str,
     /// All actions, in order.
     pub actions: Vec<Choice>,
-    /// What the critic expected of the rest of the session, in units of reward.
+    /// The critic's value estimate for the rest of the session, in units of reward.
     pub value: f32,
-    /// The contracts that the decision is about: the one held, or else those that an entry buys.
+    /// Contracts of the decision: the one held, or else those that an entry would buy.
     pub contracts: Vec<Contract>,
-    /// What came of the decision's order, in one sentence.
+    /// Outcome of the decision's order, in one sentence.
     pub order: String,
     /// Reward of the step, from the close of the bar to the close of the next.
     pub reward: f32,
-    /// The same by term; terms that do not apply are left out.
+    /// Reward of the step by term; terms that do not apply are left out.
     pub reward_terms: BTreeMap<&'static str, f32>,
-    /// How the position at stake ended, or when the next was opened, in one sentence.
+    /// End of the position at stake, or entry of the next one, in one sentence.
     pub afterwards: String,
     /// The position at stake.
     pub trade: Option<Outcome>,
@@ -63,9 +63,9 @@ pub struct Explanation {
     pub session_trades: usize,
     /// Net P&L of the whole session.
     pub session_net_pnl_usd: f64,
-    /// What the policy saw of the market, the newest frame.
+    /// Market columns of the observation, newest frame.
     pub observation: Vec<Column>,
-    /// What it saw of its account; nothing when flat, where all of it is zero.
+    /// Account columns of the observation; empty when flat, since all are zero then.
     pub account: Vec<Column>,
 }
 
@@ -84,11 +84,11 @@ pub struct Underlying {
     pub volume: f64,
     /// Volume-weighted average price since the session's open.
     pub vwap: f64,
-    /// Whether the minute had no bar and carries the last close.
+    /// True if the minute had no bar and carries the last close.
     pub filled: bool,
 }
 
-/// What the setup score says of a bar.
+/// Setup score of a bar.
 #[derive(Debug, Clone, Serialize)]
 pub struct SetupView {
     /// `"weak"`, `"bull_strong"` or `"bear_strong"`.
@@ -103,18 +103,18 @@ pub struct SetupView {
     pub bear_chase: bool,
 }
 
-/// One action as the policy weighed it.
+/// One action and its probability.
 #[derive(Debug, Clone, Serialize)]
 pub struct Choice {
     /// Its name.
     pub action: &'static str,
-    /// Whether the mask allowed it.
+    /// True if the mask allowed it.
     pub legal: bool,
     /// Its probability, zero if it was not legal.
     pub probability: f32,
 }
 
-/// What the account held.
+/// Position held by the account.
 #[derive(Debug, Clone, Serialize)]
 pub struct Holding {
     /// `"call"` or `"put"`.
@@ -127,33 +127,33 @@ pub struct Holding {
     pub bought: u32,
     /// Bar at whose open they were bought.
     pub entry: String,
-    /// What was paid.
+    /// Price paid.
     pub entry_price: f64,
     /// Gain of the liquidation value on the cost basis, as the policy saw it.
     pub unrealised: f32,
 }
 
-/// Best prices of one contract at one moment; null where nobody quotes.
+/// Best prices of one contract; null without a quote.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Prices {
-    /// What a seller gets.
+    /// Price for sellers.
     pub bid: Option<f64>,
-    /// What a buyer pays.
+    /// Price for buyers.
     pub ask: Option<f64>,
 }
 
-/// A contract that the decision is about.
+/// A contract of the decision.
 #[derive(Debug, Clone, Serialize)]
 pub struct Contract {
     /// `"call"` or `"put"`.
     pub right: &'static str,
     /// The strike.
     pub strike: f64,
-    /// Quotes at the bar's close, which the decision was taken on.
+    /// Quotes at the bar's close, the time of the decision.
     pub at_close: Prices,
-    /// Quotes at the next open, where an order fills first.
+    /// Quotes at the next open, the earliest fill.
     pub next_open: Prices,
-    /// Volatility that the middle of the quote at the close implies, a fraction per year; null where none does.
+    /// Implied volatility of the mid at the close, a fraction per year; null if there is none.
     pub implied_vol: Option<f64>,
     /// Change of price per dollar of the underlying at that volatility; with `market.use_greeks`, as the next three.
     pub delta: Option<f64>,
@@ -165,18 +165,18 @@ pub struct Contract {
     pub vega_per_point: Option<f64>,
 }
 
-/// How a position ended.
+/// Result of a position.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// Bar at whose open it was bought.
     pub entry: String,
     /// Bar at whose open the last contract was sold.
     pub exit: String,
-    /// The reason of the last sale.
+    /// Reason of the exit.
     pub reason: ExitReason,
     /// Contracts bought.
     pub contracts: u32,
-    /// What was paid.
+    /// Price paid.
     pub entry_price: f64,
     /// Mean price of the sales.
     pub exit_price: f64,
@@ -184,7 +184,7 @@ pub struct Outcome {
     pub fees_usd: f64,
     /// P&L after all costs.
     pub net_pnl_usd: f64,
-    /// The same as a fraction of premium and fees paid at the entry.
+    /// P&L after all costs, as a fraction of premium and fees paid at the entry.
     pub net_return: f64,
 }
 
@@ -195,7 +195,7 @@ pub struct Column {
     pub name: String,
     /// Its value, before normalisation.
     pub value: f32,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
@@ -245,35 +245,33 @@ impl Explanation {
             actions: choices(step),
             value: step.value,
             contracts: contracts(session, bar, held, context),
-            order: outcome_text::order(session, bar, context),
+            order: outcome_text::order_text(session, bar, context),
             reward: step.reward,
             reward_terms: terms(step),
-            afterwards: outcome_text::afterwards(session, bar, held.or(opened)),
+            afterwards: outcome_text::afterwards_text(session, bar, held.or(opened)),
             trade: held.or(opened).map(|trade| outcome(session, trade)),
             session_trades: session.trades.len(),
             session_net_pnl_usd: session.net_pnl_cents() as f64 / 100.0,
             observation: observation(session, features),
             account: match held {
-                Some(_) => {
-                    named(std::array::from_fn::<_, 9, _>(|i| (ACCOUNT_COLUMNS[i], ACCOUNT_MEANINGS[i])), &step.account)
-                }
+                Some(_) => labelled(
+                    std::array::from_fn::<_, 9, _>(|i| (ACCOUNT_COLUMNS[i], ACCOUNT_MEANINGS[i])),
+                    &step.account,
+                ),
                 None => Vec::new(),
             },
         }
     }
 }
 
-/// The row's columns; those behind the usual ones are forecasts.
+/// Returns the row's columns; those after the features are forecasts.
 fn observation(session: &Session<'_>, features: &[f32]) -> Vec<Column> {
-    let meanings = FEATURES
-        .iter()
-        .map(|(_, meaning)| *meaning)
-        .chain(std::iter::repeat("forecast of the model that the run names"));
+    let meanings = FEATURES.iter().map(|(_, meaning)| *meaning).chain(std::iter::repeat("forecast of run.forecaster"));
     let columns = session.market.feature_names().into_iter().zip(features).zip(meanings);
     columns.map(|((name, &value), meaning)| Column { name, value, meaning }).collect()
 }
 
-fn named<const N: usize>(names: [(&'static str, &'static str); N], values: &[f32]) -> Vec<Column> {
+fn labelled<const N: usize>(names: [(&'static str, &'static str); N], values: &[f32]) -> Vec<Column> {
     names
         .into_iter()
         .zip(values)

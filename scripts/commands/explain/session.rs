@@ -1,10 +1,9 @@
-//! One session as a policy lived it: every decision with what the policy thought of it, and every position that came of
-//! them.
+//! Replay of one session: every decision with its probabilities and value estimate, and every position.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use market_data::{SessionBars, VolColumns};
+use market_data::{SessionBars, VolColumns, calendar::MINUTE_NS};
 use market_env::{
     Action, ActionMask, BatchEnv, Day, EnvConfig, ExitReason, Ledger, Market, QuotePair, Sale, Trade,
     features::indicator::SessionVwap,
@@ -13,25 +12,22 @@ use ppo_agent::{Behaviour, Policy, StepView, evaluate_watched, ppo::distribution
 
 use crate::inputs::Inputs;
 
-/// Nanoseconds of a minute, which is one bar.
-const BAR_NS: i64 = 60_000_000_000;
-
-/// One decision, taken at the close of the bar of the same number, and what its step brought.
+/// One decision, taken at the close of the bar of the same number, and the result of its step.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     /// The account's columns of the observation.
     pub(crate) account: Vec<f32>,
     pub(crate) mask: ActionMask,
     pub(crate) prob: [f32; MAX_ACTIONS],
-    /// What the critic expected of the rest of the session.
+    /// The critic's value estimate for the rest of the session.
     pub(crate) value: f32,
     pub(crate) action: Action,
     pub(crate) reward: f32,
-    /// What the step added to the counters.
+    /// Counters of this step alone.
     pub(crate) ledger: Ledger,
 }
 
-/// A replayed session of one symbol. Its last bars have no step: before the bell nothing is decided any more.
+/// A replayed session of one symbol. Its last bars have no step: no decision is taken just before the bell.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     pub(crate) market: &'a Market,
@@ -66,19 +62,19 @@ impl<'a> Session<'a> {
         let (bars, vol) = sessions.days.last().zip(sessions.vol.last()).context("there is no session")?;
         let mut env = BatchEnv::replay(Arc::clone(&inputs.market), vec![0], config.clone())?;
         let (mut steps, mut before) = (Vec::new(), Ledger::default());
-        let mut watch = |moment: StepView<'_>| {
+        let mut record = |view: StepView<'_>| {
             steps.push(Step {
-                account: moment.account.to_vec(),
-                mask: moment.mask[0],
-                prob: moment.prob[0],
-                value: moment.value[0],
-                action: Action::from_index(moment.action[0]).unwrap_or(Action::Hold),
-                reward: moment.reward[0],
-                ledger: moment.ledger.since(&before),
+                account: view.account.to_vec(),
+                mask: view.mask[0],
+                prob: view.prob[0],
+                value: view.value[0],
+                action: Action::from_index(view.action[0]).unwrap_or(Action::Hold),
+                reward: view.reward[0],
+                ledger: view.ledger.since(&before),
             });
-            before = moment.ledger.clone();
+            before = view.ledger.clone();
         };
-        evaluate_watched(policy, &mut env, behaviour, seed, &mut watch)?;
+        evaluate_watched(policy, &mut env, behaviour, seed, &mut record)?;
         let mut trades = Vec::new();
         env.drain_trades(&mut trades);
         let mut average = SessionVwap::default();
@@ -88,50 +84,50 @@ impl<'a> Session<'a> {
         Ok(Self { market: &inputs.market, day, bars, vol, vwap, steps, trades, capital_cents })
     }
 
-    /// Returns the bar that starts at an instant, or that would: the close is the bar after the last.
+    /// Returns the bar that starts at an instant; the close counts as the bar after the last.
     pub(crate) fn bar_at(&self, ts_ns: i64) -> u32 {
-        ((ts_ns - self.day.open_ns) / BAR_NS).max(0) as u32
+        ((ts_ns - self.day.open_ns) / MINUTE_NS).max(0) as u32
     }
 
-    /// Writes the time at which a bar starts, in New York.
+    /// Formats the start of a bar in New York time.
     pub(crate) fn clock(&self, bar: u32) -> String {
         // A session opens at 09:30, and no clock changes while it lasts.
         let minutes = 9 * 60 + 30 + bar;
         format!("{:02}:{:02}", minutes / 60, minutes % 60)
     }
 
-    /// Returns the position that was held at the close of a bar.
+    /// Returns the position held at the close of a bar.
     pub(crate) fn held_at(&self, bar: u32) -> Option<&Trade> {
         let instant = self.day.bar_ns(bar);
         self.trades.iter().find(|trade| trade.entry_ts_ns <= instant && instant < trade.exit_ts_ns)
     }
 
-    /// Returns the position that the decision of a bar opened: the next one, unless the policy was asked again before it.
+    /// Returns the position that the decision of a bar opened: the next one, unless another decision came first.
     pub(crate) fn opened_by(&self, bar: u32) -> Option<&Trade> {
         let bought = matches!(self.steps[bar as usize].action, Action::BuyCall | Action::BuyPut);
         let next = self.trades.iter().find(|trade| trade.entry_ts_ns > self.day.bar_ns(bar));
-        next.filter(|trade| bought && self.waits(bar, trade.entry_ts_ns))
+        next.filter(|trade| bought && self.undecided_until(bar, trade.entry_ts_ns))
     }
 
-    /// Returns the sales of a position in the step after a decision, and the one that the decision itself brought later. What
-    /// the session's end sells belongs to its last step.
+    /// Returns the sales of a position in the step after a decision, and the decision's own sale if it filled later. Sales at the
+    /// session's end belong to its last step.
     pub(crate) fn sold_by<'t>(&self, bar: u32, trade: &'t Trade) -> Vec<&'t Sale> {
         let step = &self.steps[bar as usize];
         let (next, last) = (self.day.bar_ns(bar + 1), bar as usize + 1 == self.steps.len());
         let ordered = !matches!(step.action, Action::Hold);
         let later = trade.sales.iter().find(|sale| sale.ts_ns > next && sale.reason == ExitReason::Agent);
-        let later = later.filter(|sale| ordered && !last && self.waits(bar, sale.ts_ns));
+        let later = later.filter(|sale| ordered && !last && self.undecided_until(bar, sale.ts_ns));
         let now = trade.sales.iter().filter(|sale| sale.ts_ns == next || (last && sale.ts_ns > next));
         now.chain(later).collect()
     }
 
-    /// Whether nothing was decided between a decision and a fill.
-    fn waits(&self, bar: u32, fill_ns: i64) -> bool {
+    /// Returns whether every decision between this one and a fill was forced.
+    fn undecided_until(&self, bar: u32, fill_ns: i64) -> bool {
         let between = bar as usize + 1..self.bar_at(fill_ns) as usize;
         self.steps.get(between).is_none_or(|steps| steps.iter().all(|step| step.mask.is_forced()))
     }
 
-    /// Returns what is left of a position at the close of a bar.
+    /// Returns the contracts of a position still held at the close of a bar.
     pub(crate) fn contracts_left(&self, trade: &Trade, bar: u32) -> u32 {
         let sold = trade.sales.iter().filter(|sale| sale.ts_ns <= self.day.bar_ns(bar)).map(|sale| sale.contracts);
         trade.contracts.saturating_sub(sold.sum())

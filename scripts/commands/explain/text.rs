@@ -1,4 +1,4 @@
-//! An explanation in words.
+//! Text form of an explanation.
 
 use super::report::{Choice, Column, Contract, Explanation, Holding, Underlying};
 use crate::output::table::{columns, dollars_and_cents, percent, thousands};
@@ -12,7 +12,7 @@ impl Explanation {
         let terms = if terms.is_empty() { "nothing".to_owned() } else { terms.join(", ") };
         lines.extend([
             format!("Order       {}", self.order),
-            format!("Reward      {:+.4} of the step: {terms}", self.reward),
+            format!("Reward      {:+.4} in this step: {terms}", self.reward),
             format!("Afterwards  {}", self.afterwards),
             format!(
                 "Session     {} positions, net P&L {}",
@@ -59,7 +59,7 @@ impl Explanation {
             ),
             format!("Account     {account}"),
             format!(
-                "Decision    {} ({}); the critic expects {:+.3} of the rest of the session",
+                "Decision    {} ({}); the critic values the rest of the session at {:+.3}",
                 self.action,
                 if self.actions.iter().filter(|choice| choice.legal).count() > 1 { self.behaviour } else { "forced" },
                 self.value

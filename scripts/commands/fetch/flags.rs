@@ -9,7 +9,8 @@ use crate::{
     config::{
         DataSource, RunConfig,
         flags::{ConfigFlags, DataFlags, FlagHelp, FlagTable, OF_A_VENDOR, WITHOUT_OPTIONS, described},
-        layers::Layer, vendor_names,
+        layers::Layer,
+        vendor_names,
     },
     output::exit_code::UsageError,
 };

@@ -20,7 +20,7 @@ use market_data::{
 use super::FetchKind;
 use crate::{
     inputs::vendor::usage,
-    output::{clock::System, output_file::write_file},
+    output::{clock::SystemClock, output_file::write_file},
 };
 
 /// Strikes far enough away for any contract.
@@ -76,7 +76,7 @@ pub(super) fn greeks(
 
 /// Fetches the live chain of today's expiry, or of the next session's; every call makes a file of its own.
 pub(super) fn chain(massive: &Massive<'_>, cache: &Cache, symbol: &Symbol) -> anyhow::Result<String> {
-    let now = System.now_ms();
+    let now = SystemClock.now_ms();
     let today = calendar::exchange_date(now.saturating_mul(1_000_000));
     let today =
         calendar::session(today).or_else(|| calendar::next_session(today)).map_or(today, |session| session.date);

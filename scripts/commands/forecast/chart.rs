@@ -8,7 +8,7 @@ use ppo_agent::forecast::{Epoch, RegressionScores, Target, TargetKind};
 use super::files::Pairs;
 use crate::{
     chart::{
-        panel::{Mark, Panel, Series, around, level, page},
+        panel::{Mark, Panel, Series, level_line, padded_range, page},
         style::{CALL, GAIN, HOLD, LOSS, PUT, STRONG_BUY},
     },
     output::table::{significant, thousands},
@@ -72,8 +72,8 @@ pub(crate) fn epochs(title: &str, epochs: &[Epoch], targets: &[Target]) -> anyho
         amounts.iter().map(|(name, color, index)| curve(name, *color, epochs, *index, figure)).collect()
     };
     let panel = |title: &str, series: Vec<Series>, shown: &[f64]| {
-        let y = around(heights(&series).chain(shown.iter().copied()));
-        let series = series.into_iter().chain([level(0.0, &x, &y)]).collect();
+        let y = padded_range(heights(&series).chain(shown.iter().copied()));
+        let series = series.into_iter().chain([level_line(0.0, &x, &y)]).collect();
         Panel { title: title.to_owned(), x: x.clone(), y, x_title: "epoch", y_title: "", series }
     };
     let panels = [
@@ -154,7 +154,7 @@ impl Amounts {
     pub(super) fn range(&self) -> Range<f64> {
         let outer = (OUTER * self.sorted.len() as f64) as usize;
         let inner = &self.sorted[outer..self.sorted.len() - outer];
-        around(inner.first().into_iter().chain(inner.last()).copied())
+        padded_range(inner.first().into_iter().chain(inner.last()).copied())
     }
 
     /// Returns the percentage of all amounts in every bin of a range that holds some: from, to, percentage.
@@ -238,7 +238,7 @@ pub(super) mod tests {
     fn bars_add_up_to_all_that_lies_within() {
         let amounts = Amounts::of(&pairs(1.0).actual);
         let total = |over: Range<f64>| amounts.bars(&over).iter().map(|bar| bar.2).sum::<f64>();
-        assert!((total(around(amounts.sorted.iter().copied())) - 100.0).abs() < 1e-9);
+        assert!((total(padded_range(amounts.sorted.iter().copied())) - 100.0).abs() < 1e-9);
         assert!(total(amounts.range()) > 99.0 && (total(0.0..20.0) - 50.5).abs() < 0.5);
     }
 

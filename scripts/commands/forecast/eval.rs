@@ -7,7 +7,7 @@ use super::{dataset::ForecastDataset, evaluation::Evaluator, files, flags::Forec
 use crate::{
     artifacts::{
         saved_forecaster::{self, ForecasterMeta},
-        saved_model::{dates_within, ranges_text},
+        saved_model::{count_dates_in, ranges_text},
     },
     config::context::CommandContext,
     output::{console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice},
@@ -96,7 +96,7 @@ fn heading(
     console.say_all(training_notice("The forecaster", meta.data))?;
     console.say(format!("Forecaster {} on {dates}, intervals over dates", flags.model.display()))?;
     let inside = || material.dataset.dates.iter().copied().filter(|&date| dates.contains(date));
-    let (seen, ranges) = (dates_within(inside(), &meta.seen()), ranges_text(&meta.seen()));
+    let (seen, ranges) = (count_dates_in(inside(), &meta.seen()), ranges_text(&meta.seen()));
     console.say(match seen {
         0 if dates.last < meta.split.train.first => {
             format!(

@@ -5,11 +5,10 @@ use std::fmt;
 use jiff::civil::Date;
 use market_data::{
     Bars, DateRange,
-    calendar::{self, Session},
+    calendar::{self, MINUTE_NS, Session},
 };
 use serde::{Serialize, Serializer};
 
-const MINUTE_NS: i64 = 60_000_000_000;
 /// Minutes of a session that is no half day.
 pub(crate) const FULL: usize = 390;
 

@@ -10,7 +10,7 @@ use plotters::{
 
 use super::report::{CollapseReport, Look, ProfileReport, Shown, Spread, WindowFigures};
 use crate::{
-    artifacts::paths::steps_label,
+    artifacts::paths::short_steps,
     chart::style::{GAIN, HOLD, INK, LOSS, STRONG_BUY, font, house_style},
     output::{
         synthetic::title_mark,
@@ -178,7 +178,7 @@ impl Panel<'_> {
         mesh.disable_x_mesh()
             .x_labels(6)
             .y_labels(3)
-            .x_label_formatter(&|step| steps_label(step.round() as u64))
+            .x_label_formatter(&|step| short_steps(step.round() as u64))
             .y_label_formatter(&|pnl| dollars(*pnl))
             .draw()?;
         let mut from = 0.0;

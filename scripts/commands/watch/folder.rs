@@ -1,4 +1,4 @@
-//! A run folder, read while it is written.
+//! Run folder, read while the run writes it.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::view::{Habits, Learner, Seen, View};
+use super::view::{IntervalSnapshot, LearnerStats, View, WindowStats};
 use crate::artifacts::{
     follow::Follower,
     health_rows::{HEALTH, MOVES},
@@ -16,11 +16,11 @@ use crate::artifacts::{
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
 
-/// The files of a run folder that grow.
+/// Growing files of a run folder.
 #[derive(Debug)]
 pub(crate) struct Folder {
     metrics: Follower,
-    /// Stands in for the iterations where there are no metrics.
+    /// Source of the iterations if there are no metrics.
     progress: Follower,
     columns: Vec<String>,
     health: Follower,
@@ -28,10 +28,10 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Starts reading a run folder, and notes what does not change while it grows.
+    /// Opens a run folder, and reads the planned number of steps into the view.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is no run folder.
     pub(crate) fn open(path: &Path, view: &mut View) -> anyhow::Result<Self> {
         let [config, metrics, progress, health, moves] =
             [CONFIG, METRICS, CSV, HEALTH, MOVES].map(|name| path.join(name));
@@ -53,24 +53,24 @@ impl Folder {
         })
     }
 
-    /// Adds to the view what was written since the last look.
+    /// Adds the lines written since the last poll to the view.
     ///
     /// # Errors
-    /// When a file cannot be read, or holds lines of another form.
+    /// When a file cannot be read, or holds malformed lines.
     pub(crate) fn poll(&mut self, view: &mut View) -> anyhow::Result<()> {
-        let news = self.metrics.poll()?;
-        if news.restarted {
+        let new = self.metrics.poll()?;
+        if new.restarted {
             view.intervals.clear();
             view.step = 0;
         }
-        for row in rows::<Row>(&self.metrics, &news.lines)? {
-            note(&row, view);
+        for row in rows::<Row>(&self.metrics, &new.lines)? {
+            add_row(&row, view);
         }
         self.progress(view)?;
-        // After the metrics: whoever writes a verdict wrote the figures before it.
+        // After the metrics: a run writes the figures of an interval before its verdict.
         refresh(&mut self.health, &mut view.health)?;
         if let Some(row) = view.health.last() {
-            // A training that broke has a verdict, and perhaps no figures.
+            // A training that ended with a non-finite number has a verdict, and perhaps no figures.
             (view.step, view.data) = (view.step.max(row.step), Some(row.data));
         }
         refresh(&mut self.moves, &mut view.moves)?;
@@ -80,13 +80,13 @@ impl Folder {
         Ok(())
     }
 
-    /// Reads the iterations of `progress.csv`, where nothing newer is known.
+    /// Reads the iterations of `progress.csv` that are newer than the view.
     fn progress(&mut self, view: &mut View) -> anyhow::Result<()> {
-        let news = self.progress.poll()?;
-        if news.restarted {
+        let new = self.progress.poll()?;
+        if new.restarted {
             self.columns.clear();
         }
-        for line in news.lines {
+        for line in new.lines {
             let cells = line.split(',').map(str::to_owned);
             if self.columns.is_empty() {
                 self.columns = cells.collect();
@@ -98,7 +98,7 @@ impl Folder {
             if step > view.step {
                 view.step = step;
                 let keys = self.columns.iter();
-                keys.filter_map(|key| Some((key, number(key)?))).for_each(|(key, value)| view.learner.take(key, value));
+                keys.filter_map(|key| Some((key, number(key)?))).for_each(|(key, value)| view.learner.set(key, value));
             }
         }
         Ok(())
@@ -111,50 +111,49 @@ impl Folder {
     }
 }
 
-/// Adds the new rows of a file to those known.
-fn refresh<T: DeserializeOwned>(tail: &mut Follower, known: &mut Vec<T>) -> anyhow::Result<()> {
-    let news = tail.poll()?;
-    if news.restarted {
+/// Appends the new rows of a file to `known`.
+fn refresh<T: DeserializeOwned>(follower: &mut Follower, known: &mut Vec<T>) -> anyhow::Result<()> {
+    let new = follower.poll()?;
+    if new.restarted {
         known.clear();
     }
-    known.extend(rows::<T>(tail, &news.lines)?);
+    known.extend(rows::<T>(follower, &new.lines)?);
     Ok(())
 }
 
-fn rows<T: DeserializeOwned>(tail: &Follower, lines: &[String]) -> anyhow::Result<Vec<T>> {
+fn rows<T: DeserializeOwned>(follower: &Follower, lines: &[String]) -> anyhow::Result<Vec<T>> {
     let parse = |line: &String| {
-        serde_json::from_str(line)
-            .with_context(|| format!("{}: the row {line} is of another form", tail.path().display()))
+        serde_json::from_str(line).with_context(|| format!("{}: malformed row {line}", follower.path().display()))
     };
     lines.iter().map(parse).collect()
 }
 
-/// Adds a row of `metrics.jsonl`.
-fn note(row: &Row, view: &mut View) {
+/// Adds a row of `metrics.jsonl` to the view.
+fn add_row(row: &Row, view: &mut View) {
     view.step = view.step.max(row.step);
     view.data = Some(row.data);
     match row.kind {
         RowKind::Iteration => {
             let finite = row.values.iter().filter_map(|(key, value)| Some((key, (*value)?)));
-            finite.for_each(|(key, value)| view.learner.take(key, value));
+            finite.for_each(|(key, value)| view.learner.set(key, value));
         }
         RowKind::Diagnostics => {
-            let first_step = view.last().map_or(0, |seen| seen.step) + 1;
-            let learner: Learner = view.learner;
-            let interval = habits(row, "actions", "actions_strong", ["env/time_in_market", "money/net_pnl_usd"]);
-            let total = habits(row, "actions_cum", "actions_strong_cum", ["", "money/total_net_pnl_usd"]);
-            view.intervals.push(Seen { first_step, step: row.step, interval, total, learner });
+            let first_step = view.last().map_or(0, |snapshot| snapshot.step) + 1;
+            let learner: LearnerStats = view.learner;
+            let interval = window_stats(row, "actions", "actions_strong", ["env/time_in_market", "money/net_pnl_usd"]);
+            let total = window_stats(row, "actions_cum", "actions_strong_cum", ["", "money/total_net_pnl_usd"]);
+            view.intervals.push(IntervalSnapshot { first_step, step: row.step, interval, total, learner });
         }
     }
 }
 
-/// Reads the figures of one window, which stand under the names of their spaces.
-fn habits(row: &Row, actions: &str, strong: &str, [in_market, money]: [&str; 2]) -> Habits {
+/// Returns the figures of one window; the arguments name its groups and keys.
+fn window_stats(row: &Row, actions: &str, strong: &str, [in_market, money]: [&str; 2]) -> WindowStats {
     let value = |key: &str| row.values.get(key).copied().flatten();
     let share = |action: &str| value(&format!("{actions}/frac_{action}"));
     let strong_buy = value(&format!("{strong}/buy"));
     let difference = value(&format!("{strong}/state_dependence"));
-    Habits {
+    WindowStats {
         hold: share("hold"),
         buy_call: share("buy_call"),
         buy_put: share("buy_put"),
@@ -191,36 +190,36 @@ mod tests {
 
         let mut records = Records::create(path, DataStamp::Market).unwrap();
         let values = [("policy/entropy_norm", 0.9), ("time/fps", 1200.0), ("time/total_timesteps", 4096.0)];
-        records.iteration(4096, &values.map(|(key, value)| (key.to_owned(), value)).to_vec()).unwrap();
+        records.write_iteration(4096, &values.map(|(key, value)| (key.to_owned(), value)).to_vec()).unwrap();
         let mut ledger = Ledger { steps: 100, held_steps: 25, net_pnl_cents: -150, ..Ledger::default() };
         ledger.flat_actions[Setup::Weak as usize] = [30, 10, 0, 0, 0, 0];
         ledger.flat_actions[Setup::BullStrong as usize] = [5, 15, 0, 0, 0, 0];
-        records.diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
+        records.write_diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
         let health = r#"{"data":"market","step":5000,"first_step":1,"verdict":"healthy","reading":"healthy","since":5000,"evidence":[]}"#;
         fs::write(path.join(HEALTH), format!("{health}\n{{\"data\":\"mark")).unwrap();
         assert_eq!((poll(&mut run, &mut view), view.health.len(), view.step), (1, 1, 5000));
-        let seen = view.last().unwrap().clone();
-        assert_eq!((seen.learner.entropy_norm, seen.learner.fps), (Some(0.9), Some(1200.0)));
-        assert_eq!((seen.interval.hold, seen.interval.strong_buy), (Some(35.0 / 60.0), Some(0.75)));
-        assert!((seen.interval.weak_buy.unwrap() - 0.25).abs() < 1e-12);
-        assert_eq!((seen.interval.in_market, seen.interval.net_pnl_usd), (Some(0.25), Some(-1.5)));
-        assert_eq!((seen.total.hold, seen.total.in_market), (seen.interval.hold, None));
+        let snapshot = view.last().unwrap().clone();
+        assert_eq!((snapshot.learner.entropy_norm, snapshot.learner.fps), (Some(0.9), Some(1200.0)));
+        assert_eq!((snapshot.interval.hold, snapshot.interval.strong_buy), (Some(35.0 / 60.0), Some(0.75)));
+        assert!((snapshot.interval.weak_buy.unwrap() - 0.25).abs() < 1e-12);
+        assert_eq!((snapshot.interval.in_market, snapshot.interval.net_pnl_usd), (Some(0.25), Some(-1.5)));
+        assert_eq!((snapshot.total.hold, snapshot.total.in_market), (snapshot.interval.hold, None));
         assert_eq!((view.verdict_at(5000).unwrap().verdict.to_string().as_str(), view.finished), ("healthy", false));
 
         // A resumed run cuts its files and goes on.
         let (mut records, _) = Records::resume(path, DataStamp::Market, 4096).unwrap();
         assert_eq!(poll(&mut run, &mut view), 0);
-        records.diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
+        records.write_diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
         fs::write(path.join(MANIFEST), r#"{"finished":null}"#).unwrap();
         assert_eq!((poll(&mut run, &mut view), view.finished), (1, false));
         fs::write(path.join(MANIFEST), r#"{"finished":"2026-11-27T05:00:00Z"}"#).unwrap();
         assert_eq!((poll(&mut run, &mut view), view.finished), (1, true));
         fs::write(path.join(MOVES), "{}\n").unwrap();
-        assert!(run.poll(&mut view).unwrap_err().to_string().contains("the row {} is of another form"));
+        assert!(run.poll(&mut view).unwrap_err().to_string().contains("malformed row {}"));
     }
 
     #[test]
-    fn without_metrics_the_iterations_come_from_the_other_file() {
+    fn without_metrics_the_iterations_come_from_progress_csv() {
         let folder = tempfile::tempdir().unwrap();
         let text =
             "time/fps,time/total_timesteps,train/explained_variance,data\n80,4096,0.25,market\n90,8192,,market\n";
@@ -228,7 +227,7 @@ mod tests {
         let mut view = View::default();
         let mut run = Folder::open(folder.path(), &mut view).unwrap();
         assert_eq!(poll(&mut run, &mut view), 0);
-        let Learner { fps, explained_variance, .. } = view.learner;
+        let LearnerStats { fps, explained_variance, .. } = view.learner;
         assert_eq!((view.step, fps, explained_variance), (8192, Some(90.0), Some(0.25)));
     }
 }

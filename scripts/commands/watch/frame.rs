@@ -1,10 +1,10 @@
-//! A view as text: a whole frame for a terminal, one line per interval for a file. Pure; the same view gives the same text.
+//! Text form of a view: a whole frame for a terminal, one line per interval for a file. Pure: the same view gives the same text.
 
 use market_data::DataStamp;
 
 use super::{
-    unjudged::{UnjudgedInterval, read},
-    view::{Habits, Learner, Seen, View},
+    unjudged::{UnjudgedInterval, judge_by_shares},
+    view::{IntervalSnapshot, LearnerStats, View, WindowStats},
 };
 use crate::output::{
     synthetic::mark,
@@ -15,57 +15,57 @@ use crate::output::{
 const WIDTH: usize = 79;
 /// Column at which the text beside a name begins.
 const INDENT: usize = 12;
-/// Bars of a line of history, from an eighth to the whole.
+/// Bars of a sparkline, from an eighth to the whole.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Draws everything that is known, without a line end after the last line.
+/// Draws the whole view, without a line end after the last line.
 pub fn frame(view: &View) -> String {
     let mut lines = vec![heading(view), String::new()];
     lines.extend(verdict(view));
     lines.push(String::new());
     match view.last() {
-        None => lines.push("no diagnostics interval is over yet".to_owned()),
-        Some(seen) => {
-            lines.extend(habits(seen).lines().map(str::to_owned));
+        None => lines.push("no diagnostics interval is finished yet".to_owned()),
+        Some(snapshot) => {
+            lines.extend(interval_table(snapshot).lines().map(str::to_owned));
             lines.push(String::new());
-            lines.push(named("HOLD", &history(view, |habits| habits.hold)));
-            lines.push(named("strong BUY", &history(view, |habits| habits.strong_buy)));
+            lines.push(labelled("HOLD", &history(view, |stats| stats.hold)));
+            lines.push(labelled("strong BUY", &history(view, |stats| stats.strong_buy)));
             let shown = view.intervals.len().min(history_width());
-            lines.push(named("", &format!("the last {shown} of {} intervals, 0 to 100%", view.intervals.len())));
+            lines.push(labelled("", &format!("the last {shown} of {} intervals, 0 to 100%", view.intervals.len())));
         }
     }
     lines.push(String::new());
-    lines.push(named("learner", &learner(&view.learner)));
+    lines.push(labelled("learner", &learner_text(&view.learner)));
     lines.extend(view.moves.last().map(|last| {
         let (step, count) = (thousands(last.step as i64), view.moves.len());
-        named("moves", &format!("{count}, the last at step {step}: {} {} to {}", last.key, last.from, last.to))
+        labelled("moves", &format!("{count}, the last at step {step}: {} {} to {}", last.key, last.from, last.to))
     }));
     lines.push(footer(view));
     lines.join("\n")
 }
 
-/// Draws the same frame for somebody who may end the view.
-pub(super) fn living_frame(view: &View) -> String {
-    format!("{}\n{}", frame(view), named("", "q and Enter, or Ctrl-C, ends this view"))
+/// Draws the frame with a line on how to quit.
+pub(super) fn interactive_frame(view: &View) -> String {
+    format!("{}\n{}", frame(view), labelled("", "q and Enter, or Ctrl-C, to quit"))
 }
 
-/// Draws the interval at a place in the history as one line.
+/// Draws the interval at `index` as one line; empty beyond the last.
 pub fn line(view: &View, index: usize) -> String {
-    let Some(seen) = view.intervals.get(index) else { return String::new() };
-    let Seen { interval, total, .. } = seen;
-    let pair = |name: &str, of: fn(&Habits) -> Option<f64>| {
+    let Some(snapshot) = view.intervals.get(index) else { return String::new() };
+    let IntervalSnapshot { interval, total, .. } = snapshot;
+    let pair = |name: &str, of: fn(&WindowStats) -> Option<f64>| {
         format!("{name} {} (total {})", percent(of(interval)), percent(of(total)))
     };
     let parts = [
-        format!("step {}", thousands(seen.step as i64)),
-        pair("HOLD", |habits| habits.hold),
-        pair("strong BUY", |habits| habits.strong_buy),
+        format!("step {}", thousands(snapshot.step as i64)),
+        pair("HOLD", |stats| stats.hold),
+        pair("strong BUY", |stats| stats.strong_buy),
         format!("weak BUY {}", percent(interval.weak_buy)),
         format!("P&L {} (total {})", money(interval.net_pnl_usd), money(total.net_pnl_usd)),
-        learner(&seen.learner),
-        match view.verdict_at(seen.step) {
+        learner_text(&snapshot.learner),
+        match view.verdict_at(snapshot.step) {
             Some(row) => row.verdict.to_string(),
-            None => format!("shares: {}", read(seen).verdict),
+            None => format!("shares: {}", judge_by_shares(snapshot).verdict),
         },
     ];
     let stamp = view.data.filter(|data| data.is_synthetic()).map(|stamp| format!("{stamp} | "));
@@ -78,7 +78,7 @@ fn heading(view: &View) -> String {
     let steps = format!("{synthetic}step {}{planned}", thousands(view.step as i64));
     let room = WIDTH.saturating_sub(steps.chars().count() + 2);
     let name: Vec<char> = view.source.chars().collect();
-    // Of a long path the end tells more.
+    // The end of a long path matters more than its beginning.
     let name: String = name[name.len().saturating_sub(room)..].iter().collect();
     format!("{name:room$}  {steps}")
 }
@@ -94,38 +94,38 @@ fn verdict(view: &View) -> Vec<String> {
             let since = thousands(row.since as i64);
             (format!("{} since step {since}{own}", row.verdict), row.evidence.clone())
         }
-        (None, Some(seen)) => {
-            let UnjudgedInterval { verdict, evidence } = read(seen);
+        (None, Some(snapshot)) => {
+            let UnjudgedInterval { verdict, evidence } = judge_by_shares(snapshot);
             (format!("{verdict}, by the shares alone; no verdict was written"), evidence)
         }
         (None, None) => ("none yet".to_owned(), Vec::new()),
     };
-    let mut lines = vec![named("verdict", &said)];
+    let mut lines = vec![labelled("verdict", &said)];
     let wrapped = evidence.iter().flat_map(|sentence| wrap(sentence, WIDTH - INDENT));
-    lines.extend(wrapped.map(|text| named("", &text)));
+    lines.extend(wrapped.map(|text| labelled("", &text)));
     lines
 }
 
 /// Draws the figures of an interval above those of all steps.
-pub(crate) fn habits(seen: &Seen) -> String {
-    let row = |name: String, habits: &Habits| {
-        let Habits { hold, buy_call, buy_put, strong_buy, weak_buy, in_market, net_pnl_usd } = *habits;
+pub(crate) fn interval_table(snapshot: &IntervalSnapshot) -> String {
+    let row = |name: String, stats: &WindowStats| {
+        let WindowStats { hold, buy_call, buy_put, strong_buy, weak_buy, in_market, net_pnl_usd } = *stats;
         let mut cells = vec![name];
         cells.extend([hold, buy_call, buy_put, strong_buy, weak_buy, in_market].map(percent));
         cells.push(money(net_pnl_usd));
         cells
     };
-    let steps = seen.step + 1 - seen.first_step.min(seen.step);
+    let steps = snapshot.step + 1 - snapshot.first_step.min(snapshot.step);
     let interval = format!("last {}", thousands(steps as i64));
     columns(
         &["steps", "HOLD", "CALL", "PUT", "strong BUY", "weak BUY", "in market", "net P&L"],
-        &[row(interval, &seen.interval), row("all".to_owned(), &seen.total)],
+        &[row(interval, &snapshot.interval), row("all".to_owned(), &snapshot.total)],
     )
 }
 
-/// Says what the learner says of itself.
-pub(crate) fn learner(learner: &Learner) -> String {
-    let Learner { entropy_norm, entropy, explained_variance, fps } = *learner;
+/// Returns the learner's figures as text.
+pub(crate) fn learner_text(learner: &LearnerStats) -> String {
+    let LearnerStats { entropy_norm, entropy, explained_variance, fps } = *learner;
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
     let entropy = match (entropy_norm, entropy) {
         (None, Some(nats)) => format!("entropy {nats:.2} nats"),
@@ -141,25 +141,25 @@ fn footer(view: &View) -> String {
         |time| format!("last written {}", time.strftime("%Y-%m-%d %H:%M:%S UTC")),
     );
     let state = if view.finished { "finished" } else { "not finished" };
-    named("", &format!("{updated}; {state}"))
+    labelled("", &format!("{updated}; {state}"))
 }
 
 const fn history_width() -> usize {
     WIDTH - INDENT
 }
 
-/// Draws a share of the last intervals as bars; one that is absent is a gap.
-fn history(view: &View, of: fn(&Habits) -> Option<f64>) -> String {
+/// Draws a share of the last intervals as bars; a missing one is a gap.
+fn history(view: &View, of: fn(&WindowStats) -> Option<f64>) -> String {
     let from = view.intervals.len().saturating_sub(history_width());
     let bar = |share: f64| BARS[((share * BARS.len() as f64) as usize).min(BARS.len() - 1)];
-    view.intervals[from..].iter().map(|seen| of(&seen.interval).map_or(' ', bar)).collect()
+    view.intervals[from..].iter().map(|snapshot| of(&snapshot.interval).map_or(' ', bar)).collect()
 }
 
 fn money(usd: Option<f64>) -> String {
     usd.map_or_else(|| "-".to_owned(), dollars)
 }
 
-fn named(name: &str, text: &str) -> String {
+fn labelled(name: &str, text: &str) -> String {
     format!("{name:INDENT$}{text}").trim_end().to_owned()
 }
 
@@ -187,12 +187,12 @@ mod tests {
     };
 
     #[test]
-    fn an_old_log_on_a_terminal() {
+    fn a_legacy_log_on_a_terminal() {
         let view = View { source: "logs/training/tune2_100k.log".to_owned(), updated: None, ..log(&tune2()) };
         let expected = "\
 logs/training/tune2_100k.log                                       step 100,000
 
-verdict     drifting, by the shares alone; no verdict was written
+verdict     drifting, by action shares alone; no verdict was written
             steps 50,001 to 100,000, when flat: HOLD 6.4%, BUY 93.6%, on strong
             setups 97.4%, on others 86.6%
             since step 0: HOLD 38.2%, BUY 61.8%, on strong setups 68.3%, on
@@ -219,7 +219,7 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
     }
 
     fn run() -> View {
-        let habits = |hold: f64| Habits {
+        let stats = |hold: f64| WindowStats {
             hold: Some(hold),
             buy_call: Some(0.75 - hold),
             buy_put: Some(0.25),
@@ -228,12 +228,13 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
             in_market: Some(0.5),
             net_pnl_usd: Some(-1234.4),
         };
-        let learner = Learner { entropy_norm: Some(0.954), explained_variance: Some(0.1), ..Learner::default() };
-        let seen = |(i, hold)| Seen {
+        let learner =
+            LearnerStats { entropy_norm: Some(0.954), explained_variance: Some(0.1), ..LearnerStats::default() };
+        let snapshot = |(i, hold)| IntervalSnapshot {
             first_step: 5_000 * i + 1,
             step: 5_000 * (i + 1),
-            interval: habits(hold),
-            total: habits(0.3),
+            interval: stats(hold),
+            total: stats(0.3),
             learner,
         };
         let health = |step, verdict: &str, reading: &str| HealthRow {
@@ -252,8 +253,8 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
             data: Some(DataStamp::Synthetic),
             planned: Some(100_000),
             step: 500_000,
-            intervals: (0..100u64).zip([0.0, 0.25, 0.5, 0.75].into_iter().cycle()).map(seen).collect(),
-            learner: Learner { fps: Some(81_234.0), ..learner },
+            intervals: (0..100u64).zip([0.0, 0.25, 0.5, 0.75].into_iter().cycle()).map(snapshot).collect(),
+            learner: LearnerStats { fps: Some(81_234.0), ..learner },
             health: vec![health(5_000, "healthy", "healthy"), health(500_000, "healthy", "drifting")],
             moves: vec![MoveRow {
                 data: DataStamp::Synthetic,
@@ -289,7 +290,7 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
     #[test]
     fn before_the_first_interval_nothing_is_made_up() {
         let text = frame(&View { source: "runs/one".to_owned(), ..View::default() });
-        assert!(text.contains("verdict     none yet\n\nno diagnostics interval is over yet\n"), "{text}");
+        assert!(text.contains("verdict     none yet\n\nno diagnostics interval is finished yet\n"), "{text}");
         assert!(text.contains("entropy - of maximum, explained variance -, - steps/s"), "{text}");
     }
 }

@@ -1,5 +1,5 @@
-//! A log with the old block, of this program or of the Python system before it. The block counts since step 0, which hides what
-//! a policy does now: the difference of two blocks shows it.
+//! Log with the cumulative block, of this program or of its Python predecessor (a legacy log). The block counts since step 0, which
+//! hides the policy's current behaviour; the difference of two blocks shows it.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use market_data::DataStamp;
 use ppo_agent::health::Verdict;
 use statistics::share;
 
-use super::view::{Habits, Seen, View};
+use super::view::{IntervalSnapshot, View, WindowStats};
 use crate::{
     artifacts::{follow::Follower, health_rows::HealthRow},
     output::synthetic::SYNTHETIC_DATA,
@@ -15,22 +15,22 @@ use crate::{
 
 /// Actions that the block may count.
 const ACTIONS: usize = 6;
-/// What a log says when its training is over; the old one used both.
-const ENDS: [&str; 2] = ["TRAINING COMPLETE", "Training time: "];
+/// Phrases at the end of a training's log; legacy logs use both.
+const END_PHRASES: [&str; 2] = ["TRAINING COMPLETE", "Training time: "];
 
 /// A log that may still grow.
 #[derive(Debug)]
 pub(crate) struct Log {
-    tail: Follower,
+    follower: Follower,
     /// The block that is being read.
     open: Option<Counts>,
-    /// The last whole one.
+    /// The last complete block.
     last: Counts,
     /// Group of the table that is being read, such as `train`.
     group: String,
 }
 
-/// What a block counts, since step 0.
+/// Counts of a block, since step 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Counts {
     step: u64,
@@ -43,22 +43,22 @@ struct Counts {
 
 impl Log {
     pub(crate) fn open(path: &Path) -> Self {
-        Self { tail: Follower::new(path.to_owned()), open: None, last: Counts::default(), group: String::new() }
+        Self { follower: Follower::new(path.to_owned()), open: None, last: Counts::default(), group: String::new() }
     }
 
-    /// Adds to the view what was written since the last look.
+    /// Adds the lines written since the last poll to the view.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn poll(&mut self, view: &mut View) -> anyhow::Result<()> {
-        let news = self.tail.poll()?;
-        if news.restarted {
+        let new = self.follower.poll()?;
+        if new.restarted {
             (self.open, self.last) = (None, Counts::default());
             view.intervals.clear();
             view.health.clear();
         }
-        news.lines.iter().for_each(|line| self.read(line, view));
-        view.updated = self.tail.changed();
+        new.lines.iter().for_each(|line| self.read(line, view));
+        view.updated = self.follower.changed();
         Ok(())
     }
 
@@ -74,14 +74,14 @@ impl Log {
         } else if let Some((group, name, value)) = table_row(line) {
             match value {
                 "" => self.group = group.to_owned(),
-                _ => self.figure(name, value, view),
+                _ => self.read_figure(name, value, view),
             }
         } else {
-            remark(line, view);
+            read_other_line(line, view);
         }
     }
 
-    /// Turns the difference of two blocks into an interval. A step that is no later begins another run.
+    /// Turns the difference of two blocks into an interval. A step that does not increase starts another run.
     fn close(&mut self, total: Counts, view: &mut View) {
         if total.step <= self.last.step {
             self.last = Counts::default();
@@ -89,11 +89,11 @@ impl Log {
             view.health.clear();
         }
         let interval = total.since(&self.last);
-        view.intervals.push(Seen {
+        view.intervals.push(IntervalSnapshot {
             first_step: self.last.step + 1,
             step: total.step,
-            interval: interval.habits(),
-            total: total.habits(),
+            interval: interval.stats(),
+            total: total.stats(),
             learner: view.learner,
         });
         view.step = view.step.max(total.step);
@@ -101,14 +101,14 @@ impl Log {
         self.last = total;
     }
 
-    /// Takes note of a figure in the table of Stable-Baselines3.
-    fn figure(&self, name: &str, value: &str, view: &mut View) {
+    /// Reads a figure of the Stable-Baselines3 table into the view.
+    fn read_figure(&self, name: &str, value: &str, view: &mut View) {
         let Ok(value) = value.parse::<f64>() else { return };
         let key = format!("{}{name}", self.group);
         if key == "time/total_timesteps" {
             view.step = value as u64;
         }
-        view.learner.take(&key, value);
+        view.learner.set(&key, value);
     }
 }
 
@@ -127,7 +127,7 @@ impl Counts {
             self.buy_rate = rate.unwrap_or(0.0);
             self.strong_buys = (self.buy_rate / 100.0 * self.strong as f64).round() as u64;
         } else if let Some(rest) = line.strip_prefix("Triggers: good_buy_bonus=") {
-            // Where it stands for every entry on a strong setup it is exact, the rate is rounded.
+            // A bonus paid for every entry on a strong setup counts them exactly; the rate is rounded.
             let bonus = count(rest).unwrap_or(0);
             let rate = 100.0 * bonus as f64 / self.strong.max(1) as f64;
             if (rate - self.buy_rate).abs() <= 0.050_001 {
@@ -150,10 +150,10 @@ impl Counts {
         }
     }
 
-    fn habits(&self) -> Habits {
+    fn stats(&self) -> WindowStats {
         let flat: u64 = self.flat.iter().sum();
         let weak_buys = (self.flat[1] + self.flat[2]).saturating_sub(self.strong_buys);
-        Habits {
+        WindowStats {
             hold: share(self.flat[0], flat),
             buy_call: share(self.flat[1], flat),
             buy_put: share(self.flat[2], flat),
@@ -171,11 +171,11 @@ fn verdict(line: &str, view: &View) -> Option<HealthRow> {
     let verdict = word.parse::<Verdict>().ok()?;
     let (_, step) = rest.split_once("step ")?;
     let reading = rest.split_once("(this interval alone: ").map_or(word, |(_, word)| word.trim_end_matches(')'));
-    let seen = view.last();
+    let snapshot = view.last();
     Some(HealthRow {
         data: view.data.unwrap_or(DataStamp::Market),
-        step: seen.map_or(view.step, |seen| seen.step),
-        first_step: seen.map_or(1, |seen| seen.first_step),
+        step: snapshot.map_or(view.step, |snapshot| snapshot.step),
+        first_step: snapshot.map_or(1, |snapshot| snapshot.first_step),
         verdict: verdict.into(),
         reading: reading.into(),
         since: count(step.split_whitespace().next()?)?,
@@ -185,8 +185,8 @@ fn verdict(line: &str, view: &View) -> Option<HealthRow> {
     })
 }
 
-/// Takes note of what else a log of this program says: exact shares by setup, money, made-up data, the end.
-fn remark(line: &str, view: &mut View) {
+/// Reads the other lines of this program's logs: verdicts, shares by setup, P&L, synthetic data, the end.
+fn read_other_line(line: &str, view: &mut View) {
     if let Some(row) = verdict(line, view) {
         view.health.push(row);
     } else if let (Some(text), Some(row)) = (line.strip_prefix("          "), view.health.last_mut()) {
@@ -195,20 +195,20 @@ fn remark(line: &str, view: &mut View) {
             None => row.evidence.push(text.to_owned()),
         }
     }
-    if let Some(seen) = view.intervals.last_mut() {
-        for (name, habits) in [("Interval ", &mut seen.interval), ("Total ", &mut seen.total)] {
+    if let Some(snapshot) = view.intervals.last_mut() {
+        for (name, stats) in [("Interval ", &mut snapshot.interval), ("Total ", &mut snapshot.total)] {
             let Some(rest) = line.strip_prefix(name).map(str::trim_start) else { continue };
-            habits.net_pnl_usd = rest.strip_prefix("net P&L ").and_then(dollars).or(habits.net_pnl_usd);
+            stats.net_pnl_usd = rest.strip_prefix("net P&L ").and_then(dollars).or(stats.net_pnl_usd);
             if rest.starts_with("flat HOLD ") {
-                habits.strong_buy = percentage(rest, "strong BUY ").or(habits.strong_buy);
-                habits.weak_buy = percentage(rest, "weak BUY ").or(habits.weak_buy);
+                stats.strong_buy = percentage(rest, "strong BUY ").or(stats.strong_buy);
+                stats.weak_buy = percentage(rest, "weak BUY ").or(stats.weak_buy);
             }
         }
     }
     if line.starts_with(SYNTHETIC_DATA) {
         view.data = Some(DataStamp::Synthetic);
     }
-    view.finished |= ENDS.iter().any(|end| line.contains(end));
+    view.finished |= END_PHRASES.iter().any(|end| line.contains(end));
 }
 
 /// Reads the percentage that follows a word, as a share.
@@ -243,7 +243,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Step, flat HOLD, CALL and PUT, strong states, and the triggers of the second tuning of the old system, from its log.
+    /// Step, flat HOLD, CALL and PUT, strong states, and the triggers of the second tuning of the Python predecessor, from its log.
     const TUNE2: [[u64; 8]; 5] = [
         [5_000, 1477, 671, 544, 1272, 593, 679, 23],
         [10_000, 3896, 1327, 962, 3010, 1130, 1880, 44],
@@ -252,7 +252,7 @@ pub(super) mod tests {
         [100_000, 9102, 9554, 5166, 12_013, 8203, 3810, 330],
     ];
 
-    /// That log's blocks as the old system printed them, with one of its tables.
+    /// That log's blocks as the predecessor printed them, with one of its tables.
     pub(in crate::commands::watch) fn tune2() -> String {
         let mut log = String::from("Creating env: SPY (calm) - 8,272 bars\n");
         for [step, hold, call, put, strong, good, missed, chase] in TUNE2 {
@@ -287,7 +287,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_old_log_shows_the_collapse_that_its_averages_hide() {
+    fn a_legacy_log_shows_the_collapse_that_its_averages_hide() {
         let view = read(&tune2());
         // Share of steps flat, HOLD, CALL, PUT, BUY on strong setups of every interval, worked out by hand from that log.
         let expected = [
@@ -297,8 +297,8 @@ pub(super) mod tests {
             "17.3 27.8 44.0 28.2 84.8",
             "10.4 6.4 74.2 19.4 97.4",
         ];
-        let shown = view.intervals.iter().map(|seen| {
-            let Habits { hold, buy_call, buy_put, strong_buy, in_market, .. } = seen.interval;
+        let shown = view.intervals.iter().map(|snapshot| {
+            let WindowStats { hold, buy_call, buy_put, strong_buy, in_market, .. } = snapshot.interval;
             let shares = [in_market.map(|share| 1.0 - share), hold, buy_call, buy_put, strong_buy];
             shares.map(|share| format!("{:.1}", 100.0 * share.unwrap())).join(" ")
         });
@@ -318,9 +318,9 @@ pub(super) mod tests {
                      18392 (48.2%)\nStrong-setup states: 18439 | BUY rate=23.8% | HOLD rate=23.1%\nTriggers: good_buy_bonus=4394 | \
                      missed_opportunity=4251 | bad_chase_penalty=137\n";
         let view = read(&format!("{block}TRAINING COMPLETE\n"));
-        let habits = view.last().unwrap().interval;
-        assert_eq!((habits.hold, habits.strong_buy), (Some(8792.0 / 38_164.0), Some(4394.0 / 18_439.0)));
-        assert!((habits.other().unwrap() - 20_077.0 / 38_164.0).abs() < 1e-12 && view.finished);
+        let stats = view.last().unwrap().interval;
+        assert_eq!((stats.hold, stats.strong_buy), (Some(8792.0 / 38_164.0), Some(4394.0 / 18_439.0)));
+        assert!((stats.other().unwrap() - 20_077.0 / 38_164.0).abs() < 1e-12 && view.finished);
         let second = format!(
             "{block}{}",
             tune2().replace("Strong-setup states: 1272 | BUY rate=46.6%", "Strong-setup states: 0")
@@ -331,7 +331,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_this_program_adds_is_read_and_a_block_may_come_in_parts() {
+    fn lines_of_this_program_are_read_and_a_block_may_come_in_parts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let (mut log, mut view) = (Log::open(&path), View::default());

@@ -1,4 +1,4 @@
-//! What is known of a training at one moment, wherever it was read.
+//! View of a training at one moment, from a run folder or a log.
 
 use jiff::Timestamp;
 use market_data::DataStamp;
@@ -6,80 +6,80 @@ use serde::Serialize;
 
 use crate::artifacts::health_rows::{HealthRow, MoveRow};
 
-/// Everything that a watcher of a training knows.
+/// State of a training, as read from its files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     /// The run folder or the log.
     pub source: String,
-    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones; absent where it does not say.
+    /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones; absent if unknown.
     pub data: Option<DataStamp>,
     /// Steps asked for, where known.
     pub planned: Option<u64>,
     /// Steps taken.
     pub step: u64,
     /// The diagnostics intervals, oldest first.
-    pub intervals: Vec<Seen>,
+    pub intervals: Vec<IntervalSnapshot>,
     /// The newest figures of the learner.
-    pub learner: Learner,
-    /// The verdicts, oldest first; empty for a log of the old system.
+    pub learner: LearnerStats,
+    /// The verdicts, oldest first; empty for a legacy log.
     pub health: Vec<HealthRow>,
-    /// What the controller changed, oldest first; empty for a log.
+    /// Changes made by the controller, oldest first; empty for a log.
     pub moves: Vec<MoveRow>,
-    /// When something was last written.
+    /// Time of the last write.
     pub updated: Option<Timestamp>,
-    /// Whether the training is over.
+    /// True if the training is over.
     pub finished: bool,
 }
 
-/// What was seen at the end of one interval.
+/// Figures at the end of one interval.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Seen {
+pub struct IntervalSnapshot {
     /// First step of the interval.
     pub first_step: u64,
     /// Steps taken at its end.
     pub step: u64,
     /// Figures of the interval alone.
-    pub interval: Habits,
+    pub interval: WindowStats,
     /// Figures since step 0.
-    pub total: Habits,
+    pub total: WindowStats,
     /// The learner's figures of the last iteration before.
-    pub learner: Learner,
+    pub learner: LearnerStats,
 }
 
-/// What a policy did in a window of time, and what it earned; absent where nothing tells.
+/// Action shares and P&L of a policy in a window of steps; absent if unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Habits {
+pub struct WindowStats {
     /// Share of HOLD among the decisions of flat accounts.
     pub hold: Option<f64>,
     /// Share of BUY_CALL.
     pub buy_call: Option<f64>,
     /// Share of BUY_PUT.
     pub buy_put: Option<f64>,
-    /// Share of entries on strong setups.
+    /// Share of entries among the flat decisions on strong setups.
     pub strong_buy: Option<f64>,
-    /// Share of entries on all others.
+    /// Share of entries among all other flat decisions.
     pub weak_buy: Option<f64>,
-    /// Share of steps begun in a position. From the counts of a log: of steps that were no decision of a flat account.
+    /// Share of steps begun in a position; from the counts of a log, of steps without a flat decision.
     pub in_market: Option<f64>,
     /// P&L after costs, in US dollars, summed over lanes.
     pub net_pnl_usd: Option<f64>,
 }
 
-impl Habits {
+impl WindowStats {
     /// Returns the share of entries of either side.
     pub fn buy(&self) -> Option<f64> {
         Some(self.buy_call? + self.buy_put?)
     }
 
-    /// Returns the share of actions that mean nothing when flat, which the old system allowed.
+    /// Returns the share of actions without effect when flat, which the Python predecessor allowed.
     pub fn other(&self) -> Option<f64> {
         Some((1.0 - self.hold? - self.buy()?).max(0.0))
     }
 }
 
-/// What the learner says of itself.
+/// Figures of the learner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Learner {
+pub struct LearnerStats {
     /// Mean entropy of unforced decisions as a share of the largest possible one.
     pub entropy_norm: Option<f64>,
     /// Mean entropy of all decisions, in nats.
@@ -90,9 +90,9 @@ pub struct Learner {
     pub fps: Option<f64>,
 }
 
-impl Learner {
-    /// Takes note of one figure under its key in tables and records; others are none of its business.
-    pub(crate) fn take(&mut self, key: &str, value: f64) {
+impl LearnerStats {
+    /// Sets the figure of a key in tables and records; other keys are ignored.
+    pub(crate) fn set(&mut self, key: &str, value: f64) {
         match key {
             "policy/entropy_norm" => self.entropy_norm = Some(value),
             "train/entropy_loss" => self.entropy = Some(-value),
@@ -105,7 +105,7 @@ impl Learner {
 
 impl View {
     /// Returns the newest interval.
-    pub fn last(&self) -> Option<&Seen> {
+    pub fn last(&self) -> Option<&IntervalSnapshot> {
         self.intervals.last()
     }
 

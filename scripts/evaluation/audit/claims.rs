@@ -1,4 +1,4 @@
-//! What a report says of the trades that an audit derives again.
+//! Claims of a backtest report that an audit checks.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use jiff::civil::Date;
 use serde_json::Value;
 
-use crate::evaluation::performance::Played;
+use crate::evaluation::replay::ReplayResult;
 
-/// What a session ended with: net P&L and fees in cents, and trades.
-pub(super) type SessionEnd = (i64, i64, u32);
+/// Totals of a session: net P&L and fees in cents, and number of trades.
+pub(super) type SessionTotals = (i64, i64, u32);
 
-/// What the report of the same replay claims.
+/// Totals claimed by the report of a replay.
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
     pub(super) trades: i64,
@@ -21,12 +21,12 @@ pub struct Claims {
     pub(super) mean_trade_return: Option<f64>,
     pub(super) worst_trade_return: Option<f64>,
     pub(super) daily_pnl_cents: BTreeMap<Date, i64>,
-    /// Net P&L, fees and trades by session, where a replay is at hand.
-    pub(super) sessions: Option<BTreeMap<(String, Date), SessionEnd>>,
+    /// Totals by symbol and date, if the replay itself is at hand.
+    pub(super) sessions: Option<BTreeMap<(String, Date), SessionTotals>>,
 }
 
 impl Claims {
-    /// Reads what `zerodte backtest --json` writes.
+    /// Reads a report of `zerodte backtest --json`.
     ///
     /// # Errors
     /// When a key is missing.
@@ -35,7 +35,10 @@ impl Claims {
         let cents = |dollars: f64| (dollars * 100.0).round() as i64;
         let daily = report["daily_pnl_usd"].as_object().context("the report has no daily_pnl_usd")?;
         let day = |(date, pnl): (&String, &Value)| {
-            anyhow::Ok((date.parse()?, cents(pnl.as_f64().with_context(|| format!("the P&L of {date} is no number"))?)))
+            anyhow::Ok((
+                date.parse()?,
+                cents(pnl.as_f64().with_context(|| format!("the P&L of {date} is not a number"))?),
+            ))
         };
         Ok(Self {
             trades: number("trades")? as i64,
@@ -49,14 +52,14 @@ impl Claims {
         })
     }
 
-    /// Adds what every session of the replay ended with; `symbol_of` names the symbol of a day of its market.
+    /// Adds the totals of every session of the replay; `symbol_of` returns the symbol of a day of its market.
     #[must_use]
-    pub fn with_sessions(mut self, played: &Played, symbol_of: impl Fn(u32) -> String) -> Self {
+    pub fn with_sessions(mut self, result: &ReplayResult, symbol_of: impl Fn(u32) -> String) -> Self {
         let end = |(date, session): &(Date, market_env::Episode)| {
             let key = (symbol_of(session.day), *date);
             (key, (session.net_pnl_cents, session.fees_cents, session.trades))
         };
-        self.sessions = Some(played.sessions.iter().map(end).collect());
+        self.sessions = Some(result.sessions.iter().map(end).collect());
         self
     }
 }

@@ -1,4 +1,4 @@
-//! On what terms a log was traded, and what its orders must have paid.
+//! Terms of an audited log, and the fees that its fills must have paid.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const FEE_UNITS: f64 = 1e10;
 /// Units of the fee multiplier in 1.
 const FACTOR_UNITS: f64 = 1e6;
 
-/// What an audit has to know besides the log: the terms on which it was traded.
+/// Terms on which a log was traded: capital, fees and contracts.
 #[derive(Debug, Clone)]
 pub struct Terms {
     pub(super) capital_cents: i64,
@@ -21,7 +21,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Takes the terms from the configuration of a replay.
+    /// Returns the terms of a replay's configuration.
     pub fn of(config: &RunConfig) -> Self {
         let known = ContractSpec::KNOWN.into_iter().filter_map(|s| Some((s.to_owned(), ContractSpec::known(s)?)));
         let mut contracts: BTreeMap<String, ContractSpec> = known.collect();
@@ -33,9 +33,9 @@ impl Terms {
         }
     }
 
-    /// Returns what an order must have paid; nothing for a symbol without a schedule.
-    pub(super) fn fees(&self, symbol: &str, order: Order) -> Option<ExactFees> {
-        Some(ExactFees(order.fees(self.contracts.get(symbol)?) * self.fee_multiplier))
+    /// Returns the fees of a fill; `None` for a symbol without a fee schedule.
+    pub(super) fn fees(&self, symbol: &str, fill: Fill) -> Option<ExactFees> {
+        Some(ExactFees(fill.fees(self.contracts.get(symbol)?) * self.fee_multiplier))
     }
 }
 
@@ -46,8 +46,8 @@ pub(super) struct ExactFees(i128);
 impl ExactFees {
     const CENT: i128 = 100_000_000_000_000;
 
-    /// Whether these are the amount's cents: exactly half a cent may go either way.
-    pub(super) fn round_to(self, cents: i64) -> bool {
+    /// Returns whether the amount rounds to these cents; exactly half a cent may go either way.
+    pub(super) fn rounds_to(self, cents: i64) -> bool {
         2 * (i128::from(cents) * Self::CENT - self.0).abs() <= Self::CENT
     }
 
@@ -56,16 +56,16 @@ impl ExactFees {
     }
 }
 
-/// What moved contracts.
+/// Kind of a fill.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum FillKind {
     Buy,
     Sell,
-    /// What the session's end gives for the rest; it costs nothing.
+    /// Settlement at the session's end, free of fees.
     Settlement,
 }
 
-impl Kind {
+impl FillKind {
     pub(super) fn of(sale: &Sale) -> Self {
         if sale.reason.is_settlement() { Self::Settlement } else { Self::Sell }
     }
@@ -73,14 +73,14 @@ impl Kind {
 
 /// One fill, its price in cents per share.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Order {
-    pub(super) kind: Kind,
+pub(super) struct Fill {
+    pub(super) kind: FillKind,
     pub(super) price: i64,
     pub(super) contracts: u32,
 }
 
-impl Order {
-    /// Returns what the schedule asks, before the fee multiplier, in units of 10⁻¹⁰ dollars.
+impl Fill {
+    /// Returns the scheduled fees, before the fee multiplier, in units of 10⁻¹⁰ dollars.
     fn fees(self, spec: &ContractSpec) -> i128 {
         let units = |dollars: f64| (dollars * FEE_UNITS).round() as i128;
         let (fees, n) = (&spec.fees, i128::from(self.contracts));
@@ -90,9 +90,9 @@ impl Order {
         let on_sales = units(fees.sale_activity) + units(fees.sale_value_rate) * i128::from(self.price);
         let commission = (n * units(fees.commission)).max(units(fees.minimum_commission));
         match self.kind {
-            Kind::Buy => commission + n * both_sides,
-            Kind::Sell => commission + n * (both_sides + on_sales),
-            Kind::Settlement => 0,
+            FillKind::Buy => commission + n * both_sides,
+            FillKind::Sell => commission + n * (both_sides + on_sales),
+            FillKind::Settlement => 0,
         }
     }
 }
@@ -110,19 +110,19 @@ mod tests {
         (fees.clearing, fees.regulatory) = (0.02, 0.03);
         (fees.sale_activity, fees.sale_value_rate) = (0.004, 0.000_1);
         let terms = Terms::of(&config);
-        let cents = |kind, price, contracts| terms.fees("SPX", Order { kind, price, contracts }).unwrap().cents();
-        assert_eq!(cents(Kind::Buy, 100, 2), 125 + 2 * 25, "two commissions are below the minimum");
-        assert_eq!(cents(Kind::Buy, 99, 10), 500 + 10 * 15);
+        let cents = |kind, price, contracts| terms.fees("SPX", Fill { kind, price, contracts }).unwrap().cents();
+        assert_eq!(cents(FillKind::Buy, 100, 2), 125 + 2 * 25, "two commissions are below the minimum");
+        assert_eq!(cents(FillKind::Buy, 99, 10), 500 + 10 * 15);
         // The items that only sales pay: 0.004 and 0.0001 of 410 dollars.
-        assert_eq!(cents(Kind::Sell, 410, 10), 500 + 10 * 25 + 45);
-        assert_eq!(cents(Kind::Settlement, 410, 10), 0);
-        assert!(terms.fees("TLT", Order { kind: Kind::Buy, price: 1, contracts: 1 }).is_none());
+        assert_eq!(cents(FillKind::Sell, 410, 10), 500 + 10 * 25 + 45);
+        assert_eq!(cents(FillKind::Settlement, 410, 10), 0);
+        assert!(terms.fees("TLT", Fill { kind: FillKind::Buy, price: 1, contracts: 1 }).is_none());
     }
 
     #[test]
     fn exactly_half_a_cent_may_go_either_way() {
         let half = ExactFees(7 * ExactFees::CENT + ExactFees::CENT / 2);
-        assert_eq!([6, 7, 8, 9].map(|cents| half.round_to(cents)), [false, true, true, false]);
-        assert_eq!([7, 8].map(|cents| ExactFees(half.0 + 1).round_to(cents)), [false, true]);
+        assert_eq!([6, 7, 8, 9].map(|cents| half.rounds_to(cents)), [false, true, true, false]);
+        assert_eq!([7, 8].map(|cents| ExactFees(half.0 + 1).rounds_to(cents)), [false, true]);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether there is anything to earn: what scripted policies earned, judged together, and the perfect-foresight ceiling.
+//! Opportunity on some sessions: a joint test of the scripted policies' earnings, and the perfect-foresight ceiling.
 
 use market_env::baselines::Scripted;
 use serde::Serialize;
@@ -7,39 +7,39 @@ use statistics::{Mean, student_quantile};
 use super::{Baseline, Baselines};
 use crate::output::table::{dollars, percent};
 
-/// Probability that no scripted policy is taken for one that earns where none does, all of them together (Bonferroni).
+/// Family-wise error rate: the probability that any scripted policy is said to earn where none does (Bonferroni).
 const FAMILY_ERROR: f64 = 0.01;
-/// Session dates from which a scripted policy can be said to earn. With fewer, a standard error rests on too few days for a
-/// verdict, even though Student's distribution has a quantile.
+/// Fewest session dates on which a scripted policy can be said to earn. With fewer the standard error is too unreliable, even
+/// though Student's distribution has a quantile.
 const MIN_DATES: usize = 5;
 /// Standard errors below zero from which random entries count as losing.
-const CLEAR: f64 = 2.0;
+const LOSING_T: f64 = 2.0;
 
-/// Whether a policy without information earns on some sessions. The evidence is a clause without a full stop.
+/// Verdict on whether policies without information earn on some sessions. The evidence is a clause without a full stop.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Opportunity {
     /// A scripted policy clearly earns, more than the best of so many would by luck.
     Earns {
-        /// Which.
+        /// The policy.
         policy: String,
-        /// What it earned.
+        /// Its earnings.
         evidence: String,
     },
     /// Entries clearly lose and no scripted policy clearly earns, or not even foresight earns on strong setups.
     Loses {
-        /// What was lost.
+        /// The losses.
         evidence: String,
     },
-    /// Neither can be said.
+    /// Too little evidence for either.
     Unclear {
-        /// Why not.
+        /// The reason.
         evidence: String,
     },
 }
 
 impl Opportunity {
-    /// Judges what was measured.
+    /// Judges the measured baselines.
     pub(super) fn of(baselines: &Baselines) -> Self {
         let traders: Vec<(&Baseline, Mean)> = baselines
             .policies
@@ -59,7 +59,7 @@ impl Opportunity {
         }
         let random = baselines.of(Scripted::RandomLegal).and_then(|random| random.trade_return);
         let none = format!("none of {} scripted policies clearly earned", traders.len());
-        Self::without_a_gain(random, &none)
+        Self::judge_random_entries(random, &none)
     }
 
     fn earns(baseline: &Baseline, pnl: Mean, tried: usize, needed: f64) -> Self {
@@ -74,8 +74,8 @@ impl Opportunity {
         Self::Earns { policy, evidence }
     }
 
-    /// Judges by what random entries earned, where `none` says that nothing else clearly did.
-    fn without_a_gain(random: Option<Mean>, none: &str) -> Self {
+    /// Judges by the earnings of random entries; `none` is the clause that no policy clearly earned.
+    fn judge_random_entries(random: Option<Mean>, none: &str) -> Self {
         let Some(mean) = random else {
             let evidence = "too few random entries were filled to say what entries earn here".to_owned();
             return Self::Unclear { evidence };
@@ -86,7 +86,7 @@ impl Opportunity {
             percent(Some(mean.value.abs())),
             percent(Some(mean.error))
         );
-        if mean.t() < -CLEAR {
+        if mean.t() < -LOSING_T {
             Self::Loses { evidence: format!("{random} and {none}") }
         } else {
             let evidence = format!("{random}, too little to say whether staying out earns more");
@@ -94,7 +94,7 @@ impl Opportunity {
         }
     }
 
-    /// Names what was found, as the beginning of a line.
+    /// Returns the verdict as a heading.
     pub fn heading(&self) -> &'static str {
         match self {
             Self::Earns { .. } => "Something earns here",
@@ -111,7 +111,7 @@ impl Opportunity {
     }
 }
 
-/// Returns the mean P&L, in standard errors over the dates, above which the best of some policies earns more than by luck.
+/// Returns the t-value that the best of some policies must exceed to earn more than by luck, over the dates.
 /// Infinite for fewer than five dates.
 fn required_t(policies: usize, dates: usize) -> f64 {
     if dates < MIN_DATES {
@@ -182,7 +182,7 @@ pub(crate) mod tests {
         // Forty dates with a mean of 0.1 and a deviation of 0.25: t = 2.5, clear for one policy, luck for the best of many.
         let lucky = baselines([-0.051, -0.031], [0.35, -0.15], 1);
         let t = lucky.policies[2].pnl_usd.unwrap().t();
-        assert!(t > CLEAR && matches!(lucky.opportunity(), Opportunity::Loses { .. }), "t = {t}");
+        assert!(t > LOSING_T && matches!(lucky.opportunity(), Opportunity::Loses { .. }), "t = {t}");
         let earns = baselines([-0.051, -0.031], [0.27, -0.07], 1).opportunity();
         let Opportunity::Earns { policy, evidence } = &earns else { panic!("{earns:?}") };
         assert!(evidence.starts_with(&format!("\"{policy}\" earned $10 per session after costs, 10.0% per trade")));

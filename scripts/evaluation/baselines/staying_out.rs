@@ -1,12 +1,12 @@
-//! A policy that learned to stay out looks like one that collapsed into HOLD; what entries earn on the same sessions tells
-//! the two apart.
+//! Policies that stay out of the market, by choice or by a collapse into HOLD. The earnings of entries on the same sessions
+//! tell the two apart.
 
 use market_env::{Action, Ledger};
 
 use super::Opportunity;
 use crate::output::table::thousands;
 
-/// Flat decisions, a full session of minutes, in which a policy that trades at all buys at least once.
+/// Flat decisions per BUY, a full session of minutes, above which a policy stays out.
 const DECISIONS_PER_BUY: u64 = 390;
 
 fn buys(ledger: &Ledger) -> u64 {
@@ -18,7 +18,7 @@ pub fn stays_out(ledger: &Ledger) -> bool {
     ledger.flat_steps() > 0 && buys(ledger) * DECISIONS_PER_BUY < ledger.flat_steps()
 }
 
-/// Says what a policy that [stays out](stays_out) has learned, given what there is to earn on the same sessions.
+/// Explains a policy that [stays out](stays_out), given the opportunity on the same sessions.
 pub fn explain_staying_out(policy: &Ledger, opportunity: &Opportunity) -> String {
     let (bought, decisions) = (thousands(buys(policy) as i64), thousands(policy.flat_steps() as i64));
     let counts = format!("it bought on {bought} of {decisions} flat decisions");
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_entries_earned_decides_between_a_lesson_and_a_collapse() {
+    fn earnings_of_entries_tell_a_lesson_from_a_collapse() {
         let policy = policy(12_342, 2, 1);
         let explained = |random, others| explain_staying_out(&policy, &baselines(random, others, 1).opportunity());
         assert_eq!(

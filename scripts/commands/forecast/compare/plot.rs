@@ -10,7 +10,7 @@ use statistics::least_squares_line;
 use super::finished::{Finished, common_targets};
 use crate::{
     chart::{
-        panel::{Area, Mark, Panel, Series, around, level},
+        panel::{Area, Mark, Panel, Series, level_line, padded_range},
         style::{INK, LOSS, font},
     },
     commands::forecast::{
@@ -114,7 +114,7 @@ impl<'a> Column<'a> {
 
     fn r2_panel(&self, axes: &Axes) -> Panel {
         let (x, y) = (axes.epochs.clone(), axes.r2.clone());
-        let series = self.r2().into_iter().chain([level(0.0, &x, &y)]).collect();
+        let series = self.r2().into_iter().chain([level_line(0.0, &x, &y)]).collect();
         Panel { title: format!("Validation R² of {}", self.amount.1), x, y, x_title: "epoch", y_title: "", series }
     }
 
@@ -164,7 +164,7 @@ impl Axes {
         let tallest = columns.iter().map(|column| highest(&column.came.bars(&came))).fold(0.0, f64::max);
         let lines = |series: fn(&Column<'a>) -> Vec<Series>, shown: &[f64]| {
             let found = columns.iter().flat_map(|column| heights(&series(column)).collect::<Vec<_>>());
-            around(found.chain(shown.iter().copied()))
+            padded_range(found.chain(shown.iter().copied()))
         };
         let epochs = columns.iter().map(|column| column.run.metrics.epochs.len()).max();
         Self {
