@@ -70,8 +70,11 @@ pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> 
 }
 
 fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {
-    let path =
-        config.run.options.as_ref().ok_or_else(|| UsageError::one("--options: required; name the option files to compare with"))?;
+    let path = config
+        .run
+        .options
+        .as_ref()
+        .ok_or_else(|| UsageError::one("--options: name the option files to compare with"))?;
     let dataset = inputs::sessions(config)?;
     let dates = option_dates(config, &dataset)?;
     let Dataset { symbols, synthetic, .. } = dataset;

@@ -173,7 +173,7 @@ impl HalfDay {
             expected: day.session.minutes(),
             present: day.bars.len(),
             afternoon_bars,
-            // Feeds with extended hours have some bars after an early close, those with a wrong calendar have nearly all of them.
+            // After an early close, extended hours have some bars, and a wrong calendar has nearly all of them.
             goes_on: afternoon_bars >= 150,
         })
     }
