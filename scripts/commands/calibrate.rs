@@ -1,4 +1,4 @@
-//! `zerodte calibrate`: how near the modelled option prices and spreads come to what options really traded at.
+//! `zerodte calibrate`: compares modelled option prices and spreads with real trades and quotes.
 
 mod charts;
 mod errors;
@@ -39,7 +39,7 @@ pub use self::{
 /// Compares the model with real options and prints the report.
 ///
 /// # Errors
-/// Bars, option files or a configuration that cannot be used, or a file that cannot be written.
+/// Unusable bars, option files or configuration, or a file that cannot be written.
 pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, mut config)) = resolved else { return Ok(()) };
@@ -70,8 +70,11 @@ pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> 
 }
 
 fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {
-    let path =
-        config.run.options.as_ref().ok_or_else(|| UsageError::one("--options: name the files to compare with"))?;
+    let path = config
+        .run
+        .options
+        .as_ref()
+        .ok_or_else(|| UsageError::one("--options: name the option files to compare with"))?;
     let dataset = inputs::sessions(config)?;
     let dates = option_dates(config, &dataset)?;
     let Dataset { symbols, synthetic, .. } = dataset;
@@ -82,13 +85,13 @@ fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {
     symbols.into_iter().map(pair).collect()
 }
 
-/// Returns the dates whose options are read: also those before and after the bars, whose quotes still show spreads.
+/// Returns the dates whose options are read, including dates without bars: their quotes still show spreads.
 fn option_dates(config: &RunConfig, dataset: &Dataset) -> anyhow::Result<DateRange> {
     let window = config.run.window();
     let newest = match window.intraday_days {
         Some(_) => dataset.dates.last().copied(),
         None => Some(calendar::LAST_DATE),
     };
-    let newest = newest.ok_or_else(|| UsageError::one("there is no session in the given dates"))?;
+    let newest = newest.ok_or_else(|| UsageError::one("no session in the given dates"))?;
     Ok(window.dates(newest)?)
 }

@@ -1,4 +1,4 @@
-//! `zerodte forecast`: forecasters of returns, volatility and direction, trained, judged, varied and compared.
+//! `zerodte forecast`: trains, evaluates, ablates and compares forecasters of returns, volatility and direction.
 
 mod ablate;
 mod chart;
@@ -20,10 +20,10 @@ pub use self::{
 };
 use crate::output::{console::Console, exit_code::Outcome};
 
-/// Does what the command says.
+/// Runs the chosen subcommand.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags and configuration; data or files that cannot be used.
+/// [`crate::output::exit_code::UsageError`] for invalid flags or configuration; unusable data or files.
 pub fn run(tool: &ForecastTool, console: &mut Console) -> anyhow::Result<Outcome> {
     match tool {
         ForecastTool::Train(flags) => return train::run(flags, console).map(Outcome::from),

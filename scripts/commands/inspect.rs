@@ -1,8 +1,8 @@
-//! `zerodte inspect`: what the bars of a symbol are worth before anything is trained on them.
+//! `zerodte inspect`: data quality report on the bars of a symbol.
 //!
-//! It looks at the bars as they came, before a run fills, refuses or leaves out anything: which minutes there are, which repeat,
-//! which prices stand out, and how they compare with those of a second source. Two bars with the same time stamp cannot be
-//! found here: such a file is refused when it is read, with the row named.
+//! The report covers the raw bars, before a run fills, rejects or skips any: missing minutes, repeated bars, price
+//! outliers, and differences from a second source. Duplicate time stamps never reach this report: reading such a file
+//! fails with an error that names the row.
 
 mod compare;
 mod coverage;
@@ -33,17 +33,17 @@ pub use self::{
     outliers::{Jump, Outliers, Print, Wick},
 };
 
-/// Looks at the bars of a symbol and says what it found.
+/// Inspects the bars of a symbol and prints the report.
 ///
 /// # Errors
-/// Bars or a configuration that cannot be used, or a file that cannot be written.
+/// Unusable bars or configuration, or a file that cannot be written.
 pub fn run(flags: &InspectFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolve = |notes: &mut Vec<String>| Ok((flags.resolve(notes)?, flags.resolve_against(notes)?));
     let Some((mut context, (config, against))) = CommandContext::open(&flags.config, console, resolve)? else {
         return Ok(());
     };
     if against.as_ref() == Some(&config) {
-        return Err(UsageError::one("--against: these are the bars that are looked at; name other ones").into());
+        return Err(UsageError::one("--against: same bars as the inspected ones; name a different source").into());
     }
     let json = flags.output.report.json("Report")?;
     let plot = OutputFile::requested("Plot", flags.output.plot.as_ref())?;
@@ -74,7 +74,7 @@ struct Read {
 impl Read {
     fn load(config: &RunConfig) -> anyhow::Result<Self> {
         let history = inputs::history(config)?;
-        let bars = history.bars.first().context("the source delivers no bars")?;
+        let bars = history.bars.first().context("the source returned no bars")?;
         let (days, outside) = days::cut(bars, &sessions_asked_for(bars, config)?);
         Ok(Self {
             symbol: bars.symbol().to_string(),
@@ -87,7 +87,7 @@ impl Read {
     }
 }
 
-/// Names a source as `--against` takes it.
+/// Returns the name of a source in the form of `--against`.
 fn name(config: &RunConfig) -> String {
     match config.run.data_source {
         DataSource::Synthetic => "synthetic".to_owned(),
@@ -95,7 +95,7 @@ fn name(config: &RunConfig) -> String {
     }
 }
 
-/// Returns the dates that are asked for and lie between the first and the last bar.
+/// Returns the requested dates, limited to those between the first and the last bar.
 fn sessions_asked_for(bars: &Bars, config: &RunConfig) -> anyhow::Result<DateRange> {
     let (Some(&first), Some(&last)) = (bars.ts_ns().first(), bars.ts_ns().last()) else {
         return Err(DataError::NoBars { origin: bars.origin().to_owned(), symbol: bars.symbol().clone() }.into());
@@ -103,9 +103,7 @@ fn sessions_asked_for(bars: &Bars, config: &RunConfig) -> anyhow::Result<DateRan
     let (first, last) = (calendar::exchange_date(first), calendar::exchange_date(last));
     let none = |asked: String| {
         let (symbol, origin) = (bars.symbol(), bars.origin());
-        UsageError::one(format!(
-            "{origin}: there is no session of {symbol} {asked}; the bars go from {first} to {last}"
-        ))
+        UsageError::one(format!("{origin}: no session of {symbol} {asked}; the bars go from {first} to {last}"))
     };
     let window = config.run.window();
     if let Some(from) = window.from.filter(|from| *from > last) {
@@ -119,34 +117,34 @@ fn sessions_asked_for(bars: &Bars, config: &RunConfig) -> anyhow::Result<DateRan
     Ok(range)
 }
 
-/// What was found, as JSON holds it. Times are those of New York.
+/// Results of the inspection, in the form of the JSON report. Times are in New York.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InspectReport {
-    /// `market`, or `SYNTHETIC` for made-up bars.
+    /// `market`, or `SYNTHETIC` for generated bars.
     pub data: DataStamp,
     /// The symbol.
     pub symbol: String,
-    /// Where the bars come from.
+    /// Source of the bars.
     pub source: String,
     /// The first and the last session.
     pub dates: DateRange,
-    /// What to know, in sentences; the first sums up.
+    /// Findings in sentences, starting with a summary.
     pub findings: Vec<String>,
-    /// The files read, one line each, or one for the months of a series.
+    /// Files read, one line each, or one line for all months of a series.
     pub files: Vec<String>,
-    /// Which minutes there are.
+    /// Coverage of the session minutes.
     pub coverage: Coverage,
     /// Runs of missing minutes inside sessions.
     pub gaps: Runs,
     /// Runs of identical bars with volume or a range.
     pub stale: Runs,
-    /// Runs of a quarter of an hour or more without any movement.
+    /// Runs of 15 minutes or more at a single price.
     pub frozen: Runs,
-    /// Prices that stand out.
+    /// Price outliers.
     pub outliers: Outliers,
-    /// Half days and what was found on them.
+    /// Half days and their coverage.
     pub half_days: Vec<HalfDay>,
-    /// The second source beside the first.
+    /// Comparison with the second source.
     pub comparison: Option<Comparison>,
 }
 
@@ -154,7 +152,7 @@ impl InspectReport {
     fn new(read: &Read, other: Option<&Read>) -> anyhow::Result<Self> {
         let days = &read.days;
         let dates = days.first().zip(days.last()).map(|(first, last)| (first.date(), last.date()));
-        let (first, last) = dates.context("there is no session")?;
+        let (first, last) = dates.context("there are no sessions")?;
         let mut report = Self {
             data: read.data,
             symbol: read.symbol.clone(),

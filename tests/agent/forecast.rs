@@ -119,7 +119,7 @@ fn a_forecaster_is_judged_on_unseen_dates() {
     let output = forecast(&["eval"], &["--model", model, "--json", report.to_str().unwrap(), "--boosted"]);
     let said = text(&output.stdout);
     assert!(
-        output.status.success() && said.contains("Out of sample: the forecaster has seen"),
+        output.status.success() && said.contains("Out of sample: the forecaster was trained on"),
         "{said}{}",
         text(&output.stderr)
     );
@@ -133,7 +133,7 @@ fn a_forecaster_is_judged_on_unseen_dates() {
     refused(
         &forecast(&["eval"], &["--model", model, "--end-date", "2024-02-15"]),
         1,
-        &["has seen all dates up to", "--start-date"],
+        &["was trained on dates up to", "--start-date"],
     );
     refused(
         &command("zerodte", &["backtest", "--model", model]),

@@ -89,7 +89,7 @@ fn prices_of_the_model_itself_show_no_error() {
     assert!(parity["quotes_near_money"]["p90_abs_usd"].as_f64().unwrap() < 0.02, "{parity}");
     assert!((report["spreads"][0]["all"]["ratio"].as_f64().unwrap() - 1.0).abs() < 1e-9, "{}", report["spreads"]);
     assert_eq!(report["volatility"]["realised volatility"], report["sessions"]);
-    for words in ["the model misses half of them by less than 0.0 %", "by half hour", "Widths of SPY"] {
+    for words in ["the model is within 0.0 % ($", "by half hour", "Widths of SPY"] {
         assert!(said.contains(words), "{words:?} is missing in:\n{said}");
     }
     for name in ["error_by_time", "error_by_moneyness", "typical_session", "spread_by_premium"] {

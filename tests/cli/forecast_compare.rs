@@ -80,7 +80,7 @@ fn two_forecasters_are_compared_and_archived() {
     );
     assert!(screen.contains("forecast.loss.variance_term") && screen.contains("zips/loud.zip (9 files)"), "{screen}");
     let svg = fs::read_to_string(path(&out, "comparison/comparison.svg")).unwrap();
-    for part in [">\nplain\n<", ">\nloud\n<", "Validation R² of return_5", "least squares: slope", "what came"] {
+    for part in [">\nplain\n<", ">\nloud\n<", "Validation R² of return_5", "least squares: slope", "realised"] {
         assert!(svg.contains(part), "{part} is missing in the picture");
     }
     for name in ["histogram.svg", "epochs.svg"] {
@@ -104,7 +104,7 @@ fn two_forecasters_are_compared_and_archived() {
 
     refused(&compare(&[&plain, &plain]), 2, &["another run has the same name"]);
     refused(&compare(&[&plain]), 2, &["two runs or more"]);
-    refused(&compare(&[&plain, "nowhere"]), 2, &["nowhere: there is no such run folder"]);
+    refused(&compare(&[&plain, "nowhere"]), 2, &["nowhere: no such run folder"]);
     fs::write(format!("{loud}/predictions.parquet"), "torn").unwrap();
     refused(&compare(&[&plain, &loud]), 1, &["reading return_5 from", "loud/predictions.parquet"]);
     fs::write(format!("{loud}/metrics.json"), "{").unwrap();

@@ -55,9 +55,9 @@ fn planted_faults_are_found_and_named() {
     let screen = inspect(&bars, &["--json", json.to_str().unwrap(), "--plot", svg.to_str().unwrap()]);
     for part in [
         "SPY: 5 sessions 2025-07-01 to 2025-07-08, 77.28 % of minutes; 1 suspicious print; 1 absent session",
-        "No bar at all on 2025-07-07",
-        "1 gap inside sessions, 12 minutes in all; the longest: 12 minutes from 2025-07-02T10:00",
-        "as if it were a full day on the half day of 2025-07-03",
+        "No bars on 2025-07-07",
+        "1 gap inside sessions, 12 minutes in total; the longest: 12 minutes from 2025-07-02T10:00",
+        "as on a full day, on the half day of 2025-07-03",
         "2025-07   █▓H  ·█",
         "2025-07-08T11:00",
     ] {
@@ -109,15 +109,15 @@ fn invalid_inspections_are_refused_in_one_sentence() {
     refuse(&["QQQ"], 1, "QQQ_1m");
     refuse(&["S/Y"], 2, "S/Y");
     refuse(&["SPY", "--against", "files"], 2, "files:DIR");
-    refuse(&["SPY", "--against", &format!("files:{bars}")], 2, "name other ones");
+    refuse(&["SPY", "--against", &format!("files:{bars}")], 2, "name a different source");
     refuse(&["SPY", "--start-date", "2025-08-01"], 2, "from 2025-08-01 on; the bars go from 2025-07-01 to 2025-07-08");
-    refuse(&["SPY", "--start-date", "2025-07-04", "--end-date", "2025-07-06"], 2, "there is no session of SPY");
+    refuse(&["SPY", "--start-date", "2025-07-04", "--end-date", "2025-07-06"], 2, "no session of SPY");
 }
 
 #[test]
 fn real_bars_miss_the_four_known_minutes() {
     let Some(bars) = real_bars() else { return };
     let screen = inspect(&bars, &["--start-date", "2023-05-01", "--end-date", "2023-06-30"]);
-    let part = "1 gap inside sessions, 4 minutes in all; the longest: 4 minutes from 2023-06-05";
+    let part = "1 gap inside sessions, 4 minutes in total; the longest: 4 minutes from 2023-06-05";
     assert!(screen.contains(part), "{screen}");
 }

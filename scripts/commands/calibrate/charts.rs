@@ -1,4 +1,4 @@
-//! The figures of a calibration: where in the day and at which strikes the model errs, one typical session, and spreads.
+//! Charts of a calibration: errors through the day and by strike, one typical session, and spreads.
 
 use std::ops::Range;
 
@@ -20,22 +20,22 @@ use crate::output::table::significant;
 const MODEL: RGBColor = RGBColor(0x6b, 0x3f, 0xa0);
 const REAL: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
 const WORST: RGBColor = RGBColor(0xd0, 0x7a, 0x1f);
-/// Fewer values than this make no quantile worth drawing.
+/// Fewest values in a bin for its quantiles to be drawn.
 const LEAST_COUNT: usize = 30;
-/// Errors beyond this many percent are cut off.
+/// Largest error shown, in percent.
 const LARGEST_PCT: f64 = 120.0;
-/// Minutes of one bin of the day.
+/// Width of a time bin, in minutes.
 const BIN_MINUTES: f64 = 10.0;
 /// The bar that ends at noon.
 const NOON: usize = 149;
-/// Standard deviations of one bin of moneyness, and how far the bins reach.
+/// Width of a moneyness bin and reach of the bins, in standard deviations.
 const BIN_DEVIATIONS: f64 = 0.25;
 const REACH: f64 = 3.0;
 
-/// Draws what there is to draw; returns the name and the SVG text of every figure.
+/// Draws all charts that have data; returns the name and the SVG text of each.
 ///
 /// # Errors
-/// When the drawing library refuses, or a symbol has no contract.
+/// When the drawing library fails, or a symbol has no contract specification.
 pub(crate) fn draw(
     pairs: &[Pair],
     measured: &[Measured],
@@ -96,7 +96,7 @@ fn percent(value: &f64) -> String {
     format!("{value:.0}%")
 }
 
-/// Returns the two panels of errors: signed with its spread, and absolute.
+/// Returns two panels: the signed error with its quantiles, and the absolute error.
 fn error_panels(bins: &[Bin]) -> Vec<Panel> {
     let cut = |value: f64| value.clamp(-LARGEST_PCT, LARGEST_PCT);
     let band = |low: usize, high: usize, strength: f64| {
@@ -137,7 +137,7 @@ fn error_legend() -> Vec<(&'static str, RGBAColor)> {
 }
 
 fn by_time<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
-    // Minutes to the close run downwards, so that the day runs from left to right.
+    // Minutes to the close decrease, so that the day runs from left to right.
     let x = -390.0..0.0;
     let bins = bins(prints, x.clone(), BIN_MINUTES, |print| -f64::from(print.minutes_left));
     (!bins.is_empty()).then(|| Figure {
@@ -164,7 +164,7 @@ fn by_moneyness<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
     })
 }
 
-/// Draws the session whose median error is nearest to that of all, at the traded strike nearest to the spot at noon.
+/// Draws the session with the median error nearest to the overall one, at the traded strike nearest to spot at noon.
 fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> anyhow::Result<Option<Figure>> {
     let near = |prints: Range<usize>| measured.prints[prints].iter().filter(|print| print.is_near_money());
     let whole = ErrorStats::of(near(0..measured.prints.len())).median_abs_pct;
@@ -209,13 +209,13 @@ fn title_of(pair: &Pair, date: Date, strike: f64) -> String {
     format!("A typical session: {} on {date}, strike {strike}", pair.sessions.symbol)
 }
 
-/// Returns the traded strike that is nearest to a spot.
+/// Returns the traded strike nearest to a spot price.
 fn nearest_strike(day: &OptionSession, spot: f64) -> Option<f64> {
     let distance = |strike: &f64| (strike - spot).abs();
     day.trades.iter().map(|row| row.strike).min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
-/// Draws widths by the middle of the quote, both axes logarithmic.
+/// Draws widths by quote midpoint, both axes logarithmic.
 fn spreads<'a>(widths: impl Iterator<Item = &'a Width>) -> Option<Figure> {
     let (first, step, count) = (-1.5, 0.125, 30);
     let mut of: Vec<[Vec<f64>; 2]> = vec![Default::default(); count];
@@ -239,14 +239,14 @@ fn spreads<'a>(widths: impl Iterator<Item = &'a Width>) -> Option<Figure> {
     let edges = || band.iter().flat_map(|&(_, low, high)| [low, high]).chain(model.iter().map(|point| point.1));
     let (low, high) = (edges().fold(f64::MAX, f64::min), edges().fold(f64::MIN, f64::max));
     Some(Figure {
-        title: "Width of the quote, ask minus bid, by the middle of the quote: expiries within two sessions".to_owned(),
+        title: "Quote width (ask minus bid) by quote midpoint, expiries within two sessions".to_owned(),
         legend: vec![
             ("real, 10th to 90th percentile", REAL.mix(0.2)),
             ("real, median", REAL.mix(1.0)),
             ("model, median", MODEL.mix(1.0)),
         ],
         x: left - step..right + step,
-        x_title: "middle of the quote",
+        x_title: "quote midpoint",
         x_label: exponent,
         panels: vec![Panel {
             title: "width",
@@ -258,7 +258,7 @@ fn spreads<'a>(widths: impl Iterator<Item = &'a Width>) -> Option<Figure> {
     })
 }
 
-/// Writes the dollars whose decimal logarithm is given, to two digits.
+/// Formats an amount in dollars given as its decimal logarithm, to two digits.
 fn exponent(log: &f64) -> String {
     format!("${}", significant((10_f64.powf(log - log.floor()) * 10.0).round() / 10.0 * 10_f64.powf(log.floor())))
 }

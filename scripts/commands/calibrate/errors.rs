@@ -1,15 +1,15 @@
-//! How far the model lies from real prices: quantiles and bias, for all prices and for buckets of them.
+//! Pricing errors of the model: quantiles and bias, over all real prices and by bucket.
 
 use market_data::Right;
 use serde::Serialize;
 use statistics::{mean, quantile};
 
-/// One real price and the model's for the same contract at the same minute's close.
+/// A real price and the model's price of the same contract at the close of the same minute.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Print {
-    /// What it traded at, or the middle of its quote, in dollars per share.
+    /// Traded price or quote midpoint, in dollars per share.
     pub(crate) real: f64,
-    /// What the model says, in dollars per share.
+    /// Model price, in dollars per share.
     pub(crate) model: f64,
     /// `strike / spot - 1`.
     pub(crate) distance: f64,
@@ -25,26 +25,26 @@ pub(crate) struct Print {
 impl Print {
     /// Largest distance of a strike from spot that counts as near the money.
     pub(crate) const NEAR_MONEY: f64 = 0.005;
-    /// Smallest premium that is compared: below it a tick is a large part of the price.
+    /// Smallest premium compared; below it a tick is a large part of the price.
     pub(crate) const LEAST_PREMIUM: f64 = 0.20;
 
-    /// Says whether the real price is large enough to be compared.
+    /// Returns whether the real price is large enough to be compared.
     pub(crate) fn is_worth_comparing(&self) -> bool {
         self.real >= Self::LEAST_PREMIUM
     }
 
-    /// Says whether the real or the modelled price is large enough to be compared. Far from the money, where prices are
-    /// about as large as their errors, the real one alone would pick the dear prints.
+    /// Returns whether the real or the modelled price is large enough to be compared. Far from the money, prices are
+    /// about as large as their errors, and a limit on the real price alone would select the overpriced prints.
     pub(crate) fn is_worth_comparing_either_way(&self) -> bool {
         self.real > 0.0 && self.real.max(self.model) >= Self::LEAST_PREMIUM
     }
 
-    /// Says whether a print that is worth comparing lies near the money.
+    /// Returns whether the print is worth comparing and near the money.
     pub(crate) fn is_near_money(&self) -> bool {
         self.is_worth_comparing() && self.distance.abs() < Self::NEAR_MONEY
     }
 
-    /// Says whether the strike lies on the side of spot where the option is worth nothing now.
+    /// Returns whether the option is at or out of the money.
     pub(crate) fn is_out_of_the_money(&self) -> bool {
         if self.right == Right::Call { self.distance >= 0.0 } else { self.distance <= 0.0 }
     }
@@ -61,7 +61,7 @@ impl Print {
 }
 
 /// Errors of the model, model minus real; `pct` is percent of the real premium (6.1 = 6.1 %), `usd` dollars per share.
-/// Without a print all but `count` is NaN, which JSON shows as null.
+/// Without prints, every field but `count` is NaN, null in JSON.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ErrorStats {
     /// Prints.
@@ -72,7 +72,7 @@ pub struct ErrorStats {
     pub p90_abs_pct: f64,
     /// Median of the signed error.
     pub bias_pct: f64,
-    /// Mean of the signed error, which a few cheap prints can carry far off.
+    /// Mean of the signed error; sensitive to a few cheap prints.
     pub mean_bias_pct: f64,
     /// Median of the absolute error in dollars.
     pub median_abs_usd: f64,
@@ -105,21 +105,21 @@ impl ErrorStats {
 /// The errors of one bucket.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bucket {
-    /// What the prints of it have in common.
+    /// Label of the bucket.
     pub bucket: String,
-    /// Their errors.
+    /// Errors of its prints.
     #[serde(flatten)]
     pub errors: ErrorStats,
 }
 
-/// A way to tell prints apart.
+/// A partition of prints into buckets.
 pub(crate) struct Breakdown {
     labels: fn() -> Vec<String>,
     of: fn(&Print) -> usize,
 }
 
 impl Breakdown {
-    /// Returns the errors of every bucket that holds a print.
+    /// Returns the errors of every non-empty bucket.
     pub(crate) fn buckets<'a>(&self, prints: impl Iterator<Item = &'a Print>) -> Vec<Bucket> {
         let labels = (self.labels)();
         let mut members: Vec<Vec<&Print>> = vec![Vec::new(); labels.len()];
@@ -129,12 +129,12 @@ impl Breakdown {
     }
 }
 
-/// By minutes to the close, half an hour each.
+/// By minutes to the close, in half hours.
 pub(crate) const BY_HALF_HOUR: Breakdown = Breakdown {
     labels: || (0..13).map(|half| format!("{}-{}", 30 * half + 1, 30 * half + 30)).collect(),
     of: |print| usize::from(print.minutes_left - 1) / 30,
 };
-/// By minutes to the close, two hours each; the first hours of a day are two and a half.
+/// By minutes to the close, in two hours; the first bucket of the day spans two and a half.
 pub(crate) const BY_TWO_HOURS: Breakdown = Breakdown {
     labels: || ["1-120", "121-240", "241-390"].map(str::to_owned).to_vec(),
     of: |print| (usize::from(print.minutes_left - 1) / 120).min(2),
@@ -152,7 +152,7 @@ pub(crate) const BY_VIX1D: Breakdown = Breakdown {
     labels: || [between(&VIX1D, "points"), vec!["no VIX1D".to_owned()]].concat(),
     of: |print| print.vix1d.map_or(VIX1D.len() + 1, |level| VIX1D.partition_point(|edge| *edge <= level)),
 };
-/// By what was paid.
+/// By real premium.
 pub(crate) const BY_PREMIUM: Breakdown =
     Breakdown { labels: || between(&PREMIUMS, "$"), of: |print| PREMIUMS.partition_point(|edge| *edge <= print.real) };
 
@@ -160,7 +160,7 @@ const DEVIATIONS: [f64; 7] = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0];
 const VIX1D: [f64; 4] = [10.0, 13.0, 17.0, 25.0];
 pub(crate) const PREMIUMS: [f64; 4] = [0.5, 1.0, 2.0, 5.0];
 
-/// Names the intervals that some edges cut: the lower edge belongs to an interval, the upper one to the next.
+/// Returns labels of the intervals between edges, which include their lower edge and exclude their upper one.
 pub(crate) fn between(edges: &[f64], unit: &str) -> Vec<String> {
     let inner = edges.windows(2).map(|pair| format!("{} to {} {unit}", pair[0], pair[1]));
     let first = format!("below {} {unit}", edges[0]);
@@ -190,7 +190,7 @@ mod tests {
             (errors.p90_abs_usd, 0.88),
         ];
         for (is, should) in expected {
-            assert!((is - should).abs() < 1e-9, "{is} is not {should}");
+            assert!((is - should).abs() < 1e-9, "got {is}, expected {should}");
         }
         let nothing = serde_json::to_value(ErrorStats::of([].iter())).unwrap();
         assert_eq!((nothing["count"].as_u64(), nothing["bias_pct"].is_null()), (Some(0), true));

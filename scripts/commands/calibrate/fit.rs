@@ -1,9 +1,9 @@
-//! Fits the volatility models of `[market.pricing]` to real prints: robust nonlinear least squares on relative price errors.
+//! Fits the volatility models of `[market.pricing]` to real prints by robust least squares on relative price errors.
 //!
-//! The loss of a print is `√(e² + 0.03² + (0.01 / print)²)` with `e` the model's error over the print, which lets a bad
-//! day or a stale print pull no harder than a good one. Gauss-Newton steps on the log-volatility's linear parameters, the
-//! standardised moneyness held fixed within a round; a small ridge holds parameters that the data does not ask for at the
-//! flat model.
+//! The loss of a print is `√(e² + 0.03² + (0.01 / print)²)` with `e` the model's error over the print, so that a bad
+//! day or a stale print has no more influence than a good one. Gauss-Newton steps update the linear parameters of the
+//! log-volatility, with the standardised moneyness held fixed within a round; a small ridge shrinks parameters that the
+//! data does not determine towards the flat model.
 
 use jiff::civil::Date;
 use market_data::{
@@ -20,28 +20,28 @@ use statistics::NormalEquations;
 
 use super::{errors::Print, measure::FIRST_SLOT};
 
-/// All parameters: those of the level, then those of the smile.
+/// Number of parameters: level first, then smile.
 const PARAMETERS: usize = LEVEL_PARAMETERS + SMILE_PARAMETERS;
 /// Relative error below which the loss is quadratic.
 const EASY_ERROR: f64 = 0.03;
-/// Dollars by which a print may miss for its tick alone.
+/// Error in dollars that the tick alone can cause.
 const TICK_ERROR: f64 = 0.01;
-/// Weight of prints that are not near the money.
+/// Weight of prints away from the money.
 const FAR_WEIGHT: f64 = 0.5;
 /// Ridge per print.
 const RIDGE: f64 = 1e-4;
-/// Rounds in which the moneyness is worked out afresh, and Gauss-Newton steps in each.
+/// Rounds, each of which recomputes the moneyness, and Gauss-Newton steps per round.
 const ROUNDS: usize = 4;
 const STEPS: usize = 6;
-/// Prints that one thread takes at a time.
+/// Prints per parallel chunk.
 const CHUNK: usize = 16_384;
 /// Largest change of a parameter in one step.
 const LARGEST_STEP: f64 = 1.0;
 
-/// Prints below this premium, in dollars, are mostly tick.
+/// Smallest premium fitted, in dollars; below it the tick dominates.
 const LEAST_PREMIUM: f64 = 0.05;
 
-/// One print that the model is to meet.
+/// One print to fit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     inputs: VolInputs,
@@ -49,7 +49,7 @@ pub(crate) struct Sample {
     right: Right,
     premium: f64,
     near: bool,
-    /// Factor from the S&P's volatility to the underlying's.
+    /// Ratio of the underlying's volatility to that of the S&P 500.
     ratio: f64,
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn samples(
 }
 
 impl Sample {
-    /// Returns the print beside a model's price.
+    /// Returns the print with a model's price.
     pub(crate) fn print(&self, model: &VolModel) -> Print {
         let x = self.moneyness(model);
         let smile = log_smile(model.smile(&self.inputs), x).exp();
@@ -100,7 +100,7 @@ impl Sample {
         }
     }
 
-    /// Returns the standardised log-moneyness by a model's at-the-money volatility.
+    /// Returns the log-moneyness standardised by a model's at-the-money volatility.
     fn moneyness(&self, model: &VolModel) -> f64 {
         let atm = self.ratio * model.at_the_money(&self.inputs);
         (self.option.strike / self.option.spot).ln() / (atm * self.option.years.sqrt())
@@ -114,7 +114,7 @@ impl Sample {
     }
 }
 
-/// Adds a print whose log-volatility is `basis · parameters` to the equations of a step.
+/// Adds a print with log-volatility `basis · parameters` to the normal equations of a step.
 fn observe(equations: &mut NormalEquations<PARAMETERS>, sample: &Sample, x: f64, parameters: &[f64; PARAMETERS]) {
     let basis = sample.basis(x);
     let log_vol: f64 = basis.iter().zip(parameters).map(|(a, b)| a * b).sum();
@@ -129,7 +129,7 @@ fn observe(equations: &mut NormalEquations<PARAMETERS>, sample: &Sample, x: f64,
     equations.observe(&basis.map(|b| b * slope), -error, weight);
 }
 
-/// Fits a model to prints. With none it is the flat model.
+/// Fits a model to prints; without prints, returns the flat model.
 pub(crate) fn fit(samples: &[Sample]) -> VolModel {
     let (level, smile) = VolModel::flat(0.9).parameters();
     let mut prior = [0.0; PARAMETERS];

@@ -1,5 +1,5 @@
-//! `zerodte calibrate --fit`: fits the pricing parameters to the prints of the dates asked for, judges the form month by
-//! month on months that it has not seen, and writes a configuration.
+//! `zerodte calibrate --fit`: fits the pricing parameters to the prints of the given dates, evaluates the model form
+//! walk-forward by month, and writes a configuration.
 
 use jiff::civil::Date;
 use market_data::{Dataset, DateRange, History, VolSource};
@@ -16,33 +16,33 @@ use crate::{
     output::table::thousands,
 };
 
-/// Months that a model of the walk forward is fitted on at least.
+/// Fewest months that a walk-forward model is fitted on.
 const FIRST_MONTHS: usize = 8;
 
-/// Every kind of volatility input, best first.
+/// Volatility inputs, best first.
 const SOURCES: [VolSource; 4] =
     [VolSource::Vix1dMinute, VolSource::VixMinute, VolSource::VixDaily, VolSource::Realised];
 
-/// How a form of the model does on months that it was not fitted on: each month by a model fitted on all months before it.
+/// Walk-forward errors of a model form: each month is priced by a model fitted on all earlier months.
 #[derive(Debug, Clone)]
 pub(crate) struct WalkForward {
-    /// The first and the last month judged, as dates.
+    /// First and last month evaluated, as dates.
     dates: DateRange,
-    /// All of them together.
+    /// All months together.
     near_money: ErrorStats,
-    /// By minutes to the close in two hours each.
+    /// By minutes to the close, in two hours.
     by_two_hours: Vec<Bucket>,
     /// By month.
     by_month: Vec<Bucket>,
 }
 
-/// Prints of one kind of volatility input, with their months.
+/// Prints of one volatility input, by date.
 struct Evidence {
     days: Vec<(Date, Vec<Sample>)>,
 }
 
 impl Evidence {
-    /// Gathers the prints under the volatility that `history` holds.
+    /// Collects the prints whose volatility input in `history` is `source`.
     fn of(source: VolSource, history: &History, config: &RunConfig, pairs: &[Pair]) -> anyhow::Result<Self> {
         let dataset = Dataset::build(history, &config.run.window(), &config.data)?;
         let mut days = Vec::new();
@@ -84,29 +84,29 @@ impl Evidence {
     }
 }
 
-/// What a fit gave.
+/// Result of a fit.
 #[derive(Debug, Clone)]
 pub(crate) struct FitReport {
-    /// Symbols whose prints were used.
+    /// Symbols of the prints.
     symbols: Vec<String>,
-    /// Prints, of the best volatility input.
+    /// Number of prints of the best volatility input.
     prints: usize,
-    /// First and last date of theirs.
+    /// First and last date of these prints.
     dates: DateRange,
-    /// The form on months that it was not fitted on; absent where there are fewer than nine months.
+    /// Walk-forward errors; absent with fewer than nine months.
     walk_forward: Option<WalkForward>,
 }
 
-/// Fits a model for every kind of volatility input and returns the pricing parameters.
+/// Fits one model per volatility input and returns the pricing parameters.
 ///
 /// # Errors
-/// When bars cannot be loaded, or no print is there to fit to.
+/// When bars cannot be loaded, or when there are no prints to fit to.
 pub(crate) fn fit_pricing(pairs: &[Pair], config: &RunConfig) -> anyhow::Result<(PricingConfig, FitReport)> {
     let mut pricing = config.market.pricing.clone();
     let mut report = None;
     let mut history = inputs::history(config)?;
     for source in SOURCES {
-        // Best first: what is dropped for one is not needed by the next.
+        // Best first: series dropped for one source are not needed by the next.
         history.volatility = history.volatility.at_best(source);
         let evidence = Evidence::of(source, &history, config, pairs)?;
         let Some(dates) = evidence.dates() else { continue };
@@ -118,7 +118,7 @@ pub(crate) fn fit_pricing(pairs: &[Pair], config: &RunConfig) -> anyhow::Result<
             report = Some(FitReport { symbols, prints: all.len(), dates, walk_forward: evidence.walk_forward() });
         }
     }
-    let report = report.ok_or_else(|| anyhow::anyhow!("--fit: no same-day print to fit to in these dates"))?;
+    let report = report.ok_or_else(|| anyhow::anyhow!("--fit: no same-day prints to fit to on these dates"))?;
     Ok((pricing, report))
 }
 
@@ -131,14 +131,14 @@ fn model_of(pricing: &mut PricingConfig, source: VolSource) -> &mut VolModel {
     }
 }
 
-/// Four decimals are a hundredth of a percent of volatility.
+/// Rounds to four decimals, a hundredth of a percent of volatility.
 fn rounded(model: &VolModel) -> VolModel {
     let (level, smile) = model.parameters();
     let round = |value: f64| (value * 1e4).round() / 1e4;
     VolModel::from_parameters(&level.map(round), &smile.map(round))
 }
 
-/// Returns the parameters as the text of a configuration file, with what they rest on as its head.
+/// Returns the parameters as a configuration file, with the report as its leading comment.
 ///
 /// # Errors
 /// When a value cannot be written as TOML.
@@ -171,7 +171,7 @@ impl FitReport {
                 )
             };
             lines.push(format!(
-                "The same form near the money on months that it was not fitted on, {}, each by a fit to all months before it:",
+                "Walk-forward errors near the money, {}, each month priced by a fit to all earlier months:",
                 walk.dates
             ));
             lines.push(sentence("  all", &walk.near_money));

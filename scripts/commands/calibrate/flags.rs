@@ -10,25 +10,25 @@ use crate::config::{
     layers::Layer,
 };
 
-/// Real options are compared with; their dates may lie beyond those of the bars.
+/// Option files are required; their dates may lie beyond those of the bars.
 const COMPARED: &FlagTable = &[
     ("options", FlagHelp::Required("Folder or file of option minutes to compare with: trades, quotes")),
     ("symbols", FlagHelp::Default("SPY")),
-    ("start_date", FlagHelp::Default("the first there is")),
-    ("end_date", FlagHelp::Default("the last there is")),
+    ("start_date", FlagHelp::Default("the first available")),
+    ("end_date", FlagHelp::Default("the last available")),
 ];
 
 /// Flags of `zerodte calibrate`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(args_override_self = true, mut_args(described(ALL_DATES)), mut_args(described(COMPARED)))]
 pub struct CalibrateFlags {
-    /// The bars of the underlyings, and their options.
+    /// Bars of the underlyings, and their options.
     #[command(flatten)]
     pub data: DataFlags,
     /// Files to write.
     #[command(flatten)]
     pub output: CalibrateOutput,
-    /// Configuration beyond the flags.
+    /// Other configuration.
     #[command(flatten)]
     pub config: ConfigFlags,
 }
@@ -40,8 +40,8 @@ pub struct CalibrateOutput {
     /// The report.
     #[command(flatten)]
     pub report: ReportFlags,
-    /// Fits the volatility models to the prints of these dates, judges the form month by month on months not fitted on,
-    /// writes the parameters as a configuration file and reports with them
+    /// Fits the volatility models to the prints of these dates, evaluates the model form walk-forward by month, writes
+    /// the parameters as a configuration file and reports with them
     #[arg(long, value_name = "FILE")]
     pub fit: Option<PathBuf>,
     /// Draws the errors and spreads as SVG files into this folder
@@ -50,10 +50,10 @@ pub struct CalibrateOutput {
 }
 
 impl CalibrateFlags {
-    /// Lays files, flags and assignments over the defaults, but for SPY and all dates.
+    /// Layers files, flags and assignments over the defaults, with SPY and all dates.
     ///
     /// # Errors
-    /// Every fault at once, exit code 2.
+    /// All faults together, exit code 2.
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         let mut base = RunConfig::default();
         base.run.symbols.truncate(1);

@@ -1,4 +1,4 @@
-//! The report as text: what the numbers mean in plain words, then the tables.
+//! The report as text: a summary in sentences, then the tables.
 
 use super::{
     errors::{Bucket, ErrorStats},
@@ -13,7 +13,7 @@ use crate::output::{
 
 const ERROR_HEADINGS: [&str; 8] =
     ["", "prints", "median |error|", "90th pct", "bias", "mean bias", "median |error| $", "90th pct $"];
-const SPREAD_HEADINGS: [&str; 6] = ["", "quotes", "median width $", "modelled $", "ratio", "% of middle"];
+const SPREAD_HEADINGS: [&str; 6] = ["", "quotes", "median width $", "modelled $", "ratio", "% of midpoint"];
 
 impl CalibrationReport {
     /// Returns the report as lines of text.
@@ -53,9 +53,9 @@ impl CalibrationReport {
         let sessions = thousands(self.sessions as i64);
         match self.dates {
             Some(dates) => {
-                lines.push(format!("Modelled against real options of {symbols}: {sessions} sessions, {dates}"))
+                lines.push(format!("Model compared with real options of {symbols}: {sessions} sessions, {dates}"))
             }
-            None => lines.push(format!("Modelled against real options of {symbols}: no same-day prices to compare")),
+            None => lines.push(format!("Model compared with real options of {symbols}: no same-day prices to compare")),
         }
         lines.extend(self.options.iter().flat_map(OptionFiles::lines));
         if self.sessions > 0 {
@@ -64,22 +64,22 @@ impl CalibrationReport {
             lines.push(self.fitted_sentence());
         }
         lines.extend(error_sentence("prints", &self.near_money));
-        lines.extend(error_sentence("middles of quotes", &self.quoted_near_money));
+        lines.extend(error_sentence("quote midpoints", &self.quoted_near_money));
         lines.extend(error_sentence("prices of the next session's options", &self.next_session_near_money));
         for parity in &self.parity {
             lines.extend(parity_sentence(&parity.symbol, "prints", &parity.trades_near_money));
-            lines.extend(parity_sentence(&parity.symbol, "middles of quotes", &parity.quotes_near_money));
+            lines.extend(parity_sentence(&parity.symbol, "quote midpoints", &parity.quotes_near_money));
         }
         lines
     }
 
     fn fitted_sentence(&self) -> String {
         match (self.fitted_on, self.in_sample_sessions) {
-            (None, _) => "The configuration does not say on which dates the pricing parameters were fitted".to_owned(),
+            (None, _) => "The configuration does not state the fitting dates of the pricing parameters".to_owned(),
             (Some(dates), 0) => format!("Out of sample: the pricing parameters were fitted on {dates}"),
             (Some(dates), n) => format!(
-                "IN SAMPLE: {n} of {} sessions lie within the dates on which the pricing parameters were fitted ({dates}); \
-                 what they show proves nothing",
+                "IN SAMPLE: {n} of {} sessions lie within the fitting dates of the pricing parameters ({dates}); \
+                 their errors are no evidence of accuracy",
                 self.sessions
             ),
         }
@@ -91,8 +91,8 @@ impl Spreads {
         let Self { symbol, counts, .. } = self;
         let size = |size: Option<f64>| size.map_or("unknown".to_owned(), |size| format!("{size:.0}"));
         let mut lines = vec![format!(
-            "\n{} quotes of {symbol}: {} one-sided, {} with a bid of zero, {} crossed, {} locked; median contracts bid for \
-             {}, offered {}.",
+            "\n{} quotes of {symbol}: {} one-sided, {} with a bid of zero, {} crossed, {} locked; median bid size \
+             {}, ask size {}.",
             thousands(counts.quotes as i64),
             thousands(counts.one_sided as i64),
             thousands(counts.zero_bid as i64),
@@ -103,10 +103,10 @@ impl Spreads {
         )];
         let all = [SpreadBucket { bucket: "all".to_owned(), spreads: self.all }];
         let sections = [
-            ("quotes that expire within two sessions", &all[..]),
-            ("by the middle of the quote", &self.by_premium),
-            ("by the time of day", &self.by_time),
-            ("by the sessions until the expiry, later ones too", &self.by_expiry),
+            ("options that expire within two sessions", &all[..]),
+            ("by quote midpoint", &self.by_premium),
+            ("by time of day", &self.by_time),
+            ("by sessions until expiry, all expiries", &self.by_expiry),
         ];
         for (heading, buckets) in sections.into_iter().filter(|section| section.1.iter().any(|b| b.spreads.count > 0)) {
             lines.push(format!("\nWidths of {symbol}, {heading}:"));
@@ -124,22 +124,22 @@ impl OptionFiles {
         let (trades, quotes) = (count(self.trades), count(self.quotes));
         lines.push(format!("  {}: {trades} traded and {quotes} quoted minutes", self.symbol));
         if self.outside > 0 {
-            lines.push(format!("  {}: {} rows outside trading hours left out", self.symbol, count(self.outside)));
+            lines.push(format!("  {}: {} rows outside trading hours skipped", self.symbol, count(self.outside)));
         }
         if !self.without_bars.is_empty() {
             let dates = self.without_bars.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            lines.push(format!("  {}: no bars, so that prices were not compared, on {dates}", self.symbol));
+            lines.push(format!("  {}: no bars on {dates}, so prices were not compared", self.symbol));
         }
         lines
     }
 }
 
 fn error_sentence(what: &str, errors: &ErrorStats) -> Option<String> {
-    let side = |bias: f64| if bias < 0.0 { "too cheap" } else { "too dear" };
+    let side = |bias: f64| if bias < 0.0 { "too cheap" } else { "too expensive" };
     let sentence = || {
         format!(
-            "{} {what} of at least $0.20 within 0.5 % of the money: the model misses half of them by less than {:.1} % \
-         (${:.3}), nine in ten by less than {:.1} % (${:.3}); it is {:.1} % {} in the median, {:.1} % {} on average.",
+            "{} {what} of at least $0.20 within 0.5 % of the money: the model is within {:.1} % (${:.3}) on half of \
+         them and within {:.1} % (${:.3}) on nine in ten; it is {:.1} % {} in the median, {:.1} % {} on average.",
             thousands(errors.count as i64),
             errors.median_abs_pct,
             errors.median_abs_usd,
@@ -157,9 +157,9 @@ fn error_sentence(what: &str, errors: &ErrorStats) -> Option<String> {
 fn parity_sentence(symbol: &str, what: &str, parity: &ParityStats) -> Option<String> {
     let sentence = || {
         format!(
-            "{} pairs of a call and a put of {symbol} near the money, {what}: C - P - (S - K e^(-rT)), which knows no model, is \
+            "{} pairs of a call and a put of {symbol} near the money, {what}: C - P - (S - K e^(-rT)), which needs no model, is \
              off by ${:.3} ({:.2} bp of spot, {:.1} % of premium) in the median and by ${:.3} at the 90th percentile; its signed \
-             median is ${:+.3}, zero when the rate is right. By so much do prices of one minute disagree among themselves.",
+             median is ${:+.3}, zero when the rate is right. This is the noise in prices of the same minute.",
             thousands(parity.count as i64),
             parity.median_abs_usd,
             parity.median_abs_bp,

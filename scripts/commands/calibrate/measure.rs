@@ -1,4 +1,4 @@
-//! Session by session: every real price beside the model's, parity of the real prices, widths of the real quotes.
+//! Measurements by session: real and modelled prices, put-call parity of real prices, widths of real quotes.
 
 use std::collections::BTreeMap;
 
@@ -14,44 +14,44 @@ use super::{
     spread::Width,
 };
 
-/// First minute that is compared: at the open prints come from auctions and VIX1D is not there yet.
+/// First minute compared; at the open, prints come from auctions and VIX1D is not yet published.
 pub(crate) const FIRST_SLOT: u16 = 2;
 
-/// What one symbol's options showed.
+/// Measurements of one symbol's options.
 #[derive(Default)]
 pub(crate) struct Measured {
-    /// Trades of same-day options that are worth comparing either way, by the real price or by the model's.
+    /// Trades of same-day options with a real or modelled price large enough to be compared.
     pub(crate) prints: Vec<Print>,
-    /// Middles of the quotes of same-day options, chosen alike.
+    /// Quote midpoints of same-day options, with the same filter.
     pub(crate) mids: Vec<Print>,
-    /// Trades and middles of quotes of options that expire on the next session, chosen alike.
+    /// Trades and quote midpoints of options that expire in the next session, with the same filter.
     pub(crate) next_session: Vec<Print>,
     /// Parity of trades.
     pub(crate) traded_parity: Vec<Residual>,
-    /// Parity of the middles of quotes.
+    /// Parity of quote midpoints.
     pub(crate) quoted_parity: Vec<Residual>,
-    /// Widths of the quotes of all expiries.
+    /// Quote widths of all expiries.
     pub(crate) widths: Vec<Width>,
-    /// The sessions that were compared with the model, by date.
+    /// Sessions compared with the model, by date.
     pub(crate) compared: Vec<Compared>,
-    /// Sessions with options of the day or of the next one, but without bars.
+    /// Sessions with same-day or next-session options but no bars.
     pub(crate) without_bars: Vec<Date>,
 }
 
-/// A session that was compared with the model.
+/// A session compared with the model.
 pub(crate) struct Compared {
     pub(crate) date: Date,
-    /// Where its volatility comes from.
+    /// Source of its volatility.
     pub(crate) source: VolSource,
-    /// Its part of [`Measured::prints`].
+    /// Its range in [`Measured::prints`].
     pub(crate) prints: std::ops::Range<usize>,
 }
 
 impl Measured {
-    /// Compares everything in the option files of one symbol with the model.
+    /// Compares all option data of one symbol with the model.
     ///
     /// # Errors
-    /// [`EnvError::UnknownContract`] if nothing is known about the symbol's contracts.
+    /// [`EnvError::UnknownContract`] if the symbol has no contract specification.
     pub(crate) fn of(pair: &Pair, config: &MarketConfig) -> Result<Self, EnvError> {
         let model = Model::new(pair, config)?;
         let days: Vec<Self> = pair.options.sessions.par_iter().map(|day| model.measure(day)).collect();
@@ -74,7 +74,7 @@ impl Measured {
         self.compared.extend(other.compared.into_iter().map(moved));
     }
 
-    /// Returns how many of the compared sessions had which volatility.
+    /// Returns the number of compared sessions by volatility source.
     pub(crate) fn sources(&self) -> BTreeMap<VolSource, usize> {
         let mut sources = BTreeMap::new();
         self.compared.iter().for_each(|day| *sources.entry(day.source).or_default() += 1);
@@ -102,7 +102,7 @@ impl<'a> Model<'a> {
         Ok(Self { pair, spec, pricing: &config.pricing })
     }
 
-    /// Returns the bars of a date with the model's prices of an expiry, where there are bars.
+    /// Returns the bars of a date with the model's prices of an expiry, or `None` without bars.
     pub(crate) fn session(&'a self, date: Date, expiry: Expiry) -> Option<Priced<'a>> {
         let sessions = &self.pair.sessions;
         let at = sessions.days.binary_search_by_key(&date, |day| day.session.date).ok()?;
@@ -135,8 +135,8 @@ impl<'a> Model<'a> {
         measured
     }
 
-    /// Says whether contracts of an expiry may settle at that day's open: the monthly ones of SPX do, and files do not tell
-    /// them from the weekly ones of the same Friday.
+    /// Returns whether contracts of an expiry may settle at that day's open: monthly SPX contracts do, and files do not
+    /// distinguish them from the weekly ones of the same Friday.
     fn settles_in_the_morning(&self, expiry: Date) -> bool {
         let third_friday = expiry.weekday() == Weekday::Friday && (15..=21).contains(&expiry.day());
         self.pair.sessions.symbol.as_str() == "SPX" && third_friday
@@ -166,7 +166,7 @@ impl Priced<'_> {
         prices.filter_map(|price| self.print(price)).collect()
     }
 
-    /// Sets a real price beside the model's, or returns nothing where it is not to be compared.
+    /// Pairs a real price with the model's, or returns `None` if it is not comparable.
     fn print(&self, (slot, strike, right, real): Price) -> Option<Print> {
         let minutes_left = (self.bars.close.len() as u16).checked_sub(slot + 1).filter(|minutes| *minutes > 0)?;
         if slot < FIRST_SLOT {
@@ -188,7 +188,7 @@ impl Priced<'_> {
         print.is_worth_comparing_either_way().then_some(print)
     }
 
-    /// Returns the parity of real prices that come by slot, strike and right.
+    /// Returns the parity of real prices sorted by slot, strike and right.
     fn parity(&self, prices: impl Iterator<Item = Price>) -> Vec<Residual> {
         let prices: Vec<Price> = prices.collect();
         let mut found = Vec::new();

@@ -1,11 +1,11 @@
-//! One real price beside the modelled one.
+//! The bars of one symbol paired with its options.
 
 use market_data::{OptionHistory, SymbolSessions};
 
-/// The bars of one symbol and what its options did.
+/// The bars and the option data of one symbol.
 pub(crate) struct Pair {
     pub(crate) sessions: SymbolSessions,
     pub(crate) options: OptionHistory,
-    /// Whether the bars are made up.
+    /// True for generated bars.
     pub(crate) synthetic: bool,
 }

@@ -1,4 +1,4 @@
-//! Put-call parity of the real prices: what the tape itself is worth, without any model.
+//! Put-call parity of the real prices: a check of the data that needs no model.
 
 use market_data::Right;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::errors::Print;
 /// A call and a put of one strike in one minute.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Residual {
-    /// `C - P - (S - K e^(-rT))`, in dollars; zero when all three prices are of one moment.
+    /// `C - P - (S - K e^(-rT))`, in dollars; zero when all three prices are simultaneous.
     pub(crate) usd: f64,
     /// Mean of the two premiums, in dollars.
     pub(crate) premium: f64,
@@ -17,20 +17,20 @@ pub(crate) struct Residual {
     pub(crate) near_money: bool,
 }
 
-/// How far real prices are from put-call parity.
+/// Deviations of real prices from put-call parity.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ParityStats {
     /// Pairs of a call and a put of one strike and minute.
     pub count: usize,
     /// Median of the absolute residual, in dollars.
     pub median_abs_usd: f64,
-    /// 90th percentile of the same.
+    /// 90th percentile of the absolute residual, in the same unit.
     pub p90_abs_usd: f64,
     /// Median of the signed residual, in dollars.
     pub median_usd: f64,
     /// Median of the absolute residual, in basis points of spot.
     pub median_abs_bp: f64,
-    /// 90th percentile of the same.
+    /// 90th percentile of the absolute residual, in the same unit.
     pub p90_abs_bp: f64,
     /// Median of the absolute residual, in percent of the mean of the two premiums.
     pub median_abs_pct: f64,
@@ -58,8 +58,8 @@ impl ParityStats {
     }
 }
 
-/// Finds the calls and puts of one strike among the prices of one minute, given as strike, right and price in the order
-/// of strike, call first. `forward` returns spot and the discounted strike.
+/// Pairs calls and puts of the same strike among the prices of one minute, given as strike, right and price, sorted by
+/// strike, call first. `forward` returns spot and the discounted strike.
 pub(crate) fn residuals(
     minute: impl Iterator<Item = (f64, Right, f64)>,
     forward: impl Fn(f64) -> (f64, f64),

@@ -1,4 +1,4 @@
-//! Panels of bands, lines and dots over a common horizontal axis, as SVG text.
+//! SVG panels of bands, lines and dots over a common horizontal axis.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ const WIDTH: u32 = 1000;
 const HEAD: u32 = 84;
 const PANEL: u32 = 290;
 
-/// What a panel shows; coordinates are those of its axes.
+/// Content of a panel, in axis coordinates.
 pub(crate) enum Series {
     /// x, lower and upper edge.
     Band(Vec<(f64, f64, f64)>, RGBAColor),
@@ -23,15 +23,15 @@ pub(crate) struct Panel {
     pub(crate) title: &'static str,
     pub(crate) y: Range<f64>,
     pub(crate) y_label: fn(&f64) -> String,
-    /// A level to draw a thin line at.
+    /// Level of a thin horizontal line.
     pub(crate) level: Option<f64>,
     pub(crate) series: Vec<Series>,
 }
 
-/// Panels below each other.
+/// Panels stacked vertically.
 pub(crate) struct Figure {
     pub(crate) title: String,
-    /// What the colours mean.
+    /// Colours and their labels.
     pub(crate) legend: Vec<(&'static str, RGBAColor)>,
     pub(crate) x: Range<f64>,
     pub(crate) x_title: &'static str,
@@ -43,7 +43,7 @@ impl Figure {
     /// Draws the figure as SVG text.
     ///
     /// # Errors
-    /// When the drawing library refuses, which no input is known to cause.
+    /// When the drawing library fails; no input is known to cause this.
     pub(crate) fn draw(&self) -> anyhow::Result<String> {
         let mut svg = String::new();
         {

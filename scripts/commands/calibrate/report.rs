@@ -1,4 +1,4 @@
-//! What the comparison found, as JSON holds it.
+//! Results of the comparison, in the form of the JSON report.
 
 use std::collections::BTreeMap;
 
@@ -18,32 +18,32 @@ use super::{
 };
 use crate::config::RunConfig;
 
-/// The model beside real options. Errors are model minus real.
+/// Comparison of the model with real options. Errors are model minus real.
 #[derive(Debug, Clone, Serialize)]
 pub struct CalibrationReport {
-    /// `market`, or `SYNTHETIC` for made-up bars.
+    /// `market`, or `SYNTHETIC` for generated bars.
     pub data: DataStamp,
     /// The underlyings.
     pub symbols: Vec<String>,
-    /// First and last of the sessions whose prices were compared; absent when there is none.
+    /// First and last session with compared prices; absent without any.
     pub dates: Option<DateRange>,
-    /// Sessions whose prices were compared, over all symbols.
+    /// Sessions with compared prices, over all symbols.
     pub sessions: usize,
     /// The pricing parameters.
     pub pricing: PricingConfig,
-    /// The dates whose prints the pricing parameters were fitted on, as the configuration states them.
+    /// Fitting dates of the pricing parameters, as stated in the configuration.
     pub fitted_on: Option<DateRange>,
-    /// Compared sessions that lie in those dates: nothing is proved by them.
+    /// Compared sessions within the fitting dates; they are in sample.
     pub in_sample_sessions: usize,
-    /// How many sessions had which volatility as the model's input.
+    /// Number of sessions by volatility input.
     pub volatility: BTreeMap<String, usize>,
-    /// Prints of at least 0.20 within 0.5 % of the money, from the third minute to the one before the last.
+    /// Prints of at least 0.20 within 0.5 % of the money, from the third minute to the second-to-last.
     pub near_money: ErrorStats,
     /// The same without the limit on the strike.
     pub all_strikes: ErrorStats,
     /// Near the money, by underlying.
     pub by_symbol: Vec<Bucket>,
-    /// Near the money, by minutes to the close in two hours each.
+    /// Near the money, by minutes to the close in two hours.
     pub by_two_hours: Vec<Bucket>,
     /// Near the money, by minutes to the close in half hours.
     pub by_half_hour: Vec<Bucket>,
@@ -53,19 +53,19 @@ pub struct CalibrationReport {
     pub by_vix1d: Vec<Bucket>,
     /// Near the money, by premium.
     pub by_premium: Vec<Bucket>,
-    /// Out of the money, all strikes, by standardised moneyness: prints where the real or the modelled price is at least
-    /// 0.20, since the real one alone would pick the dear prints. An option in the money is its counterpart out of the money
-    /// plus what parity says, and would hide the error in a large premium.
+    /// Out of the money, all strikes, by standardised moneyness: prints with a real or modelled price of at least 0.20,
+    /// since a limit on the real price alone would select the overpriced prints. An option in the money is its
+    /// out-of-the-money counterpart plus the parity term, and would hide the error in a large premium.
     pub by_moneyness: Vec<Bucket>,
-    /// Middles of same-day quotes instead of prints, near the money.
+    /// Midpoints of same-day quotes instead of prints, near the money.
     pub quoted_near_money: ErrorStats,
-    /// Options that expire on the next session, prints and middles of quotes, near the money.
+    /// Options that expire in the next session, prints and quote midpoints, near the money.
     pub next_session_near_money: ErrorStats,
     /// Put-call parity of the real prices, one entry per underlying.
     pub parity: Vec<Parity>,
     /// Quoted widths, one entry per underlying that has quotes.
     pub spreads: Vec<Spreads>,
-    /// What was read and what was left out.
+    /// Option files read, and rows skipped.
     pub options: Vec<OptionFiles>,
 }
 
@@ -78,30 +78,30 @@ pub struct Parity {
     pub trades_near_money: ParityStats,
     /// The same at all strikes.
     pub trades: ParityStats,
-    /// Middles of quotes, within 0.5 % of the money.
+    /// Quote midpoints, within 0.5 % of the money.
     pub quotes_near_money: ParityStats,
     /// The same at all strikes.
     pub quotes: ParityStats,
 }
 
-/// Real widths beside modelled ones, of options that expire within two sessions.
+/// Real and modelled quote widths of options that expire within two sessions.
 #[derive(Debug, Clone, Serialize)]
 pub struct Spreads {
     /// The underlying.
     pub symbol: String,
-    /// All of them.
+    /// All quotes.
     pub all: SpreadStats,
-    /// By the middle of the quote.
+    /// By quote midpoint.
     pub by_premium: Vec<SpreadBucket>,
-    /// By the time of day.
+    /// By time of day.
     pub by_time: Vec<SpreadBucket>,
-    /// By the sessions until the expiry, later expiries too.
+    /// By sessions until expiry, all expiries.
     pub by_expiry: Vec<SpreadBucket>,
     /// Quotes of all expiries, by kind.
     pub counts: QuoteCounts,
 }
 
-/// What was read of one underlying's options.
+/// Option data read for one underlying.
 #[derive(Debug, Clone, Serialize)]
 pub struct OptionFiles {
     /// The underlying.
@@ -112,20 +112,20 @@ pub struct OptionFiles {
     pub quotes: usize,
     /// Rows outside trading hours.
     pub outside: usize,
-    /// Dates with options of the day or of the next session, but without bars.
+    /// Dates with same-day or next-session options but no bars.
     pub without_bars: Vec<Date>,
-    /// The files that they were read from.
+    /// Source files.
     pub files: Vec<OptionFile>,
 }
 
 /// A file of option minutes.
 #[derive(Debug, Clone, Serialize)]
 pub struct OptionFile {
-    /// The path as it was opened.
+    /// Path, as opened.
     pub path: String,
-    /// Data rows, those of other underlyings and dates included.
+    /// Data rows, including those of other underlyings and dates.
     pub rows: usize,
-    /// Rows used, and what was detected.
+    /// Rows used, and the detected format.
     pub note: String,
 }
 

@@ -1,4 +1,4 @@
-//! Real quoted widths beside the modelled ones.
+//! Real and modelled quote widths.
 
 use market_data::QuoteMinute;
 use market_env::{ContractSpec, PricingConfig};
@@ -7,30 +7,30 @@ use statistics::{finite, quantile};
 
 use super::errors::between;
 
-/// A two-sided real quote and the model's width around the same middle.
+/// The width of a two-sided real quote and the modelled width at the same midpoint.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Width {
     /// Ask minus bid, in dollars.
     pub(crate) real: f64,
-    /// The same by the model.
+    /// Modelled width, in dollars.
     pub(crate) model: f64,
-    /// The middle of the real quote, in dollars.
+    /// Midpoint of the real quote, in dollars.
     pub(crate) premium: f64,
     /// Minutes since the open at the quote.
     pub(crate) since_open: usize,
     /// Minutes to the close at the quote.
     pub(crate) to_close: usize,
-    /// Sessions until the expiry's, 0 on the day itself.
+    /// Sessions until expiry, 0 on the expiry date.
     pub(crate) sessions_left: usize,
 }
 
 impl Width {
-    /// Says whether the option expires soon enough to be quoted as same-day options are.
+    /// Returns whether the option expires soon enough to be quoted like a same-day option.
     pub(crate) fn is_near_expiry(&self) -> bool {
         self.sessions_left <= 2
     }
 
-    /// Returns the widths at the middle of a quote that one could trade in.
+    /// Returns the widths at the midpoint of a tradable quote, and `None` for any other quote.
     pub(crate) fn of(
         quote: &QuoteMinute,
         minutes: usize,
@@ -48,7 +48,7 @@ impl Width {
     }
 }
 
-/// How wide real quotes are, and how wide the model makes them. Without a quote all but `count` is NaN, null in JSON.
+/// Real and modelled quote widths. Without quotes, every field but `count` is NaN, null in JSON.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct SpreadStats {
     /// Two-sided quotes that do not cross.
@@ -61,7 +61,7 @@ pub struct SpreadStats {
     pub median_model_usd: f64,
     /// Median modelled width as a multiple of the median real one.
     pub ratio: f64,
-    /// Median width in percent of the middle.
+    /// Median width in percent of the midpoint.
     pub median_real_pct: f64,
 }
 
@@ -88,22 +88,22 @@ impl SpreadStats {
 /// The widths of one bucket.
 #[derive(Debug, Clone, Serialize)]
 pub struct SpreadBucket {
-    /// What the quotes of it have in common.
+    /// Label of the bucket.
     pub bucket: String,
-    /// Their widths.
+    /// Widths of its quotes.
     #[serde(flatten)]
     pub spreads: SpreadStats,
 }
 
 const PREMIUMS: [f64; 6] = [0.2, 0.5, 1.0, 3.0, 10.0, 30.0];
 
-/// Returns the widths by the middle of the quote.
+/// Returns the widths by quote midpoint.
 pub(crate) fn by_premium(widths: &[Width]) -> Vec<SpreadBucket> {
     let of = |width: &Width| PREMIUMS.partition_point(|edge| *edge <= width.premium);
     buckets(widths, between(&PREMIUMS, "$"), of)
 }
 
-/// Returns the widths by the time of day; the model is wider in the first and the last of these parts.
+/// Returns the widths by time of day; the modelled width is larger in the first and the last bucket.
 pub(crate) fn by_time(widths: &[Width]) -> Vec<SpreadBucket> {
     let names = ["first 4 minutes", "to 30 minutes", "to 2 hours", "middle", "last 2 hours", "last 15 minutes"];
     let of = |width: &Width| match (width.since_open, width.to_close) {
@@ -117,7 +117,7 @@ pub(crate) fn by_time(widths: &[Width]) -> Vec<SpreadBucket> {
     buckets(widths, names.map(str::to_owned).to_vec(), of)
 }
 
-/// Returns the widths by the sessions left until the expiry's; the model is made for the first of these.
+/// Returns the widths by sessions until expiry; the model is built for the first bucket.
 pub(crate) fn by_expiry(widths: &[Width]) -> Vec<SpreadBucket> {
     let names = ["same day", "next session", "two sessions on", "later"];
     buckets(widths, names.map(str::to_owned).to_vec(), |width| width.sessions_left.min(3))
@@ -131,22 +131,22 @@ fn buckets(widths: &[Width], names: Vec<String>, of: impl Fn(&Width) -> usize) -
     names.into_iter().enumerate().map(bucket).filter(|bucket| bucket.spreads.count > 0).collect()
 }
 
-/// What kinds of quotes there are, and how much they show.
+/// Counts of quotes by kind, and their displayed sizes.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct QuoteCounts {
     /// Quoted minutes.
     pub quotes: usize,
-    /// A side is missing.
+    /// Quotes with one side missing.
     pub one_sided: usize,
-    /// Bid above ask.
+    /// Quotes with the bid above the ask.
     pub crossed: usize,
-    /// Bid equal to ask.
+    /// Quotes with the bid equal to the ask.
     pub locked: usize,
-    /// Somebody writes a bid of zero.
+    /// Quotes with an explicit bid of zero.
     pub zero_bid: usize,
-    /// Median of the contracts bid for, where somebody bids.
+    /// Median bid size in contracts, of quotes with a bid.
     pub median_bid_size: Option<f64>,
-    /// Median of the contracts offered.
+    /// Median ask size in contracts.
     pub median_ask_size: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! `zerodte forecast ablate`: settings varied, every variant trained with several seeds, ranked by what they save on the validation dates.
+//! `zerodte forecast ablate`: trains variants of the settings with several seeds and ranks them by validation.
 
 mod grid;
 mod table;
@@ -25,53 +25,53 @@ use crate::{
     output::{clock::Stopwatch, console::Console, exit_code::UsageError, output_file::OutputFolder},
 };
 
-/// Fewest pieces of evidence that an interval can be had from.
+/// Fewest independent blocks of dates for a confidence interval.
 const FEWEST_DATES: usize = 5;
 
-/// The variants, best first.
+/// Results of an ablation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ablation {
     /// Origin of the bars.
     pub data: DataStamp,
-    /// The dates that are learned from, that rank, and that the winner is judged on.
+    /// Dates for training, for ranking (validation) and for testing the winner.
     pub split: Split,
-    /// Seeds of every variant.
+    /// Number of seeds per variant.
     pub seeds: u64,
     /// The variants, best first.
     pub ranks: Vec<Rank>,
-    /// The winner and the base on the test dates, and what the winner gains there.
+    /// The winner and the base on the test dates, with the gain of the winner.
     pub test: Vec<Tested>,
 }
 
-/// One variant over all seeds. Targets are standardised and pooled: every regression target counts alike.
+/// One variant over all seeds. Targets are standardised and pooled, so that every regression target has equal weight.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rank {
-    /// What is varied, such as `temporal_frames=5`.
+    /// Changed settings, such as `temporal_frames=5`.
     pub variant: String,
-    /// R² of the validation dates, the mean over seeds, with an interval over dates.
+    /// Validation R², mean over seeds, with an interval over dates.
     pub r2: ConfidenceInterval,
-    /// The smallest and the largest of a single seed.
+    /// Smallest and largest R² of a single seed.
     pub seeds: [f64; 2],
-    /// What that is above the base's, with an interval over dates; nothing for the base.
+    /// Gain in R² over the base, with an interval over dates; absent for the base.
     pub gain: Option<ConfidenceInterval>,
-    /// Deviation of the forecasts over that of what came.
+    /// Standard deviation of the forecasts over that of the realised values.
     pub spread: f64,
-    /// Mean number of the best epoch.
+    /// Mean index of the best epoch.
     pub best_epoch: f64,
-    /// Trainings that were ended because nothing could come of them.
+    /// Trainings that the watchdog stopped.
     pub emergencies: usize,
-    /// Mean seconds of a training.
+    /// Mean duration of a training, in seconds.
     pub seconds: f64,
 }
 
-/// A variant on dates that did not rank it.
+/// A variant on the test dates.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tested {
-    /// What is varied.
+    /// Changed settings.
     pub variant: String,
-    /// Pooled R², the mean over seeds, with an interval over dates.
+    /// Pooled R², mean over seeds, with an interval over dates.
     pub r2: Option<ConfidenceInterval>,
-    /// What that is above the base's.
+    /// Gain in R² over the base.
     pub gain: Option<ConfidenceInterval>,
 }
 
@@ -88,7 +88,7 @@ struct Trial {
 /// Trains the grid and writes the table.
 ///
 /// # Errors
-/// [`UsageError`] for flags and grids; data that cannot be read; a training that breaks; a file that cannot be written.
+/// [`UsageError`] for invalid flags or grids; unreadable data; a training that fails; a file that cannot be written.
 pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.train.config, console, |notes| {
         Ok(grid::variants(&flags.train.resolve(notes)?, &flags.grid)?)
@@ -96,7 +96,7 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
     let Some((mut context, variants)) = resolved else { return Ok(()) };
     let config = &variants[0].config;
     if flags.seeds == 0 {
-        return Err(UsageError::one("--seeds: there must be at least one").into());
+        return Err(UsageError::one("--seeds: must be at least 1").into());
     }
     let folder = OutputFolder::checked("", &flags.output.out)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(flags.num_threads);
@@ -109,7 +109,7 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
     let dates: std::collections::BTreeSet<u32> = data.validation.block.iter().copied().collect();
     if dates.len() < FEWEST_DATES {
         let found = dates.len();
-        return Err(UsageError::one(format!("ranking needs {FEWEST_DATES} pieces of evidence or more, the validation dates hold {found}: name more dates")).into());
+        return Err(UsageError::one(format!("ranking needs at least {FEWEST_DATES} independent blocks of dates, the validation dates hold {found}: add dates")).into());
     }
     let lab = AblationRun { variants: &variants, data: &data, seeds: flags.seeds, first_seed: config.run.seed };
     let stamp = DataStamp::of(material.dataset.synthetic);
@@ -130,7 +130,7 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
     folder.file("ablation.json").save_json(&ablation, console)
 }
 
-/// The variants and what they are trained on.
+/// The variants and their training data.
 struct AblationRun<'a> {
     variants: &'a [Variant],
     data: &'a ForecastData,
@@ -139,7 +139,7 @@ struct AblationRun<'a> {
 }
 
 impl AblationRun<'_> {
-    /// Trains every variant with every seed, several at a time; what is done is said as it comes.
+    /// Trains every variant with every seed in parallel and reports each training as it finishes.
     fn trials(&self, console: &mut Console) -> anyhow::Result<Vec<Trial>> {
         let jobs: Vec<(usize, u64)> =
             (0..self.variants.len()).flat_map(|v| (0..self.seeds).map(move |seed| (v, seed))).collect();
@@ -149,7 +149,7 @@ impl AblationRun<'_> {
                 let trial = |sender: &mut mpsc::Sender<String>, &(variant, seed): &(usize, u64)| {
                     let trial = self.trial(variant, self.first_seed + seed)?;
                     let ended = if trial.emergency { ", ended early" } else { "" };
-                    // Who no longer listens has failed to write, which is reported in the end.
+                    // The receiver is gone only after a failed write, which is reported at the end.
                     let _ = sender.send(format!(
                         "{} seed {seed}: best epoch {}, {:.1} s{ended}",
                         self.variants[variant].name, trial.best, trial.seconds
@@ -190,17 +190,14 @@ impl AblationRun<'_> {
         let base = self.pool(&self.data.validation, &forecasts(0));
         let rank = |variant: usize| {
             let pool = self.pool(&self.data.validation, &forecasts(variant));
-            let scores = pool.scores().context("the validation dates are too few for an interval")?;
+            let scores = pool.scores().context("too few validation dates for an interval")?;
             let single = of(variant).map(|trial| self.pool(&self.data.validation, &[&trial.validation]).r2());
             let (low, high) =
                 single.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), r2| (low.min(r2), high.max(r2)));
             let mean_of = |value: fn(&Trial) -> f64| mean(of(variant).map(value));
             anyhow::Ok(Rank {
                 variant: self.variants[variant].name.clone(),
-                r2: scores
-                    .intervals
-                    .and_then(|found| found.r2)
-                    .context("the validation dates are too few for an interval")?,
+                r2: scores.intervals.and_then(|found| found.r2).context("too few validation dates for an interval")?,
                 seeds: [low, high],
                 gain: (variant > 0).then(|| r2_gain(&pool.outcomes(), &base.predicted)).flatten(),
                 spread: scores.std_ratio,
@@ -214,7 +211,7 @@ impl AblationRun<'_> {
         Ok(ranks)
     }
 
-    /// Judges the winner and the base on other dates.
+    /// Evaluates the winner and the base on the test dates.
     fn tested(&self, trials: &[Trial], ranks: &[Rank], test: &Samples) -> anyhow::Result<Vec<Tested>> {
         let pool = |variant: usize| {
             let of = trials.iter().filter(|trial| trial.variant == variant);
@@ -234,7 +231,8 @@ impl AblationRun<'_> {
         variants.into_iter().map(tested).collect()
     }
 
-    /// Puts the regression targets of several forecasts `[N, M]` of the same samples into one, each standardised by its training moments.
+    /// Pools the regression targets of several forecasts `[N, M]` of the same samples, each target standardised by its
+    /// training moments.
     fn pool(&self, samples: &Samples, forecasts: &[&[f32]]) -> Pool {
         let (targets, moments) = (&self.data.targets, &self.moments());
         let mut pool = Pool::default();

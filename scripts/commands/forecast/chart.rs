@@ -1,4 +1,4 @@
-//! The pictures of one run: how its epochs went, and how its forecasts are distributed beside what came.
+//! Charts of one run: learning curves, and distributions of forecasts and realised values.
 
 use std::ops::Range;
 
@@ -14,31 +14,31 @@ use crate::{
     output::table::{significant, thousands},
 };
 
-/// Colours of what came and of what was forecast.
+/// Colours of realised values and of forecasts.
 pub(super) const CAME: RGBColor = HOLD;
 pub(super) const FORECAST: RGBColor = CALL;
 const COLORS: [RGBColor; 6] = [CALL, PUT, STRONG_BUY, GAIN, LOSS, HOLD];
 const BINS: usize = 60;
-/// Share of the amounts that an axis leaves out at either end.
+/// Share of the values beyond either end of an axis.
 const OUTER: f64 = 0.005;
-/// Lowest R² that is drawn: how much worse than useless a forecast is does not matter.
+/// Lowest R² shown; the degree of failure below it does not matter.
 const LOWEST_R2: f64 = -1.0;
 
-/// Draws how forecasts of a target, such as `return_5`, and what came are distributed, as SVG text: both on one axis, and the forecasts,
-/// which are narrow where little is known, once more on their own.
+/// Draws the distributions of a target's forecasts and realised values, such as those of `return_5`, as SVG text: both
+/// on one axis, then the forecasts alone, which are narrow if the target is hard to predict.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// When the drawing library fails; no input is known to cause this.
 pub(crate) fn histogram(title: &str, target: &str, pairs: &Pairs) -> anyhow::Result<String> {
     let (came, forecast) = (Amounts::of(&pairs.actual), Amounts::of(&pairs.forecast));
     let (unit, x, own) = (unit(target), came.range(), forecast.range());
     let share = 100.0 * forecast.std / came.std;
-    let share = if share.is_finite() { format!("{share:.1} % of what came") } else { "nothing to compare".to_owned() };
+    let share = if share.is_finite() { format!("{share:.1} % of realised") } else { "no ratio".to_owned() };
     let samples = thousands(came.sorted.len() as i64);
-    let both = [("what came", CAME, &came), ("forecast, cut off at the top", FORECAST, &forecast)];
+    let both = [("realised", CAME, &came), ("forecast, truncated at the top", FORECAST, &forecast)];
     let panels = [
         Panel {
-            title: format!("What came: standard deviation {} {unit}, {samples} samples", significant(came.std)),
+            title: format!("Realised: standard deviation {} {unit}, {samples} samples", significant(came.std)),
             y: 0.0..1.2 * highest(&came.bars(&x)),
             x_title: unit,
             y_title: "% of samples",
@@ -57,10 +57,10 @@ pub(crate) fn histogram(title: &str, target: &str, pairs: &Pairs) -> anyhow::Res
     page(&format!("{title}: {target}"), &panels)
 }
 
-/// Draws how epochs went, as SVG text: the losses, and of every regression target R² and the spread of its forecasts.
+/// Draws learning curves as SVG text: the losses, and per regression target R² and the spread of its forecasts.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// When the drawing library fails; no input is known to cause this.
 pub(crate) fn epochs(title: &str, epochs: &[Epoch], targets: &[Target]) -> anyhow::Result<String> {
     let x = passes(epochs.len());
     let amounts = targets.iter().enumerate().filter(|(_, target)| target.kind != TargetKind::Direction);
@@ -79,17 +79,17 @@ pub(crate) fn epochs(title: &str, epochs: &[Epoch], targets: &[Target]) -> anyho
     let panels = [
         panel("Loss", losses(epochs), &[]),
         panel("R² of the validation samples against the training mean", curves(r2), &[0.0]),
-        panel("Spread: deviation of the forecasts over that of what came", curves(|scores| scores.std_ratio), &[0.0]),
+        panel("Spread: deviation of forecasts over that of realised values", curves(|scores| scores.std_ratio), &[0.0]),
     ];
     page(title, &panels)
 }
 
-/// The axis of some epochs.
+/// Returns the axis of the epochs.
 pub(super) fn passes(epochs: usize) -> Range<f64> {
     if epochs > 1 { 1.0..epochs as f64 } else { 0.5..1.5 }
 }
 
-/// Training and validation loss.
+/// Returns the curves of training and validation loss.
 pub(super) fn losses(epochs: &[Epoch]) -> Vec<Series> {
     let line = |name: &str, color, loss: fn(&Epoch) -> f64| {
         let points = epochs.iter().map(|epoch| (epoch.epoch as f64, loss(epoch)));
@@ -97,12 +97,12 @@ pub(super) fn losses(epochs: &[Epoch]) -> Vec<Series> {
         Series { name: name.to_owned(), color, mark: Mark::Curve(points) }
     };
     vec![
-        line("training, units left out", HOLD, |epoch| epoch.train_loss),
+        line("training, with dropout", HOLD, |epoch| epoch.train_loss),
         line("validation", CALL, |epoch| epoch.validation_loss),
     ]
 }
 
-/// A figure of the regression target at some position over the epochs.
+/// Returns a score of the regression target at a position, by epoch.
 pub(super) fn curve(
     name: &str,
     color: RGBColor,
@@ -117,12 +117,12 @@ pub(super) fn curve(
     Series { name: name.to_owned(), color, mark: Mark::Curve(epochs.iter().filter_map(point).collect()) }
 }
 
-/// R² as it is drawn.
+/// Returns R² clamped for drawing.
 pub(super) fn r2(scores: &RegressionScores) -> f64 {
     scores.r2.max(LOWEST_R2)
 }
 
-/// The vertical coordinates of some curves.
+/// Returns the vertical coordinates of the curves.
 pub(super) fn heights(series: &[Series]) -> impl Iterator<Item = f64> {
     series.iter().flat_map(|series| match &series.mark {
         Mark::Curve(points) => points.iter().map(|point| point.1).collect(),
@@ -130,12 +130,12 @@ pub(super) fn heights(series: &[Series]) -> impl Iterator<Item = f64> {
     })
 }
 
-/// The unit of a target, such as `return_5`.
+/// Returns the unit of a target, such as `return_5`.
 pub(super) fn unit(target: &str) -> &'static str {
     if target.starts_with("direction") { "probability of a rise" } else { "basis points" }
 }
 
-/// Amounts in ascending order; what is no finite number is left out.
+/// Finite values in ascending order.
 #[derive(Debug, Clone)]
 pub(super) struct Amounts {
     sorted: Vec<f64>,
@@ -150,14 +150,14 @@ impl Amounts {
         Self { sorted, std }
     }
 
-    /// Returns the range of all but the outermost amounts.
+    /// Returns the range of all but the outermost values.
     pub(super) fn range(&self) -> Range<f64> {
         let outer = (OUTER * self.sorted.len() as f64) as usize;
         let inner = &self.sorted[outer..self.sorted.len() - outer];
         padded_range(inner.first().into_iter().chain(inner.last()).copied())
     }
 
-    /// Returns the percentage of all amounts in every bin of a range that holds some: from, to, percentage.
+    /// Returns the non-empty bins of a range as from, to and percentage of all values.
     pub(super) fn bars(&self, over: &Range<f64>) -> Vec<(f64, f64, f64)> {
         let (width, all) = ((over.end - over.start) / BINS as f64, self.sorted.len() as f64);
         let edge = |bin: usize| over.start + width * bin as f64;
@@ -174,7 +174,7 @@ impl Amounts {
     }
 }
 
-/// The height of the highest bar; 1 where there is none.
+/// Returns the height of the highest bar; 1 without bars.
 pub(super) fn highest(bars: &[(f64, f64, f64)]) -> f64 {
     let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max);
     if most > 0.0 { most } else { 1.0 }
@@ -186,7 +186,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// What came, and a forecast that knows some of it.
+    /// Realised values, and forecasts that are a share of them.
     pub(in super::super) fn pairs(share: f32) -> Pairs {
         let actual: Vec<f32> = (0..2000).map(|i| ((i * 37 % 101) as f32 - 50.0) / 4.0).collect();
         let forecast = actual.iter().map(|came| share * came).collect();
@@ -217,7 +217,7 @@ pub(super) mod tests {
     fn both_distributions_and_their_ratio_are_shown() {
         let svg = histogram("tiny - SYNTHETIC DATA", "return_5", &pairs(0.06)).unwrap();
         for part in
-            ["tiny - SYNTHETIC DATA: return_5", "7.29 basis points, 2,000 samples", "6.0 % of what came", "cut off"]
+            ["tiny - SYNTHETIC DATA: return_5", "7.29 basis points, 2,000 samples", "6.0 % of realised", "truncated"]
         {
             assert!(svg.contains(part), "{part} is missing in {svg}");
         }
@@ -227,10 +227,10 @@ pub(super) mod tests {
     #[test]
     fn nothing_and_constants_are_drawn_too() {
         let constant = histogram("a", "return_5", &pairs(0.0)).unwrap();
-        assert!(constant.contains("0.0 % of what came"));
+        assert!(constant.contains("0.0 % of realised"));
         let broken = Pairs { forecast: vec![f32::INFINITY], actual: vec![1.0], ..Pairs::default() };
         for pairs in [Pairs::default(), broken] {
-            assert!(histogram("a", "return_5", &pairs).unwrap().contains("nothing to compare"));
+            assert!(histogram("a", "return_5", &pairs).unwrap().contains("no ratio"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! `zerodte forecast compare`: finished runs side by side, as Markdown and as a picture; on request each as one archive.
+//! `zerodte forecast compare`: compares finished runs, as Markdown and as a chart; optionally archives each run.
 
 mod archive;
 mod finished;
@@ -9,11 +9,11 @@ use self::finished::{Finished, check};
 use super::ForecastCompareFlags;
 use crate::output::{console::Console, output_file::OutputFolder};
 
-/// Compares and writes, and prints what is written as text.
+/// Compares runs, writes the comparison and prints it as text.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for runs that cannot be told apart or are no folders; otherwise the file that is missing, broken or cannot be
-/// written.
+/// [`crate::output::exit_code::UsageError`] for duplicate names or missing folders; otherwise a file that is
+/// missing, invalid or cannot be written.
 pub(super) fn run(flags: &ForecastCompareFlags, console: &mut Console) -> anyhow::Result<()> {
     let folders = check(flags)?;
     let runs = folders.iter().map(|folder| Finished::read(folder)).collect::<anyhow::Result<Vec<_>>>()?;

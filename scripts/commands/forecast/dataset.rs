@@ -1,4 +1,4 @@
-//! The samples of a forecaster: bars become a tape with targets, cut by date into what is learned, what stops it, what judges it.
+//! Samples of a forecaster: a tape of bars with targets, split by date into training, validation and test.
 
 use jiff::civil::Date;
 use market_data::{DataError, Dataset, DateRange, Split, Symbol};
@@ -7,14 +7,14 @@ use ppo_agent::forecast::{ForecastConfig, ForecastData, Samples};
 
 use crate::{config::RunConfig, inputs};
 
-/// Bars, and what a forecaster can learn from them.
+/// Bars, and the features and targets computed from them.
 #[derive(Debug)]
 pub(crate) struct ForecastDataset {
     pub(crate) dataset: Dataset,
     pub(crate) tape: ForecastTape,
 }
 
-/// Samples of some dates, with the symbol and the moment of each.
+/// Samples of some dates, with their positions on the tape.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SelectedSamples {
     /// Positions on the tape.
@@ -26,7 +26,7 @@ impl ForecastDataset {
     /// Loads the bars of a configuration and computes the tape and the targets of a forecaster.
     ///
     /// # Errors
-    /// Whatever is wrong with the bars or the horizons, in one sentence.
+    /// When the bars cannot be loaded, or when the horizons do not fit them.
     pub(crate) fn load(config: &RunConfig, forecast: &ForecastConfig) -> anyhow::Result<Self> {
         let dataset = inputs::sessions(config)?;
         let (bars, horizons) = (forecast.bars, &forecast.horizons);
@@ -42,7 +42,7 @@ impl ForecastDataset {
         market_data::split(&self.dataset.dates, &config.data.split)
     }
 
-    /// Returns the samples of some dates of which any target is known by the last of them.
+    /// Returns the samples of the given dates with at least one target known by the last date.
     pub(crate) fn pick(&self, dates: &DateRange) -> SelectedSamples {
         let mut picked = SelectedSamples::default();
         for index in self.tape.samples_in(dates) {
@@ -60,8 +60,8 @@ impl ForecastDataset {
         picked
     }
 
-    /// Returns the number of the piece of evidence that a date belongs to, whatever the symbol: the date itself, or twice as many sessions as
-    /// the longest target spans, since targets that overlap repeat each other.
+    /// Returns the bootstrap block of a date, the same for all symbols: one session, or twice the sessions of the
+    /// longest horizon if it spans more than one, since overlapping targets are correlated.
     fn block(&self, date: Date) -> u32 {
         let longest = self.tape.horizons().iter().map(|horizon| horizon.sessions()).max().unwrap_or(1);
         let sessions = if longest > 1 { 2 * longest } else { 1 };
@@ -84,8 +84,8 @@ impl ForecastDataset {
         }
     }
 
-    /// Returns what the last-value predictor says of some samples: what happened over as long a time before, and the direction of that.
-    /// `[N, M]`
+    /// Returns last-value forecasts: return and volatility over the preceding interval of the same length, and its
+    /// direction. `[N, M]`
     pub(crate) fn last_values(&self, picked: &SelectedSamples) -> Vec<f32> {
         picked
             .index
@@ -100,13 +100,13 @@ impl ForecastDataset {
         picked.index.iter().map(|&index| &self.tape.symbols()[self.tape.samples()[index as usize].symbol as usize])
     }
 
-    /// Returns the samples of one symbol among some, as positions among them.
+    /// Returns the positions of one symbol's samples among the picked ones.
     pub(crate) fn of_symbol(&self, picked: &SelectedSamples, symbol: &Symbol) -> Vec<usize> {
         self.symbols(picked).enumerate().filter(|(_, of)| *of == symbol).map(|(position, _)| position).collect()
     }
 }
 
-/// Return, volatility and direction of a move; not a number where there is none.
+/// Returns log return, volatility and direction of a move; NaN without one.
 fn targets(change: Option<Move>) -> [f32; 3] {
     change.map_or([f32::NAN; 3], |Move { log_return, volatility }| {
         [log_return, volatility, f32::from(u8::from(log_return > 0.0))]
@@ -114,7 +114,7 @@ fn targets(change: Option<Move>) -> [f32; 3] {
 }
 
 impl SelectedSamples {
-    /// Returns some of the samples, by their positions.
+    /// Returns the samples at the given positions.
     pub(crate) fn subset(&self, positions: &[usize]) -> Self {
         let targets = self.samples.actual.len().checked_div(self.samples.len()).unwrap_or(0);
         let pick = |values: &[u32]| positions.iter().map(|&position| values[position]).collect();
@@ -130,7 +130,7 @@ impl SelectedSamples {
     }
 }
 
-/// Returns some rows of a matrix `[N, columns]`.
+/// Returns the given rows of a matrix `[N, columns]`.
 pub(crate) fn rows(matrix: &[f32], columns: usize, positions: &[usize]) -> Vec<f32> {
     positions.iter().flat_map(|&position| &matrix[position * columns..(position + 1) * columns]).copied().collect()
 }
@@ -160,7 +160,7 @@ mod tests {
                 let days: Vec<Date> = material.dates(&picked).collect();
                 assert!(days.iter().all(|&day| Some(day) > last && dates.contains(day)), "{bars}");
                 last = days.iter().max().copied();
-                // Daily targets of five sessions overlap, so that ten dates are one piece of evidence.
+                // Daily targets of five sessions overlap, so ten dates form one block.
                 let blocks: std::collections::BTreeSet<u32> = picked.samples.block.iter().copied().collect();
                 let sessions: std::collections::BTreeSet<Date> = days.into_iter().collect();
                 let expected = if bars == "day" {
@@ -171,7 +171,7 @@ mod tests {
                 assert!(expected.contains(&blocks.len()), "{bars}: {} of {}", blocks.len(), sessions.len());
                 assert_eq!(picked.samples.actual.len(), 6 * picked.samples.len());
                 let known = |index: u32| material.tape.ahead(index, dates.last).all(|ahead| ahead.is_some());
-                // Some are known of every horizon, the last of a part only of the short one.
+                // Some samples have targets at every horizon, the last of a split at the short horizon only.
                 assert!(
                     picked.index.iter().any(|&index| known(index)) && !picked.index.iter().all(|&index| known(index))
                 );
@@ -184,7 +184,7 @@ mod tests {
         let (config, material) = material("minute", &["5"]);
         let picked = material.pick(&material.split(&config).unwrap().train);
         let (actual, last) = (&picked.samples.actual, material.last_values(&picked));
-        // Five bars later, what came has become what was.
+        // The target of a bar is the last value five bars later.
         assert_eq!(picked.samples.row[105] - picked.samples.row[100], 5);
         assert!((actual[300] - last[315]).abs() < 1e-3 && (actual[301] - last[316]).abs() < 1e-3);
         let positions = material.of_symbol(&picked, &material.tape.symbols()[1]);

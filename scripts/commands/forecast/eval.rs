@@ -1,4 +1,4 @@
-//! `zerodte forecast eval`: a forecaster on dates that it has not seen, beside predictors that take no thought.
+//! `zerodte forecast eval`: evaluates a forecaster on unseen dates and compares it with simple predictors.
 
 use anyhow::{Context as _, ensure};
 use market_data::{DataStamp, DateRange, Window};
@@ -13,10 +13,10 @@ use crate::{
     output::{console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice},
 };
 
-/// Judges a forecaster and prints the table.
+/// Evaluates a forecaster and prints the table.
 ///
 /// # Errors
-/// A forecaster, bars or a configuration that cannot be used, or a file that cannot be written.
+/// An unusable forecaster, bars or configuration, or a file that cannot be written.
 pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::Result<()> {
     let (forecaster, meta) = saved_forecaster::load(&flags.model)?;
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(&meta.config, notes))?;
@@ -26,7 +26,7 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     let predictions = OutputFile::requested("", flags.output.predictions.as_ref())?;
     context.say_notes()?;
 
-    // The other predictors learn from what the forecaster learned from, so that the bars must reach back that far.
+    // The other predictors are fitted on the forecaster's training dates, so the bars must reach back that far.
     let asked = config.run.window();
     (config.run.start_date, config.run.intraday_days) = (None, 0);
     config.run.end_date = asked.to.map(|end| end.max(meta.last_seen()));
@@ -34,7 +34,7 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     forecaster.check_features(material.tape.feature_names())?;
     let dates = asked_dates(&material, &meta, &asked)?;
     let (data, picked) = (material.data(forecaster.config(), &meta.split), material.pick(&dates));
-    ensure!(!picked.samples.is_empty(), "there is no sample on {dates}");
+    ensure!(!picked.samples.is_empty(), "no samples on {dates}");
     context.say_synthetic(material.dataset.synthetic)?;
     let console = context.console;
     heading(flags, &meta, &material, &dates, console)?;
@@ -70,10 +70,10 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     Ok(())
 }
 
-/// The dates asked for; without any, all that have not shaped the forecaster.
+/// Returns the requested dates, by default all dates not used to train the forecaster.
 fn asked_dates(material: &ForecastDataset, meta: &ForecasterMeta, asked: &Window) -> anyhow::Result<DateRange> {
     let dates = &material.dataset.dates;
-    let range = asked.dates(*dates.last().context("there is no session")?)?;
+    let range = asked.dates(*dates.last().context("there are no sessions")?)?;
     if asked.from.is_some() || asked.intraday_days.is_some() {
         return Ok(range);
     }
@@ -81,7 +81,7 @@ fn asked_dates(material: &ForecastDataset, meta: &ForecasterMeta, asked: &Window
         dates.iter().find(|&&date| date > meta.last_seen() && !meta.split.gap.contains(&date) && range.contains(date));
     let first = *unseen.with_context(|| {
         let (seen, last) = (meta.last_seen(), range.last);
-        format!("the forecaster has seen all dates up to {seen}, and none after that lies before {last}; name older ones with --start-date")
+        format!("the forecaster was trained on dates up to {seen}, and there are no later ones up to {last}; set an earlier --start-date")
     })?;
     Ok(DateRange { first, last: range.last })
 }
@@ -100,12 +100,12 @@ fn heading(
     console.say(match seen {
         0 if dates.last < meta.split.train.first => {
             format!(
-                "Out of sample, but before what the forecaster has seen ({ranges}): its weights know what came later"
+                "Out of sample, but before the forecaster's training dates ({ranges}): its weights contain later data"
             )
         }
-        0 => format!("Out of sample: the forecaster has seen {ranges}"),
+        0 => format!("Out of sample: the forecaster was trained on {ranges}"),
         n => format!(
-            "IN SAMPLE: {n} of {} dates have shaped the forecaster ({ranges}); these figures prove nothing",
+            "IN SAMPLE: {n} of {} dates lie within the forecaster's training dates ({ranges}); these figures prove nothing",
             inside().count()
         ),
     })?;

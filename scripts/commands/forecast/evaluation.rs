@@ -1,4 +1,5 @@
-//! A forecaster judged on given samples: every target, of all symbols together and of each alone, beside predictors that take no thought.
+//! Evaluation of a forecaster on given samples: every target, for all symbols pooled and for each symbol, compared with
+//! simple predictors.
 
 use market_data::{DataStamp, DateRange};
 use ppo_agent::{
@@ -15,28 +16,28 @@ use statistics::ConfidenceInterval;
 use super::dataset::{ForecastDataset, SelectedSamples, rows};
 use crate::output::table::columns;
 
-/// Name of the rows of all symbols together.
+/// Symbol name of the pooled rows.
 pub(super) const ALL: &str = "all";
 
-/// What one predictor scores on one target.
+/// Scores of one predictor on one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
     /// `forecaster`, `constant`, `last_value`, `linear` or `boosted`.
     pub predictor: String,
-    /// Its scores, with intervals over dates.
+    /// Scores, with intervals over dates.
     pub scores: Scores,
 }
 
-/// One target of one symbol, or of all.
+/// One target of one symbol, or of all symbols pooled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// The symbol, or `all`.
     pub symbol: String,
-    /// What is predicted.
+    /// Target predicted.
     pub target: Target,
-    /// The forecaster's verdict.
+    /// Verdict on the forecaster.
     pub gate: Gate,
-    /// What each predictor scores, the forecaster first.
+    /// Scores by predictor, the forecaster first.
     pub predictors: Vec<Predicted>,
 }
 
@@ -45,33 +46,33 @@ pub struct Judged {
 pub struct Judgement {
     /// Origin of the bars.
     pub data: DataStamp,
-    /// The dates that it is judged on.
+    /// Dates of the evaluation.
     pub dates: DateRange,
     /// One row per symbol and target.
     pub rows: Vec<Judged>,
 }
 
-/// The forecasts of one predictor for all samples. `[N, M]`
+/// Forecasts of one predictor for all samples. `[N, M]`
 struct Predictor {
     name: &'static str,
     forecasts: Vec<f32>,
 }
 
-/// What a judgement rests on.
+/// Inputs of an evaluation.
 pub(crate) struct Evaluator<'a> {
     pub(crate) material: &'a ForecastDataset,
-    /// What the forecaster was trained on, which the other predictors are fitted on, too.
+    /// Training data of the forecaster; the other predictors are fitted on it, too.
     pub(crate) data: &'a ForecastData,
     pub(crate) forecaster: &'a Forecaster,
-    /// What the verdicts go by.
+    /// Thresholds of the verdicts.
     pub(crate) gate: &'a GateConfig,
-    /// Whether gradient-boosted trees are among the predictors.
+    /// Includes gradient-boosted trees among the predictors.
     pub(crate) boosted: bool,
     pub(crate) seed: u64,
 }
 
 impl Evaluator<'_> {
-    /// Judges the forecaster on some samples; its own forecasts of them are `[N, M]`.
+    /// Evaluates the forecaster on the picked samples, given its forecasts of them `[N, M]`.
     ///
     /// # Errors
     /// When a predictor cannot be fitted.
@@ -115,7 +116,7 @@ impl Evaluator<'_> {
         Ok(predictors)
     }
 
-    /// Judges every target on some of the samples; targets of which nothing is known there are left out.
+    /// Evaluates every target on a subset of the samples; targets without known values there are skipped.
     fn part(
         &self,
         symbol: &str,
@@ -149,7 +150,8 @@ impl Evaluator<'_> {
 }
 
 impl Judgement {
-    /// Returns the rows as a table: what the forecaster scores with its intervals, R² of the others, the verdict; then why a target failed.
+    /// Returns a table of the forecaster's scores with intervals, R² of the other predictors and the verdict, followed
+    /// by the reason for every failed target.
     pub fn lines(&self) -> Vec<String> {
         let others: Vec<&str> =
             self.rows.first().into_iter().flat_map(Judged::others).map(|found| found.predictor.as_str()).collect();
@@ -195,26 +197,26 @@ impl Judgement {
 
 impl Judged {
     /// Names of [`Self::figures`].
-    pub(super) const FIGURES: [&str; 6] = ["R² or Brier skill", "IC or AUC", "right way", "spread", "slope", "verdict"];
+    pub(super) const FIGURES: [&str; 6] = ["R² or Brier skill", "IC or AUC", "hit rate", "spread", "slope", "verdict"];
 
-    /// The forecaster's own scores.
+    /// Returns the scores of the forecaster.
     pub(super) fn mine(&self) -> &Scores {
         &self.predictors[0].scores
     }
 
-    /// Writes what the forecaster scores with its intervals, and its verdict.
+    /// Returns the forecaster's scores with intervals and the verdict, as text.
     pub(super) fn figures(&self) -> [String; 6] {
         let [r2, rank, right, spread, slope] = shown(self.target.kind, self.mine());
         [r2, rank, right, spread, slope, self.gate.verdict.to_string()]
     }
 
-    /// The predictors beside the forecaster, but for the constant, whose R² is zero by its definition.
+    /// Returns the other predictors without the constant, whose R² is zero by definition.
     fn others(&self) -> impl Iterator<Item = &Predicted> {
         self.predictors.iter().skip(1).filter(|found| found.predictor != "constant")
     }
 }
 
-/// What is shown of scores, under the first of [`Judged::FIGURES`].
+/// Returns scores as table cells, in the order of [`Judged::FIGURES`] without the verdict.
 fn shown(kind: TargetKind, scores: &Scores) -> [String; 5] {
     let (rank, right) = match scores {
         Scores::Regression(found) => {

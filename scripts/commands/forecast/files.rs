@@ -1,4 +1,4 @@
-//! What a run leaves in its folder: one row per epoch, every forecast of the test, all metrics.
+//! Files in a run folder: epochs, test forecasts and metrics.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -15,9 +15,9 @@ use crate::artifacts::trades::EPOCH;
 
 /// One row per epoch.
 pub(crate) const EPOCHS: &str = "epochs.csv";
-/// Every forecast of the test.
+/// Test forecasts.
 pub(crate) const PREDICTIONS: &str = "predictions.parquet";
-/// How the training went and what the test says.
+/// Metrics of training and test.
 pub(crate) const METRICS: &str = "metrics.json";
 
 /// Writes the rows of all epochs; `data` (`"SYNTHETIC"` or `"market"`) is the last column.
@@ -43,7 +43,7 @@ pub(crate) fn epochs_csv(epochs: &[Epoch], named: &[Target], data: DataStamp) ->
     out
 }
 
-/// The columns of a target.
+/// Returns the columns of a target.
 fn columns_of(target: &Target) -> &'static [&'static str] {
     if target.kind == TargetKind::Direction { &DIRECTION } else { &REGRESSION }
 }
@@ -94,8 +94,8 @@ fn cells(scores: &Scores) -> Vec<String> {
     values.into_iter().map(|value| value.map_or_else(String::new, |value| value.to_string())).collect()
 }
 
-/// Writes the forecasts `[N, M]` of some samples as Parquet: symbol, date, bar, and per target what was forecast and what came (null where
-/// it is not known).
+/// Returns the forecasts `[N, M]` of the picked samples as Parquet: symbol, date, bar, and per target the forecast and
+/// the realised value (null if unknown).
 pub(crate) fn predictions(
     material: &ForecastDataset,
     picked: &SelectedSamples,
@@ -132,7 +132,7 @@ pub(crate) fn predictions(
     Ok(bytes)
 }
 
-/// The forecasts and outcomes of one target in a file of predictions, where both are known, with the dates.
+/// Forecasts and realised values of one target in a file of predictions, where both are known, with their dates.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Pairs {
     pub(crate) forecast: Vec<f32>,
@@ -143,7 +143,7 @@ pub(crate) struct Pairs {
 /// Reads the pairs of one target, such as `return_5`, from a file of predictions.
 ///
 /// # Errors
-/// When the file cannot be read or does not hold the target.
+/// When the file cannot be read or lacks the target.
 pub(crate) fn read_pairs(path: &Path, target: &str) -> anyhow::Result<Pairs> {
     let read = || -> anyhow::Result<Pairs> {
         let frame = ParquetReader::new(std::fs::File::open(path)?).finish()?;

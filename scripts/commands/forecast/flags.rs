@@ -1,4 +1,4 @@
-//! Flags of `zerodte forecast` and its commands.
+//! Flags of `zerodte forecast` and its subcommands.
 
 use std::path::PathBuf;
 
@@ -17,20 +17,20 @@ use crate::{
     output::exit_code::UsageError,
 };
 
-/// What can be done with forecasters.
+/// Subcommands of `zerodte forecast`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ForecastTool {
-    /// Trains a forecaster of returns, volatility and direction, and judges it out of sample.
+    /// Trains a forecaster of returns, volatility and direction, and evaluates it out of sample.
     Train(ForecastTrainFlags),
-    /// Judges a forecaster on dates that it has not seen, beside simple predictors.
+    /// Evaluates a forecaster on unseen dates and compares it with simple predictors.
     Eval(ForecastEvalFlags),
     /// Trains a grid of settings with several seeds and ranks them.
     Ablate(ForecastAblateFlags),
-    /// Puts finished runs side by side, as Markdown and as a picture.
+    /// Compares finished runs, as Markdown and as a chart.
     Compare(ForecastCompareFlags),
 }
 
-/// The forecaster and its training, beyond the data.
+/// Settings of the forecaster and its training.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Forecaster")]
 pub struct ForecasterFlags {
@@ -152,14 +152,14 @@ impl ForecasterFlags {
     }
 }
 
-/// Forecasters have a name of their own.
+/// Default name of a forecaster.
 const NAMED: &FlagTable = &[("model_name", FlagHelp::Default("forecaster"))];
 
 /// Flags of `zerodte forecast train`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(args_override_self = true, mut_args(described(WITHOUT_OPTIONS)), mut_args(described(NAMED)))]
 pub struct ForecastTrainFlags {
-    /// Which bars to use.
+    /// Bars to use.
     #[command(flatten)]
     pub data: DataFlags,
     /// Sets `run.seed`.
@@ -168,21 +168,21 @@ pub struct ForecastTrainFlags {
     /// Sets `run.device`.
     #[arg(long, help_heading = "Run")]
     pub device: Option<String>,
-    /// Adds gradient-boosted trees to the predictors that the forecaster is set beside
+    /// Adds gradient-boosted trees to the predictors compared with the forecaster
     #[arg(long, help_heading = "Run")]
     pub boosted: bool,
     /// The forecaster.
     #[command(flatten)]
     pub forecaster: ForecasterFlags,
-    /// Places of what is written.
+    /// Output paths.
     #[command(flatten)]
     pub output: RunOutputFlags,
-    /// Configuration beyond the flags.
+    /// Other configuration.
     #[command(flatten)]
     pub config: ConfigFlags,
 }
 
-/// The configuration that a forecaster's flags are laid over.
+/// Base configuration of a forecaster's flags.
 fn base() -> RunConfig {
     let mut base = RunConfig::default();
     base.run.model_name = "forecaster".to_owned();
@@ -190,10 +190,10 @@ fn base() -> RunConfig {
 }
 
 impl ForecastTrainFlags {
-    /// Lays files, flags and assignments over the defaults and checks the result.
+    /// Layers files, flags and assignments over the defaults and checks the result.
     ///
     /// # Errors
-    /// Every fault at once, exit code 2.
+    /// All faults together, exit code 2.
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
@@ -207,13 +207,13 @@ impl ForecastTrainFlags {
     }
 }
 
-/// Says that options are not looked at, where the configuration names some.
+/// Adds a note that options are ignored, if the configuration names some.
 fn options_note(config: &RunConfig) -> Option<String> {
-    let note = "run.options is not looked at: a forecaster sees the bars of the underlying alone";
+    let note = "run.options is ignored: a forecaster uses only the bars of the underlying";
     config.run.options.is_some().then(|| note.to_owned())
 }
 
-/// Files that a judgement writes.
+/// Files that an evaluation writes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct ForecastEvalOutput {
@@ -228,10 +228,10 @@ pub struct ForecastEvalOutput {
     pub predictions: Option<PathBuf>,
 }
 
-/// What is not given is as in the forecaster's training.
+/// Defaults are those of the forecaster's training.
 const OF_A_FORECASTER: &FlagTable = &[
     ("symbols", FlagHelp::Default("the forecaster's")),
-    ("start_date", FlagHelp::Default("the first that it has not seen")),
+    ("start_date", FlagHelp::Default("the first unseen date")),
     ("data_source", FlagHelp::Default("the forecaster's")),
     ("data_dir", FlagHelp::Default("the forecaster's")),
 ];
@@ -245,28 +245,28 @@ const OF_A_FORECASTER: &FlagTable = &[
     mut_args(described(OF_A_FORECASTER))
 )]
 pub struct ForecastEvalFlags {
-    /// Forecaster file, with its .json beside it
+    /// Forecaster file, with its .json next to it
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Which bars to use; what is not given is as in the forecaster's training.
+    /// Bars to use; defaults are those of the forecaster's training.
     #[command(flatten)]
     pub data: DataFlags,
-    /// Adds gradient-boosted trees to the predictors that the forecaster is set beside
+    /// Adds gradient-boosted trees to the predictors compared with the forecaster
     #[arg(long)]
     pub boosted: bool,
     /// Files to write.
     #[command(flatten)]
     pub output: ForecastEvalOutput,
-    /// Configuration beyond the flags.
+    /// Other configuration.
     #[command(flatten)]
     pub config: ConfigFlags,
 }
 
 impl ForecastEvalFlags {
-    /// Lays files, flags and assignments over the configuration that the forecaster was trained with.
+    /// Layers files, flags and assignments over the forecaster's training configuration.
     ///
     /// # Errors
-    /// Every fault at once, exit code 2.
+    /// All faults together, exit code 2.
     pub fn resolve(&self, trained: &RunConfig, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         let mut base = trained.clone();
         (base.run.start_date, base.run.end_date, base.run.intraday_days) = (None, None, 0);
@@ -278,7 +278,7 @@ impl ForecastEvalFlags {
     }
 }
 
-/// The trainings of an ablation leave no model behind, and run on the CPU.
+/// Flags hidden from ablations, which save no model and run on the CPU.
 const ONE_FOR_ALL: &FlagTable = &[
     ("model_name", FlagHelp::Hidden),
     ("out_dir", FlagHelp::Hidden),
@@ -290,17 +290,17 @@ const ONE_FOR_ALL: &FlagTable = &[
 #[derive(Debug, Clone, Default, Args)]
 #[command(args_override_self = true, mut_args(described(ONE_FOR_ALL)))]
 pub struct ForecastAblateFlags {
-    /// Which bars, and what all runs have in common.
+    /// Bars, and settings common to all runs.
     #[command(flatten)]
     pub train: ForecastTrainFlags,
-    /// Values of one key of the section forecast, separated by commas, such as temporal_frames=1,3,5; every combination of all grids is
-    /// trained [default: frames, lambda, init, overweight, ssl and loss, one change at a time]
+    /// Values of one key of the section forecast, separated by commas, such as temporal_frames=1,3,5; trains every
+    /// combination of all grids [default: frames, lambda, init, overweight, ssl and loss, one change at a time]
     #[arg(long, value_name = "KEY=LIST")]
     pub grid: Vec<String>,
     /// Seeds of every combination
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub seeds: u64,
-    /// Trainings side by side, 0 = one per core
+    /// Parallel trainings, 0 = one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub num_threads: usize,
     /// Folder to write to.
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn every_flag_sets_the_key_that_its_help_names() {
         let resolve = |line: &[String]| {
-            // Bars of days need a horizon of sessions.
+            // Daily bars need a horizon in sessions.
             let horizons = if line.contains(&"--bars".to_owned()) { "--horizons=1d" } else { "--horizons=5" };
             let words = ["train"].into_iter().chain(line.iter().map(String::as_str));
             let own = line.contains(&"--horizons".to_owned());

@@ -1,4 +1,4 @@
-//! `zerodte forecast train`: data, training, model, judgement out of sample, in this order.
+//! `zerodte forecast train`: loads data, trains and saves a forecaster, and evaluates it out of sample.
 
 use std::ops::ControlFlow;
 
@@ -29,28 +29,28 @@ use crate::{
     },
 };
 
-/// What `metrics.json` says about a run.
+/// Content of `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Origin of the bars.
     pub data: DataStamp,
-    /// Number of the epoch that was kept; 0 = none had forecasts that are numbers, and the first parameters were kept.
+    /// Index of the epoch kept; 0 = no epoch had finite forecasts, and the initial parameters were kept.
     pub best_epoch: usize,
-    /// How the training ended.
+    /// Stop reason of the training.
     pub end: StopReason,
-    /// What was known before the first epoch.
+    /// Baselines computed before the first epoch.
     pub outset: FitBaseline,
     /// Every epoch.
     pub epochs: Vec<Epoch>,
-    /// The judgement on the test dates.
+    /// Evaluation on the test dates.
     pub test: Judgement,
 }
 
-/// Trains as the flags say; breaks off with a training that was ended because nothing could come of it.
+/// Trains a forecaster; returns `Break` if the watchdog stopped the training.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are
-/// intact either way.
+/// [`crate::output::exit_code::UsageError`] for invalid flags or configuration; any other error is a failed run.
+/// Earlier results stay intact in both cases.
 pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<ForecasterStopped>> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(ControlFlow::Continue(())) };
@@ -152,12 +152,12 @@ impl Run<'_> {
         })
     }
 
-    /// Opens the run folder and the log: from here on files are written.
+    /// Creates the run folder and the log.
     fn open(&self, console: &mut Console) -> anyhow::Result<()> {
         self.paths.create_folders()?;
         let log = set_aside(&self.paths.log)?;
         for aside in self.paths.set_earlier_aside()?.into_iter().chain(log) {
-            console.say(format!("The earlier run of this name is kept as {}", aside.display()))?;
+            console.say(format!("Kept the earlier run of this name as {}", aside.display()))?;
         }
         std::fs::create_dir(&self.paths.run).with_context(|| format!("creating {}", self.paths.run.display()))?;
         console.attach(&self.paths.log, false)?;
@@ -205,14 +205,14 @@ impl Run<'_> {
     }
 }
 
-/// Shows epochs as they come and keeps their table.
+/// Prints each epoch and updates the table of epochs.
 struct EpochLog<'a> {
     console: &'a mut Console,
     paths: &'a Paths,
     data: &'a ForecastData,
     stamp: DataStamp,
     epochs: Vec<Epoch>,
-    /// Why something could not be shown or written.
+    /// First error in printing or writing.
     broken: Option<anyhow::Error>,
 }
 
@@ -242,7 +242,9 @@ impl EpochLog<'_> {
         self.console.say(format!("The training mean has a validation loss of {:.4}", baseline.constant_loss))?;
         let found = self.data.targets.iter().zip(&baseline.linear);
         let found = found.filter_map(|(target, scores)| Some(format!("{target} {:.4}", scores.as_ref()?.r2())));
-        Ok(self.console.say(format!("A linear predictor's R² there: {}", found.collect::<Vec<_>>().join(", ")))?)
+        Ok(self
+            .console
+            .say(format!("Validation R² of a linear predictor: {}", found.collect::<Vec<_>>().join(", ")))?)
     }
 }
 

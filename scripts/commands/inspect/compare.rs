@@ -1,4 +1,4 @@
-//! Two sources on the same minutes: how far their closes lie apart, whether one is late, and whether one is adjusted.
+//! Comparison of two sources on the same minutes: differences of closes, time offsets, and constant price factors.
 
 use std::collections::BTreeMap;
 
@@ -12,41 +12,41 @@ use super::{
     days::{At, Bar, Day},
 };
 
-/// How much better the returns have to agree a minute away before one source is called late.
+/// Gain in correlation at an offset of one minute from which one source counts as late.
 const CLEARLY: f64 = 0.05;
-/// A ratio of prices this far from one is no spread between feeds, in basis points.
+/// Distance of a price ratio from one, in basis points, that a spread between feeds does not reach.
 const AWAY_BPS: f64 = 5.0;
-/// The same prices times a constant keep their ratio within this, or within a cent, at the median; other prices do not.
+/// Largest median deviation of the price ratio for a constant factor; one cent is tolerated, too.
 const CONSTANT: f64 = 0.5e-4;
-/// Minutes that a session needs for its ratio to be judged.
+/// Fewest common minutes for a session's ratio.
 const ENOUGH: usize = 30;
 
-/// A minute on which the closes differ.
+/// A minute with different closes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Difference {
     /// The minute.
     pub at: At,
-    /// The close of the first source.
+    /// Close of the first source.
     pub a: f64,
-    /// The close of the second.
+    /// Close of the second source.
     pub b: f64,
-    /// The second over the first, less one, in basis points.
+    /// Ratio of the second close to the first, minus one, in basis points.
     pub bps: f64,
 }
 
-/// How the minute returns of two sources agree when one is moved by a minute.
+/// Correlation of the minute returns of two sources at offsets of up to one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Correlation with the second source's returns of the minute before: high where the second is early.
+    /// Correlation with the second source's returns of the previous minute: high if the second source is early.
     pub b_one_earlier: Option<f64>,
     /// Correlation on the same minute.
     pub same_minute: Option<f64>,
-    /// Correlation with the second source's returns of the minute after: high where the second is late.
+    /// Correlation with the second source's returns of the next minute: high if the second source is late.
     pub b_one_later: Option<f64>,
 }
 
 impl Agreement {
-    /// Says by how many minutes the second source looks late, where it clearly does: 1 or -1.
+    /// Returns the delay of the second source in minutes, 1 or -1, if it is clear.
     pub fn b_late_by(&self) -> Option<i64> {
         let same = self.same_minute? + CLEARLY;
         let of = |value: Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
@@ -55,14 +55,14 @@ impl Agreement {
     }
 }
 
-/// Sessions on which one price is the other times a constant that is not one.
+/// Sessions with a constant factor other than one between the prices.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Scaled {
-    /// How many.
+    /// Number of sessions.
     pub sessions: usize,
-    /// The smallest constant, second source over first.
+    /// Smallest factor, second source over first.
     pub lowest: f64,
-    /// The largest.
+    /// Largest factor.
     pub highest: f64,
 }
 
@@ -75,27 +75,27 @@ pub struct Comparison {
     pub b: String,
     /// Dates that both cover.
     pub dates: DateRange,
-    /// Sessions on which they have a minute in common.
+    /// Sessions with at least one common minute.
     pub sessions: usize,
-    /// Minutes that both hold.
+    /// Minutes in both sources.
     pub both: usize,
-    /// Minutes that only the first holds.
+    /// Minutes only in the first source.
     pub only_a: usize,
-    /// Minutes that only the second holds.
+    /// Minutes only in the second source.
     pub only_b: usize,
     /// Median of the absolute differences of the closes, in basis points.
     pub median_bps: Option<f64>,
-    /// Their 99th percentile.
+    /// 99th percentile of these differences.
     pub p99_bps: Option<f64>,
     /// Share of closes that are equal to the cent.
     pub equal_to_the_cent: Option<f64>,
     /// The largest differences, largest first.
     pub largest: Vec<Difference>,
-    /// Whether the returns agree, and on which minute.
+    /// Agreement of the minute returns.
     pub returns: Agreement,
-    /// Sessions on which the prices differ by a factor.
+    /// Sessions with prices that differ by a factor.
     pub scaled: Option<Scaled>,
-    /// Median of the second source's volume over the first's, where both have any.
+    /// Median ratio of the second source's volume to the first's, over minutes with volume in both.
     pub volume_ratio: Option<f64>,
 }
 
@@ -107,13 +107,13 @@ struct Pair {
 }
 
 impl Pair {
-    /// Returns minute and bars where both have one.
+    /// Returns the minutes with a bar in both sources, and the bars.
     fn both(&self) -> impl Iterator<Item = (usize, Bar, Bar)> {
         let slots = self.a.iter().zip(&self.b).enumerate();
         slots.filter_map(|(minute, (a, b))| Some((minute, (*a)?, (*b)?)))
     }
 
-    /// Returns the factor between the prices, where it is one and away from one.
+    /// Returns the factor between the prices, if it is constant and differs from one.
     fn factor(&self) -> Option<f64> {
         let mut ratios: Vec<f64> = self.both().map(|(_, a, b)| b.close / a.close).collect();
         let cent = self.both().map(|(_, a, b)| 0.01 / a.close.min(b.close)).next()?;
@@ -128,7 +128,7 @@ impl Pair {
 }
 
 impl Comparison {
-    /// Compares sessions of two sources; nothing where no session is covered by both.
+    /// Compares the sessions of two sources; returns `None` without a common session.
     pub(crate) fn of(names: (String, String), a: &[Day], b: &[Day]) -> Option<Self> {
         let dates =
             DateRange { first: a.first()?.date().max(b.first()?.date()), last: a.last()?.date().min(b.last()?.date()) };
@@ -185,7 +185,7 @@ fn largest(mut differences: Vec<Difference>) -> Vec<Difference> {
     differences
 }
 
-/// Returns the log return of every minute that has a bar before it.
+/// Returns the log return of every minute with a bar in the previous minute.
 fn returns(slots: &[Option<Bar>]) -> Vec<Option<f64>> {
     let of = |pair: &[Option<Bar>]| Some((pair[1]?.close / pair[0]?.close).ln());
     slots.windows(2).map(of).collect()
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
     use crate::commands::inspect::days::tests::{day, flat};
 
-    /// A path without a pattern that repeats soon.
+    /// A price path with a long period.
     fn price(minute: usize) -> f64 {
         500.0 + ((minute * minute * 7 + minute * 13) % 101) as f64 * 0.01
     }

@@ -1,4 +1,4 @@
-//! Which minutes there are: by session, gaps, runs of the same bar, and half days.
+//! Coverage of session minutes: counts by session, gaps, runs of repeated bars, and half days.
 
 use std::cmp::Reverse;
 
@@ -7,32 +7,32 @@ use serde::Serialize;
 
 use super::days::{At, Bar, Day, Outside};
 
-/// Runs and sessions listed at most.
+/// Largest number of runs and sessions listed.
 pub(crate) const LISTED: usize = 10;
-/// Identical bars in a row that are called stale, at least.
+/// Fewest consecutive identical bars of a stale run.
 pub(crate) const STALE: usize = 3;
-/// Minutes at one price that are called frozen, at least.
+/// Fewest consecutive minutes at one price of a frozen run.
 pub(crate) const FROZEN: usize = 15;
 
-/// Minutes in a row of one session.
+/// Consecutive minutes of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Run {
-    /// The first.
+    /// First minute.
     pub start: At,
-    /// How many.
+    /// Number of minutes.
     pub minutes: usize,
 }
 
-/// Runs of one kind.
+/// All runs of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Runs {
-    /// How many there are.
+    /// Number of runs.
     pub count: usize,
-    /// Their minutes.
+    /// Number of minutes in all runs.
     pub minutes: usize,
-    /// The longest, longest first.
+    /// Longest runs, in descending order.
     pub longest: Vec<Run>,
-    /// All of them, by time.
+    /// All runs, by time.
     #[serde(skip)]
     pub(crate) all: Vec<Run>,
 }
@@ -47,16 +47,16 @@ impl FromIterator<Run> for Runs {
     }
 }
 
-/// How much of a session there is.
+/// Coverage of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SessionCoverage {
-    /// The session.
+    /// Date of the session.
     pub date: Date,
     /// Minutes of the session: 390, or 210 on a half day.
     pub expected: usize,
     /// Minutes with a bar.
     pub present: usize,
-    /// The longest run without one; absent where nothing or everything is missing.
+    /// Longest run without bars; absent if no bar or every bar is missing.
     pub longest_gap: Option<Run>,
 }
 
@@ -72,7 +72,7 @@ impl SessionCoverage {
     }
 }
 
-/// How much of the sessions from the first to the last bar there is.
+/// Coverage of the sessions from the first to the last bar.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Coverage {
     /// Sessions of the calendar.
@@ -85,11 +85,11 @@ pub struct Coverage {
     pub present: usize,
     /// Sessions without any bar.
     pub absent: Vec<Date>,
-    /// Bars in no session.
+    /// Bars outside sessions.
     pub outside: Outside,
-    /// The sessions that miss most, absent ones left out.
+    /// Sessions with the most missing minutes, excluding absent ones.
     pub worst: Vec<SessionCoverage>,
-    /// Every session.
+    /// All sessions.
     pub by_session: Vec<SessionCoverage>,
 }
 
@@ -113,7 +113,7 @@ impl Coverage {
     }
 }
 
-/// Returns the runs of missing minutes of a session that has any bar.
+/// Returns the runs of missing minutes of a session with at least one bar.
 pub(crate) fn gaps(day: &Day) -> Vec<Run> {
     if day.bars.is_empty() {
         return Vec::new();
@@ -129,14 +129,14 @@ pub(crate) fn gaps(day: &Day) -> Vec<Run> {
     gaps
 }
 
-/// Returns the longest runs of neighbouring minutes of which each goes on from the one before, at least `least` long.
+/// Returns the maximal runs of at least `least` consecutive minutes that `goes_on` links pairwise.
 fn runs(day: &Day, least: usize, goes_on: impl Fn(&Bar, &Bar) -> bool) -> Vec<Run> {
     let chunks = day.bars.chunk_by(|a, b| a.minute + 1 == b.minute && goes_on(a, b));
     let long = chunks.filter(|chunk| chunk.len() >= least);
     long.map(|chunk| Run { start: day.at(chunk[0].minute), minutes: chunk.len() }).collect()
 }
 
-/// Returns the runs of identical bars that show trading: a feed that repeats itself.
+/// Returns the runs of identical bars with volume or a range, which indicate a repeating feed.
 pub(crate) fn stale(day: &Day) -> Vec<Run> {
     let same = |a: &Bar, b: &Bar| {
         let traded = b.volume > 0.0 || b.high > b.low;
@@ -145,23 +145,23 @@ pub(crate) fn stale(day: &Day) -> Vec<Run> {
     runs(day, STALE, same)
 }
 
-/// Returns the runs of bars without any range at one and the same price.
+/// Returns the runs of bars without range at a single price.
 pub(crate) fn frozen(day: &Day) -> Vec<Run> {
     runs(day, FROZEN, |a, b| a.high == a.low && b.high == b.low && a.close == b.close)
 }
 
-/// A half day and what was found on it.
+/// Coverage of a half day.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HalfDay {
     /// The session.
     pub date: Date,
-    /// Minutes of it.
+    /// Minutes of the session.
     pub expected: usize,
     /// Minutes with a bar.
     pub present: usize,
     /// Bars from 13:00 to 16:00.
     pub afternoon_bars: usize,
-    /// Whether the bars go on through the afternoon as on a full day.
+    /// True if the bars continue through the afternoon as on a full day.
     pub goes_on: bool,
 }
 
@@ -173,7 +173,7 @@ impl HalfDay {
             expected: day.session.minutes(),
             present: day.bars.len(),
             afternoon_bars,
-            // Feeds of extended hours have some bars after an early close, a wrong calendar has nearly all of them.
+            // After an early close, extended hours have some bars, and a wrong calendar has nearly all of them.
             goes_on: afternoon_bars >= 150,
         })
     }
@@ -198,7 +198,7 @@ mod tests {
         let coverage = Coverage::of(&days, Outside::default());
         assert_eq!((coverage.sessions, coverage.complete, coverage.absent.len()), (4, 2, 1));
         assert_eq!((coverage.expected, coverage.present), (3 * 390 + 210, 390 + 374 + 210));
-        assert_eq!(coverage.worst.len(), 1, "an absent session is no incomplete one");
+        assert_eq!(coverage.worst.len(), 1, "absent sessions do not count as incomplete");
         let worst = coverage.worst[0].longest_gap.unwrap();
         assert_eq!((worst.start.to_string().as_str(), worst.minutes), ("2025-06-03T15:50", 10));
         let gaps: Runs = days.iter().flat_map(gaps).collect();

@@ -1,4 +1,4 @@
-//! Bars as they came, laid on the sessions of the calendar: nothing is filled, refused or left out without being counted.
+//! Raw bars assigned to the sessions of the calendar: none is filled or rejected; bars outside sessions are counted.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use market_data::{
 };
 use serde::{Serialize, Serializer};
 
-/// Minutes of a session that is no half day.
+/// Minutes of a full session.
 pub(crate) const FULL: usize = 390;
 
-/// A minute of a session: minutes after the open, shown as time in New York.
+/// A minute of a session, displayed as time in New York.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
     /// The session.
@@ -22,7 +22,7 @@ pub struct At {
 }
 
 impl At {
-    /// Writes the time of day in New York.
+    /// Formats the time of day in New York.
     pub(crate) fn clock(minute: usize) -> String {
         let minute = minute + 9 * 60 + 30;
         format!("{:02}:{:02}", minute / 60, minute % 60)
@@ -56,9 +56,9 @@ pub(crate) struct Bar {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Day {
     pub(crate) session: Session,
-    /// Ascending by minute.
+    /// Bars in ascending order of minutes.
     pub(crate) bars: Vec<Bar>,
-    /// Bars from the early close to 16:00: none on a full day.
+    /// Bars from the early close to 16:00; empty on a full day.
     pub(crate) afternoon: Vec<usize>,
 }
 
@@ -75,12 +75,12 @@ impl Day {
         self.session.minutes() < 300
     }
 
-    /// Returns the bars of neighbouring minutes, in pairs.
+    /// Returns the pairs of bars in consecutive minutes.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Bar, &Bar)> {
         self.bars.windows(2).map(|pair| (&pair[0], &pair[1])).filter(|(a, b)| a.minute + 1 == b.minute)
     }
 
-    /// Returns the bars by minute, `None` where there is none.
+    /// Returns the bars by minute, `None` for missing ones.
     pub(crate) fn slots(&self) -> Vec<Option<Bar>> {
         let mut slots = vec![None; self.session.minutes()];
         self.bars.iter().for_each(|bar| slots[bar.minute] = Some(*bar));
@@ -88,27 +88,27 @@ impl Day {
     }
 }
 
-/// Bars that lie in no session.
+/// Bars outside sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Outside {
     /// Before the open of a session.
     pub before_open: usize,
-    /// From the close of a session on; an index often has one that starts at the bell.
+    /// At or after the close of a session; an index often has one that starts at the close.
     pub after_close: usize,
     /// On weekends and holidays.
     pub no_session: usize,
-    /// Not on a whole minute: a run refuses such bars.
+    /// Not on a whole minute: a run rejects such bars.
     pub off_minute: usize,
 }
 
 impl Outside {
-    /// Returns their number.
+    /// Returns the total.
     pub fn total(&self) -> usize {
         self.before_open + self.after_close + self.no_session + self.off_minute
     }
 }
 
-/// Lays bars on the sessions from the first to the last date.
+/// Assigns bars to the sessions from the first to the last date.
 pub(crate) fn cut(bars: &Bars, range: &DateRange) -> (Vec<Day>, Outside) {
     let sessions = calendar::sessions(range.first, range.last);
     let day = |session| Day { session, bars: Vec::new(), afternoon: Vec::new() };
@@ -184,7 +184,7 @@ pub(crate) mod tests {
         assert_eq!(days[0].bars.iter().map(|bar| bar.minute).collect::<Vec<_>>(), [0, 5]);
         assert_eq!((days.len(), days[0].is_half(), &days[0].afternoon[..]), (1, true, &[210][..]));
         let expected = Outside { before_open: 1, after_close: 2, no_session: 1, off_minute: 1 };
-        assert_eq!((outside, outside.total()), (expected, 5), "the bar of the day before is not asked for");
+        assert_eq!((outside, outside.total()), (expected, 5), "the bar of the day before is out of range");
         assert_eq!(days[0].at(91).to_string(), "2025-11-28T11:01");
     }
 }

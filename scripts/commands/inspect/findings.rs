@@ -1,15 +1,15 @@
-//! What to know about the bars, in plain sentences.
+//! Findings about the bars, in sentences.
 
 use super::{Comparison, InspectReport, Outliers};
 
-/// Dates named in one sentence.
+/// Largest number of dates in one sentence.
 const NAMED: usize = 8;
-/// Long wicks of one session that are worth a sentence.
+/// Fewest long wicks of one session for a sentence.
 const CROWD: usize = 5;
-/// Bars without volume that are worth a sentence, as a share.
+/// Smallest share of bars without volume for a sentence.
 const MANY_WITHOUT_VOLUME: f64 = 0.01;
 
-/// Returns the sentences; the first sums up.
+/// Returns the findings, starting with a summary.
 pub(super) fn of(report: &InspectReport) -> Vec<String> {
     let mut found = vec![summary(report)];
     found.extend(coverage(report));
@@ -20,12 +20,12 @@ pub(super) fn of(report: &InspectReport) -> Vec<String> {
     found
 }
 
-/// Writes a number and its noun, in the plural where it is not one.
+/// Formats a number with its noun, in the plural unless the number is one.
 pub(super) fn count(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", crate::output::table::thousands(n as i64), if n == 1 { "" } else { "s" })
 }
 
-/// Writes a share in per cent, rounded down: only what is whole is called 100.
+/// Formats a share in percent, rounded down so that only a full share shows as 100.
 pub(super) fn share(part: usize, of: usize) -> String {
     let hundredths = (part as u128 * 10_000) / (of.max(1) as u128);
     format!("{}.{:02} %", hundredths / 100, hundredths % 100)
@@ -58,7 +58,7 @@ fn summary(report: &InspectReport) -> String {
     parts.join("; ")
 }
 
-/// Lists some dates and says how many more there are.
+/// Lists the first items and counts the rest.
 fn listed<T: ToString>(items: impl ExactSizeIterator<Item = T>) -> String {
     let more = items.len().saturating_sub(NAMED);
     let named: Vec<String> = items.take(NAMED).map(|item| item.to_string()).collect();
@@ -69,12 +69,12 @@ fn coverage(report: &InspectReport) -> Vec<String> {
     let (coverage, gaps) = (&report.coverage, &report.gaps);
     let mut found = Vec::new();
     if !coverage.absent.is_empty() {
-        found.push(format!("No bar at all on {}", listed(coverage.absent.iter())));
+        found.push(format!("No bars on {}", listed(coverage.absent.iter())));
     }
     if let Some(longest) = gaps.longest.first() {
         let (all, missing) = (count(gaps.count, "gap"), count(gaps.minutes, "minute"));
         found.push(format!(
-            "{all} inside sessions, {missing} in all; the longest: {} from {}",
+            "{all} inside sessions, {missing} in total; the longest: {} from {}",
             count(longest.minutes, "minute"),
             longest.start
         ));
@@ -84,7 +84,7 @@ fn coverage(report: &InspectReport) -> Vec<String> {
         found.push(format!("{} on weekends or holidays: is the time zone right?", count(outside.no_session, "bar")));
     }
     if outside.off_minute > 0 {
-        found.push(format!("{} not on a whole minute: a run refuses such bars", count(outside.off_minute, "bar")));
+        found.push(format!("{} not on a whole minute: a run rejects such bars", count(outside.off_minute, "bar")));
     }
     found
 }
@@ -93,14 +93,14 @@ fn half_days(report: &InspectReport) -> Option<String> {
     let on: Vec<_> = report.half_days.iter().filter(|half| half.goes_on).map(|half| half.date).collect();
     let dates = (!on.is_empty()).then(|| listed(on.iter()))?;
     Some(format!(
-        "Bars go on after 13:00 as if it were a full day on the half day of {dates}: made-up or extended hours?"
+        "Bars continue after 13:00 as on a full day, on the half day of {dates}: generated bars or extended hours?"
     ))
 }
 
 fn repeats(report: &InspectReport) -> Vec<String> {
     let kinds = [
-        (&report.stale, "of identical bars", "a feed that repeats itself?"),
-        (&report.frozen, "without any movement", "frozen prints or a halt?"),
+        (&report.stale, "of identical bars", "a repeating feed?"),
+        (&report.frozen, "at a single price", "frozen prints or a halt?"),
     ];
     let with_any = kinds.into_iter().filter_map(|(runs, what, why)| Some((runs, runs.longest.first()?, what, why)));
     let sentence = with_any.map(|(runs, longest, what, why)| {
@@ -116,8 +116,8 @@ fn prices(outliers: &Outliers) -> Vec<String> {
     if let Some(jump) = outliers.overnight.first() {
         let (to, ratio, all) = (jump.to, jump.ratio, count(outliers.overnight.len(), "jump"));
         found.push(format!(
-            "{all} over night of a quarter or more; {to} opens at {ratio:.4} times the close before: a split, or raw next to \
-             adjusted prices?"
+            "{all} of a quarter or more overnight; {to} opens at {ratio:.4} times the previous close: a split, or a mix of raw \
+             and adjusted prices?"
         ));
     }
     let without = outliers.zero_volume_share();
@@ -129,7 +129,7 @@ fn prices(outliers: &Outliers) -> Vec<String> {
     found
 }
 
-/// Says on which session most of the long wicks lie, where they crowd on one.
+/// Returns a sentence on the session with the most long wicks, if it has many.
 fn crowded(outliers: &Outliers) -> Option<String> {
     let by_date = outliers.wicks.chunk_by(|a, b| a.at.date == b.at.date);
     let most = by_date.max_by_key(|wicks| wicks.len()).filter(|wicks| wicks.len() >= CROWD)?;
@@ -140,15 +140,15 @@ fn crowded(outliers: &Outliers) -> Option<String> {
 fn comparison(found: &Comparison) -> Vec<String> {
     let mut sentences = Vec::new();
     match found.returns.b_late_by() {
-        Some(1) => sentences.push("B looks one minute late: does it name the end of a bar?".to_owned()),
-        Some(_) => sentences.push("B looks one minute early: does A name the end of a bar?".to_owned()),
+        Some(1) => sentences.push("B looks one minute late: are its bars stamped at their end?".to_owned()),
+        Some(_) => sentences.push("B looks one minute early: are A's bars stamped at their end?".to_owned()),
         None => {}
     }
     if let Some(scaled) = &found.scaled {
         let (sessions, of) = (scaled.sessions, count(found.sessions, "session"));
         let (lowest, highest) = (scaled.lowest, scaled.highest);
         sentences.push(format!(
-            "B is A times a constant of {lowest:.5} to {highest:.5} on {sessions} of {of}: adjusted next to raw?"
+            "B is A times a constant of {lowest:.5} to {highest:.5} on {sessions} of {of}: adjusted prices in only one of them?"
         ));
     }
     if found.both == 0 {

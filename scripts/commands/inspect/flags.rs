@@ -16,7 +16,7 @@ use crate::{
     output::exit_code::UsageError,
 };
 
-/// The argument names the symbol.
+/// The symbol is an argument instead of a flag.
 const ONE_SYMBOL: &FlagTable = &[("symbols", FlagHelp::Hidden)];
 
 /// Flags of `zerodte inspect`.
@@ -28,19 +28,20 @@ const ONE_SYMBOL: &FlagTable = &[("symbols", FlagHelp::Hidden)];
     mut_args(described(ONE_SYMBOL))
 )]
 pub struct InspectFlags {
-    /// The symbol whose bars are looked at
+    /// Symbol whose bars are inspected
     #[arg(value_name = "SYMBOL")]
     pub symbol: String,
-    /// Compares with the bars of a second source on the same minutes: files:DIR, or another source, such as alpaca or massive:DIR
+    /// Compares with the bars of a second source, minute by minute: files:DIR, or another source, such as alpaca or
+    /// massive:DIR
     #[arg(long, value_name = "SOURCE[:DIR]")]
     pub against: Option<Against>,
-    /// Where the bars come from, and which dates.
+    /// Source and dates of the bars.
     #[command(flatten)]
     pub data: DataFlags,
     /// Files to write.
     #[command(flatten)]
     pub output: InspectOutput,
-    /// Configuration beyond the flags.
+    /// Other configuration.
     #[command(flatten)]
     pub config: ConfigFlags,
 }
@@ -60,9 +61,9 @@ pub struct InspectOutput {
 /// The second source of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Against {
-    /// Its name, as `--data-source` takes it.
+    /// Name, in the form of `--data-source`.
     pub source: String,
-    /// The folder of `files`.
+    /// Folder of `files`.
     pub folder: Option<PathBuf>,
 }
 
@@ -76,7 +77,7 @@ impl FromStr for Against {
         };
         match (source, &folder) {
             ("", _) => Err("name a source, such as files:DIR".to_owned()),
-            ("files", None) => Err("name the folder of the second bars, as files:DIR".to_owned()),
+            ("files", None) => Err("name the folder of the second source, as files:DIR".to_owned()),
             ("synthetic", Some(_)) => Err("synthetic takes no folder".to_owned()),
             _ => Ok(Self { source: source.to_owned(), folder }),
         }
@@ -84,21 +85,21 @@ impl FromStr for Against {
 }
 
 impl InspectFlags {
-    /// Lays files, flags and assignments over the defaults, but for the one symbol and all dates.
+    /// Layers files, flags and assignments over the defaults, with the one symbol and all dates.
     ///
     /// # Errors
-    /// Every fault at once, exit code 2.
+    /// All faults together, exit code 2.
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         let others = [("--symbols", self.data.symbols.is_some()), ("--options", self.data.options.is_some())];
         let given = others.into_iter().filter(|(_, given)| *given);
-        notes.extend(given.map(|(name, _)| format!("{name} says nothing here: one symbol's bars are looked at")));
+        notes.extend(given.map(|(name, _)| format!("{name} has no effect: only the bars of SYMBOL are inspected")));
         self.resolved(&self.data, notes)
     }
 
-    /// The same for the second source, if one was named.
+    /// Resolves the configuration of the second source, if one was given.
     ///
     /// # Errors
-    /// Every fault at once, exit code 2.
+    /// All faults together, exit code 2.
     pub fn resolve_against(&self, notes: &mut Vec<String>) -> anyhow::Result<Option<RunConfig>> {
         let Some(Against { source, folder }) = &self.against else { return Ok(None) };
         let source = SourceFlags {
@@ -147,7 +148,7 @@ mod tests {
         let mut notes = Vec::new();
         let config = flags.resolve(&mut notes).unwrap();
         assert_eq!((config.run.symbols[0].as_str(), config.run.intraday_days), ("SPY", 0));
-        assert!(notes[0].contains("--symbols says nothing"), "{notes:?}");
+        assert!(notes[0].contains("--symbols has no effect"), "{notes:?}");
         let other = flags.resolve_against(&mut notes).unwrap().unwrap();
         assert_eq!(other.run.data_source, crate::config::DataSource::Synthetic);
         flags.symbol = "SPY,QQQ".to_owned();

@@ -1,7 +1,7 @@
-//! Prices that stand out: minutes that jump and come back, minutes that jump and stay, long wicks, jumps over night.
+//! Price outliers: reversed jumps, lasting jumps, long wicks and overnight jumps.
 //!
-//! What is unusual is measured against the session itself: the median absolute deviation of its minute returns, times 1.4826, is
-//! a standard deviation that the outliers do not move.
+//! The scale is that of the session itself: the median absolute deviation of its minute returns times 1.4826, a robust
+//! estimate of their standard deviation.
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -9,78 +9,78 @@ use statistics::quantile;
 
 use super::days::{At, Bar, Day};
 
-/// Robust standard deviations beyond which a return or a wick stands out.
+/// Outlier threshold of returns and wicks, in robust standard deviations.
 pub(crate) const DEVIATIONS: f64 = 12.0;
-/// Minutes within which a bad print is taken back.
+/// Largest number of minutes until a bad print is reversed.
 const BACK_WITHIN: usize = 2;
-/// Share of a jump that has to be taken back.
+/// Smallest share of a jump that is reversed.
 const BACK: f64 = 0.75;
-/// A jump over night that looks like a split, as a ratio.
+/// Smallest overnight ratio that looks like a split.
 const SPLIT: f64 = 1.25;
-/// From the median absolute deviation to the standard deviation of a normal distribution.
+/// Ratio of the standard deviation to the median absolute deviation of a normal distribution.
 const NORMAL: f64 = 1.4826;
-/// No session counts as quieter than this, as a return, nor than half of the median session, nor than a cent.
+/// Lower bound of a session's scale, as a return; half the median session and one cent are lower bounds, too.
 const FLOOR: f64 = 0.5e-4;
-/// Returns that a session needs to be measured by itself.
+/// Fewest returns for a session's own scale.
 const ENOUGH: usize = 30;
 
-/// A close far from the one before it.
+/// A close far from the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Print {
     /// The minute.
     pub at: At,
-    /// The close before.
+    /// Previous close.
     pub before: f64,
     /// The close.
     pub close: f64,
-    /// The log return in basis points.
+    /// Log return in basis points.
     pub return_bps: f64,
-    /// The same in robust standard deviations of the session.
+    /// The same distance in robust standard deviations of the session.
     pub deviations: f64,
 }
 
-/// A high or low far from where the minute began and ended.
+/// A high or low far from the body of its bar.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Wick {
     /// The minute.
     pub at: At,
     /// The high or low.
     pub price: f64,
-    /// Where the body ends.
+    /// Nearest end of the body, which spans the previous close and the close.
     pub body: f64,
-    /// The distance in basis points.
+    /// Distance in basis points.
     pub distance_bps: f64,
-    /// The same in robust standard deviations of the session.
+    /// The same distance in robust standard deviations of the session.
     pub deviations: f64,
 }
 
-/// Prices of two sessions in a row that do not fit.
+/// An overnight jump between two consecutive sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Jump {
-    /// The session before.
+    /// Previous session.
     pub from: Date,
     /// The session.
     pub to: Date,
-    /// Its first open over the last close before.
+    /// Ratio of its first open to the previous close.
     pub ratio: f64,
 }
 
-/// What stands out.
+/// Outliers of all sessions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outliers {
-    /// Robust standard deviations that were the limit.
+    /// Threshold, in robust standard deviations.
     pub limit_deviations: f64,
-    /// Jumps taken back within two minutes: bad prints, probably.
+    /// Jumps reversed within two minutes, probably bad prints.
     pub reversed: Vec<Print>,
-    /// Jumps that lasted: news, probably.
+    /// Lasting jumps, probably news.
     pub lasting: Vec<Print>,
     /// Long wicks.
     pub wicks: Vec<Wick>,
-    /// Jumps over night by a quarter or more.
+    /// Overnight jumps of a quarter or more.
     pub overnight: Vec<Jump>,
     /// Bars in sessions.
     pub bars: usize,
-    /// Those without volume.
+    /// Bars without volume.
     pub zero_volume_bars: usize,
 }
 
@@ -110,7 +110,7 @@ impl Outliers {
         self.zero_volume_bars as f64 / self.bars.max(1) as f64
     }
 
-    /// Says whether no bar has any volume, as with an index.
+    /// Returns true if no bar has any volume, as for an index.
     pub fn is_without_volume(&self) -> bool {
         self.zero_volume_bars == self.bars
     }
@@ -138,7 +138,7 @@ fn robust_deviation(day: &Day) -> Option<f64> {
     Some(NORMAL * quantile(&mut returns, 0.5))
 }
 
-/// Returns the jumps of a session that were taken back and those that were not. The way back is no jump of its own.
+/// Returns the reversed and the lasting jumps of a session. A reversal does not count as a jump.
 fn jumps(day: &Day, scale: f64) -> (Vec<Print>, Vec<Print>) {
     let (mut reversed, mut lasting) = (Vec::new(), Vec::new());
     let mut minutes_done = 0;
@@ -167,17 +167,17 @@ fn jumps(day: &Day, scale: f64) -> (Vec<Print>, Vec<Print>) {
     (reversed, lasting)
 }
 
-/// Returns the minute at which a jump was taken back, if soon enough.
+/// Returns the minute at which a jump was reversed, if within [`BACK_WITHIN`].
 fn back_at(later: &[Bar], before: f64, jumped: &Bar) -> Option<usize> {
     let jump = (jumped.close / before).ln();
     let soon = later.iter().take_while(|bar| bar.minute <= jumped.minute + BACK_WITHIN);
     let left = |bar: &Bar| (bar.close / before).ln() / jump;
-    // Far beyond the old price is no return to it.
+    // Overshooting far beyond the old price does not count as a reversal.
     soon.filter(|bar| left(bar).abs() <= 1.0 - BACK).map(|bar| bar.minute).next()
 }
 
-/// Returns the bars whose high or low is far from their close and from the close before, where the next one is known. A bar
-/// that is a bad print already is not listed again, nor is the one that comes back from it.
+/// Returns the bars with a high or low far from their close and from the previous close (the open without one). Bad
+/// prints and the bars that reverse them are excluded.
 fn long_wicks(day: &Day, scale: f64, reversed: &[Print]) -> Vec<Wick> {
     let listed = |minute: usize| {
         reversed.iter().any(|print| (print.at.minute..=print.at.minute + BACK_WITHIN).contains(&minute))
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::commands::inspect::days::tests::{day, flat};
 
-    /// A session that goes up and down by some two basis points a minute.
+    /// A session that alternates by about two basis points a minute.
     fn walk() -> Vec<Bar> {
         (0..390).map(|minute| flat(minute, 500.0 + 0.1 * [0.0, 1.0, 3.0, 2.0, 1.0][minute % 5])).collect()
     }
@@ -232,7 +232,7 @@ mod tests {
         bars[200..].iter_mut().for_each(|bar| *bar = flat(bar.minute, bar.close + 8.0));
         let outliers = Outliers::of(&[day("2025-06-02", bars)]);
         assert_eq!(minutes(&outliers.reversed), [50, 100], "one bad minute, and two");
-        assert_eq!(minutes(&outliers.lasting), [200], "news stays; the ways back are no jumps");
+        assert_eq!(minutes(&outliers.lasting), [200], "news stays; reversals are no jumps");
         let bad = outliers.reversed[0];
         assert!((bad.return_bps - (510.0_f64 / 500.1).ln() * 1e4).abs() < 20.0 && bad.deviations > DEVIATIONS);
     }

@@ -1,4 +1,4 @@
-//! Every minute of every session as a cell: sessions from left to right, minutes from the open down, as SVG text.
+//! SVG heat map of all minutes: sessions from left to right, minutes after the open from top to bottom.
 
 use anyhow::Context as _;
 use plotters::{coord::Shift, prelude::*};
@@ -15,22 +15,22 @@ const LEFT: i32 = 70;
 const TOP: i32 = 124;
 const RIGHT: i32 = 30;
 const BOTTOM: i32 = 64;
-/// Width that the sessions share, unless they are too many for it or very few.
+/// Preferred total width of the sessions.
 const SPREAD: i32 = 1100;
 /// Widest column of a session.
 const WIDEST: i32 = 40;
-/// Runs of which each one is drawn large enough to be seen; where there are more, they show in their true size.
+/// Largest number of runs that are enlarged for visibility; with more, runs are drawn to scale.
 const FEW: usize = 200;
-/// What is large enough to be seen.
+/// Smallest visible size, in pixels.
 const SEEN: i32 = 5;
-/// Pixels between two labels below, at least.
+/// Smallest distance between labels of the horizontal axis, in pixels.
 const LABEL: i32 = 66;
 
 const BAR: RGBColor = RGBColor(0xb9, 0xd8, 0xc6);
 const ABSENT: RGBColor = RGBColor(0x8a, 0x2b, 0x24);
 const LATE: RGBColor = RGBColor(0xe8, 0xc2, 0x4a);
 
-/// What the colours of areas mean.
+/// Colours of areas and their labels.
 const AREAS: [(&str, RGBColor); 6] = [
     ("bar", BAR),
     ("no bar", LOSS),
@@ -39,15 +39,15 @@ const AREAS: [(&str, RGBColor); 6] = [
     ("bar after an early close", LATE),
     ("closed", FAINT),
 ];
-/// What the colours of dots mean.
-const DOTS: [(&str, RGBColor); 3] = [("suspicious print", STRONG_BUY), ("long wick", INK), ("jump that lasted", CALL)];
+/// Colours of dots and their labels.
+const DOTS: [(&str, RGBColor); 3] = [("suspicious print", STRONG_BUY), ("long wick", INK), ("lasting jump", CALL)];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Draws the heat map.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// When the drawing library fails; no input is known to cause this.
 pub(super) fn draw(report: &InspectReport, days: &[Day]) -> anyhow::Result<String> {
     let sessions = days.len() as i32;
     let width = SPREAD.clamp(sessions, sessions * WIDEST);
@@ -83,11 +83,11 @@ fn legend(root: &Area<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The map and where its cells lie.
+/// The map and the layout of its cells.
 struct Map<'a, 's> {
     area: &'a Area<'s>,
     days: &'a [Day],
-    /// Pixels of all sessions, one each at least.
+    /// Width of all sessions in pixels, at least one each.
     width: i32,
 }
 
@@ -171,7 +171,7 @@ impl Map<'_, '_> {
         Ok(())
     }
 
-    /// Returns the sessions to name below: the first of every month, or all dates where months are few.
+    /// Returns the sessions to label: the first of every month, or all sessions if they are few.
     fn labels(&self) -> Vec<(usize, String)> {
         let dates: Vec<_> = self.days.iter().map(Day::date).collect();
         if dates.len() <= 60 {
@@ -182,7 +182,7 @@ impl Map<'_, '_> {
     }
 }
 
-/// Widens a rectangle around its middle to at least so many pixels each way.
+/// Enlarges a rectangle around its centre to at least the given pixels in both directions.
 fn at_least([(left, top), (right, bottom)]: [(i32, i32); 2], pixels: i32) -> [(i32, i32); 2] {
     let widened = |from: i32, to: i32| {
         let more = (pixels - (to - from)).max(0);

@@ -1,4 +1,4 @@
-//! What was found, as text.
+//! The report as text.
 
 use jiff::civil::Date;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::output::table::{columns, thousands};
 
-/// Characters of a week in the calendar: five days and a blank.
+/// Width of a week in the calendar: five days and a blank.
 const WEEK: usize = 6;
 const LEGEND: &str = "█ complete  ▓ 95 % or more  ▒ half or more  ░ less  · absent  H half day  h half day with gaps";
 
@@ -45,7 +45,7 @@ impl InspectReport {
         let outside = &coverage.outside;
         if outside.total() > 0 {
             lines.push(format!(
-                "{} outside hours: {} before the open, {} from the close on, {} on other days, {} off the minute",
+                "{} outside hours: {} before the open, {} after the close, {} on other days, {} off the minute",
                 count(outside.total(), "bar"),
                 thousands(outside.before_open as i64),
                 thousands(outside.after_close as i64),
@@ -67,8 +67,8 @@ impl InspectReport {
     fn outlier_lines(&self) -> Vec<String> {
         let outliers = &self.outliers;
         let mut lines = Vec::new();
-        lines.extend(prints("Suspicious prints: taken back within two minutes", &outliers.reversed));
-        lines.extend(prints("Jumps that lasted: news, probably", &outliers.lasting));
+        lines.extend(prints("Suspicious prints: reversed within two minutes", &outliers.reversed));
+        lines.extend(prints("Lasting jumps, probably news", &outliers.lasting));
         lines.extend(wicks(&outliers.wicks));
         lines.extend(overnight(&outliers.overnight));
         lines
@@ -87,7 +87,7 @@ impl InspectReport {
             ]
         };
         let rows: Vec<_> = self.half_days.iter().map(row).collect();
-        table("Half days", &["session", "minutes", "bars 13:00 to 16:00", "goes on as a full day"], &rows)
+        table("Half days", &["session", "minutes", "bars 13:00 to 16:00", "continues as on a full day"], &rows)
     }
 }
 
@@ -99,7 +99,7 @@ fn month(date: Date) -> (i16, i8) {
     (date.year(), date.month())
 }
 
-/// Writes the sessions of a month, one character each, weeks from Monday to Friday apart; days without a session are blank.
+/// Returns the sessions of a month as one row, one character each, grouped by week; days without a session are blank.
 fn month_row(days: &[SessionCoverage]) -> String {
     let mut cells = [' '; 5 * WEEK];
     days.iter().for_each(|day| cells[place(day.date)] = character(day));
@@ -109,7 +109,7 @@ fn month_row(days: &[SessionCoverage]) -> String {
     format!("{year}-{month:02}  {cells}  {:>11}  {:>8}", count(days.len(), "session"), share(present, expected))
 }
 
-/// Returns the place of a weekday in the row of its month, which has five weeks at most.
+/// Returns the column of a weekday in the row of its month, which has five weeks at most.
 fn place(date: Date) -> usize {
     let monday_zero = |date: Date| date.weekday().to_monday_zero_offset() as usize;
     let first = monday_zero(date.first_of_month());
@@ -155,10 +155,10 @@ fn runs(heading: &str, runs: &Runs) -> Vec<String> {
     let rows: Vec<_> = runs.longest.iter().map(row).collect();
     let shown = if runs.count > rows.len() { format!("; the longest {}", rows.len()) } else { String::new() };
     let all = count(runs.minutes, "minute");
-    table(&format!("{heading}: {all} in all{shown}"), &["start", "minutes"], &rows)
+    table(&format!("{heading}: {all} in total{shown}"), &["start", "minutes"], &rows)
 }
 
-/// Returns the most extreme items, by deviations.
+/// Returns the most extreme items by deviation.
 fn extreme<T: Copy>(items: &[T], deviations: fn(&T) -> f64) -> Vec<T> {
     let mut items = items.to_vec();
     items.sort_by(|a, b| deviations(b).total_cmp(&deviations(a)));
@@ -185,7 +185,7 @@ fn prints(heading: &str, all: &[Print]) -> Vec<String> {
         ]
     };
     let rows: Vec<_> = extreme(all, |print| print.deviations).iter().map(row).collect();
-    table(&limit(all.len(), heading), &["minute", "close before", "close", "return bp", "deviations"], &rows)
+    table(&limit(all.len(), heading), &["minute", "previous close", "close", "return bp", "deviations"], &rows)
 }
 
 fn wicks(all: &[Wick]) -> Vec<String> {
@@ -212,7 +212,7 @@ fn overnight(all: &[Jump]) -> Vec<String> {
     let row = |jump: &Jump| vec![jump.from.to_string(), jump.to.to_string(), format!("{:.4}", jump.ratio)];
     let rows: Vec<_> = all.iter().take(LISTED).map(row).collect();
     let more = if all.len() > LISTED { format!(": the first {LISTED} of {}", all.len()) } else { String::new() };
-    table(&format!("Jumps over night{more}"), &["from", "to", "open over close"], &rows)
+    table(&format!("Overnight jumps{more}"), &["from", "to", "open over close"], &rows)
 }
 
 fn comparison(found: &Comparison) -> Vec<String> {
@@ -221,7 +221,7 @@ fn comparison(found: &Comparison) -> Vec<String> {
     let returns = &found.returns;
     let mut lines = vec![
         String::new(),
-        format!("A {} beside B {}: {}", found.a, found.b, found.dates),
+        format!("A {} compared with B {}: {}", found.a, found.b, found.dates),
         format!(
             "{} in both, {} only in A, {} only in B, {}",
             count(found.both, "minute"),
@@ -236,12 +236,12 @@ fn comparison(found: &Comparison) -> Vec<String> {
             number(found.equal_to_the_cent.map(|share| (share * 1e4).floor() / 1e2), 2)
         ),
         format!(
-            "correlation of minute returns {}; with B's minute before {}, with B's minute after {}",
+            "correlation of minute returns {}; with B's previous minute {}, with B's next minute {}",
             number(returns.same_minute, 4),
             number(returns.b_one_earlier, 4),
             number(returns.b_one_later, 4)
         ),
-        format!("volume of B over that of A, median {}", number(found.volume_ratio, 3)),
+        format!("median ratio of B's volume to A's: {}", number(found.volume_ratio, 3)),
     ];
     let row = |difference: &super::Difference| {
         let (a, b) = (difference.a, difference.b);

@@ -1,4 +1,4 @@
-//! What an ablation varies.
+//! Grid of settings of an ablation.
 
 use crate::{
     config::{
@@ -12,7 +12,7 @@ use crate::{
 /// One combination of settings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Variant {
-    /// What it sets, such as `temporal_frames=5 loss.kind=huber`; `base` where it changes nothing.
+    /// Changed settings, such as `temporal_frames=5 loss.kind=huber`; `base` for none.
     pub(crate) name: String,
     /// The whole configuration.
     pub(crate) config: RunConfig,
@@ -24,7 +24,7 @@ impl PrintConfig for Vec<Variant> {
     }
 }
 
-/// Short names of what is varied most often, and the keys of the section forecast that they set; `#` stands for the value.
+/// Short names of common settings and the keys of the section `forecast` that they set; `#` stands for the value.
 const SHORT: [(&str, &[&str]); 6] = [
     ("frames", &["temporal_frames=#"]),
     ("lambda", &["loss.variance_term=variance", "loss.variance_weight=#"]),
@@ -34,7 +34,7 @@ const SHORT: [(&str, &[&str]); 6] = [
     ("loss", &["loss.kind=#"]),
 ];
 
-/// What is varied, one change at a time, when no grid is given.
+/// Default grid, one change at a time.
 const USUAL: [(&str, &str); 6] = [
     ("frames", "1,3,5,7"),
     ("lambda", "0,0.5,2"),
@@ -44,10 +44,10 @@ const USUAL: [(&str, &str); 6] = [
     ("loss", "mse,mae,huber"),
 ];
 
-/// Returns the base and every variant of it; settings that a variant shares with the base are not tried twice.
+/// Returns the base and its variants; a combination equal to the base is not repeated.
 ///
 /// # Errors
-/// [`UsageError`] with every fault of a grid.
+/// [`UsageError`] with all faults of a grid.
 pub(super) fn variants(base: &RunConfig, grids: &[String]) -> Result<Vec<Variant>, UsageError> {
     let mut variants = vec![Variant { name: "base".to_owned(), config: base.clone() }];
     let names = if grids.is_empty() { one_at_a_time() } else { products(grids)? };
@@ -60,7 +60,7 @@ pub(super) fn variants(base: &RunConfig, grids: &[String]) -> Result<Vec<Variant
             Ok(_) => {}
             Err(usage) => {
                 faults.extend(usage.faults().iter().map(|fault| {
-                    // The assignments are ours, not the user's.
+                    // The assignments come from the code above, not from the user.
                     format!("--grid {}: {}", name.join(" "), fault.trim_start_matches("--set: "))
                 }))
             }
@@ -76,7 +76,7 @@ fn one_at_a_time() -> Vec<Vec<String>> {
     USUAL.iter().flat_map(values).collect()
 }
 
-/// Every combination of one value of each grid.
+/// Returns every combination of one value from each grid.
 fn products(grids: &[String]) -> Result<Vec<Vec<String>>, UsageError> {
     let mut products: Vec<Vec<String>> = vec![Vec::new()];
     for grid in grids {
@@ -100,7 +100,7 @@ fn configured(base: &RunConfig, settings: &[String]) -> Result<RunConfig, UsageE
     resolve(base, &[Layer::assignments(&assignments)?], RunConfig::check)
 }
 
-/// The assignments that a setting stands for.
+/// Returns the assignments of a setting.
 fn keys(setting: &str) -> Vec<String> {
     let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
     if (key, value) == ("lambda", "0") {

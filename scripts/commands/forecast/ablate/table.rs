@@ -1,4 +1,4 @@
-//! The ranked variants as text, as Markdown and as comma-separated values.
+//! The ranked variants as text, Markdown and CSV.
 
 use std::fmt::Write as _;
 
@@ -48,7 +48,7 @@ pub(super) fn markdown(ablation: &Ablation) -> String {
     out
 }
 
-/// Returns the table as comma-separated values.
+/// Returns the table as CSV.
 pub(super) fn csv(ablation: &Ablation) -> String {
     let mut out = "variant,r2,r2_low,r2_high,seed_low,seed_high,gain,gain_low,gain_high,spread,best_epoch,ended_early,seconds,data\n".to_owned();
     for Rank { variant, r2, seeds: [low, high], gain, spread, best_epoch, emergencies, seconds } in &ablation.ranks {
@@ -63,20 +63,20 @@ pub(super) fn csv(ablation: &Ablation) -> String {
     out
 }
 
-/// What the table means, and what dates say that did not rank it.
+/// Returns a legend of the table and the results on the test dates.
 fn sentences(ablation: &Ablation) -> Vec<String> {
     let clear = ablation.ranks.iter().filter(|rank| rank.gain.is_some_and(|gain| gain.low > 0.0)).count();
     let tried = ablation.ranks.len();
     let mut sentences = vec![format!(
-        "R² is that of all regression targets, standardised and pooled, on {} ({} seeds, intervals over dates). {clear} of {tried} variants are \
-         above the base there by more than dates make uncertain; the best of {tried} looks better than it is.",
+        "R² of all regression targets, standardised and pooled, on {} ({} seeds, intervals over dates). {clear} of {tried} variants are \
+         significantly above the base there; the best of {tried} is biased upwards by selection.",
         ablation.split.validation, ablation.seeds
     )];
     for Tested { variant, r2, gain } in &ablation.test {
         let r2 = r2.as_ref().map_or_else(|| "unknown".to_owned(), brackets);
         let gain = gain.as_ref().map(|gain| format!(", {} above the base", brackets(gain))).unwrap_or_default();
         sentences.push(format!(
-            "On the test dates {}, which ranked nothing: {variant} has R² {r2}{gain}.",
+            "On the test dates {}, not used for ranking: {variant} has R² {r2}{gain}.",
             ablation.split.test
         ));
     }

@@ -1,4 +1,4 @@
-//! A run and its model as one archive: the same files give the same bytes.
+//! Reproducible archive of a run and its model: the same files give the same bytes.
 
 use std::{
     fs,
@@ -12,9 +12,9 @@ use zip::{CompressionMethod, DateTime, System, ZipWriter, write::SimpleFileOptio
 use super::finished::Finished;
 use crate::output::{console::Console, output_file::OutputFolder, table::thousands};
 
-/// Where a model lies in its run's archive, as in that of a run that was set aside.
+/// Folder of the model in the archive, as in the folder of a run that was set aside.
 const MODELS: &str = "models";
-/// Bytes from which a file gets an entry that can be larger than 4 GB.
+/// Size in bytes from which a file gets a ZIP64 entry.
 const LARGE: usize = 1 << 31;
 
 /// Archives a run as `NAME.zip` in a folder.
@@ -27,7 +27,7 @@ pub(super) fn write(run: &Finished, folder: &OutputFolder, console: &mut Console
         Model::Inside => {}
         Model::Beside(files) => entries.extend(files),
         Model::Absent => {
-            console.say(format!("Note: the model of {} is not in its place; its archive lacks it", run.name))?
+            console.say(format!("Note: the model of {} was not found; its archive lacks the model", run.name))?
         }
     }
     entries.sort();
@@ -37,10 +37,10 @@ pub(super) fn write(run: &Finished, folder: &OutputFolder, console: &mut Console
     Ok(console.say(format!("{} ({} files)", file.line(), thousands(entries.len() as i64)))?)
 }
 
-/// The name of a file in the archive, and where it lies.
+/// Name of a file in the archive, and its path on disk.
 type Entry = (String, PathBuf);
 
-/// Returns all regular files below a folder, whatever links there are left out.
+/// Returns all regular files below a folder; links are skipped.
 fn files(folder: &Path) -> std::io::Result<Vec<Entry>> {
     let (mut found, mut open) = (Vec::new(), vec![(String::new(), folder.to_owned())]);
     while let Some((prefix, folder)) = open.pop() {
@@ -58,13 +58,13 @@ fn files(folder: &Path) -> std::io::Result<Vec<Entry>> {
 }
 
 enum Model {
-    /// Among the run's own files, where a run keeps it that was set aside.
+    /// In the run folder, as in a run that was set aside.
     Inside,
     Beside(Vec<Entry>),
     Absent,
 }
 
-/// Finds the model of a run. One beside a folder of another name may be that of a later run.
+/// Finds the model of a run. A model next to a renamed run folder may belong to a later run.
 fn model(run: &Finished) -> Model {
     let name = &run.config.run.model_name;
     let names = ["safetensors", "json"].map(|ending| format!("{MODELS}/{name}.{ending}"));
@@ -78,7 +78,7 @@ fn model(run: &Finished) -> Model {
     }
 }
 
-/// Packs files below a folder of the archive.
+/// Packs files into a folder of the archive.
 fn archive(folder: &str, entries: &[Entry]) -> anyhow::Result<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
@@ -113,6 +113,6 @@ mod tests {
         let read = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
         assert_eq!(read.file_names().collect::<Vec<_>>(), ["run/a.txt", "run/a/b/c.txt", "run/z.txt"]);
         fs::write(folder.path().join("z.txt"), "z.txt").unwrap();
-        assert_eq!(archive("run", &entries).unwrap(), bytes, "another time of writing changes nothing");
+        assert_eq!(archive("run", &entries).unwrap(), bytes, "the time of writing does not matter");
     }
 }

@@ -1,4 +1,4 @@
-//! What a finished run left in its folder.
+//! Finished run of a forecaster, read from its folder.
 
 use std::{
     fs,
@@ -31,26 +31,26 @@ pub(super) struct Finished {
     pub(super) folder: PathBuf,
     pub(super) config: RunConfig,
     pub(super) metrics: Metrics,
-    /// Epochs that it took, those that blew up among them.
+    /// Number of epochs, including diverged ones.
     pub(super) epochs: usize,
-    /// How long the training took, where the run says so.
+    /// Duration of the training in seconds, if recorded.
     pub(super) seconds: Option<f64>,
 }
 
-/// Returns the folders that are to be compared.
+/// Returns the folders to compare.
 ///
 /// # Errors
-/// Every fault at once: fewer than two runs, what is no folder, names that occur twice, archives that would hold themselves.
+/// All faults together: fewer than two runs, missing folders, duplicate names, archives that would contain themselves.
 pub(super) fn check(flags: &ForecastCompareFlags) -> Result<Vec<PathBuf>, UsageError> {
     let mut faults = Vec::new();
     if flags.runs.len() < 2 {
-        faults.push("name two runs or more: one alone has nothing to be compared with".to_owned());
+        faults.push("a comparison needs two runs or more".to_owned());
     }
     let mut folders: Vec<PathBuf> = Vec::new();
     for run in &flags.runs {
         match fs::canonicalize(run) {
             Ok(folder) if folder.is_dir() => folders.push(folder),
-            _ => faults.push(format!("{}: there is no such run folder", run.display())),
+            _ => faults.push(format!("{}: no such run folder", run.display())),
         }
     }
     for (i, folder) in folders.iter().enumerate() {
@@ -59,7 +59,7 @@ pub(super) fn check(flags: &ForecastCompareFlags) -> Result<Vec<PathBuf>, UsageE
         }
         let zip = flags.output.zip.as_ref().and_then(|zip| std::path::absolute(zip).ok());
         if zip.is_some_and(|zip| zip.starts_with(folder)) {
-            faults.push(format!("--zip lies in {}, whose archive would hold itself", folder.display()));
+            faults.push(format!("--zip lies in {}, whose archive would contain itself", folder.display()));
         }
     }
     UsageError::check(faults).map(|()| folders)
@@ -69,7 +69,7 @@ impl Finished {
     /// Reads a run.
     ///
     /// # Errors
-    /// A sentence naming the file that is missing or broken.
+    /// When a file is missing or invalid; the message names it.
     pub(super) fn read(folder: &Path) -> anyhow::Result<Self> {
         let files = [CONFIG, EPOCHS, METRICS, PREDICTIONS, MANIFEST];
         let missing: Vec<&str> = files.into_iter().filter(|name| !folder.join(name).is_file()).collect();
@@ -90,19 +90,19 @@ impl Finished {
         self.metrics.data.is_synthetic()
     }
 
-    /// Returns the judgement of a target on all symbols together, if there is one.
+    /// Returns the evaluation of a target over all symbols pooled, if there is one.
     pub(super) fn judged(&self, target: Target) -> Option<&Judged> {
         let of_all = |row: &&Judged| row.symbol == ALL && row.target == target && !row.predictors.is_empty();
         self.metrics.test.rows.iter().find(of_all)
     }
 
-    /// Returns the file of every forecast of the test.
+    /// Returns the path of the test forecasts.
     pub(super) fn predictions(&self) -> PathBuf {
         self.folder.join(PREDICTIONS)
     }
 }
 
-/// Reads metrics. JSON has no word for what is no number, so that an epoch of a training that blew up cannot be read, and is left out.
+/// Reads metrics. JSON has no NaN, so the epochs of a diverged training cannot be parsed and are skipped.
 fn metrics(path: &Path) -> anyhow::Result<Metrics> {
     let mut metrics: Value = json(path)?;
     if let Some(epochs) = metrics.get_mut("epochs").and_then(Value::as_array_mut) {
@@ -120,7 +120,7 @@ fn read<T>(path: &Path, parse: impl Fn(&str) -> anyhow::Result<T>) -> anyhow::Re
     parsed().with_context(|| format!("{} cannot be used", path.display()))
 }
 
-/// Returns the targets that two runs or more were judged on, in the order in which the runs name them.
+/// Returns the targets that at least two runs were evaluated on, in the order of the runs' configurations.
 pub(super) fn common_targets(runs: &[Finished]) -> Vec<Target> {
     let mut found: Vec<Target> = Vec::new();
     for target in runs.iter().flat_map(|run| run.config.forecast.targets()) {
@@ -140,7 +140,7 @@ pub(super) mod tests {
     use super::*;
     use crate::commands::forecast::{Judgement, Predicted, chart, flags::ComparisonOutput};
 
-    /// A run whose forecasts of `return_5` are a share of what came.
+    /// A run whose forecasts of `return_5` are a share of the realised values.
     pub(in super::super) fn finished(name: &str, share: f32) -> Finished {
         let config = RunConfig::default();
         let pairs = chart::tests::pairs(share);
@@ -186,7 +186,7 @@ pub(super) mod tests {
         };
         let zip = fs::canonicalize(path("one/a")).unwrap().join("zips");
         let faults = check(&flags(&["one/a", "two/a", "none"], Some(zip))).unwrap_err().to_string();
-        for part in ["another run has the same name", "none: there is no such run folder", "hold itself"] {
+        for part in ["another run has the same name", "none: no such run folder", "contain itself"] {
             assert!(faults.contains(part), "{part} is missing in {faults}");
         }
         assert!(check(&flags(&["one/a"], None)).unwrap_err().to_string().contains("two runs or more"));

@@ -1,4 +1,4 @@
-//! The picture: a column per run, its axes those of the other columns.
+//! Chart of the comparison: one column per run, with shared axes.
 
 use std::ops::Range;
 
@@ -26,15 +26,15 @@ use crate::{
 /// Width and height of a panel.
 const PANEL: (u32, u32) = (400, 280);
 const HEADER: u32 = 62;
-/// Most dots of a scatter.
+/// Largest number of dots in a scatter plot.
 const DOTS: usize = 1500;
-/// Characters of a title that fit a column.
+/// Longest title that fits a column, in characters.
 const TITLE: usize = 40;
 
 /// Draws runs as SVG text.
 ///
 /// # Errors
-/// When the forecasts of a run cannot be read; when the drawing library refuses, which no input is known to cause.
+/// When the forecasts of a run cannot be read, or when the drawing library fails, which no input is known to cause.
 pub(super) fn draw(runs: &[Finished]) -> anyhow::Result<String> {
     let common = common_targets(runs);
     let columns = runs.iter().map(|run| Column::of(run, &common)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -52,19 +52,19 @@ pub(super) fn draw(runs: &[Finished]) -> anyhow::Result<String> {
     Ok(svg)
 }
 
-/// What is drawn of a run.
+/// Plotted data of a run.
 struct Column<'a> {
     run: &'a Finished,
-    /// The first target that is common to the runs, or else the run's own first.
+    /// First target shared by the runs, or the run's own first target.
     target: Target,
-    /// Position of the first amount among the run's targets.
+    /// Position of the first regression target among the run's targets.
     amount: (usize, Target),
     pairs: Pairs,
     forecast: Amounts,
     came: Amounts,
 }
 
-/// The axes that the columns share.
+/// Shared axes of the columns.
 struct Axes {
     epochs: Range<f64>,
     loss: Range<f64>,
@@ -81,7 +81,7 @@ impl<'a> Column<'a> {
             let common = common.iter().find(|target| own.contains(target) && wanted(target));
             common.or_else(|| own.iter().find(|target| wanted(target))).copied()
         };
-        let none = || format!("{}: there is no target", run.folder.display());
+        let none = || format!("{}: no target", run.folder.display());
         let target = shared(&|_| true).with_context(none)?;
         let amount = shared(&|target| target.kind != TargetKind::Direction).with_context(none)?;
         let position = own.iter().position(|other| *other == amount).with_context(none)?;
@@ -118,7 +118,7 @@ impl<'a> Column<'a> {
         Panel { title: format!("Validation R² of {}", self.amount.1), x, y, x_title: "epoch", y_title: "", series }
     }
 
-    /// What came over what was forecast: both lines are one where the forecasts are calibrated.
+    /// Realised values against forecasts: the two lines coincide for calibrated forecasts.
     fn scatter(&self, axes: &Axes) -> Panel {
         let (x, y) = (axes.forecast.clone(), axes.came.clone());
         let pairs: Vec<(f64, f64)> = self.finite().collect();
@@ -133,15 +133,15 @@ impl<'a> Column<'a> {
         if let Some(fit) = least_squares_line(&pairs) {
             series.push(line(&format!("least squares: slope {}", significant(fit.1)), LOSS, fit));
         }
-        let title = format!("{}: what came over what was forecast", self.target);
-        Panel { title, x, y, x_title: "forecast", y_title: "what came", series }
+        let title = format!("{}: realised against forecast", self.target);
+        Panel { title, x, y, x_title: "forecast", y_title: "realised", series }
     }
 
     fn histogram(&self, axes: &Axes) -> Panel {
         let (x, y) = (axes.came.clone(), axes.share.clone());
         let series = vec![
-            self.came.series("what came", CAME, &x),
-            self.forecast.series("forecast, cut off at the top", FORECAST, &x),
+            self.came.series("realised", CAME, &x),
+            self.forecast.series("forecast, truncated at the top", FORECAST, &x),
         ];
         let title = format!("{}, {} samples", self.target, thousands(self.pairs.actual.len() as i64));
         Panel { title, x, y, x_title: unit(&self.target.to_string()), y_title: "% of samples", series }
@@ -185,8 +185,8 @@ fn shortened(name: &str) -> String {
     name.chars().take(TITLE - 1).chain(['…']).collect()
 }
 
-/// Positions of the dots that are drawn of so many, the same ones every time. Multiples of the golden ratio fall evenly on them without a
-/// rhythm that could meet that of the sessions.
+/// Returns a deterministic sample of dot positions. Multiples of the golden ratio spread evenly, without a period that
+/// could coincide with the sessions.
 fn picked(all: usize) -> impl Iterator<Item = usize> {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     let position = move |dot: usize| {
@@ -195,7 +195,7 @@ fn picked(all: usize) -> impl Iterator<Item = usize> {
     (0..all.min(DOTS)).map(position)
 }
 
-/// The part of a line that lies within the axes.
+/// Returns the part of a line within the axes.
 fn within(start: f64, slope: f64, x: &Range<f64>, y: &Range<f64>) -> Vec<(f64, f64)> {
     let at = |height: f64| if slope == 0.0 { x.start } else { (height - start) / slope };
     let (from, to) = match slope {

@@ -1,4 +1,4 @@
-//! The comparison in words and tables.
+//! The comparison as sentences and tables.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A part of the comparison.
+/// Block of the comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Block {
     Heading(String),
@@ -24,7 +24,7 @@ pub(super) enum Block {
     Table(Vec<String>, Vec<Vec<String>>),
 }
 
-/// Settings that differ between any two runs and say nothing about either.
+/// Settings that differ between any two runs and do not affect results.
 const NAMES: [&str; 2] = ["run.model_name", "run.out_dir"];
 const RUNS: [&str; 13] = [
     "run",
@@ -53,14 +53,14 @@ pub(super) fn of(runs: &[Finished]) -> anyhow::Result<Vec<Block>> {
     blocks.push(Block::Table(RUNS.map(str::to_owned).to_vec(), rows));
     let targets = common_targets(runs);
     if targets.is_empty() {
-        blocks.push(Block::Words("No target is common to two of the runs.".to_owned()));
+        blocks.push(Block::Words("No two runs share a target.".to_owned()));
     }
     blocks.extend(targets.into_iter().flat_map(|target| of_target(runs, target)));
     blocks.extend(settings(runs)?);
     Ok(blocks)
 }
 
-/// Writes the comparison as Markdown.
+/// Returns the comparison as Markdown.
 pub(super) fn markdown(blocks: &[Block]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let block = |block: &Block| match block {
@@ -74,7 +74,7 @@ pub(super) fn markdown(blocks: &[Block]) -> String {
     "# Comparison of forecasters\n\n".to_owned() + &blocks.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
-/// Writes the comparison for a screen.
+/// Returns the comparison as plain text.
 pub(super) fn screen(blocks: &[Block]) -> String {
     let block = |block: &Block| match block {
         Block::Heading(text) => format!("\n{text}"),
@@ -84,24 +84,24 @@ pub(super) fn screen(blocks: &[Block]) -> String {
     blocks.iter().map(block).collect::<Vec<_>>().join("\n").trim_start().to_owned()
 }
 
-/// What stands in the way of a comparison.
+/// Returns warnings about the comparability of the runs.
 fn cautions(runs: &[Finished]) -> Vec<String> {
     let mut found = Vec::new();
     let made_up: Vec<&str> = runs.iter().filter(|run| run.is_synthetic()).map(|run| run.name.as_str()).collect();
     if !made_up.is_empty() {
         let names = made_up.join(", ");
-        found.push(format!("{SYNTHETIC_DATA} in {names}: made-up bars, which say nothing about a market."));
+        found.push(format!("{SYNTHETIC_DATA} in {names}: generated bars; the results do not apply to a market."));
     }
     if runs.windows(2).any(|pair| !same_ground(&pair[0], &pair[1])) {
         found.push(
-            "The runs were not tested on the same dates, symbols and bars: figures of theirs are no contest."
+            "The runs were not tested on the same dates, symbols and bars: their figures are not comparable."
                 .to_owned(),
         );
     }
     found
 }
 
-/// Whether two runs were tested on the same samples, as far as their settings tell.
+/// Returns whether two runs were tested on the same samples, judging by their settings.
 fn same_ground(first: &Finished, second: &Finished) -> bool {
     let ground = |run: &Finished| {
         let (metrics, config) = (&run.metrics, &run.config);
@@ -139,7 +139,7 @@ fn run_row(run: &Finished) -> anyhow::Result<Vec<String>> {
     ])
 }
 
-/// Writes a choice as a configuration file does, without quotes.
+/// Formats a choice as in a configuration file, without quotes.
 fn word(choice: &impl Serialize) -> anyhow::Result<String> {
     Ok(plain(&Value::try_from(choice)?))
 }
@@ -148,10 +148,10 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Everybody's figures for a target, the best one marked.
+/// Returns the scores of all runs for a target, with the best marked.
 fn of_target(runs: &[Finished], target: Target) -> Vec<Block> {
     let judged: Vec<(&Finished, &Judged)> = runs.iter().filter_map(|run| Some((run, run.judged(target)?))).collect();
-    // Forecasts that are no number have no R², whatever the scores say.
+    // Non-finite forecasts have no R², even if the scores hold a value.
     let sound = |row: &Judged| Some(row.mine().r2()).filter(|_| row.gate.verdict != GateVerdict::Broken);
     let best = judged.iter().filter_map(|(_, row)| sound(row)).fold(f64::NEG_INFINITY, f64::max);
     let row = |(run, row): &(&Finished, &Judged)| {
@@ -167,26 +167,27 @@ fn of_target(runs: &[Finished], target: Target) -> Vec<Block> {
     [Block::Heading(target.to_string()), table].into_iter().chain(words).collect()
 }
 
-/// Says whether the intervals of two runs meet. They are of the same dates and move together, so that intervals that meet prove nothing.
+/// Returns a sentence on whether two runs differ significantly. Both intervals cover the same dates and are correlated,
+/// so that an overlap proves nothing.
 fn told_apart((a, first): (&Finished, &Judged), (b, second): (&Finished, &Judged)) -> String {
     let clearly =
         |better: &str, worse: &str| format!("{better} is clearly better than {worse}: the intervals do not overlap.");
-    let together = |why: &str| format!("{} and {} cannot be told apart here: {why}.", a.name, b.name);
+    let together = |why: &str| format!("{} and {} cannot be distinguished here: {why}.", a.name, b.name);
     if !same_ground(a, b) {
         return together("they were not tested on the same dates, symbols and bars");
     }
     if [first, second].iter().any(|row| row.gate.verdict == GateVerdict::Inconclusive) {
-        return together("the test has too few sessions for its intervals to be believed");
+        return together("the test has too few sessions for reliable intervals");
     }
     match (first.mine().r2_interval(), second.mine().r2_interval()) {
         (Some(one), Some(other)) if one.low > other.high => clearly(&a.name, &b.name),
         (Some(one), Some(other)) if other.low > one.high => clearly(&b.name, &a.name),
-        (Some(_), Some(_)) => together("their intervals overlap, which is no proof that they are equal"),
-        _ => together("there is no interval for both of them"),
+        (Some(_), Some(_)) => together("their intervals overlap, which does not prove that they are equal"),
+        _ => together("at least one of them has no interval"),
     }
 }
 
-/// The settings that are not the same in all runs.
+/// Returns the settings that differ between the runs.
 fn settings(runs: &[Finished]) -> anyhow::Result<Vec<Block>> {
     let Some((first, others)) = runs.split_first() else { return Ok(Vec::new()) };
     let mut found: BTreeMap<String, Vec<Option<Value>>> = BTreeMap::new();
@@ -197,9 +198,9 @@ fn settings(runs: &[Finished]) -> anyhow::Result<Vec<Block>> {
         }
     }
     found.retain(|key, _| !NAMES.contains(&key.as_str()));
-    let heading = Block::Heading("What the settings differ in".to_owned());
+    let heading = Block::Heading("Differing settings".to_owned());
     if found.is_empty() {
-        return Ok(vec![heading, Block::Words("Nothing but the names.".to_owned())]);
+        return Ok(vec![heading, Block::Words("Only the names.".to_owned())]);
     }
     let cell = |value: Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), plain);
     let row = |(key, values): (String, Vec<Option<Value>>)| {
@@ -234,10 +235,10 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(!text.contains("no contest") && !text.contains("run.model_name") && !text.contains("volatility_5"));
+        assert!(!text.contains("not comparable") && !text.contains("run.model_name") && !text.contains("volatility_5"));
         let alike = screen(&of(&[wide.clone(), Finished { name: "again".to_owned(), ..wide }]).unwrap());
-        assert!(alike.contains("cannot be told apart here: their intervals overlap"), "{alike}");
-        assert!(alike.contains("Nothing but the names.") && !alike.contains('|'), "{alike}");
+        assert!(alike.contains("cannot be distinguished here: their intervals overlap"), "{alike}");
+        assert!(alike.contains("Only the names.") && !alike.contains('|'), "{alike}");
     }
 
     #[test]
@@ -245,16 +246,19 @@ mod tests {
         let (first, mut second) = (finished("a", 0.5), finished("b", 0.5));
         second.metrics.test.dates.last = jiff::civil::date(2025, 4, 30);
         let text = markdown(&of(&[first.clone(), second.clone()]).unwrap());
-        assert!(text.contains("no contest") && text.contains("cannot be told apart here: they were not"), "{text}");
+        assert!(
+            text.contains("not comparable") && text.contains("cannot be distinguished here: they were not"),
+            "{text}"
+        );
         second.metrics.test.dates = first.metrics.test.dates;
         second.metrics.test.rows[0].gate.verdict = GateVerdict::Inconclusive;
         let text = markdown(&of(&[first.clone(), second.clone()]).unwrap());
-        assert!(!text.contains("no contest") && text.contains("too few sessions"), "{text}");
+        assert!(!text.contains("not comparable") && text.contains("too few sessions"), "{text}");
         second.metrics.test.rows[0].gate.verdict = GateVerdict::Broken;
         let text = markdown(&of(&[first.clone(), second.clone()]).unwrap());
         assert!(text.contains("| a (best) |") && !text.contains("| b (best) |"), "{text}");
         second.metrics.test.rows.clear();
         let text = markdown(&of(&[first, second]).unwrap());
-        assert!(text.contains("No target is common to two of the runs."), "{text}");
+        assert!(text.contains("No two runs share a target."), "{text}");
     }
 }
