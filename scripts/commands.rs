@@ -117,14 +117,14 @@ mod tests {
     #[test]
     fn the_help_of_a_shared_flag_is_that_of_its_command() {
         let shown = [
-            ("audit-reward", "files: audits on real bars besides"),
+            ("audit-reward", "files: audits on real and made-up bars"),
             ("audit-reward", "[default: the first bar's]"),
             ("calibrate", "--options <PATH> Folder or file of option minutes to compare with"),
             ("calibrate", "[default: SPY]"),
             ("calibrate", "First session date, YYYY-MM-DD [default: the first there is]"),
             ("doctor", "Folder of the cache [default: bars]"),
             ("explain", "[default: the model's]"),
-            ("fetch", "[default: the last session that is over]"),
+            ("fetch", "[default: the last finished session]"),
             ("fetch", "massive (also: polygon, intraday), alpaca or yahoo [default: massive]"),
             ("forecast eval", "[default: the first that it has not seen]"),
             ("forecast train", "[default: forecaster]"),
