@@ -138,7 +138,7 @@ fn missing_options_are_refused_by_name() {
     let nowhere = refused(&["--options", "nowhere"]);
     assert!(nowhere.contains("cannot list the option files nowhere"), "{nowhere}");
     let made_up = refused(&["--options", &paths[1], "--data-source", "synthetic"]);
-    assert!(made_up.contains("run.options: real options do not belong to made-up bars"), "{made_up}");
+    assert!(made_up.contains("run.options: real options do not match synthetic bars"), "{made_up}");
     assert!(
         refused(&["--options", &paths[1], "--set", "market.pricing.rat=1"])
             .contains("did you mean market.pricing.rate?")
