@@ -1,7 +1,8 @@
 //! Benchmarks in one binary, so that libtorch is linked once. The results are in `RESULTS.md` beside this file.
 //!
-//! `cargo bench` measures, `cargo bench -- --test` runs each body once, as CI does, so that none breaks unnoticed. The workloads
-//! are those of `zerodte bench`, which measures a single one with any sizes; both check it before they time it.
+//! `cargo bench` measures, `cargo bench -- --test` runs each body once, as CI does, so that none breaks unnoticed. The
+//! workloads are those of `zerodte bench`, which measures a single one with any sizes; both check it before they time
+//! it.
 
 #![allow(missing_docs, reason = "criterion's entry points")]
 

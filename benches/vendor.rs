@@ -55,7 +55,8 @@ pub(crate) fn cached_year(criterion: &mut Criterion) {
     });
 }
 
-/// Returns this number of minutes from the first of 2025 on, including the given time before the open and after the close.
+/// Returns this number of minutes from the first of 2025 on, including the given time before the open and after the
+/// close.
 fn rows(count: usize, before: i64, after: i64) -> Vec<Row> {
     let sessions = calendar::sessions(date(2025, 1, 1), date(2026, 12, 31));
     let minutes = sessions

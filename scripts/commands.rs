@@ -60,9 +60,11 @@ pub enum Tool {
     /// Trains and evaluates forecasters of returns, volatility and direction.
     #[command(subcommand)]
     Forecast(Box<ForecastTool>),
-    /// Inspects the bars of a symbol: coverage, gaps, repeats, outliers, half days, and differences from a second source.
+    /// Inspects the bars of a symbol: coverage, gaps, repeats, outliers, half days, and differences from a second
+    /// source.
     Inspect(InspectFlags),
-    /// Trains the profiles of the earlier collapses on the same days and compares intervals with the cumulative average.
+    /// Trains the profiles of the earlier collapses on the same days and compares intervals with the cumulative
+    /// average.
     ReproduceCollapse(ReproduceFlags),
     /// Tests a claim of this program by running it.
     #[command(subcommand)]

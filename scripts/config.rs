@@ -116,7 +116,7 @@ fn or_list(names: impl Iterator<Item = String>) -> String {
     if names.is_empty() { last } else { format!("{} or {last}", names.join(", ")) }
 }
 
-/// What is run, on what, and where the results go.
+/// Data, length and output of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSection {
@@ -207,7 +207,7 @@ impl Default for RunSection {
 }
 
 impl RunSection {
-    /// Returns the dates that the run asks for.
+    /// Returns the dates of the run.
     pub fn window(&self) -> Window {
         let intraday_days = Some(self.intraday_days).filter(|&days| days > 0);
         Window { from: self.start_date, to: self.end_date, intraday_days }
@@ -325,7 +325,7 @@ pub fn check_name(name: &str) -> anyhow::Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > 100 || name.starts_with(['.', '-']) || !name.chars().all(plain) {
         bail!(
-            "\"{name}\" is not a valid file name: use 1 to 100 letters, digits, '_', '-' and '.', not starting with '.' or '-'"
+            "\"{name}\" is no valid file name: use 1 to 100 letters, digits, '_', '-', '.', not starting with '.' or '-'"
         );
     }
     Ok(())

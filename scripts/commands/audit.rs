@@ -24,7 +24,8 @@ pub struct AuditFlags {
     /// Report of the same backtest (--json), whose totals must match the trades
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Model whose fees and capital apply, with the --config and --set of the backtest [default: the default configuration]
+    /// Model whose fees and capital apply, with the --config and --set of the backtest [default: the default
+    /// configuration]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// Configuration beyond the flags.

@@ -1,7 +1,7 @@
 //! `zerodte audit-reward`: tests whether a shaped reward pays policies without information for losing money.
 //!
-//! Such a policy can earn only by luck, so a reward that ranks it above doing nothing teaches the agent to trade for the
-//! shaping alone. The audited weights are those at the start of a training, when shaping is strongest.
+//! Such a policy can earn only by luck, so a reward that ranks it above doing nothing teaches the agent to trade for
+//! the shaping alone. The audited weights are those at the start of a training, when shaping is strongest.
 
 mod flags;
 mod report;
@@ -39,7 +39,8 @@ pub struct AuditReport {
 /// Audits the reward of a configuration and prints the verdict.
 ///
 /// # Errors
-/// Bars or a configuration that cannot be used, a file that cannot be written, or a policy that is rewarded for losing money.
+/// Bars or a configuration that cannot be used, a file that cannot be written, or a policy that is rewarded for losing
+/// money.
 pub fn run(flags: &AuditRewardFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };

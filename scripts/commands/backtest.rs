@@ -78,7 +78,7 @@ impl Backtest<'_> {
         replay(self.policy, market, &days, &self.config.env, behaviour, self.config.run.seed)
     }
 
-    /// Replays, prints everything that the flags ask for, and writes the trades.
+    /// Replays, prints everything that the flags request, and writes the trades.
     fn report(&self, file: Option<&OutputFile>, context: &mut CommandContext<'_>) -> anyhow::Result<BacktestReport> {
         let (flags, inputs) = (self.flags, self.inputs);
         let played = self.play(&inputs.market, self.behaviour())?;

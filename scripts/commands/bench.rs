@@ -24,7 +24,8 @@ const LEAST_ROUNDS: usize = 3;
 /// Checks, warms up, times and reports a workload.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags that do not fit the workload; a workload that cannot run here; a failed check.
+/// [`crate::output::exit_code::UsageError`] for flags that do not fit the workload; a workload that cannot run here; a
+/// failed check.
 pub fn run(flags: &BenchFlags, console: &mut Console) -> anyhow::Result<()> {
     let case = flags.case()?;
     let measured = Measured::take(&case, flags.seconds)?;

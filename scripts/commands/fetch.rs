@@ -23,8 +23,8 @@ pub use self::flags::{FetchFlags, FetchKind};
 /// Fetches the missing data, or prints the calls that this would take.
 ///
 /// # Errors
-/// Invalid flags, a missing key, a refused or malformed response, or a cache that cannot be written. Data fetched earlier
-/// is kept.
+/// Invalid flags, a missing key, a refused or malformed response, or a cache that cannot be written. Data fetched
+/// earlier is kept.
 pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };

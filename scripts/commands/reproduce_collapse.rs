@@ -1,5 +1,5 @@
-//! `zerodte reproduce-collapse`: trains the profiles of the earlier collapses on the same days, and shows the actions of every
-//! interval next to the cumulative average that the old logs printed.
+//! `zerodte reproduce-collapse`: trains the profiles of the earlier collapses on the same days, and shows the actions
+//! of every interval next to the cumulative average that the old logs printed.
 
 mod chart;
 mod flags;
@@ -33,8 +33,8 @@ pub use self::{
 /// Trains the profiles, and writes table, figures and chart.
 ///
 /// # Errors
-/// [`UsageError`] for inconsistent flags and profiles; data that cannot be read; a training that stops; a file that cannot
-/// be written.
+/// [`UsageError`] for inconsistent flags and profiles; data that cannot be read; a training that stops; a file that
+/// cannot be written.
 pub fn run(flags: &ReproduceFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| Ok(flags.resolve(notes)?))?;
     let Some((mut context, profiles)) = resolved else { return Ok(()) };

@@ -6,7 +6,7 @@ use crate::config::schema::Key;
 
 /// Maximum length of a comment line, in characters.
 const WIDTH: usize = 110;
-/// Directive that leads editors to the schema beside the file.
+/// Directive that points editors to the schema in the same folder.
 pub const SCHEMA_DIRECTIVE: &str = "#:schema ./schema.json";
 
 /// Puts the description above every key of a configuration that was written as TOML, and describes the optional keys

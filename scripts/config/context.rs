@@ -1,5 +1,5 @@
-//! Common start of the commands: print the configuration and exit if requested, then print the notes and the notice about
-//! synthetic bars.
+//! Common start of the commands: print the configuration and exit if requested, then print the notes and the notice
+//! about synthetic bars.
 
 use crate::{
     config::{RunConfig, flags::ConfigFlags},
@@ -16,8 +16,8 @@ pub(crate) struct CommandContext<'c> {
 }
 
 impl<'c> CommandContext<'c> {
-    /// Resolves the configuration of a command, or several. If the flags request printing, prints it and returns `None`.
-    /// Sentences that `resolve` adds to its list become notes.
+    /// Resolves the configuration of a command, or several. If the flags request printing, prints it and returns
+    /// `None`. Sentences that `resolve` adds to its list become notes.
     ///
     /// # Errors
     /// As `resolve`; or a terminal that cannot be written.

@@ -81,7 +81,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::layers::differences;
 
-    /// Asserts that every flag whose help names a key sets that key. `resolve` reads a command line without its command.
+    /// Asserts that every flag whose help names a key sets that key. `resolve` reads a command line without its
+    /// command.
     pub(crate) fn assert_flags_set_their_keys(command: &Command, resolve: impl Fn(&[String]) -> RunConfig) {
         let mut named = 0;
         for arg in command.get_arguments() {

@@ -1,7 +1,7 @@
 //! JSON schema of the configuration, made from the doc comments of its fields.
 //!
-//! These comments are the only descriptions of the keys. The comments of `configs/default.toml`, the help of the flags and
-//! `configs/schema.json` are generated from them. After a change of a key, rewrite both files:
+//! These comments are the only descriptions of the keys. The comments of `configs/default.toml`, the help of the flags
+//! and `configs/schema.json` are generated from them. After a change of a key, rewrite both files:
 //!
 //! ```text
 //! ZERODTE_WRITE_CONFIGS=1 cargo nextest run --release --workspace -E 'test(generated_files)'

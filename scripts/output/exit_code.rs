@@ -1,5 +1,5 @@
-//! Outcomes of a program and their exit codes: success, a training stopped by its verdict, faults that the user can correct,
-//! and failed runs.
+//! Outcomes of a program and their exit codes: success, a training stopped by its verdict, faults that the user can
+//! correct, and failed runs.
 
 use std::{error::Error, fmt, io::Write as _, ops::ControlFlow, process::ExitCode};
 
@@ -130,8 +130,9 @@ impl ForecasterStopped {
     }
 }
 
-/// Prints the reason of a failed or stopped program, an error as a chain, and returns the exit code: 2 for usage and configuration;
-/// 3, 4 or 5 for a training that was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed run.
+/// Prints the reason of a failed or stopped program, an error as a chain, and returns the exit code: 2 for usage and
+/// configuration; 3, 4 or 5 for a training that was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed
+/// run.
 pub fn report(end: &anyhow::Result<Outcome>) -> ExitCode {
     let (message, code) = match end {
         Ok(outcome) => (outcome.message(), outcome.exit_code()),

@@ -57,8 +57,8 @@ pub(crate) struct OutputFile {
 }
 
 impl OutputFile {
-    /// Checks that the file's folder can be written. `content` is the noun of the line that [`OutputFile::save`] prints, such as
-    /// "Report"; it may be empty.
+    /// Checks that the file's folder can be written. `content` is the noun of the line that [`OutputFile::save`]
+    /// prints, such as "Report"; it may be empty.
     ///
     /// # Errors
     /// A sentence naming the folder.

@@ -23,7 +23,8 @@ pub struct BacktestReport {
     pub symbols: Vec<String>,
     /// First and last session date.
     pub dates: DateRange,
-    /// First and last session dates of the trainings behind the model: its own, then those of the models it started from.
+    /// First and last session dates of the trainings behind the model: its own, then those of the models it started
+    /// from.
     pub trained_on: Vec<DateRange>,
     /// Replayed session dates that lie within the training dates; above 0 the result is in sample.
     pub in_sample_dates: usize,
@@ -32,8 +33,8 @@ pub struct BacktestReport {
     /// The figures.
     #[serde(flatten)]
     pub figures: Performance,
-    /// For a policy that almost never buys: its purchases, against the earnings of policies without information on the same
-    /// sessions.
+    /// For a policy that almost never buys: its purchases, against the earnings of policies without information on the
+    /// same sessions.
     pub staying_out: Option<String>,
     /// Net P&L by session date, in dollars.
     pub daily_pnl_usd: BTreeMap<String, f64>,

@@ -20,7 +20,8 @@ pub struct BenchFlags {
     /// Seconds to repeat the rounds for, after check and warm-up
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     pub seconds: f64,
-    /// Accounts stepped together; rollouts of 512 or 256 steps are shortened, down to 16, to stay near 32,768 lane-steps
+    /// Accounts stepped together; rollouts of 512 or 256 steps are shortened, down to 16, to stay near 32,768
+    /// lane-steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub lanes: Option<u32>,
     /// Session dates of each of the three symbols of the synthetic market [default: 60]

@@ -52,8 +52,8 @@ impl Bench {
 }
 
 impl Case {
-    /// Starts the threads, builds everything, and checks the timed work by running it: counters add up, losses are finite,
-    /// parameters move, and one seed gives one result. The check is also the warm-up.
+    /// Starts the threads, builds everything, and checks the timed work by running it: counters add up, losses are
+    /// finite, parameters move, and one seed gives one result. The check is also the warm-up.
     ///
     /// # Errors
     /// A configuration that cannot run here, such as a GPU where there is none, or a check that failed.

@@ -83,8 +83,8 @@ pub(crate) struct Learning<E> {
 }
 
 impl<E: VecEnv> Learning<E> {
-    /// Starts the same training twice, one after the other, and checks that the first iteration gives the same parameters:
-    /// bit by bit, or on a GPU, whose sums have no fixed order, to a tenth of their change.
+    /// Starts the same training twice, one after the other, and checks that the first iteration gives the same
+    /// parameters: bit by bit, or on a GPU, whose sums have no fixed order, to a tenth of their change.
     pub(crate) fn checked(case: &Case, env: impl Fn() -> anyhow::Result<E>, seed: u64) -> anyhow::Result<Self> {
         let (first, moved) = {
             let (learning, moved) = Self::after_one_iteration(case, env()?, seed)?;

@@ -57,7 +57,7 @@ const UP_TO_NOW: &FlagTable = &[("end_date", FlagHelp::Default("the last finishe
     mut_args(described(UP_TO_NOW))
 )]
 pub struct FetchFlags {
-    /// What to fetch, separated by commas
+    /// Data to fetch, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "bars,vix")]
     pub what: Vec<FetchKind>,
     /// Symbols, dates, source and folder.
@@ -69,7 +69,7 @@ pub struct FetchFlags {
     /// Calls per rolling minute; 0 = a paid plan of massive without a limit [default: 5 massive, 200 alpaca, 30 yahoo]
     #[arg(long, value_name = "N")]
     pub calls_per_minute: Option<u32>,
-    /// Reads the flat files of a paid plan of massive (raw prices) instead of its service
+    /// Reads the flat files of a paid plan of massive (raw prices) instead of its API
     #[arg(long)]
     pub flat_files: bool,
     /// Fetches the last N sessions again, because vendors sometimes correct them

@@ -1,5 +1,5 @@
-//! Chart with one panel per profile: HOLD and strong-setup BUY, the interval solid, the average since step 0 dashed; below
-//! them the P&L of every interval.
+//! Chart with one panel per profile: HOLD and strong-setup BUY, the interval solid, the average since step 0 dashed;
+//! below them the P&L of every interval.
 
 use anyhow::Context as _;
 use plotters::{

@@ -61,7 +61,7 @@ impl FromStr for Profiles {
             if shipped(name).is_none() && !name.ends_with(".toml") {
                 let known = SHIPPED.map(|(known, _)| known);
                 let hint = nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                return Err(format!("\"{name}\" is neither of {} nor a .toml file{hint}", known.join(", ")));
+                return Err(format!("\"{name}\" is not one of {} or a .toml file{hint}", known.join(", ")));
             }
         }
         Ok(Self(names))
@@ -84,7 +84,7 @@ mod tests {
         let parse = |text: &str| text.parse::<Profiles>();
         assert_eq!(parse("tune2, before_fixes").unwrap().0, ["tune2", "before_fixes"]);
         assert!(parse("tune3").unwrap_err().ends_with("did you mean tune2?"));
-        assert!(parse("").unwrap_err().contains("neither of before_fixes"));
+        assert!(parse("").unwrap_err().contains("not one of before_fixes"));
         assert_eq!(parse("tune2,tune2").unwrap_err(), "tune2 is named twice");
         let missing = parse("/nowhere/x.toml").unwrap().configs().unwrap_err();
         assert!(missing.to_string().contains("/nowhere/x.toml"), "{missing}");

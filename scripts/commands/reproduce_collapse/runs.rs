@@ -1,4 +1,5 @@
-//! Trainings of every profile with every seed, several at a time, each recorded as counters at the end of every interval.
+//! Trainings of every profile with every seed, several at a time, each recorded as counters at the end of every
+//! interval.
 
 use std::sync::Arc;
 

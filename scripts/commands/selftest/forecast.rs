@@ -1,5 +1,5 @@
-//! `zerodte selftest forecast`: reproduces the failures of earlier forecasters; none may be judged healthy, and each has a
-//! cure.
+//! `zerodte selftest forecast`: reproduces the failures of earlier forecasters; none may be judged healthy, and each
+//! has a cure.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,8 @@ const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "
 /// Runs the self-test and prints its result.
 ///
 /// # Errors
-/// A training that breaks, a file that cannot be written, a failed attempt that is judged healthy, or a cure that does not help.
+/// A training that breaks, a file that cannot be written, a failed attempt that is judged healthy, or a cure that does
+/// not help.
 pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Result<()> {
     let file = OutputFile::requested("", flags.output.markdown.as_ref())?;
     let failures = failures(flags.seed);
