@@ -291,7 +291,7 @@ impl RunConfig {
         faults.extend(self.forecast.check());
         if self.run.replay_moves.is_some() && self.ppo.ent_schedule == EntropySchedule::Auto {
             faults.push(
-                "run.replay_moves: ppo.ent_schedule auto would change the same settings; set it to constant".to_owned(),
+                "run.replay_moves: ppo.ent_schedule auto would change settings too; replay with constant".to_owned(),
             );
         }
         if self.policy.kind != PolicyKind::Mlp {

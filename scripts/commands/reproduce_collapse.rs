@@ -69,7 +69,7 @@ fn check_same_days(profiles: &[(String, RunConfig)]) -> Result<(), UsageError> {
     let Some((first, base)) = profiles.first() else { return Ok(()) };
     let differs = |(name, config): &(String, RunConfig)| {
         let same = config.run == base.run && config.data == base.data;
-        (!same).then(|| format!("{name}: it changes run.* or data.*, so it would train on other days than {first}"))
+        (!same).then(|| format!("{name}: it changes run.* or data.*, so its days would differ from those of {first}"))
     };
     UsageError::check(profiles.iter().filter_map(differs).collect())
 }
