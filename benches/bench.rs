@@ -1,7 +1,8 @@
-//! The benches: one binary, so that libtorch is linked once. `RESULTS.md` beside this file holds what was measured.
+//! Benchmarks in one binary, so that libtorch is linked once. The results are in `RESULTS.md` beside this file.
 //!
-//! `cargo bench` measures, `cargo bench -- --test` runs each body once, as CI does, so that they cannot rot. The workloads
-//! are those of `zerodte bench`, which measures a single one with any sizes; both check it before they time it.
+//! `cargo bench` measures, `cargo bench -- --test` runs each body once, as CI does, so that none breaks unnoticed. The
+//! workloads are those of `zerodte bench`, which measures a single one with any sizes; both check it before they time
+//! it.
 
 #![allow(missing_docs, reason = "criterion's entry points")]
 
@@ -30,7 +31,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Times the rounds of a case, which is built and checked only when the filter lets it run.
+/// Times the rounds of a case, which is built and checked only if it passes the filter.
 fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, case: &Case) {
     let mut checked: Option<Bench> = None;
     group.throughput(Throughput::Elements(case.steps())).sample_size(10);

@@ -1,4 +1,4 @@
-//! Environment stepping alone, and building the tapes it steps on.
+//! Stepping the environment alone, and building its tapes.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use market_env::{Market, MarketConfig};
@@ -20,7 +20,7 @@ pub(crate) fn step(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Whether more tape, which no cache holds, makes a step slower.
+/// Step time by tape length, up to tapes larger than the processor's caches.
 pub(crate) fn sessions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("env_step_by_sessions");
     for sessions in [20, 60, 250, 860] {
@@ -32,7 +32,7 @@ pub(crate) fn sessions(criterion: &mut Criterion) {
 }
 
 pub(crate) fn build(criterion: &mut Criterion) {
-    let dataset = dataset(60).expect("a made-up market");
+    let dataset = dataset(60).expect("a synthetic market");
     let bars: usize = dataset.symbols.iter().flat_map(|symbol| &symbol.days).map(|day| day.close.len()).sum();
     let mut group = criterion.benchmark_group("market_build");
     group.throughput(Throughput::Elements(bars as u64)).sample_size(10);

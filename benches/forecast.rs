@@ -1,4 +1,4 @@
-//! A forecaster's training: one epoch of each encoder, with what comes before the first (moments, the linear predictor).
+//! A forecaster's training: one epoch of each encoder, with the work before the first (moments, the linear predictor).
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ppo_agent::{
@@ -6,7 +6,7 @@ use ppo_agent::{
     forecast::{Encoder, ForecastConfig, failures::planted, fit},
 };
 
-/// One epoch on made-up samples: 7,000 to learn from, three frames of eight features.
+/// One epoch on synthetic samples: 7,000 to learn from, three frames of eight features.
 pub(crate) fn epoch(criterion: &mut Criterion) {
     let planted = planted::heavy_tailed(10_000, 1);
     let mut group = criterion.benchmark_group("forecast_epoch");

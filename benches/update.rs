@@ -1,4 +1,4 @@
-//! The learner: advantages alone, the halves of an iteration, and whole ones in the regimes that users run.
+//! Learner: advantages alone, the halves of an iteration, and whole iterations in typical regimes.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ppo_agent::{
@@ -48,7 +48,7 @@ pub(crate) fn halves(criterion: &mut Criterion) {
     }
 }
 
-/// Whole iterations in the regimes that users run: lanes, steps, minibatch, epochs. libtorch runs those that are compared.
+/// Whole iterations in typical regimes: lanes, steps, minibatch, epochs. libtorch runs the compared ones.
 pub(crate) fn iteration(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("iteration");
     let documented = Case::from(Workload::Documented);

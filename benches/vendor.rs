@@ -1,4 +1,4 @@
-//! What a fetch and a start from the cache cost beside the network: reading a full page, and reading a year back.
+//! Cost of a fetch and of a start from the cache, without the network: parsing a full page, and reading back a year.
 
 use std::{fmt::Write as _, hint::black_box};
 
@@ -17,7 +17,7 @@ const MINUTE_NS: i64 = 60_000_000_000;
 /// Rows of a full page.
 const PAGE: usize = 50_000;
 
-/// Reads a full page of bars and checks its rows.
+/// Parses a full page of bars and checks its rows.
 pub(crate) fn page(criterion: &mut Criterion) {
     // Four hours before the open to four after the close, as the vendor sends it.
     let rows = rows(PAGE, 330 * MINUTE_NS, 240 * MINUTE_NS);
@@ -34,7 +34,7 @@ pub(crate) fn page(criterion: &mut Criterion) {
     });
 }
 
-/// Reads a year of one symbol out of the cache, digests and checks included.
+/// Reads a year of one symbol from the cache, digests and checks included.
 pub(crate) fn cached_year(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder for the cache");
     let symbol = Symbol::new("SPY").expect("a symbol");
@@ -55,7 +55,8 @@ pub(crate) fn cached_year(criterion: &mut Criterion) {
     });
 }
 
-/// Returns so many minutes from the first of 2025 on, those so long before the open and after the close included.
+/// Returns this number of minutes from the first of 2025 on, including the given time before the open and after the
+/// close.
 fn rows(count: usize, before: i64, after: i64) -> Vec<Row> {
     let sessions = calendar::sessions(date(2025, 1, 1), date(2026, 12, 31));
     let minutes = sessions

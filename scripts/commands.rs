@@ -1,4 +1,4 @@
-//! The commands of `zerodte`, one module each.
+//! Commands of `zerodte`, one module each.
 
 pub mod audit;
 pub mod audit_reward;
@@ -27,51 +27,53 @@ use crate::{
     output::{console::Console, exit_code::Outcome},
 };
 
-/// Works on trained models, and shows what this program can do.
+/// Evaluates trained models, prepares data and tests the program.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "zerodte", version)]
 pub struct ToolFlags {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Tool,
 }
 
-/// What `zerodte` can do.
+/// Commands of `zerodte`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Tool {
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
     Audit(AuditFlags),
-    /// Plays policies that know nothing and flags those that a reward pays for losing money.
+    /// Plays policies without information and flags those that the reward pays for losing money.
     AuditReward(AuditRewardFlags),
-    /// Replays sessions in order with a model and reports what it would have earned.
+    /// Replays sessions in order with a model and reports its earnings.
     Backtest(BacktestFlags),
     /// Compares modelled option prices and spreads with real trades and quotes.
     Calibrate(CalibrateFlags),
-    /// Measures how fast this machine steps, collects and learns, after checking that it does so correctly.
+    /// Measures the speed of stepping, collecting and learning on this machine, after a check of correctness.
     Bench(BenchFlags),
-    /// Says what a training was judged to be; exit code 3 collapsed or state-blind, 4 frozen, 5 exploding.
+    /// Prints the verdict on a training; exit code 3 collapsed or state-blind, 4 frozen, 5 exploding.
     Diagnose(DiagnoseFlags),
-    /// Says what this machine and the keys on it can do: plan by asset class, cache, libtorch, GPU, disk.
+    /// Checks this machine and its keys: plan by asset class, cache, libtorch, GPU, disk.
     Doctor(DoctorFlags),
-    /// Explains one decision of a model: what it saw, weighed and did, and what came of it.
+    /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
     /// Fetches bars, volatility indices and options from a vendor into the cache.
     Fetch(FetchFlags),
-    /// Trains and judges forecasters of returns, volatility and direction.
+    /// Trains and evaluates forecasters of returns, volatility and direction.
     #[command(subcommand)]
     Forecast(Box<ForecastTool>),
-    /// Looks at the bars of a symbol: coverage, gaps, repeats, outliers, half days, and a second source beside them.
+    /// Inspects the bars of a symbol: coverage, gaps, repeats, outliers, half days, and differences from a second
+    /// source.
     Inspect(InspectFlags),
-    /// Trains the profiles of the old story on the same days and shows what the average of a log hides.
+    /// Trains the profiles of the earlier collapses on the same days and compares intervals with the cumulative
+    /// average.
     ReproduceCollapse(ReproduceFlags),
-    /// Proves a promise of this program by running it.
+    /// Tests a claim of this program by running it.
     #[command(subcommand)]
     Selftest(Selftest),
-    /// Shows what a training does at this moment, from its run folder or a log, be it one of the old system.
+    /// Shows the current state of a training, from its run folder or a log, including legacy logs.
     Watch(WatchFlags),
 }
 
-/// Runs a command; returns the end of one that met no error.
+/// Runs a command and returns its outcome.
 ///
 /// # Errors
 /// As the command's own `run`.
@@ -117,14 +119,14 @@ mod tests {
     #[test]
     fn the_help_of_a_shared_flag_is_that_of_its_command() {
         let shown = [
-            ("audit-reward", "files: audits on real bars besides"),
+            ("audit-reward", "files: audits on real and made-up bars"),
             ("audit-reward", "[default: the first bar's]"),
             ("calibrate", "--options <PATH> Folder or file of option minutes to compare with"),
             ("calibrate", "[default: SPY]"),
             ("calibrate", "First session date, YYYY-MM-DD [default: the first there is]"),
             ("doctor", "Folder of the cache [default: bars]"),
             ("explain", "[default: the model's]"),
-            ("fetch", "[default: the last session that is over]"),
+            ("fetch", "[default: the last finished session]"),
             ("fetch", "massive (also: polygon, intraday), alpaca or yahoo [default: massive]"),
             ("forecast eval", "[default: the first that it has not seen]"),
             ("forecast train", "[default: forecaster]"),
@@ -148,7 +150,7 @@ mod tests {
         }
     }
 
-    /// Returns the commands that have flags, those of commands within commands too.
+    /// Returns the commands that have flags, including subcommands.
     fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
         if command.has_subcommands() { command.get_subcommands().flat_map(leaves).collect() } else { vec![command] }
     }

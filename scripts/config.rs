@@ -1,4 +1,4 @@
-//! The whole configuration of a run: one section per consumer, one set of defaults, checked once.
+//! Complete configuration of a run: one section per consumer, one set of defaults, checked once.
 
 pub mod annotate;
 pub(crate) mod context;
@@ -116,7 +116,7 @@ fn or_list(names: impl Iterator<Item = String>) -> String {
     if names.is_empty() { last } else { format!("{} or {last}", names.join(", ")) }
 }
 
-/// What is run, on what, and where the results go.
+/// Data, length and output of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSection {
@@ -207,7 +207,7 @@ impl Default for RunSection {
 }
 
 impl RunSection {
-    /// Returns the dates that the run asks for.
+    /// Returns the dates of the run.
     pub fn window(&self) -> Window {
         let intraday_days = Some(self.intraday_days).filter(|&days| days > 0);
         Window { from: self.start_date, to: self.end_date, intraday_days }
@@ -220,7 +220,7 @@ impl RunSection {
         }
         let distinct: BTreeSet<&Symbol> = self.symbols.iter().collect();
         if self.symbols.is_empty() || distinct.len() < self.symbols.len() {
-            faults.push("run.symbols: give at least one symbol, and each only once".to_owned());
+            faults.push("run.symbols: give at least one symbol, each only once".to_owned());
         }
         let positive = [
             ("timesteps", self.timesteps),
@@ -245,7 +245,7 @@ impl RunSection {
         }
         if self.options.is_some() && self.data_source == DataSource::Synthetic {
             faults.push(
-                "run.options: real options do not belong to made-up bars; use --data-source files, or --options none"
+                "run.options: real options do not match synthetic bars; use --data-source files, or --options none"
                     .to_owned(),
             );
         }
@@ -291,7 +291,7 @@ impl RunConfig {
         faults.extend(self.forecast.check());
         if self.run.replay_moves.is_some() && self.ppo.ent_schedule == EntropySchedule::Auto {
             faults.push(
-                "run.replay_moves: ppo.ent_schedule auto would move besides; replay its moves with constant".to_owned(),
+                "run.replay_moves: ppo.ent_schedule auto would change settings too; replay with constant".to_owned(),
             );
         }
         if self.policy.kind != PolicyKind::Mlp {
@@ -303,7 +303,7 @@ impl RunConfig {
     /// Writes the configuration as TOML; reading it back gives the same configuration.
     ///
     /// # Errors
-    /// When a value cannot be written as TOML.
+    /// If a value cannot be written as TOML.
     pub fn to_toml(&self) -> anyhow::Result<String> {
         Ok(toml::to_string(self)?)
     }
@@ -320,12 +320,12 @@ impl RunConfig {
 /// Refuses a name that is not safe as part of a file name.
 ///
 /// # Errors
-/// A sentence that says which characters are.
+/// A sentence with the permitted characters.
 pub fn check_name(name: &str) -> anyhow::Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > 100 || name.starts_with(['.', '-']) || !name.chars().all(plain) {
         bail!(
-            "\"{name}\" is no file name: use 1 to 100 letters, digits, '_', '-' and '.', starting with none of '.' and '-'"
+            "\"{name}\" is no valid file name: use 1 to 100 letters, digits, '_', '-', '.', not starting with '.' or '-'"
         );
     }
     Ok(())
@@ -396,7 +396,7 @@ mod tests {
         }
         assert_eq!(resolved(&[]).unwrap().run.options, trained.run.options);
         let error = resolved(&["run.data_source=synthetic"]).unwrap_err().to_string();
-        assert!(error.starts_with("run.options: real options do not belong to made-up bars"), "{error}");
+        assert!(error.starts_with("run.options: real options do not match synthetic bars"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `zerodte audit`: derives the cash flow of every trade again from a trade log and compares.
+//! `zerodte audit`: re-derives the cash flow of every trade from a trade log and compares it.
 
 use std::{fs, path::PathBuf};
 
@@ -21,10 +21,11 @@ pub struct AuditFlags {
     /// File of trades that a backtest wrote, .parquet or .csv
     #[arg(long, value_name = "FILE")]
     pub trades: PathBuf,
-    /// Report of the same backtest (--json), whose totals must be those of the trades
+    /// Report of the same backtest (--json), whose totals must match the trades
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Model whose fees and capital hold, with the --config and --set of the backtest [default: the default configuration]
+    /// Model whose fees and capital apply, with the --config and --set of the backtest [default: the default
+    /// configuration]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// Configuration beyond the flags.
@@ -42,10 +43,10 @@ impl AuditFlags {
     }
 }
 
-/// Audits a file of trades and prints what was found.
+/// Audits a file of trades and prints the findings.
 ///
 /// # Errors
-/// A file that cannot be read, a configuration that is at fault, or any disagreement.
+/// A file that cannot be read, an invalid configuration, or any disagreement.
 pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
     TradesFormat::of(&flags.trades).map_err(|error| UsageError::one(format!("--trades: {error}")))?;
     let trained = flags

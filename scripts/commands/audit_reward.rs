@@ -1,7 +1,7 @@
-//! `zerodte audit-reward`: whether a shaped reward pays policies without information for losing money.
+//! `zerodte audit-reward`: tests whether a shaped reward pays policies without information for losing money.
 //!
-//! Such a policy cannot earn but by luck, so a reward that ranks it above doing nothing teaches to trade for the shaping's
-//! sake. The weights are audited as a training begins, when shaping is at its strongest.
+//! Such a policy can earn only by luck, so a reward that ranks it above doing nothing teaches the agent to trade for
+//! the shaping alone. The audited weights are those at the start of a training, when shaping is strongest.
 
 mod flags;
 mod report;
@@ -25,21 +25,22 @@ pub use self::{
     report::{PayingTerm, Probe, RewardAudit},
 };
 
-/// What `zerodte audit-reward --json` writes.
+/// Report written by `zerodte audit-reward --json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditReport {
-    /// The weights that were audited.
+    /// The audited weights.
     pub reward: RewardConfig,
-    /// One entry per data set: made-up bars without drift, then real ones where they were given.
+    /// One entry per data set: made-up bars without drift, then real ones, if given.
     pub audits: Vec<RewardAudit>,
-    /// What was found, as a sentence.
+    /// Verdict as a sentence.
     pub verdict: String,
 }
 
-/// Audits the reward of a configuration and prints what was found.
+/// Audits the reward of a configuration and prints the verdict.
 ///
 /// # Errors
-/// Bars or a configuration that cannot be used, a file that cannot be written, or a policy that is rewarded for losing money.
+/// Bars or a configuration that cannot be used, a file that cannot be written, or a policy that is rewarded for losing
+/// money.
 pub fn run(flags: &AuditRewardFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
@@ -48,7 +49,7 @@ pub fn run(flags: &AuditRewardFlags, console: &mut Console) -> anyhow::Result<()
     let console = context.console;
     console.say_all(weights_lines(&config.env.reward))?;
     let configs = [Some(made_up(&config)), flags.has_bars().then_some(config.clone())].into_iter().flatten();
-    // All bars before the first policy: what is wrong with them is said at once.
+    // All bars are loaded before the first policy, so that their faults are reported at once.
     let sets = configs.map(|config| Ok((Inputs::load(&config)?, config))).collect::<anyhow::Result<Vec<_>>>()?;
     let mut audits = Vec::new();
     for (inputs, config) in &sets {
@@ -83,7 +84,7 @@ pub fn audit(inputs: &Inputs, config: &RunConfig) -> anyhow::Result<RewardAudit>
     Ok(RewardAudit::of(&baselines, inputs.stamp(), &config.run.symbols, DateRange { first, last }))
 }
 
-/// Returns the same configuration on made-up bars that hold nothing to know.
+/// Returns the same configuration on made-up bars without an edge.
 pub fn made_up(config: &RunConfig) -> RunConfig {
     let mut config = config.clone();
     let run = &mut config.run;
@@ -97,7 +98,7 @@ fn weights_lines(reward: &RewardConfig) -> Vec<String> {
     let mut lines = vec![format!("Reward: {reward}")];
     if reward.shaping_final < 1.0 {
         let left = percent(Some(f64::from(reward.shaping_final)));
-        lines.push(format!("Shaping fades to {left} by the end of a training; it is audited as it begins"));
+        lines.push(format!("Shaping fades to {left} by the end of a training; the audit uses its start"));
     }
     lines
 }

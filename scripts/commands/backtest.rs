@@ -1,4 +1,4 @@
-//! `zerodte backtest`: replays sessions in order with a trained model and says what it would have earned.
+//! `zerodte backtest`: replays sessions in order with a trained model and reports its earnings.
 
 pub mod flags;
 pub mod report;
@@ -32,7 +32,7 @@ use crate::{
 /// Runs a backtest and prints its report.
 ///
 /// # Errors
-/// A model, bars or a configuration that cannot be used, a file that cannot be written, or an audit that found something.
+/// A model, bars or a configuration that cannot be used, a file that cannot be written, or an audit with findings.
 pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     if let Some(path) = &flags.output.trades {
         TradesFormat::of(path).map_err(|error| UsageError::one(format!("--trades: {error}")))?;
@@ -59,7 +59,7 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     report.audit.map_or(Ok(()), |audit| audit.verdict())
 }
 
-/// A model, and what it is replayed on.
+/// A model and the data of its replay.
 struct Backtest<'a> {
     flags: &'a BacktestFlags,
     policy: &'a Policy,
@@ -78,7 +78,7 @@ impl Backtest<'_> {
         replay(self.policy, market, &days, &self.config.env, behaviour, self.config.run.seed)
     }
 
-    /// Replays, prints everything that the flags ask for, and writes the trades.
+    /// Replays, prints everything that the flags request, and writes the trades.
     fn report(&self, file: Option<&OutputFile>, context: &mut CommandContext<'_>) -> anyhow::Result<BacktestReport> {
         let (flags, inputs) = (self.flags, self.inputs);
         let played = self.play(&inputs.market, self.behaviour())?;
@@ -137,7 +137,7 @@ impl Backtest<'_> {
         Ok(explain_staying_out(&played.ledger, &baselines.opportunity()))
     }
 
-    /// Replays with every spread at a multiple of the configuration's; at 1 that is what was `played` already.
+    /// Replays with every spread at a multiple of the configuration's; the multiple 1 reuses `played`.
     fn play_at(&self, multiple: f64, played: &ReplayResult) -> anyhow::Result<(Arc<Market>, ReplayResult)> {
         if multiple == 1.0 {
             return Ok((Arc::clone(&self.inputs.market), played.clone()));
@@ -149,7 +149,7 @@ impl Backtest<'_> {
         Ok((market, played))
     }
 
-    /// Audits the file of trades, where one was written, or else the trades themselves.
+    /// Audits the file of trades if one was written, otherwise the trades in memory.
     fn audit(&self, played: &ReplayResult, report: &BacktestReport) -> anyhow::Result<Audit> {
         let days = self.inputs.market.days();
         let claims = Claims::of_report(&serde_json::to_value(report)?)?

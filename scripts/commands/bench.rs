@@ -1,4 +1,4 @@
-//! `zerodte bench`: how fast one workload runs here, after a check that it does what it should.
+//! `zerodte bench`: measures the speed of one workload on this machine, after a check of correctness.
 
 mod case;
 mod flags;
@@ -18,13 +18,14 @@ pub use self::{
     ready::{Bench, dataset},
 };
 
-/// Rounds that are timed even when they take longer than asked.
+/// Rounds that are timed even if they take longer than requested.
 const LEAST_ROUNDS: usize = 3;
 
 /// Checks, warms up, times and reports a workload.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags that do not fit the workload; a workload that cannot run here; a failed check.
+/// [`crate::output::exit_code::UsageError`] for flags that do not fit the workload; a workload that cannot run here; a
+/// failed check.
 pub fn run(flags: &BenchFlags, console: &mut Console) -> anyhow::Result<()> {
     let case = flags.case()?;
     let measured = Measured::take(&case, flags.seconds)?;
@@ -33,7 +34,7 @@ pub fn run(flags: &BenchFlags, console: &mut Console) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the rounds of a case took.
+/// Timings of the rounds of a case.
 #[derive(Debug)]
 struct Measured {
     threads: usize,
@@ -72,14 +73,14 @@ impl Measured {
     }
 }
 
-/// Returns the most memory that this process ever held, where the system tells (Linux).
+/// Returns the peak memory of this process, where the system reports it (Linux).
 fn peak_resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Writes a report as lines of a name and a value.
+/// Formats a report as lines of a name and a value.
 fn lines(report: &Value) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),

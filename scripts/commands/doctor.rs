@@ -1,6 +1,6 @@
-//! `zerodte doctor`: what this machine and the keys on it can do, and why not where they cannot, before a long fetch or run.
+//! `zerodte doctor`: checks the machine and its keys before a long fetch or run, with the reason of every failure.
 //!
-//! It asks a vendor five questions at most, one minute's worth of a free plan.
+//! It sends a vendor at most five requests, one minute's worth of a free plan.
 
 mod checks;
 mod flags;
@@ -17,10 +17,10 @@ use crate::{
 
 pub use self::flags::DoctorFlags;
 
-/// Looks at everything and prints a table.
+/// Runs all checks and prints a table.
 ///
 /// # Errors
-/// Flags that make no sense. What cannot be used is told, and is no error.
+/// Invalid flags. A failed check is printed; it is not an error.
 pub fn run(flags: &DoctorFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
@@ -31,7 +31,7 @@ pub fn run(flags: &DoctorFlags, console: &mut Console) -> anyhow::Result<()> {
     Ok(context.console.say(checks::table(&checks))?)
 }
 
-/// Asks the vendor what the key may have.
+/// Probes the vendor for the rights of the key.
 fn vendor(flags: &DoctorFlags, config: &RunConfig) -> anyhow::Result<Vec<Check>> {
     let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
     let mut checks = checks::keys();

@@ -1,4 +1,4 @@
-//! `zerodte fetch`: from a vendor into the cache, as much as is missing, at the pace that the plan allows.
+//! `zerodte fetch`: downloads missing data from a vendor into the cache, at the pace that the plan allows.
 
 mod flags;
 mod tables;
@@ -20,11 +20,11 @@ use crate::{
 
 pub use self::flags::{FetchFlags, FetchKind};
 
-/// Fetches what is missing, or says what that would take.
+/// Fetches the missing data, or prints the calls that this would take.
 ///
 /// # Errors
-/// Flags that make no sense, a missing key, what the vendor refuses or garbles, or a cache that cannot be written. What came
-/// before is kept.
+/// Invalid flags, a missing key, a refused or malformed response, or a cache that cannot be written. Data fetched
+/// earlier is kept.
 pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
@@ -41,7 +41,7 @@ pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
     done
 }
 
-/// Returns the dates asked for, with the sessions that warm indicators up, up to the last that is over.
+/// Returns the requested dates and the warm-up sessions of the indicators, up to the last finished session.
 fn dates(config: &RunConfig) -> anyhow::Result<DateRange> {
     let window = config.run.window();
     if window.from.is_none() && window.intraday_days.is_none() {
@@ -50,7 +50,7 @@ fn dates(config: &RunConfig) -> anyhow::Result<DateRange> {
     requested_sessions(&config.run, config.data.warmup_sessions)
 }
 
-/// One call of the command.
+/// One run of the command.
 struct Job<'a> {
     flags: &'a FetchFlags,
     config: &'a RunConfig,
@@ -83,7 +83,7 @@ impl Job<'_> {
         Ok(self.service.options().ok_or_else(none)?)
     }
 
-    /// Says what is missing and how long it takes; asks nobody.
+    /// Prints the missing data and the duration of the fetch; sends no request.
     fn estimate(&self, console: &mut Console) -> anyhow::Result<()> {
         let limit = self.vendor().calls_per_minute();
         let mut total = 0;
@@ -116,11 +116,11 @@ impl Job<'_> {
                 console.say(format!("{symbol:<8}{what}: {}", estimate(calls, limit)))?;
             }
         }
-        console.say(format!("DRY RUN: nobody was asked; {} in all", estimate(total, limit)))?;
+        console.say(format!("DRY RUN: no request was sent; {} in all", estimate(total, limit)))?;
         Ok(())
     }
 
-    /// Returns how many calls the days take at least whose strikes nobody knows yet.
+    /// Returns the minimum number of calls for the days with unknown strikes.
     fn least_contracts(&self, plan: &OptionPlan) -> usize {
         let contracts = 2 * (2 * self.flags.strikes as usize + 1);
         let calls = self.service.options().map_or(0, |vendor| contracts.div_ceil(vendor.batch()));
@@ -149,9 +149,9 @@ impl Job<'_> {
                 .map_err(usage)?;
             let (sessions, rows) = (thousands(fetched.sessions as i64), thousands(fetched.rows as i64));
             let there = thousands(fetched.complete as i64);
-            console.say(format!("{sessions} sessions fetched, {rows} bars; {there} sessions were there already"))?;
+            console.say(format!("{sessions} sessions fetched, {rows} bars; {there} sessions were already cached"))?;
             if fetched.empty > 0 {
-                console.say(format!("{} sessions came without a bar; --retry-empty asks again", fetched.empty))?;
+                console.say(format!("{} sessions have no bars; --retry-empty requests them again", fetched.empty))?;
             }
         }
         for symbol in self.symbols() {
@@ -182,21 +182,21 @@ impl Job<'_> {
         if let (Some(first), Some(last)) = (without_spot.first(), without_spot.last()) {
             let count = without_spot.len();
             console.say(format!(
-                "Note: {count} sessions from {first} to {last} have no bars of {symbol}, so nobody knows their strikes"
+                "Note: {count} sessions from {first} to {last} have no bars of {symbol}, so their strikes are unknown"
             ))?;
         }
         console.say(format!("Replay them with --options {}", folder.display()))?;
         Ok(())
     }
 
-    /// Fetches reference data, chains and greeks, as far as they are wanted.
+    /// Fetches reference data, chains and greeks, as requested.
     fn tables(&self, symbol: &Symbol, console: &mut Console) -> anyhow::Result<()> {
         let wanted =
             [FetchKind::Contracts, FetchKind::Chain, FetchKind::Greeks].into_iter().filter(|what| self.wants(*what));
         for what in wanted {
             let OpenVendor::Massive(massive) = self.service else {
                 let source = self.config.run.data_source;
-                return Err(UsageError::one(format!("--what {what}: only massive has it, {source} has not")).into());
+                return Err(UsageError::one(format!("--what {what}: only massive has it, {source} does not")).into());
             };
             let sessions = calendar::sessions(self.dates.first, self.dates.last);
             let days = sessions.iter().map(|session| session.date);
@@ -217,7 +217,7 @@ fn bars_line(symbol: &Symbol, plan: &Plan, limit: u32) -> String {
         0 => String::new(),
         count => format!("; {} out of reach", thousands(count as i64)),
     };
-    format!("{symbol:<8}{missing:>6} sessions missing, {there} there{lost}: {}", estimate(plan.calls, limit))
+    format!("{symbol:<8}{missing:>6} sessions missing, {there} cached{lost}: {}", estimate(plan.calls, limit))
 }
 
 fn options_line(symbol: &Symbol, plan: &OptionPlan, unknown: usize, limit: u32) -> String {
@@ -227,5 +227,5 @@ fn options_line(symbol: &Symbol, plan: &OptionPlan, unknown: usize, limit: u32) 
         0 => String::new(),
         count => format!("; {count} sessions need bars of {symbol} first, then {} or more", estimate(unknown, limit)),
     };
-    format!("{symbol:<8}{missing:>6} contract days missing, {there} there: {}{blind}", estimate(plan.calls, limit))
+    format!("{symbol:<8}{missing:>6} contract days missing, {there} cached: {}{blind}", estimate(plan.calls, limit))
 }

@@ -1,5 +1,5 @@
-//! `zerodte reproduce-collapse`: trains the profiles of the old story on the same days, and shows what the policies did in every
-//! interval next to the average that the old logs printed.
+//! `zerodte reproduce-collapse`: trains the profiles of the earlier collapses on the same days, and shows the actions
+//! of every interval next to the cumulative average that the old logs printed.
 
 mod chart;
 mod flags;
@@ -30,10 +30,10 @@ pub use self::{
     report::{CollapseReport, Look, ProfileReport, RunReport, Shown, Spread, WindowFigures},
 };
 
-/// Trains, and writes table, figures and chart.
+/// Trains the profiles, and writes table, figures and chart.
 ///
 /// # Errors
-/// [`UsageError`] for flags and profiles that do not fit each other; data that cannot be read; a training that stops; a file that
+/// [`UsageError`] for inconsistent flags and profiles; data that cannot be read; a training that stops; a file that
 /// cannot be written.
 pub fn run(flags: &ReproduceFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| Ok(flags.resolve(notes)?))?;
@@ -69,14 +69,12 @@ fn check_same_days(profiles: &[(String, RunConfig)]) -> Result<(), UsageError> {
     let Some((first, base)) = profiles.first() else { return Ok(()) };
     let differs = |(name, config): &(String, RunConfig)| {
         let same = config.run == base.run && config.data == base.data;
-        (!same).then(|| {
-            format!("{name}: it changes run.* or data.*, so that it would not be compared on the days of {first}")
-        })
+        (!same).then(|| format!("{name}: it changes run.* or data.*, so its days would differ from those of {first}"))
     };
     UsageError::check(profiles.iter().filter_map(differs).collect())
 }
 
-/// Loads the days once and builds the market of every profile from them; returns the stamp and the training dates, too.
+/// Loads the days once and builds the market of every profile from them; also returns the stamp and the training dates.
 fn stories(
     profiles: Vec<(String, RunConfig)>,
     console: &mut Console,

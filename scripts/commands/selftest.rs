@@ -1,4 +1,4 @@
-//! `zerodte selftest`: promises of this program, proved by running it.
+//! `zerodte selftest`: tests of the program's claims, by running it.
 
 mod diagnostics;
 mod forecast;
@@ -14,21 +14,21 @@ pub use self::{
     learning::LearningFlags,
 };
 
-/// What can be proved.
+/// Self-tests of the program.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Selftest {
-    /// Learns CartPole-v1 in as few steps as Stable-Baselines3 does with the same hyper-parameters.
+    /// Learns CartPole-v1 in as few steps as Stable-Baselines3 with the same hyperparameters.
     Learning(LearningFlags),
-    /// Trains policies with and without planted faults: every fault must be called by its name, and nothing else.
+    /// Trains policies with and without planted faults: every fault must be diagnosed, and nothing else.
     Diagnostics(DiagnosticsFlags),
-    /// Lets the failures of earlier forecasters happen again: none may be called healthy, and each is cured.
+    /// Reproduces the failures of earlier forecasters: none may be judged healthy, and each has a cure.
     Forecast(ForecastFlags),
 }
 
-/// Runs a proof and says how it went.
+/// Runs a self-test and prints its result.
 ///
 /// # Errors
-/// A training that stops, a file that cannot be written, or a proof that failed.
+/// A training that stops, a file that cannot be written, or a failed self-test.
 pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
     match test {
         Selftest::Learning(flags) => learning::run(flags, console),

@@ -4,9 +4,9 @@ use toml::{Table, Value};
 
 use crate::config::schema::Key;
 
-/// Longest line of a comment, in characters.
+/// Maximum length of a comment line, in characters.
 const WIDTH: usize = 110;
-/// Directive that leads editors to the schema beside the file.
+/// Directive that points editors to the schema in the same folder.
 pub const SCHEMA_DIRECTIVE: &str = "#:schema ./schema.json";
 
 /// Puts the description above every key of a configuration that was written as TOML, and describes the optional keys
@@ -37,7 +37,7 @@ fn find(section: &[String], name: &str) -> Option<Key> {
     Key::find(section.iter().map(String::as_str).chain([name]))
 }
 
-/// Returns the comments on the keys of a section that it could hold and does not.
+/// Returns the comments on the optional keys that a section lacks.
 fn optional_keys(section: &[String], given: &[&str]) -> String {
     let names = Key::find(section.iter().map(String::as_str)).map(Key::values).unwrap_or_default();
     let absent = names.into_iter().filter(|name| !given.contains(name));
@@ -87,10 +87,10 @@ mod tests {
     use super::*;
     use crate::config::RunConfig;
 
-    /// Lines that a description may take, its choices aside.
+    /// Maximum number of lines of a description, without its choices.
     const MOST_LINES: usize = 3;
 
-    /// Returns the defaults with every key set that has no value by default.
+    /// Returns the defaults with a value for every optional key.
     fn complete() -> RunConfig {
         let mut config = RunConfig::default();
         (config.run.start_date, config.run.end_date) = (Some(Date::MIN), Some(Date::MAX));

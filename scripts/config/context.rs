@@ -1,4 +1,4 @@
-//! The beginning that commands share: print the configuration and end where that was asked for, then the notes, then the notice
+//! Common start of the commands: print the configuration and exit if requested, then print the notes and the notice
 //! about synthetic bars.
 
 use crate::{
@@ -6,21 +6,21 @@ use crate::{
     output::{console::Console, synthetic},
 };
 
-/// The console of one command, and the notes that its user has not seen yet.
+/// The console of one command, and its unprinted notes.
 #[derive(Debug)]
 pub(crate) struct CommandContext<'c> {
-    /// Where the command writes.
+    /// Output of the command.
     pub(crate) console: &'c mut Console,
-    /// Sentences about flags that were understood differently than typed, and about inputs that changed.
+    /// Sentences about reinterpreted flags and changed inputs.
     pub(crate) notes: Vec<String>,
 }
 
 impl<'c> CommandContext<'c> {
-    /// Resolves what a command runs under, a configuration or several; `None` where the flags ask only to print it, which is
-    /// done then. Whatever `resolve` adds to its list is noted.
+    /// Resolves the configuration of a command, or several. If the flags request printing, prints it and returns
+    /// `None`. Sentences that `resolve` adds to its list become notes.
     ///
     /// # Errors
-    /// As `resolve`; or a screen that cannot be written.
+    /// As `resolve`; or a terminal that cannot be written.
     pub(crate) fn open<C: PrintConfig>(
         flags: &ConfigFlags,
         console: &'c mut Console,
@@ -35,7 +35,7 @@ impl<'c> CommandContext<'c> {
         Ok(Some((Self { console, notes }, resolved)))
     }
 
-    /// Prints the notes, which are then forgotten.
+    /// Prints and clears the notes.
     ///
     /// # Errors
     /// When the screen cannot be written.
@@ -43,7 +43,7 @@ impl<'c> CommandContext<'c> {
         Ok(self.console.say_all(self.notes.drain(..).map(|note| format!("Note: {note}")))?)
     }
 
-    /// Prints the notice about synthetic bars, if they are.
+    /// Prints the notice about synthetic bars, if the bars are synthetic.
     ///
     /// # Errors
     /// When the screen cannot be written.
@@ -52,7 +52,7 @@ impl<'c> CommandContext<'c> {
     }
 }
 
-/// What `--print-config` prints.
+/// Configurations that `--print-config` can print.
 pub(crate) trait PrintConfig {
     /// Returns the configurations as annotated TOML, one text each.
     ///
@@ -67,14 +67,14 @@ impl PrintConfig for RunConfig {
     }
 }
 
-/// A configuration, and what else was resolved with it.
+/// A configuration, and the values resolved with it.
 impl<T> PrintConfig for (RunConfig, T) {
     fn printed(&self) -> anyhow::Result<Vec<String>> {
         self.0.printed()
     }
 }
 
-/// Returns one of several configurations below its title.
+/// Returns one of several configurations, with its title above.
 ///
 /// # Errors
 /// When a value cannot be written as TOML.

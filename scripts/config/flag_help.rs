@@ -1,8 +1,8 @@
 //! Help of flags that set a configuration key, taken from the key's description.
 //!
 //! The doc comment of such a flag names the key alone: ``Sets `ppo.gamma`.`` The help is then the first sentence of the
-//! key's description, and its default. Text behind the key's name is kept, such as
-//! ``Sets `run.symbols` [default: the model's]``, where another default holds.
+//! key's description, and its default. Text after the key's name is kept, such as
+//! ``Sets `run.symbols` [default: the model's]``, if another default applies.
 
 use std::sync::LazyLock;
 
@@ -16,17 +16,17 @@ const MARK: &str = "Sets `";
 
 /// The default configuration, for the defaults in the help.
 static DEFAULTS: LazyLock<Table> = LazyLock::new(|| {
-    // By way of text, which has the short digits of single precision.
+    // Through text, which has the short digits of single precision.
     RunConfig::default().to_toml().ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 });
 
-/// Parses the command line; ends the process with the usual message where it cannot be read, or asks for help.
+/// Parses the command line; exits with clap's message for an invalid line or a request for help.
 pub fn parse<T: Parser>() -> T {
     let matches = describe(T::command()).get_matches();
     T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// Gives the flags of a command and of its subcommands that set a key the help of that key.
+/// Replaces the help of flags that set a key by the help of that key, in a command and its subcommands.
 pub fn describe(command: Command) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let command = names.into_iter().fold(command, |command, name| command.mut_subcommand(name, describe));
@@ -54,12 +54,12 @@ fn help_of(arg: &Arg) -> Option<String> {
     Some(help)
 }
 
-/// Returns the key that a help text names, and the text behind it.
+/// Returns the key that a help text names, and the text after it.
 fn key_of(help: &str) -> Option<(&str, &str)> {
     help.strip_prefix(MARK)?.split_once('`')
 }
 
-/// Returns the default of a key as a flag would give it; absent where the key has none.
+/// Returns the default of a key in the form of a flag's value; `None` if the key has none.
 fn default_of(path: &str) -> Option<String> {
     let (section, name) = path.rsplit_once('.')?;
     let section = section.split('.').try_fold(&*DEFAULTS, |table, part| table.get(part)?.as_table())?;
@@ -81,7 +81,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::layers::differences;
 
-    /// Asserts that every flag whose help names a key sets that key. `resolve` reads a command line without its command.
+    /// Asserts that every flag whose help names a key sets that key. `resolve` reads a command line without its
+    /// command.
     pub(crate) fn assert_flags_set_their_keys(command: &Command, resolve: impl Fn(&[String]) -> RunConfig) {
         let mut named = 0;
         for arg in command.get_arguments() {
@@ -100,7 +101,7 @@ pub(crate) mod tests {
         assert!(named > 5, "only {named} flags name a key");
     }
 
-    /// Returns a value that a key does not have by default, as a flag gives it.
+    /// Returns a value other than the key's default, in the form of a flag's value.
     fn other_value(path: &str) -> String {
         let default = default_of(path);
         let choices = Key::find(path.split('.')).unwrap().choices();

@@ -31,7 +31,7 @@ pub struct DataFlags {
     /// Sets `run.intraday_days`.
     #[arg(long, value_name = "N")]
     pub intraday_days: Option<u32>,
-    /// Where the bars come from.
+    /// Source and folder of the bars.
     #[command(flatten)]
     pub source: SourceFlags,
     /// Sets `run.options` [default: none]
@@ -39,7 +39,7 @@ pub struct DataFlags {
     pub options: Option<PathBuf>,
 }
 
-/// Where bars come from.
+/// Source and folder of bars.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Data")]
 pub struct SourceFlags {
@@ -66,7 +66,7 @@ pub struct ConfigFlags {
     pub print_config: bool,
 }
 
-/// Places of what a training writes.
+/// Names and folders of a training's output.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct RunOutputFlags {
@@ -87,7 +87,7 @@ pub struct ReportFlags {
     pub json: Option<PathBuf>,
 }
 
-/// Form of what is printed.
+/// Format of the printed result.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct PrintFlags {
@@ -96,7 +96,7 @@ pub struct PrintFlags {
     pub json: bool,
 }
 
-/// Help of a shared flag in one command, where it differs from that of a training.
+/// Help of a shared flag in one command, if it differs from that of a training.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum FlagHelp {
     /// The same sentence with another default.
@@ -107,30 +107,30 @@ pub(crate) enum FlagHelp {
     Required(&'static str),
     /// The names of the vendors.
     Vendors,
-    /// The flag is read but not shown: the command says what to use instead.
+    /// The flag is parsed but hidden: the command's error names the replacement.
     Hidden,
 }
 
 /// Differences of a command's shared flags, each with the flag's name in code.
 pub(crate) type FlagTable = [(&'static str, FlagHelp)];
 
-/// Commands on a trained model: what is not given is as in its training.
+/// Commands on a trained model: the defaults are those of its training.
 pub(crate) const OF_A_MODEL: &FlagTable = &[
     ("symbols", FlagHelp::Default("the model's")),
     ("data_source", FlagHelp::Default("the model's")),
     ("data_dir", FlagHelp::Default("the model's")),
     ("options", FlagHelp::Default("the model's")),
 ];
-/// Commands that use all dates unless told otherwise.
+/// Commands that use all dates by default.
 pub(crate) const ALL_DATES: &FlagTable =
     &[("start_date", FlagHelp::Default("the first bar's")), ("intraday_days", FlagHelp::Default("0"))];
-/// Commands that ask a vendor.
+/// Commands that send requests to a vendor.
 pub(crate) const OF_A_VENDOR: &FlagTable =
     &[("data_source", FlagHelp::Vendors), ("data_dir", FlagHelp::Sentence("Folder of the cache [default: bars]"))];
-/// Commands that look at bars alone.
+/// Commands that use bars alone.
 pub(crate) const WITHOUT_OPTIONS: &FlagTable = &[("options", FlagHelp::Hidden)];
 
-/// Returns what `mut_args` of a command does to each of its arguments: the help that a table gives the shared flags.
+/// Returns a function for `mut_args` of a command that sets the help of the shared flags from a table.
 pub(crate) fn described(table: &'static FlagTable) -> impl Fn(Arg) -> Arg {
     move |arg| match table.iter().find(|(name, _)| arg.get_id() == *name).map(|(_, help)| *help) {
         None => arg,
@@ -147,7 +147,7 @@ pub(crate) fn described(table: &'static FlagTable) -> impl Fn(Arg) -> Arg {
 }
 
 impl DataFlags {
-    /// Puts what was given on a layer; sentences about what was understood differently than typed are added to `notes`.
+    /// Puts the given flags on a layer; adds a sentence to `notes` for every reinterpreted flag.
     pub(crate) fn put(&self, layer: &mut Layer, notes: &mut Vec<String>) {
         if let Some(list) = &self.symbols {
             let symbols = list.split(',').map(str::trim);
@@ -155,7 +155,7 @@ impl DataFlags {
         }
         layer.put_some("run.start_date", self.start_date.map(|date| date.to_string()));
         layer.put_some("run.end_date", self.end_date.map(|date| date.to_string()));
-        // Who names the first day does not mean the last sixty.
+        // A first date replaces the default limit of sixty days.
         let days = self.intraday_days.or(self.start_date.map(|_| 0));
         layer.put_some("run.intraday_days", days.map(i64::from));
         self.source.put(layer, notes);
@@ -188,7 +188,7 @@ impl SourceFlags {
 }
 
 impl RunOutputFlags {
-    /// Puts what was given on a layer.
+    /// Puts the given flags on a layer.
     pub(crate) fn put(&self, layer: &mut Layer) {
         layer.put_some("run.model_name", self.model_name.clone());
         layer.put_some("run.out_dir", self.out_dir.as_ref().map(|dir| dir.display().to_string()));

@@ -1,4 +1,4 @@
-//! Layers of configuration: TOML tables laid over each other, with every fault found and the nearest name offered.
+//! Layers of configuration: TOML tables laid over each other, with every fault reported and the nearest name suggested.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ impl Layer {
     /// Reads a TOML file.
     ///
     /// # Errors
-    /// A sentence naming the file, when it cannot be read or is not TOML.
+    /// A sentence with the file's name, if it cannot be read or is not TOML.
     pub fn file(path: &Path) -> Result<Self, UsageError> {
         let name = path.display();
         let text = fs::read_to_string(path)
@@ -38,7 +38,7 @@ impl Layer {
     /// Reads TOML text; `origin` begins its error messages.
     ///
     /// # Errors
-    /// A sentence naming the origin, when the text is not TOML.
+    /// A sentence with the origin, if the text is not TOML.
     pub fn text(origin: String, text: &str) -> Result<Self, UsageError> {
         let table: Table = text.parse().map_err(|e| UsageError::one(format!("{origin} is not valid TOML: {e}")))?;
         Ok(Self { origin, table: renamed(plain(table)) })
@@ -47,7 +47,7 @@ impl Layer {
     /// Reads `key=value` assignments: dotted keys, TOML values, anything else taken as a string.
     ///
     /// # Errors
-    /// All assignments that are not of that form.
+    /// Every assignment of another form.
     pub fn assignments(texts: &[String]) -> Result<Self, UsageError> {
         let mut layer = Self::new("--set");
         let mut faults = Vec::new();
@@ -69,7 +69,7 @@ impl Layer {
         put(&mut self.table, path, value.into());
     }
 
-    /// Sets one dotted key when there is a value for it.
+    /// Sets one dotted key if there is a value for it.
     pub fn put_some<V: Into<Value>>(&mut self, path: &str, value: Option<V>) {
         if let Some(value) = value {
             self.put(path, value);
@@ -77,7 +77,7 @@ impl Layer {
     }
 }
 
-/// Lays the layers over `base`, the last one on top, and lets `check` name the faults of the result.
+/// Lays the layers over `base`, the last one on top, and checks the result with `check`.
 ///
 /// # Errors
 /// Every key that is unknown or has a value of the wrong kind, each with its origin and the nearest known name, and
@@ -101,7 +101,7 @@ where
     }
 }
 
-/// A key whose value differs between two configurations; a value that one of them lacks is absent.
+/// A key whose value differs between two configurations; a missing value is absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// Dotted key.
@@ -112,10 +112,10 @@ pub struct Difference {
     pub second: Option<Value>,
 }
 
-/// Returns what differs between two configurations, sorted by key.
+/// Returns the differences between two configurations, sorted by key.
 ///
 /// # Errors
-/// When one of them cannot be written as TOML.
+/// If one of them cannot be written as TOML.
 pub fn differences<T: Serialize>(first: &T, second: &T) -> anyhow::Result<Vec<Difference>> {
     let flat = |config: &T| -> anyhow::Result<BTreeMap<String, Value>> {
         let mut found = Vec::new();
@@ -132,7 +132,7 @@ pub fn differences<T: Serialize>(first: &T, second: &T) -> anyhow::Result<Vec<Di
     Ok(keys.into_iter().map(pair).filter(|pair| pair.first != pair.second).collect())
 }
 
-/// Tries every given key alone, so that one fault does not hide the next; returns the faults and all that is sound.
+/// Tries every given key alone, so that one fault does not hide the next; returns the faults and the valid keys.
 fn sift<T: DeserializeOwned>(base: Table, layers: &[Layer]) -> (Vec<String>, Table) {
     let (mut faults, mut sound) = (Vec::new(), base);
     for layer in layers {
@@ -184,7 +184,7 @@ fn sentence(base: &Table, path: &str, message: &str) -> String {
     }
 }
 
-/// Returns the candidate that looks most like `name`, if any looks like it at all.
+/// Returns the candidate most similar to `name`, if any is similar.
 pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let scored = candidates.iter().map(|&candidate| (strsim::jaro_winkler(name, candidate), candidate));
     scored.filter(|(score, _)| *score >= 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
@@ -198,7 +198,7 @@ fn value_of(text: &str) -> Value {
 /// Section, old and new name of keys that were renamed; the old ones are still read.
 const RENAMED: [(&str, &str, &str); 1] = [("policy", "hidden", "net_arch")];
 
-/// Gives renamed keys their present names.
+/// Replaces old names of keys by the current ones.
 fn renamed(mut table: Table) -> Table {
     for (section, old, new) in RENAMED {
         if let Some(Value::Table(section)) = table.get_mut(section)

@@ -1,7 +1,7 @@
 //! JSON schema of the configuration, made from the doc comments of its fields.
 //!
-//! These comments are the only descriptions of the keys. The comments of `configs/default.toml`, the help of the flags and
-//! `configs/schema.json` are generated from them. After a change of a key, rewrite both files:
+//! These comments are the only descriptions of the keys. The comments of `configs/default.toml`, the help of the flags
+//! and `configs/schema.json` are generated from them. After a change of a key, rewrite both files:
 //!
 //! ```text
 //! ZERODTE_WRITE_CONFIGS=1 cargo nextest run --release --workspace -E 'test(generated_files)'
@@ -81,7 +81,7 @@ fn first_sentence(text: &str) -> &str {
     text.split(". ").next().unwrap_or_default().trim_end_matches('.')
 }
 
-/// Puts every description on one line, and leaves out defaults that would repeat whole tables.
+/// Puts every description on one line, and removes defaults that would repeat whole tables.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(table) => {
@@ -102,7 +102,7 @@ fn tidy(value: &mut Value) {
     }
 }
 
-/// Writes a number of single precision with the digits that it was given with: 0.1, not 0.10000000149011612.
+/// Formats a number of single precision with its shortest digits: 0.1, not 0.10000000149011612.
 fn shorten(number: &mut Value) {
     if let Some(double) = number.as_f64().filter(|double| f64::from(*double as f32) == *double)
         && number.is_f64()

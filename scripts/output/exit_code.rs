@@ -1,5 +1,5 @@
-//! Ends of a program and their exit codes: a run that did as it was asked, a training that its verdict stopped, faults that the
-//! user can put right, and failed runs.
+//! Outcomes of a program and their exit codes: success, a training stopped by its verdict, faults that the user can
+//! correct, and failed runs.
 
 use std::{error::Error, fmt, io::Write as _, ops::ControlFlow, process::ExitCode};
 
@@ -9,7 +9,7 @@ use ppo_agent::{
     health::Verdict,
 };
 
-/// One or more faults of flags or configuration; a run that meets it ends with exit code 2.
+/// One or more faults of flags or configuration; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageError(Vec<String>);
 
@@ -19,7 +19,7 @@ impl UsageError {
         Self(vec![fault.into()])
     }
 
-    /// Returns the faults as an error, or nothing when there is none.
+    /// Returns the faults as an error, or `Ok` if there is none.
     ///
     /// # Errors
     /// All faults at once.
@@ -47,14 +47,14 @@ impl fmt::Display for UsageError {
 
 impl Error for UsageError {}
 
-/// End of a program that met no error.
+/// Outcome of a program without an error.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The program did what it was asked for; exit code 0.
+    /// Success; exit code 0.
     Finished,
     /// A training was diagnosed; the exit code is that of its verdict.
     Diagnosed(u8),
-    /// A training was stopped by its verdict, as `health.on_collapse` asks; the exit code is that of the verdict.
+    /// A training was stopped by its verdict, according to `health.on_collapse`; the exit code is that of the verdict.
     TrainingStopped(TrainingStopped),
     /// A forecaster's training was stopped by its watchdog; exit code 3 collapsed, 4 frozen, 5 exploding.
     ForecasterStopped(ForecasterStopped),
@@ -92,14 +92,14 @@ impl Outcome {
     }
 }
 
-/// A training that was ended because of its verdict.
+/// A training stopped because of its verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingStopped {
-    /// What was called.
+    /// The verdict.
     pub verdict: Verdict,
     /// Timesteps taken.
     pub step: u64,
-    /// What it rests on.
+    /// Evidence of the verdict.
     pub evidence: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ impl fmt::Display for TrainingStopped {
     }
 }
 
-/// A forecaster's training that was ended because nothing could come of it.
+/// A forecaster's training stopped because it could not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForecasterStopped(pub WatchdogAlarm);
 
@@ -130,15 +130,16 @@ impl ForecasterStopped {
     }
 }
 
-/// Prints why a program failed or was stopped, an error as a chain, and returns the exit code: 2 for usage and configuration;
-/// 3, 4 or 5 for a training that was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed run.
+/// Prints the reason of a failed or stopped program, an error as a chain, and returns the exit code: 2 for usage and
+/// configuration; 3, 4 or 5 for a training that was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed
+/// run.
 pub fn report(end: &anyhow::Result<Outcome>) -> ExitCode {
     let (message, code) = match end {
         Ok(outcome) => (outcome.message(), outcome.exit_code()),
         Err(error) => (Some(format!("{error:#}")), error_code(error)),
     };
     if let Some(message) = message {
-        // A closed stderr leaves nobody to tell.
+        // A closed stderr is no error.
         let _ = writeln!(std::io::stderr().lock(), "error: {message}");
     }
     ExitCode::from(code)

@@ -1,4 +1,4 @@
-//! Files that a command writes at its end, at places that were proved writable before its work began.
+//! Files that a command writes at its end, in folders that were checked before its work began.
 
 use std::{
     fs::{self, File},
@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::output::console::Console;
 
-/// Proves that a folder can be written, or created, without leaving anything behind: probes the nearest one that exists.
+/// Checks that a folder can be written or created, by a temporary file in the nearest existing folder.
 ///
 /// # Errors
-/// A sentence naming the folder.
+/// A sentence with the folder's path.
 pub fn check_writable(folder: &Path) -> anyhow::Result<()> {
     let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let probe = existing.join(format!(".write-probe-{}", std::process::id()));
@@ -22,12 +22,14 @@ pub fn check_writable(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write to the folder {}", folder.display()))
 }
 
-/// Creates the folder that a file is to lie in.
+/// Creates the folder of a file.
 ///
 /// # Errors
-/// A sentence naming the file.
+/// A sentence with the file's path.
 pub fn create_parent(path: &Path) -> anyhow::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all).with_context(|| format!("making a folder for {}", path.display()))
+    path.parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .with_context(|| format!("creating a folder for {}", path.display()))
 }
 
 /// Creates the folder of a file and writes the file under a temporary name, which is then renamed.
@@ -42,7 +44,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// Returns a value as indented JSON that ends with a newline.
 ///
 /// # Errors
-/// When the value has no form in JSON.
+/// If the value has no JSON form.
 pub(crate) fn json_text<T: Serialize>(value: &T) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
@@ -55,8 +57,8 @@ pub(crate) struct OutputFile {
 }
 
 impl OutputFile {
-    /// Checks that the file's folder can be written. `content` is the noun of the line that [`OutputFile::save`] prints, such as
-    /// "Report"; it may be empty.
+    /// Checks that the file's folder can be written. `content` is the noun of the line that [`OutputFile::save`]
+    /// prints, such as "Report"; it may be empty.
     ///
     /// # Errors
     /// A sentence naming the folder.
@@ -65,7 +67,7 @@ impl OutputFile {
         Ok(Self { content, path: path.to_owned() })
     }
 
-    /// Checks the place of a file that a flag may name.
+    /// Checks the folder of a file that a flag may name.
     ///
     /// # Errors
     /// As for [`OutputFile::checked`].
@@ -78,13 +80,13 @@ impl OutputFile {
         &self.path
     }
 
-    /// Returns the line that tells a user where the file is.
+    /// Returns the line with the file's path.
     pub(crate) fn line(&self) -> String {
         let path = self.path.display();
         if self.content.is_empty() { format!("Written: {path}") } else { format!("{} written: {path}", self.content) }
     }
 
-    /// Writes the file without a word.
+    /// Writes the file without printing its path.
     ///
     /// # Errors
     /// When it cannot be written; an earlier one is intact then.
@@ -92,7 +94,7 @@ impl OutputFile {
         write_file(&self.path, bytes.as_ref())
     }
 
-    /// Writes the file and prints where it is.
+    /// Writes the file and prints its path.
     ///
     /// # Errors
     /// When it cannot be written; an earlier one is intact then.
@@ -101,7 +103,7 @@ impl OutputFile {
         Ok(console.say(self.line())?)
     }
 
-    /// Writes a value as JSON and prints where it is.
+    /// Writes a value as JSON and prints the path.
     ///
     /// # Errors
     /// As for [`OutputFile::save`].

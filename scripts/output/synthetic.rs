@@ -1,16 +1,16 @@
-//! The words that mark everything made from synthetic bars.
+//! Marks of results from synthetic bars.
 
 use market_data::DataStamp;
 
 /// The mark of titles, tables and logs.
 pub(crate) const SYNTHETIC_DATA: &str = "SYNTHETIC DATA";
 
-/// Returns the notice that stands above results of synthetic bars.
+/// Returns the notice above results of synthetic bars.
 pub(crate) fn notice(synthetic: bool) -> Option<String> {
     synthetic.then(|| format!("{SYNTHETIC_DATA}: made-up bars; nothing here says anything about a market"))
 }
 
-/// Returns the mark between two texts, such as brackets, for synthetic data; nothing for real data.
+/// Returns the mark between two texts, such as brackets, for synthetic data; an empty string for real data.
 pub(crate) fn mark(synthetic: bool, before: &str, after: &str) -> String {
     if synthetic { format!("{before}{SYNTHETIC_DATA}{after}") } else { String::new() }
 }
@@ -20,7 +20,7 @@ pub(crate) fn title_mark(synthetic: bool) -> String {
     mark(synthetic, " - ", "")
 }
 
-/// Returns a sentence about a model, such as "The model", that was trained on data with this stamp; nothing for real data.
+/// Returns a sentence about a model, such as "The model", trained on synthetic data; `None` for real data.
 pub(crate) fn training_notice(model: &str, data: DataStamp) -> Option<String> {
     data.is_synthetic().then(|| format!("{model} was trained on {data} data"))
 }

@@ -283,7 +283,7 @@ fn an_automatic_entropy_weight_is_recorded_and_can_be_replayed() {
     smoke(replayed.path(), &[&run[..], &replay].concat());
     assert!(model(&auto) == model(&replayed) && metrics(auto.path(), "smoke") == metrics(replayed.path(), "smoke"));
     let both = train(replayed.path(), &[&run, &replay, &["--ent-coef", "auto"]]);
-    refused(&both, 2, &["run.replay_moves: ppo.ent_schedule auto would move besides"]);
+    refused(&both, 2, &["run.replay_moves: ppo.ent_schedule auto would change settings too"]);
 }
 
 #[test]

@@ -8,10 +8,7 @@ use market_env::{ContractSpec, PricingConfig, SessionPricer, option::black_schol
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{
-    cli::{command, text},
-    util::{dataset, real_bars},
-};
+use crate::{cli::{command, text}, util::{dataset, real_bars}};
 
 /// Writes made-up bars, and options whose trades are `factor` times the model's prices and whose quotes are the model's.
 pub(crate) fn market(factor: f64) -> TempDir {
@@ -138,7 +135,7 @@ fn missing_options_are_refused_by_name() {
     let nowhere = refused(&["--options", "nowhere"]);
     assert!(nowhere.contains("cannot list the option files nowhere"), "{nowhere}");
     let made_up = refused(&["--options", &paths[1], "--data-source", "synthetic"]);
-    assert!(made_up.contains("run.options: real options do not belong to made-up bars"), "{made_up}");
+    assert!(made_up.contains("run.options: real options do not match synthetic bars"), "{made_up}");
     assert!(
         refused(&["--options", &paths[1], "--set", "market.pricing.rat=1"])
             .contains("did you mean market.pricing.rate?")

@@ -133,8 +133,7 @@ fn doctor_reports_the_rights_of_a_free_key_in_five_calls() {
     let variables = [("MASSIVE_API_BASE_URL", url.as_str()), ("MASSIVE_API_KEY", TEST_KEY)];
     let output = run("zerodte", folder.path(), &variables, &["doctor"]);
     let stdout = succeeded(&output);
-    for part in ["in MASSIVE_API_KEY", "massive answers", "libtorch", "disk", "GPU", "holds nothing from a vendor yet"]
-    {
+    for part in ["in MASSIVE_API_KEY", "massive answers", "libtorch", "disk", "GPU", "holds no vendor data yet"] {
         assert!(stdout.contains(part), "{part} is missing in:\n{stdout}");
     }
     let line = stdout.lines().find(|line| line.starts_with("indices")).unwrap();
@@ -155,8 +154,8 @@ fn fetch_estimates_its_calls_and_fetches_options_for_a_replay() {
     let zerodte = |line: &str| run("zerodte", folder.path(), &variables, &words(line));
     let dates = "--symbols SPY --start-date 2025-07-01 --end-date 2025-07-03";
     let plan = succeeded(&zerodte(&format!("fetch {dates} --dry-run")));
-    assert!(plan.contains("4 sessions missing, 0 there: 1 call, less than a minute at 5 a minute"), "{plan}");
-    assert!(plan.contains("DRY RUN: nobody was asked; 3 calls") && server.requests().is_empty(), "{plan}");
+    assert!(plan.contains("4 sessions missing, 0 cached: 1 call, less than a minute at 5 a minute"), "{plan}");
+    assert!(plan.contains("DRY RUN: no request was sent; 3 calls") && server.requests().is_empty(), "{plan}");
 
     let paid = "--calls-per-minute 0";
     succeeded(&zerodte(&format!("fetch {dates} {paid} --what bars,vix,options --strikes 1")));

@@ -61,9 +61,9 @@ pub fn total<'a, S: Sums + 'a>(blocks: impl IntoIterator<Item = &'a S>) -> S {
 
 /// Returns a statistic of all blocks with its percentile interval.
 ///
-/// Samples of one block, such as a session, depend on each other; resampling single samples would give an interval that is
-/// too narrow. `blocks` are in the order of time; neighbours are joined if there are more than 400. Returns `None` for fewer
-/// than five blocks, and if the statistic is undefined for all blocks or for every resample.
+/// Samples of one block, such as a session, depend on each other; resampling single samples would give an interval that
+/// is too narrow. `blocks` are in the order of time; neighbours are joined if there are more than 400. Returns `None`
+/// for fewer than five blocks, and if the statistic is undefined for all blocks or for every resample.
 ///
 /// # Source
 /// Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 (blocks) and 13 (percentiles).
@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_interval_of_a_mean_has_its_theoretical_width() {
-        // Block means of -1 and 1 in turn: a standard error of 1 / sqrt(100), and a normal interval of 0.196 either way.
+        // Block means of -1 and 1 in turn: a standard error of 1 / sqrt(100), and a normal interval of 0.196 either
+        // way.
         let blocks: Vec<[f64; 2]> = (0..100).map(|i| [if i % 2 == 0 { 10.0 } else { -10.0 }, 10.0]).collect();
         let interval = bootstrap_interval(&blocks, mean, 1).unwrap();
         assert_eq!((interval.value, interval.blocks), (0.0, 100));

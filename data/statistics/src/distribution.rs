@@ -7,7 +7,8 @@ use statrs::{
     function::erf::erfc_inv,
 };
 
-/// Returns the quantile of the standard normal distribution, to 1e-9. The ends of the interval, 0 and 1, give infinities.
+/// Returns the quantile of the standard normal distribution, to 1e-9. The ends of the interval, 0 and 1, give
+/// infinities.
 ///
 /// ```
 /// assert!((statistics::normal_quantile(0.975) - 1.959963984540054).abs() < 1e-9);
@@ -23,8 +24,8 @@ pub fn normal_quantile(probability: f64) -> f64 {
 /// Degrees of freedom from which [`expansion`] is more accurate than the inverse of the incomplete beta function.
 const MANY_DEGREES: usize = 1000;
 
-/// Returns the quantile of Student's t distribution, to 1e-9 of its value where both tails hold at least 1e-12. The ends of
-/// the interval, 0 and 1, give infinities.
+/// Returns the quantile of Student's t distribution, to 1e-9 of its value where both tails hold at least 1e-12. The
+/// ends of the interval, 0 and 1, give infinities.
 ///
 /// # Panics
 /// If `probability` lies outside of 0 to 1, or `degrees_of_freedom` is 0.

@@ -2,17 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Fit of predictions to their outcomes. One number alone cannot distinguish flat predictions from wrong ones: with `EV` the
-/// explained variance, `VR` the variance ratio and `b` the slope, `EV = VR · (2b - 1)`, and calibrated predictions have
-/// `b = 1` and `EV = VR`.
+/// Fit of predictions to their outcomes. One number alone cannot distinguish flat predictions from wrong ones: with
+/// `EV` the explained variance, `VR` the variance ratio and `b` the slope, `EV = VR · (2b - 1)`, and calibrated
+/// predictions have `b = 1` and `EV = VR`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct GoodnessOfFit {
     /// `1 - Var(outcome - prediction) / Var(outcome)`; 0 if all outcomes are equal.
     pub explained_variance: f64,
     /// `Var(prediction) / Var(outcome)`; 0 if all outcomes are equal.
     pub variance_ratio: f64,
-    /// `Cov(prediction, outcome) / Var(prediction)`, the rise of outcomes per unit of prediction; 0 if all predictions are
-    /// equal.
+    /// `Cov(prediction, outcome) / Var(prediction)`, the rise of outcomes per unit of prediction; 0 if all predictions
+    /// are equal.
     pub slope: f64,
     /// Standard deviation of the predictions.
     pub pred_std: f64,

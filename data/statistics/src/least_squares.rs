@@ -35,8 +35,8 @@ impl<const N: usize> NormalEquations<N> {
         self.matrix.iter_mut().flatten().chain(&mut self.moment).for_each(|sum| *sum *= keep);
     }
 
-    /// Returns the coefficients, by Cholesky's factorisation. `prior` holds a guess and its weight for every coefficient;
-    /// weights above zero make the solution unique.
+    /// Returns the coefficients, by Cholesky's factorisation. `prior` holds a guess and its weight for every
+    /// coefficient; weights above zero make the solution unique.
     ///
     /// ```
     /// use statistics::NormalEquations;

@@ -1,7 +1,7 @@
 //! Statistics on plain numbers, shared by every crate of the workspace.
 //!
-//! All functions are pure: no files, no clock, no tensors. Randomness comes from a seed that the caller passes, so that the
-//! same input gives the same number everywhere. Sums run in the order of their input.
+//! All functions are pure: no files, no clock, no tensors. Randomness comes from a seed that the caller passes, so that
+//! the same input gives the same number everywhere. Sums run in the order of their input.
 //!
 //! - Means with standard errors ([`Mean`]), variances, quantiles, the normal and Student's distribution.
 //! - Ranks, rank agreement and rank tests ([`ranks`], [`kendall_tau_b`], [`mann_whitney_z`]), [`correlation`].
@@ -9,7 +9,8 @@
 //! - Bootstrap intervals over blocks of dependent samples ([`bootstrap_interval`]).
 //! - Performance of a series of P&L: [`daily_sharpe`], [`max_drawdown`], [`profit_factor`].
 //!
-//! A function returns `None` where its statistic is undefined; [`mean`], [`variance`] and [`quantile`] return NaN there.
+//! A function returns `None` where its statistic is undefined; [`mean`], [`variance`] and [`quantile`] return NaN
+//! there.
 //!
 //! The P&L of twelve days, its mean in standard errors, and a test of that mean against zero:
 //!

@@ -21,8 +21,8 @@ impl Mean {
         Self::of_groups(values.iter().map(|&value| vec![value]))
     }
 
-    /// Returns the mean of all values, with a standard error that allows for dependence within a group. Returns `None` for
-    /// fewer than two groups with values.
+    /// Returns the mean of all values, with a standard error that allows for dependence within a group. Returns `None`
+    /// for fewer than two groups with values.
     ///
     /// # Source
     /// Liang and Zeger (1986), for a mean: with residuals `e` of `n` values in `G` groups, the variance is

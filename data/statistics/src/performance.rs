@@ -16,8 +16,8 @@ pub fn max_drawdown(pnl: &[f64]) -> f64 {
     worst
 }
 
-/// Returns the annualised Sharpe ratio of daily P&L: mean over sample standard deviation, times √252. Returns `None` for
-/// fewer than two days and if all days are equal.
+/// Returns the annualised Sharpe ratio of daily P&L: mean over sample standard deviation, times √252. Returns `None`
+/// for fewer than two days and if all days are equal.
 pub fn daily_sharpe(pnl: &[f64]) -> Option<f64> {
     let variance = sample_variance(pnl);
     (pnl.len() > 1 && variance > 0.0).then(|| mean(pnl) / variance.sqrt() * SESSIONS_PER_YEAR.sqrt())

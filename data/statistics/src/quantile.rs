@@ -1,7 +1,7 @@
 //! Quantiles and medians of samples.
 
-/// Returns a quantile by linear interpolation between two values; NaN for no value. `share` lies between 0 (smallest) and 1
-/// (largest). Reorders `values`.
+/// Returns a quantile by linear interpolation between two values; NaN for no value. `share` lies between 0 (smallest)
+/// and 1 (largest). Reorders `values`.
 ///
 /// ```
 /// assert_eq!(statistics::quantile(&mut [7.0, 1.0, 3.0, 2.0], 0.5), 2.5);

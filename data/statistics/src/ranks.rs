@@ -14,10 +14,10 @@ pub fn ranks(values: &[f32]) -> Vec<f64> {
     ranks
 }
 
-/// Returns the placement of each number among those of the other class: for a number with `up`, the share of the numbers
-/// without `up` that lie below it; for any other, the share of the numbers with `up` that lie above it. Equal numbers count
-/// as half. NaN if the other class is empty. The mean placement of either class is the area under the receiver operating
-/// characteristic.
+/// Returns the placement of each number among those of the other class: for a number with `up`, the share of the
+/// numbers without `up` that lie below it; for any other, the share of the numbers with `up` that lie above it. Equal
+/// numbers count as half. NaN if the other class is empty. The mean placement of either class is the area under the
+/// receiver operating characteristic.
 ///
 /// # Panics
 /// If `values` and `up` differ in length.
@@ -52,8 +52,9 @@ fn ascending(values: &[f32]) -> Vec<usize> {
     order
 }
 
-/// Returns Kendall's rank correlation of two sequences: 1 for the same order, -1 for the opposite order, 0 on average for
-/// unrelated ones. A tied pair counts neither for nor against. Returns `None` if all values of one sequence are equal.
+/// Returns Kendall's rank correlation of two sequences: 1 for the same order, -1 for the opposite order, 0 on average
+/// for unrelated ones. A tied pair counts neither for nor against. Returns `None` if all values of one sequence are
+/// equal.
 ///
 /// # Source
 /// Kendall (1945), "The treatment of ties in ranking problems": `tau_b`.
@@ -71,8 +72,8 @@ pub fn kendall_tau_b(a: &[f64], b: &[f64]) -> Option<f64> {
     (of_a > 0.0 && of_b > 0.0).then(|| agree / (of_a * of_b).sqrt())
 }
 
-/// Returns the Mann-Whitney test statistic: by how many standard deviations of chance the first values are larger than the
-/// second ones. NaN if either is empty.
+/// Returns the Mann-Whitney test statistic: by how many standard deviations of chance the first values are larger than
+/// the second ones. NaN if either is empty.
 ///
 /// # Source
 /// Mann & Whitney 1947, the normal approximation of U, ties counted half.

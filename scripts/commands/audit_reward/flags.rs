@@ -8,12 +8,12 @@ use crate::config::{
     layers::Layer,
 };
 
-/// Real bars are asked for by their source or their folder.
+/// Real bars are requested by their source or their folder.
 const REAL_BARS: &FlagTable = &[
     (
         "data_source",
         FlagHelp::Sentence(
-            "files: audits on real bars besides the made-up ones; synthetic: on those alone [default: synthetic]",
+            "files: audits on real and made-up bars; synthetic: on made-up bars alone [default: synthetic]",
         ),
     ),
     ("data_dir", FlagHelp::Sentence("Folder of SYMBOL_1m.parquet or .csv files; means --data-source files")),
@@ -23,7 +23,7 @@ const REAL_BARS: &FlagTable = &[
 #[derive(Debug, Clone, Default, Args)]
 #[command(args_override_self = true, mut_args(described(ALL_DATES)), mut_args(described(REAL_BARS)))]
 pub struct AuditRewardFlags {
-    /// Which bars to use; a profile alone never asks for real ones.
+    /// Bars to use; a profile alone never requests real ones.
     #[command(flatten)]
     pub data: DataFlags,
     /// The report.
@@ -35,7 +35,7 @@ pub struct AuditRewardFlags {
 }
 
 impl AuditRewardFlags {
-    /// Lays files, flags and assignments over the defaults, but for all dates.
+    /// Lays files, flags and assignments over the defaults, with all dates.
     ///
     /// # Errors
     /// Every fault at once, exit code 2.
@@ -51,7 +51,7 @@ impl AuditRewardFlags {
         Ok(self.config.resolve(&base, layer)?)
     }
 
-    /// Returns whether there are real bars to audit on.
+    /// Returns true if real bars are requested.
     pub fn has_bars(&self) -> bool {
         let SourceFlags { data_source, data_dir } = &self.data.source;
         data_source.as_deref().map_or(data_dir.is_some(), |source| source != "synthetic")

@@ -1,4 +1,4 @@
-//! What policies without information are rewarded with on one data set, beside the money that they make.
+//! Reward of policies without information on one data set, beside their P&L.
 
 use market_data::{DataStamp, DateRange, Symbol};
 use market_env::{PerTerm, baselines::Scripted};
@@ -10,59 +10,59 @@ use crate::{
     output::table::{columns, dollars, percent, thousands},
 };
 
-/// Standard errors from which a difference counts.
+/// Number of standard errors from which a difference is significant.
 const CLEAR: f64 = 2.0;
 
-/// The term that sets a policy's reward above always-HOLD's most.
+/// The term that contributes most to a policy's reward above always-HOLD's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PayingTerm {
     /// Its name.
     pub term: &'static str,
-    /// How much more of it the policy has in a session.
+    /// Excess of the policy over always-HOLD, per session.
     pub more: f64,
-    /// The part of it among the absolute differences of all terms.
+    /// Its share of the absolute differences of all terms.
     pub share: f64,
 }
 
-/// One policy: reward beside money.
+/// Reward and P&L of one policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Probe {
-    /// The policy and what it did.
+    /// The policy and its record.
     #[serde(flatten)]
     pub baseline: Baseline,
-    /// Shaped reward of a session beyond that of always-HOLD; nothing for fewer than two dates.
+    /// Shaped reward of a session beyond that of always-HOLD; absent for fewer than two dates.
     pub over_hold: Option<Mean>,
-    /// What pays it; nothing where no term is above always-HOLD's.
+    /// Term that pays it; absent if no term is above always-HOLD's.
     pub paying: Option<PayingTerm>,
-    /// Whether it has clearly more reward than always-HOLD and clearly loses money.
+    /// True if it has significantly more reward than always-HOLD and significantly loses money.
     pub flagged: bool,
 }
 
-/// What the policies are rewarded with on one data set.
+/// Rewards of the policies on one data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RewardAudit {
     /// Origin of the bars.
     pub data: DataStamp,
-    /// The data set in words.
+    /// Description of the data set.
     pub name: String,
     /// First and last session date.
     pub dates: DateRange,
-    /// Symbol-sessions that each policy played.
+    /// Number of symbol-sessions that each policy played.
     pub sessions: usize,
-    /// Their dates.
+    /// Number of their dates.
     pub session_dates: usize,
     /// One entry per policy; the first always HOLDs.
     pub policies: Vec<Probe>,
-    /// How far the policies' ranks by reward and by P&L agree, -1 to 1: Kendall's `tau_b` (1945).
+    /// Agreement of the policies' ranks by reward and by P&L, -1 to 1: Kendall's `tau_b` (1945).
     pub rank_agreement: Option<f64>,
-    /// Whether there is anything to earn.
+    /// Evidence of an edge in the data.
     pub opportunity: Opportunity,
-    /// What perfect foresight would have earned, in words.
+    /// Description of the earnings of perfect foresight.
     pub ceiling: String,
 }
 
 impl RewardAudit {
-    /// Sets reward beside money.
+    /// Compares reward with P&L.
     pub(super) fn of(baselines: &Baselines, data: DataStamp, symbols: &[Symbol], dates: DateRange) -> Self {
         let symbols = symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let kind = if data.is_synthetic() { "driftless made-up bars" } else { "real bars" };
@@ -117,7 +117,7 @@ impl RewardAudit {
                 self.session_dates
             ),
             columns(&heading, &self.policies.iter().map(Probe::cells).collect::<Vec<_>>()),
-            format!("Ranks by reward and by P&L agree at {agreement} (Kendall's tau-b; 1 is in full)"),
+            format!("Rank agreement of reward and P&L: {agreement} (Kendall's tau-b; 1 = identical order)"),
             format!("{}: {}", self.opportunity.heading(), self.opportunity.evidence()),
             format!("Ceiling: {}", self.ceiling),
         ]
@@ -161,7 +161,7 @@ impl Probe {
 }
 
 impl PayingTerm {
-    /// Finds the term with the most of it, where any is above zero.
+    /// Returns the term with the largest excess, if any is above zero.
     fn most(more: &PerTerm<f64>) -> Option<Self> {
         let all: f64 = more.iter().map(|(_, more)| more.abs()).sum();
         let (term, most) = more.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -195,10 +195,10 @@ mod tests {
 
     #[test]
     fn reward_without_money_is_flagged_and_neither_alone() {
-        // Under these, a policy's reward is what its trades return, and its money a hundred times that.
+        // With these, a policy's reward is the return of its trades, and its P&L a hundred times that.
         let mut measured = baselines([-0.051, -0.031], [0.03, 0.01], 1);
         let clean = audit(&measured);
-        assert_eq!((clean.flagged().count(), clean.traders()), (0, 23), "who loses has less, who has more earns");
+        assert_eq!((clean.flagged().count(), clean.traders()), (0, 23), "losers have less, and those with more earn");
         assert!(clean.rank_agreement.unwrap() > 0.9, "{:?}", clean.rank_agreement);
         let farmer = measured.policies.iter_mut().find(|of| of.policy == Scripted::RandomLegal).unwrap();
         farmer.rewards.iter_mut().for_each(|reward| *reward += 0.1);

@@ -21,7 +21,7 @@ pub struct BacktestFlags {
     /// Model file, with its .json beside it
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Which bars to use; what is not given is as in the model's training, except that all dates are replayed.
+    /// Bars to use; the defaults are those of the model's training, except that all dates are replayed.
     #[command(flatten)]
     pub data: DataFlags,
     /// Samples actions instead of taking the most likely one
@@ -30,11 +30,11 @@ pub struct BacktestFlags {
     /// Seed of the sampling [default: the model's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Re-derives the cash flow of every trade from the trade log alone (the file of --trades, where given) and compares
-    /// it to the cent; exit code 1 where anything disagrees
+    /// Re-derives the cash flow of every trade from the trade log alone (the file of --trades, if given) and compares
+    /// it to the cent; exit code 1 if anything disagrees
     #[arg(long)]
     pub audit: bool,
-    /// Replays the same sessions at these multiples of the spread, fees unchanged, and says at which the model breaks even
+    /// Replays the same sessions at these multiples of the spread, fees unchanged, and reports the break-even multiple
     /// [without a list: 0,0.5,1,2,3]
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = Multiples::DEFAULT)]
     pub cost_sensitivity: Option<Multiples>,

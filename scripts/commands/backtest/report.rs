@@ -1,4 +1,4 @@
-//! The report of a backtest, as JSON holds it.
+//! JSON report of a backtest.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use crate::evaluation::{audit::Audit, cost_sensitivity::CostSensitivity, performance::Performance};
 
-/// What `zerodte backtest --json` writes.
+/// Report written by `zerodte backtest --json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct BacktestReport {
     /// The model file.
     pub model: String,
     /// Origin of the bars.
     pub data: DataStamp,
-    /// How actions were chosen: `"greedy"` or `"sampled"`.
+    /// Selection of actions: `"greedy"` or `"sampled"`.
     pub behaviour: &'static str,
     /// Seed of sampled actions.
     pub seed: u64,
@@ -23,7 +23,8 @@ pub struct BacktestReport {
     pub symbols: Vec<String>,
     /// First and last session date.
     pub dates: DateRange,
-    /// First and last session dates of the trainings behind the model: its own, then those of the models it started from.
+    /// First and last session dates of the trainings behind the model: its own, then those of the models it started
+    /// from.
     pub trained_on: Vec<DateRange>,
     /// Replayed session dates that lie within the training dates; above 0 the result is in sample.
     pub in_sample_dates: usize,
@@ -32,18 +33,18 @@ pub struct BacktestReport {
     /// The figures.
     #[serde(flatten)]
     pub figures: Performance,
-    /// For a policy that almost never buys: what it bought, against what policies without information earned on the same
-    /// sessions.
+    /// For a policy that almost never buys: its purchases, against the earnings of policies without information on the
+    /// same sessions.
     pub staying_out: Option<String>,
     /// Net P&L by session date, in dollars.
     pub daily_pnl_usd: BTreeMap<String, f64>,
-    /// What the quotes rest on where real options were replayed.
+    /// Basis of the quotes, if real options were replayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real_options: Option<RealOptions>,
-    /// The same replay at several multiples of the spread, where it was asked for.
+    /// The same replay at several multiples of the spread, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_sensitivity: Option<CostSensitivity>,
-    /// What the audit of the trades found, where it was asked for.
+    /// Findings of the audit of the trades, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
 }

@@ -1,4 +1,4 @@
-//! The workloads: what is played, by which policy, in which sizes.
+//! Workloads: environment, policy and sizes.
 
 use clap::ValueEnum;
 use ppo_agent::{DeviceChoice, PolicyConfig, PpoConfig};
@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use crate::output::exit_code::UsageError;
 
-/// Symbols of the made-up market.
+/// Symbols of the synthetic market.
 pub(super) const SYMBOLS: [&str; 3] = ["SPY", "QQQ", "SPX"];
 /// Minutes of a full session.
 const SESSION: usize = 390;
 
-/// What is measured, with sizes of its own. Networks are two of 64-64 units unless it says otherwise.
+/// Workloads with their own sizes. The networks are two of 64-64 units unless stated otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// Stepping the market, actions decided beforehand; 4,096 lanes
@@ -35,13 +35,13 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// Returns its name on the command line.
+    /// Returns the name on the command line.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
 
-/// Which part of the work is timed.
+/// Timed part of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The environment's steps, without any policy.
@@ -54,14 +54,14 @@ pub enum Part {
     Whole,
 }
 
-/// What is played.
+/// Environments of the workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Game {
-    /// Three symbols of a made-up market.
+    /// Three symbols of a synthetic market.
     Market {
         /// Session dates of each symbol.
         sessions: usize,
-        /// Bars that an observation shows.
+        /// Bars per observation.
         frames: usize,
     },
     /// CartPole-v1.
@@ -71,15 +71,15 @@ pub enum Game {
 /// One thing to measure, with all its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    /// Which part of the work is timed.
+    /// Timed part of the work.
     pub part: Part,
-    /// What is played.
+    /// The environment.
     pub game: Game,
     /// Lanes, steps of a round, minibatches, epochs. A round of [`Part::Step`] uses the first two only.
     pub ppo: PpoConfig,
-    /// The networks, and what computes them.
+    /// The networks and their backend.
     pub policy: PolicyConfig,
-    /// Where they are computed.
+    /// Device of the networks.
     pub device: DeviceChoice,
     /// Threads; 0 = one per core.
     pub threads: usize,
@@ -120,7 +120,7 @@ impl From<Workload> for Case {
 }
 
 impl Case {
-    /// Returns the same case at another number of lanes. Rounds of [`Part::Step`] become whole sessions and a million
+    /// Returns the same case with another number of lanes. Rounds of [`Part::Step`] become whole sessions and a million
     /// lane-steps or more; rollouts of 512 or 256 steps are shortened, down to 16, to stay near 32,768 lane-steps.
     pub fn with_lanes(mut self, lanes: usize) -> Self {
         let ppo = &mut self.ppo;
@@ -134,10 +134,10 @@ impl Case {
         self
     }
 
-    /// Returns the same case on a market of so many session dates per symbol.
+    /// Returns the same case on a market with this number of session dates per symbol.
     ///
     /// # Errors
-    /// [`UsageError`] when the game has no sessions.
+    /// [`UsageError`] if the game has no sessions.
     pub fn with_sessions(mut self, wanted: usize) -> Result<Self, UsageError> {
         match &mut self.game {
             Game::Market { sessions, .. } => *sessions = wanted,
@@ -146,10 +146,10 @@ impl Case {
         Ok(self)
     }
 
-    /// Returns the same case with observations of so many bars.
+    /// Returns the same case with this number of bars per observation.
     ///
     /// # Errors
-    /// [`UsageError`] when the game has no bars.
+    /// [`UsageError`] if the game has no bars.
     pub fn with_frames(mut self, wanted: usize) -> Result<Self, UsageError> {
         match &mut self.game {
             Game::Market { frames, .. } => *frames = wanted,
@@ -163,7 +163,7 @@ impl Case {
         self.ppo.rollout_size() as u64
     }
 
-    /// Says what one step of "steps per second" is.
+    /// Returns the definition of one step in "steps per second".
     pub fn step_unit(&self) -> &'static str {
         match self.part {
             Part::Step => "one lane's step of the environment",

@@ -1,4 +1,4 @@
-//! The flags of `zerodte bench`.
+//! Flags of `zerodte bench`.
 
 use clap::Args;
 use ppo_agent::{Backend, DeviceChoice, Precision};
@@ -7,11 +7,11 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _, value};
 use super::case::{Case, Part, Workload};
 use crate::{config::flags::PrintFlags, output::exit_code::UsageError};
 
-/// Flags of `zerodte bench`: what to measure, and what to change of its sizes.
+/// Flags of `zerodte bench`: the workload and changes of its sizes.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct BenchFlags {
-    /// What to measure
+    /// Workload to measure
     #[arg(long, value_enum)]
     pub workload: Workload,
     /// Threads, 0 = one per core [default: 0; modurl: 1]
@@ -20,19 +20,20 @@ pub struct BenchFlags {
     /// Seconds to repeat the rounds for, after check and warm-up
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     pub seconds: f64,
-    /// Accounts stepped together; rollouts of 512 or 256 steps are shortened, down to 16, to stay near 32,768 lane-steps
+    /// Accounts stepped together; rollouts of 512 or 256 steps are shortened, down to 16, to stay near 32,768
+    /// lane-steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub lanes: Option<u32>,
-    /// Session dates of each of the three symbols of the made-up market [default: 60]
+    /// Session dates of each of the three symbols of the synthetic market [default: 60]
     #[arg(long, value_name = "D", value_parser = clap::value_parser!(u32).range(1..))]
     pub sessions: Option<u32>,
-    /// Bars that an observation shows [default: 1]
+    /// Bars per observation [default: 1]
     #[arg(long, value_name = "W", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub frames: Option<u32>,
     /// native or tch; auto = libtorch on a GPU, else native [default: auto]
     #[arg(long, value_parser = named::<Backend>)]
     pub backend: Option<Backend>,
-    /// f32 or bf16: what libtorch computes matrix products in while training [default: f32]
+    /// f32 or bf16: precision of libtorch's matrix products while training [default: f32]
     #[arg(long, value_parser = named::<Precision>)]
     pub precision: Option<Precision>,
     /// Samples per gradient step [default: the workload's]
@@ -41,21 +42,21 @@ pub struct BenchFlags {
     /// cpu, cuda or cuda:N [default: cpu; gpu: cuda:0]
     #[arg(long)]
     pub device: Option<DeviceChoice>,
-    /// Form of what is printed.
+    /// Format of the printed result.
     #[command(flatten)]
     pub output: PrintFlags,
 }
 
-/// Reads a choice by its name in the configuration.
+/// Parses a choice by its name in the configuration.
 fn named<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
     T::deserialize(text.into_deserializer())
 }
 
 impl BenchFlags {
-    /// Returns the workload with the sizes that the flags ask for.
+    /// Returns the workload with the sizes of the flags.
     ///
     /// # Errors
-    /// [`UsageError`] when a flag means nothing for the workload, or sizes do not fit each other.
+    /// [`UsageError`] if a flag does not apply to the workload, or sizes are inconsistent.
     pub(crate) fn case(&self) -> Result<Case, UsageError> {
         let mut case = Case::from(self.workload);
         if !(0.0..=86_400.0).contains(&self.seconds) {
@@ -69,9 +70,7 @@ impl BenchFlags {
             ));
         }
         if self.device == Some(DeviceChoice::Auto) {
-            return Err(UsageError::one(
-                "--device: say cpu, cuda or cuda:N; a measurement must know where it was taken",
-            ));
+            return Err(UsageError::one("--device: use cpu, cuda or cuda:N; a measurement needs a fixed device"));
         }
         case.threads = self.threads.unwrap_or(case.threads);
         case.device = self.device.unwrap_or(case.device);

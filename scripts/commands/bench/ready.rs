@@ -1,4 +1,4 @@
-//! A case made ready to be timed: threads, market, environment and networks, after a check that it does what it should.
+//! A case ready for timing: threads, market, environment and networks, after a check of correctness.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::output::exit_code::UsageError;
 
-/// Last session of the made-up market; the others lie before.
+/// Last session of the synthetic market; the others lie before it.
 const LAST_SESSION: jiff::civil::Date = jiff::civil::date(2024, 11, 29);
 const SEED: u64 = 1;
 
@@ -35,25 +35,25 @@ impl Bench {
     /// Runs one round and returns the seconds that the timed part of it took.
     ///
     /// # Errors
-    /// When the training stops, or a round of steps ends elsewhere than the first did.
+    /// If the training stops, or a round of steps ends with other counters than the first.
     pub fn round(&mut self) -> anyhow::Result<f64> {
         self.pool.install(|| self.subject.round())
     }
 
-    /// Returns the threads at work.
+    /// Returns the number of threads in use.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
     }
 
-    /// Returns what is known only of the built thing: inputs, parameters, what computes.
+    /// Returns facts that are known only after building: inputs, parameters, engine.
     pub fn facts(&self) -> &Map<String, Value> {
         &self.facts
     }
 }
 
 impl Case {
-    /// Starts the threads, builds everything, and checks what will be timed by running it: counters add up, losses are
-    /// finite, parameters move, and one seed gives one result. That also warms it up.
+    /// Starts the threads, builds everything, and checks the timed work by running it: counters add up, losses are
+    /// finite, parameters move, and one seed gives one result. The check is also the warm-up.
     ///
     /// # Errors
     /// A configuration that cannot run here, such as a GPU where there is none, or a check that failed.
@@ -92,10 +92,10 @@ impl Case {
     }
 }
 
-/// Makes up the sessions of three symbols, the last of them on the Friday after Thanksgiving 2024.
+/// Generates the sessions of three symbols, the last of them on the Friday after Thanksgiving 2024.
 ///
 /// # Errors
-/// When the calendar does not reach back that far.
+/// If the calendar does not reach back that far.
 pub fn dataset(sessions: usize) -> anyhow::Result<Dataset> {
     let mut config = DataConfig::default();
     let all = calendar::sessions(calendar::FIRST_DATE, LAST_SESSION);

@@ -1,4 +1,4 @@
-//! What a round does, and what must hold before it is timed.
+//! Rounds to time, and the checks before timing.
 
 use anyhow::ensure;
 use market_env::{Ledger, StepBuffers, VecEnv};
@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 use super::case::{Case, Part};
 use crate::output::clock::Stopwatch;
 
-/// Something that can be run in equal rounds.
+/// Work that runs in equal rounds.
 pub(crate) trait Subject: Send {
     /// Runs one round and returns the seconds that the timed part of it took.
     fn round(&mut self) -> anyhow::Result<f64>;
 
-    /// What is known only of the built thing.
+    /// Returns facts that are known only after building.
     fn facts(&self) -> Map<String, Value>;
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Stepping<E> {
 }
 
 impl<E: VecEnv + Send> Stepping<E> {
-    /// Lets dice choose the actions of `steps` steps and checks that taking them again ends at the same counters.
+    /// Draws random actions for `steps` steps and checks that replaying them ends at the same counters.
     pub(crate) fn checked(mut env: E, steps: usize) -> anyhow::Result<Self> {
         let lanes = env.lanes();
         let mut buffers = StepBuffers::reset(&mut env);
@@ -46,7 +46,7 @@ impl<E: VecEnv + Send> Stepping<E> {
     }
 }
 
-/// Chooses like a patient policy: enters on one flat bar in four, exits on one held bar in sixteen.
+/// Draws the action of a patient policy: enters on one flat bar in four, exits on one held bar in sixteen.
 fn choose(dice: &mut u32, buffers: &StepBuffers, actions: &mut [u8]) {
     for (action, mask) in actions.iter_mut().zip(&buffers.mask) {
         *dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -83,8 +83,8 @@ pub(crate) struct Learning<E> {
 }
 
 impl<E: VecEnv> Learning<E> {
-    /// Starts the same training twice, the second when the first is gone, and checks that a first iteration does the same
-    /// to both: bit by bit, but on a GPU, whose sums have no fixed order, to a tenth of what it changed.
+    /// Starts the same training twice, one after the other, and checks that the first iteration gives the same
+    /// parameters: bit by bit, or on a GPU, whose sums have no fixed order, to a tenth of their change.
     pub(crate) fn checked(case: &Case, env: impl Fn() -> anyhow::Result<E>, seed: u64) -> anyhow::Result<Self> {
         let (first, moved) = {
             let (learning, moved) = Self::after_one_iteration(case, env()?, seed)?;
@@ -97,7 +97,7 @@ impl<E: VecEnv> Learning<E> {
         Ok(learning)
     }
 
-    /// Starts a training, runs one iteration, and returns how far it moved the parameters.
+    /// Starts a training, runs one iteration, and returns the distance that the parameters moved.
     fn after_one_iteration(case: &Case, env: E, seed: u64) -> anyhow::Result<(Self, f32)> {
         let policy = Policy::for_env(&env, &case.policy, seed)?;
         let untrained = policy.params().to_vec();

@@ -1,4 +1,4 @@
-//! What can be told without asking anybody, and the table of all of it.
+//! Checks that need no request, and the table of all checks.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ use market_data::source::{
 
 use crate::{artifacts::manifest::LIBTORCH, inputs::credentials::Credentials, output::table::thousands};
 
-/// Whether something works.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Yes,
@@ -30,17 +30,17 @@ impl Check {
         Self { name: name.into(), state, text: text.into() }
     }
 
-    /// Something that works.
+    /// Returns a check that passed.
     pub(super) fn yes(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(name, State::Yes, text)
     }
 
-    /// Something that does not work, and why.
+    /// Returns a check that failed, with the reason.
     pub(super) fn no(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(name, State::No, text)
     }
 
-    /// Something that is neither.
+    /// Returns a fact, which neither passes nor fails.
     pub(super) fn fact(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(name, State::Fact, text)
     }
@@ -60,7 +60,7 @@ pub(super) fn table(checks: &[Check]) -> String {
     checks.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Says which keys are set, by the names of their variables.
+/// Checks that the keys are set, and names their variables.
 pub(super) fn keys() -> Vec<Check> {
     let keys = Credentials::read();
     let single = |names: &[&'static str]| keys.key(names).map(|key| key.map(|(_, name)| name.to_owned()));
@@ -79,7 +79,7 @@ pub(super) fn keys() -> Vec<Check> {
     VENDORS.iter().flat_map(|vendor| vendor.keys).map(row).map(check).collect()
 }
 
-/// Says what the cache holds.
+/// Lists the contents of the cache.
 pub(super) fn cache(cache: &Cache, folder: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
     for vendor in VENDORS.iter().flat_map(|vendor| vendor.folders) {
@@ -96,12 +96,12 @@ pub(super) fn cache(cache: &Cache, folder: &Path) -> Vec<Check> {
         }
     }
     if checks.is_empty() {
-        checks.push(Check::fact("cache", format!("{} holds nothing from a vendor yet", folder.display())));
+        checks.push(Check::fact("cache", format!("{} holds no vendor data yet", folder.display())));
     }
     checks
 }
 
-/// Says what the machine has: libtorch, GPUs, cores, room on the disk.
+/// Lists the resources of the machine: libtorch, GPUs, cores, free disk space.
 pub(super) fn machine(folder: &Path) -> Vec<Check> {
     let gpu = match ppo_agent::gpus() {
         Ok(count) => Check::yes("GPU", format!("{count}; --device cuda uses the first")),

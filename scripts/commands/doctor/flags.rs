@@ -16,10 +16,10 @@ use crate::{
 #[derive(Debug, Clone, Default, Args)]
 #[command(mut_args(described(OF_A_VENDOR)))]
 pub struct DoctorFlags {
-    /// The vendor to ask, and its cache.
+    /// The vendor to probe, and its cache.
     #[command(flatten)]
     pub source: SourceFlags,
-    /// Asks nobody
+    /// Sends no request
     #[arg(long)]
     pub offline: bool,
     /// Configuration beyond the flags.
@@ -28,7 +28,7 @@ pub struct DoctorFlags {
 }
 
 impl DoctorFlags {
-    /// Lays files, flags and assignments over the defaults, but for massive as the source.
+    /// Lays files, flags and assignments over the defaults, with massive as the source.
     ///
     /// # Errors
     /// Every fault at once, exit code 2.
@@ -39,7 +39,7 @@ impl DoctorFlags {
         self.source.put(&mut layer, notes);
         let config = self.config.resolve(&base, layer)?;
         if !config.run.data_source.is_vendor() {
-            let text = format!("--data-source {}: it is no vendor; name {}", config.run.data_source, vendor_names());
+            let text = format!("--data-source {}: it is not a vendor; use {}", config.run.data_source, vendor_names());
             return Err(UsageError::one(text).into());
         }
         Ok(config)

@@ -1,4 +1,4 @@
-//! Five questions to a vendor, and what the answers mean.
+//! Five requests to a vendor, and their interpretation.
 
 use jiff::civil::Date;
 use market_data::{
@@ -11,15 +11,15 @@ use market_data::{
 
 use super::checks::Check;
 
-/// A clock that is wrong by more than this misjudges which sessions are over.
+/// Clock error above which finished sessions are misjudged.
 const MOST_SKEW_S: i64 = 60;
 
-/// Asks Massive what the key may have: the time, a past session, today, an index, options.
+/// Probes Massive for the rights of the key: the time, a past session, today, an index, options.
 pub(super) fn massive(massive: &Massive<'_>, clock: &dyn Clock, calls_per_minute: u32) -> Vec<Check> {
     let mut checks = match massive.server_time() {
-        // Ours is read after the answer: the question may have waited for its turn.
-        Ok(server_ms) => vec![Check::yes("massive answers", "the key is known"), skew(server_ms - clock.now_ms())],
-        // Without a valid key, or without a line, the other questions have the same answer.
+        // The local clock is read after the response: the request may have waited for its turn.
+        Ok(server_ms) => vec![Check::yes("massive answers", "the key is accepted"), skew(server_ms - clock.now_ms())],
+        // Without a valid key or a connection, the other requests fail in the same way.
         Err(error) => return vec![Check::no("massive answers", error.to_string())],
     };
     let now_ms = clock.now_ms();
@@ -45,7 +45,7 @@ pub(super) fn massive(massive: &Massive<'_>, clock: &dyn Clock, calls_per_minute
     checks
 }
 
-/// Asks any vendor for a past session of SPY.
+/// Requests a past session of SPY from any vendor.
 pub(super) fn bars(vendor: &dyn Vendor, clock: &dyn Clock) -> Vec<Check> {
     let (Some(past), Ok(spy)) = (past_session(clock.now_ms()), Symbol::new("SPY")) else { return Vec::new() };
     let mut rows = 0;
@@ -59,7 +59,7 @@ pub(super) fn bars(vendor: &dyn Vendor, clock: &dyn Clock) -> Vec<Check> {
     )]
 }
 
-/// Returns the third last session that is over: every plan has it.
+/// Returns the third-last finished session, which every plan includes.
 fn past_session(now_ms: i64) -> Option<Date> {
     let last = last_final(now_ms)?;
     let sessions = calendar::sessions(last.saturating_sub(jiff::Span::new().days(14)), last);
@@ -92,7 +92,7 @@ fn told_today(answer: Result<usize, VendorError>, calls_per_minute: u32) -> Chec
         ),
         Ok(rows) => Check::yes(name, format!("{rows} bars")),
         Err(error) if error.refusal() == Some(Refusal::Today) => {
-            Check::no(name, "the plan gives a day only when it is over; past days are not affected")
+            Check::no(name, "the plan has no data before the day is over; past days are not affected")
         }
         Err(error) => Check::no(name, error.to_string()),
     }

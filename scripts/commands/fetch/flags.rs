@@ -15,7 +15,7 @@ use crate::{
     output::exit_code::UsageError,
 };
 
-/// What can be fetched.
+/// Kinds of data to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FetchKind {
     /// Minute bars of the symbols.
@@ -24,11 +24,11 @@ pub enum FetchKind {
     Vix,
     /// Minute bars of same-day options around the money.
     Options,
-    /// The contracts that were listed for each day.
+    /// Contracts listed on each day.
     Contracts,
     /// The live chain of today's expiry.
     Chain,
-    /// Implied volatility and greeks of each day's end.
+    /// Implied volatility and greeks at the end of each day.
     Greeks,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for FetchKind {
 }
 
 /// Sessions are fetched once they are over.
-const UP_TO_NOW: &FlagTable = &[("end_date", FlagHelp::Default("the last session that is over"))];
+const UP_TO_NOW: &FlagTable = &[("end_date", FlagHelp::Default("the last finished session"))];
 
 /// Flags of `zerodte fetch`.
 #[derive(Debug, Clone, Args)]
@@ -57,31 +57,31 @@ const UP_TO_NOW: &FlagTable = &[("end_date", FlagHelp::Default("the last session
     mut_args(described(UP_TO_NOW))
 )]
 pub struct FetchFlags {
-    /// What to fetch, separated by commas
+    /// Data to fetch, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "bars,vix")]
     pub what: Vec<FetchKind>,
-    /// Which symbols and dates, from where to where.
+    /// Symbols, dates, source and folder.
     #[command(flatten)]
     pub data: DataFlags,
-    /// Strikes on each side of the underlying's range of the day whose options are fetched
+    /// Strikes to fetch on each side of the underlying's range of the day
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub strikes: u32,
     /// Calls per rolling minute; 0 = a paid plan of massive without a limit [default: 5 massive, 200 alpaca, 30 yahoo]
     #[arg(long, value_name = "N")]
     pub calls_per_minute: Option<u32>,
-    /// Reads the flat files of a paid plan of massive (raw prices) instead of its service
+    /// Reads the flat files of a paid plan of massive (raw prices) instead of its API
     #[arg(long)]
     pub flat_files: bool,
-    /// Asks again for the last N sessions, which vendors sometimes correct
+    /// Fetches the last N sessions again, because vendors sometimes correct them
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "5", default_value_t = 0)]
     pub refresh: usize,
-    /// Asks again for sessions that came without a bar
+    /// Requests sessions without bars again
     #[arg(long)]
     pub retry_empty: bool,
-    /// Leaves rows out that contradict themselves, and names them, instead of stopping at the first
+    /// Skips and lists inconsistent rows instead of stopping at the first
     #[arg(long)]
     pub drop_bad_rows: bool,
-    /// Says which calls are needed and how long they take; asks nobody
+    /// Prints the calls needed and their duration; sends no request
     #[arg(long)]
     pub dry_run: bool,
     /// Configuration beyond the flags.
@@ -90,18 +90,18 @@ pub struct FetchFlags {
 }
 
 impl FetchFlags {
-    /// Returns how to fetch.
+    /// Returns the settings of the fetch.
     pub fn wishes(&self) -> FetchOptions {
         FetchOptions { refresh: self.refresh, retry_empty: self.retry_empty, drop_bad: self.drop_bad_rows }
     }
 
-    /// Lays files, flags and assignments over the defaults, but for massive as the source.
+    /// Lays files, flags and assignments over the defaults, with massive as the source.
     ///
     /// # Errors
     /// Every fault at once, exit code 2.
     pub fn resolve(&self, notes: &mut Vec<String>) -> anyhow::Result<RunConfig> {
         if self.data.options.is_some() {
-            return Err(UsageError::one("--options: say --what options to fetch them").into());
+            return Err(UsageError::one("--options: use --what options to fetch them").into());
         }
         let mut base = RunConfig::default();
         base.run.data_source = DataSource::named("massive").unwrap_or(base.run.data_source);
@@ -114,11 +114,8 @@ impl FetchFlags {
         }
         let config = self.config.resolve(&base, layer)?;
         if !config.run.data_source.is_vendor() {
-            let text = format!(
-                "--data-source {}: nothing is fetched from it; name {}",
-                config.run.data_source,
-                vendor_names()
-            );
+            let text =
+                format!("--data-source {}: nothing to fetch from it; use {}", config.run.data_source, vendor_names());
             return Err(UsageError::one(text).into());
         }
         Ok(config)

@@ -1,4 +1,4 @@
-//! Reference data, chains and greeks: one CSV file per question, beside the bars in the cache.
+//! Reference data, chains and greeks: one CSV file per query, beside the bars in the cache.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -23,7 +23,7 @@ use crate::{
     output::{clock::SystemClock, output_file::write_file},
 };
 
-/// Strikes far enough away for any contract.
+/// Range of strikes that covers every contract.
 const ALL_STRIKES: (f64, f64) = (0.0, 1e6);
 
 /// Returns the folder of the options on a symbol.
@@ -35,7 +35,7 @@ fn path(cache: &Cache, kind: &str, symbol: &Symbol, name: &str) -> PathBuf {
     cache.folder("massive").join(kind).join(symbol.as_str()).join(format!("{name}.csv"))
 }
 
-/// Returns how many calls a table takes at least.
+/// Returns the minimum number of calls for a table.
 pub(super) fn calls(what: FetchKind, cache: &Cache, symbol: &Symbol, dates: DateRange) -> usize {
     let days = calendar::sessions(dates.first, dates.last).into_iter().map(|session| session.date);
     let missing = |kind: &str| days.filter(|day| !path(cache, kind, symbol, &day.to_string()).exists()).count();
@@ -47,7 +47,7 @@ pub(super) fn calls(what: FetchKind, cache: &Cache, symbol: &Symbol, dates: Date
     }
 }
 
-/// Fetches the contracts that expire on each day and were listed then; days that are there are not asked for again.
+/// Fetches the contracts that expire on each day and were listed then; cached days are skipped.
 pub(super) fn contracts(
     massive: &Massive<'_>,
     cache: &Cache,
@@ -61,7 +61,7 @@ pub(super) fn contracts(
     })
 }
 
-/// Fetches implied volatility and greeks of each day's end.
+/// Fetches implied volatility and greeks at the end of each day.
 pub(super) fn greeks(
     massive: &Massive<'_>,
     cache: &Cache,
@@ -74,7 +74,7 @@ pub(super) fn greeks(
     })
 }
 
-/// Fetches the live chain of today's expiry, or of the next session's; every call makes a file of its own.
+/// Fetches the live chain of today's expiry, or of the next session's; every call writes a new file.
 pub(super) fn chain(massive: &Massive<'_>, cache: &Cache, symbol: &Symbol) -> anyhow::Result<String> {
     let now = SystemClock.now_ms();
     let today = calendar::exchange_date(now.saturating_mul(1_000_000));
@@ -106,7 +106,7 @@ fn each_day(
             continue;
         }
         let rows = ask(day).map_err(usage)?;
-        // Nothing is no answer to keep: it may come later.
+        // An empty response is not cached: the data may be published later.
         if !rows.is_empty() {
             write_file(&file, format!("{heading}{rows}").as_bytes())?;
             asked += 1;
@@ -114,7 +114,7 @@ fn each_day(
     }
     let folder = path(cache, kind, symbol, "x");
     let folder = folder.parent().unwrap_or(&folder).display();
-    Ok(format!("{symbol}: {kind} of {asked} days fetched, {there} were there, in {folder}"))
+    Ok(format!("{symbol}: {kind} of {asked} days fetched, {there} already cached, in {folder}"))
 }
 
 fn cell<T: ToString>(value: Option<T>) -> String {

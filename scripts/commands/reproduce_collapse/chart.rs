@@ -1,5 +1,5 @@
-//! The picture: one panel per profile, HOLD and strong-setup BUY, the interval solid, the average since step 0 dashed; below
-//! them what every interval earned.
+//! Chart with one panel per profile: HOLD and strong-setup BUY, the interval solid, the average since step 0 dashed;
+//! below them the P&L of every interval.
 
 use anyhow::Context as _;
 use plotters::{
@@ -18,16 +18,16 @@ use crate::{
     },
 };
 
-/// Width and height of a panel with its title, its shares and its money.
+/// Width and height of a panel with its title, its shares and its P&L.
 const PANEL: (u32, u32) = (490, 384);
 const HEADER: u32 = 92;
 const MONEY: i32 = 100;
 /// Room for labels beside a panel.
 const LEFT: u32 = 62;
 const RIGHT: u32 = 48;
-/// Intervals from which on lines are thin.
+/// Number of intervals from which lines are thin.
 const CROWDED: usize = 40;
-/// Between two labels, in pixels.
+/// Distance between two labels, in pixels.
 const LINE_HEIGHT: i32 = 14;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -41,7 +41,7 @@ const LINES: [(&str, RGBColor, Figure); 2] =
 /// Draws a report as SVG text.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// A failure of the drawing library; no known input causes one.
 pub(crate) fn draw(report: &CollapseReport) -> anyhow::Result<String> {
     let columns = match report.profiles.len() {
         0 | 1 => 1,
@@ -108,10 +108,10 @@ impl Money {
     }
 }
 
-/// One profile's part of the picture.
+/// Panel of one profile.
 struct Panel<'a> {
     profile: &'a ProfileReport,
-    /// Where the time axis ends, in steps.
+    /// End of the time axis, in steps.
     last: f64,
     money: Money,
 }
@@ -194,14 +194,14 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// Returns a figure of a window at every interval that has one.
+    /// Returns a figure of a window at every interval where it is defined.
     fn points(&self, window: Window, figure: Figure) -> Vec<(f64, Spread)> {
         let point = |look: &Look| Some((look.step as f64, figure(window(&look.shown))?));
         self.profile.intervals.iter().filter_map(point).collect()
     }
 }
 
-/// Moves labels so that none covers another, from the upper one down.
+/// Moves labels down so that none overlaps another, from the top.
 fn keep_apart<T>(labels: &mut [((i32, i32), f64, T)]) {
     labels.sort_by_key(|((_, y), ..)| *y);
     for i in 1..labels.len() {

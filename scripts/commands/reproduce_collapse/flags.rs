@@ -27,16 +27,16 @@ pub struct ReproduceFlags {
     /// Trainings of every profile, with the seeds 0, 1, ...
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub seeds: u64,
-    /// Threads, 0 = one per core, each with trainings of its own; the results do not depend on it
+    /// Threads, 0 = one per core, each with its own trainings; the results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub num_threads: usize,
-    /// Which bars to use.
+    /// Bars to use.
     #[command(flatten)]
     pub data: DataFlags,
-    /// Folder to write to.
+    /// Output folder.
     #[command(flatten)]
     pub output: ReproduceOutput,
-    /// Configuration beyond the flags, the same for every profile; wins over the profile.
+    /// Configuration beyond the flags, the same for every profile; overrides the profile.
     #[command(flatten)]
     pub config: ConfigFlags,
 }
@@ -59,7 +59,7 @@ impl ReproduceFlags {
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
         let timesteps = i64::try_from(self.timesteps)
-            .map_err(|_| UsageError::one(format!("--timesteps {}: it is too large", self.timesteps)))?;
+            .map_err(|_| UsageError::one(format!("--timesteps {}: too large", self.timesteps)))?;
         layer.put("run.timesteps", timesteps);
         layer.put("run.num_threads", self.num_threads as i64);
         let resolved = |(name, base): (String, RunConfig)| Ok((name, self.config.resolve(&base, layer.clone())?));

@@ -1,4 +1,4 @@
-//! The stories that can be told: the shipped files of `configs/`, held in the program, or a file of the user's.
+//! Profiles to train: the files of `configs/`, built into the program, or a file of the user.
 
 use std::{path::Path, str::FromStr};
 
@@ -10,7 +10,7 @@ use crate::{
     output::exit_code::UsageError,
 };
 
-/// Name and text of the profiles that come with the program.
+/// Name and text of the built-in profiles.
 const SHIPPED: [(&str, &str); 4] = [
     ("before_fixes", include_str!("../../../configs/before_fixes.toml")),
     ("anti_collapse", include_str!("../../../configs/anti_collapse.toml")),
@@ -18,15 +18,15 @@ const SHIPPED: [(&str, &str); 4] = [
     ("always_buy", include_str!("../../../configs/always_buy.toml")),
 ];
 
-/// Profiles in the order in which they are shown.
+/// Profiles in display order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profiles(Vec<String>);
 
 impl Profiles {
-    /// The old story, as a flag says it.
+    /// Default value of the flag: the profiles of the earlier collapses, in order.
     pub const USUAL: &str = "before_fixes,anti_collapse,tune2";
 
-    /// Returns the names and the configurations that they lay over the defaults, unchecked.
+    /// Returns each name with its configuration, laid over the defaults and unchecked.
     ///
     /// # Errors
     /// A file that cannot be read, is not TOML, or names an unknown key.
@@ -61,7 +61,7 @@ impl FromStr for Profiles {
             if shipped(name).is_none() && !name.ends_with(".toml") {
                 let known = SHIPPED.map(|(known, _)| known);
                 let hint = nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                return Err(format!("\"{name}\" is neither of {} nor a .toml file{hint}", known.join(", ")));
+                return Err(format!("\"{name}\" is not one of {} or a .toml file{hint}", known.join(", ")));
             }
         }
         Ok(Self(names))
@@ -84,7 +84,7 @@ mod tests {
         let parse = |text: &str| text.parse::<Profiles>();
         assert_eq!(parse("tune2, before_fixes").unwrap().0, ["tune2", "before_fixes"]);
         assert!(parse("tune3").unwrap_err().ends_with("did you mean tune2?"));
-        assert!(parse("").unwrap_err().contains("neither of before_fixes"));
+        assert!(parse("").unwrap_err().contains("not one of before_fixes"));
         assert_eq!(parse("tune2,tune2").unwrap_err(), "tune2 is named twice");
         let missing = parse("/nowhere/x.toml").unwrap().configs().unwrap_err();
         assert!(missing.to_string().contains("/nowhere/x.toml"), "{missing}");

@@ -1,4 +1,4 @@
-//! What the trainings show, over the seeds: the report that is written as JSON, and where its numbers come from.
+//! JSON report of the trainings over the seeds, and the sources of its numbers.
 
 use market_data::{DataStamp, DateRange};
 use market_env::{Action, Ledger};
@@ -8,7 +8,7 @@ use statistics::{median, share};
 use super::runs::{Curve, TrainingPlan};
 use crate::config::RunConfig;
 
-/// Steps at which the old runs were looked at.
+/// Steps at which the old runs were documented.
 pub(crate) const LOOKED_AT: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000];
 
 /// The result of `zerodte reproduce-collapse`.
@@ -16,19 +16,19 @@ pub(crate) const LOOKED_AT: [u64; 7] = [5_000, 10_000, 25_000, 50_000, 100_000, 
 pub struct CollapseReport {
     /// Origin of the bars.
     pub data: DataStamp,
-    /// Symbols trained on.
+    /// Training symbols.
     pub symbols: Vec<String>,
-    /// Dates trained on.
+    /// Training dates.
     pub train: DateRange,
     /// Sessions of all symbols on these dates.
     pub sessions: usize,
     /// Planned steps of every training, summed over lanes.
     pub timesteps: u64,
-    /// Steps of an interval, the last ones before each look.
+    /// Steps of an interval.
     pub interval_steps: u64,
     /// Seeds of the trainings.
     pub seeds: Vec<u64>,
-    /// The profiles in the order in which they were named.
+    /// Profiles in the order of the flag.
     pub profiles: Vec<ProfileReport>,
 }
 
@@ -47,7 +47,7 @@ pub struct ProfileReport {
     pub lanes: usize,
     /// Every interval, over the seeds.
     pub intervals: Vec<Look>,
-    /// Every training for itself.
+    /// The single trainings.
     pub runs: Vec<RunReport>,
 }
 
@@ -70,7 +70,7 @@ pub struct Look {
     pub shown: Shown<Option<Spread>>,
 }
 
-/// What the last interval shows, and what the average since step 0 shows.
+/// Figures of the last interval and of the average since step 0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Shown<T> {
     /// Figures of the interval alone.
@@ -110,7 +110,7 @@ pub struct Spread {
 }
 
 impl CollapseReport {
-    /// Summarises trainings; `curves` has one list per story.
+    /// Summarises trainings; `curves` has one list per profile.
     pub(crate) fn of(data: DataStamp, train: DateRange, stories: &[TrainingPlan], curves: &[Vec<Curve>]) -> Self {
         let first = stories.first();
         let run = first.map(|story| &story.config.run);
@@ -147,7 +147,7 @@ impl ProfileReport {
         }
     }
 
-    /// Returns the moments that tables show: the documented ones, and the last.
+    /// Returns the moments in the tables: the documented ones, and the last.
     pub(crate) fn looks(&self) -> impl Iterator<Item = &Look> {
         let last = self.intervals.last().map(|look| look.step);
         self.intervals.iter().filter(move |look| LOOKED_AT.contains(&look.step) || Some(look.step) == last)

@@ -1,4 +1,5 @@
-//! The trainings: every profile with every seed, several at a time, each one remembered as the counters at every interval.
+//! Trainings of every profile with every seed, several at a time, each recorded as counters at the end of every
+//! interval.
 
 use std::sync::Arc;
 
@@ -9,13 +10,13 @@ use rayon::prelude::*;
 
 use crate::config::RunConfig;
 
-/// What is trained: one story on its market.
+/// One profile and its market.
 #[derive(Debug)]
 pub(crate) struct TrainingPlan {
     pub(crate) name: String,
     pub(crate) config: RunConfig,
     pub(crate) market: Arc<Market>,
-    /// Sessions trained on.
+    /// Number of training sessions.
     pub(crate) days: Vec<u32>,
 }
 
@@ -23,11 +24,11 @@ pub(crate) struct TrainingPlan {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Curve {
     pub(crate) seed: u64,
-    /// The multiple of the interval's length that was passed, and the counters since step 0.
+    /// Multiple of the interval's length, and the counters since step 0.
     pub(crate) totals: Vec<(u64, Ledger)>,
 }
 
-/// Trains every story with every seed; one list of curves per story, in the order of the seeds.
+/// Trains every profile with every seed; returns one list of curves per profile, in the order of the seeds.
 pub(crate) fn train(stories: &[TrainingPlan], seeds: u64) -> anyhow::Result<Vec<Vec<Curve>>> {
     let jobs: Vec<(&TrainingPlan, u64)> =
         stories.iter().flat_map(|story| (0..seeds).map(move |seed| (story, seed))).collect();
@@ -54,7 +55,7 @@ impl TrainingPlan {
     }
 }
 
-/// Keeps the counters at every interval's end.
+/// Records the counters at the end of every interval.
 struct IntervalLedgers {
     cadence: Cadence,
     totals: Vec<(u64, Ledger)>,

@@ -1,4 +1,4 @@
-//! The report as a table: every look twice, the interval and below it the average that hides it.
+//! Report as a table: two rows per moment, the interval and below it the average that hides it.
 
 use super::report::{CollapseReport, Look, ProfileReport, Spread, WindowFigures};
 use crate::output::{
@@ -19,7 +19,7 @@ const HEADING: [&str; 10] = [
     "net P&L after costs",
 ];
 
-/// Returns the whole document that `--out` gets.
+/// Returns the whole Markdown document for `--out`.
 pub(crate) fn markdown(report: &CollapseReport) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let heading = HEADING.map(str::to_owned);
@@ -29,12 +29,12 @@ pub(crate) fn markdown(report: &CollapseReport) -> String {
     format!("{about}\n\n{}{}{rows}", line(&heading), line(&rule))
 }
 
-/// Returns the same table for a screen.
+/// Returns the same table for the terminal.
 pub(crate) fn screen(report: &CollapseReport) -> String {
     format!("{}\n\n{}", about(report).join("\n"), columns(&HEADING, &rows(report)))
 }
 
-/// Says what was trained, and how to read the table.
+/// Describes the trainings and the columns of the table.
 fn about(report: &CollapseReport) -> Vec<String> {
     let synthetic = mark(report.data.is_synthetic(), "", ": ");
     let profiles = report.profiles.iter().map(|profile| {
@@ -79,7 +79,7 @@ fn look_rows(profile: &str, look: &Look) -> [Vec<String>; 2] {
     [row("interval", &look.shown.interval), row("cumulative", &look.shown.cumulative)]
 }
 
-/// Writes a median with its range, unless it has none; a figure that nobody has is a dash.
+/// Formats a median with its range, if it has one; a missing figure is a dash.
 fn cell(spread: Option<Spread>, to: &str, write: &dyn Fn(f64) -> String) -> String {
     let Some(Spread { median, low, high }) = spread else { return "-".to_owned() };
     let [median, low, high] = [median, low, high].map(write);

@@ -1,5 +1,5 @@
-//! `zerodte selftest diagnostics`: are the verdicts right in both directions? Trainings with planted faults must be called by
-//! their names, and healthy ones, odd as they may look, must be left alone.
+//! `zerodte selftest diagnostics`: tests the verdicts in both directions. Planted faults must be diagnosed, and healthy
+//! trainings, however unusual, must raise no alarm.
 
 mod catalogue;
 mod plant;
@@ -26,7 +26,7 @@ use crate::{
 
 pub use self::trial::TrialReport;
 
-/// Share of the planted faults that must be called.
+/// Share of the planted faults that must be diagnosed.
 const DETECTED: f64 = 0.99;
 
 /// Flags of `zerodte selftest diagnostics`.
@@ -35,16 +35,16 @@ pub struct DiagnosticsFlags {
     /// Trainings of each kind, with the seeds 0, 1, ...
     #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub repeats: u64,
-    /// What is printed and written.
+    /// Output on the terminal and in files.
     #[command(flatten)]
     pub output: DiagnosticsOutput,
 }
 
-/// What the proof prints and writes.
+/// Output of the self-test.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct DiagnosticsOutput {
-    /// Form of what is printed.
+    /// Format of the printed result.
     #[command(flatten)]
     pub print: PrintFlags,
     /// Writes the report as JSON
@@ -52,22 +52,22 @@ pub struct DiagnosticsOutput {
     pub out: Option<PathBuf>,
 }
 
-/// How the diagnostics judged labelled trainings.
+/// Diagnoses of labelled trainings.
 #[derive(Debug, Clone, Serialize)]
 pub struct DiagnosticsReport {
-    /// Trainings.
+    /// Number of trainings.
     pub runs: usize,
-    /// Those with a planted fault.
+    /// Number with a planted fault.
     pub planted: usize,
-    /// Those without.
+    /// Number without one.
     pub healthy: usize,
-    /// Planted faults that were called by their name.
+    /// Planted faults that were diagnosed correctly.
     pub detected: usize,
     /// The same as a share of the planted ones.
     pub detection_rate: f64,
-    /// Healthy trainings in which an alarm was called.
+    /// Healthy trainings with an alarm.
     pub false_alarms: usize,
-    /// Lane-steps until a planted fault was called: the median, and the longest.
+    /// Lane-steps until a planted fault was diagnosed: the median, and the longest.
     pub steps_to_detection: Option<(f64, f64)>,
     /// One entry per training.
     pub rows: Vec<TrialReport>,
@@ -116,7 +116,7 @@ impl DiagnosticsReport {
             format!(" after {median} steps (median; {longest} at most)")
         });
         format!(
-            "{} trainings: {} of {} planted faults called by their name ({}){steps}; {} false alarms in {} healthy ones",
+            "{} trainings: {} of {} planted faults diagnosed ({}){steps}; {} false alarms in {} healthy ones",
             self.runs,
             self.detected,
             self.planted,
@@ -127,7 +127,7 @@ impl DiagnosticsReport {
     }
 }
 
-/// Trains all of them, several at a time.
+/// Runs all trainings, several at a time.
 fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
     let grounds = Markets::new()?;
     let trials = trials(&grounds, repeats);
@@ -136,7 +136,7 @@ fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
     Ok(DiagnosticsReport::of(rows))
 }
 
-/// Runs the proof and says how it went.
+/// Runs the self-test and prints its result.
 ///
 /// # Errors
 /// A training that cannot run, a file that cannot be written, or verdicts that are wrong.

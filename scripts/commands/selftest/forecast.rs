@@ -1,4 +1,5 @@
-//! `zerodte selftest forecast`: the failures of earlier forecasters happen again, none is called healthy, and each is cured.
+//! `zerodte selftest forecast`: reproduces the failures of earlier forecasters; none may be judged healthy, and each
+//! has a cure.
 
 use std::path::PathBuf;
 
@@ -18,12 +19,12 @@ pub struct ForecastFlags {
     /// Seed of the samples and of the trainings
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// File to write.
+    /// Output file.
     #[command(flatten)]
     pub output: ForecastOutput,
 }
 
-/// File that the proof writes.
+/// File that the self-test writes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct ForecastOutput {
@@ -32,12 +33,13 @@ pub struct ForecastOutput {
     pub markdown: Option<PathBuf>,
 }
 
-const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "MAE", "epochs", "best", "what is said"];
+const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "MAE", "epochs", "best", "verdict"];
 
-/// Runs a proof and says how it went.
+/// Runs the self-test and prints its result.
 ///
 /// # Errors
-/// A training that breaks, a file that cannot be written, a failed attempt that is called healthy, or a cure that is none.
+/// A training that breaks, a file that cannot be written, a failed attempt that is judged healthy, or a cure that does
+/// not help.
 pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Result<()> {
     let file = OutputFile::requested("", flags.output.markdown.as_ref())?;
     let failures = failures(flags.seed);
@@ -60,17 +62,17 @@ pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Resul
         let (cure, broken) = of.split_last().expect("a failure has attempts");
         ensure!(
             cure.gate.verdict == GateVerdict::Healthy,
-            "{}: the cure is called {}",
+            "{}: the cure is judged {}",
             failure.name,
             cure.gate.verdict
         );
         let unnoticed = broken.iter().filter(|outcome| outcome.gate.verdict == GateVerdict::Healthy).count();
-        ensure!(unnoticed == 0, "{}: {unnoticed} failed attempt(s) are called healthy", failure.name);
+        ensure!(unnoticed == 0, "{}: {unnoticed} failed attempt(s) are judged healthy", failure.name);
         let worse =
             broken.iter().all(|outcome| outcome.scores[0].as_ref().is_none_or(|scores| scores.r2() < cure_r2(cure)));
         ensure!(worse, "{}: an attempt is as good as the cure", failure.name);
     }
-    console.say("Every failure happened again, and every cure is healthy")?;
+    console.say("Every failure was reproduced, and every cure is healthy")?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! `zerodte selftest learning`: CartPole-v1 is learned in as few steps as by Stable-Baselines3.
+//! `zerodte selftest learning`: learns CartPole-v1 in as few steps as Stable-Baselines3.
 
 mod curves;
 mod plot;
@@ -29,22 +29,22 @@ pub struct LearningFlags {
     pub output: LearningOutput,
 }
 
-/// Files that the proof writes.
+/// Files that the self-test writes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct LearningOutput {
     /// Writes the learning curves: seed, timesteps, mean return of the last 100 episodes
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Draws them, with the reference's
+    /// Draws the learning curves, with those of the reference
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
 
-/// Runs a proof and says how it went.
+/// Runs the self-test and prints its result.
 ///
 /// # Errors
-/// A training that stops, a file that cannot be written, or a proof that failed.
+/// A training that stops, a file that cannot be written, or a failed self-test.
 pub(super) fn run(flags: &LearningFlags, console: &mut Console) -> anyhow::Result<()> {
     let csv = OutputFile::requested("", flags.output.csv.as_ref())?;
     let svg = OutputFile::requested("", flags.output.svg.as_ref())?;
@@ -70,7 +70,7 @@ fn train(seeds: u64) -> anyhow::Result<Vec<Curve>> {
     (0..seeds).into_par_iter().map(train).collect()
 }
 
-/// Returns the steps that each seed needed, ascending; the limit for one that did not get there.
+/// Returns the steps that each seed needed, ascending; the limit for an unsolved one.
 fn steps(curves: &[Curve]) -> Vec<f64> {
     let mut steps: Vec<f64> =
         curves.iter().map(|curve| curve.solved_at().unwrap_or(cartpole::MAX_TIMESTEPS) as f64).collect();
@@ -103,7 +103,7 @@ fn verdict(z: f64) -> String {
     format!("Mann-Whitney test over all seeds: z = {z:+.2}; at 1 % on each side, {reading}")
 }
 
-/// Standard deviations beyond which a difference is not chance: 1 % on each side.
+/// Standard deviations beyond which a difference is significant: 1 % on each side.
 const SIGNIFICANT: f64 = 2.326;
 
 #[cfg(test)]

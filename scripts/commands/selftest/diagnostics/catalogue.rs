@@ -1,4 +1,4 @@
-//! The labelled trainings: as many healthy ones as planted faults, of every kind that fooled somebody.
+//! Labelled trainings: as many healthy ones as planted faults, including every kind that was misjudged before.
 
 use market_env::Action;
 use ppo_agent::health::Verdict;
@@ -8,20 +8,20 @@ use super::{
     trial::{Expected, Overwritten, TestMarket, Trial},
 };
 
-/// Lane-steps of a training: twelve intervals; and of one that has to learn its fault first.
+/// Lane-steps of a training, twelve intervals, and of a training that has to learn its fault first.
 const LENGTH: u64 = 60_000;
 const LONG: u64 = 100_000;
 /// Trainings of each kind.
 pub(super) const REPEATS: u64 = 3;
 
-/// The markets of all trials.
+/// Markets of all trials.
 #[derive(Debug)]
 pub(super) struct Markets {
     /// A plain edge, one market per repeat.
     plain: Vec<TestMarket>,
     /// A weak edge.
     weak: Vec<TestMarket>,
-    /// Nothing to be earned.
+    /// No edge.
     barren: Vec<TestMarket>,
 }
 
@@ -33,7 +33,7 @@ impl Markets {
     }
 }
 
-/// One kind of training, and the market that it is trained on.
+/// One kind of training, and its market.
 struct Kind {
     name: &'static str,
     expected: Expected,
@@ -43,7 +43,7 @@ struct Kind {
     weights: &'static [Overwritten],
 }
 
-/// An actor that sees nothing but the clock of [`Fault::Clock`], and HOLDs or buys calls by it.
+/// Weights of an actor that depends only on the clock of [`Fault::Clock`], and HOLDs or buys calls by it.
 const BY_THE_CLOCK: &[Overwritten] = &[
     ("actor.0.weight", None, 0.0),
     ("actor.0.weight", Some(CLOCK_INPUT), 5.0),
@@ -55,7 +55,7 @@ const BY_THE_CLOCK: &[Overwritten] = &[
 ];
 /// Learns within ten intervals.
 const QUICK: &str = "ppo.learning_rate=1e-3";
-/// Learns what is paid, and nothing holds it back.
+/// Learns the paid action without restraint.
 const GREEDY: &[&str] = &["ppo.learning_rate=1e-3", "ppo.ent_coef=0", "ppo.n_steps=128"];
 
 fn plain(grounds: &Markets) -> &[TestMarket] {

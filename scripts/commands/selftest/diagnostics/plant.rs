@@ -1,4 +1,4 @@
-//! An environment with something wrong in it: whatever it pays, shows or breaks is on top of the market's own game.
+//! Environment with a planted fault in its rewards or observations, on top of the market environment.
 
 use std::ops::Range;
 
@@ -7,31 +7,31 @@ use market_env::{
     VecEnv,
 };
 
-/// Account column that shows the clock, and its place among a policy's inputs.
+/// Account column that shows the clock, and its index among the policy's inputs.
 const CLOCK_COLUMN: usize = 7;
 pub(super) const CLOCK_INPUT: usize = FEATURES.len() + CLOCK_COLUMN;
 
-/// What is wrong.
+/// Planted faults.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// A flat account is paid this whenever it takes the action.
+    /// A flat account is paid this amount for the action.
     Pay(Action, f32),
-    /// The account row shows a clock instead of the hours held: 1 and -1 in turn, so many lane-steps each.
+    /// The account row shows a clock instead of the hours held: 1 and -1 in turn, for this many lane-steps each.
     Clock(u64),
     /// A flat account is paid for every entry.
     PayEntries(f32),
     /// All features are zero.
     Blind,
-    /// Rewards double every so many lane-steps.
+    /// Rewards double after every such number of lane-steps.
     Double(u64),
-    /// The reward of the first lane is not a number once so many lane-steps are taken.
+    /// The reward of the first lane is NaN after this many lane-steps.
     NotANumber(u64),
 }
 
 impl Fault {
-    /// What a flat account's decision is paid.
+    /// Returns the extra reward of a flat account's decision.
     fn paid(self, action: u8) -> f32 {
         let when = |holds: bool, amount: f32| if holds { amount } else { 0.0 };
         match self {
@@ -47,9 +47,9 @@ impl Fault {
 pub(super) struct Planted {
     env: BatchEnv,
     fault: Fault,
-    /// What is shown instead of the market's features, if it is blind.
+    /// Features shown instead of the market's, if it is blind.
     blank: Option<Vec<f32>>,
-    /// What was legal before the step. `[N]`
+    /// Legal actions before the step. `[N]`
     mask: Vec<ActionMask>,
 }
 
@@ -147,6 +147,6 @@ mod tests {
         assert_eq!(paid(Fault::Pay(Action::BuyPut, 0.5)), [0.0, 0.0, 0.5]);
         assert_eq!(paid(Fault::PayEntries(0.5)), [0.0, 0.5, 0.5]);
         assert_eq!(paid(Fault::Blind), [0.0; 3]);
-        assert_eq!(ACCOUNT_COLUMNS[CLOCK_COLUMN], "hours_held", "a column that says nothing when flat");
+        assert_eq!(ACCOUNT_COLUMNS[CLOCK_COLUMN], "hours_held", "a column without information when flat");
     }
 }

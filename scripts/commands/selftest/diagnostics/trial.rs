@@ -1,4 +1,4 @@
-//! One labelled training: what is wrong with it, if anything, and what the diagnostics said of it.
+//! One labelled training: its planted fault, if any, and its diagnosis.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,14 +23,14 @@ use crate::{
 /// Lane-steps of an interval, as in a real run.
 const INTERVAL: u64 = 5_000;
 
-/// A kind of planted fault, by the verdicts that name it.
+/// Verdicts expected of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Expected {
-    /// No alarm, whatever else is said.
+    /// Any verdict but an alarm.
     NoAlarm,
     /// This alarm.
     Exactly(Verdict),
-    /// A collapse into whatever action.
+    /// A collapse into any action.
     AnyCollapse,
     /// A collapse into entries.
     OnlyEntries,
@@ -56,7 +56,7 @@ impl Expected {
     }
 }
 
-/// A made-up market, built once for all its trials.
+/// A synthetic market, built once for all its trials.
 #[derive(Debug)]
 pub(super) struct TestMarket {
     market: Arc<Market>,
@@ -91,10 +91,10 @@ impl TestMarket {
     }
 }
 
-/// A parameter that is overwritten before the start: its tensor, its place there or none for all, and what it becomes.
+/// A parameter overwritten before the start: its tensor, its index there or none for all, and its value.
 pub(super) type Overwritten = (&'static str, Option<usize>, f32);
 
-/// A training to be judged.
+/// A training to judge.
 #[derive(Debug, Clone)]
 pub(super) struct Trial<'a> {
     /// The kind of fault, or of health.
@@ -102,42 +102,42 @@ pub(super) struct Trial<'a> {
     pub(super) expected: Expected,
     pub(super) ground: &'a TestMarket,
     pub(super) fault: Fault,
-    /// What its configuration changes, as `--set` says it.
+    /// Changes of its configuration, as assignments of `--set`.
     pub(super) set: Vec<&'static str>,
     pub(super) weights: Vec<Overwritten>,
     pub(super) timesteps: u64,
     pub(super) seed: u64,
 }
 
-/// What was said of one training.
+/// Judgement of one training.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrialReport {
     /// The kind of planted fault, or of healthy run.
     pub kind: String,
-    /// Whether a fault was planted.
+    /// True if a fault was planted.
     pub planted: bool,
     /// Seed of the training.
     pub seed: u64,
-    /// Lane-steps that were to be trained.
+    /// Planned lane-steps.
     pub timesteps: u64,
-    /// The verdict that was to be called.
+    /// The expected verdict.
     pub expected: String,
-    /// The verdict called last.
+    /// The last verdict.
     pub verdict: Verdict,
-    /// Lane-steps after which the first alarm was called, and which.
+    /// Lane-steps up to the first alarm, and its verdict.
     pub alarm: Option<(u64, Verdict)>,
-    /// Lane-steps after which the first alarm was called, if it is the expected one.
+    /// Lane-steps up to the first alarm, if it is the expected one.
     pub detected_at: Option<u64>,
-    /// Whether a planted fault was called by its name, or a healthy run left alone.
+    /// True if a planted fault was diagnosed, or a healthy run raised no alarm.
     pub right: bool,
-    /// What every interval alone said.
+    /// Readings of the single intervals.
     pub readings: Vec<Verdict>,
-    /// What the last reading rests on.
+    /// Evidence of the last reading.
     pub evidence: Vec<String>,
 }
 
 impl Trial<'_> {
-    /// Trains and listens.
+    /// Trains and records the diagnoses.
     pub(super) fn run(&self) -> anyhow::Result<TrialReport> {
         self.train().with_context(|| format!("training \"{}\" with seed {}", self.kind, self.seed))
     }
@@ -199,12 +199,12 @@ impl Trial<'_> {
     }
 }
 
-/// Listens as a run's reporter does.
+/// Listener of the training, like the reporter of a run.
 struct HealthListener<'a> {
     monitor: Monitor,
     cadence: Cadence,
     ground: &'a TestMarket,
-    /// Step, verdict called, and reading of every interval.
+    /// Step, verdict and reading of every interval.
     heard: Vec<(u64, Verdict, IntervalVerdict)>,
 }
 

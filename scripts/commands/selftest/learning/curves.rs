@@ -7,7 +7,7 @@ use ppo_agent::games::cartpole::{CurvePoint, SOLVED_RETURN};
 
 const HEADING: &str = "seed,timesteps,ep_rew_mean";
 
-/// How one training went.
+/// Learning curve of one training.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Curve {
     pub(crate) seed: u64,
@@ -28,7 +28,7 @@ pub(crate) fn reference() -> anyhow::Result<Vec<Curve>> {
         .context("reading the curves of Stable-Baselines3")
 }
 
-/// Writes curves with two decimals, as the reference has.
+/// Formats curves with two decimals, as in the reference.
 pub(crate) fn to_csv(curves: &[Curve]) -> String {
     let mut text = format!("{HEADING}\n");
     for Curve { seed, points } in curves {

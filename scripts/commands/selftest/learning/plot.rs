@@ -1,4 +1,4 @@
-//! The learning curves of both programs in one chart.
+//! Learning curves of both programs in one chart.
 
 use anyhow::Context as _;
 use plotters::prelude::*;
@@ -10,13 +10,13 @@ use crate::chart::style::{INK, font, house_style, steps_label};
 const SIZE: (u32, u32) = (900, 460);
 const OURS: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
 const THEIRS: RGBColor = RGBColor(0xd0, 0x7a, 0x1f);
-/// Every how many iterations a point is drawn; the last one always is.
+/// Iterations per drawn point; the last iteration is always drawn.
 const STRIDE: usize = 4;
 
 /// Draws the curves as SVG text.
 ///
 /// # Errors
-/// When the drawing library refuses, which no input is known to cause.
+/// A failure of the drawing library; no known input causes one.
 pub(crate) fn draw(ours: &[Curve], theirs: &[Curve]) -> anyhow::Result<String> {
     let mut svg = String::new();
     {
