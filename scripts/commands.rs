@@ -102,17 +102,18 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::config::flag_help;
 
     #[test]
     fn flags_are_sound_and_the_help_of_a_trained_model_names_its_defaults() {
         ToolFlags::command().debug_assert();
-        let help = ToolFlags::try_parse_from(["zerodte", "backtest", "--help"]).unwrap_err().to_string();
+        let help = help("backtest");
         assert!(help.contains("[default: the model's]") && !help.contains("SPY,QQQ"), "{help}");
     }
 
     fn help(command: &str) -> String {
         let words = ["zerodte"].into_iter().chain(command.split(' ')).chain(["--help"]);
-        let text = ToolFlags::try_parse_from(words).unwrap_err().to_string();
+        let text = flag_help::describe(ToolFlags::command()).try_get_matches_from(words).unwrap_err().to_string();
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
@@ -123,7 +124,7 @@ mod tests {
             ("audit-reward", "[default: the first bar's]"),
             ("calibrate", "--options <PATH> Folder or file of option minutes to compare with"),
             ("calibrate", "[default: SPY]"),
-            ("calibrate", "First session date, YYYY-MM-DD [default: the first there is]"),
+            ("calibrate", "First session date, YYYY-MM-DD. [default: the first there is]"),
             ("doctor", "Folder of the cache [default: bars]"),
             ("explain", "[default: the model's]"),
             ("fetch", "[default: the last finished session]"),

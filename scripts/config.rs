@@ -422,7 +422,7 @@ mod tests {
             resolve(&RunConfig::default(), &[layer], RunConfig::check)
         };
         let error = resolved("tpu").unwrap_err().to_string();
-        assert!(error.contains("run.device: `tpu` is no device; say auto, cpu, cuda or cuda:1"), "{error}");
+        assert!(error.contains("run.device: `tpu` is not a device; use auto, cpu, cuda or cuda:1"), "{error}");
         let config = resolved("cuda:1").unwrap();
         assert!(config.to_toml().unwrap().contains("device = \"cuda:1\""));
     }

@@ -309,7 +309,7 @@ fn invalid_replays_are_refused_before_anything_is_written() {
         assert_eq!(text(&output.stderr).lines().count(), 1, "one sentence: {}", text(&output.stderr));
         assert!(!out.path().join("out").exists(), "nothing is written");
     };
-    refused(&train(out.path(), &[&["--ent-coef", "automatic"]]), 2, &["--ent-coef", "say a number, or auto"]);
+    refused(&train(out.path(), &[&["--ent-coef", "automatic"]]), 2, &["--ent-coef", "expected a number, or auto"]);
     refuse(&["--on-collapse", "nonsense"], &["health.on_collapse", "nonsense", "warn, stop, adapt"]);
     let replay = ["--replay-moves", file.to_str().unwrap()];
     refuse(&replay, &["--replay-moves: cannot read ", "moves.jsonl"]);

@@ -8,7 +8,10 @@ use market_env::{ContractSpec, PricingConfig, SessionPricer, option::black_schol
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{cli::{command, text}, util::{dataset, real_bars}};
+use crate::{
+    cli::{command, text},
+    util::{dataset, real_bars},
+};
 
 /// Writes made-up bars, and options whose trades are `factor` times the model's prices and whose quotes are the model's.
 pub(crate) fn market(factor: f64) -> TempDir {

@@ -96,7 +96,7 @@ fn verdict(view: &View) -> Vec<String> {
         }
         (None, Some(snapshot)) => {
             let UnjudgedInterval { verdict, evidence } = judge_by_shares(snapshot);
-            (format!("{verdict}, by the shares alone; no verdict was written"), evidence)
+            (format!("{verdict}, by action shares alone; no verdict was written"), evidence)
         }
         (None, None) => ("none yet".to_owned(), Vec::new()),
     };
