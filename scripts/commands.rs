@@ -124,7 +124,7 @@ mod tests {
             ("audit-reward", "[default: the first bar's]"),
             ("calibrate", "--options <PATH> Folder or file of option minutes to compare with"),
             ("calibrate", "[default: SPY]"),
-            ("calibrate", "First session date, YYYY-MM-DD. [default: the first there is]"),
+            ("calibrate", "First session date, YYYY-MM-DD [default: the first available]"),
             ("doctor", "Folder of the cache [default: bars]"),
             ("explain", "[default: the model's]"),
             ("fetch", "[default: the last finished session]"),

@@ -15,7 +15,7 @@ use market_env::{Market, MarketConfig, PricingConfig, RealOptions};
 use serde_json::json;
 
 use crate::{
-    artifacts::files,
+    artifacts::{files, saved_forecaster::ForecasterRecord},
     config::{DataSource, RunConfig},
     inputs::forecast_columns::ForecastColumns,
 };
@@ -87,6 +87,11 @@ impl Inputs {
     /// Returns the stamp of the data.
     pub fn stamp(&self) -> DataStamp {
         DataStamp::of(self.dataset.synthetic)
+    }
+
+    /// Returns the record of the forecaster whose forecasts are columns of the market, if there is one.
+    pub fn forecaster_record(&self) -> Option<&ForecasterRecord> {
+        self.forecast_columns.as_ref().map(ForecastColumns::record)
     }
 
     /// Returns the dates of training, validation and test.

@@ -4,7 +4,7 @@ use market_data::{DataStamp, Dataset, Split};
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::{artifacts::files, config::RunConfig, inputs::Inputs, output::clock};
+use crate::{artifacts::files, config::RunConfig, output::clock};
 
 /// The lock file that this program was built with.
 const LOCK: &str = include_str!("../../Cargo.lock");
@@ -48,11 +48,11 @@ fn versions() -> Value {
     Value::Object(versions)
 }
 
-/// Returns the manifest of a run that starts now; `dataset` is [`Inputs::manifest`]'s.
-pub fn of_training(model: &str, seed: u64, device: &str, inputs: &Inputs, dataset: &Value) -> Value {
+/// Returns the manifest of a run that starts now; `dataset` is the part about its data.
+pub fn of_training(model: &str, seed: u64, device: &str, data: DataStamp, dataset: &Value) -> Value {
     json!({
         "model": model,
-        "data": inputs.stamp(),
+        "data": data,
         "command": std::env::args().collect::<Vec<_>>(),
         "started": clock::timestamp(),
         "finished": null,

@@ -15,7 +15,6 @@ use crate::{
         RunConfig,
         layers::{Difference, differences},
     },
-    inputs::Inputs,
 };
 
 /// Training record in a model's sidecar.
@@ -70,8 +69,8 @@ impl ModelMeta {
     }
 
     /// Returns a note if the forecasts come from another forecaster than in the model's training.
-    pub fn changed_forecaster(&self, inputs: &Inputs) -> Option<String> {
-        let (then, now) = (self.forecaster.as_ref()?, inputs.forecast_columns.as_ref()?.record());
+    pub fn changed_forecaster(&self, forecaster: Option<&ForecasterRecord>) -> Option<String> {
+        let (then, now) = (self.forecaster.as_ref()?, forecaster?);
         let sentence = || {
             format!(
                 "the forecaster {} is not the one that the model was trained with: its file has changed",

@@ -50,7 +50,7 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     let json = flags.output.report.json("Report")?;
     let trades = OutputFile::requested("Trades", flags.output.trades.as_ref())?;
     let inputs = Inputs::load(&config)?;
-    context.notes.extend(meta.changed_forecaster(&inputs));
+    context.notes.extend(meta.changed_forecaster(inputs.forecaster_record()));
     let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
     let report = backtest.report(trades.as_ref(), &mut context)?;
     if let Some(file) = json {

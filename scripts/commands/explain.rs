@@ -42,7 +42,7 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     let json = flags.output.report.json("Explanation")?;
     let picture = OutputFile::requested("Picture", flags.output.plot.as_ref())?;
     let inputs = Inputs::load(&config)?;
-    context.notes.extend(meta.changed_forecaster(&inputs));
+    context.notes.extend(meta.changed_forecaster(inputs.forecaster_record()));
     let behaviour = if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy };
     let session = Session::replay(&policy, &inputs, &config.env, behaviour, config.run.seed)?;
     check_decision_bar(&session, bar, &config)?;

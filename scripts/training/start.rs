@@ -48,7 +48,8 @@ impl Run<'_> {
         };
         let run = &self.config.run;
         console.say(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
-        let mut manifest = manifest::of_training(&run.model_name, run.seed, &trainer.engine(), self.inputs, &dataset);
+        let mut manifest =
+            manifest::of_training(&run.model_name, run.seed, &trainer.engine(), self.inputs.stamp(), &dataset);
         manifest["trained_on"] = serde_json::to_value(&trained_on)?;
         let mark = earlier.as_ref().and_then(|earlier| earlier.mark.as_ref());
         let interventions = Interventions::new(self.config, mark.map(|mark| (mark.controller.clone(), mark.step)))?;
@@ -96,7 +97,11 @@ impl Run<'_> {
         policy.check_spec(env.spec())?;
         saved_model::check_shape(policy.config(), &self.config.policy)
             .with_context(|| format!("--load-model {}", path.display()))?;
-        for note in meta.changed_inputs(self.config)?.into_iter().chain(meta.changed_forecaster(self.inputs)) {
+        for note in meta
+            .changed_inputs(self.config)?
+            .into_iter()
+            .chain(meta.changed_forecaster(self.inputs.forecaster_record()))
+        {
             console.say(format!("Note: {note}"))?;
         }
         console.say_all(training_notice("Note: the loaded model", meta.data))?;
