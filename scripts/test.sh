@@ -18,9 +18,9 @@ step cargo clippy --release --workspace --all-targets -- -D warnings
 # Among the tests: the first day with a vendor's key, against a vendor on a local port (tests/vendor/commands.rs): fetch, cache, train,
 # and once more without key or line.
 if command -v cargo-nextest >/dev/null; then
-    step cargo nextest run --release --workspace
+    step cargo nextest run --release --workspace --no-fail-fast
 else
-    step cargo test --release --workspace --lib --bins --tests
+    step cargo test --release --workspace --lib --bins --tests --no-fail-fast
 fi
 step cargo test --release --workspace --doc
 step env RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
