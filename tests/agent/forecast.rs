@@ -90,7 +90,10 @@ fn a_run_writes_all_its_files_and_repeats_bit_by_bit() {
     assert_eq!(model("a"), model("b"));
     assert_ne!(model("a"), model("c"));
     let again = train(out.path(), "a", &[]);
-    assert!(again.contains("Kept the earlier run of this name as") && out.path().join("runs/a.1/metrics.json").exists(), "{again}");
+    assert!(
+        again.contains("Kept the earlier run of this name as") && out.path().join("runs/a.1/metrics.json").exists(),
+        "{again}"
+    );
 }
 
 #[test]
