@@ -5,31 +5,38 @@ pub mod audit_reward;
 pub mod backtest;
 pub mod bench;
 pub mod calibrate;
+pub mod completions;
+pub mod demo;
 pub mod diagnose;
 pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod forecast;
 pub mod inspect;
+pub mod man;
 pub mod reproduce_collapse;
 pub mod selftest;
+pub mod train;
 pub mod watch;
 
 use clap::{Parser, Subcommand};
 
 use crate::{
+    artifacts::manifest,
     commands::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
-        calibrate::flags::CalibrateFlags, diagnose::DiagnoseFlags, doctor::DoctorFlags, explain::ExplainFlags,
-        fetch::FetchFlags, forecast::ForecastTool, inspect::InspectFlags, reproduce_collapse::ReproduceFlags,
-        selftest::Selftest, watch::WatchFlags,
+        calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
+        doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool, inspect::InspectFlags,
+        man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
 
-/// Evaluates trained models, prepares data and tests the program.
+/// Market-replay reinforcement learning for intraday options: trains, tests, explains and checks policies.
+///
+/// Start with `zerodte demo`, which needs no data.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "zerodte", version)]
+#[command(name = "zerodte", version = manifest::VERSION.as_str(), arg_required_else_help = true)]
 pub struct ToolFlags {
     /// The command.
     #[command(subcommand)]
@@ -39,38 +46,46 @@ pub struct ToolFlags {
 /// Commands of `zerodte`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Tool {
-    /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
-    Audit(AuditFlags),
-    /// Plays policies without information and flags those that the reward pays for losing money.
-    AuditReward(AuditRewardFlags),
-    /// Replays sessions in order with a model and reports its earnings.
-    Backtest(BacktestFlags),
-    /// Compares modelled option prices and spreads with real trades and quotes.
-    Calibrate(CalibrateFlags),
-    /// Measures the speed of stepping, collecting and learning on this machine, after a check of correctness.
-    Bench(BenchFlags),
+    /// Trains on two made-up markets, one with a pattern and one without, and tests both policies; needs no data.
+    Demo(DemoFlags),
+    /// Trains a policy on minute bars and tests it on later dates that it never saw.
+    Train(Box<TrainFlags>),
+    /// Shows the current state of a training, from its run folder or a log, including legacy logs.
+    Watch(WatchFlags),
     /// Prints the verdict on a training; exit code 3 collapsed or state-blind, 4 frozen, 5 exploding.
     Diagnose(DiagnoseFlags),
-    /// Checks this machine and its keys: plan by asset class, cache, libtorch, GPU, disk.
-    Doctor(DoctorFlags),
+    /// Replays sessions in order with a model and reports its earnings.
+    Backtest(BacktestFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
-    /// Fetches bars, volatility indices and options from a vendor into the cache.
-    Fetch(FetchFlags),
-    /// Trains and evaluates forecasters of returns, volatility and direction.
-    #[command(subcommand)]
-    Forecast(Box<ForecastTool>),
+    /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
+    Audit(AuditFlags),
     /// Inspects the bars of a symbol: coverage, gaps, repeats, outliers, half days, and differences from a second
     /// source.
     Inspect(InspectFlags),
+    /// Fetches bars, volatility indices and options from a vendor into the cache.
+    Fetch(FetchFlags),
+    /// Checks this machine and its keys: plan by asset class, cache, libtorch, GPU, disk.
+    Doctor(DoctorFlags),
+    /// Compares modelled option prices and spreads with real trades and quotes.
+    Calibrate(CalibrateFlags),
+    /// Plays policies without information and flags those that the reward pays for losing money.
+    AuditReward(AuditRewardFlags),
     /// Trains the profiles of the earlier collapses on the same days and compares intervals with the cumulative
     /// average.
     ReproduceCollapse(ReproduceFlags),
+    /// Trains and evaluates forecasters of returns, volatility and direction.
+    #[command(subcommand)]
+    Forecast(Box<ForecastTool>),
     /// Tests a claim of this program by running it.
     #[command(subcommand)]
     Selftest(Selftest),
-    /// Shows the current state of a training, from its run folder or a log, including legacy logs.
-    Watch(WatchFlags),
+    /// Measures the speed of stepping, collecting and learning on this machine, after a check of correctness.
+    Bench(BenchFlags),
+    /// Prints the completions of a shell.
+    Completions(CompletionsFlags),
+    /// Prints the manual page, or writes one per command.
+    Man(ManFlags),
 }
 
 /// Runs a command and returns its outcome.
@@ -83,6 +98,8 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::AuditReward(flags) => audit_reward::run(flags, console),
         Tool::Backtest(flags) => backtest::run(flags, console),
         Tool::Calibrate(flags) => calibrate::run(flags, console),
+        Tool::Completions(flags) => completions::run(flags, console),
+        Tool::Demo(flags) => demo::run(flags, console),
         Tool::Bench(flags) => bench::run(flags, console),
         Tool::Diagnose(flags) => return diagnose::run(flags, console).map(Outcome::Diagnosed),
         Tool::Doctor(flags) => doctor::run(flags, console),
@@ -90,8 +107,10 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Fetch(flags) => fetch::run(flags, console),
         Tool::Forecast(tool) => return forecast::run(tool, console),
         Tool::Inspect(flags) => inspect::run(flags, console),
+        Tool::Man(flags) => man::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
+        Tool::Train(flags) => return train::run(flags, console),
         Tool::Watch(flags) => watch::run(flags, console),
     }
     .map(|()| Outcome::Finished)

@@ -2,9 +2,11 @@
 
 pub mod annotate;
 pub(crate) mod context;
+pub(crate) mod data_folder;
 pub mod flag_help;
 pub mod flags;
 pub mod layers;
+pub mod profiles;
 pub mod schema;
 
 use std::{borrow::Cow, collections::BTreeSet, fmt, path::PathBuf, sync::LazyLock};
@@ -131,7 +133,8 @@ pub struct RunSection {
     pub seed: u64,
     /// Source of the bars.
     pub data_source: DataSource,
-    /// Folder of SYMBOL_1m.parquet or .csv files; for a vendor, its cache.
+    /// Folder of SYMBOL_1m.parquet or .csv files; for a vendor, its cache. Where the default does not exist, the folder
+    /// that the variable ZERODTE_DATA names is used, or ~/.local/share/zerodte/bars.
     pub data_dir: PathBuf,
     /// Folder or file of option minutes to replay; none = quotes from the pricing model. An empty path also means none,
     /// so that a later layer can undo an earlier one.
@@ -188,7 +191,7 @@ impl Default for RunSection {
             symbols: ["SPY", "QQQ"].iter().filter_map(|symbol| symbol.parse().ok()).collect(),
             seed: 0,
             data_source: DataSource::Files,
-            data_dir: PathBuf::from("bars"),
+            data_dir: PathBuf::from(data_folder::DEFAULT_FOLDER),
             options: None,
             start_date: None,
             end_date: None,

@@ -4,5 +4,6 @@ pub mod audit;
 pub mod baselines;
 pub mod cost_sensitivity;
 pub mod held_out;
+pub mod money;
 pub mod performance;
 pub mod replay;

@@ -4,7 +4,7 @@ pub mod credentials;
 pub mod forecast_columns;
 pub mod vendor;
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     artifacts::{files, saved_forecaster::ForecasterRecord},
-    config::{DataSource, RunConfig},
+    config::{DataSource, RunConfig, data_folder},
     inputs::forecast_columns::ForecastColumns,
 };
 
@@ -43,9 +43,19 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
-        DataSource::Files => source::files::load(&run.data_dir, &run.symbols)?,
+        DataSource::Files => source::files::load(&run.data_folder(), &run.symbols).map_err(with_ways_to_bars)?,
         DataSource::Vendor(_) => vendor::history(config)?,
     })
+}
+
+/// Adds the ways to bars to the error about a folder that does not exist.
+fn with_ways_to_bars(error: DataError) -> anyhow::Error {
+    match error {
+        DataError::Folder { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            anyhow!("cannot list the data folder {path}: {source}; {}", data_folder::ways_to_bars())
+        }
+        error => error.into(),
+    }
 }
 
 /// Loads the bars of a configuration and cuts them into sessions.
@@ -109,12 +119,33 @@ impl Inputs {
         let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
         let options = self.market.real_options().into_iter().flat_map(real_options_lines);
         let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
-        let notes = self
+        files.chain(symbols).chain(options).chain(forecasts).chain(self.notes()).collect()
+    }
+
+    /// Returns source and size of the data and all notes, for a screen of 80 columns.
+    pub fn short_lines(&self) -> Vec<String> {
+        let dataset = &self.dataset;
+        let sessions: usize = dataset.symbols.iter().map(|symbol| symbol.days.len() - symbol.warmup).sum();
+        let refused: usize = dataset.symbols.iter().map(|symbol| symbol.report.refused.len()).sum();
+        let refused = if refused > 0 {
+            format!(", {refused} refused for missing minutes (-v names them)")
+        } else {
+            String::new()
+        };
+        let counts = format!(
+            "Data       {} symbols, {sessions} sessions on {} dates{refused}",
+            dataset.symbols.len(),
+            dataset.dates.len()
+        );
+        [counts].into_iter().chain(self.notes()).collect()
+    }
+
+    fn notes(&self) -> impl Iterator<Item = String> {
+        let of_forecasts = self
             .forecast_columns
             .iter()
             .flat_map(|columns| columns.notes(self.dataset.synthetic, self.setup_threshold));
-        let notes = self.dataset.notes.iter().cloned().chain(notes).map(|note| format!("Note: {note}"));
-        files.chain(symbols).chain(options).chain(forecasts).chain(notes).collect()
+        self.dataset.notes.iter().cloned().chain(of_forecasts).map(|note| format!("Note: {note}"))
     }
 
     /// Returns a sentence on how many of the sessions on some dates are priced by a model that was fitted on their own prints, if

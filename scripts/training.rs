@@ -1,6 +1,8 @@
 //! `train_historical_model`: configuration, data, training, model, out-of-sample replay, in this order.
 
+pub mod closing;
 pub mod flags;
+mod interval_line;
 pub mod interventions;
 pub mod reporter;
 pub mod resume;
@@ -12,7 +14,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use anyhow::Context as _;
 use market_data::Split;
-use market_env::{BatchEnv, Ledger, VecEnv as _};
+use market_env::{BatchEnv, Ledger, RewardConfig, VecEnv as _, baselines::Scripted};
 use ppo_agent::{
     AgentError, Behaviour, Trainer,
     health::{FEW_TRADES, Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
@@ -22,16 +24,22 @@ use serde_json::Value;
 use self::start::Start;
 use crate::{
     artifacts::{health_rows::WrittenVerdict, paths::Paths},
-    config::{RunConfig, context::CommandContext},
-    evaluation::{baselines::Baselines, held_out::HeldOut, replay::replay},
+    config::{RunConfig, context::CommandContext, profiles},
+    evaluation::{
+        baselines::Baselines,
+        held_out::{HeldOut, Tested},
+        replay::replay,
+    },
     inputs::Inputs,
     output::{
         clock,
         console::Console,
         exit_code::TrainingStopped,
+        synthetic,
         table::{percent, thousands},
     },
     training::{
+        closing::{Closing, wrapped},
         flags::TrainFlags,
         interventions::Interventions,
         reporter::{Reporter, ResumeState},
@@ -65,10 +73,25 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
         console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
         return Ok(ControlFlow::Continue(()));
     }
-    let end = run.train(start, console);
+    let finished = run.train(start, console);
     console.stop_bar();
+    let end = finished.map(|finished| finished.end);
     console.log_end(&end);
     end
+}
+
+/// Runs a new training of a configuration, with all of its files, and returns its result.
+///
+/// # Errors
+/// As for [`run`].
+pub fn train(config: &RunConfig, inputs: &Inputs, console: &mut Console) -> anyhow::Result<Finished> {
+    let (paths, split) = (Paths::of(&config.run), inputs.split(config)?);
+    paths.check_writable()?;
+    console.say_all(synthetic::notice(inputs.dataset.synthetic))?;
+    header(config, inputs, &split, console)?;
+    let run = Run { config, paths: &paths, inputs, split: &split, resume: None };
+    let start = run.start(console)?;
+    run.train(start, console)
 }
 
 /// Replaces a vendor's "latest" by explicit dates, so that the run means the same ones tomorrow.
@@ -86,7 +109,7 @@ fn pin_dates(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
 
 /// Resolves the configuration; a resumed run starts from that of its run folder instead of the defaults.
 fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunConfig, Option<PriorRun>)> {
-    let named = flags.resolve(&RunConfig::default(), notes)?;
+    let named = flags.resolve(&flags.base(), notes)?;
     if flags.resume.is_none() {
         return Ok((named, None));
     }
@@ -99,16 +122,35 @@ fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunCo
     Ok((config, Some(prior)))
 }
 
+/// Returns the line on the rewards of a training.
+fn reward_line(reward: &RewardConfig) -> String {
+    let name = profiles::of_reward(reward);
+    let text = match name {
+        Some("pnl") => "pnl: money, with a little shaping that fades to zero",
+        Some("anti_collapse") => "anti_collapse, the documented one; the audit finds it can pay for losses",
+        _ => "your own; zerodte audit-reward --config FILE checks what it pays for",
+    };
+    match name {
+        Some(name) if !text.starts_with(name) => {
+            format!("Reward     {name}; zerodte audit-reward --config {name} checks it")
+        }
+        _ => format!("Reward     {text}"),
+    }
+}
+
 fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Console) -> anyhow::Result<()> {
     let run = &config.run;
     let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     console.say(format!("Training {} on {symbols}: {} steps", run.model_name, thousands(run.timesteps as i64)))?;
-    console.say_all(inputs.lines())?;
+    console.detail_all(inputs.lines())?;
+    console.brief_all(inputs.short_lines())?;
+    console.say(reward_line(&config.env.reward))?;
     for (name, dates) in [("Train", &split.train), ("Validation", &split.validation), ("Test", &split.test)] {
         let days = inputs.market.days_in(dates);
         let bars: u32 = days.iter().map(|&day| inputs.market.days()[day as usize].bars).sum();
         let (bull, bear) = inputs.market.strong_shares(&days);
-        console.say(format!(
+        console.brief(format!("{name:<11}{dates}: {} sessions", days.len()))?;
+        console.detail(format!(
             "{name:<11}{dates}: {} sessions, {} bars, strong setups {} (bull {}, bear {})",
             days.len(),
             thousands(i64::from(bars)),
@@ -118,10 +160,11 @@ fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Cons
         ))?;
     }
     if let Some(line) = inputs.pricing_line(&config.market.pricing, &split.test) {
-        console.say(format!("Test: {line}"))?;
+        console.detail(format!("Test: {line}"))?;
+        console.brief_all(wrapped(&format!("Note: {line}")))?;
     }
     let cost = inputs.market.round_trip_cost(&inputs.market.days_in(&split.train), &config.env);
-    console.say(format!("A round trip at the money costs {} of the premium on average", percent(Some(cost))))?;
+    console.detail(format!("A round trip at the money costs {} of the premium on average", percent(Some(cost))))?;
     Ok(())
 }
 
@@ -135,7 +178,22 @@ struct Run<'a> {
     resume: Option<(&'a PriorRun, &'a Path)>,
 }
 
-/// End of a training.
+/// A finished training.
+#[derive(Debug)]
+pub struct Finished {
+    /// Duration of the training in seconds, without loading and replays.
+    pub seconds: f64,
+    /// Last confirmed verdict; `None` for a run shorter than an interval.
+    pub verdict: Option<WrittenVerdict>,
+    /// Result on the test dates; `None` for a training that its verdict stopped.
+    pub tested: Option<Tested>,
+    /// Average cost of a round trip on the test dates, as a fraction of premium.
+    pub cost: f64,
+    /// Breaks off where a verdict ended the training early.
+    pub end: ControlFlow<TrainingStopped>,
+}
+
+/// End of the learning.
 struct Learned {
     seconds: f64,
     /// Last called verdict; `None` for a run shorter than an interval.
@@ -145,7 +203,7 @@ struct Learned {
 }
 
 impl Run<'_> {
-    fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
+    fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<Finished> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
         let learned = self.learn_and_chart(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
@@ -161,23 +219,33 @@ impl Run<'_> {
             }
         };
         self.save_model(&trainer, &trained_on)?;
-        console.say(if end.is_continue() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
+        console.detail(if end.is_continue() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
+        let mut tested = None;
         if end.is_continue() {
             let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
             manifest["validation"] = held_out.validation(self.split.validation, console)?;
-            manifest["out_of_sample"] = held_out.test(self.split.test, console)?;
+            let result = held_out.test(self.split.test, console)?;
+            manifest["out_of_sample"] = result.figures.clone();
+            tested = Some(result);
         }
         manifest["verdict"] = serde_json::to_value(&verdict)?;
         manifest["training_seconds"] = seconds.into();
         manifest["finished"] = clock::timestamp().into();
         self.write_manifest(&manifest)?;
-        if let Some(verdict) = verdict {
-            console.say(format!("Verdict: {verdict}"))?;
+        console.row(&manifest)?;
+        if let Some(verdict) = &verdict {
+            console.detail(format!("Verdict: {verdict}"))?;
         }
-        console.say(format!("Run folder: {}", self.paths.run.display()))?;
-        Ok(end)
+        console.detail(format!("Run folder: {}", self.paths.run.display()))?;
+        let market = &self.inputs.market;
+        let cost = market.round_trip_cost(&market.days_in(&self.split.test), &self.config.env);
+        if let Some(tested) = &tested {
+            let (synthetic, verdict) = (self.inputs.dataset.synthetic, verdict.as_ref());
+            console.say_all(Closing { paths: self.paths, synthetic, tested, cost, verdict }.lines())?;
+        }
+        Ok(Finished { seconds, verdict, tested, cost, end })
     }
 
     /// Trains to the end, or until a verdict stops the run, and draws the chart.
@@ -262,6 +330,14 @@ impl Run<'_> {
             Some(state) => Monitor::resume(rows, config, state),
             None => Monitor::new(rows, config),
         }
+    }
+
+    /// Returns the mean net return of a trade of the random-legal policy on the training sessions; `None` without a trade.
+    fn random_level(&self) -> Option<f64> {
+        let (market, run) = (&self.inputs.market, &self.config.run);
+        let days = market.days_in(&self.split.train);
+        let played = Scripted::RandomLegal.play(market, &days, &self.config.env, run.seed).ok()?;
+        played.ledger.mean_trade_return().map(|(mean, _)| mean)
     }
 
     /// Returns the opportunity on the training dates, measured at the first call.

@@ -286,7 +286,7 @@ impl PolicyConfig {
     }
 }
 
-/// What computes the networks.
+/// Implementation that computes the networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {

@@ -266,7 +266,7 @@ fn a_lost_day_is_sold_and_closed() {
 #[test]
 fn a_new_reward_holds_from_the_next_step_and_touches_nothing_else() {
     let mut session = Session::new(market("SPY"), patient());
-    let taxed = RewardConfig { hold_tax: -0.5, missed_opportunity: -0.25, ..RewardConfig::default() };
+    let taxed = RewardConfig { hold_tax: -0.5, missed_opportunity: -0.25, ..RewardConfig::documented() };
     session.hold_until(5);
     let (state, ledger) = (session.env.state(), session.env.ledger().clone());
     let faulty = RewardConfig { bad_chase: f32::NAN, ..taxed.clone() };

@@ -11,20 +11,24 @@ use serde::{Deserialize, Serialize};
 use crate::{Setup, action::Action};
 
 /// Weights of the reward. All shaping is paid per decision, in units of reward.
+///
+/// The default pays money, with a little shaping that fades to zero: under it no policy without information has clearly more
+/// reward than always-HOLD while it loses money. [`RewardConfig::documented`] has the weights of the Python system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardConfig {
     /// Reward per unit of P&L as a fraction of the position's entry cost. At 1 the shaping outweighs money and the
     /// policy slides into always-BUY; 3 is the measured balance.
     pub pnl_scale: f32,
-    /// Reward of a call bought on a bull-strong setup. 0.1 weighs as much as a gain of 3.3 % of the entry cost at
-    /// `pnl_scale` 3.
+    /// Reward of a call bought on a bull-strong setup. 0.03 weighs as much as a gain of 1 % of the entry cost at
+    /// `pnl_scale` 3, a quarter of the cost of a round trip at the money.
     pub good_buy_call: f32,
-    /// Reward of a put bought on a bear-strong setup. 0.08 weighs as much as a gain of 2.7 % of the entry cost.
+    /// Reward of a put bought on a bear-strong setup, likewise.
     pub good_buy_put: f32,
-    /// Reward, negative, of a flat account that HOLDs on a strong setup. -0.05 is half the bonus of a call.
+    /// Reward, negative, of a flat account that HOLDs on a strong setup. Over the 150 or so strong bars of a session
+    /// -0.0005 is less than one round trip costs, so buying only to avoid the charge does not pay.
     pub missed_opportunity: f32,
-    /// Reward, negative, of a flat account that HOLDs without a strong setup. Small beside the bonuses.
+    /// Reward, negative, of a flat account that HOLDs without a strong setup.
     pub hold_tax: f32,
     /// Reward, negative, of an entry that chases an exhausted bar.
     pub bad_chase: f32,
@@ -35,6 +39,22 @@ pub struct RewardConfig {
 
 impl Default for RewardConfig {
     fn default() -> Self {
+        Self {
+            pnl_scale: 3.0,
+            good_buy_call: 0.03,
+            good_buy_put: 0.03,
+            missed_opportunity: -0.0005,
+            hold_tax: 0.0,
+            bad_chase: -0.03,
+            shaping_final: 0.0,
+        }
+    }
+}
+
+impl RewardConfig {
+    /// Returns the weights that the documents of the Python system give against the collapse into HOLD
+    /// (`configs/anti_collapse.toml`). They keep a policy trading; they also pay some policies for losing money.
+    pub const fn documented() -> Self {
         Self {
             pnl_scale: 3.0,
             good_buy_call: 0.10,
@@ -243,7 +263,7 @@ mod tests {
 
     #[test]
     fn only_the_direction_of_the_setup_earns_the_bonus() {
-        let config = RewardConfig::default();
+        let config = RewardConfig::documented();
         let bonus = |action, setup| config.shape(&decision(action, setup))[RewardTerm::GoodBuy];
         assert_eq!(bonus(Action::BuyCall, Setup::BullStrong), 0.10);
         assert_eq!(bonus(Action::BuyPut, Setup::BearStrong), 0.08);
@@ -254,7 +274,7 @@ mod tests {
 
     #[test]
     fn holding_is_missed_or_taxed_never_both() {
-        let config = RewardConfig::default();
+        let config = RewardConfig::documented();
         let strong = config.shape(&decision(Action::Hold, Setup::BearStrong));
         let weak = config.shape(&decision(Action::Hold, Setup::Weak));
         let of = |shaping: PerTerm<f32>| (shaping[RewardTerm::MissedOpportunity], shaping[RewardTerm::HoldTax]);
@@ -264,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_refused_order_earns_nothing_and_a_chase_is_charged_by_direction() {
-        let config = RewardConfig::default();
+        let config = RewardConfig::documented();
         let mut chase = FlatDecision { bull_chase: true, ..decision(Action::BuyCall, Setup::BullStrong) };
         assert_eq!(config.shape(&chase).total(), 0.10 - 0.03);
         chase.filled = false;
@@ -275,13 +295,13 @@ mod tests {
 
     #[test]
     fn shaping_fades_on_a_straight_line_and_money_never() {
-        let config = RewardConfig { shaping_final: 0.0, ..RewardConfig::default() };
+        let config = RewardConfig { shaping_final: 0.0, ..RewardConfig::documented() };
         let half = config.at(0.5);
         assert_eq!((half.pnl_scale, half.good_buy_call, half.hold_tax), (3.0, 0.05, -0.0005));
         assert_eq!((half.good_buy_put, half.missed_opportunity, half.bad_chase), (0.04, -0.025, -0.015));
         assert_eq!((config.at(0.0), config.at(1.0)), (config.clone(), config.at(7.0)));
         assert_eq!(RewardConfig { shaping_final: 0.5, ..config.clone() }.at(1.0).good_buy_call, 0.05);
-        let stays = RewardConfig::default();
+        let stays = RewardConfig::documented();
         assert_eq!(stays.at(0.7), stays, "to the last bit");
         let money = config.at(1.0);
         let decision = decision(Action::BuyCall, Setup::BullStrong);
@@ -299,7 +319,7 @@ mod tests {
 
     #[test]
     fn money_is_a_fraction_of_the_entry_cost() {
-        assert_eq!(RewardConfig::default().money(-1_500, 10_000), -0.45);
-        assert_eq!(RewardConfig::default().money(0, 0), 0.0);
+        assert_eq!(RewardConfig::documented().money(-1_500, 10_000), -0.45);
+        assert_eq!(RewardConfig::documented().money(0, 0), 0.0);
     }
 }

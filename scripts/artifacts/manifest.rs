@@ -1,5 +1,7 @@
 //! `manifest.json`: command, data, seed and versions of a run, so that its result can be traced and repeated.
 
+use std::sync::LazyLock;
+
 use market_data::{DataStamp, Dataset, Split};
 use serde_json::{Value, json};
 use toml::Table;
@@ -31,6 +33,14 @@ pub const LIBTORCH: &str = "2.11";
 pub fn revision() -> Option<&'static str> {
     Some(env!("ZERODTE_REVISION")).filter(|revision| !revision.is_empty())
 }
+
+/// Version of the program and the first ten digits of its commit, for `--version`.
+pub static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    let Some(revision) = revision() else { return version.to_owned() };
+    let (commit, dirty) = revision.split_once('-').map_or((revision, ""), |(commit, _)| (commit, ", changed"));
+    format!("{version} (commit {}{dirty})", &commit[..commit.len().min(10)])
+});
 
 /// Returns the versions of this program and of the packages that can change its numbers.
 fn versions() -> Value {

@@ -76,16 +76,17 @@ impl Paths {
         [&self.model, &self.log, &self.run, &self.checkpoint(0)].into_iter().try_for_each(|path| create_parent(path))
     }
 
-    /// Sets the results of an earlier run of this name aside, and returns their new paths; nothing is deleted. Logs stay in their
-    /// folder. Model and checkpoints move into the old run folder: `--resume latest` must not find checkpoints of another run, and a
-    /// failed run must not leave an earlier model under its name.
+    /// Writes a file of the run folder under a temporary name, which is then renamed.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an earlier one is intact then.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
         Ok(ppo_agent::write_atomically(&self.run.join(name), bytes.as_ref())?)
     }
 
-    /// Moves what an earlier run of this name left aside, and returns where it is now; nothing is lost. Logs keep their
-    /// folder. The model and the checkpoints go into the old run folder, so that `--resume latest` cannot meet those of
-    /// another run, and so that a run that fails does not leave the model of an earlier one under its name.
+    /// Sets the results of an earlier run of this name aside, and returns their new paths; nothing is deleted. Logs stay in their
+    /// folder. Model and checkpoints move into the old run folder: `--resume latest` must not find checkpoints of another run, and a
+    /// failed run must not leave an earlier model under its name.
     ///
     /// # Errors
     /// When something cannot be renamed.

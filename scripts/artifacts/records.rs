@@ -299,7 +299,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut records = Records::create(folder.path(), DataStamp::Synthetic).unwrap();
         let monitor = Monitor::new(Arc::from([]), HealthConfig::default());
-        let controller = Controller::new(0.06, RewardConfig::default());
+        let controller = Controller::new(0.06, RewardConfig::documented());
         for step in 1..=3 {
             write(&mut records, step);
             records.write_mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();

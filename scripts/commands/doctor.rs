@@ -25,15 +25,16 @@ pub fn run(flags: &DoctorFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
     let mut checks = vendor(flags, &config)?;
-    checks.extend(checks::cache(&Cache::new(&config.run.data_dir), &config.run.data_dir));
-    checks.extend(checks::machine(&config.run.data_dir));
+    let folder = config.run.data_folder();
+    checks.extend(checks::cache(&Cache::new(&folder), &folder));
+    checks.extend(checks::machine(&folder));
     context.say_notes()?;
     Ok(context.console.say(checks::table(&checks))?)
 }
 
 /// Probes the vendor for the rights of the key.
 fn vendor(flags: &DoctorFlags, config: &RunConfig) -> anyhow::Result<Vec<Check>> {
-    let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
+    let (cache, meter) = (Cache::new(&config.run.data_folder()), Meter::new());
     let mut checks = checks::keys();
     if flags.offline {
         return Ok(checks);

@@ -28,7 +28,7 @@ pub use self::flags::{FetchFlags, FetchKind};
 pub fn run(flags: &FetchFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
-    let (cache, meter) = (Cache::new(&config.run.data_dir), Meter::new());
+    let (cache, meter) = (Cache::new(&config.run.data_folder()), Meter::new());
     let service = open(config.run.data_source, &config.data, &config.run.symbols, &cache, &SystemClock, &meter)?;
     let dates = dates(&config)?;
     let job = Job { flags, config: &config, cache: &cache, service: &service, meter: &meter, dates };

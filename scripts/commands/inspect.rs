@@ -91,7 +91,7 @@ impl Read {
 fn name(config: &RunConfig) -> String {
     match config.run.data_source {
         DataSource::Synthetic => "synthetic".to_owned(),
-        source => format!("{source}:{}", config.run.data_dir.display()),
+        source => format!("{source}:{}", config.run.data_folder().display()),
     }
 }
 

@@ -10,9 +10,9 @@ use crate::{
     config::{
         RunConfig,
         layers::{Layer, resolve},
-        vendor_list,
+        profiles, vendor_list,
     },
-    output::{exit_code::UsageError, output_file::OutputFile},
+    output::{console::Level, exit_code::UsageError, output_file::OutputFile},
 };
 
 /// Bars and options to use.
@@ -55,8 +55,9 @@ pub struct SourceFlags {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Configuration")]
 pub struct ConfigFlags {
-    /// TOML file with any part of the configuration; flags win over it. May be given more than once
-    #[arg(long, value_name = "FILE")]
+    /// Built-in profile, such as pnl, or a TOML file with any part of the configuration; flags win over it. May be given
+    /// more than once
+    #[arg(long, value_name = "NAME|FILE")]
     pub config: Vec<PathBuf>,
     /// Sets any configuration key, such as env.reward.hold_tax=-0.002; wins over flags. May be given more than once
     #[arg(long, value_name = "KEY=VALUE")]
@@ -76,6 +77,33 @@ pub struct RunOutputFlags {
     /// Sets `run.out_dir`.
     #[arg(long, value_name = "DIR")]
     pub out_dir: Option<PathBuf>,
+}
+
+/// Amount of text on the screen; the log file has all of it.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ScreenFlags {
+    /// Prints the whole log: tables of every iteration, blocks of every interval
+    #[arg(short, long, conflicts_with_all = ["quiet", "json"])]
+    pub verbose: bool,
+    /// Prints errors only
+    #[arg(short, long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Prints rows as JSON, one per line, instead of text: figures and verdict of every interval, then the manifest
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ScreenFlags {
+    /// Returns the level that the flags name, or the given one.
+    pub fn level(self, otherwise: Level) -> Level {
+        match self {
+            Self { verbose: true, .. } => Level::Verbose,
+            Self { quiet: true, .. } => Level::Quiet,
+            Self { json: true, .. } => Level::Json,
+            _ => otherwise,
+        }
+    }
 }
 
 /// File of a report.
@@ -211,7 +239,7 @@ impl ConfigFlags {
     /// # Errors
     /// Every fault at once.
     pub(crate) fn resolve(&self, base: &RunConfig, flags: Layer) -> Result<RunConfig, UsageError> {
-        let mut layers = self.config.iter().map(|path| Layer::file(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut layers = self.config.iter().map(|path| profiles::named(path)).collect::<Result<Vec<_>, _>>()?;
         layers.extend([flags, Layer::assignments(&self.set)?]);
         resolve(base, &layers, RunConfig::check)
     }

@@ -1,7 +1,6 @@
 //! Held-out replays after a training: the policy on validation and test dates, beside baselines without information.
 
 use market_data::DateRange;
-use market_env::Ledger;
 use ppo_agent::{Behaviour, Policy};
 use serde_json::Value;
 
@@ -9,9 +8,10 @@ use crate::{
     artifacts::saved_model::{count_dates_in, ranges_text},
     config::RunConfig,
     evaluation::{
-        baselines::{Baselines, explain_staying_out, stays_out},
+        baselines::{Baselines, Opportunity, explain_staying_out, stays_out},
+        money::Money,
         performance::Performance,
-        replay::replay,
+        replay::{ReplayResult, replay},
     },
     inputs::Inputs,
     output::{console::Console, synthetic, table::columns},
@@ -38,63 +38,101 @@ pub struct HeldOut<'a> {
     pub trained_on: Vec<DateRange>,
 }
 
+/// Result of a test on dates that the training never saw.
+#[derive(Debug)]
+pub struct Tested {
+    /// The dates.
+    pub dates: DateRange,
+    /// The figures of every behaviour, for the manifest.
+    pub figures: Value,
+    /// Money of every behaviour, by name.
+    pub money: Vec<(&'static str, Money)>,
+    /// What policies without information earn on these dates; measured for a policy that stays out.
+    pub opportunity: Option<Opportunity>,
+    /// Dates among them on which the policy or its parents were trained.
+    pub in_sample: usize,
+}
+
+impl Tested {
+    /// Returns the money of a behaviour.
+    pub fn of(&self, name: &str) -> Option<&Money> {
+        self.money.iter().find(|(known, _)| *known == name).map(|(_, money)| money)
+    }
+}
+
 impl HeldOut<'_> {
     /// Replays the validation dates, which serve to choose settings, with the policy alone; returns the figures.
     ///
     /// # Errors
     /// When the dates cannot be replayed or the table cannot be written.
     pub fn validation(&self, dates: DateRange, console: &mut Console) -> anyhow::Result<Value> {
-        Ok(self.table("Validation", dates, &BEHAVIOURS[..2], console)?.0)
+        let replays = self.replays(dates, &BEHAVIOURS[..2])?;
+        self.table("Validation", dates, &replays, console)
     }
 
     /// Replays the test dates with the policy and its baselines, and explains a policy that stays out; returns the figures.
     ///
     /// # Errors
     /// As for [`HeldOut::validation`].
-    pub fn test(&self, dates: DateRange, console: &mut Console) -> anyhow::Result<Value> {
-        let (figures, greedy) = self.table("Out of sample", dates, &BEHAVIOURS, console)?;
-        if stays_out(&greedy) {
+    pub fn test(&self, dates: DateRange, console: &mut Console) -> anyhow::Result<Tested> {
+        let replays = self.replays(dates, &BEHAVIOURS)?;
+        let figures = self.table("Out of sample", dates, &replays, console)?;
+        let greedy = &replays[1].1.ledger;
+        let opportunity = if stays_out(greedy) {
             let (market, config) = (&self.inputs.market, self.config);
             let baselines = Baselines::measure(market, &market.days_in(&dates), &config.env, config.run.seed)?;
-            console.say(explain_staying_out(&greedy, &baselines.opportunity()))?;
-        }
-        Ok(figures)
+            let opportunity = baselines.opportunity();
+            console.detail(explain_staying_out(greedy, &opportunity))?;
+            Some(opportunity)
+        } else {
+            None
+        };
+        let money = replays.iter().map(|(name, result)| (*name, Money::of(result))).collect();
+        Ok(Tested { dates, figures, money, opportunity, in_sample: self.in_sample(dates).0 })
     }
 
-    /// Returns the figures of all behaviours, and the counters of the greedy one.
+    fn replays(
+        &self,
+        dates: DateRange,
+        behaviours: &[(&'static str, Behaviour)],
+    ) -> anyhow::Result<Vec<(&'static str, ReplayResult)>> {
+        let (market, config) = (&self.inputs.market, self.config);
+        let days = market.days_in(&dates);
+        let play = |behaviour| replay(self.policy, market, &days, &config.env, behaviour, config.run.seed);
+        behaviours.iter().map(|&(name, behaviour)| Ok((name, play(behaviour)?))).collect()
+    }
+
+    /// Prints the figures of replays as a table and returns them.
     fn table(
         &self,
         heading: &str,
         dates: DateRange,
-        behaviours: &[(&str, Behaviour)],
+        replays: &[(&str, ReplayResult)],
         console: &mut Console,
-    ) -> anyhow::Result<(Value, Ledger)> {
-        let (inputs, config) = (self.inputs, self.config);
-        let days = inputs.market.days_in(&dates);
+    ) -> anyhow::Result<Value> {
         let (mut rows, mut results) = (Vec::new(), serde_json::Map::new());
-        let mut greedy = Ledger::default();
-        for &(name, behaviour) in behaviours {
-            let result = replay(self.policy, &inputs.market, &days, &config.env, behaviour, config.run.seed)?;
-            let figures = Performance::of(&result)?;
+        for (name, result) in replays {
+            let figures = Performance::of(result)?;
             rows.push(figures.cells(name));
             results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
-            if behaviour == Behaviour::Greedy {
-                greedy = result.ledger;
-            }
         }
-        let synthetic = synthetic::mark(inputs.dataset.synthetic, " (", ")");
-        console.say(format!("\n{heading}{synthetic}, {dates}:"))?;
-        console.say(columns(&Performance::HEADINGS, &rows))?;
-        let inside: Vec<_> = inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();
-        let seen = count_dates_in(inside.iter().copied(), &self.trained_on);
+        let synthetic = synthetic::mark(self.inputs.dataset.synthetic, " (", ")");
+        console.detail(format!("\n{heading}{synthetic}, {dates}:"))?;
+        console.detail(columns(&Performance::HEADINGS, &rows))?;
+        let (seen, all) = self.in_sample(dates);
         if seen > 0 {
             console.say(format!(
-                "IN SAMPLE: {seen} of these {} dates lie within training dates of this model and its parents ({}); these \
+                "IN SAMPLE: {seen} of these {all} dates lie within training dates of this model and its parents ({}); these \
                  figures prove nothing",
-                inside.len(),
                 ranges_text(&self.trained_on)
             ))?;
         }
-        Ok((Value::Object(results), greedy))
+        Ok(Value::Object(results))
+    }
+
+    /// Returns how many of the session dates in a range were trained on, and how many there are.
+    fn in_sample(&self, dates: DateRange) -> (usize, usize) {
+        let inside: Vec<_> = self.inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();
+        (count_dates_in(inside.iter().copied(), &self.trained_on), inside.len())
     }
 }

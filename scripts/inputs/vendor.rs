@@ -60,7 +60,7 @@ pub fn usage(error: VendorError) -> anyhow::Error {
 /// Refused requests, malformed responses, a missing key, or a cache that cannot be read or written.
 pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
-    let (cache, meter) = (Cache::new(&run.data_dir), Meter::new());
+    let (cache, meter) = (Cache::new(&run.data_folder()), Meter::new());
     let service = open(run.data_source, &config.data, &run.symbols, &cache, &SystemClock, &meter)?;
     let fetcher = Fetcher { vendor: service.vendor(), cache: &cache, clock: &SystemClock, progress: &meter };
     let dates = match requested(run, config.data.warmup_sessions)? {

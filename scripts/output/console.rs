@@ -1,7 +1,8 @@
 //! Console: one locked writer of a run's text, to the screen and to the run's log file.
 //!
-//! Text carries no escape codes, except for a view that is redrawn on a terminal. The progress bar stands on stderr and is hidden
-//! while text is printed.
+//! The level decides what reaches the screen; the log holds all text at every level. Text may carry colours: they reach a
+//! terminal that shows them (NO_COLOR is honoured), and never the log. The progress bar stands on stderr and is hidden while
+//! text is printed.
 
 use std::{
     fmt::Display,
@@ -11,13 +12,31 @@ use std::{
     path::Path,
 };
 
+use anstream::{AutoStream, adapter::strip_str};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// Amount of text on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// Nothing; errors go to stderr.
+    Quiet,
+    /// The results, and one line per interval of a training.
+    #[default]
+    Normal,
+    /// The whole log.
+    Verbose,
+    /// Rows as JSON, one per line, and no text.
+    Json,
+}
 
 /// The screen and, once [`Console::attach`]ed, the log file.
 #[derive(Debug)]
 pub struct Console {
+    /// False once the reader of stdout has closed it.
     screen: bool,
+    level: Level,
     log: Option<File>,
     pending: String,
     bar: ProgressBar,
@@ -26,7 +45,7 @@ pub struct Console {
 impl Console {
     /// Returns a console that writes to stdout.
     pub fn stdout() -> Self {
-        Self { screen: true, log: None, pending: String::new(), bar: ProgressBar::hidden() }
+        Self { screen: true, level: Level::Normal, log: None, pending: String::new(), bar: ProgressBar::hidden() }
     }
 
     /// Returns a console that writes to its log file only.
@@ -35,24 +54,70 @@ impl Console {
         Self { screen: false, ..Self::stdout() }
     }
 
+    /// Sets the level of the text that follows.
+    pub fn set_level(&mut self, level: Level) {
+        self.level = level;
+    }
+
+    /// Returns the level.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
     /// Prints one or more lines, and logs them; until a log file is attached they are buffered for it.
     ///
     /// # Errors
     /// When the log or the screen cannot be written. A closed pipe is no error: the log continues.
     pub fn say(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        let text = text.as_ref();
+        self.log(text.as_ref())?;
+        self.print_at(&[Level::Normal, Level::Verbose], text.as_ref())
+    }
+
+    /// Logs one or more lines, and prints them at [`Level::Verbose`].
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn detail(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        self.log(text.as_ref())?;
+        self.print_at(&[Level::Verbose], text.as_ref())
+    }
+
+    /// Prints one or more lines at [`Level::Normal`] only: a short form of details, which the log has in full.
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn brief(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        self.print_at(&[Level::Normal], text.as_ref())
+    }
+
+    /// Prints a value as one line of JSON at [`Level::Json`].
+    ///
+    /// # Errors
+    /// As for [`Console::say`]; or if the value has no JSON form.
+    pub fn row(&mut self, row: &impl Serialize) -> anyhow::Result<()> {
+        if self.level == Level::Json {
+            self.print_at(&[Level::Json], &serde_json::to_string(row)?)?;
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, text: &str) -> io::Result<()> {
+        let text = strip_str(text);
         match &mut self.log {
-            Some(log) => writeln!(log, "{text}")?,
+            Some(log) => writeln!(log, "{text}"),
             None => {
-                self.pending.push_str(text);
-                self.pending.push('\n');
+                self.pending.push_str(&format!("{text}\n"));
+                Ok(())
             }
         }
-        if !self.screen {
+    }
+
+    fn print_at(&mut self, levels: &[Level], text: &str) -> io::Result<()> {
+        if !self.screen || !levels.contains(&self.level) {
             return Ok(());
         }
         let printed = self.bar.suspend(|| {
-            let mut stdout = io::stdout().lock();
+            let mut stdout = AutoStream::auto(io::stdout()).lock();
             writeln!(stdout, "{text}").and_then(|()| stdout.flush())
         });
         match printed {
@@ -70,6 +135,22 @@ impl Console {
     /// As for [`Console::say`].
     pub fn say_all(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) -> io::Result<()> {
         texts.into_iter().try_for_each(|text| self.say(text))
+    }
+
+    /// Logs several texts, and prints them at [`Level::Verbose`].
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn detail_all(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) -> io::Result<()> {
+        texts.into_iter().try_for_each(|text| self.detail(text))
+    }
+
+    /// Prints several texts at [`Level::Normal`] only.
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn brief_all(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) -> io::Result<()> {
+        texts.into_iter().try_for_each(|text| self.brief(text))
     }
 
     /// Returns whether the screen is a terminal, which can be redrawn.
@@ -121,7 +202,8 @@ impl Console {
     /// Shows a progress bar of `total` steps, on a terminal only.
     pub fn start_bar(&mut self, total: u64, done: u64) {
         let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} steps  {msg}  {eta} left");
-        let target = if self.screen { ProgressDrawTarget::stderr_with_hz(4) } else { ProgressDrawTarget::hidden() };
+        let shown = self.screen && matches!(self.level, Level::Normal | Level::Verbose);
+        let target = if shown { ProgressDrawTarget::stderr_with_hz(4) } else { ProgressDrawTarget::hidden() };
         self.bar = ProgressBar::with_draw_target(Some(total), target).with_position(done);
         if let Ok(style) = style {
             self.bar.set_style(style);
@@ -184,6 +266,21 @@ mod tests {
         again.say("resumed").unwrap();
         again.attach(&path, true).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "header\n📊 body\nmore\nresumed\n");
+    }
+
+    #[test]
+    fn the_log_holds_details_at_every_level_and_no_colour() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        for level in [Level::Quiet, Level::Normal, Level::Verbose, Level::Json] {
+            let mut console = Console { level, ..Console::silent() };
+            console.say("\u{1b}[32mresult\u{1b}[0m").unwrap();
+            console.attach(&path, false).unwrap();
+            console.detail("detail").unwrap();
+            console.brief("brief").unwrap();
+            console.row(&[1]).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "result\ndetail\n", "{level:?}");
+        }
     }
 
     #[test]

@@ -137,6 +137,11 @@ impl OutputFolder {
         path.map(|path| Self::checked(content, path)).transpose()
     }
 
+    /// Returns the path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns a file of the folder.
     pub(crate) fn file(&self, name: &str) -> OutputFile {
         OutputFile { content: self.content, path: self.path.join(name) }

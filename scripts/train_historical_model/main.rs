@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use zerodte_scripts::{
     config::flag_help,
     output::{
-        console::Console,
+        console::{Console, Level},
         exit_code::{self, Outcome},
     },
     training::{self, flags::TrainFlags},
@@ -13,5 +13,9 @@ use zerodte_scripts::{
 
 fn main() -> ExitCode {
     let flags = flag_help::parse::<TrainFlags>();
-    exit_code::report(&training::run(&flags, &mut Console::stdout()).map(Outcome::from))
+    let mut console = Console::stdout();
+    // A log that is piped through tee keeps the form that the greps of the Python system read.
+    let usual = if Console::is_terminal() { Level::Normal } else { Level::Verbose };
+    console.set_level(flags.screen.level(usual));
+    exit_code::report(&training::run(&flags, &mut console).map(Outcome::from))
 }

@@ -3,11 +3,13 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser};
+use market_env::RewardConfig;
 
 use crate::{
+    artifacts::manifest,
     config::{
         RunConfig,
-        flags::{ConfigFlags, DataFlags, RunOutputFlags},
+        flags::{ConfigFlags, DataFlags, RunOutputFlags, ScreenFlags},
         layers::Layer,
     },
     output::exit_code::UsageError,
@@ -15,13 +17,13 @@ use crate::{
 
 /// Trains a masked PPO policy on historical minute bars and replays it out of sample.
 #[derive(Debug, Clone, Default, Parser)]
-#[command(name = "train_historical_model", version, args_override_self = true)]
+#[command(name = "train_historical_model", version = manifest::VERSION.as_str(), args_override_self = true)]
 pub struct TrainFlags {
     /// Which bars to use.
     #[command(flatten)]
     pub data: DataFlags,
-    /// Sets `run.timesteps`.
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    /// Sets `run.timesteps`, such as 100000, 100_000 or 1e5
+    #[arg(long, value_name = "N", help_heading = "Run", value_parser = count)]
     pub timesteps: Option<u64>,
     /// Sets `run.seed`.
     #[arg(long, value_name = "N", help_heading = "Run")]
@@ -33,7 +35,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub num_threads: Option<usize>,
     /// Sets `run.checkpoint_freq`.
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(long, value_name = "N", help_heading = "Run", value_parser = count)]
     pub checkpoint_freq: Option<u64>,
     /// Sets `run.load_model`.
     #[arg(long, value_name = "MODEL", help_heading = "Run", conflicts_with = "resume")]
@@ -51,15 +53,15 @@ pub struct TrainFlags {
     /// Checks configuration, data, folders and the model to start from, says what would run, and exits
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,
-    /// The 29 human-momentum features (the first 19 are the old system's), 9 account columns and the shaped reward: the
-    /// only observation there is, always on
+    /// The documented rewards of the Python system (as --config anti_collapse), below --config and --set; its features
+    /// are always on
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub human_momentum: Option<bool>,
     /// Sets `market.use_greeks`.
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
     pub use_greeks: Option<bool>,
-    /// The 500-feature observation of the old system; not part of this one
-    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Market")]
+    /// The 500-feature observation of the Python system; not part of this one
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", hide = true)]
     pub use_features: Option<bool>,
     /// Draws training sessions so that the VIX regimes calm < 18 <= normal < 25 <= storm < 35 <= crash, as far as they
     /// occur, are equally likely, instead of every session [default: false]
@@ -80,6 +82,9 @@ pub struct TrainFlags {
     /// The algorithm's parameters.
     #[command(flatten)]
     pub ppo: PpoFlags,
+    /// Amount of text on the screen.
+    #[command(flatten)]
+    pub screen: ScreenFlags,
     /// Places of what is written.
     #[command(flatten)]
     pub output: RunOutputFlags,
@@ -130,6 +135,18 @@ impl FromStr for EntCoef {
             _ => text.parse().map(Self::Weight).map_err(|_| "expected a number, or auto".to_owned()),
         }
     }
+}
+
+/// Reads a whole number that may have separators or an exponent, such as 100_000, 100,000 or 1e5.
+fn count(text: &str) -> Result<u64, String> {
+    let digits = text.replace(['_', ','], "");
+    if let Ok(count) = digits.parse() {
+        return Ok(count);
+    }
+    let number = digits.parse::<f64>().ok().filter(|number| number.fract() == 0.0 && (0.0..=1e15).contains(number));
+    number
+        .map(|number| number as u64)
+        .ok_or_else(|| "expected a whole number, such as 100000, 100_000 or 1e5".to_owned())
 }
 
 /// Parameters of the algorithm.
@@ -197,6 +214,15 @@ impl PolicyFlags {
 }
 
 impl TrainFlags {
+    /// Returns the configuration that the layers of a new run are laid over.
+    pub fn base(&self) -> RunConfig {
+        let mut config = RunConfig::default();
+        if self.human_momentum == Some(true) {
+            config.env.reward = RewardConfig::documented();
+        }
+        config
+    }
+
     /// Lays files, flags and assignments over `base` and checks the result. Sentences about what was understood
     /// differently than typed are added to `notes`.
     ///
@@ -209,8 +235,8 @@ impl TrainFlags {
             )
             .into());
         }
-        if self.human_momentum == Some(false) {
-            return Err(UsageError::one("--human-momentum false: it is the only observation there is").into());
+        if self.use_features == Some(false) {
+            notes.push("--use-features has no effect: there is one observation".to_owned());
         }
         Ok(self.config.resolve(base, self.layer(notes)?)?)
     }
@@ -278,7 +304,27 @@ mod tests {
 
     fn resolved(line: &str) -> anyhow::Result<RunConfig> {
         let flags = TrainFlags::try_parse_from(line.split_whitespace())?;
-        flags.resolve(&RunConfig::default(), &mut Vec::new())
+        flags.resolve(&flags.base(), &mut Vec::new())
+    }
+
+    #[test]
+    fn the_documented_rewards_lie_below_profiles_and_settings() {
+        let reward = |line: &str| resolved(&format!("train {line}")).unwrap().env.reward;
+        assert_eq!(reward(""), RewardConfig::default());
+        assert_eq!(reward("--human-momentum"), RewardConfig::documented());
+        assert_eq!(reward("--human-momentum false"), RewardConfig::default());
+        assert_eq!(reward("--human-momentum --config tune2").good_buy_call, 0.12);
+        assert_eq!(reward("--human-momentum --set env.reward.hold_tax=-0.5").hold_tax, -0.5);
+    }
+
+    #[test]
+    fn counts_may_have_separators_and_exponents() {
+        for text in ["100000", "100_000", "100,000", "1e5", "0.1e6"] {
+            assert_eq!(count(text), Ok(100_000), "{text}");
+        }
+        for text in ["1.5", "-1", "1e99", "many", "", "nan"] {
+            assert!(count(text).unwrap_err().starts_with("expected a whole number"), "{text}");
+        }
     }
 
     #[test]
@@ -297,6 +343,7 @@ mod tests {
         assert_eq!((config.ppo.target_kl, config.env.reward.shaping_final), (Some(0.02), 0.0));
         assert_eq!(config.run.intraday_days, 60);
         assert_eq!((config.ppo.ent_coef, config.health.on_collapse), (0.06, OnCollapse::Adapt));
+        assert_eq!(config.env.reward, RewardConfig { shaping_final: 0.0, ..RewardConfig::documented() });
         assert_eq!(resolved("train --ent-coef auto").unwrap().ppo.ent_schedule, EntropySchedule::Auto);
         let policy = PolicyConfig {
             kind: PolicyKind::Gru,
@@ -331,7 +378,6 @@ mod tests {
     fn invalid_flags_are_usage_errors() {
         for (line, part) in [
             ("train --use-features", "--human-momentum"),
-            ("train --human-momentum false", "only observation"),
             ("train --set data.massive.calls_per_minute=20000", "is not between 0 and 10000"),
             ("train --data-source flies", "did you mean files?"),
             ("train --symbols SPY,,a/b", "not a symbol"),

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn shaping_fades_over_the_planned_steps() {
-        let base = RewardConfig { shaping_final: 0.0, ..RewardConfig::default() };
+        let base = RewardConfig { shaping_final: 0.0, ..RewardConfig::documented() };
         assert_eq!(reward_at(&base, 0, 10_000), base);
         assert_eq!(reward_at(&base, 7_500, 10_000).good_buy_call, 0.025);
         assert_eq!(reward_at(&base, 10_240, 10_000).missed_opportunity, 0.0);
@@ -188,7 +188,7 @@ mod tests {
     fn moves_of_a_file_are_read_or_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("moves.jsonl");
-        let read = |path: &Path| read_moves(path, Controller::new(0.06, RewardConfig::default()));
+        let read = |path: &Path| read_moves(path, Controller::new(0.06, RewardConfig::documented()));
         let row = r#"{"data":"market","step":40960,"key":"ppo.ent_coef","from":0.06,"to":0.08,"reason":"why"}"#;
         fs::write(&path, format!("{row}\n")).unwrap();
         assert_eq!(read(&path).unwrap()[0].to, 0.08);

@@ -11,11 +11,13 @@ use crate::{
         records::{Mark, Records, Row, Values},
         tensorboard::EventWriter,
     },
+    config::RunSection,
     output::{
         clock::Stopwatch,
         console::Console,
         table::{boxed, significant, thousands},
     },
+    training::interval_line::{HEADING, Pace, interval_line},
 };
 
 /// Listener that prints and records a run's figures while it trains.
@@ -26,9 +28,13 @@ pub struct Reporter<'a> {
     cadence: Cadence,
     stopwatch: Stopwatch,
     started_at: u64,
+    /// Steps of the whole training.
+    total: u64,
     monitor: Monitor,
     /// Opportunity on the training sessions, measured at the first call.
     opportunity: Box<dyn FnMut() -> Opportunity + 'a>,
+    /// Mean net return of a trade of the random-legal policy on the training sessions.
+    random: Option<f64>,
     /// Verdicts since [`Reporter::take_verdicts`] was last called.
     verdicts: Vec<Verdict>,
     rows: Vec<Row>,
@@ -67,6 +73,8 @@ pub struct ReporterParts<'a> {
     pub monitor: Monitor,
     /// Opportunity on the training sessions, measured at the first call.
     pub opportunity: Box<dyn FnMut() -> Opportunity + 'a>,
+    /// Mean net return of a trade of the random-legal policy on the training sessions.
+    pub random: Option<f64>,
 }
 
 impl std::fmt::Debug for ReporterParts<'_> {
@@ -76,19 +84,20 @@ impl std::fmt::Debug for ReporterParts<'_> {
 }
 
 impl<'a> Reporter<'a> {
-    /// Creates a reporter. `freq` is the number of steps between diagnostics blocks; `rows` and `steps` are those of a resumed run
-    /// so far.
-    pub fn new(parts: ReporterParts<'a>, freq: u64, rows: Vec<Row>, steps: u64) -> Self {
-        let ReporterParts { console, records, events, monitor, opportunity } = parts;
+    /// Creates a reporter of a run; `rows` and `steps` are those of a resumed run so far.
+    pub fn new(parts: ReporterParts<'a>, run: &RunSection, rows: Vec<Row>, steps: u64) -> Self {
+        let ReporterParts { console, records, events, monitor, opportunity, random } = parts;
         Self {
             console,
             records,
             events,
-            cadence: Cadence::new(freq, steps),
+            cadence: Cadence::new(run.diagnostics_freq, steps),
             stopwatch: Stopwatch::start(),
             started_at: steps,
+            total: run.timesteps,
             monitor,
             opportunity,
+            random,
             verdicts: Vec::new(),
             rows,
             failure: None,
@@ -190,12 +199,25 @@ impl<'a> Reporter<'a> {
         let health = self.monitor.close(view.ledger, &mut self.opportunity);
         let text = health.text(step);
         // The block ends with a newline of its own.
-        self.console.say(text.strip_suffix('\n').unwrap_or(&text))?;
+        self.console.detail(text.strip_suffix('\n').unwrap_or(&text))?;
+        if self.rows.is_empty() {
+            self.console.brief(HEADING)?;
+        }
+        self.console.brief(interval_line(step, &health, self.random, self.pace(step)))?;
         let values = health.metrics();
         self.events.scalars(step, &values)?;
-        self.rows.push(self.records.write_diagnostics(step, &values)?);
+        let (row, verdict) =
+            (self.records.write_diagnostics(step, &values)?, HealthRow::of(self.records.stamp(), step, &health));
+        self.console.row(&row)?;
+        self.console.row(&verdict)?;
+        self.rows.push(row);
         self.verdicts.push(health.acting_verdict());
-        self.records.write_health(HealthRow::of(self.records.stamp(), step, &health))
+        self.records.write_health(verdict)
+    }
+
+    fn pace(&self, step: u64) -> Pace {
+        let steps_per_second = step.saturating_sub(self.started_at) as f64 / self.seconds().max(1e-9);
+        Pace { steps_per_second, seconds_left: self.total.saturating_sub(step) as f64 / steps_per_second.max(1e-9) }
     }
 
     fn tabulate(&mut self, iteration: &Iteration) -> anyhow::Result<()> {
@@ -204,7 +226,7 @@ impl<'a> Reporter<'a> {
         let values = iteration_values(iteration, fps, seconds);
         let cells = values.iter().filter(|(_, value)| value.is_finite());
         let cells: Vec<_> = cells.map(|(key, value)| (key.clone(), cell(key, *value))).collect();
-        self.console.say(boxed(&cells))?;
+        self.console.detail(boxed(&cells))?;
         self.console.advance(iteration.timesteps, format!("{fps:.0} steps/s"));
         self.records.write_iteration(iteration.timesteps, &values)?;
         self.events.scalars(iteration.timesteps, &values)

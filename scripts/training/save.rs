@@ -75,9 +75,15 @@ impl Run<'_> {
         if self.inputs.dataset.synthetic {
             events.scalars(earlier.steps, &[(format!("data/{data}"), 1.0)])?;
         }
-        let parts =
-            ReporterParts { console, records, events, monitor: self.monitor(monitor), opportunity: self.opportunity() };
-        Ok(Reporter::new(parts, self.config.run.diagnostics_freq, earlier.rows, earlier.steps))
+        let parts = ReporterParts {
+            console,
+            records,
+            events,
+            monitor: self.monitor(monitor),
+            opportunity: self.opportunity(),
+            random: self.random_level(),
+        };
+        Ok(Reporter::new(parts, &self.config.run, earlier.rows, earlier.steps))
     }
 
     pub(super) fn save_checkpoint(

@@ -47,7 +47,7 @@ impl Run<'_> {
             }
         };
         let run = &self.config.run;
-        console.say(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
+        console.detail(format!("{} lanes, seed {}, {}", self.config.ppo.n_envs, run.seed, trainer.engine()))?;
         let mut manifest =
             manifest::of_training(&run.model_name, run.seed, &trainer.engine(), self.inputs.stamp(), &dataset);
         manifest["trained_on"] = serde_json::to_value(&trained_on)?;

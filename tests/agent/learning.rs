@@ -26,7 +26,7 @@ fn money_alone() -> EnvConfig {
         missed_opportunity: 0.0,
         hold_tax: 0.0,
         bad_chase: 0.0,
-        ..RewardConfig::default()
+        ..RewardConfig::documented()
     };
     EnvConfig { reward, ..EnvConfig::default() }
 }

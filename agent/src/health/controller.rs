@@ -200,7 +200,7 @@ mod tests {
 
     fn adapting() -> (Controller, HealthConfig) {
         let config = HealthConfig { on_collapse: OnCollapse::Adapt, patience: 2, ..HealthConfig::default() };
-        (Controller::new(0.06, RewardConfig::default()), config)
+        (Controller::new(0.06, RewardConfig::documented()), config)
     }
 
     fn moves(response: Response) -> Vec<(String, f64, f64)> {
@@ -272,7 +272,7 @@ mod tests {
     fn changes_can_be_replayed() {
         let (mut first, config) = adapting();
         let Response::Moves(made) = first.respond(HOLD, &config, false) else { panic!() };
-        let mut second = Controller::new(0.06, RewardConfig::default());
+        let mut second = Controller::new(0.06, RewardConfig::documented());
         made.iter().for_each(|made| second.apply(made).unwrap());
         assert_eq!((second.reward(), second.ent_coef), (first.reward(), first.ent_coef));
         let odd = Move { key: "env.reward.pnl_scale".into(), ..made[0].clone() };

@@ -102,7 +102,7 @@ pub(crate) fn interval_block(interval: &Ledger, total: &Ledger) -> String {
         line(
             &mut text,
             format_args!(
-                "{name:<9} net P&L {} after fees of {} | {} trades, {} per session, mean return {}, wins {} | in market {}",
+                "{name:<9} net P&L {} over all lanes, after fees of {} | {} trades, {} per session, mean return {}, wins {} | in market {}",
                 dollars(ledger.net_pnl_cents),
                 dollars(ledger.fees_cents),
                 thousands(ledger.opened),
@@ -272,7 +272,7 @@ Triggers: good_buy_bonus=8203 | missed_opportunity=3810 | bad_chase_penalty=330
         assert_eq!(lines[2], "Total     flat HOLD - CALL - PUT - | strong BUY - weak BUY - (difference -)");
         assert_eq!(
             lines[3],
-            "Interval  net P&L -$1,234,567.89 after fees of $42,000.05 | 14,000 trades, 54.6 per session, \
+            "Interval  net P&L -$1,234,567.89 over all lanes, after fees of $42,000.05 | 14,000 trades, 54.6 per session, \
              mean return -2.8%, wins 25.0% | in market 70.0%"
         );
         assert!(lines[5].starts_with("Interval  reward +602.250 = pnl -12.500 | good_buy +820.250"), "{}", lines[5]);

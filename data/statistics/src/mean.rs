@@ -4,6 +4,8 @@ use std::{borrow::Borrow, fmt};
 
 use serde::Serialize;
 
+use crate::student_quantile;
+
 /// A mean and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {
@@ -43,6 +45,19 @@ impl Mean {
     /// Returns the mean divided by its standard error: 0 for a mean of 0, infinite for any other mean of equal values.
     pub fn t(&self) -> f64 {
         if self.value == 0.0 { 0.0 } else { self.value / self.error }
+    }
+
+    /// Returns the two-sided confidence interval of this level, 0 to 1, by Student's distribution.
+    ///
+    /// ```
+    /// let mean = statistics::Mean::of(&[1.0, 2.0, 3.0]).unwrap();
+    /// let (low, high) = mean.interval(0.95);
+    /// // Student's 97.5 % quantile with two degrees of freedom is 4.3027, the standard error 1 / √3.
+    /// assert!((low - (2.0 - 4.302_652_73 / 3_f64.sqrt())).abs() < 1e-8 && (low + high - 4.0).abs() < 1e-12);
+    /// ```
+    pub fn interval(&self, level: f64) -> (f64, f64) {
+        let half = student_quantile(0.5 + 0.5 * level, self.observations - 1) * self.error;
+        (self.value - half, self.value + half)
     }
 }
 

@@ -5,18 +5,14 @@ use std::{path::Path, str::FromStr};
 use crate::{
     config::{
         RunConfig,
-        layers::{Layer, nearest, resolve},
+        layers::{nearest, resolve},
+        profiles,
     },
     output::exit_code::UsageError,
 };
 
-/// Name and text of the built-in profiles.
-const SHIPPED: [(&str, &str); 4] = [
-    ("before_fixes", include_str!("../../../configs/before_fixes.toml")),
-    ("anti_collapse", include_str!("../../../configs/anti_collapse.toml")),
-    ("tune2", include_str!("../../../configs/tune2.toml")),
-    ("always_buy", include_str!("../../../configs/always_buy.toml")),
-];
+/// Profiles with a story about a collapse.
+const STORIES: [&str; 4] = ["before_fixes", "anti_collapse", "tune2", "always_buy"];
 
 /// Profiles in display order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +31,11 @@ impl Profiles {
     }
 }
 
-fn shipped(name: &str) -> Option<&'static str> {
-    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-}
-
 /// Returns a profile's name in tables, and its configuration.
 fn config(named: &str) -> Result<(String, RunConfig), UsageError> {
     let path = Path::new(named);
-    let (name, layer) = match shipped(named) {
-        Some(text) => (named.to_owned(), Layer::text(format!("configs/{named}.toml"), text)?),
-        None => (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), Layer::file(path)?),
-    };
-    Ok((name, resolve(&RunConfig::default(), &[layer], |_| Vec::new())?))
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((name, resolve(&RunConfig::default(), &[profiles::named(path)?], |_| Vec::new())?))
 }
 
 impl FromStr for Profiles {
@@ -58,10 +47,9 @@ impl FromStr for Profiles {
             if names[..i].contains(name) {
                 return Err(format!("{name} is named twice"));
             }
-            if shipped(name).is_none() && !name.ends_with(".toml") {
-                let known = SHIPPED.map(|(known, _)| known);
-                let hint = nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                return Err(format!("\"{name}\" is not one of {} or a .toml file{hint}", known.join(", ")));
+            if !STORIES.contains(&name.as_str()) && !name.ends_with(".toml") {
+                let hint = nearest(name, &STORIES).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                return Err(format!("\"{name}\" is not one of {} or a .toml file{hint}", STORIES.join(", ")));
             }
         }
         Ok(Self(names))
@@ -70,12 +58,15 @@ impl FromStr for Profiles {
 
 #[cfg(test)]
 mod tests {
+    use market_env::RewardConfig;
+
     use super::*;
+    use crate::config::layers::Layer;
 
     #[test]
     fn shipped_profiles_are_the_files_and_others_are_refused() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
-        for (name, _) in SHIPPED {
+        for name in STORIES {
             let path = folder.join(format!("{name}.toml"));
             let file = resolve(&RunConfig::default(), &[Layer::file(&path).unwrap()], RunConfig::check).unwrap();
             assert_eq!(config(name).unwrap(), (name.to_owned(), file.clone()));
@@ -95,7 +86,7 @@ mod tests {
         let of = |name: &str| config(name).unwrap().1;
         let entropy = ["before_fixes", "anti_collapse", "tune2"].map(|name| of(name).ppo.ent_coef);
         assert_eq!(entropy, [0.02, 0.06, 0.08]);
-        assert_eq!(of("anti_collapse"), RunConfig::default());
+        assert_eq!(of("anti_collapse").env.reward, RewardConfig::documented());
         let reverse = of("always_buy");
         assert_eq!((reverse.env.reward.pnl_scale, reverse.market.setup_threshold), (1.0, 3));
     }

@@ -1,0 +1,61 @@
+//! Folder of the bars, looked for in a stated order where the configuration names none.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use crate::config::RunSection;
+
+/// The default of `run.data_dir`.
+pub(crate) const DEFAULT_FOLDER: &str = "bars";
+/// Variable that names the folder where no flag does.
+const VARIABLE: &str = "ZERODTE_DATA";
+
+impl RunSection {
+    /// Returns the folder of the bars: that of the configuration; where it is the default `bars` and there is none, the
+    /// folder that `ZERODTE_DATA` names, and then `zerodte/bars` in the user's data folder.
+    pub fn data_folder(&self) -> PathBuf {
+        let data_home = env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+        let data_home = data_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".local/share")));
+        found(&self.data_dir, env::var_os(VARIABLE).map(PathBuf::from), data_home)
+    }
+}
+
+fn found(named: &Path, variable: Option<PathBuf>, data_home: Option<PathBuf>) -> PathBuf {
+    if named != Path::new(DEFAULT_FOLDER) || named.exists() {
+        return named.to_owned();
+    }
+    let own = data_home.map(|home| home.join("zerodte").join(DEFAULT_FOLDER)).filter(|folder| folder.exists());
+    variable.or(own).unwrap_or_else(|| named.to_owned())
+}
+
+/// Returns the ways to bars, for a folder that does not exist.
+pub(crate) fn ways_to_bars() -> String {
+    format!(
+        "looked for --data-dir or run.data_dir, {DEFAULT_FOLDER}, ${VARIABLE} and ~/.local/share/zerodte/{DEFAULT_FOLDER}\n  \
+         zerodte demo                        needs no bars\n  \
+         zerodte train --data-dir FOLDER     reads SYMBOL_1m.parquet or .csv files\n  \
+         zerodte import FILE                 turns a file of bars into such a folder\n  \
+         zerodte train --data-source yahoo   fetches the last 30 days, without a key"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_looked_for_in_the_stated_order() {
+        let home = tempfile::tempdir().unwrap();
+        let own = home.path().join("zerodte/bars");
+        let of = |named: &str, variable: Option<&str>| {
+            found(Path::new(named), variable.map(PathBuf::from), Some(home.path().to_owned()))
+        };
+        assert_eq!(of("elsewhere", Some("variable")), Path::new("elsewhere"), "a named folder wins");
+        assert_eq!(of(DEFAULT_FOLDER, None), Path::new(DEFAULT_FOLDER), "nothing exists");
+        std::fs::create_dir_all(&own).unwrap();
+        assert_eq!(of(DEFAULT_FOLDER, None), own);
+        assert_eq!(of(DEFAULT_FOLDER, Some("variable")), Path::new("variable"));
+    }
+}

@@ -1,0 +1,186 @@
+//! Closing screen of a training: money first, then the verdict on the training, then what to do next.
+
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+use ppo_agent::health::Verdict;
+
+use crate::{
+    artifacts::{health_rows::WrittenVerdict, paths::Paths},
+    evaluation::{
+        held_out::Tested,
+        money::{self, Money},
+    },
+    output::{synthetic, table::percent},
+};
+
+/// What the closing screen is made of.
+#[derive(Debug)]
+pub struct Closing<'a> {
+    /// Files of the run.
+    pub paths: &'a Paths,
+    /// True for made-up bars.
+    pub synthetic: bool,
+    /// Money on the test dates.
+    pub tested: &'a Tested,
+    /// Average cost of a round trip on them, as a fraction of premium.
+    pub cost: f64,
+    /// Last confirmed verdict; `None` for a run shorter than an interval.
+    pub verdict: Option<&'a WrittenVerdict>,
+}
+
+/// Rows of the table: the name on the screen, and that of the behaviour.
+const ROWS: [(&str, &str); 4] = [
+    ("this policy", "greedy"),
+    ("  exploring", "sampled"),
+    ("random entries", "random-legal"),
+    ("doing nothing", "always-HOLD"),
+];
+
+impl Closing<'_> {
+    /// Returns the screen, at most 80 columns wide except for long paths.
+    pub fn lines(&self) -> Vec<String> {
+        let synthetic = synthetic::mark(self.synthetic, " (", ")");
+        let dates = self.tested.of("greedy").map_or(0, |money| money.dates);
+        let mut lines = vec![
+            String::new(),
+            format!("RESULT on {dates} test dates, {}, after all costs{synthetic}", self.tested.dates),
+            String::new(),
+        ];
+        lines.extend(self.table());
+        lines.push(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))));
+        lines.push(String::new());
+        lines.extend(wrapped(&self.sentence()).into_iter().map(|line| self.painted(&line)));
+        lines.extend(wrapped(&self.training_sentence()));
+        lines.push(String::new());
+        lines.extend(self.next());
+        lines
+    }
+
+    fn table(&self) -> Vec<String> {
+        let rows = ROWS.iter().filter_map(|(shown, name)| Some((*shown, self.tested.of(name)?)));
+        money::table(rows)
+    }
+
+    fn policy(&self) -> Option<&Money> {
+        self.tested.of("greedy")
+    }
+
+    fn sentence(&self) -> String {
+        let Some((policy, random)) = self.policy().zip(self.tested.of("random-legal")) else { return String::new() };
+        let sentence = money::sentence(policy, random, self.cost, self.tested.opportunity.as_ref());
+        if self.tested.in_sample > 0 { format!("IN SAMPLE, which proves nothing: {sentence}") } else { sentence }
+    }
+
+    fn painted(&self, line: &str) -> String {
+        let style = self.policy().map_or_else(Style::new, money::style);
+        format!("{}{line}{}", style.render(), style.render_reset())
+    }
+
+    fn training_sentence(&self) -> String {
+        let run = shown(&self.paths.run);
+        match self.verdict {
+            None => "The run was too short for a verdict on the training.".to_owned(),
+            Some(WrittenVerdict::Known(Verdict::Healthy)) => "The training itself was sound (healthy).".to_owned(),
+            Some(WrittenVerdict::Known(Verdict::HoldIsOptimal)) => {
+                "The training itself was sound: it learned to HOLD (hold_is_optimal).".to_owned()
+            }
+            Some(WrittenVerdict::Known(Verdict::Inconclusive)) => {
+                "Too few decisions or trades for a verdict on the training (inconclusive).".to_owned()
+            }
+            Some(WrittenVerdict::Known(Verdict::Drifting)) => {
+                format!("The training drifts; zerodte diagnose {run} says where.")
+            }
+            Some(verdict) => format!("The training failed: {verdict}; zerodte diagnose {run} says why."),
+        }
+    }
+
+    fn next(&self) -> Vec<String> {
+        let model = self.paths.model.with_extension("");
+        let (model, run, log) = (shown(&model), shown(&self.paths.run), shown(&self.paths.log));
+        let heading = Style::new().fg_color(Some(AnsiColor::Cyan.into()));
+        vec![
+            format!("{}Next{}", heading.render(), heading.render_reset()),
+            format!("  zerodte backtest --model {model} --trades trades.csv"),
+            "      replays dates of your choice and writes every trade".to_owned(),
+            format!("  zerodte backtest --model {model} --cost-sensitivity"),
+            "      shows at which cost the policy breaks even".to_owned(),
+            format!("  {run}/training.svg and {log}"),
+            "      show the training interval by interval".to_owned(),
+        ]
+    }
+}
+
+/// Returns a path without the dot of the current folder.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+/// Width of the screen in columns.
+const WIDTH: usize = 80;
+
+/// Breaks a text into lines of at most 80 columns.
+pub fn wrapped(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= WIDTH) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+    use jiff::civil::date;
+    use market_data::DateRange;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        config::RunConfig,
+        evaluation::{money::tests::result, replay::ReplayResult},
+    };
+
+    fn screen(returns: &[f64], verdict: &str, in_sample: usize) -> String {
+        let money = [
+            ("greedy", Money::of(&result(returns))),
+            ("random-legal", Money::of(&result(&[-0.04, -0.041, -0.042, -0.043]))),
+            ("always-HOLD", Money::of(&ReplayResult::default())),
+        ];
+        let dates = DateRange { first: date(2025, 6, 24), last: date(2025, 6, 30) };
+        let tested = Tested { dates, figures: Value::Null, money: money.into(), opportunity: None, in_sample };
+        let config = RunConfig::default();
+        let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
+        let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };
+        strip_str(&closing.lines().join("\n")).to_string()
+    }
+
+    #[test]
+    fn money_comes_first_and_healthy_never_stands_alone() {
+        let text = screen(&[-0.03, -0.03, -0.031, -0.031], "healthy", 0);
+        let (money, training) = (text.find("Loses 3.1% per trade").unwrap(), text.find("sound (healthy)").unwrap());
+        assert!(money < training, "{text}");
+        assert!(text.contains("after all costs (SYNTHETIC DATA)") && text.contains("random entries"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn a_failed_training_and_dates_that_were_trained_on_are_named() {
+        let text = screen(&[0.03, 0.03, 0.031, 0.031], "collapsed:BUY_CALL", 2);
+        assert!(text.contains("IN SAMPLE, which proves nothing: Earns 3.1% per trade"), "{text}");
+        assert!(text.contains("The training failed: collapsed:BUY_CALL; zerodte diagnose"), "{text}");
+    }
+
+    #[test]
+    fn text_is_broken_between_words() {
+        let lines = wrapped(&"word ".repeat(40));
+        assert_eq!((lines.len(), lines[0].len()), (3, 79));
+        assert_eq!(wrapped(""), Vec::<String>::new());
+    }
+}
