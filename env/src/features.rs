@@ -59,7 +59,7 @@ pub const FEATURES: [(&str, &str); 29] = [
 const FEATURE_COUNT: usize = FEATURES.len();
 
 /// One row of features, in the order of [`FEATURES`].
-pub type FeatureRow = [f32; FEATURE_COUNT];
+pub(crate) type FeatureRow = [f32; FEATURE_COUNT];
 
 /// Indicators of one symbol, fed bar by bar over all its sessions in order.
 #[derive(Debug)]

@@ -56,9 +56,9 @@ mod vec_env;
 
 pub use account::{
     Account, AccountConfig, Fill, Position,
-    entry_guards::{Guard, GuardConfig, GuardedSession},
+    entry_guards::GuardConfig,
     execution::{CostConfig, ExecutionConfig, FillRule},
-    exits::{AtTheBell, ExitConfig, ExitDecision, ExitMode, ExitReason, ExitState, TakeProfit},
+    exits::{AtTheBell, ExitConfig, ExitMode, ExitReason, TakeProfit},
 };
 pub use action::{ACTION_NAMES, ACTIONS, Action, ActionMask, FLAT_MASK, FORCED_MASK, HOLDING_MASK};
 pub use baselines::perfect_foresight::{Ceiling, Ceilings};
@@ -66,10 +66,10 @@ pub use batch::{BatchEnv, lane::ACCOUNT_COLUMNS};
 pub use config::{Draw, EnvConfig};
 pub use error::EnvError;
 pub use features::{
-    FEATURES, FeatureRow,
-    setup::{Setup, SetupScore},
+    FEATURES,
+    setup::Setup,
 };
-pub use forecast::{BarSize, DAILY_FEATURES, ForecastTape, Horizon, Move, Sample};
+pub use forecast::{BarSize, ForecastTape, Horizon, Move, Sample};
 pub use market::{Day, Market, RealOptions, config::MarketConfig, tape::QuoteOrigin};
 pub use option::{
     contract::{ContractSpec, Expiry, Settlement, TickRule},
@@ -83,7 +83,7 @@ pub use option::{
         INTERCEPT_KNOTS, LEVEL_PARAMETERS, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel, log_smile,
     },
 };
-pub use reward::{FlatDecision, PerTerm, RewardConfig, RewardTerm};
+pub use reward::{PerTerm, RewardConfig, RewardTerm};
 pub use vec_env::{
     ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv,
     episode::{Episode, Sale, Trade},

@@ -144,22 +144,22 @@ impl<T> IndexMut<RewardTerm> for PerTerm<T> {
 
 /// A flat account's decision, with the facts that its shaping depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FlatDecision {
+pub(crate) struct FlatDecision {
     /// The chosen action.
-    pub action: Action,
+    pub(crate) action: Action,
     /// True for a filled entry; an unfilled order earns nothing.
-    pub filled: bool,
+    pub(crate) filled: bool,
     /// Setup class of the decision's bar.
-    pub setup: Setup,
+    pub(crate) setup: Setup,
     /// True for an overbought, rejected bar.
-    pub bull_chase: bool,
+    pub(crate) bull_chase: bool,
     /// True for an oversold, rejected bar.
-    pub bear_chase: bool,
+    pub(crate) bear_chase: bool,
 }
 
 impl FlatDecision {
     /// Returns the shaping terms that apply to the decision, whatever their weights; never [`RewardTerm::Pnl`].
-    pub fn triggers(&self) -> PerTerm<bool> {
+    pub(crate) fn triggers(&self) -> PerTerm<bool> {
         let (with_setup, chase) = match self.action {
             Action::BuyCall => (self.setup == Setup::BullStrong, self.bull_chase),
             Action::BuyPut => (self.setup == Setup::BearStrong, self.bear_chase),
@@ -195,7 +195,7 @@ impl RewardConfig {
     }
 
     /// Returns the shaping of a flat account's decision by term; terms that do not apply are zero.
-    pub fn shape(&self, decision: &FlatDecision) -> PerTerm<f32> {
+    pub(crate) fn shape(&self, decision: &FlatDecision) -> PerTerm<f32> {
         let triggers = decision.triggers();
         PerTerm::from_fn(|term| if triggers[term] { self.weight(term, decision.action) } else { 0.0 })
     }

@@ -52,20 +52,51 @@ pub fn boxed(values: &[(String, String)]) -> String {
     out + &rule
 }
 
-/// Draws rows of cells as columns with a heading: the first column to the left, numbers to the right.
+/// Draws rows of cells as columns with a heading: the first column to the left, numbers to the right. A table wider than
+/// the terminal is broken into several, each with the first column.
 pub fn columns(heading: &[&str], rows: &[Vec<String>]) -> String {
+    columns_within(terminal_width(), heading, rows)
+}
+
+/// Returns the width of the terminal in columns; unlimited where stdout is none.
+fn terminal_width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+fn columns_within(limit: usize, heading: &[&str], rows: &[Vec<String>]) -> String {
     let width =
         |i: usize| rows.iter().map(|row| row[i].chars().count()).chain([heading[i].chars().count()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
-        let cells = cells.zip(&widths).enumerate();
-        let cells = cells.map(|(i, (cell, &w))| if i == 0 { format!("{cell:<w$}") } else { format!("{cell:>w$}") });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut lines = vec![line(&mut heading.iter().copied())];
-    lines.push(widths.iter().map(|&w| "-".repeat(w)).collect::<Vec<_>>().join("  "));
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
-    lines.join("\n")
+    let tables = parts(limit, &widths).into_iter().map(|part| {
+        let line = |cell: &dyn Fn(usize) -> String| -> String {
+            let cells = part.iter().enumerate().map(|(at, &i)| (at, cell(i), widths[i]));
+            let cells = cells.map(|(at, cell, w)| if at == 0 { format!("{cell:<w$}") } else { format!("{cell:>w$}") });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        let mut lines = vec![line(&|i| heading[i].to_owned()), line(&|i| "-".repeat(widths[i]))];
+        lines.extend(rows.iter().map(|row| line(&|i| row[i].clone())));
+        lines.join("\n")
+    });
+    tables.collect::<Vec<_>>().join("\n\n")
+}
+
+/// Distributes columns to tables of at most `limit` columns of text; every table begins with the first column.
+fn parts(limit: usize, widths: &[usize]) -> Vec<Vec<usize>> {
+    let first = widths.first().copied().unwrap_or(0);
+    let (mut parts, mut used) = (vec![vec![0]], first);
+    for (i, width) in widths.iter().enumerate().skip(1) {
+        let part = parts.last().map_or(0, Vec::len);
+        if used + GAP + width > limit && part > 1 {
+            parts.push(vec![0]);
+            used = first;
+        }
+        used += GAP + width;
+        parts.last_mut().into_iter().for_each(|part| part.push(i));
+    }
+    parts
 }
 
 /// Formats a whole number with commas between thousands.
@@ -124,6 +155,17 @@ mod tests {
 |    policy_gradient_loss | -0.000282 |
 ---------------------------------------";
         assert_eq!(boxed(&rows), expected);
+    }
+
+    #[test]
+    fn a_table_wider_than_the_terminal_is_broken_up() {
+        let rows = [vec!["greedy".to_owned(), "1,204".to_owned(), "-3.1%".to_owned(), "$12".to_owned()]];
+        let text = columns_within(20, &["policy", "trades", "mean", "fees"], &rows);
+        assert_eq!(
+            text,
+            "policy  trades\n------  ------\ngreedy   1,204\n\npolicy   mean  fees\n------  -----  ----\ngreedy  -3.1%   $12"
+        );
+        assert_eq!(columns_within(3, &["policy", "trades"], &[]), "policy  trades\n------  ------", "at least two columns");
     }
 
     #[test]

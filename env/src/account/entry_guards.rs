@@ -32,18 +32,18 @@ pub struct GuardConfig {
 
 /// The facts of a session that limit its entries.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GuardedSession {
+pub(crate) struct GuardedSession {
     /// Minutes of the session.
-    pub bars: u32,
+    pub(crate) bars: u32,
     /// Bar at whose open every position is sold.
-    pub last_bar: u32,
+    pub(crate) last_bar: u32,
     /// VIX known before the open, in points.
-    pub vix_at_open: f64,
+    pub(crate) vix_at_open: f64,
 }
 
 /// One account's guard during one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Guard {
+pub(crate) struct Guard {
     from: u32,
     until: u32,
     trades: u32,
@@ -51,7 +51,7 @@ pub struct Guard {
 
 impl GuardConfig {
     /// Starts the guard of a session.
-    pub fn open(&self, session: &GuardedSession) -> Guard {
+    pub(crate) fn open(&self, session: &GuardedSession) -> Guard {
         let calm = self.vix_ceiling == 0.0 || session.vix_at_open <= self.vix_ceiling;
         let until = session.last_bar.min(session.bars.saturating_sub(self.no_entry_before_close));
         Guard { from: self.no_entry_after_open, until: if calm { until } else { 0 }, trades: 0 }
@@ -88,12 +88,12 @@ impl GuardConfig {
 impl Guard {
     /// Returns whether an entry may reach the market at the open of a bar.
     #[inline]
-    pub fn allows(&self, bar: u32) -> bool {
+    pub(crate) fn allows(&self, bar: u32) -> bool {
         self.from <= bar && bar < self.until
     }
 
     /// Records a position that was closed at the open of a bar.
-    pub fn closed(&mut self, config: &GuardConfig, reason: ExitReason, bar: u32) {
+    pub(crate) fn closed(&mut self, config: &GuardConfig, reason: ExitReason, bar: u32) {
         let special = match reason {
             ExitReason::StopLoss => config.cooldown_after_stop,
             ExitReason::TrailingStop => config.cooldown_after_trail,
@@ -107,7 +107,7 @@ impl Guard {
     }
 
     /// Ends the day's entries.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.until = 0;
     }
 
@@ -117,7 +117,7 @@ impl Guard {
     }
 
     /// Returns the positions that were opened and closed.
-    pub fn trades(&self) -> u32 {
+    pub(crate) fn trades(&self) -> u32 {
         self.trades
     }
 }

@@ -183,33 +183,33 @@ enum ReasonInCheckpoint {
 
 /// A sale that the rules or the policy decided on, with its reason.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ExitDecision {
+pub(crate) struct ExitDecision {
     /// Part of the remaining contracts.
-    pub sell: f64,
+    pub(crate) sell: f64,
     /// The reason.
-    pub reason: ExitReason,
+    pub(crate) reason: ExitReason,
 }
 
 impl ExitDecision {
     /// Returns the decision to sell everything.
-    pub const fn all(reason: ExitReason) -> Self {
+    pub(crate) const fn all(reason: ExitReason) -> Self {
         Self { sell: 1.0, reason }
     }
 }
 
 /// The state of a position at a bar's close, as the rules use it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ExitState {
+pub(crate) struct ExitState {
     /// Liquidation value against the remaining cost basis, as a gain.
-    pub gain: f64,
+    pub(crate) gain: f64,
     /// Highest such gain since the entry.
-    pub peak: f64,
+    pub(crate) peak: f64,
     /// Minutes since the entry's fill.
-    pub minutes_held: u32,
+    pub(crate) minutes_held: u32,
     /// Take-profit tiers already sold.
-    pub tier: u8,
+    pub(crate) tier: u8,
     /// True once the trailing stop has sold its part.
-    pub trailed: bool,
+    pub(crate) trailed: bool,
 }
 
 /// A sale order that works at every open from `due` on.
@@ -242,7 +242,7 @@ impl ExitOrder {
 impl ExitConfig {
     /// Returns the rules' decision at this close, if any. The stop takes precedence.
     #[inline]
-    pub fn decide(&self, state: &ExitState) -> Option<ExitDecision> {
+    pub(crate) fn decide(&self, state: &ExitState) -> Option<ExitDecision> {
         if state.gain <= -self.stop_loss {
             return Some(ExitDecision::all(ExitReason::StopLoss));
         }

@@ -12,20 +12,20 @@ const CHASE_WICK: f64 = 0.65;
 /// The four conditions are EMA9 against EMA20, close against the session's VWAP, the sign of the MACD histogram, and
 /// RSI14 against 50; the bearish score mirrors each of them. A tie counts for neither direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SetupScore {
+pub(crate) struct SetupScore {
     /// Bullish conditions that hold, 0 to 4.
-    pub bull: u8,
+    pub(crate) bull: u8,
     /// Bearish conditions that hold, 0 to 4.
-    pub bear: u8,
+    pub(crate) bear: u8,
     /// Overbought and rejected: RSI above 80 with more than 65 % wick.
-    pub bull_chase: bool,
+    pub(crate) bull_chase: bool,
     /// Oversold and rejected: RSI below 20 with more than 65 % wick.
-    pub bear_chase: bool,
+    pub(crate) bear_chase: bool,
 }
 
 impl SetupScore {
     /// Scores a bar from signed distances (positive = bullish), the RSI in `0..=100` and the wick's share of the range.
-    pub fn of(ema_diff: f64, vwap_dist: f64, macd_hist: f64, rsi: f64, wick_ratio: f64) -> Self {
+    pub(crate) fn of(ema_diff: f64, vwap_dist: f64, macd_hist: f64, rsi: f64, wick_ratio: f64) -> Self {
         let signs = [ema_diff, vwap_dist, macd_hist, rsi - 50.0];
         let count = |holds: &dyn Fn(f64) -> bool| signs.iter().filter(|&&x| holds(x)).count() as u8;
         let rejected = wick_ratio > CHASE_WICK;
@@ -38,7 +38,7 @@ impl SetupScore {
     }
 
     /// Returns the class of the bar: a direction is strong when its score reaches `threshold` and beats the other's.
-    pub fn classify(&self, threshold: u8) -> Setup {
+    pub(crate) fn classify(&self, threshold: u8) -> Setup {
         if self.bull >= threshold && self.bull > self.bear {
             Setup::BullStrong
         } else if self.bear >= threshold && self.bear > self.bull {

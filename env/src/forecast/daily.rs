@@ -12,7 +12,7 @@ const WEEK: usize = 5;
 
 /// Columns of a daily row: name and definition. A return is logarithmic, in percent; with too few sessions before, it spans the
 /// available ones.
-pub const DAILY_FEATURES: [(&str, &str); 14] = [
+pub(crate) const DAILY_FEATURES: [(&str, &str); 14] = [
     ("return_1", "return since the last close"),
     ("return_5", "return of 5 sessions"),
     ("return_20", "return of 20 sessions"),
