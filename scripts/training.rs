@@ -47,6 +47,7 @@ use crate::{
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
     let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
     let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
+    config.policy.check_backend(config.run.device)?;
     let paths = Paths::of(&config.run);
     paths.check_writable()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);

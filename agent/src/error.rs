@@ -80,7 +80,17 @@ pub enum AgentError {
         source: io::Error,
     },
 
+    /// This build has no libtorch.
+    #[error(
+        "this build has no libtorch, which {0} need: run scripts/setup.sh and cargo build --release in the source of zerodte"
+    )]
+    NoLibtorch(
+        /// The part of the program that needs it, in the plural.
+        &'static str,
+    ),
+
     /// A libtorch operation failed, most often for lack of memory.
+    #[cfg(feature = "torch")]
     #[error("libtorch could not {action}")]
     Torch {
         /// The operation.

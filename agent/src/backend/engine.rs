@@ -32,6 +32,7 @@ impl ActionSelection<'_> {
 
 /// Sizes of the buffers of an engine.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "torch"), allow(dead_code, reason = "the native backend reads two of them"))]
 pub(crate) struct Sizes {
     /// Steps of a rollout.
     pub(crate) steps: usize,
