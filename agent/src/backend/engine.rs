@@ -78,7 +78,7 @@ pub(crate) trait Engine: fmt::Debug + Send {
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError>;
 
     /// Loads a rollout collected elsewhere, of an MLP policy.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "torch"))]
     fn load_external(&mut self, rollout: &Rollout) {
         self.load(rollout).unwrap();
     }
