@@ -71,10 +71,10 @@ libtorch=$(wanted_libtorch "$@")
 if [ -z "$libtorch" ] && { [ -n "${LIBTORCH:-}" ] || [ -e "$root/.libtorch/lib/libtorch_cpu.so" ]; }; then libtorch=cpu; fi
 check "$libtorch" "$@"
 
-features=(--no-default-features)
 case $libtorch in
-    cuda) "$root/scripts/setup.sh" --cuda && features=() ;;
-    cpu) "$root/scripts/setup.sh" && features=() ;;
+    cuda) features=() && "$root/scripts/setup.sh" --cuda ;;
+    cpu) features=() && "$root/scripts/setup.sh" ;;
+    *) features=(--no-default-features) ;;
 esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
