@@ -32,12 +32,13 @@ try() {
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 name=zerodte-$version-linux-$(uname -m)
-cargo build --release --locked --no-default-features --bin train_historical_model --bin zerodte
 mkdir -p dist
 part=$(mktemp -d -p "$PWD/dist")
 trap 'rm -rf "$part"' EXIT
+cargo build --release --locked --no-default-features --bin train_historical_model --bin zerodte \
+    --message-format=json-render-diagnostics >"$part/messages"
 mkdir "$part/$name"
-cp "${CARGO_TARGET_DIR:-target}"/release/{zerodte,train_historical_model} "$part/$name"
+cp "$(programs_folder "$part/messages")"/{zerodte,train_historical_model} "$part/$name"
 cp -r README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE configs docs "$part/$name"
 strip "$part/$name"/{zerodte,train_historical_model}
 (cd "$part/$name" && write_completions_and_man && try)

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced by the other scripts: the end of a script with one sentence, the check of disk space, and the progress of a long step.
+# Sourced by the other scripts: the end of a script with one sentence, the check of disk space, the place of
+# built programs, and the progress of a long step.
 
 fail() {
     echo "${0##*/}: $*" >&2
@@ -13,6 +14,9 @@ need_space() {
     free=$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1048576) }')
     [ "$free" -ge "$1" ] || fail "$folder has $free GB of free disk space, $3 needs $1 GB: make room there"
 }
+
+# Prints the folder of the programs that cargo built, from the file $1 with its JSON messages.
+programs_folder() { sed -n 's#.*"executable":"\([^"]*\)/train_historical_model".*#\1#p' "$1" | tail -1; }
 
 # Runs the command $3... and prints "$1, 45 s, what the function $2 prints" every 15 s until it ends; only where stderr is no terminal.
 with_progress() {

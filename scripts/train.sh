@@ -81,7 +81,7 @@ trap 'rm -rf "$scratch"' EXIT
 touch "$scratch/messages"
 echo "train.sh: building${libtorch:+ with libtorch} (the first build takes some minutes)" >&2
 (with_progress building crates build "${features[@]}") || fail "the build failed, see above"
-program=$(sed -n 's/.*"executable":"\([^"]*train_historical_model\)".*/\1/p' "$scratch/messages" | tail -1)
+programs=$(programs_folder "$scratch/messages")
 rm -rf "$scratch"
-if [ $# -eq 0 ]; then exec "${program%/*}/zerodte" demo; fi
-exec "$program" "$@"
+if [ $# -eq 0 ]; then exec "$programs/zerodte" demo; fi
+exec "$programs/train_historical_model" "$@"
