@@ -82,7 +82,7 @@ pub enum AgentError {
 
     /// This build has no libtorch.
     #[error(
-        "this build has no libtorch, which {0} need: run scripts/setup.sh and cargo build --release in the source of zerodte"
+        "this build has no libtorch, which {0} need: in a clone of the source, run scripts/setup.sh (with --cuda for a GPU) and cargo build --release"
     )]
     NoLibtorch(
         /// The part of the program that needs it, in the plural.
