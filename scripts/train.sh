@@ -79,7 +79,7 @@ esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 touch "$scratch/messages"
-echo "train.sh: building${libtorch:+ with libtorch} (the first build takes some minutes)" >&2
+echo "train.sh: building${libtorch:+ with libtorch} (the first build takes about ten minutes on two cores)" >&2
 (with_progress building crates build "${features[@]}") || fail "the build failed, see above"
 programs=$(programs_folder "$scratch/messages")
 rm -rf "$scratch"
