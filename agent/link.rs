@@ -1,24 +1,33 @@
-//! Build script of every package that links libtorch: stops early with one sentence when there is none, and writes the
-//! folder of the shared libraries into the binary, so that it starts without any environment variable. For the root package
-//! it also notes the revision that is being built.
+//! Build script of every package that links libtorch, which the feature `torch` asks for: stops early with one sentence when
+//! there is none, and writes the folder of the shared libraries into the binary, so that it starts without any environment
+//! variable. For the root package it also notes the revision that is being built.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "that is how a build script talks to cargo")]
 
 use std::{env, path::PathBuf, process::Command};
 
 fn main() -> Result<(), String> {
-    println!("cargo::rerun-if-env-changed=LIBTORCH");
-    let home = env::var("LIBTORCH")
-        .map(PathBuf::from)
-        .map_err(|_| "LIBTORCH is not set: run scripts/setup.sh, or build from inside the project folder")?;
-    let library = home.join("lib/libtorch_cpu.so");
-    let library =
-        library.canonicalize().map_err(|_| format!("there is no {}: run scripts/setup.sh once", library.display()))?;
-    let folder = library.parent().ok_or("libtorch_cpu.so lies in no folder")?;
-    println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
     if env::var("CARGO_PKG_NAME").is_ok_and(|name| name == "zerodte") {
         note_revision();
     }
+    if env::var_os("CARGO_FEATURE_TORCH").is_some() { link_libtorch() } else { Ok(()) }
+}
+
+/// Writes the folder of the shared libraries into the binary.
+fn link_libtorch() -> Result<(), String> {
+    println!("cargo::rerun-if-env-changed=LIBTORCH");
+    let home = env::var("LIBTORCH")
+        .map(PathBuf::from)
+        .map_err(|_| "LIBTORCH is not set: run scripts/setup.sh, build from inside the project folder, or without libtorch by --no-default-features")?;
+    let library = home.join("lib/libtorch_cpu.so");
+    let library = library.canonicalize().map_err(|_| {
+        format!(
+            "there is no {}: run scripts/setup.sh once, or build without libtorch by --no-default-features",
+            library.display()
+        )
+    })?;
+    let folder = library.parent().ok_or("libtorch_cpu.so lies in no folder")?;
+    println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use market_data::{
     DataError, DataStamp, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source,
 };
 use market_env::{Market, MarketConfig, PricingConfig, RealOptions};
+use ppo_agent::require_libtorch;
 use serde_json::json;
 
 use crate::{
@@ -79,6 +80,9 @@ impl Inputs {
     /// # Errors
     /// When bars, options or forecaster are missing or faulty; the message names the place.
     pub fn load(config: &RunConfig) -> anyhow::Result<Self> {
+        if config.run.forecaster.is_some() {
+            require_libtorch("forecasters").context("run.forecaster")?;
+        }
         let mut dataset = sessions(config)?;
         let options = config.run.options.as_deref().map(|path| load_option_rows(path, &mut dataset)).transpose()?;
         let forecast_columns = config.run.forecaster.as_deref().map(ForecastColumns::load).transpose()?;

@@ -15,6 +15,8 @@ step() { printf '\n== %s\n' "$*" >&2; "$@"; }
 
 step cargo fmt --all --check
 step cargo clippy --release --workspace --all-targets -- -D warnings
+# The build without libtorch, which the packages and scripts/train.sh use.
+step cargo clippy --release --no-default-features --lib --bins -- -D warnings
 # Among the tests: the first day with a vendor's key, against a vendor on a local port (tests/vendor/commands.rs): fetch, cache, train,
 # and once more without key or line.
 if command -v cargo-nextest >/dev/null; then

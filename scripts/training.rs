@@ -55,6 +55,7 @@ use crate::{
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
     let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
     let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
+    config.policy.check_backend(config.run.device)?;
     let paths = Paths::of(&config.run);
     paths.check_writable()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
@@ -243,7 +244,7 @@ impl Run<'_> {
         let cost = market.round_trip_cost(&market.days_in(&self.split.test), &self.config.env);
         if let Some(tested) = &tested {
             let (synthetic, verdict) = (self.inputs.dataset.synthetic, verdict.as_ref());
-            console.say_all(Closing { paths: self.paths, synthetic, tested, cost, verdict }.lines())?;
+            Closing { paths: self.paths, synthetic, tested, cost, verdict }.print(console)?;
         }
         Ok(Finished { seconds, verdict, tested, cost, end })
     }

@@ -2,12 +2,16 @@
 
 pub(crate) mod audit_reward;
 pub(crate) mod calibrate;
+#[cfg(feature = "torch")]
 pub(crate) mod forecast_compare;
 pub(crate) mod golden;
 pub(crate) mod inspect;
+#[cfg(feature = "torch")]
+pub(crate) mod recurrent;
 pub(crate) mod reproduce_collapse;
 pub(crate) mod resume;
 pub(crate) mod train;
+pub(crate) mod train_script;
 pub(crate) mod trained_model;
 pub(crate) mod watch;
 

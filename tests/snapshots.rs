@@ -17,6 +17,7 @@ mod errors_of_vendors;
 mod help;
 mod logs;
 mod reports;
+#[cfg(feature = "torch")]
 mod reports_of_forecasts;
 mod reports_of_vendors;
 

@@ -208,7 +208,11 @@ fn inline_paths(code: &str) -> Vec<Vec<String>> {
 
 /// Returns the text without its unit tests.
 fn production(text: &str) -> String {
-    let headers = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\npub(crate) mod tests {"];
+    let headers = [
+        "#[cfg(test)]\nmod tests {",
+        "#[cfg(test)]\npub(crate) mod tests {",
+        "#[cfg(all(test, feature = \"torch\"))]\nmod tests {",
+    ];
     let end = headers.iter().filter_map(|header| text.find(header)).min().unwrap_or(text.len());
     text[..end].to_owned()
 }

@@ -3,8 +3,9 @@
 pub(crate) mod adam;
 pub(crate) mod engine;
 pub(crate) mod native;
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 pub(crate) mod textbook;
+#[cfg_attr(not(feature = "torch"), path = "backend/without_torch.rs")]
 pub(crate) mod torch;
 
 use std::{fmt, str::FromStr};
@@ -12,11 +13,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdamState, AgentError, Policy, PolicyKind, Precision,
+    AdamState, AgentError, Policy, PolicyConfig, PolicyKind, Precision,
     backend::{
         engine::{Engine, Sizes},
         native::Native,
-        torch::Torch,
     },
     config::Backend,
     ppo::rollout::Inputs,
@@ -36,23 +36,20 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Checks that libtorch can use the device.
+    /// Checks that the device exists.
     ///
     /// # Errors
-    /// [`AgentError::Device`] when the GPU does not exist.
+    /// [`AgentError::Device`] for a GPU that does not exist, [`AgentError::NoLibtorch`] for a GPU in a build without libtorch.
     pub fn check(self) -> Result<(), AgentError> {
-        self.torch().map(drop)
+        self.resolved(Backend::Auto).map(drop)
     }
 
-    /// Returns the libtorch device.
-    ///
-    /// # Errors
-    /// [`AgentError::Device`] when the GPU does not exist.
-    pub(crate) fn torch(self) -> Result<tch::Device, AgentError> {
-        match resolve(Backend::Tch, self, Gpus::detect())? {
-            ResolvedBackend::Tch(device) => Ok(device),
-            ResolvedBackend::Native => Ok(tch::Device::Cpu),
+    /// Resolves the choices of backend and device on this machine.
+    fn resolved(self, backend: Backend) -> Result<ResolvedBackend, AgentError> {
+        if let Self::Cuda(_) = self {
+            require_libtorch("GPUs")?;
         }
+        resolve(backend, self, torch::gpus())
     }
 }
 
@@ -94,11 +91,23 @@ impl TryFrom<String> for DeviceChoice {
     }
 }
 
+/// True if this build has libtorch (feature `torch`), which recurrent policies, GPUs and forecasters need.
+pub const HAS_LIBTORCH: bool = cfg!(feature = "torch");
+
+/// Checks that this build has libtorch.
+///
+/// # Errors
+/// [`AgentError::NoLibtorch`], with the part of the program that needs it, in the plural.
+pub fn require_libtorch(part: &'static str) -> Result<(), AgentError> {
+    if HAS_LIBTORCH { Ok(()) } else { Err(AgentError::NoLibtorch(part)) }
+}
+
 /// Backend and device after `auto` is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ResolvedBackend {
     Native,
-    Tch(tch::Device),
+    /// libtorch on this GPU, or on the CPU.
+    Tch(Option<usize>),
 }
 
 /// GPUs visible to this build of libtorch.
@@ -110,10 +119,6 @@ struct Gpus {
 }
 
 impl Gpus {
-    fn detect() -> Self {
-        Self { cuda: tch::utils::has_cudart(), count: usize::try_from(tch::Cuda::device_count()).unwrap_or(0) }
-    }
-
     /// Returns the error for a GPU that cannot be used, with a remedy.
     fn unavailable(self, index: usize) -> AgentError {
         let reason = self.reason(index);
@@ -141,7 +146,8 @@ impl Gpus {
 /// # Errors
 /// The reason that there is none, with a remedy.
 pub fn gpus() -> Result<usize, String> {
-    match Gpus::detect() {
+    require_libtorch("GPUs").map_err(|error| error.to_string())?;
+    match torch::gpus() {
         Gpus { count: 0, cuda } => Err(Gpus { count: 0, cuda }.reason(0)),
         Gpus { count, .. } => Ok(count),
     }
@@ -155,12 +161,34 @@ fn resolve(backend: Backend, device: DeviceChoice, gpus: Gpus) -> Result<Resolve
             Err(AgentError::Device(hint.into()))
         }
         (_, DeviceChoice::Cuda(index)) if index >= gpus.count => Err(gpus.unavailable(index)),
-        (Backend::Auto | Backend::Tch, DeviceChoice::Cuda(index)) => Ok(ResolvedBackend::Tch(tch::Device::Cuda(index))),
-        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus.count > 0 => {
-            Ok(ResolvedBackend::Tch(tch::Device::Cuda(0)))
-        }
-        (Backend::Tch, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(ResolvedBackend::Tch(tch::Device::Cpu)),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Cuda(index)) => Ok(ResolvedBackend::Tch(Some(index))),
+        (Backend::Auto | Backend::Tch, DeviceChoice::Auto) if gpus.count > 0 => Ok(ResolvedBackend::Tch(Some(0))),
+        (Backend::Tch, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(ResolvedBackend::Tch(None)),
         (Backend::Auto | Backend::Native, DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(ResolvedBackend::Native),
+    }
+}
+
+impl PolicyConfig {
+    /// Checks that this build and this machine can compute the policy on a device.
+    ///
+    /// # Errors
+    /// [`AgentError::Device`] for a GPU that does not exist, [`AgentError::NoLibtorch`] when this build lacks the backend.
+    pub fn check_backend(&self, device: DeviceChoice) -> Result<(), AgentError> {
+        self.resolved(device).map(drop)
+    }
+
+    /// Resolves backend and device on this machine.
+    fn resolved(&self, device: DeviceChoice) -> Result<ResolvedBackend, AgentError> {
+        let (backend, part) = match (self.kind, self.precision) {
+            (PolicyKind::Mlp, Precision::F32) => (self.backend, "policies on the backend tch"),
+            (PolicyKind::Mlp, Precision::Bf16) => (Backend::Tch, "policies in bf16"),
+            _ => (Backend::Tch, "recurrent policies"),
+        };
+        let resolved = device.resolved(backend)?;
+        if resolved != ResolvedBackend::Native {
+            require_libtorch(part)?;
+        }
+        Ok(resolved)
     }
 }
 
@@ -172,16 +200,17 @@ pub(crate) fn engine(
     device: DeviceChoice,
     sizes: Sizes,
 ) -> Result<Box<dyn Engine>, AgentError> {
+    let resolved = policy.config.resolved(device)?;
     let inputs = Inputs::new(&policy.spec, policy.normalized_tape(tape));
-    let backend = match (policy.config.kind, policy.config.precision) {
-        (PolicyKind::Mlp, Precision::F32) => policy.config.backend,
-        _ => Backend::Tch,
-    };
-    Ok(match resolve(backend, device, Gpus::detect())? {
+    Ok(match resolved {
         ResolvedBackend::Native => Box::new(Native::new(policy, adam, inputs, sizes.lanes, sizes.batch)),
-        ResolvedBackend::Tch(device) => Box::new(Torch::new(policy, adam, &inputs, device, sizes)?),
+        ResolvedBackend::Tch(gpu) => torch::engine(policy, adam, &inputs, gpu, sizes)?,
     })
 }
+
+/// Backends of this build.
+#[cfg(test)]
+pub(crate) const BUILT: &[Backend] = if HAS_LIBTORCH { &[Backend::Native, Backend::Tch] } else { &[Backend::Native] };
 
 #[cfg(test)]
 mod tests {
@@ -205,12 +234,9 @@ mod tests {
         let none = Gpus { cuda: false, count: 0 };
         let one = Gpus { cuda: true, count: 1 };
         assert_eq!(resolve(Backend::Auto, DeviceChoice::Auto, none).unwrap(), ResolvedBackend::Native);
-        assert_eq!(
-            resolve(Backend::Auto, DeviceChoice::Auto, one).unwrap(),
-            ResolvedBackend::Tch(tch::Device::Cuda(0))
-        );
+        assert_eq!(resolve(Backend::Auto, DeviceChoice::Auto, one).unwrap(), ResolvedBackend::Tch(Some(0)));
         assert_eq!(resolve(Backend::Native, DeviceChoice::Auto, one).unwrap(), ResolvedBackend::Native);
-        assert_eq!(resolve(Backend::Tch, DeviceChoice::Cpu, one).unwrap(), ResolvedBackend::Tch(tch::Device::Cpu));
+        assert_eq!(resolve(Backend::Tch, DeviceChoice::Cpu, one).unwrap(), ResolvedBackend::Tch(None));
         let refusal = |device, gpus| resolve(Backend::Auto, device, gpus).unwrap_err().to_string();
         let cases = [
             (refusal(DeviceChoice::Cuda(0), none), "cuda:0 is not available: this libtorch is built for the CPU only"),

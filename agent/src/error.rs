@@ -80,7 +80,17 @@ pub enum AgentError {
         source: io::Error,
     },
 
+    /// This build has no libtorch.
+    #[error(
+        "this build has no libtorch, which {0} need: in a clone of the source, run scripts/setup.sh (with --cuda for a GPU) and cargo build --release"
+    )]
+    NoLibtorch(
+        /// The part of the program that needs it, in the plural.
+        &'static str,
+    ),
+
     /// A libtorch operation failed, most often for lack of memory.
+    #[cfg(feature = "torch")]
     #[error("libtorch could not {action}")]
     Torch {
         /// The operation.

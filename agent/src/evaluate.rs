@@ -156,7 +156,7 @@ fn baseline(rollout: &mut Rollout, actions: usize, selection: ActionSelection<'_
 mod tests {
     use super::*;
     use crate::{
-        PolicyConfig, PolicyKind,
+        HAS_LIBTORCH, PolicyConfig, PolicyKind,
         games::best_row::{self, BestRow},
     };
 
@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn watching_changes_nothing_and_exposes_probabilities_and_values() {
-        for kind in [PolicyKind::Mlp, PolicyKind::Lstm, PolicyKind::Gru] {
+        let recurrent = [PolicyKind::Lstm, PolicyKind::Gru].into_iter().filter(|_| HAS_LIBTORCH);
+        for kind in recurrent.chain([PolicyKind::Mlp]) {
             let config = PolicyConfig { kind, recurrent_size: 6, net_arch: vec![8], ..PolicyConfig::default() };
             let policy = best_row::shaken_policy(&config);
             for behaviour in [Behaviour::Greedy, Behaviour::Sampled, Behaviour::RandomLegal] {

@@ -4,6 +4,8 @@
 //! Every epoch is scored on all validation samples, a watchdog stops a training that cannot succeed, and a gate
 //! compares the result with the constant and a linear predictor, with confidence intervals over dates.
 //!
+//! Training and forecasting need libtorch; a build without the feature `torch` has configurations, files and scores only.
+//!
 //! Letters: `N` samples, `k` frames of a sample, `F` features of a frame, `M` targets, `B` samples of a minibatch, `P` parameters.
 //!
 //! ```text
@@ -22,35 +24,46 @@
 //! # Ok::<(), ppo_agent::AgentError>(())
 //! ```
 
+#[cfg(feature = "torch")]
 mod baselines;
 mod config;
-mod data;
 pub mod failures;
 #[cfg(test)]
 mod gate_tests;
+mod history;
+mod model;
+#[cfg(feature = "torch")]
 mod network;
+mod samples;
 mod scoring;
+#[cfg(feature = "torch")]
 mod training;
+#[cfg(not(feature = "torch"))]
+mod without_torch;
 
-pub use baselines::{boosted::boosted, ridge::Ridge};
+#[cfg(not(feature = "torch"))]
+pub use self::without_torch::{Ridge, boosted, fit};
+#[cfg(feature = "torch")]
+pub use self::{
+    baselines::{boosted::boosted, ridge::Ridge},
+    training::fit,
+};
+
 pub use config::{
     Encoder, ForecastConfig, HuberDelta, LossConfig, LossKind, OutputInit, PretrainConfig, StopMetric, Target,
     TargetScale, VarianceTerm,
 };
-pub use data::samples::{ForecastData, Samples, TargetMoments};
-pub use network::{
-    forecaster::{Forecaster, ForecasterFile},
-    pretrain::PretrainEpoch,
+pub use history::{
+    FitBaseline, FitListener, Fitted, PretrainEpoch, StopReason,
+    epoch::Epoch,
+    scores,
+    watchdog::{AlarmKind, WatchdogAlarm},
 };
+pub use model::forecaster::{Forecaster, ForecasterFile};
+pub use samples::{ForecastData, Samples, TargetMoments};
 pub use scoring::{
     gain::r2_gain,
     gate::{Gate, GateConfig, GateVerdict, Reference},
     outcomes::{Outcomes, TargetKind},
     scores::{ClassIntervals, ClassScores, RegressionIntervals, RegressionScores, Scores},
-};
-pub use training::{
-    FitBaseline, FitListener, Fitted, StopReason,
-    epoch::Epoch,
-    fit, scores,
-    watchdog::{AlarmKind, WatchdogAlarm},
 };

@@ -3,5 +3,5 @@
 #[cfg(test)]
 pub(crate) mod best_row;
 pub mod cartpole;
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 pub(crate) mod cue;

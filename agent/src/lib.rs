@@ -107,6 +107,9 @@
 //! # Ok::<(), ppo_agent::AgentError>(())
 //! ```
 //!
+//! Without the feature `torch` the crate links no libtorch: feed-forward policies on the CPU are the same to the last bit,
+//! recurrent policies, GPUs and forecasters are refused ([`AgentError::NoLibtorch`]).
+//!
 //! The trainer needs the trait `VecEnv` alone: an observation is an index into the environment's feature tape plus a short
 //! row of the lane's own numbers, and the first action is the one that does nothing. [`games`] are such environments without
 //! a market. The module [`health`] is about the trading environment: it reads its counters (`market_env::Ledger`), its action
@@ -119,27 +122,29 @@ mod backend;
 mod config;
 mod error;
 mod evaluate;
+#[cfg_attr(not(feature = "torch"), allow(dead_code, reason = "libtorch reads the rest"))]
 pub mod forecast;
 pub mod format;
 pub mod games;
 pub mod health;
 mod policy;
 pub mod ppo;
+#[cfg_attr(not(feature = "torch"), allow(dead_code, reason = "some streams are those of forecasters"))]
 mod random;
 mod storage;
 mod trainer;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 mod gradient_tests;
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 mod parity_tests;
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 mod recurrent_tests;
 #[cfg(test)]
 mod trainer_tests;
 
 pub(crate) use backend::adam::AdamState;
-pub use backend::{DeviceChoice, gpus};
+pub use backend::{DeviceChoice, HAS_LIBTORCH, gpus, require_libtorch};
 pub use config::{
     Activation, Backend, EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, Precision, Schedule, Trunk,
 };

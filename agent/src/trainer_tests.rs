@@ -1,8 +1,10 @@
 //! Whole trainings: learning, determinism, resumption, and errors.
 
 use crate::{
-    AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, Policy, PolicyConfig,
-    PpoConfig, Schedule, Trainer, evaluate,
+    AgentError, Backend, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, HAS_LIBTORCH, Iteration, Policy,
+    PolicyConfig, PpoConfig, Schedule, Trainer,
+    backend::BUILT,
+    evaluate,
     games::best_row::{self, BestRow},
 };
 
@@ -47,6 +49,9 @@ fn the_masked_environment_is_solved_exactly() {
 
 #[test]
 fn both_backends_learn_the_same() {
+    if !HAS_LIBTORCH {
+        return;
+    }
     let train = |backend| {
         let (env, policy) = (BestRow::new(4), best_row::policy(1).with_backend(backend));
         let mut trainer = Trainer::new(env, policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
@@ -62,7 +67,7 @@ fn both_backends_learn_the_same() {
 
 #[test]
 fn one_lane_is_truncated_while_others_continue() {
-    for backend in [Backend::Native, Backend::Tch] {
+    for &backend in BUILT {
         let env = BestRow::new(4).staggered();
         let policy = best_row::policy(1).with_backend(backend);
         let mut trainer = Trainer::new(env, policy, best_row::config(), 0, 1, DeviceChoice::Cpu).unwrap();
@@ -77,7 +82,7 @@ fn a_resumed_training_continues_bit_by_bit() {
     let path = folder.path().join("checkpoint.safetensors");
     let config =
         PpoConfig { lr_schedule: Schedule::Linear, ent_schedule: EntropySchedule::Linear, ..best_row::config() };
-    for backend in [Backend::Native, Backend::Tch] {
+    for &backend in BUILT {
         let start = || {
             let policy = best_row::policy(3).with_backend(backend);
             Trainer::new(BestRow::new(4), policy, config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap()
@@ -139,7 +144,7 @@ fn a_non_finite_reward_stops_the_training_with_its_position() {
 
 #[test]
 fn an_exploding_update_stops_before_it_reaches_the_policy() {
-    for backend in [Backend::Native, Backend::Tch] {
+    for &backend in BUILT {
         let policy = best_row::policy(1).with_backend(backend);
         let config = PpoConfig { learning_rate: 1e30, max_grad_norm: 1e30, ..best_row::config() };
         let mut trainer = Trainer::new(BestRow::new(4), policy.clone(), config, 0, 1, DeviceChoice::Cpu).unwrap();
@@ -151,7 +156,7 @@ fn an_exploding_update_stops_before_it_reaches_the_policy() {
 
 #[test]
 fn target_kl_stops_an_update_early() {
-    for backend in [Backend::Native, Backend::Tch] {
+    for &backend in BUILT {
         let policy = best_row::policy(1).with_backend(backend);
         let config = PpoConfig { learning_rate: 0.05, target_kl: Some(0.01), n_epochs: 10, ..best_row::config() };
         let mut trainer = Trainer::new(BestRow::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();

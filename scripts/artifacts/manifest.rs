@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use market_data::{DataStamp, Dataset, Split};
+use ppo_agent::HAS_LIBTORCH;
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -12,22 +13,13 @@ use crate::{artifacts::files, config::RunConfig, output::clock};
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// Packages whose version can change a number.
-const PACKAGES: [&str; 11] = [
-    "arrow",
-    "forust-ml",
-    "jiff",
-    "ndarray",
-    "polars",
-    "rand",
-    "rand_chacha",
-    "rand_distr",
-    "rayon",
-    "safetensors",
-    "tch",
-];
+const PACKAGES: [&str; 8] = ["arrow", "jiff", "polars", "rand", "rand_chacha", "rand_distr", "rayon", "safetensors"];
 
-/// The major and minor version of PyTorch that the tch of the lock file binds to.
-pub const LIBTORCH: &str = "2.11";
+/// Further ones of a build with libtorch.
+const PACKAGES_WITH_LIBTORCH: [&str; 3] = ["forust-ml", "ndarray", "tch"];
+
+/// Major and minor version of the PyTorch that this build links, which the tch of the lock file binds to; `None` without libtorch.
+pub const LIBTORCH: Option<&str> = if HAS_LIBTORCH { Some("2.11") } else { None };
 
 /// Returns the commit that this program was built from, with `-dirty` appended if files differed; `None` if built without git.
 pub fn revision() -> Option<&'static str> {
@@ -42,6 +34,10 @@ pub static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{version} (commit {}{dirty})", &commit[..commit.len().min(10)])
 });
 
+fn packages_of_this_build() -> impl Iterator<Item = &'static str> {
+    PACKAGES.into_iter().chain(PACKAGES_WITH_LIBTORCH.into_iter().filter(|_| HAS_LIBTORCH))
+}
+
 /// Returns the versions of this program and of the packages that can change its numbers.
 fn versions() -> Value {
     let lock: Table = LOCK.parse().unwrap_or_default();
@@ -51,7 +47,7 @@ fn versions() -> Value {
     versions.insert("libtorch".to_owned(), LIBTORCH.into());
     for package in packages {
         let text = |key| package.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-        if PACKAGES.contains(&text("name").as_str()) {
+        if packages_of_this_build().any(|name| name == text("name")) {
             versions.insert(text("name"), text("version").into());
         }
     }
@@ -109,10 +105,11 @@ mod tests {
     #[test]
     fn every_package_that_matters_is_in_the_lock_file() {
         let versions = versions();
-        for package in PACKAGES {
+        for package in packages_of_this_build() {
             assert!(versions[package].is_string(), "{package} is not in Cargo.lock");
         }
         // tch 0.24 binds PyTorch 2.11; another tch needs another constant.
-        assert!(versions["tch"].as_str().unwrap().starts_with("0.24."));
+        let bound = versions["tch"].as_str().is_some_and(|version| version.starts_with("0.24."));
+        assert_eq!((versions["libtorch"].as_str(), bound), (LIBTORCH, HAS_LIBTORCH));
     }
 }

@@ -114,6 +114,7 @@ pub(crate) mod tests {
             ("run.symbols", _) => "IWM".to_owned(),
             ("forecast.horizons", _) => "10".to_owned(),
             ("forecast.loss.huber_delta" | "forecast.output_init" | "ppo.target_kl", _) => "0.02".to_owned(),
+            ("env.reward.shaping_final", _) => "0.5".to_owned(),
             (_, Some("true")) => "false".to_owned(),
             (_, Some("false")) => "true".to_owned(),
             (_, Some(number)) if number.parse::<u64>().is_ok() => {
@@ -158,7 +159,7 @@ pub(crate) mod tests {
         assert_eq!(help("policy"), "Memory of the policy [default: the model's] [possible values: mlp, lstm, gru]");
         assert_eq!(help("start_date"), "First session date, YYYY-MM-DD; lifts the limit of days");
         assert_eq!(help("print"), "Prints");
-        assert_eq!(default_of("env.reward.good_buy_call").unwrap(), "0.1");
+        assert_eq!(default_of("env.reward.good_buy_call").unwrap(), "0.03");
         assert_eq!(default_of("run.symbols").unwrap(), "SPY,QQQ");
     }
 }

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn defaults_have_the_digits_of_the_configuration() {
-        assert_eq!(Key::find(["env", "reward", "good_buy_call"]).unwrap().0["default"].to_string(), "0.1");
+        assert_eq!(Key::find(["env", "reward", "good_buy_call"]).unwrap().0["default"].to_string(), "0.03");
         assert_eq!(Key::find(["ppo", "gamma"]).unwrap().0["default"].to_string(), "0.92");
         assert_eq!(Key::find(["data"]).unwrap().0.get("default"), None, "it would repeat the section");
     }

@@ -83,12 +83,12 @@ impl Money {
 }
 
 /// Headings of [`table`].
-const HEADINGS: [&str; 4] = ["", "per trade [95 % interval]", "per session", "trades"];
+const HEADINGS: [&str; 4] = ["policy", "per trade [95 % interval]", "per session", "trades"];
 
 /// Returns a table of policies with their money, at most 80 columns wide.
 pub fn table<'a>(rows: impl IntoIterator<Item = (&'a str, &'a Money)>) -> Vec<String> {
     let line = |name: &str, trade: &str, session: &str, trades: &str| {
-        format!("{name:<16}{trade:<27}{session:<28}{trades:>8}").trim_end().to_owned()
+        format!("{name:<15}{trade:<27}{session:<29}{trades:>9}").trim_end().to_owned()
     };
     let mut lines = vec![line(HEADINGS[0], HEADINGS[1], HEADINGS[2], HEADINGS[3])];
     for (name, money) in rows {
@@ -229,8 +229,8 @@ pub(crate) mod tests {
         };
         let lines = table([("random-legal", &money), ("always-HOLD", &Money::of(&ReplayResult::default()))]);
         assert!(lines.iter().all(|line| line.len() <= 80 && !line.contains("NaN")), "{lines:#?}");
-        assert!(lines[1].starts_with("random-legal     -5.8% ["), "{lines:#?}");
-        assert!(lines[1].ends_with("-$12,345 [-$23,456, -$1,234] 1,234,567"), "{lines:#?}");
+        assert!(lines[1].starts_with("random-legal    -5.8% ["), "{lines:#?}");
+        assert!(lines[1].ends_with("-$12,345 [-$23,456, -$1,234]  1,234,567"), "{lines:#?}");
         assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["always-HOLD", "-", "-", "0"]);
     }
 
@@ -241,14 +241,14 @@ pub(crate) mod tests {
         let (loss, random) = (of(&[-0.03, -0.03, -0.031, -0.031]), of(&[-0.043, -0.043, -0.044, -0.044]));
         assert_eq!(
             say(&loss, &random),
-            "Loses 3.1% per trade, about the cost of trading; worse than doing nothing, though better than random \
+            "Loses 3.0% per trade, about the cost of trading; worse than doing nothing, though better than random \
              entries. 2 dates are few: replay more before you act on this."
         );
         let many = |money: &Money| Money { dates: 40, ..money.clone() };
         assert!(say(&many(&random), &loss).ends_with("worse than doing nothing and than random entries."));
         assert!(say(&many(&loss), &loss).ends_with("worse than doing nothing, no better than random entries."));
         let gain = many(&of(&[0.04, 0.04, 0.041, 0.041]));
-        assert_eq!(say(&gain, &random), "Earns 4.1% per trade after all costs, more than random entries.");
+        assert_eq!(say(&gain, &random), "Earns 4.0% per trade after all costs, more than random entries.");
         let chance = many(&of(&[0.3, -0.2, 0.1, -0.1]));
         assert_eq!(say(&chance, &random), "Earns 2.5% per trade, which chance alone may explain.");
     }

@@ -82,6 +82,14 @@ impl Console {
         self.print_at(&[Level::Verbose], text.as_ref())
     }
 
+    /// Prints one or more lines at [`Level::Normal`] and [`Level::Verbose`] without logging them.
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn show(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        self.print_at(&[Level::Normal, Level::Verbose], text.as_ref())
+    }
+
     /// Prints one or more lines at [`Level::Normal`] only: a short form of details, which the log has in full.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ impl ForecasterStopped {
 }
 
 /// Prints the reason of a failed or stopped program, an error as a chain, and returns the exit code: 2 for usage and
-/// configuration; 3, 4 or 5 for a training that was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed
+/// configuration, and for what this build lacks; 3, 4 or 5 for a training that was stopped or broke ([`Verdict::exit_code`]); 1 for any other failed
 /// run.
 pub fn report(end: &anyhow::Result<Outcome>) -> ExitCode {
     let (message, code) = match end {
@@ -147,9 +147,11 @@ pub fn report(end: &anyhow::Result<Outcome>) -> ExitCode {
 
 fn error_code(error: &anyhow::Error) -> u8 {
     let broken = |cause: &AgentError| matches!(cause, AgentError::NonFinite { .. });
-    if error.downcast_ref::<UsageError>().is_some() {
+    let not_built = |cause: &AgentError| matches!(cause, AgentError::NoLibtorch(_));
+    let causes = || error.chain().filter_map(|cause| cause.downcast_ref());
+    if error.downcast_ref::<UsageError>().is_some() || causes().any(not_built) {
         2
-    } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken) {
+    } else if causes().any(broken) {
         Verdict::Exploding.exit_code()
     } else {
         1
@@ -178,12 +180,13 @@ mod tests {
         let codes = [
             error_code(&anyhow::anyhow!("no such file")),
             error_code(&UsageError::one("--seed").into()),
+            error_code(&anyhow::Error::from(AgentError::NoLibtorch("forecasters")).context("loading")),
             stopped(Verdict::StateBlind).exit_code(),
             stopped(Verdict::Frozen).exit_code(),
             error_code(&anyhow::Error::from(broken).context("training")),
             Outcome::Diagnosed(3).exit_code(),
         ];
-        assert_eq!(codes, [1, 2, 3, 4, 5, 3]);
+        assert_eq!(codes, [1, 2, 2, 3, 4, 5, 3]);
         let message = stopped(Verdict::Frozen).message();
         assert_eq!(message.as_deref(), Some("training was stopped at step 5: frozen; HOLD 99%"));
     }

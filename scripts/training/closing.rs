@@ -1,6 +1,6 @@
 //! Closing screen of a training: money first, then the verdict on the training, then what to do next.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use anstyle::{AnsiColor, Style};
 use ppo_agent::health::Verdict;
@@ -11,7 +11,7 @@ use crate::{
         held_out::Tested,
         money::{self, Money},
     },
-    output::{synthetic, table::percent},
+    output::{console::Console, synthetic, table::percent},
 };
 
 /// What the closing screen is made of.
@@ -38,23 +38,29 @@ const ROWS: [(&str, &str); 4] = [
 ];
 
 impl Closing<'_> {
-    /// Returns the screen, at most 80 columns wide except for long paths.
-    pub fn lines(&self) -> Vec<String> {
+    /// Prints the screen, at most 80 columns wide except for long paths. The log gets the sentences alone: it has the tables
+    /// in full, and its last hundred lines must hold the last block.
+    ///
+    /// # Errors
+    /// When log or screen cannot be written.
+    pub fn print(&self, console: &mut Console) -> io::Result<()> {
+        console.say(format!("\n{}", self.heading()))?;
+        console.show(format!("\n{}", self.table().join("\n")))?;
+        console.show(format!("A round trip at the money costs {} of the premium.\n", percent(Some(self.cost))))?;
+        console.say_all(self.sentences())?;
+        console.show(format!("\n{}", self.next().join("\n")))
+    }
+
+    fn heading(&self) -> String {
         let synthetic = synthetic::mark(self.synthetic, " (", ")");
-        let dates = self.tested.of("greedy").map_or(0, |money| money.dates);
-        let mut lines = vec![
-            String::new(),
-            format!("RESULT on {dates} test dates, {}, after all costs{synthetic}", self.tested.dates),
-            String::new(),
-        ];
-        lines.extend(self.table());
-        lines.push(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))));
-        lines.push(String::new());
-        lines.extend(wrapped(&self.sentence()).into_iter().map(|line| self.painted(&line)));
-        lines.extend(wrapped(&self.training_sentence()));
-        lines.push(String::new());
-        lines.extend(self.next());
-        lines
+        let dates = self.policy().map_or(0, |money| money.dates);
+        format!("RESULT on {dates} test dates, {}, after all costs{synthetic}", self.tested.dates)
+    }
+
+    /// Returns what the policy earns and what is said of the training, in lines of at most 80 columns.
+    fn sentences(&self) -> Vec<String> {
+        let money = wrapped(&self.sentence()).into_iter().map(|line| self.painted(&line));
+        money.chain(wrapped(&self.training_sentence())).collect()
     }
 
     fn table(&self) -> Vec<String> {
@@ -158,13 +164,14 @@ mod tests {
         let config = RunConfig::default();
         let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
         let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };
-        strip_str(&closing.lines().join("\n")).to_string()
+        let parts = [vec![closing.heading()], closing.table(), closing.sentences(), closing.next()];
+        strip_str(&parts.concat().join("\n")).to_string()
     }
 
     #[test]
     fn money_comes_first_and_healthy_never_stands_alone() {
         let text = screen(&[-0.03, -0.03, -0.031, -0.031], "healthy", 0);
-        let (money, training) = (text.find("Loses 3.1% per trade").unwrap(), text.find("sound (healthy)").unwrap());
+        let (money, training) = (text.find("Loses 3.0% per trade").unwrap(), text.find("sound (healthy)").unwrap());
         assert!(money < training, "{text}");
         assert!(text.contains("after all costs (SYNTHETIC DATA)") && text.contains("random entries"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -173,7 +180,7 @@ mod tests {
     #[test]
     fn a_failed_training_and_dates_that_were_trained_on_are_named() {
         let text = screen(&[0.03, 0.03, 0.031, 0.031], "collapsed:BUY_CALL", 2);
-        assert!(text.contains("IN SAMPLE, which proves nothing: Earns 3.1% per trade"), "{text}");
+        assert!(text.contains("IN SAMPLE, which proves nothing: Earns 3.0% per trade"), "{text}");
         assert!(text.contains("The training failed: collapsed:BUY_CALL; zerodte diagnose"), "{text}");
     }
 

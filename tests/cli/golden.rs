@@ -34,7 +34,8 @@ fn legacy_greps_match_the_log_block() {
 #[test]
 fn a_short_trace_of_the_environment_is_pinned() {
     let market = market(&dataset(&["SPY"], 6, 3, 0.2));
-    let mut batch = Batch::replay(&market, vec![1], &EnvConfig::default());
+    let config = EnvConfig { reward: RewardConfig::documented(), ..EnvConfig::default() };
+    let mut batch = Batch::replay(&market, vec![1], &config);
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;
     for step in 0..64 {
         let action = match batch.lanes.mask[0] {

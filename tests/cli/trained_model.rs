@@ -62,7 +62,8 @@ fn first_trade(out: &TempDir, model: &str, behaviour: &[&str]) -> impl Fn(&str) 
 fn explain_agrees_with_the_backtest() {
     let lstm = ["--policy", "lstm", "--recurrent-size", "8", "--net-arch", "16", "--sequence-length", "16"];
     let greedy: (&[&str], &[&str]) = (&[], &[]);
-    for (kind, behaviour) in [greedy, (&lstm, &["--stochastic", "--seed", "4"])] {
+    let recurrent: (&[&str], &[&str]) = (&lstm, &["--stochastic", "--seed", "4"]);
+    for (kind, behaviour) in [Some(greedy), ppo_agent::HAS_LIBTORCH.then_some(recurrent)].into_iter().flatten() {
         let (out, model) = trained(kind);
         let trade = first_trade(&out, &model, behaviour);
         let (file, name) = path(&out, "explanation.json");

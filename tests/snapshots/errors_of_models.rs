@@ -64,6 +64,9 @@ const SMALL: &str = "zerodte forecast train --data-source synthetic --symbols SP
 
 #[test]
 fn errors_of_forecasters() {
+    if !ppo_agent::HAS_LIBTORCH {
+        return;
+    }
     let mut shell = Shell::new();
     for more in
         ["--horizons 5,0", "--horizons 1d", "--encoder gruu", "--temporal-frames 1 --pretrain", "--huber-delta big"]

@@ -32,6 +32,7 @@ impl ActionSelection<'_> {
 
 /// Sizes of the buffers of an engine.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "torch"), allow(dead_code, reason = "the native backend reads two of them"))]
 pub(crate) struct Sizes {
     /// Steps of a rollout.
     pub(crate) steps: usize,
@@ -77,7 +78,7 @@ pub(crate) trait Engine: fmt::Debug + Send {
     fn export(&self, params: &mut [f32], adam: &mut AdamState) -> Result<(), AgentError>;
 
     /// Loads a rollout collected elsewhere, of an MLP policy.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "torch"))]
     fn load_external(&mut self, rollout: &Rollout) {
         self.load(rollout).unwrap();
     }

@@ -135,7 +135,7 @@ fn sum(blocks: &mut [Block]) -> LossSums {
     first[0].sums
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 impl Native {
     /// Returns the mean gradient of one minibatch and the sums of its losses. `[P]`
     pub(crate) fn gradient(

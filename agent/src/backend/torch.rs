@@ -24,8 +24,9 @@ use self::{
     recurrent::LaneState,
     samples::{Samples, Tape},
 };
+use super::{Gpus, ResolvedBackend};
 use crate::{
-    AdamState, AgentError, Policy, Precision,
+    AdamState, AgentError, Backend, DeviceChoice, Policy, Precision,
     backend::engine::{ActionSelection, Engine, Sizes},
     ppo::{
         loss::{EpochStats, UpdateSettings},
@@ -40,6 +41,33 @@ pub(crate) use self::{
 
 /// Fewest rows of a matrix product that several CPU threads compute faster than one.
 const MIN_PARALLEL_ROWS: usize = 512;
+
+/// Builds the engine of a policy on a GPU, or on the CPU.
+pub(super) fn engine(
+    policy: &Policy,
+    adam: &AdamState,
+    inputs: &Inputs,
+    gpu: Option<usize>,
+    sizes: Sizes,
+) -> Result<Box<dyn Engine>, AgentError> {
+    Ok(Box::new(Torch::new(policy, adam, inputs, gpu.map_or(Device::Cpu, Device::Cuda), sizes)?))
+}
+
+/// Returns the GPUs that libtorch can use.
+pub(super) fn gpus() -> Gpus {
+    Gpus { cuda: tch::utils::has_cudart(), count: usize::try_from(tch::Cuda::device_count()).unwrap_or(0) }
+}
+
+/// Returns the libtorch device of a choice.
+///
+/// # Errors
+/// [`AgentError::Device`] when the GPU does not exist.
+pub(crate) fn device(choice: DeviceChoice) -> Result<Device, AgentError> {
+    Ok(match choice.resolved(Backend::Tch)? {
+        ResolvedBackend::Tch(Some(index)) => Device::Cuda(index),
+        ResolvedBackend::Tch(None) | ResolvedBackend::Native => Device::Cpu,
+    })
+}
 
 /// Networks, optimiser, tape and rollout on a libtorch device.
 #[derive(Debug)]

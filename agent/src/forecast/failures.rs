@@ -177,7 +177,7 @@ pub struct Outcome {
     pub gate: Gate,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 mod tests {
     use super::*;
     use crate::forecast::{AlarmKind, StopReason};

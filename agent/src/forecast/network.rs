@@ -1,9 +1,9 @@
-//! The network of a forecaster: encoder, heads, losses, optimiser, pretraining.
+//! The network of a forecaster, computed with libtorch: encoder, heads, losses, optimiser, pretraining, forecasts.
 
 pub(crate) mod dropout;
-pub(crate) mod forecaster;
 pub(crate) mod loss;
 pub(crate) mod net;
 pub(crate) mod optimiser;
+mod predict;
 pub(crate) mod pretrain;
-pub(crate) mod transfer;
+pub(crate) mod windows;

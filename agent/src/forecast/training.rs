@@ -1,73 +1,21 @@
 //! Training of a forecaster: epochs, their scores on all validation samples, and the best epoch.
 
-pub(crate) mod epoch;
-pub(crate) mod watchdog;
-
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::{
-    Epoch, ForecastConfig, ForecastData, Forecaster, Outcomes, PretrainEpoch, Ridge, Samples, Scores, StopMetric,
-    Target, TargetKind, TargetMoments, WatchdogAlarm,
-    data::windows::{Tape, Windows},
-    network::{dropout::Dropout, loss::Loss, optimiser::Optimiser, pretrain::pretrain},
-    training::watchdog::Watchdog,
+    Epoch, FitBaseline, FitListener, Fitted, ForecastConfig, ForecastData, Forecaster, Outcomes, Ridge, Scores,
+    StopMetric, StopReason, Target, TargetKind, TargetMoments,
+    history::watchdog::Watchdog,
+    network::{
+        dropout::Dropout,
+        loss::Loss,
+        optimiser::Optimiser,
+        pretrain::pretrain,
+        windows::{Tape, Windows},
+    },
+    scores,
 };
-use crate::{AgentError, DeviceChoice, random::RandomStreams};
-
-/// Reason for the end of a training.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// The last epoch allowed.
-    MaxEpochs,
-    /// No improvement for `patience` epochs.
-    Patience,
-    /// The watchdog stopped it.
-    #[serde(rename = "emergency")]
-    Watchdog(WatchdogAlarm),
-}
-
-/// Reference figures measured before the first epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FitBaseline {
-    /// Validation loss of the training means, the loss of a forecaster without skill.
-    pub constant_loss: f64,
-    /// Validation scores of ridge regression on the same inputs. `[M]`
-    pub linear: Vec<Option<Scores>>,
-    /// Warnings about the loss.
-    pub warnings: Vec<String>,
-    /// Epochs of pretraining; empty without pretraining.
-    pub pretraining: Vec<PretrainEpoch>,
-}
-
-/// Trained forecaster with its training history.
-#[derive(Debug, Clone)]
-pub struct Fitted {
-    /// The forecaster of the best epoch.
-    pub forecaster: Forecaster,
-    /// Reference figures measured before the first epoch.
-    pub baseline: FitBaseline,
-    /// Every epoch.
-    pub epochs: Vec<Epoch>,
-    /// Number of the best epoch; 0 if none improved on the initial score.
-    pub best: usize,
-    /// Reason for the end.
-    pub end: StopReason,
-}
-
-/// Receives events of a training.
-pub trait FitListener {
-    /// Called after every epoch of pretraining.
-    fn on_pretraining(&mut self, _epoch: &PretrainEpoch) {}
-    /// Called before the first epoch.
-    fn on_baseline(&mut self, _baseline: &FitBaseline) {}
-    /// Called after every epoch.
-    fn on_epoch(&mut self, _epoch: &Epoch) {}
-}
-
-impl FitListener for () {}
+use crate::{AgentError, DeviceChoice, backend::torch, random::RandomStreams};
 
 /// Trains a forecaster. The same data, configuration and seed give the same bits on one device.
 ///
@@ -90,7 +38,7 @@ pub fn fit(
             return Err(AgentError::Forecast(format!("there are no {name} samples")));
         }
     }
-    let training = Training::new(data, config, seed, device.torch()?)?;
+    let training = Training::new(data, config, seed, torch::device(device)?)?;
     training.run(listener)
 }
 
@@ -277,23 +225,6 @@ fn movement(before: &[f32], after: &[f32]) -> f64 {
     moved / norm(&mut before.iter().map(|&a| f64::from(a))).max(f64::MIN_POSITIVE)
 }
 
-/// Scores forecasts `[N, M]` target by target, with [`Scores::of`] or [`Scores::with_intervals`].
-pub fn scores(
-    targets: &[Target],
-    samples: &Samples,
-    forecasts: &[f32],
-    moments: &TargetMoments,
-    score: fn(TargetKind, &Outcomes<'_>) -> Option<Scores>,
-) -> Vec<Option<Scores>> {
-    let of_target = |(index, target): (usize, &Target)| {
-        let predicted: Vec<f32> = forecasts.iter().skip(index).step_by(targets.len()).copied().collect();
-        let actual = samples.column(index);
-        let train_mean = moments.mean[index];
-        score(target.kind, &Outcomes { predicted: &predicted, actual: &actual, block: &samples.block, train_mean })
-    };
-    targets.par_iter().enumerate().map(of_target).collect()
-}
-
 fn failed(action: &'static str) -> impl FnOnce(TchError) -> AgentError {
     move |source| AgentError::Torch { action, source }
 }
@@ -301,7 +232,7 @@ fn failed(action: &'static str) -> impl FnOnce(TchError) -> AgentError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::failures::planted;
+    use crate::forecast::{Samples, failures::planted};
 
     fn trained(change: impl Fn(&mut ForecastConfig)) -> (planted::PlantedData, Fitted) {
         let planted = planted::heavy_tailed(3000, 2);

@@ -7,6 +7,8 @@ use market_data::source::{
     vendor::{Adjustment, CredentialSource as _, KeyVariables, VENDORS, VendorKeys},
 };
 
+use ppo_agent::require_libtorch;
+
 use crate::{artifacts::manifest::LIBTORCH, inputs::credentials::Credentials, output::table::thousands};
 
 /// Result of a check.
@@ -108,12 +110,14 @@ pub(super) fn machine(folder: &Path) -> Vec<Check> {
         Err(reason) => Check::no("GPU", reason),
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    vec![
-        Check::yes("libtorch", format!("{LIBTORCH}, linked")),
-        gpu,
-        Check::fact("cores", cores.to_string()),
-        disk(folder),
-    ]
+    vec![libtorch(), gpu, Check::fact("cores", cores.to_string()), disk(folder)]
+}
+
+fn libtorch() -> Check {
+    match (LIBTORCH, require_libtorch("recurrent policies, GPUs and forecasters")) {
+        (Some(version), _) => Check::yes("libtorch", format!("{version}, linked")),
+        (None, missing) => Check::no("libtorch", missing.err().map_or_else(String::new, |error| error.to_string())),
+    }
 }
 
 fn disk(folder: &Path) -> Check {

@@ -13,6 +13,7 @@ use ppo_agent::{
         ForecastData, Forecaster, Outcomes, RegressionScores, Samples, StopReason, TargetKind, TargetMoments, fit,
         r2_gain,
     },
+    require_libtorch,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -94,6 +95,7 @@ pub(super) fn run(flags: &ForecastAblateFlags, console: &mut Console) -> anyhow:
         Ok(grid::variants(&flags.train.resolve(notes)?, &flags.grid)?)
     })?;
     let Some((mut context, variants)) = resolved else { return Ok(()) };
+    require_libtorch("forecasters")?;
     let config = &variants[0].config;
     if flags.seeds == 0 {
         return Err(UsageError::one("--seeds: must be at least 1").into());

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use market_data::{DataStamp, DateRange, Window};
+use ppo_agent::require_libtorch;
 
 use super::{dataset::ForecastDataset, evaluation::Evaluator, files, flags::ForecastEvalFlags};
 use crate::{
@@ -21,6 +22,7 @@ pub(super) fn run(flags: &ForecastEvalFlags, console: &mut Console) -> anyhow::R
     let (forecaster, meta) = saved_forecaster::load(&flags.model)?;
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(&meta.config, notes))?;
     let Some((mut context, mut config)) = resolved else { return Ok(()) };
+    require_libtorch("forecasters")?;
     let json = flags.output.report.json("")?;
     let markdown = OutputFile::requested("", flags.output.markdown.as_ref())?;
     let predictions = OutputFile::requested("", flags.output.predictions.as_ref())?;

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use anyhow::Context as _;
 use market_data::{DataStamp, Split};
-use ppo_agent::forecast::{
-    Epoch, FitBaseline, FitListener, Fitted, ForecastData, ForecasterFile, PretrainEpoch, StopReason, fit,
+use ppo_agent::{
+    forecast::{Epoch, FitBaseline, FitListener, Fitted, ForecastData, ForecasterFile, PretrainEpoch, StopReason, fit},
+    require_libtorch,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,7 @@ pub struct Metrics {
 pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<ForecasterStopped>> {
     let resolved = CommandContext::open(&flags.config, console, |notes| flags.resolve(notes))?;
     let Some((mut context, config)) = resolved else { return Ok(ControlFlow::Continue(())) };
+    require_libtorch("forecasters")?;
     let mut paths = Paths::of(&config.run);
     paths.log = paths.log.with_file_name(format!("{}_forecast.log", config.run.model_name));
     paths.check_writable()?;

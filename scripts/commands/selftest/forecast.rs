@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use ppo_agent::forecast::{
-    GateVerdict, StopReason,
-    failures::{Attempt, Failure, Outcome, failures},
+use ppo_agent::{
+    forecast::{
+        GateVerdict, StopReason,
+        failures::{Attempt, Failure, Outcome, failures},
+    },
+    require_libtorch,
 };
 use rayon::prelude::*;
 
@@ -41,6 +44,7 @@ const HEADING: [&str; 8] = ["failure", "attempt", "R² of the test", "spread", "
 /// A training that breaks, a file that cannot be written, a failed attempt that is judged healthy, or a cure that does
 /// not help.
 pub(super) fn run(flags: &ForecastFlags, console: &mut Console) -> anyhow::Result<()> {
+    require_libtorch("forecasters")?;
     let file = OutputFile::requested("", flags.output.markdown.as_ref())?;
     let failures = failures(flags.seed);
     let jobs: Vec<(&Failure, &Attempt)> =

@@ -107,7 +107,7 @@ impl Net {
     }
 
     /// Returns the end of its parameters in the flat vector.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "torch"))]
     pub(super) fn flat_end(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.source.bias().end)
     }

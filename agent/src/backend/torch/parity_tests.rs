@@ -8,7 +8,8 @@ use super::{
     recurrent::{Cell, RecurrentState},
 };
 use crate::{
-    Normalizer, Policy, PolicyConfig, PolicyKind,
+    AdamState, Normalizer, Policy, PolicyConfig, PolicyKind,
+    backend::adam::{BETA1, BETA2, EPSILON},
     parity_tests::{Section, assert_close},
 };
 
@@ -99,4 +100,32 @@ fn recurrent_policy_matches_sb3_contrib() {
     }
     let gradient = nets.gradient(&loss).unwrap();
     assert_close("gradient", &floats(&gradient), &section.floats("gradient"), 5e-6);
+}
+
+#[test]
+fn five_steps_match_torch() {
+    [0.0, 0.1].into_iter().for_each(steps_match_torch);
+}
+
+fn steps_match_torch(weight_decay: f64) {
+    let device = tch::Device::Cpu;
+    let store = tch::nn::VarStore::new(device);
+    let mut param = store.root().var("p", &[3], tch::nn::Init::Const(0.5));
+    let mut torch = tch::nn::OptimizerConfig::build(
+        tch::nn::Adam { beta1: BETA1, beta2: BETA2, wd: weight_decay, eps: EPSILON, amsgrad: false },
+        &store,
+        0.01,
+    )
+    .unwrap();
+    let (mut ours, mut adam) = ([0.5f32; 3], AdamState::new(3));
+    for step in 0..5 {
+        let gradient = [0.3, -1.0 + 0.4 * step as f32, 1e-4];
+        let loss = (&param * Tensor::from_slice(&gradient)).sum(Kind::Float);
+        torch.backward_step(&loss);
+        adam.step(&mut ours, &gradient, 1.0, (0.01, weight_decay));
+    }
+    let theirs = Vec::<f32>::try_from(param.detach_()).unwrap();
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert!((ours - theirs).abs() < 1e-6, "{ours} {theirs}");
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     AgentError, Normalizer,
     forecast::{
         ForecastData, Samples, TargetKind, TargetMoments,
-        data::windows::{Tape, Windows},
+        network::windows::{Tape, Windows},
     },
 };
 

@@ -5,7 +5,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::forecast::{
     ForecastConfig, HuberDelta, LossConfig, LossKind, Target, TargetKind, TargetMoments, TargetScale, VarianceTerm,
-    data::samples::ForecastData,
+    samples::ForecastData,
 };
 
 /// Standard deviations above which a fixed Huber delta has no effect on any error.

@@ -3,8 +3,11 @@
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, TchError, Tensor, no_grad};
 
-use super::net::{Net, ParamLayout};
-use crate::{backend::torch::Adam, forecast::ForecastConfig};
+use super::net::Net;
+use crate::{
+    backend::torch::Adam,
+    forecast::{ForecastConfig, model::layout::ParamLayout},
+};
 
 /// Network with an Adam optimiser and a learning-rate warm-up.
 #[derive(Debug)]

@@ -5,32 +5,18 @@
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor, no_grad};
 
-use super::{dropout::Dropout, net::Net, optimiser::Optimiser};
+use super::{
+    dropout::Dropout,
+    net::Net,
+    optimiser::Optimiser,
+    windows::{Tape, Windows},
+};
 use crate::{
-    forecast::{
-        ForecastConfig,
-        data::windows::{Tape, Windows},
-    },
+    forecast::{ForecastConfig, PretrainEpoch},
     random::RandomStreams,
 };
-
-/// One epoch of pretraining. Errors are mean squares of standardised features.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PretrainEpoch {
-    /// Number of the epoch, from 1.
-    pub epoch: usize,
-    /// Error over the masked frames of the training samples, during the epoch.
-    pub train: f64,
-    /// Error over the masked frames of the validation samples.
-    pub validation: f64,
-    /// Validation error of the feature means, the output of an untrained encoder.
-    pub mean: f64,
-    /// Validation error of the nearest visible frame.
-    pub nearest: f64,
-}
 
 /// Pretrains an encoder; returns its best parameters and every epoch.
 pub(crate) fn pretrain(

@@ -4,19 +4,11 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor, no_grad};
 
-use super::{
-    dropout::Dropout,
-    loss::Loss,
-    net::{Net, ParamLayout},
-};
+use super::layout::ParamLayout;
 use crate::{
     AgentError, Normalizer,
-    forecast::{
-        ForecastConfig, Samples, Target, TargetMoments,
-        data::windows::{Tape, Windows},
-    },
+    forecast::{ForecastConfig, Target, TargetMoments},
     storage::tensor_file,
 };
 
@@ -88,31 +80,6 @@ impl Forecaster {
             let (ours, theirs) = (name(&self.features, i), name(names, i));
             Err(AgentError::Spec(format!("feature {i} is {ours} in the forecaster and {theirs} on the tape")))
         })
-    }
-
-    /// Returns the forecasts of samples, in the units of the targets, directions as probabilities of a rise. `[N, M]`
-    ///
-    /// The realised targets of the samples are not read.
-    ///
-    /// # Errors
-    /// [`AgentError::Torch`], most often for lack of memory.
-    pub fn predict(&self, tape: &[f32], samples: &Samples) -> Result<Vec<f32>, AgentError> {
-        tch::set_num_threads(1);
-        let device = Device::Cpu;
-        let run = || {
-            let tape =
-                Tape::new(&self.normalizer.apply(tape), self.features.len(), self.config.temporal_frames, device)?;
-            let net = Net::new(&Tensor::f_from_slice(&self.params)?, &self.layout(), &self.config)?;
-            let loss = Loss::new(&self.config, &self.targets, &self.moments, device)?;
-            let windows = Windows::new(samples, device)?;
-            let mut forecasts = Vec::with_capacity(samples.len() * self.targets.len());
-            for picks in windows.chunks()? {
-                let outputs = net.forward(&tape.frames(&windows, &picks)?, &mut Dropout::none())?;
-                forecasts.extend(Vec::<f32>::try_from(loss.forecasts(&outputs)?.f_flatten(0, -1)?)?);
-            }
-            Ok(forecasts)
-        };
-        no_grad(run).map_err(|source| AgentError::Torch { action: "forecast", source })
     }
 }
 
@@ -230,7 +197,7 @@ fn sidecar_path(path: &Path) -> PathBuf {
     path.with_extension("json")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 mod tests {
     use serde_json::json;
 
