@@ -43,7 +43,8 @@ check() {
     config=$(value_of --config "$@")
     data=$(value_of --data-dir "$@")
     source=$(value_of --data-source "$@")
-    [ -z "$config" ] || [ -e "$config" ] || fail "--config $config: there is no such file"
+    # A name without a dot and a slash is a built-in profile.
+    case $config in */* | *.*) [ -e "$config" ] || fail "--config $config: there is no such file" ;; esac
     # A vendor's cache is created; a configuration may name another source.
     if [ -n "$data" ] && [ ! -d "$data" ] && { [ "$source" = files ] || [ -z "$source$config" ]; }; then
         fail "--data-dir $data: there is no such folder"

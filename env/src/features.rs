@@ -10,9 +10,9 @@ pub(crate) mod setup;
 use market_data::{SessionBars, VolColumns};
 use statistics::{mean, variance};
 
-use crate::{
-    SetupScore,
-    features::indicator::{Ema, MacdHistogram, Rsi, SessionVwap, slope},
+use crate::features::{
+    indicator::{Ema, MacdHistogram, Rsi, SessionVwap, slope},
+    setup::SetupScore,
 };
 
 /// Length of the features' windows in bars, the newest included.

@@ -11,12 +11,14 @@ mod path;
 use jiff::civil::Date;
 use market_data::{DateRange, Symbol, SymbolSessions};
 
+use self::{
+    daily::{DAILY_FEATURES, DailyStream},
+    path::Path,
+};
 pub use self::{
-    daily::DAILY_FEATURES,
     horizon::{BarSize, Horizon},
     path::Move,
 };
-use self::{daily::DailyStream, path::Path};
 use crate::{EnvError, FEATURES, features::FeatureStream};
 
 /// The moment of a forecast: the close of a bar.

@@ -65,10 +65,7 @@ pub use baselines::perfect_foresight::{Ceiling, Ceilings};
 pub use batch::{BatchEnv, lane::ACCOUNT_COLUMNS};
 pub use config::{Draw, EnvConfig};
 pub use error::EnvError;
-pub use features::{
-    FEATURES,
-    setup::Setup,
-};
+pub use features::{FEATURES, setup::Setup};
 pub use forecast::{BarSize, ForecastTape, Horizon, Move, Sample};
 pub use market::{Day, Market, RealOptions, config::MarketConfig, tape::QuoteOrigin};
 pub use option::{

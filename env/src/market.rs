@@ -12,9 +12,9 @@ use market_data::{DateRange, OptionHistory, OptionSession, SessionBars, Symbol, 
 use rayon::prelude::*;
 
 use crate::{
-    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup, SetupScore,
+    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup,
     account::{self, execution::Terms},
-    features::{FEATURES, FeatureRow, FeatureStream},
+    features::{FEATURES, FeatureRow, FeatureStream, setup::SetupScore},
     market::{
         tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
         tape_builder::TapeBuilder,

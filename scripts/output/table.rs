@@ -165,7 +165,11 @@ mod tests {
             text,
             "policy  trades\n------  ------\ngreedy   1,204\n\npolicy   mean  fees\n------  -----  ----\ngreedy  -3.1%   $12"
         );
-        assert_eq!(columns_within(3, &["policy", "trades"], &[]), "policy  trades\n------  ------", "at least two columns");
+        assert_eq!(
+            columns_within(3, &["policy", "trades"], &[]),
+            "policy  trades\n------  ------",
+            "at least two columns"
+        );
     }
 
     #[test]

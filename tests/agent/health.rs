@@ -18,8 +18,15 @@ use crate::cli::{command, metrics, refused, shell, smoke, text};
 /// Bars whose shape shows the direction of the price: entries earn there.
 const EDGE: [&str; 4] = ["--set", "data.synthetic.planted_edge=0.5", "--set", "data.synthetic.edge_visibility=1"];
 /// Rewards that pay for staying out; a policy learns HOLD from them within seconds.
-const LAZY: [&str; 7] =
-    ["--human-momentum", "--set", "env.reward.hold_tax=1", "--set", "env.reward.missed_opportunity=1", "--learning-rate", "3e-3"];
+const LAZY: [&str; 7] = [
+    "--human-momentum",
+    "--set",
+    "env.reward.hold_tax=1",
+    "--set",
+    "env.reward.missed_opportunity=1",
+    "--learning-rate",
+    "3e-3",
+];
 /// One interval per iteration, of one symbol.
 const SHORT: [&str; 4] = ["--symbols", "SPY", "--set", "run.diagnostics_freq=2048"];
 
@@ -166,8 +173,12 @@ fn a_frozen_training_stops_with_code_4_or_warns() {
     assert!(text(&output.stdout).contains("TRAINING STOPPED") && !text(&output.stdout).contains("Out of sample"));
 
     let screen = text(&smoke(warned.path(), &[&SHORT, frozen].concat()).stdout);
-    let (money, training) = (screen.find("after all costs").unwrap(), screen.find("The training failed: frozen;").unwrap());
-    assert!(screen.contains("\nVerdict: frozen\n") && screen.contains("TRAINING COMPLETE") && money < training, "{screen}");
+    let (money, training) =
+        (screen.find("after all costs").unwrap(), screen.find("The training failed: frozen;").unwrap());
+    assert!(
+        screen.contains("\nVerdict: frozen\n") && screen.contains("TRAINING COMPLETE") && money < training,
+        "{screen}"
+    );
     told(&warned, "frozen");
 }
 

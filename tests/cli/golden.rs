@@ -1,7 +1,7 @@
 //! Values that are pinned: the log lines that scripts grep, and a short trace of the environment. If the trace changes, results
 //! have changed.
 
-use market_env::{ActionMask, EnvConfig, Ledger, Setup, VecEnv as _};
+use market_env::{ActionMask, EnvConfig, Ledger, RewardConfig, Setup, VecEnv as _};
 use ppo_agent::health::log_block::momentum_block;
 
 use crate::{
