@@ -45,14 +45,14 @@ fn check(name: &str, text: &str) {
 ///
 /// No environment variable reaches the commands except the ones that are set here.
 #[derive(Debug)]
-struct Shell {
+pub(crate) struct Shell {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
     transcript: String,
 }
 
 impl Shell {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
         fs::create_dir(folder.path().join("configs")).unwrap();
@@ -65,12 +65,12 @@ impl Shell {
     }
 
     /// Sets an environment variable of the commands that follow.
-    fn set(&mut self, name: &'static str, value: impl Into<String>) {
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.variables.retain(|(known, _)| *known != name);
         self.variables.push((name, value.into()));
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -82,7 +82,7 @@ impl Shell {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn output(&self, line: &str) -> Output {
+    pub(crate) fn output(&self, line: &str) -> Output {
         let mut words = line.split_whitespace();
         let program = match words.next() {
             Some("zerodte") => env!("CARGO_BIN_EXE_zerodte"),
@@ -142,13 +142,13 @@ impl Shell {
         check(name, &words(&self.relative(&transcript)));
     }
 
-    fn relative(&self, text: &str) -> String {
+    pub(crate) fn relative(&self, text: &str) -> String {
         text.replace(self.folder.path().to_str().unwrap(), "FOLDER")
     }
 }
 
 /// Returns what a command printed, stdout first, and its exit code where that is not 0.
-fn printed(output: &Output) -> String {
+pub(crate) fn printed(output: &Output) -> String {
     let mut printed = text(&output.stdout) + &text(&output.stderr);
     assert!(!printed.contains("panicked"), "{printed}");
     if output.status.code() != Some(0) {
@@ -159,7 +159,7 @@ fn printed(output: &Output) -> String {
 }
 
 /// Blanks speeds, durations and ports.
-fn blanked(text: &str) -> String {
+pub(crate) fn blanked(text: &str) -> String {
     text.lines().map(|line| without_port(&without_time(line)) + "\n").collect()
 }
 
@@ -174,13 +174,25 @@ fn without_time(line: &str) -> String {
             return format!("{start}#{more}");
         }
     }
-    [" steps/s", " thread(s)"].iter().fold(line.to_owned(), |line, unit| without_count(&line, unit))
+    if let Some(line) = without_pace(line) {
+        return line;
+    }
+    [" steps/s", " thread(s)", " s, then a test"].iter().fold(line.to_owned(), |line, unit| without_count(&line, unit))
+}
+
+/// Blanks the last two columns, speed and time left, of the line of an interval; `None` for any other line.
+fn without_pace(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is_step = |word: &&str| word.chars().all(|c| c.is_ascii_digit() || c == ',');
+    let is_time = |word: &&str| word.ends_with(['s', 'm', 'h']) && word.starts_with(|c: char| c.is_ascii_digit());
+    let of_an_interval = words.len() == 10 && words.first().is_some_and(is_step) && words.last().is_some_and(is_time);
+    of_an_interval.then(|| format!("{} # #", words[..8].join(" ")))
 }
 
 /// Blanks the number before a unit.
 fn without_count(line: &str, unit: &str) -> String {
     let Some((before, after)) = line.split_once(unit) else { return line.to_owned() };
-    let rest = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == ',');
+    let rest = before.trim_end_matches(|c: char| c.is_ascii_digit() || ",.".contains(c));
     if rest.len() == before.len() { line.to_owned() } else { format!("{rest}#{unit}{after}") }
 }
 
@@ -277,6 +289,9 @@ fn numbers_are_blanked_and_names_are_not() {
         blanked("            last written 2026-12-01 07:50:20 UTC; finished"),
         "            last written #; finished\n"
     );
+    let interval = "    10,000  34%  34%  32%    66%   -4.1%  -4.0%  healthy                90k   1s";
+    assert_eq!(blanked(interval), "10,000 34% 34% 32% 66% -4.1% -4.0% healthy # #\n");
+    assert_eq!(blanked("300,000 steps in 2.6 s, then a test on"), "300,000 steps in # s, then a test on\n");
     assert_eq!(blanked("variance -, 92,994 steps/s | healthy"), "variance -, # steps/s | healthy\n");
     assert_eq!(blanked("variance -, - steps/s"), "variance -, - steps/s\n");
 }
