@@ -145,7 +145,8 @@ fn check_lengths(origin: &str, columns: &BarColumns) -> Result<(), DataError> {
     Ok(())
 }
 
-fn check_order(origin: &str, ts_ns: &[i64]) -> Result<(), DataError> {
+/// Refuses times that do not ascend.
+pub(crate) fn check_order(origin: &str, ts_ns: &[i64]) -> Result<(), DataError> {
     let Some(at) = ts_ns.windows(2).position(|pair| pair[1] <= pair[0]) else { return Ok(()) };
     let relation = if ts_ns[at + 1] == ts_ns[at] { "repeats" } else { "is earlier than" };
     Err(DataError::Order {

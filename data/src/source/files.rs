@@ -1,12 +1,17 @@
 //! Bars from a folder of Parquet or CSV files.
 //!
 //! `SPY_1m.parquet` or `SPY_1m.csv` holds the minute bars of SPY in the columns timestamp, open, high, low, close and
-//! volume; other columns are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) are optional.
+//! volume, or in columns that are recognised as such; others are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and
+//! `VIX_1d` (date, close) are optional. Files of vendors are imported into such a folder.
 
 pub(super) mod cells;
+mod clock;
+mod columns;
 pub(super) mod csv;
 mod epoch;
+pub mod import;
 pub(super) mod parquet;
+pub mod placement;
 
 use std::{
     collections::BTreeSet,
@@ -14,10 +19,8 @@ use std::{
 };
 
 use super::check_symbols;
-use crate::{Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
+use crate::{BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
 
-/// Price columns, in the order of [`BarColumns`].
-const PRICES: [&str; 4] = ["open", "high", "low", "close"];
 /// Expected content of a numeric cell.
 pub(super) const EXPECTED_NUMBER: &str = "a number";
 /// Expected form of a time stamp.
@@ -25,14 +28,23 @@ const EXPECTED_TIME: &str = "RFC 3339 with an offset, or epoch seconds, millisec
 /// Expected form of a date.
 pub(super) const EXPECTED_DATE: &str = "a date such as 2025-06-30";
 
-/// Reads the minute bars of `symbols`, and the volatility indices that the folder holds.
+/// Reads the minute bars of `symbols`, and the volatility indices that the folder holds, in the default form.
+///
+/// # Errors
+/// As for [`load_in`].
+pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
+    load_in(dir, symbols, &BarFormat::default())
+}
+
+/// Reads the minute bars of `symbols`, and the volatility indices that the folder holds. All files of minute bars have the
+/// form `format`.
 ///
 /// # Errors
 /// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row; the
 /// message names file, row and column.
-pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
+pub fn load_in(dir: &Path, symbols: &[Symbol], format: &BarFormat) -> Result<History, DataError> {
     check_symbols(symbols)?;
-    let mut folder = Folder::open(dir)?;
+    let mut folder = Folder::open(dir, format)?;
     let bars = symbols.iter().map(|symbol| folder.minute_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
     let vix1d = folder.index(&Symbol::new("VIX1D")?)?;
     let vix = folder.index(&Symbol::new("VIX")?)?;
@@ -44,19 +56,20 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
 /// A folder, and records of the files read from it.
 struct Folder<'a> {
     dir: &'a Path,
+    format: &'a BarFormat,
     /// Names of its files, ascending.
     names: BTreeSet<String>,
     read: Vec<FileRecord>,
 }
 
 impl<'a> Folder<'a> {
-    fn open(dir: &'a Path) -> Result<Self, DataError> {
+    fn open(dir: &'a Path, format: &'a BarFormat) -> Result<Self, DataError> {
         let fault = |source| DataError::Folder { path: dir.display().to_string(), source };
         let mut names = BTreeSet::new();
         for entry in std::fs::read_dir(dir).map_err(fault)? {
             names.insert(entry.map_err(fault)?.file_name().to_string_lossy().into_owned());
         }
-        Ok(Self { dir, names, read: Vec::new() })
+        Ok(Self { dir, format, names, read: Vec::new() })
     }
 
     /// Returns the file with the stem `stem`, if it exists.
@@ -98,8 +111,8 @@ impl<'a> Folder<'a> {
 
     fn read_bars(&mut self, symbol: &Symbol, path: &Path, with_volume: bool) -> Result<Bars, DataError> {
         let read = if is_csv(path) { csv::bars } else { parquet::bars };
-        let (columns, note) = read(path, with_volume)?;
-        self.record(path, columns.ts_ns.len(), format!("timestamps: {note}"));
+        let (columns, note) = read(path, &self.format.columns, with_volume)?.bars(path, self.format)?;
+        self.record(path, columns.ts_ns.len(), note);
         Bars::new(symbol.clone(), &path.display().to_string(), columns)
     }
 
