@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod forecast;
+pub mod import;
 pub mod inspect;
 pub mod reproduce_collapse;
 pub mod selftest;
@@ -21,8 +22,8 @@ use crate::{
     commands::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
         calibrate::flags::CalibrateFlags, diagnose::DiagnoseFlags, doctor::DoctorFlags, explain::ExplainFlags,
-        fetch::FetchFlags, forecast::ForecastTool, inspect::InspectFlags, reproduce_collapse::ReproduceFlags,
-        selftest::Selftest, watch::WatchFlags,
+        fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags, inspect::InspectFlags,
+        reproduce_collapse::ReproduceFlags, selftest::Selftest, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -60,6 +61,8 @@ pub enum Tool {
     /// Trains and evaluates forecasters of returns, volatility and direction.
     #[command(subcommand)]
     Forecast(Box<ForecastTool>),
+    /// Imports minute bars of a vendor, CSV or Parquet, into the folder that a training reads.
+    Import(ImportFlags),
     /// Inspects the bars of a symbol: coverage, gaps, repeats, outliers, half days, and differences from a second
     /// source.
     Inspect(InspectFlags),
@@ -89,6 +92,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Explain(flags) => explain::run(flags, console),
         Tool::Fetch(flags) => fetch::run(flags, console),
         Tool::Forecast(tool) => return forecast::run(tool, console),
+        Tool::Import(flags) => import::run(flags, console),
         Tool::Inspect(flags) => inspect::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),

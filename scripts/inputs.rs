@@ -43,7 +43,7 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
-        DataSource::Files => source::files::load(&run.data_dir, &run.symbols)?,
+        DataSource::Files => source::files::load_in(&run.data_dir, &run.symbols, &config.data.bar_format())?,
         DataSource::Vendor(_) => vendor::history(config)?,
     })
 }

@@ -4,6 +4,7 @@ pub(crate) mod audit_reward;
 pub(crate) mod calibrate;
 pub(crate) mod forecast_compare;
 pub(crate) mod golden;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod reproduce_collapse;
 pub(crate) mod resume;

@@ -132,6 +132,14 @@ impl Zone {
         Self(TimeZone::UTC)
     }
 
+    /// Returns the date and time that the clock of this zone shows at an instant, UTC nanoseconds.
+    #[must_use]
+    pub fn clock_at(&self, utc_ns: i64) -> DateTime {
+        let instant =
+            Timestamp::from_nanosecond(i128::from(utc_ns)).expect("64-bit nanoseconds are within jiff's years");
+        self.0.to_datetime(instant)
+    }
+
     /// Turns times of this zone's clock, nanoseconds since 1970-01-01 00:00 on that clock, into UTC nanoseconds.
     ///
     /// # Errors
@@ -286,6 +294,7 @@ mod tests {
         let times = ["2025-03-07 09:30", "2025-03-10 09:30", "2025-11-03 09:30"].map(local);
         let expected = ["2025-03-07T14:30:00Z", "2025-03-10T13:30:00Z", "2025-11-03T14:30:00Z"].map(utc);
         assert_eq!(zone.to_utc(&times).unwrap(), expected);
+        assert_eq!(zone.clock_at(expected[1]).to_string(), "2025-03-10T09:30:00");
         let fault = |text| zone.to_utc(&[times[0], local(text)]).unwrap_err();
         assert_eq!(fault("2025-03-09 02:30"), ClockFault { at: 1, times: ClockTimes::Never });
         assert_eq!(fault("2025-11-02 01:30"), ClockFault { at: 1, times: ClockTimes::Twice });

@@ -242,6 +242,64 @@ mod tests {
     }
 
     #[test]
+    fn files_of_yfinance_and_vendors_are_read_in_their_form() {
+        let read = |text: &str, format: &BarFormat| {
+            let dir = folder(&[("SPY_1m.csv", text)]);
+            let history = load_in(dir.path(), &spy(), format).unwrap();
+            assert_eq!(history.bars[0].ts_ns(), [START * 1_000_000_000]);
+            assert_eq!((history.bars[0].close(), history.bars[0].volume()), (&[10.5][..], &[100.0][..]));
+            history.files[0].note.clone()
+        };
+        let names = "Datetime,Open,High,Low,Close,Adj Close,Volume";
+        let note = "timestamps: RFC 3339; Datetime read as timestamp, Open as open, High as high, Low as low, Close as \
+                    close, Volume as volume";
+        let rows = format!("{names}\n2025-06-02 09:30:00-04:00,10,11,9,10.5,9.9,100\n");
+        assert_eq!(read(&rows, &BarFormat::default()), note);
+        let format = BarFormat {
+            columns: [("px".to_owned(), crate::BarColumn::Close)].into(),
+            zone: crate::Zone::new("America/New_York").ok(),
+            stamp: crate::BarStamp::End,
+        };
+        let note = "timestamps: date-time without a zone, taken as America/New_York; stamps of the end moved to the start; \
+                    px read as close";
+        assert_eq!(
+            read("timestamp,open,high,low,close,px,volume\n2025-06-02 09:31,10,11,9,1,10.5,100\n", &format),
+            note
+        );
+    }
+
+    #[test]
+    fn parquet_indices_of_pandas_are_times_in_a_zone() {
+        let local = [0, 60, 120].map(|second| (START - 4 * 3_600 + second) * 1_000_000_000);
+        let dir = folder(&[]);
+        let mut table = columns();
+        table[0] = date_time(local, TimeUnit::Nanoseconds, None).with_name("__index_level_0__".into());
+        table.rotate_left(1);
+        write_parquet(&dir, "SPY_1m.parquet", table);
+        let format = BarFormat { zone: crate::Zone::new("America/New_York").ok(), ..BarFormat::default() };
+        let history = load_in(dir.path(), &spy(), &format).unwrap();
+        assert_eq!(history.bars[0].ts_ns()[2], (START + 120) * 1_000_000_000);
+        let note = "timestamps: date-time in ns without a zone, taken as America/New_York; __index_level_0__ read as timestamp";
+        assert_eq!(history.files[0].note, note);
+
+        let message = parquet_result(|columns| {
+            columns[0].rename("index".into());
+        });
+        assert!(message.unwrap_err().to_string().contains("no column timestamp; the file has: index, open"));
+        let rows = ",open,high,low,close,volume\n0,10,11,9,10.5,100\n1,10,11,9,10.5,100\n";
+        assert!(csv_error(rows).contains("FILE: no column timestamp"), "a column that counts rows is no time");
+    }
+
+    #[test]
+    fn an_empty_volume_of_an_index_is_none() {
+        let rows = "timestamp,open,high,low,close,volume\n1748870000,18,18,18,18,\n1748870060,18,18,18,18,\n";
+        let spy_rows = format!("{HEADER}1748871000,10,11,9,10.5,100\n");
+        let dir = folder(&[("SPY_1m.csv", &spy_rows), ("VIX_1m.csv", rows)]);
+        assert_ne!(load(dir.path(), &spy()).unwrap().volatility, Volatility::default());
+        assert!(csv_error(rows).contains("FILE: row 1, column volume: the cell is empty"));
+    }
+
+    #[test]
     fn parquet_times_are_detected_and_stated() {
         let ms = [0, 60, 120].map(|second| (START + second) * 1000);
         let us = ms.map(|ms| ms * 1000);

@@ -2,7 +2,8 @@
 //!
 //! Two signs are used. Bars of regular hours begin at the open and end before the close, so a reading of the times is right if
 //! bars begin and end at these edges of the sessions. Where bars lie before and after the session too, the volume of the
-//! minute after the open is many times that of the minute before.
+//! minute after the open is many times that of the minute before. The close tells nothing then: extended hours end at 20:00 in
+//! New York, which as UTC is 16:00 there in summer.
 
 use crate::{BarStamp, Zone, calendar, calendar::MINUTE_NS};
 
@@ -11,6 +12,8 @@ pub const ZONES: [&str; 6] =
     ["America/New_York", "UTC", "America/Chicago", "America/Los_Angeles", "Europe/London", "Europe/Berlin"];
 /// Smallest share of edges at which a reading is accepted. One of two edges may lack bars, as the first minute of an index.
 const MIN_EDGES: f64 = 0.4;
+/// Share of bars outside sessions from which a file has extended hours.
+const EXTENDED: f64 = 0.1;
 /// Smallest mean logarithm of the ratio of volumes at the open: a doubling.
 const MIN_JUMP: f64 = std::f64::consts::LN_2;
 
@@ -91,6 +94,7 @@ impl Fit {
         let (mut days, mut edges, mut jump) = (0_u32, 0_u32, 0.0);
         let volume_at = |ns: i64| starts.binary_search(&ns).map_or(0.0, |at| volume[at]);
         let has = |ns: i64| starts.binary_search(&ns).is_ok();
+        let extended = SessionCount::of(starts).outside as f64 > EXTENDED * starts.len() as f64;
         for session in sessions(starts) {
             let open = session.open_ns;
             let first = starts.partition_point(|&start| start < calendar::midnight_ns(session.date));
@@ -99,7 +103,7 @@ impl Fit {
             }
             days += 1;
             edges += u32::from(has(open) && !has(open - MINUTE_NS));
-            edges += u32::from(has(session.close_ns - MINUTE_NS) && !has(session.close_ns));
+            edges += u32::from(!extended && has(session.close_ns - MINUTE_NS) && !has(session.close_ns));
             jump += ((1.0 + volume_at(open)) / (1.0 + volume_at(open - MINUTE_NS))).ln();
         }
         let days = f64::from(days.max(1));
@@ -148,7 +152,11 @@ mod tests {
     /// Returns the starts of the minutes from `first` to `last`, counted from the open, of four sessions around a change of the
     /// clock, and their volumes: large inside the session.
     fn bars(first: i64, last: i64) -> (Vec<i64>, Vec<f64>) {
-        let sessions = calendar::sessions("2025-03-06".parse().unwrap(), "2025-03-11".parse().unwrap());
+        bars_from("2025-03-06", "2025-03-11", first, last)
+    }
+
+    fn bars_from(from: &str, to: &str, first: i64, last: i64) -> (Vec<i64>, Vec<f64>) {
+        let sessions = calendar::sessions(from.parse().unwrap(), to.parse().unwrap());
         let minutes = |session: &calendar::Session| {
             let open = session.open_ns;
             (first..=last).map(move |minute| open + minute * MINUTE_NS)
@@ -199,6 +207,15 @@ mod tests {
         }
         let without = vec![0.0; starts.len()];
         assert_eq!(detected(&starts, &without).2, Evidence::None, "nothing tells them apart");
+    }
+
+    #[test]
+    fn extended_hours_that_end_at_the_close_in_another_zone_are_told_by_their_volume() {
+        let (starts, volume) = bars_from("2025-06-02", "2025-06-05", -330, 629);
+        let clock = on_clock(&starts, "America/New_York");
+        assert_eq!(calendar::session("2025-06-03".parse().unwrap()).unwrap().close_ns, clock[1_919] + MINUTE_NS);
+        assert_eq!(detected(&clock, &volume).0, "America/New_York");
+        assert_eq!(detected(&clock, &vec![0.0; clock.len()]).2, Evidence::None, "without volume nothing is guessed");
     }
 
     #[test]
