@@ -143,7 +143,7 @@ mod tests {
         }
         let hidden = [
             ("explain", vec!["--symbols ", "--start-date", "--end-date", "--intraday-days"]),
-            ("fetch", vec!["--options"]),
+            ("fetch", vec!["--options", "--columns"]),
             ("forecast ablate", vec!["--options", "--model-name", "--out-dir", "--device", "--boosted"]),
             ("forecast eval", vec!["--options"]),
             ("forecast train", vec!["--options"]),
@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn shared_flags_stand_below_the_heading_of_their_group() {
-        let data = ["symbols", "start_date", "end_date", "intraday_days", "data_source", "data_dir", "options"];
+        let data =
+            ["symbols", "start_date", "end_date", "intraday_days", "data_source", "data_dir", "columns", "options"];
         let configuration = ["config", "set", "print_config"];
         let output =
             ["json", "plot", "fit", "markdown", "predictions", "out", "zip", "csv", "svg", "model_name", "out_dir"];

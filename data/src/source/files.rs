@@ -4,6 +4,7 @@
 //! volume, or in columns that are recognised as such; others are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and
 //! `VIX_1d` (date, close) are optional. Files of vendors are imported into such a folder.
 
+mod bar_cells;
 pub(super) mod cells;
 mod clock;
 mod columns;

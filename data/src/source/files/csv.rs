@@ -17,7 +17,8 @@ use jiff::civil::Date;
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
-    cells::{BarCells, DailyColumns, bad_cell, require, unreadable},
+    bar_cells::BarCells,
+    cells::{DailyColumns, bad_cell, require, unreadable},
     clock::{self, FileTimes},
     columns::{self, BarNames},
     epoch,
@@ -135,7 +136,12 @@ impl Text {
 
     /// Reads column 0 as instants; the first cell decides whether they are integers.
     pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, String), DataError> {
-        self.times()?.into_utc(&self.path, None)
+        match self.times()? {
+            FileTimes { ns, form, clock: None } => Ok((ns, form)),
+            FileTimes { clock: Some(clock), .. } => {
+                Err(bad_cell(&self.path, 1, self.names[0], &clock.first, EXPECTED_TIME))
+            }
+        }
     }
 
     /// Reads column 0 as times, which may lack an offset; the first cell decides on the form.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    cells::BarCells,
+    bar_cells::BarCells,
     clock::{self, FileTimes},
     columns, csv, is_csv, parquet,
 };

@@ -14,7 +14,8 @@ use polars::prelude::{ArrowDataType, Column, DataFrame, DataType, ParquetReader,
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
-    cells::{BarCells, DailyColumns, bad_cell, require, unreadable},
+    bar_cells::BarCells,
+    cells::{DailyColumns, bad_cell, require, unreadable},
     clock::{Clock, FileTimes},
     columns::BarNames,
     epoch,
