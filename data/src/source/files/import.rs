@@ -286,7 +286,8 @@ mod tests {
 
     #[test]
     fn prices_in_another_unit_are_recognised() {
-        let file = |price: &str| read(&format!("t,o,h,l,c,v\n1748871000,{0},{0},{0},{0},1\n", price), None).unwrap();
+        let file =
+            |price: &str| read(&format!("t,o,h,l,c,v\n1748871000,{price},{price},{price},{price},1\n"), None).unwrap();
         assert_eq!(file("550").price_unit(), None);
         assert_eq!(file("21550.25").price_unit(), None, "a large index has decimals");
         assert_eq!((file("55012").price_unit(), file("5501234").price_unit()), (Some(0.01), Some(0.0001)));

@@ -48,36 +48,45 @@ pub enum Evidence {
 pub fn place(ns: &[i64], volume: &[f64], zones: &[Option<Zone>], stamps: &[BarStamp]) -> Placement {
     let mut readings = Vec::new();
     for zone in zones {
-        let Some(times) = zone.as_ref().map_or_else(|| Some(ns.to_vec()), |zone| zone.to_utc(ns).ok()) else {
-            continue;
+        let times = match zone {
+            None => ns.to_vec(),
+            Some(clock) => match clock.to_utc(ns) {
+                Ok(times) => times,
+                Err(_) => continue,
+            },
         };
         for &stamp in stamps {
             let mut starts = times.clone();
             stamp.to_starts(&mut starts);
-            readings.push((zone, stamp, Fit::of(&starts, volume)));
+            readings.push(Reading { zone: zone.as_ref(), stamp, fit: Fit::of(&starts, volume) });
         }
     }
-    let placement = |zone: &Option<Zone>, stamp, evidence| Placement { zone: zone.clone(), stamp, evidence };
-    if let Some((zone, stamp, fit)) = best(&readings, |fit| fit.edges, MIN_EDGES) {
-        return placement(zone, *stamp, Evidence::Edges(fit.edges));
+    if let Some(reading) = best(&readings, |fit| fit.edges, MIN_EDGES) {
+        return reading.placement(Evidence::Edges(reading.fit.edges));
     }
     match best(&readings, |fit| fit.jump, MIN_JUMP) {
-        Some((zone, stamp, fit)) => placement(zone, *stamp, Evidence::Volume(fit.jump.exp())),
-        None => placement(&zones[0], stamps[0], Evidence::None),
+        Some(reading) => reading.placement(Evidence::Volume(reading.fit.jump.exp())),
+        None => Placement { zone: zones[0].clone(), stamp: stamps[0], evidence: Evidence::None },
+    }
+}
+
+/// One reading of the times, and its agreement with the sessions.
+struct Reading<'a> {
+    zone: Option<&'a Zone>,
+    stamp: BarStamp,
+    fit: Fit,
+}
+
+impl Reading<'_> {
+    fn placement(&self, evidence: Evidence) -> Placement {
+        Placement { zone: self.zone.cloned(), stamp: self.stamp, evidence }
     }
 }
 
 /// Returns the first reading with the largest value, if that is at least `least`.
-fn best<'a, 'z>(
-    readings: &'a [(&'z Option<Zone>, BarStamp, Fit)],
-    value: impl Fn(&Fit) -> f64,
-    least: f64,
-) -> Option<&'a (&'z Option<Zone>, BarStamp, Fit)> {
-    let better = |best: Option<&'a (&'z Option<Zone>, BarStamp, Fit)>,
-                  reading: &'a (&'z Option<Zone>, BarStamp, Fit)| {
-        Some(best.filter(|best| value(&best.2) >= value(&reading.2)).unwrap_or(reading))
-    };
-    readings.iter().fold(None, better).filter(|best| value(&best.2) >= least)
+fn best<'r, 'z>(readings: &'r [Reading<'z>], value: fn(&Fit) -> f64, least: f64) -> Option<&'r Reading<'z>> {
+    let enough = readings.iter().filter(|reading| value(&reading.fit) >= least);
+    enough.reduce(|best, reading| if value(&reading.fit) > value(&best.fit) { reading } else { best })
 }
 
 /// Agreement of a reading with the sessions of the exchange.
