@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod forecast;
+pub mod import;
 pub mod inspect;
 pub mod man;
 pub mod reproduce_collapse;
@@ -26,8 +27,9 @@ use crate::{
     commands::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
-        doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool, inspect::InspectFlags,
-        man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags, watch::WatchFlags,
+        doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags,
+        inspect::InspectFlags, man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags,
+        watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -60,6 +62,8 @@ pub enum Tool {
     Explain(ExplainFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
     Audit(AuditFlags),
+    /// Imports minute bars of a vendor, CSV or Parquet, into the folder that a training reads.
+    Import(ImportFlags),
     /// Inspects the bars of a symbol: coverage, gaps, repeats, outliers, half days, and differences from a second
     /// source.
     Inspect(InspectFlags),
@@ -106,6 +110,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Explain(flags) => explain::run(flags, console),
         Tool::Fetch(flags) => fetch::run(flags, console),
         Tool::Forecast(tool) => return forecast::run(tool, console),
+        Tool::Import(flags) => import::run(flags, console),
         Tool::Inspect(flags) => inspect::run(flags, console),
         Tool::Man(flags) => man::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
@@ -158,7 +163,7 @@ mod tests {
         }
         let hidden = [
             ("explain", vec!["--symbols ", "--start-date", "--end-date", "--intraday-days"]),
-            ("fetch", vec!["--options"]),
+            ("fetch", vec!["--options", "--columns"]),
             ("forecast ablate", vec!["--options", "--model-name", "--out-dir", "--device", "--boosted"]),
             ("forecast eval", vec!["--options"]),
             ("forecast train", vec!["--options"]),
@@ -177,7 +182,8 @@ mod tests {
 
     #[test]
     fn shared_flags_stand_below_the_heading_of_their_group() {
-        let data = ["symbols", "start_date", "end_date", "intraday_days", "data_source", "data_dir", "options"];
+        let data =
+            ["symbols", "start_date", "end_date", "intraday_days", "data_source", "data_dir", "columns", "options"];
         let configuration = ["config", "set", "print_config"];
         let output =
             ["json", "plot", "fit", "markdown", "predictions", "out", "zip", "csv", "svg", "model_name", "out_dir"];

@@ -44,7 +44,10 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
     let run = &config.run;
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
-        DataSource::Files => source::files::load(&run.data_folder(), &run.symbols).map_err(with_ways_to_bars)?,
+        DataSource::Files => {
+            let format = config.data.bar_format();
+            source::files::load_in(&run.data_folder(), &run.symbols, &format).map_err(with_ways_to_bars)?
+        }
         DataSource::Vendor(_) => vendor::history(config)?,
     })
 }

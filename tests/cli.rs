@@ -5,6 +5,7 @@ pub(crate) mod calibrate;
 #[cfg(feature = "torch")]
 pub(crate) mod forecast_compare;
 pub(crate) mod golden;
+pub(crate) mod import;
 pub(crate) mod inspect;
 #[cfg(feature = "torch")]
 pub(crate) mod recurrent;

@@ -68,6 +68,26 @@ impl Bars {
         Ok(Self { symbol, origin: origin.to_owned(), columns })
     }
 
+    /// Returns these bars and later ones of the same symbol as one series; `None` if they are not all later.
+    #[must_use]
+    pub fn followed_by(&self, later: &Self) -> Option<Self> {
+        let (a, b) = (&self.columns, &later.columns);
+        if self.symbol != later.symbol || b.ts_ns.first().is_some_and(|first| a.ts_ns.last() >= Some(first)) {
+            return None;
+        }
+        let joined = |a: &[f64], b: &[f64]| [a, b].concat();
+        let columns = BarColumns {
+            ts_ns: [a.ts_ns.as_slice(), &b.ts_ns].concat(),
+            open: joined(&a.open, &b.open),
+            high: joined(&a.high, &b.high),
+            low: joined(&a.low, &b.low),
+            close: joined(&a.close, &b.close),
+            volume: joined(&a.volume, &b.volume),
+        };
+        let origin = format!("{}, {}", self.origin, later.origin);
+        Some(Self { symbol: self.symbol.clone(), origin, columns })
+    }
+
     /// Returns the symbol.
     #[must_use]
     pub fn symbol(&self) -> &Symbol {
@@ -145,7 +165,8 @@ fn check_lengths(origin: &str, columns: &BarColumns) -> Result<(), DataError> {
     Ok(())
 }
 
-fn check_order(origin: &str, ts_ns: &[i64]) -> Result<(), DataError> {
+/// Refuses times that do not ascend.
+pub(crate) fn check_order(origin: &str, ts_ns: &[i64]) -> Result<(), DataError> {
     let Some(at) = ts_ns.windows(2).position(|pair| pair[1] <= pair[0]) else { return Ok(()) };
     let relation = if ts_ns[at + 1] == ts_ns[at] { "repeats" } else { "is earlier than" };
     Err(DataError::Order {
@@ -205,6 +226,21 @@ mod tests {
     fn valid_bars_pass_unchanged() {
         let bars = Bars::new(Symbol::new("SPY").unwrap(), "test", columns()).unwrap();
         assert_eq!((bars.len(), bars.close(), bars.volume()), (3, &[10.5, 10.2, 10.4][..], &[100.0, 0.0, 3.5][..]));
+    }
+
+    #[test]
+    fn bars_are_joined_in_the_order_of_their_times() {
+        let bars = |change: fn(&mut BarColumns)| {
+            let mut columns = columns();
+            change(&mut columns);
+            Bars::new(Symbol::new("SPY").unwrap(), "file", columns).unwrap()
+        };
+        let first = bars(|_| ());
+        let later = bars(|c| c.ts_ns.iter_mut().for_each(|ts| *ts += 180_000_000_000));
+        let joined = first.followed_by(&later).unwrap();
+        assert_eq!((joined.len(), joined.ts_ns()[3], joined.close()[5]), (6, 180_000_000_000, 10.4));
+        assert_eq!(later.followed_by(&first), None);
+        assert_eq!(first.followed_by(&first), None, "the same times");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Configuration section `data` of a run.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{GridConfig, SplitConfig, source::synthetic::SyntheticConfig};
+use crate::{BarColumn, BarFormat, BarStamp, GridConfig, SplitConfig, Zone, source::synthetic::SyntheticConfig};
 
 #[cfg(feature = "fetch")]
 use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
@@ -14,6 +16,16 @@ use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo:
 pub struct DataConfig {
     /// Sessions kept back before the first traded one, 0 to 20. One makes the indicators warm at the first open.
     pub warmup_sessions: usize,
+    /// Moment of its minute by which a bar of a file is named.
+    pub bar_stamp: BarStamp,
+    /// IANA zone of the times without an offset in bar files, such as America/New_York. Absent: times in CSV files need
+    /// an offset, and those in Parquet files are taken as UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp_zone: Option<Zone>,
+    /// Meanings of columns of bar files by their names. Names of yfinance, pandas and common vendors are read without
+    /// an entry; an entry wins over them, and its name must be in the file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, BarColumn>,
     /// The minute grid of a session.
     pub grid: GridConfig,
     /// Train, validation and test.
@@ -35,6 +47,9 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             warmup_sessions: 1,
+            bar_stamp: BarStamp::Start,
+            timestamp_zone: None,
+            columns: BTreeMap::new(),
             grid: GridConfig::default(),
             split: SplitConfig::default(),
             synthetic: SyntheticConfig::default(),
@@ -49,6 +64,12 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
+    /// Returns the form of the bar files.
+    #[must_use]
+    pub fn bar_format(&self) -> BarFormat {
+        BarFormat { columns: self.columns.clone(), zone: self.timestamp_zone.clone(), stamp: self.bar_stamp }
+    }
+
     /// Returns every fault as one sentence that starts with the path of the field.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
@@ -76,6 +97,26 @@ mod tests {
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<DataConfig>(&json).unwrap(), config);
         assert_eq!(serde_json::from_str::<DataConfig>("{}").unwrap(), config);
+    }
+
+    #[test]
+    fn the_form_of_bar_files_is_read_and_checked() {
+        let json = r#"{"columns": {"Last Price": "close"}, "timestamp_zone": "america/chicago", "bar_stamp": "end"}"#;
+        let config: DataConfig = serde_json::from_str(json).unwrap();
+        let format = config.bar_format();
+        assert_eq!((format.columns["Last Price"], format.stamp), (BarColumn::Close, BarStamp::End));
+        assert_eq!(format.zone.unwrap().as_str(), "America/Chicago");
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<DataConfig>(&text).unwrap(), config);
+        assert_eq!(DataConfig::default().bar_format(), BarFormat::default());
+        for (json, part) in [
+            (r#"{"columns": {"Last": "closing"}}"#, "unknown variant `closing`"),
+            (r#"{"timestamp_zone": "Chicago"}"#, "write it as America/Chicago"),
+            (r#"{"bar_stamp": "middle"}"#, "unknown variant `middle`"),
+        ] {
+            let message = serde_json::from_str::<DataConfig>(json).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     #[test]

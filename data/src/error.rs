@@ -2,7 +2,10 @@
 
 use jiff::civil::Date;
 
-use crate::symbol::{Symbol, SymbolError};
+use crate::{
+    bar_format::{BarColumn, ClockTimes, Zone},
+    symbol::{Symbol, SymbolError},
+};
 
 /// Errors of reading and checking data and of building sessions.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +135,78 @@ pub enum DataError {
         /// Columns of the file, in file order.
         found: Vec<String>,
     },
+    /// A column of bars that no column of the file stands for.
+    #[error("{path}: no column {column}; the file has: {}{}", listed_or_nothing(found), cure_of_missing(*column, found))]
+    MissingBarColumn {
+        /// The file.
+        path: String,
+        /// The column looked for.
+        column: BarColumn,
+        /// Columns of the file, in file order.
+        found: Vec<String>,
+    },
+    /// Two columns that can both be one column of bars.
+    #[error(
+        "{path}: {first:?} and {second:?} can both be the column {column}; choose one: --columns \"{first}={column}\""
+    )]
+    AmbiguousColumn {
+        /// The file.
+        path: String,
+        /// The column of bars.
+        column: BarColumn,
+        /// A column of the file.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// A column that the configuration names and the file does not have.
+    #[error(
+        "{path}: no column {name:?}, which data.columns (--columns) names; the file has: {}",
+        listed_or_nothing(found)
+    )]
+    UnknownColumn {
+        /// The file.
+        path: String,
+        /// The name in the configuration.
+        name: String,
+        /// Columns of the file, in file order.
+        found: Vec<String>,
+    },
+    /// A file with rows of several symbols, of which none or another one was chosen.
+    #[error("{path}: {}; choose one with --symbol", rows_of(wanted.as_ref(), found))]
+    SeveralSymbols {
+        /// The file.
+        path: String,
+        /// The chosen symbol.
+        wanted: Option<Symbol>,
+        /// Symbols of the file, ascending.
+        found: Vec<String>,
+    },
+    /// Bars that are not one minute long.
+    #[error("{path}: the bars are {} apart; bars of one minute are needed", length(*seconds))]
+    Interval {
+        /// The file.
+        path: String,
+        /// Usual distance of two bars.
+        seconds: i64,
+    },
+    /// A time of a clock that stands for no instant, or for two.
+    #[error(
+        "{path}: row {row}, column timestamp: {time} {times} in {zone}, whose clock is changed on that day; write the \
+         time with its offset"
+    )]
+    ClockTime {
+        /// The file.
+        path: String,
+        /// Data row, counted from 1.
+        row: usize,
+        /// The time as it is on the clock.
+        time: String,
+        /// How often the clock shows it.
+        times: ClockTimes,
+        /// The zone.
+        zone: Zone,
+    },
     /// A column of a wrong type.
     #[error("{path}: column {column} is {found}; expected {expected}")]
     ColumnType {
@@ -253,6 +328,36 @@ pub enum DataError {
 
 fn listed_or_nothing(names: &[String]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// Returns the way to name a column; an empty text for a file without columns.
+fn cure_of_missing(column: BarColumn, found: &[String]) -> String {
+    match found.first().map(String::as_str) {
+        None => String::new(),
+        Some("Price") => {
+            "; a header of two lines, as yfinance writes it: download with multi_level_index=False".to_owned()
+        }
+        Some(_) => format!("; name the column that it is: --columns NAME={column}"),
+    }
+}
+
+fn rows_of(wanted: Option<&Symbol>, found: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let names = found.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if found.len() > SHOWN { format!(" and {} more", found.len() - SHOWN) } else { String::new() };
+    match wanted {
+        Some(symbol) => format!("no row of {symbol}; its rows are of {names}{more}"),
+        None => format!("rows of several symbols, {names}{more}"),
+    }
+}
+
+/// Returns a duration in its largest whole unit, such as "5 minutes".
+fn length(seconds: i64) -> String {
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let (size, unit) =
+        units.into_iter().find(|(size, _)| seconds >= *size && seconds % size == 0).unwrap_or((1, "second"));
+    let count = seconds / size;
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 fn quoted_cell(text: &str) -> String {

@@ -24,6 +24,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::print_stdout, reason = "tests print why they are skipped"))]
 
+mod bar_format;
 mod bars;
 pub mod calendar;
 mod config;
@@ -38,6 +39,7 @@ mod split;
 mod symbol;
 mod volatility;
 
+pub use bar_format::{BarColumn, BarFormat, BarStamp, ClockFault, ClockTimes, Zone, ZoneError};
 pub use bars::{BarColumns, Bars};
 pub use config::DataConfig;
 pub use dataset::{Dataset, SymbolSessions, Window};

@@ -12,9 +12,12 @@ pub const SCHEMA_DIRECTIVE: &str = "#:schema ./schema.json";
 /// Puts the description above every key of a configuration that was written as TOML, and describes the optional keys
 /// that have no value at the end of their section.
 pub fn annotate(toml: &str) -> String {
+    let tables: Vec<Vec<String>> = toml.lines().filter(|line| line.starts_with('[')).map(path_of).collect();
     let (mut section, mut given, mut out) = (Vec::new(), Vec::new(), String::new());
     for line in toml.lines().chain([""]) {
         if line.is_empty() && !given.is_empty() {
+            let maps = tables.iter().filter_map(|table| table.strip_prefix(section.as_slice())?.first());
+            given.extend(maps.map(String::as_str));
             out += &optional_keys(&section, &given);
             given.clear();
         } else if line.starts_with('[') {
@@ -97,6 +100,8 @@ mod tests {
         (config.run.load_model, config.run.options) = (Some("m".into()), Some("o".into()));
         (config.run.replay_moves, config.run.forecaster) = (Some("r".into()), Some("f".into()));
         (config.ppo.target_kl, config.ppo.clip_range_vf) = (Some(0.02), Some(0.2));
+        config.data.timestamp_zone = "UTC".parse().ok();
+        config.data.columns = [("Last Price".to_owned(), market_data::BarColumn::Close)].into();
         config
     }
 

@@ -1,6 +1,6 @@
 //! Groups of flags that commands share, each below its heading in the help: data, configuration and output.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Arg, Args};
 use jiff::civil::Date;
@@ -34,6 +34,9 @@ pub struct DataFlags {
     /// Source and folder of the bars.
     #[command(flatten)]
     pub source: SourceFlags,
+    /// Columns of the files of bars.
+    #[command(flatten)]
+    pub columns: ColumnFlags,
     /// Sets `run.options` [default: none]
     #[arg(long, value_name = "PATH")]
     pub options: Option<PathBuf>,
@@ -49,6 +52,39 @@ pub struct SourceFlags {
     /// Sets `run.data_dir`.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Columns of files of bars.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Data")]
+pub struct ColumnFlags {
+    /// Sets `data.columns`, such as Datetime=timestamp,Open=open
+    #[arg(long, value_name = "LIST")]
+    pub columns: Option<ColumnList>,
+}
+
+/// Meanings of columns by their names, as the flag lists them: `Datetime=timestamp,Open=open`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnList(Vec<(String, String)>);
+
+impl FromStr for ColumnList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pair = |text: &str| match text.rsplit_once('=') {
+            Some((name, meaning)) if !name.is_empty() => Ok((name.to_owned(), meaning.trim().to_owned())),
+            _ => Err(format!("{text:?}: write it as NAME=MEANING, such as Datetime=timestamp")),
+        };
+        text.split(',').map(pair).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl ColumnFlags {
+    /// Puts the given flag on a layer.
+    pub(crate) fn put(&self, layer: &mut Layer) {
+        let table = |list: &ColumnList| list.0.iter().cloned().map(|(name, meaning)| (name, meaning.into())).collect();
+        layer.put_some("data.columns", self.columns.as_ref().map(table).map(toml::Value::Table));
+    }
 }
 
 /// Configuration beyond the flags.
@@ -153,8 +189,11 @@ pub(crate) const OF_A_MODEL: &FlagTable = &[
 pub(crate) const ALL_DATES: &FlagTable =
     &[("start_date", FlagHelp::Default("the first bar's")), ("intraday_days", FlagHelp::Default("0"))];
 /// Commands that send requests to a vendor.
-pub(crate) const OF_A_VENDOR: &FlagTable =
-    &[("data_source", FlagHelp::Vendors), ("data_dir", FlagHelp::Sentence("Folder of the cache [default: bars]"))];
+pub(crate) const OF_A_VENDOR: &FlagTable = &[
+    ("data_source", FlagHelp::Vendors),
+    ("data_dir", FlagHelp::Sentence("Folder of the cache [default: bars]")),
+    ("columns", FlagHelp::Hidden),
+];
 /// Commands that use bars alone.
 pub(crate) const WITHOUT_OPTIONS: &FlagTable = &[("options", FlagHelp::Hidden)];
 
@@ -187,6 +226,7 @@ impl DataFlags {
         let days = self.intraday_days.or(self.start_date.map(|_| 0));
         layer.put_some("run.intraday_days", days.map(i64::from));
         self.source.put(layer, notes);
+        self.columns.put(layer);
         layer.put_some("run.options", self.options.as_ref().map(|path| path.display().to_string()));
     }
 }
@@ -242,5 +282,33 @@ impl ConfigFlags {
         let mut layers = self.config.iter().map(|path| profiles::named(path)).collect::<Result<Vec<_>, _>>()?;
         layers.extend([flags, Layer::assignments(&self.set)?]);
         resolve(base, &layers, RunConfig::check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(list: &str) -> Result<RunConfig, String> {
+        let flags = ColumnFlags { columns: Some(list.parse()?) };
+        let mut layer = Layer::new("flags");
+        flags.put(&mut layer);
+        ConfigFlags::default().resolve(&RunConfig::default(), layer).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn columns_are_listed_by_name_and_meaning() {
+        let config = resolved("Datetime=timestamp,Adj. Close=close,a=b=open").unwrap();
+        let names: Vec<String> = config.data.columns.iter().map(|(name, of)| format!("{name}: {of}")).collect();
+        assert_eq!(names, ["Adj. Close: close", "Datetime: timestamp", "a=b: open"]);
+        assert!(config.to_toml().unwrap().contains("[data.columns]\n\"Adj. Close\" = \"close\""));
+        for (list, part) in [
+            ("Datetime", "write it as NAME=MEANING"),
+            ("=open", "write it as NAME=MEANING"),
+            ("Datetime=timestmp", "\"timestmp\" is not one of timestamp, open, high, low, close, volume; did you mean"),
+        ] {
+            let message = resolved(list).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

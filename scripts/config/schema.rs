@@ -51,9 +51,14 @@ impl Key {
         first_sentence(self.description())
     }
 
-    /// Returns the names of the keys of a table that hold a value, not a table of their own.
+    /// Returns the names of the keys of a table that hold a value or a map of values, not a table of their own.
     pub fn values(self) -> Vec<&'static str> {
-        let is_table = |node: &Value| node["type"] == "object" || node["items"]["type"] == "object";
+        let is_map_of_values = |node: &Value| {
+            let values = node.get("additionalProperties").filter(|values| values.is_object());
+            values.is_some_and(|values| values["type"] != "object")
+        };
+        let is_table =
+            |node: &Value| (node["type"] == "object" && !is_map_of_values(node)) || node["items"]["type"] == "object";
         let table = self.0.get("items").unwrap_or(self.0);
         let keys = table["properties"].as_object().into_iter().flatten();
         keys.filter(|(_, node)| !is_table(node)).map(|(name, _)| name.as_str()).collect()

@@ -1,12 +1,18 @@
 //! Bars from a folder of Parquet or CSV files.
 //!
 //! `SPY_1m.parquet` or `SPY_1m.csv` holds the minute bars of SPY in the columns timestamp, open, high, low, close and
-//! volume; other columns are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) are optional.
+//! volume, or in columns that are recognised as such; others are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and
+//! `VIX_1d` (date, close) are optional. Files of vendors are imported into such a folder.
 
+mod bar_cells;
 pub(super) mod cells;
+mod clock;
+mod columns;
 pub(super) mod csv;
 mod epoch;
+pub mod import;
 pub(super) mod parquet;
+pub mod placement;
 
 use std::{
     collections::BTreeSet,
@@ -14,10 +20,8 @@ use std::{
 };
 
 use super::check_symbols;
-use crate::{Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
+use crate::{BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
 
-/// Price columns, in the order of [`BarColumns`].
-const PRICES: [&str; 4] = ["open", "high", "low", "close"];
 /// Expected content of a numeric cell.
 pub(super) const EXPECTED_NUMBER: &str = "a number";
 /// Expected form of a time stamp.
@@ -25,14 +29,23 @@ const EXPECTED_TIME: &str = "RFC 3339 with an offset, or epoch seconds, millisec
 /// Expected form of a date.
 pub(super) const EXPECTED_DATE: &str = "a date such as 2025-06-30";
 
-/// Reads the minute bars of `symbols`, and the volatility indices that the folder holds.
+/// Reads the minute bars of `symbols`, and the volatility indices that the folder holds, in the default form.
+///
+/// # Errors
+/// As for [`load_in`].
+pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
+    load_in(dir, symbols, &BarFormat::default())
+}
+
+/// Reads the minute bars of `symbols`, and the volatility indices that the folder holds. All files of minute bars have the
+/// form `format`.
 ///
 /// # Errors
 /// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row; the
 /// message names file, row and column.
-pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
+pub fn load_in(dir: &Path, symbols: &[Symbol], format: &BarFormat) -> Result<History, DataError> {
     check_symbols(symbols)?;
-    let mut folder = Folder::open(dir)?;
+    let mut folder = Folder::open(dir, format)?;
     let bars = symbols.iter().map(|symbol| folder.minute_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
     let vix1d = folder.index(&Symbol::new("VIX1D")?)?;
     let vix = folder.index(&Symbol::new("VIX")?)?;
@@ -44,19 +57,20 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
 /// A folder, and records of the files read from it.
 struct Folder<'a> {
     dir: &'a Path,
+    format: &'a BarFormat,
     /// Names of its files, ascending.
     names: BTreeSet<String>,
     read: Vec<FileRecord>,
 }
 
 impl<'a> Folder<'a> {
-    fn open(dir: &'a Path) -> Result<Self, DataError> {
+    fn open(dir: &'a Path, format: &'a BarFormat) -> Result<Self, DataError> {
         let fault = |source| DataError::Folder { path: dir.display().to_string(), source };
         let mut names = BTreeSet::new();
         for entry in std::fs::read_dir(dir).map_err(fault)? {
             names.insert(entry.map_err(fault)?.file_name().to_string_lossy().into_owned());
         }
-        Ok(Self { dir, names, read: Vec::new() })
+        Ok(Self { dir, format, names, read: Vec::new() })
     }
 
     /// Returns the file with the stem `stem`, if it exists.
@@ -98,8 +112,8 @@ impl<'a> Folder<'a> {
 
     fn read_bars(&mut self, symbol: &Symbol, path: &Path, with_volume: bool) -> Result<Bars, DataError> {
         let read = if is_csv(path) { csv::bars } else { parquet::bars };
-        let (columns, note) = read(path, with_volume)?;
-        self.record(path, columns.ts_ns.len(), format!("timestamps: {note}"));
+        let (columns, note) = read(path, &self.format.columns, with_volume)?.bars(path, self.format)?;
+        self.record(path, columns.ts_ns.len(), note);
         Bars::new(symbol.clone(), &path.display().to_string(), columns)
     }
 
@@ -226,6 +240,64 @@ mod tests {
             let message = csv_error(&text);
             assert!(message.contains(expected), "{message:?} lacks {expected:?}");
         }
+    }
+
+    #[test]
+    fn files_of_yfinance_and_vendors_are_read_in_their_form() {
+        let read = |text: &str, format: &BarFormat| {
+            let dir = folder(&[("SPY_1m.csv", text)]);
+            let history = load_in(dir.path(), &spy(), format).unwrap();
+            assert_eq!(history.bars[0].ts_ns(), [START * 1_000_000_000]);
+            assert_eq!((history.bars[0].close(), history.bars[0].volume()), (&[10.5][..], &[100.0][..]));
+            history.files[0].note.clone()
+        };
+        let names = "Datetime,Open,High,Low,Close,Adj Close,Volume";
+        let note = "timestamps: RFC 3339; Datetime read as timestamp, Open as open, High as high, Low as low, Close as \
+                    close, Volume as volume";
+        let rows = format!("{names}\n2025-06-02 09:30:00-04:00,10,11,9,10.5,9.9,100\n");
+        assert_eq!(read(&rows, &BarFormat::default()), note);
+        let format = BarFormat {
+            columns: [("px".to_owned(), crate::BarColumn::Close)].into(),
+            zone: crate::Zone::new("America/New_York").ok(),
+            stamp: crate::BarStamp::End,
+        };
+        let note = "timestamps: date-time without a zone, taken as America/New_York; stamps of the end moved to the start; \
+                    px read as close";
+        assert_eq!(
+            read("timestamp,open,high,low,close,px,volume\n2025-06-02 09:31,10,11,9,1,10.5,100\n", &format),
+            note
+        );
+    }
+
+    #[test]
+    fn parquet_indices_of_pandas_are_times_in_a_zone() {
+        let local = [0, 60, 120].map(|second| (START - 4 * 3_600 + second) * 1_000_000_000);
+        let dir = folder(&[]);
+        let mut table = columns();
+        table[0] = date_time(local, TimeUnit::Nanoseconds, None).with_name("__index_level_0__".into());
+        table.rotate_left(1);
+        write_parquet(&dir, "SPY_1m.parquet", table);
+        let format = BarFormat { zone: crate::Zone::new("America/New_York").ok(), ..BarFormat::default() };
+        let history = load_in(dir.path(), &spy(), &format).unwrap();
+        assert_eq!(history.bars[0].ts_ns()[2], (START + 120) * 1_000_000_000);
+        let note = "timestamps: date-time in ns without a zone, taken as America/New_York; __index_level_0__ read as timestamp";
+        assert_eq!(history.files[0].note, note);
+
+        let message = parquet_result(|columns| {
+            columns[0].rename("index".into());
+        });
+        assert!(message.unwrap_err().to_string().contains("no column timestamp; the file has: index, open"));
+        let rows = ",open,high,low,close,volume\n0,10,11,9,10.5,100\n1,10,11,9,10.5,100\n";
+        assert!(csv_error(rows).contains("FILE: no column timestamp"), "a column that counts rows is no time");
+    }
+
+    #[test]
+    fn an_empty_volume_of_an_index_is_none() {
+        let rows = "timestamp,open,high,low,close,volume\n1748870000,18,18,18,18,\n1748870060,18,18,18,18,\n";
+        let spy_rows = format!("{HEADER}1748871000,10,11,9,10.5,100\n");
+        let dir = folder(&[("SPY_1m.csv", &spy_rows), ("VIX_1m.csv", rows)]);
+        assert_ne!(load(dir.path(), &spy()).unwrap().volatility, Volatility::default());
+        assert!(csv_error(rows).contains("FILE: row 1, column volume: the cell is empty"));
     }
 
     #[test]

@@ -4,24 +4,13 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use crate::{BarColumns, DataError, source::files::PRICES};
+use crate::DataError;
 
 /// Daily closes of a file.
 #[derive(Default)]
 pub(in crate::source) struct DailyColumns {
     pub(in crate::source) date: Vec<Date>,
     pub(in crate::source) close: Vec<f64>,
-}
-
-/// Returns the columns to read from a file of bars that has the columns `found`.
-pub(super) fn wanted(path: &Path, found: &[String], with_volume: bool) -> Result<Vec<&'static str>, DataError> {
-    let mut names = vec!["timestamp"];
-    names.extend(PRICES);
-    if with_volume || found.iter().any(|name| name == "volume") {
-        names.push("volume");
-    }
-    require(path, found, &names)?;
-    Ok(names)
 }
 
 pub(in crate::source) fn require(path: &Path, found: &[String], names: &[&'static str]) -> Result<(), DataError> {
@@ -31,13 +20,6 @@ pub(in crate::source) fn require(path: &Path, found: &[String], names: &[&'stati
         }
         None => Ok(()),
     }
-}
-
-/// Assembles the columns; an absent volume is zero.
-pub(super) fn bar_columns(ts_ns: Vec<i64>, mut numbers: Vec<Vec<f64>>) -> BarColumns {
-    numbers.resize_with(5, || vec![0.0; ts_ns.len()]);
-    let [open, high, low, close, volume] = <[Vec<f64>; 5]>::try_from(numbers).expect("resized to five columns");
-    BarColumns { ts_ns, open, high, low, close, volume }
 }
 
 pub(in crate::source) fn bad_cell(

@@ -1,6 +1,7 @@
 //! CSV files, read with arrow as text and parsed here, so that errors can name the row.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
     str::FromStr,
@@ -12,23 +13,43 @@ use arrow::{
     csv::{ReaderBuilder, reader::Format},
     datatypes::{DataType, Field, Schema},
 };
-use jiff::{Timestamp, civil::Date};
+use jiff::civil::Date;
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
-    cells::{DailyColumns, bad_cell, bar_columns, require, unreadable, wanted},
+    bar_cells::BarCells,
+    cells::{DailyColumns, bad_cell, require, unreadable},
+    clock::{self, FileTimes},
+    columns::{self, BarNames},
     epoch,
 };
-use crate::{BarColumns, DataError};
+use crate::{BarColumn, DataError};
 
-/// Reads bars, and returns the detected format of the time stamps.
-pub(super) fn bars(path: &Path, with_volume: bool) -> Result<(BarColumns, String), DataError> {
+/// Largest number in a column that counts rows; as epoch seconds it lies in 1973.
+const LARGEST_ROW_NUMBER: i64 = 100_000_000;
+
+/// Reads bars. `named` holds meanings of columns by their names in the file.
+pub(super) fn bars(path: &Path, named: &BTreeMap<String, BarColumn>, with_volume: bool) -> Result<BarCells, DataError> {
     let header = header(path)?;
-    let names = wanted(path, &header, with_volume)?;
-    let text = Text::read(path, &header, &names)?;
-    let (ts_ns, note) = text.timestamps()?;
-    let numbers = (1..names.len()).map(|column| text.numbers(column)).collect::<Result<_, _>>()?;
-    Ok((bar_columns(ts_ns, numbers), note.to_owned()))
+    let names = BarNames::find(path, &header, named, with_volume, |_| true)?;
+    let text = Text::at(path, &header, names.positions(), names.meanings())?;
+    let row_number = |cell: &str| cell.parse().is_ok_and(|number: i64| number < LARGEST_ROW_NUMBER);
+    if names.time_is_index && text.cells(0).next().is_some_and(row_number) {
+        return Err(columns::missing(path, BarColumn::Timestamp, &header));
+    }
+    let times = text.times()?;
+    let prices = names.meanings().len().min(5);
+    let mut numbers = (1..prices).map(|column| text.numbers(column)).collect::<Result<Vec<_>, _>>()?;
+    if names.meanings().len() > prices && (with_volume || text.cells(prices).any(|cell| !cell.is_empty())) {
+        numbers.push(text.numbers(prices)?);
+    }
+    Ok(BarCells { times, numbers, renamed: names.note() })
+}
+
+/// Returns the cells of one column.
+pub(super) fn texts(path: &Path, header: &[String], position: usize) -> Result<Vec<String>, DataError> {
+    let text = Text::at(path, header, vec![position], vec!["symbol"])?;
+    Ok(text.cells(0).map(str::to_owned).collect())
 }
 
 /// Reads daily closes.
@@ -60,23 +81,27 @@ pub(in crate::source) struct Text {
 
 impl Text {
     pub(in crate::source) fn read(path: &Path, header: &[String], names: &[&'static str]) -> Result<Self, DataError> {
-        let fields: Vec<Field> = header.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
         let position = |name: &&str| header.iter().position(|column| column == name);
-        let projection = names.iter().filter_map(position).collect();
+        Self::at(path, header, names.iter().filter_map(position).collect(), names.to_vec())
+    }
+
+    /// Reads the columns at some positions; `names` are those that errors give them.
+    fn at(path: &Path, header: &[String], positions: Vec<usize>, names: Vec<&'static str>) -> Result<Self, DataError> {
+        let fields: Vec<Field> = header.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
         // Rows that are too short read as empty cells, which are refused with their row and column.
         let reader = ReaderBuilder::new(Arc::new(Schema::new(fields)))
             .with_header(true)
             .with_truncated_rows(true)
             .with_batch_size(65_536)
-            .with_projection(projection)
+            .with_projection(positions)
             .build(open(path)?)
             .map_err(|error| unreadable(path, error))?;
         let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(path, error))?;
-        Ok(Self { path: path.to_owned(), names: names.to_vec(), batches })
+        Ok(Self { path: path.to_owned(), names, batches })
     }
 
     /// Returns the cells of a column from top to bottom, empty ones as "".
-    pub(in crate::source) fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+    pub(in crate::source) fn cells(&self, column: usize) -> impl Iterator<Item = &str> + Clone {
         self.batches.iter().flat_map(move |batch| {
             let cells = batch.column(column).as_any().downcast_ref::<StringArray>();
             cells.expect("the schema declares text").iter().map(|cell| cell.unwrap_or("").trim())
@@ -109,22 +134,29 @@ impl Text {
         self.parse(column, EXPECTED_DATE, optional)
     }
 
-    /// Reads column 0 as times; the first cell decides whether they are integers.
-    pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, &'static str), DataError> {
+    /// Reads column 0 as instants; the first cell decides whether they are integers.
+    pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, String), DataError> {
+        match self.times()? {
+            FileTimes { ns, form, clock: None } => Ok((ns, form)),
+            FileTimes { clock: Some(clock), .. } => {
+                Err(bad_cell(&self.path, 1, self.names[0], &clock.first, EXPECTED_TIME))
+            }
+        }
+    }
+
+    /// Reads column 0 as times, which may lack an offset; the first cell decides on the form.
+    fn times(&self) -> Result<FileTimes, DataError> {
         if self.cells(0).next().is_none_or(|cell| cell.parse::<i64>().is_err()) {
-            return Ok((self.parse(0, EXPECTED_TIME, rfc3339_ns)?, "RFC 3339"));
+            return clock::of_texts(&self.path, self.cells(0));
         }
         let values = self.parse(0, EXPECTED_TIME, |cell| cell.parse().ok())?;
-        epoch::to_ns(&values)
-            .map_err(|at| bad_cell(&self.path, at + 1, self.names[0], &values[at].to_string(), "the unit of row 1"))
+        let (ns, form) = epoch::to_ns(&values)
+            .map_err(|(at, expected)| bad_cell(&self.path, at + 1, self.names[0], &values[at].to_string(), expected))?;
+        Ok(FileTimes { ns, form: form.to_owned(), clock: None })
     }
 }
 
 /// Parses a cell that may be empty; the outer `None` is a parse error.
 fn optional<T: FromStr>(cell: &str) -> Option<Option<T>> {
     if cell.is_empty() { Some(None) } else { cell.parse().ok().map(Some) }
-}
-
-fn rfc3339_ns(cell: &str) -> Option<i64> {
-    i64::try_from(cell.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
 }

@@ -1,6 +1,7 @@
 //! Parquet files, read with polars.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
 };
@@ -9,24 +10,43 @@ use jiff::{
     ToSpan,
     civil::{Date, date},
 };
-use polars::prelude::{Column, DataFrame, DataType, ParquetReader, SerReader, StringChunked, TimeUnit};
+use polars::prelude::{ArrowDataType, Column, DataFrame, DataType, ParquetReader, SerReader, StringChunked, TimeUnit};
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
-    cells::{DailyColumns, bad_cell, bar_columns, require, unreadable, wanted},
+    bar_cells::BarCells,
+    cells::{DailyColumns, bad_cell, require, unreadable},
+    clock::{Clock, FileTimes},
+    columns::BarNames,
     epoch,
 };
-use crate::{BarColumns, DataError};
+use crate::{BarColumn, DataError, bar_format::clock_time};
 
-/// Reads bars, and returns the detected format of the time stamps.
-pub(super) fn bars(path: &Path, with_volume: bool) -> Result<(BarColumns, String), DataError> {
+/// Reads bars. `named` holds meanings of columns by their names in the file.
+pub(super) fn bars(path: &Path, named: &BTreeMap<String, BarColumn>, with_volume: bool) -> Result<BarCells, DataError> {
     let mut reader = open(path)?;
-    let names = wanted(path, &columns_of(path, &mut reader)?, with_volume)?;
-    let table = read(path, reader, &names)?;
-    let (ts_ns, note) = timestamps(path, column(path, &table, "timestamp")?)?;
-    let numbers =
-        names[1..].iter().map(|name| numbers(path, name, column(path, &table, name)?)).collect::<Result<_, _>>()?;
-    Ok((bar_columns(ts_ns, numbers), note))
+    let found = columns_of(path, &mut reader)?;
+    let are_times = date_times(path, &mut reader)?;
+    let names = BarNames::find(path, &found, named, with_volume, |at| are_times[at])?;
+    let in_file: Vec<&str> = names.positions().into_iter().map(|at| found[at].as_str()).collect();
+    let table = read(path, reader, &in_file)?;
+    let times = times(path, column(path, &table, in_file[0])?)?;
+    let mut cells = Vec::with_capacity(5);
+    for (meaning, name) in names.meanings().into_iter().zip(in_file).skip(1) {
+        let column = column(path, &table, name)?;
+        if meaning != "volume" || with_volume || column.null_count() < column.len() {
+            cells.push(numbers(path, meaning, column)?);
+        }
+    }
+    Ok(BarCells { times, numbers: cells, renamed: names.note() })
+}
+
+/// Returns the texts of one column; an empty text where the cell is null.
+pub(super) fn texts(path: &Path, name: &str) -> Result<Vec<String>, DataError> {
+    let table = read(path, open(path)?, &[name])?;
+    let column = column(path, &table, name)?;
+    let texts = column.str().map_err(|_| wrong_type(path, "symbol", column, "text"))?;
+    Ok(texts.iter().map(|text| text.unwrap_or_default().to_owned()).collect())
 }
 
 /// Reads daily closes.
@@ -57,7 +77,7 @@ impl Table {
 
     /// Returns the column `timestamp` in UTC nanoseconds, and its detected format.
     pub(in crate::source) fn timestamps(&self) -> Result<(Vec<i64>, String), DataError> {
-        timestamps(&self.path, self.column("timestamp")?)
+        times(&self.path, self.column("timestamp")?)?.into_utc(&self.path, None)
     }
 
     pub(in crate::source) fn texts(&self, name: &'static str) -> Result<&StringChunked, DataError> {
@@ -88,7 +108,13 @@ fn columns_of(path: &Path, reader: &mut ParquetReader<File>) -> Result<Vec<Strin
     Ok(schema.iter_names().map(ToString::to_string).collect())
 }
 
-fn read(path: &Path, reader: ParquetReader<File>, names: &[&'static str]) -> Result<DataFrame, DataError> {
+/// Returns which columns of a file are date-times.
+fn date_times(path: &Path, reader: &mut ParquetReader<File>) -> Result<Vec<bool>, DataError> {
+    let schema = reader.schema().map_err(|error| unreadable(path, error))?;
+    Ok(schema.iter_values().map(|field| matches!(field.dtype, ArrowDataType::Timestamp(..))).collect())
+}
+
+fn read(path: &Path, reader: ParquetReader<File>, names: &[&str]) -> Result<DataFrame, DataError> {
     let names = names.iter().map(ToString::to_string).collect();
     reader.with_columns(Some(names)).finish().map_err(|error| unreadable(path, error))
 }
@@ -97,15 +123,16 @@ fn column<'a>(path: &Path, table: &'a DataFrame, name: &str) -> Result<&'a Colum
     table.column(name).map_err(|error| unreadable(path, error))
 }
 
-fn timestamps(path: &Path, column: &Column) -> Result<(Vec<i64>, String), DataError> {
+/// Reads a column of times, which may lack a zone.
+fn times(path: &Path, column: &Column) -> Result<FileTimes, DataError> {
     let name = "timestamp";
     let (unit, zone) = match column.dtype() {
         DataType::Datetime(unit, zone) => (*unit, zone),
         DataType::Int64 | DataType::UInt64 | DataType::Int32 | DataType::UInt32 => {
             let values = integers(path, name, column, EXPECTED_TIME)?;
-            let (ns, note) = epoch::to_ns(&values)
-                .map_err(|at| bad_cell(path, at + 1, name, &values[at].to_string(), "the unit of row 1"))?;
-            return Ok((ns, note.to_owned()));
+            let (ns, form) = epoch::to_ns(&values)
+                .map_err(|(at, expected)| bad_cell(path, at + 1, name, &values[at].to_string(), expected))?;
+            return Ok(FileTimes { ns, form: form.to_owned(), clock: None });
         }
         _ => return Err(wrong_type(path, name, column, "a date-time or an integer")),
     };
@@ -118,12 +145,15 @@ fn timestamps(path: &Path, column: &Column) -> Result<(Vec<i64>, String), DataEr
     let in_range = |(at, value): (usize, &i64)| {
         value.checked_mul(factor).ok_or_else(|| bad_cell(path, at + 1, name, &value.to_string(), "a time after 1677"))
     };
-    let ns = values.iter().enumerate().map(in_range).collect::<Result<_, _>>()?;
-    let note = match zone {
-        Some(zone) => format!("date-time in {unit}, zone {zone}"),
-        None => format!("date-time in {unit} without a zone, taken as UTC"),
+    let ns: Vec<i64> = values.iter().enumerate().map(in_range).collect::<Result<_, _>>()?;
+    let (form, clock) = match zone {
+        Some(zone) => (format!("date-time in {unit}, zone {zone}"), None),
+        None => {
+            let first = ns.first().map(|&ns| clock_time(ns).to_string()).unwrap_or_default();
+            (format!("date-time in {unit} without a zone"), Some(Clock { first, utc_by_default: true }))
+        }
     };
-    Ok((ns, note))
+    Ok(FileTimes { ns, form, clock })
 }
 
 fn dates(path: &Path, name: &'static str, column: &Column) -> Result<Vec<Option<Date>>, DataError> {

@@ -59,7 +59,7 @@ impl Columns {
     pub(super) fn times(&self) -> Result<(Vec<i64>, String), DataError> {
         match &self.cells {
             Cells::Parquet(table) => table.timestamps(),
-            Cells::Csv(text) => text.timestamps().map(|(times, note)| (times, note.to_owned())),
+            Cells::Csv(text) => text.timestamps(),
         }
     }
 
