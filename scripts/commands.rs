@@ -28,8 +28,8 @@ use crate::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
         doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags,
-        inspect::InspectFlags, man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags,
-        watch::WatchFlags,
+        inspect::InspectFlags, man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest,
+        train::TrainFlags, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };

@@ -111,7 +111,8 @@ fn writes() -> bool {
 
 #[test]
 fn blocks_are_read_with_their_options() {
-    let text = "a\n```console real-bars head=2\n$ x\none\n```\n```sh\nzerodte a \\\n  b # why\n# alone\n```\nb --flag\n";
+    let text =
+        "a\n```console real-bars head=2\n$ x\none\n```\n```sh\nzerodte a \\\n  b # why\n# alone\n```\nb --flag\n";
     let page = Page { name: "page".into(), text: text.into() };
     let fences = page.fences();
     assert_eq!((fences[0].start, fences[0].option("head"), fences[0].option("tail")), (2, Some(2), None));

@@ -13,6 +13,7 @@
 
 mod agent;
 mod cli;
+mod docs;
 mod env;
 mod snapshots;
 mod structure;

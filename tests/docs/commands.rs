@@ -9,8 +9,20 @@ use super::Page;
 
 /// Flags of other programs that the documents name.
 const OTHERS: [&str; 14] = [
-    "--all", "--all-targets", "--bin", "--bins", "--check", "--cuda", "--lib", "--no-default-features", "--no-run", "--release",
-    "--rm", "--test", "--workspace", "--entrypoint",
+    "--all",
+    "--all-targets",
+    "--bin",
+    "--bins",
+    "--check",
+    "--cuda",
+    "--lib",
+    "--no-default-features",
+    "--no-run",
+    "--release",
+    "--rm",
+    "--test",
+    "--workspace",
+    "--entrypoint",
 ];
 
 /// Splits a command line at blanks outside of quotes, and removes the quotes.
@@ -44,7 +56,8 @@ fn parse(line: &str) -> Option<Result<(), String>> {
         _ => return None,
     };
     let error = command.try_get_matches_from(words).err();
-    let harmless = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+    let harmless =
+        [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
     Some(error.filter(|error| !harmless.contains(&error.kind())).map_or(Ok(()), |error| Err(error.to_string())))
 }
 
@@ -55,7 +68,9 @@ fn every_command_in_the_documents_has_the_flags_that_it_is_given() {
         for fence in page.fences() {
             let lines = match fence.info.split_whitespace().next() {
                 Some("sh") => fence.shell_lines(),
-                Some("console") => fence.lines.iter().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect(),
+                Some("console") => {
+                    fence.lines.iter().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+                }
                 _ => continue,
             };
             for line in lines {
@@ -93,7 +108,8 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
         let rest = &text[at + 2..];
         let end = rest.find(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
         let starts_here = before.is_none_or(|c| c.is_whitespace() || "`([,".contains(c));
-        (starts_here && rest.starts_with(|c: char| c.is_ascii_lowercase())).then(|| text[at..at + 2 + end].trim_end_matches('-'))
+        (starts_here && rest.starts_with(|c: char| c.is_ascii_lowercase()))
+            .then(|| text[at..at + 2 + end].trim_end_matches('-'))
     })
 }
 

@@ -33,7 +33,9 @@ fn every_link_leads_somewhere() {
                     faults.push(format!("{}:{}: there is no {file}", page.name, number + 1));
                     continue;
                 };
-                let found = pages.iter().find(|page| project().join(&page.name).canonicalize().is_ok_and(|known| known == path));
+                let found = pages
+                    .iter()
+                    .find(|page| project().join(&page.name).canonicalize().is_ok_and(|known| known == path));
                 if let Some(heading) = heading
                     && !found.is_some_and(|page| anchors(page).iter().any(|anchor| anchor == heading))
                 {
