@@ -41,18 +41,18 @@ fn cli() -> String {
     let train = flag_help::describe(TrainFlags::command());
     for command in [flag_help::describe(ToolFlags::command()), train] {
         let name = command.get_name().to_owned();
-        add_help(&name, command, &mut text);
+        add_help(&name, &command, &mut text);
     }
     text
 }
 
-fn add_help(name: &str, command: Command, text: &mut String) {
+fn add_help(name: &str, command: &Command, text: &mut String) {
     let help = command.clone().bin_name(name).term_width(WIDTH).render_long_help().to_string();
     *text += &format!("\n## {name}\n\n```text\n");
     help.trim_end().lines().for_each(|line| *text += &format!("{}\n", line.trim_end()));
     *text += "```\n";
     for command in command.get_subcommands() {
-        add_help(&format!("{name} {}", command.get_name()), command.clone(), text);
+        add_help(&format!("{name} {}", command.get_name()), command, text);
     }
 }
 

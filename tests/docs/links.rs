@@ -14,8 +14,8 @@ fn anchor(heading: &str) -> String {
 }
 
 fn anchors(page: &Page) -> Vec<String> {
-    let headings = page.prose().filter_map(|(_, line)| line.starts_with('#').then(|| line.trim_start_matches('#')));
-    headings.map(anchor).collect()
+    let headings = page.prose().map(|(_, line)| line).filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
 }
 
 #[test]
