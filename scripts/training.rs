@@ -193,8 +193,7 @@ impl Run<'_> {
         let mut reporter = self.open(trainer, earlier, mark.map(|mark| mark.monitor), console)?;
         self.write_manifest(manifest)?;
         let end = self.learn(trainer, &mut reporter, &mut interventions)?;
-        let svg = training_chart::draw(&self.title(), reporter.rows())?;
-        self.paths.write("training.svg", svg)?;
+        self.write_chart(reporter.rows())?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Learned { seconds: reporter.seconds(), verdict, end })
     }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use market_data::DataStamp;
-use ppo_agent::health::{Controller, MonitorState};
+use ppo_agent::health::{Controller, MonitorState, OverfitGap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow};
@@ -239,6 +239,35 @@ pub fn read_mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
     let marks = whole_lines(&path).and_then(|text| parse::<Mark>(&text));
     let mut marks = marks.with_context(|| format!("reading {}", path.display()))?.into_iter();
     marks.find(|mark| mark.step == step).with_context(|| format!("{} has no checkpoint at step {step}", path.display()))
+}
+
+/// Verdicts and validation replays of a run, by step, with those before it was resumed.
+#[derive(Debug, Clone, Default)]
+pub struct RunHistory {
+    /// The verdict of every interval.
+    pub verdicts: Vec<HealthRow>,
+    /// Training against validation returns at every checkpoint with enough trades.
+    pub validation: Vec<OverfitGap>,
+}
+
+/// Reads the history of a run from its folder.
+///
+/// # Errors
+/// When a file cannot be read, or holds malformed lines.
+pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
+    let (health, marks) = (folder.join(HEALTH), folder.join(MARKS));
+    let verdicts = whole_lines(&health).and_then(|text| parse(&text));
+    let marks_read = whole_lines(&marks).and_then(|text| parse::<Mark>(&text));
+    // A checkpoint with too few trades repeats the comparison of an earlier one.
+    let gap = |mark: Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
+    Ok(RunHistory {
+        verdicts: verdicts.with_context(|| format!("reading {}", health.display()))?,
+        validation: marks_read
+            .with_context(|| format!("reading {}", marks.display()))?
+            .into_iter()
+            .filter_map(gap)
+            .collect(),
+    })
 }
 
 /// Returns a row of values; `data` is the data stamp.
