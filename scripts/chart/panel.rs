@@ -15,7 +15,7 @@ use crate::chart::{
     style::{Area, INK, LINE_HEIGHT, TEXT, WIDTH, font, house_style, picture},
 };
 
-const HEIGHT: u32 = 330;
+const HEIGHT: u32 = 340;
 /// Distances of the plotting area from the left and the right edge of a panel, in pixels.
 pub(crate) const LEFT: i32 = 14 + Y_LABELS;
 pub(crate) const RIGHT: i32 = 42;
@@ -24,6 +24,8 @@ const Y_LABELS: i32 = 92;
 /// Heights of tick labels and of a title below a plotting area.
 const X_LABELS: i32 = 32;
 const X_TITLE: i32 = 24;
+/// Room below a panel.
+const BELOW: i32 = 8;
 /// Distance between two ticks of the vertical axis.
 const TICK_DISTANCE: i32 = 42;
 /// Most points of a curve that are marked one by one.
@@ -186,6 +188,7 @@ pub(crate) fn axes<'a, 'b>(
         .margin_top(top)
         .margin_left(LEFT - Y_LABELS)
         .margin_right(RIGHT)
+        .margin_bottom(BELOW)
         .x_label_area_size(x_labels)
         .y_label_area_size(Y_LABELS)
         .build_cartesian_2d(x, y.clone())?)
@@ -218,13 +221,13 @@ impl Panel {
         area.draw(&Text::new(self.title.clone(), (MARGIN, 6), font(TEXT)))?;
         legend.draw(area, below_title)?;
         let top = below_title + legend.height() + 10;
-        let bottom = if matches!(self.x_ticks, Ticks::Hidden) { 10 } else { x_label_height(!self.x_title.is_empty()) };
+        let bottom = if matches!(self.x_ticks, Ticks::Hidden) { 6 } else { x_label_height(!self.x_title.is_empty()) };
         let mut chart = axes(area, top, bottom, self.x.clone(), &self.y)?;
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);
         let (x, y) = (self.x_ticks.formatter(&self.x.range), self.y_ticks.formatter(&self.y));
         mesh.x_labels(((width as i32 - LEFT - RIGHT) / 96).max(2) as usize)
-            .y_labels(((height as i32 - top - bottom) / TICK_DISTANCE).max(2) as usize)
+            .y_labels(((height as i32 - top - bottom - BELOW) / TICK_DISTANCE).max(2) as usize)
             .x_label_formatter(&x)
             .y_label_formatter(&y)
             .x_desc(self.x_title)

@@ -81,8 +81,10 @@ impl TrainingChart<'_> {
         format!("{last}. A round trip costs {}{}.", percent(Some(self.cost)), random.unwrap_or_default())
     }
 
+    /// Returns the end of the axis: the last interval, or a validation replay after it.
     fn last_step(&self) -> f64 {
-        self.rows.last().map_or(1.0, |row| row.step as f64)
+        let (row, gap) = (self.rows.last().map(|row| row.step), self.validation.last().map(|gap| gap.step));
+        row.max(gap).map_or(1.0, |step| step as f64)
     }
 
     /// Returns the values of a key in percent, by step.
@@ -113,13 +115,15 @@ impl TrainingChart<'_> {
             Series::new(format!("{name}: {}", percent(Some(value))), color, line)
         };
         let mut series = vec![
-            Series::new("± 2 standard errors", INK, Mark::Band(self.band(), 0.14)),
             Series::new("break-even", GAIN, Mark::Line(vec![(0.0, 0.0), (end, 0.0)])),
             level("-cost of a round trip", -self.cost, LOSS),
         ];
         series.extend(self.random_legal.map(|mean| level("random-legal", mean, HOLD)));
         series.push(Series::new("training", INK, Mark::Curve(earned)));
-        series.push(Series::new("validation", PUT, Mark::Points(validation)));
+        let band = Some(self.band()).filter(|band| !band.is_empty());
+        series.extend(band.map(|band| Series::new("± 2 standard errors", INK, Mark::Band(band, 0.14))));
+        let validation = Some(validation).filter(|points| !points.is_empty());
+        series.extend(validation.map(|points| Series::new("validation", PUT, Mark::Points(points))));
         Panel {
             x_title: "steps",
             y_title: "net return per trade, %",
@@ -201,6 +205,16 @@ mod tests {
         let nothing = TrainingChart { random_legal: None, ..chart(&[]) };
         assert_eq!(nothing.summary(), "No trade was closed in the last interval. A round trip costs 3.8%.");
         assert!(nothing.draw().unwrap().contains("</svg>"));
+    }
+
+    #[test]
+    fn the_axis_reaches_a_validation_replay_after_the_last_interval() {
+        let rows = rows();
+        let validation = [OverfitGap { step: 10_240, train: -0.03, validation: -0.06, error: 0.01 }];
+        let late = TrainingChart { validation: &validation, ..chart(&rows) };
+        assert_eq!((late.last_step(), chart(&rows).last_step(), chart(&[]).last_step()), (10_240.0, 10_000.0, 1.0));
+        assert!(late.returns().y.contains(&-6.0));
+        assert!(chart(&rows).returns().series.iter().all(|series| series.name != "validation"), "there is none");
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl SessionChart<'_> {
         last: bool,
     ) -> anyhow::Result<Chart<'a, 'b>> {
         let x = Axis { range: 0.0..f64::from(self.session.day.bars), step: Some(LABEL_MINUTES) };
-        let mut chart = axes(area, 6, if last { x_label_height(true) } else { 10 }, x, &(y.0..y.1))?;
+        let mut chart = axes(area, 6, if last { x_label_height(true) } else { 6 }, x, &(y.0..y.1))?;
         let clock = |minute: &f64| if last { self.session.clock(minute.round() as u32) } else { String::new() };
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);

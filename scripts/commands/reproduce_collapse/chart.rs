@@ -25,13 +25,13 @@ use crate::{
 /// Columns of the picture; a single profile fills both.
 const COLUMNS: usize = 2;
 /// Height of a panel with its title, its shares and its P&L.
-const PANEL: u32 = 430;
-const MONEY: u32 = 124;
+const PANEL: u32 = 446;
+const MONEY: u32 = 140;
 /// Height of a panel's two title lines.
 const TITLES: i32 = 2 * LINE_HEIGHT + 10;
 /// Room beside a plotting area, in pixels.
 const MARGIN: i32 = 10;
-const LEFT: i32 = 82;
+const LEFT: i32 = 94;
 const RIGHT: i32 = 54;
 /// Number of intervals from which lines are thin.
 const CROWDED: usize = 40;
@@ -156,7 +156,8 @@ impl Panel<'_> {
 
     fn earned(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let mut chart = ChartBuilder::on(area)
-            .margin_top(14)
+            .margin_top(20)
+            .margin_bottom(MARGIN)
             .margin_left(MARGIN)
             .margin_right(RIGHT)
             .x_label_area_size(32)

@@ -14,9 +14,10 @@ use crate::{
     },
 };
 
-/// Height of the strip and distance from its top to the words, in pixels.
-const STRIP: i32 = 18;
-const WORDS: i32 = 24;
+/// Upper edge, lower edge, and the upper edge of the words, in pixels.
+const TOP: i32 = 4;
+const BOTTOM: i32 = 22;
+const WORDS: i32 = 28;
 /// Most lines of words; a word without room is left out.
 const MAX_LINES: usize = 3;
 /// Least distance between two words of a line.
@@ -64,9 +65,9 @@ impl VerdictStrip {
     /// Draws it at the top of an area.
     pub(super) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let right = font(TEXT).pos(Pos::new(HPos::Right, VPos::Top));
-        area.draw(&Text::new("verdict", (LEFT - 10, 1), right))?;
+        area.draw(&Text::new("verdict", (LEFT - 10, TOP + 1), right))?;
         for Stretch { from, to, verdict } in &self.stretches {
-            area.draw(&Rectangle::new([(*from, 0), (*to, STRIP)], color(verdict).filled()))?;
+            area.draw(&Rectangle::new([(*from, TOP), (*to, BOTTOM)], color(verdict).filled()))?;
         }
         for (x, line, word) in &self.words {
             let y = WORDS + LINE_HEIGHT * *line as i32;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Width and height of a panel.
-const PANEL: (u32, u32) = (500, 330);
+const PANEL: (u32, u32) = (500, 340);
 /// Largest number of dots in a scatter plot.
 const DOTS: usize = 1500;
 /// Longest title that fits a column, in characters.
