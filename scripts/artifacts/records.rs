@@ -324,6 +324,40 @@ mod tests {
     }
 
     #[test]
+    fn the_history_holds_verdicts_and_the_checkpoints_with_enough_trades() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = Records::create(folder.path(), DataStamp::Market).unwrap();
+        let mut monitor = Monitor::new(Arc::from([]), HealthConfig::default());
+        let controller = Controller::new(0.06, RewardConfig::default());
+        for step in 1..=3 {
+            if step != 2 {
+                monitor.on_validation(OverfitGap { step, train: 0.0, validation: -0.01 * step as f64, error: 0.01 });
+            }
+            records.write_mark(step, String::new(), monitor.state(), &controller).unwrap();
+        }
+        let row = HealthRow {
+            data: DataStamp::Market,
+            step: 3,
+            first_step: 1,
+            verdict: "healthy".into(),
+            reading: "healthy".into(),
+            since: 3,
+            evidence: Vec::new(),
+            checklist: Vec::new(),
+            advice: Vec::new(),
+        };
+        records.write_health(row.clone()).unwrap();
+        let history = read_history(folder.path()).unwrap();
+        assert_eq!(history.verdicts, [row]);
+        assert_eq!(
+            history.validation.iter().map(|gap| (gap.step, gap.validation)).collect::<Vec<_>>(),
+            [(1, -0.01), (3, -0.03)]
+        );
+        fs::write(folder.path().join(HEALTH), "{}\n").unwrap();
+        assert!(read_history(folder.path()).unwrap_err().to_string().contains(HEALTH));
+    }
+
+    #[test]
     fn rows_are_written_in_both_formats_and_cut_on_resume() {
         let folder = tempfile::tempdir().unwrap();
         let mut records = Records::create(folder.path(), DataStamp::Synthetic).unwrap();
