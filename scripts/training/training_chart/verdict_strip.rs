@@ -46,7 +46,7 @@ impl VerdictStrip {
         let x = |step: u64| LEFT + (room * (step as f64 / last_step).min(1.0)).round() as i32;
         let mut stretches: Vec<Stretch> = Vec::new();
         for row in verdicts {
-            let (from, to) = (x(row.first_step - 1), x(row.step));
+            let (from, to) = (x(row.first_step.saturating_sub(1)), x(row.step));
             match stretches.last_mut() {
                 Some(last) if last.verdict == row.verdict => last.to = to,
                 _ => stretches.push(Stretch { from, to, verdict: row.verdict.clone() }),
