@@ -1,4 +1,5 @@
-//! Style and panels shared by all charts.
+//! Style, captions and panels shared by all charts.
 
+pub(crate) mod captions;
 pub(crate) mod panel;
 pub mod style;

@@ -14,7 +14,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use anyhow::Context as _;
 use market_data::Split;
-use market_env::{BatchEnv, Ledger, RewardConfig, VecEnv as _, baselines::Scripted};
+use market_env::{BatchEnv, Ledger, RewardConfig, VecEnv as _};
 use ppo_agent::{
     AgentError, Behaviour, Trainer,
     health::{FEW_TRADES, Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
@@ -26,7 +26,7 @@ use crate::{
     artifacts::{health_rows::WrittenVerdict, paths::Paths},
     config::{RunConfig, context::CommandContext, profiles},
     evaluation::{
-        baselines::Baselines,
+        baselines::{Baselines, random_legal_return},
         held_out::{HeldOut, Tested},
         replay::replay,
     },
@@ -262,8 +262,7 @@ impl Run<'_> {
         let mut reporter = self.open(trainer, earlier, mark.map(|mark| mark.monitor), console)?;
         self.write_manifest(manifest)?;
         let end = self.learn(trainer, &mut reporter, &mut interventions)?;
-        let svg = training_chart::draw(&self.title(), reporter.rows())?;
-        self.paths.write("training.svg", svg)?;
+        self.write_chart(reporter.rows())?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Learned { seconds: reporter.seconds(), verdict, end })
     }
@@ -333,12 +332,11 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the mean net return of a trade of the random-legal policy on the training sessions; `None` without a trade.
-    fn random_level(&self) -> Option<f64> {
+    /// Returns the mean net return of a trade of the random-legal policy on the training sessions; `None` for fewer than two
+    /// trades.
+    fn random_level(&self) -> anyhow::Result<Option<f64>> {
         let (market, run) = (&self.inputs.market, &self.config.run);
-        let days = market.days_in(&self.split.train);
-        let played = Scripted::RandomLegal.play(market, &days, &self.config.env, run.seed).ok()?;
-        played.ledger.mean_trade_return().map(|(mean, _)| mean)
+        Ok(random_legal_return(market, &market.days_in(&self.split.train), &self.config.env, run.seed)?)
     }
 
     /// Returns the opportunity on the training dates, measured at the first call.

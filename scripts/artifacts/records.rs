@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use market_data::DataStamp;
-use ppo_agent::health::{Controller, MonitorState};
+use ppo_agent::health::{Controller, MonitorState, OverfitGap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow};
@@ -241,6 +241,35 @@ pub fn read_mark(folder: &Path, step: u64) -> anyhow::Result<Mark> {
     marks.find(|mark| mark.step == step).with_context(|| format!("{} has no checkpoint at step {step}", path.display()))
 }
 
+/// Verdicts and validation replays of a run, by step, with those before it was resumed.
+#[derive(Debug, Clone, Default)]
+pub struct RunHistory {
+    /// The verdict of every interval.
+    pub verdicts: Vec<HealthRow>,
+    /// Training against validation returns at every checkpoint with enough trades.
+    pub validation: Vec<OverfitGap>,
+}
+
+/// Reads the history of a run from its folder.
+///
+/// # Errors
+/// When a file cannot be read, or holds malformed lines.
+pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
+    let (health, marks) = (folder.join(HEALTH), folder.join(MARKS));
+    let verdicts = whole_lines(&health).and_then(|text| parse(&text));
+    let marks_read = whole_lines(&marks).and_then(|text| parse::<Mark>(&text));
+    // A checkpoint with too few trades repeats the comparison of an earlier one.
+    let gap = |mark: Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
+    Ok(RunHistory {
+        verdicts: verdicts.with_context(|| format!("reading {}", health.display()))?,
+        validation: marks_read
+            .with_context(|| format!("reading {}", marks.display()))?
+            .into_iter()
+            .filter_map(gap)
+            .collect(),
+    })
+}
+
 /// Returns a row of values; `data` is the data stamp.
 pub fn row(kind: RowKind, data: DataStamp, step: u64, values: &Values) -> Row {
     let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
@@ -292,6 +321,40 @@ mod tests {
     fn write(records: &mut Records, step: u64) {
         records.write_diagnostics(step, &vec![("actions/frac_hold".to_owned(), 0.25)]).unwrap();
         records.write_iteration(step, &values(step)).unwrap();
+    }
+
+    #[test]
+    fn the_history_holds_verdicts_and_the_checkpoints_with_enough_trades() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = Records::create(folder.path(), DataStamp::Market).unwrap();
+        let mut monitor = Monitor::new(Arc::from([]), HealthConfig::default());
+        let controller = Controller::new(0.06, RewardConfig::default());
+        for step in 1..=3 {
+            if step != 2 {
+                monitor.on_validation(OverfitGap { step, train: 0.0, validation: -0.01 * step as f64, error: 0.01 });
+            }
+            records.write_mark(step, String::new(), monitor.state(), &controller).unwrap();
+        }
+        let row = HealthRow {
+            data: DataStamp::Market,
+            step: 3,
+            first_step: 1,
+            verdict: "healthy".into(),
+            reading: "healthy".into(),
+            since: 3,
+            evidence: Vec::new(),
+            checklist: Vec::new(),
+            advice: Vec::new(),
+        };
+        records.write_health(row.clone()).unwrap();
+        let history = read_history(folder.path()).unwrap();
+        assert_eq!(history.verdicts, [row]);
+        assert_eq!(
+            history.validation.iter().map(|gap| (gap.step, gap.validation)).collect::<Vec<_>>(),
+            [(1, -0.01), (3, -0.03)]
+        );
+        fs::write(folder.path().join(HEALTH), "{}\n").unwrap();
+        assert!(read_history(folder.path()).unwrap_err().to_string().contains(HEALTH));
     }
 
     #[test]

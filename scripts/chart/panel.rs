@@ -1,27 +1,87 @@
-//! Chart panels of lines, bars and dots, each with a title and a legend. The forecaster charts are made of them.
+//! Chart panels of lines, bands, bars and dots, each with a title and a legend. Most charts are made of them.
 
 use std::ops::Range;
 
-use anyhow::Context as _;
 use plotters::{
-    coord::{Shift, types::RangedCoordf64},
+    coord::{
+        ranged1d::{DefaultFormatting, KeyPointHint},
+        types::RangedCoordf64,
+    },
     prelude::*,
 };
 
-use crate::chart::style::{INK, font, house_style};
+use crate::chart::{
+    captions::{Heading, Legend, MARGIN, Symbol},
+    style::{Area, INK, LINE_HEIGHT, TEXT, WIDTH, font, house_style, picture},
+};
 
-const WIDTH: u32 = 1000;
-const HEAD: u32 = 48;
-const PANEL: u32 = 270;
-const LEFT: i32 = 14;
-const RIGHT: i32 = 18;
-/// Distance between two lines of text, in pixels.
-const LINE_HEIGHT: i32 = 18;
+const HEIGHT: u32 = 340;
+/// Distances of the plotting area from the left and the right edge of a panel, in pixels.
+pub(crate) const LEFT: i32 = 14 + Y_LABELS;
+pub(crate) const RIGHT: i32 = 42;
+/// Width of the labels beside a plotting area.
+const Y_LABELS: i32 = 92;
+/// Heights of tick labels and of a title below a plotting area.
+const X_LABELS: i32 = 32;
+const X_TITLE: i32 = 24;
+/// Room below a panel.
+const BELOW: i32 = 8;
+/// Distance between two ticks of the vertical axis.
+const TICK_DISTANCE: i32 = 42;
 /// Most points of a curve that are marked one by one.
-const MAX_MARKED_POINTS: usize = 40;
+const MAX_MARKED_POINTS: usize = 120;
 
-pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(crate) type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, RangedCoordf64>>;
+
+/// A horizontal axis with ticks at round numbers, or at the multiples of a step.
+#[derive(Debug, Clone)]
+pub(crate) struct Axis {
+    pub(crate) range: Range<f64>,
+    pub(crate) step: Option<f64>,
+}
+
+impl Ranged for Axis {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.range.clone()).map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let Some(step) = self.step else { return RangedCoordf64::from(self.range.clone()).key_points(hint) };
+        let (first, last) = ((self.range.start / step).ceil() as i64, (self.range.end / step).floor() as i64);
+        (first..=last).map(|tick| tick as f64 * step).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+/// Labels of an axis.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Ticks {
+    /// Numbers with decimals to suit the length of the axis.
+    #[default]
+    Numbers,
+    /// Whole numbers only.
+    Whole,
+    /// Texts of a formatter.
+    Text(fn(&f64) -> String),
+    Hidden,
+}
+
+impl Ticks {
+    fn formatter(self, axis: &Range<f64>) -> Box<dyn Fn(&f64) -> String> {
+        match self {
+            Self::Numbers => Box::new(tick_label(axis)),
+            Self::Whole => Box::new(|value| if value.fract() == 0.0 { value.to_string() } else { String::new() }),
+            Self::Text(label) => Box::new(label),
+            Self::Hidden => Box::new(|_| String::new()),
+        }
+    }
+}
 
 /// Shape of a series, in the coordinates of the panel's axes.
 #[derive(Debug, Clone)]
@@ -30,46 +90,66 @@ pub(crate) enum Mark {
     Curve(Vec<(f64, f64)>),
     Line(Vec<(f64, f64)>),
     Dashed(Vec<(f64, f64)>),
+    /// Small dots, of which there may be many.
     Dots(Vec<(f64, f64)>),
+    /// Large dots.
+    Points(Vec<(f64, f64)>),
     /// From, to, height.
     Bars(Vec<(f64, f64, f64)>),
+    /// Position, lower and upper edge; the opacity.
+    Band(Vec<(f64, f64, f64)>, f64),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Series {
+    /// Label of the legend; empty for none.
     pub(crate) name: String,
     pub(crate) color: RGBColor,
     pub(crate) mark: Mark,
 }
 
+impl Series {
+    pub(crate) fn new(name: impl Into<String>, color: RGBColor, mark: Mark) -> Self {
+        Self { name: name.into(), color, mark }
+    }
+
+    fn symbol(&self) -> Symbol {
+        match self.mark {
+            Mark::Curve(_) | Mark::Line(_) => Symbol::Line(self.color),
+            Mark::Dashed(_) => Symbol::Dashed(self.color),
+            Mark::Dots(_) | Mark::Points(_) => Symbol::Dot(self.color),
+            Mark::Bars(_) => Symbol::Area(self.color.mix(BAR_OPACITY)),
+            Mark::Band(_, opacity) => Symbol::Area(self.color.mix(opacity)),
+        }
+    }
+}
+
+const BAR_OPACITY: f64 = 0.6;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Panel {
+    /// Line above the panel; empty for none.
     pub(crate) title: String,
-    pub(crate) x: Range<f64>,
+    pub(crate) x: Axis,
     pub(crate) y: Range<f64>,
     pub(crate) x_title: &'static str,
     pub(crate) y_title: &'static str,
+    pub(crate) x_ticks: Ticks,
+    pub(crate) y_ticks: Ticks,
     pub(crate) series: Vec<Series>,
 }
 
-/// Draws panels below each other, as SVG text.
+/// Draws panels of equal height below each other, as SVG text.
 ///
 /// # Errors
 /// When the drawing library fails, which no input is known to cause.
 pub(crate) fn page(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
-    let mut svg = String::new();
-    {
-        let size = (WIDTH, HEAD + PANEL * panels.len() as u32);
-        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        root.fill(&WHITE)?;
-        root.draw(&Text::new(title.to_owned(), (LEFT, 14), font(20)))?;
-        let (_, below) = root.split_vertically(HEAD);
-        for (area, panel) in below.split_evenly((panels.len(), 1)).iter().zip(panels) {
-            panel.draw(area)?;
-        }
-        root.present().context("drawing panels")?;
-    }
-    Ok(svg)
+    let heading = Heading::new(title, &[], WIDTH);
+    picture((WIDTH, heading.height() + HEIGHT * panels.len() as u32), |root| {
+        heading.draw(root)?;
+        let (_, below) = root.split_vertically(heading.height());
+        below.split_evenly((panels.len(), 1)).iter().zip(panels).try_for_each(|(area, panel)| panel.draw(area))
+    })
 }
 
 /// Returns the range of the finite values, padded at both ends; never empty.
@@ -96,26 +176,59 @@ fn tick_label(axis: &Range<f64>) -> impl Fn(&f64) -> String + use<> {
     move |value| format!("{:.places$}", if value.abs() < 1e-6 * span { 0.0 } else { *value })
 }
 
+/// Opens a plotting area with the margins of all charts; `top` is its distance from the upper edge, in pixels.
+pub(crate) fn axes<'a, 'b>(
+    area: &'a Area<'b>,
+    top: i32,
+    x_labels: i32,
+    x: Axis,
+    y: &Range<f64>,
+) -> anyhow::Result<Chart<'a, 'b>> {
+    Ok(ChartBuilder::on(area)
+        .margin_top(top)
+        .margin_left(LEFT - Y_LABELS)
+        .margin_right(RIGHT)
+        .margin_bottom(BELOW)
+        .x_label_area_size(x_labels)
+        .y_label_area_size(Y_LABELS)
+        .build_cartesian_2d(x, y.clone())?)
+}
+
+/// Returns the height below a plotting area, with or without a title of its axis.
+pub(crate) fn x_label_height(has_title: bool) -> i32 {
+    if has_title { X_LABELS + X_TITLE } else { X_LABELS }
+}
+
 impl Panel {
+    pub(crate) fn new(title: impl Into<String>, x: Range<f64>, y: Range<f64>, series: Vec<Series>) -> Self {
+        Self {
+            title: title.into(),
+            x: Axis { range: x, step: None },
+            y,
+            x_title: "",
+            y_title: "",
+            x_ticks: Ticks::Numbers,
+            y_ticks: Ticks::Numbers,
+            series,
+        }
+    }
+
     pub(crate) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
-        let (width, _) = area.dim_in_pixel();
-        area.draw(&Text::new(self.title.clone(), (LEFT, 6), font(14)))?;
-        let lines = self.legend(area, width as i32)?;
-        let mut chart = ChartBuilder::on(area)
-            .margin_top(26 + LINE_HEIGHT * lines)
-            .margin_left(LEFT)
-            .margin_right(RIGHT)
-            .margin_bottom(8)
-            .x_label_area_size(38)
-            .y_label_area_size(62)
-            .build_cartesian_2d(self.x.clone(), self.y.clone())?;
+        let (width, height) = area.dim_in_pixel();
+        let named = self.series.iter().filter(|series| !series.name.is_empty());
+        let legend = Legend::new(named.map(|series| (series.name.clone(), series.symbol())), width);
+        let below_title = if self.title.is_empty() { 4 } else { 4 + LINE_HEIGHT };
+        area.draw(&Text::new(self.title.clone(), (MARGIN, 6), font(TEXT)))?;
+        legend.draw(area, below_title)?;
+        let top = below_title + legend.height() + 10;
+        let bottom = if matches!(self.x_ticks, Ticks::Hidden) { 6 } else { x_label_height(!self.x_title.is_empty()) };
+        let mut chart = axes(area, top, bottom, self.x.clone(), &self.y)?;
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);
-        let (x, y) = (tick_label(&self.x), tick_label(&self.y));
-        let whole = |value: &f64| if value.fract() == 0.0 { value.to_string() } else { String::new() };
-        mesh.x_labels(width as usize / 75)
-            .y_labels(6)
-            .x_label_formatter(if self.x_title == "epoch" { &whole } else { &x })
+        let (x, y) = (self.x_ticks.formatter(&self.x.range), self.y_ticks.formatter(&self.y));
+        mesh.x_labels(((width as i32 - LEFT - RIGHT) / 96).max(2) as usize)
+            .y_labels(((height as i32 - top - bottom - BELOW) / TICK_DISTANCE).max(2) as usize)
+            .x_label_formatter(&x)
             .y_label_formatter(&y)
             .x_desc(self.x_title)
             .y_desc(self.y_title)
@@ -123,30 +236,12 @@ impl Panel {
         self.series.iter().try_for_each(|series| self.draw_series(&mut chart, series))
     }
 
-    /// Draws the legend and returns its number of lines.
-    fn legend(&self, area: &Area<'_>, width: i32) -> anyhow::Result<i32> {
-        let (mut x, mut line) = (LEFT, 0);
-        for Series { name, color, mark } in self.series.iter().filter(|series| !series.name.is_empty()) {
-            let needed = 48 + 7 * name.chars().count() as i32;
-            if x > LEFT && x + needed > width {
-                (x, line) = (LEFT, line + 1);
-            }
-            let y = 33 + LINE_HEIGHT * line;
-            let dashed: &[(i32, i32)] = &[(0, 5), (8, 13), (16, 21)];
-            let strokes = if matches!(mark, Mark::Dashed(_)) { dashed } else { &[(0, 21)] };
-            for (from, to) in strokes {
-                area.draw(&PathElement::new([(x + from, y), (x + to, y)], color.stroke_width(3)))?;
-            }
-            area.draw(&Text::new(name.clone(), (x + 28, y - 5), font(12)))?;
-            x += needed;
-        }
-        Ok(if x > LEFT { line + 1 } else { 0 })
-    }
-
-    /// Draws a series within the axes: lines and bars end at the edge, dots outside are left out.
+    /// Draws a series within the axes: lines, bars and bands end at the edge, dots outside are left out.
     fn draw_series(&self, chart: &mut Chart<'_, '_>, series: &Series) -> anyhow::Result<()> {
         let color = series.color;
-        let edge = |&(x, y): &(f64, f64)| (x, y.clamp(self.y.start, self.y.end));
+        let clamp = |y: f64| y.clamp(self.y.start, self.y.end);
+        let edge = |&(x, y): &(f64, f64)| (x, clamp(y));
+        let inside = |(x, y): &&(f64, f64)| (self.x.range.start..=self.x.range.end).contains(x) && self.y.contains(y);
         match &series.mark {
             Mark::Curve(points) | Mark::Line(points) => {
                 let points: Vec<_> = points.iter().map(edge).collect();
@@ -156,17 +251,27 @@ impl Panel {
                 chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?;
             }
             Mark::Dashed(points) => {
-                chart.draw_series(DashedLineSeries::new(points.iter().map(edge), 5, 4, color.stroke_width(1)))?;
+                chart.draw_series(DashedLineSeries::new(points.iter().map(edge), 7, 5, color.stroke_width(2)))?;
             }
             Mark::Dots(points) => {
-                let inside = points.iter().filter(|(x, y)| self.x.contains(x) && self.y.contains(y));
-                chart.draw_series(inside.map(|&at| Circle::new(at, 2, color.mix(0.35).filled())))?;
+                let inside = points.iter().filter(inside);
+                chart.draw_series(inside.map(|&at| Circle::new(at, 2, color.mix(0.4).filled())))?;
+            }
+            Mark::Points(points) => {
+                let inside = points.iter().filter(inside);
+                chart.draw_series(inside.map(|&at| Circle::new(at, 5, color.filled())))?;
             }
             Mark::Bars(bars) => {
                 let bar = |&(from, to, height): &(f64, f64, f64)| {
-                    Rectangle::new([(from, self.y.start), (to, height.min(self.y.end))], color.mix(0.6).filled())
+                    Rectangle::new([(from, self.y.start), (to, clamp(height))], color.mix(BAR_OPACITY).filled())
                 };
                 chart.draw_series(bars.iter().map(bar))?;
+            }
+            Mark::Band(points, opacity) => {
+                let upper = points.iter().map(|&(x, _, high)| (x, clamp(high)));
+                let lower = points.iter().rev().map(|&(x, low, _)| (x, clamp(low)));
+                let outline: Vec<_> = upper.chain(lower).collect();
+                chart.draw_series([Polygon::new(outline, color.mix(*opacity).filled())])?;
             }
         }
         Ok(())
@@ -176,13 +281,13 @@ impl Panel {
 /// Returns a thin dashed line across the panel; empty if the level lies outside the axis.
 pub(crate) fn level_line(at: f64, x: &Range<f64>, y: &Range<f64>) -> Series {
     let points = if y.contains(&at) { vec![(x.start, at), (x.end, at)] } else { Vec::new() };
-    Series { name: String::new(), color: INK, mark: Mark::Dashed(points) }
+    Series::new("", INK, Mark::Dashed(points))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chart::style::CALL;
+    use crate::chart::style::{CALL, PUT, tests::assert_house_style};
 
     #[test]
     fn no_axis_is_empty() {
@@ -198,21 +303,37 @@ mod tests {
         let write = |axis: Range<f64>, value: f64| tick_label(&axis)(&value);
         assert_eq!(write(0.996..1.001, 0.9985), "0.9985");
         assert_eq!((write(-50.0..50.0, -20.0), write(-1.0..1.0, -1e-17)), ("-20".to_owned(), "0.0".to_owned()));
+        let whole = Ticks::Whole.formatter(&(0.0..2.0));
+        assert_eq!((whole(&1.0), whole(&1.5)), ("1".to_owned(), String::new()));
     }
 
     #[test]
-    fn long_legends_wrap_and_nothing_leaves_the_axes() {
-        let line = |i: usize| Series {
-            name: format!("volatility_{i}"),
-            color: CALL,
-            mark: Mark::Line(vec![(0.0, 0.5), (1.0, f64::from(i as u32) - 1e9)]),
-        };
-        let series = (0..12).map(line).collect();
-        let panel = Panel { title: "R²".to_owned(), x: 0.0..1.0, y: 0.0..1.0, x_title: "epoch", y_title: "", series };
+    fn ticks_lie_at_the_multiples_of_the_step() {
+        let axis = Axis { range: -390.0..0.0, step: Some(60.0) };
+        let ticks = axis.key_points(10);
+        assert_eq!(ticks, [-360.0, -300.0, -240.0, -180.0, -120.0, -60.0, 0.0]);
+        assert_eq!((axis.map(&-390.0, (10, 400)), axis.map(&0.0, (10, 400))), (10, 400));
+    }
+
+    #[test]
+    fn every_mark_is_drawn_within_the_axes() {
+        let far = |i: usize| vec![(0.0, 0.5), (1.0, f64::from(i as u32) - 1e9)];
+        let line = |i: usize| Series::new(format!("volatility_{i}"), CALL, Mark::Line(far(i)));
+        let marks = [
+            Mark::Curve(far(1)),
+            Mark::Dashed(far(1)),
+            Mark::Dots(far(1)),
+            Mark::Points(far(1)),
+            Mark::Bars(vec![(0.0, 0.5, 9.0)]),
+            Mark::Band(vec![(0.0, -9.0, 9.0), (1.0, 0.2, 0.4)], 0.2),
+        ];
+        let series = (0..12).map(line).chain(marks.map(|mark| Series::new("other", PUT, mark))).collect();
+        let panel = Panel::new("R²", 0.0..1.0, 0.0..1.0, series);
         let svg = page("a & b", &[panel]).unwrap();
+        assert_house_style(&svg);
         assert!(svg.contains("a &amp; b") && svg.contains("volatility_11"));
         let heights = svg.split("y=\"").skip(1).filter_map(|rest| rest.split('"').next()?.parse::<i32>().ok());
-        assert!(heights.into_iter().all(|y| (0..=(HEAD + PANEL) as i32).contains(&y)));
+        assert!(heights.into_iter().all(|y| (0..=(HEIGHT as i32 + 60)).contains(&y)));
         assert!(page("nothing", &[]).unwrap().contains("</svg>"));
     }
 }

@@ -9,7 +9,6 @@ mod lines;
 mod measure;
 mod pair;
 mod parity;
-mod plot;
 mod report;
 mod spread;
 

@@ -18,15 +18,20 @@ impl RunSection {
     pub fn data_folder(&self) -> PathBuf {
         let data_home = env::var_os("XDG_DATA_HOME").map(PathBuf::from);
         let data_home = data_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".local/share")));
-        found(&self.data_dir, env::var_os(VARIABLE).map(PathBuf::from), data_home)
+        found(&self.data_dir, Path::exists, env::var_os(VARIABLE).map(PathBuf::from), data_home)
     }
 }
 
-fn found(named: &Path, variable: Option<PathBuf>, data_home: Option<PathBuf>) -> PathBuf {
-    if named != Path::new(DEFAULT_FOLDER) || named.exists() {
+fn found(
+    named: &Path,
+    exists: impl Fn(&Path) -> bool,
+    variable: Option<PathBuf>,
+    data_home: Option<PathBuf>,
+) -> PathBuf {
+    if named != Path::new(DEFAULT_FOLDER) || exists(named) {
         return named.to_owned();
     }
-    let own = data_home.map(|home| home.join("zerodte").join(DEFAULT_FOLDER)).filter(|folder| folder.exists());
+    let own = data_home.map(|home| home.join("zerodte").join(DEFAULT_FOLDER)).filter(|folder| exists(folder));
     variable.or(own).unwrap_or_else(|| named.to_owned())
 }
 
@@ -47,15 +52,16 @@ mod tests {
 
     #[test]
     fn the_folder_is_looked_for_in_the_stated_order() {
-        let home = tempfile::tempdir().unwrap();
-        let own = home.path().join("zerodte/bars");
-        let of = |named: &str, variable: Option<&str>| {
-            found(Path::new(named), variable.map(PathBuf::from), Some(home.path().to_owned()))
+        let own = "home/zerodte/bars";
+        let of = |named: &str, existing: &[&str], variable: Option<&str>| {
+            let exists = |path: &Path| existing.iter().any(|known| path == Path::new(known));
+            let folder = found(Path::new(named), exists, variable.map(PathBuf::from), Some(PathBuf::from("home")));
+            folder.to_str().unwrap().to_owned()
         };
-        assert_eq!(of("elsewhere", Some("variable")), Path::new("elsewhere"), "a named folder wins");
-        assert_eq!(of(DEFAULT_FOLDER, None), Path::new(DEFAULT_FOLDER), "nothing exists");
-        std::fs::create_dir_all(&own).unwrap();
-        assert_eq!(of(DEFAULT_FOLDER, None), own);
-        assert_eq!(of(DEFAULT_FOLDER, Some("variable")), Path::new("variable"));
+        assert_eq!(of("elsewhere", &["bars", own], Some("variable")), "elsewhere", "a named folder wins");
+        assert_eq!(of("bars", &["bars", own], Some("variable")), "bars");
+        assert_eq!(of("bars", &[own], Some("variable")), "variable");
+        assert_eq!(of("bars", &[own], None), own);
+        assert_eq!(of("bars", &[], None), "bars", "nothing exists");
     }
 }

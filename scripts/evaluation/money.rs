@@ -230,7 +230,7 @@ pub(crate) mod tests {
         let lines = table([("random-legal", &money), ("always-HOLD", &Money::of(&ReplayResult::default()))]);
         assert!(lines.iter().all(|line| line.len() <= 80 && !line.contains("NaN")), "{lines:#?}");
         assert!(lines[1].starts_with("random-legal    -5.8% ["), "{lines:#?}");
-        assert!(lines[1].ends_with("-$12,345 [-$23,456, -$1,234]  1,234,567"), "{lines:#?}");
+        assert!(lines[1].ends_with("-$12,345 [-$23,456, -$1,234] 1,234,567"), "{lines:#?}");
         assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["always-HOLD", "-", "-", "0"]);
     }
 

@@ -10,7 +10,14 @@ use serde_json::Value;
 
 use super::Run;
 use crate::{
-    artifacts::{files, paths::Paths, records::Records, saved_model, tensorboard::EventWriter},
+    artifacts::{
+        files,
+        paths::Paths,
+        records::{Records, Row, read_history},
+        saved_model,
+        tensorboard::EventWriter,
+    },
+    inputs::Inputs,
     output::{
         console::{Console, cut_log},
         output_file::json_text,
@@ -19,6 +26,7 @@ use crate::{
     training::{
         interventions::Interventions,
         reporter::{Reporter, ReporterParts, ResumeState},
+        training_chart::TrainingChart,
     },
 };
 
@@ -81,7 +89,7 @@ impl Run<'_> {
             events,
             monitor: self.monitor(monitor),
             opportunity: self.opportunity(),
-            random: self.random_level(),
+            random: self.random_level()?,
         };
         Ok(Reporter::new(parts, &self.config.run, earlier.rows, earlier.steps))
     }
@@ -115,7 +123,23 @@ impl Run<'_> {
         self.paths.write("manifest.json", json_text(manifest)?)
     }
 
-    pub(super) fn title(&self) -> String {
+    /// Draws the run from its rows, and from its records on disk.
+    pub(super) fn write_chart(&self, rows: &[Row]) -> anyhow::Result<()> {
+        let Inputs { market, .. } = self.inputs;
+        let (env, days) = (&self.config.env, market.days_in(&self.split.train));
+        let history = read_history(&self.paths.run)?;
+        let chart = TrainingChart {
+            title: self.title(),
+            rows,
+            verdicts: &history.verdicts,
+            validation: &history.validation,
+            cost: market.round_trip_cost(&days, env),
+            random_legal: self.random_level()?,
+        };
+        self.paths.write("training.svg", chart.draw()?)
+    }
+
+    fn title(&self) -> String {
         let run = &self.config.run;
         let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let synthetic = title_mark(self.inputs.dataset.synthetic);

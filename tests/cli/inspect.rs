@@ -75,7 +75,16 @@ fn planted_faults_are_found_and_named() {
     assert_eq!(found["outliers"]["reversed"][0]["at"], "2025-07-08T11:00");
     assert_eq!(found["half_days"][0]["afternoon_bars"], 180);
     let svg = fs::read_to_string(svg).unwrap();
-    for part in ["<svg", "suspicious print", "09:30", "2025-07-03", "#D65A4A", "#6B3FA0", "#8A2B24", "#E8C24A"] {
+    for part in [
+        "<svg",
+        "suspicious print",
+        "09:30",
+        "2025-07-03",
+        " fill=\"#C2402F\"",
+        " fill=\"#6B3FA0\"",
+        " fill=\"#8A2B24\"",
+        " fill=\"#8F6F00\"",
+    ] {
         assert!(svg.contains(part), "{part} is missing in the picture");
     }
 }

@@ -148,6 +148,7 @@ pub fn metrics(interval: &Ledger, total: &Ledger) -> Vec<(String, f64)> {
     put("env/cost_share", ratio(interval.fees_cents as f64, interval.premium_cents as f64));
     put("env/win_rate", share(interval.wins, interval.closed()));
     put("env/mean_trade_return", ratio(interval.trade_return, interval.closed() as f64));
+    put("env/mean_trade_return_error", interval.mean_trade_return().map(|(_, error)| error));
     put("env/refused_orders", Some(interval.refused_orders as f64));
     put("env/partial_orders", Some(interval.partial_orders as f64));
     put("env/unfilled_orders", Some(interval.unfilled_orders as f64));

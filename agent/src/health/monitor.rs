@@ -129,6 +129,13 @@ pub struct MonitorState {
     persistence: Persistence,
 }
 
+impl MonitorState {
+    /// Returns the last comparison of training and validation; `None` before the first.
+    pub fn overfit_gap(&self) -> Option<OverfitGap> {
+        self.gap
+    }
+}
+
 /// Accumulates figures step by step and reports them at the end of an interval.
 ///
 /// ```

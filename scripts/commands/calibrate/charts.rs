@@ -5,21 +5,26 @@ use std::ops::Range;
 use jiff::civil::Date;
 use market_data::{OptionSession, Right};
 use market_env::{Expiry, MarketConfig};
-use plotters::prelude::*;
+use plotters::style::RGBColor;
 use statistics::quantile;
 
 use super::{
     errors::{ErrorStats, Print},
     measure::{Compared, Measured, Model},
     pair::Pair,
-    plot::{Figure, Panel, Series},
     spread::Width,
 };
-use crate::output::table::significant;
+use crate::{
+    chart::{
+        panel::{Axis, Mark, Panel, Series, Ticks, level_line, page},
+        style::{CALL, PUT, STRONG_BUY, percent_label},
+    },
+    output::{clock::session_time, table::significant},
+};
 
-const MODEL: RGBColor = RGBColor(0x6b, 0x3f, 0xa0);
-const REAL: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
-const WORST: RGBColor = RGBColor(0xd0, 0x7a, 0x1f);
+const MODEL: RGBColor = STRONG_BUY;
+const REAL: RGBColor = CALL;
+const WORST: RGBColor = PUT;
 /// Fewest values in a bin for its quantiles to be drawn.
 const LEAST_COUNT: usize = 30;
 /// Largest error shown, in percent.
@@ -31,6 +36,18 @@ const NOON: usize = 149;
 /// Width of a moneyness bin and reach of the bins, in standard deviations.
 const BIN_DEVIATIONS: f64 = 0.25;
 const REACH: f64 = 3.0;
+
+/// Panels below a title.
+struct Figure {
+    title: String,
+    panels: Vec<Panel>,
+}
+
+impl Figure {
+    fn draw(&self) -> anyhow::Result<String> {
+        page(&self.title, &self.panels)
+    }
+}
 
 /// Draws all charts that have data; returns the name and the SVG text of each.
 ///
@@ -92,75 +109,62 @@ fn bins<'a>(
     errors.into_iter().enumerate().filter(|(_, errors)| errors.len() >= LEAST_COUNT).map(bin).collect()
 }
 
-fn percent(value: &f64) -> String {
-    format!("{value:.0}%")
-}
-
 /// Returns two panels: the signed error with its quantiles, and the absolute error.
-fn error_panels(bins: &[Bin]) -> Vec<Panel> {
+fn error_panels(bins: &[Bin], x: &Axis, x_title: &'static str, x_ticks: Ticks) -> Vec<Panel> {
     let cut = |value: f64| value.clamp(-LARGEST_PCT, LARGEST_PCT);
-    let band = |low: usize, high: usize, strength: f64| {
+    let band = |name: &str, low: usize, high: usize, opacity: f64| {
         let points = bins.iter().map(|bin| (bin.x, cut(bin.signed[low]), cut(bin.signed[high])));
-        Series::Band(points.collect(), REAL.mix(strength))
+        Series::new(name, REAL, Mark::Band(points.collect(), opacity))
     };
-    let line =
-        |of: &dyn Fn(&Bin) -> f64, color| Series::Line(bins.iter().map(|bin| (bin.x, cut(of(bin)))).collect(), color);
+    let line = |name: &str, of: &dyn Fn(&Bin) -> f64, color| {
+        Series::new(name, color, Mark::Line(bins.iter().map(|bin| (bin.x, cut(of(bin)))).collect()))
+    };
     let signed = || bins.iter().flat_map(|bin| [bin.signed[0], bin.signed[4]]).map(cut);
-    let (low, high) = (signed().fold(-5.0, f64::min), signed().fold(5.0, f64::max));
+    let (low, high) = (signed().fold(-5.0, f64::min) * 1.08, signed().fold(5.0, f64::max) * 1.08);
     let largest = bins.iter().map(|bin| cut(bin.size[1])).fold(5.0, f64::max);
-    vec![
-        Panel {
-            title: "model minus print",
-            y: low * 1.08..high * 1.08,
-            y_label: percent,
-            level: Some(0.0),
-            series: vec![band(0, 4, 0.14), band(1, 3, 0.24), line(&|bin| bin.signed[2], REAL)],
-        },
-        Panel {
-            title: "absolute error",
-            y: 0.0..largest * 1.08,
-            y_label: percent,
-            level: None,
-            series: vec![line(&|bin| bin.size[0], MODEL), line(&|bin| bin.size[1], WORST)],
-        },
-    ]
-}
-
-fn error_legend() -> Vec<(&'static str, RGBAColor)> {
-    vec![
-        ("10th to 90th percentile", REAL.mix(0.14)),
-        ("25th to 75th", REAL.mix(0.38)),
-        ("median", REAL.mix(1.0)),
-        ("median of absolute error", MODEL.mix(1.0)),
-        ("90th percentile of absolute error", WORST.mix(1.0)),
-    ]
+    let panel = |y_title, y: Range<f64>, series| Panel {
+        x: x.clone(),
+        x_title,
+        y_title,
+        x_ticks,
+        y_ticks: Ticks::Text(percent_label),
+        ..Panel::new("", x.range.clone(), y, series)
+    };
+    let quantiles = vec![
+        band("10th to 90th percentile", 0, 4, 0.2),
+        band("25th to 75th", 1, 3, 0.4),
+        line("median", &|bin| bin.signed[2], REAL),
+        level_line(0.0, &x.range, &(low..high)),
+    ];
+    let sizes = vec![line("median", &|bin| bin.size[0], MODEL), line("90th percentile", &|bin| bin.size[1], WORST)];
+    vec![panel("model minus print", low..high, quantiles), panel("absolute error", 0.0..largest * 1.08, sizes)]
 }
 
 fn by_time<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
     // Minutes to the close decrease, so that the day runs from left to right.
     let x = -390.0..0.0;
     let bins = bins(prints, x.clone(), BIN_MINUTES, |print| -f64::from(print.minutes_left));
+    let minutes = Ticks::Text(|minutes| format!("{:.0}", -minutes + 0.0));
+    let x = Axis { range: x, step: Some(60.0) };
     (!bins.is_empty()).then(|| Figure {
         title: "Error in % of premium through the day, prints within 0.5 % of the money".to_owned(),
-        legend: error_legend(),
-        x,
-        x_title: "minutes to the close",
-        x_label: |minutes| format!("{:.0}", -minutes + 0.0),
-        panels: error_panels(&bins),
+        panels: error_panels(&bins, &x, "minutes to the close", minutes),
     })
 }
 
 fn by_moneyness<'a>(prints: impl Iterator<Item = &'a Print>) -> Option<Figure> {
     let x = -REACH..REACH;
     let bins = bins(prints, x.clone(), BIN_DEVIATIONS, |print| print.deviations);
+    let x = Axis { range: x, step: None };
     (!bins.is_empty()).then(|| Figure {
         title: "Error in % of premium by strike out of the money (puts left), real or modelled price at least $0.20"
             .to_owned(),
-        legend: error_legend(),
-        x,
-        x_title: "ln(strike / spot) in standard deviations until the close",
-        x_label: |deviations| format!("{deviations:.1}"),
-        panels: error_panels(&bins),
+        panels: error_panels(
+            &bins,
+            &x,
+            "ln(strike / spot) in standard deviations until the close",
+            Ticks::Text(|deviations| format!("{deviations:.1}")),
+        ),
     })
 }
 
@@ -177,7 +181,7 @@ fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> a
     let Some((day, priced)) = day.zip(model.session(date, Expiry::SameDay)) else { return Ok(None) };
     let minutes = priced.bars.close.len();
     let Some(strike) = nearest_strike(day, priced.bars.close[NOON.min(minutes - 1)]) else { return Ok(None) };
-    let panel = |right: Right, title| {
+    let panel = |right: Right, y_title| {
         let prints: Vec<(f64, f64)> = day
             .trades
             .iter()
@@ -187,20 +191,21 @@ fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> a
         let line = (0..minutes).map(|t| (t as f64 + 1.0, priced.pricer.at_close(t, strike).price(right)));
         let line: Vec<(f64, f64)> = line.collect();
         let highest = prints.iter().chain(&line).map(|point| point.1).fold(Print::LEAST_PREMIUM, f64::max);
+        let series = vec![
+            Series::new("last print of the minute", REAL, Mark::Dots(prints)),
+            Series::new("model", MODEL, Mark::Line(line)),
+        ];
         Panel {
-            title,
-            y: 0.0..highest * 1.08,
-            y_label: |dollars| format!("${dollars:.2}"),
-            level: None,
-            series: vec![Series::Dots(prints, REAL), Series::Line(line, MODEL)],
+            x: Axis { range: 0.0..minutes as f64, step: Some(30.0) },
+            x_title: "New York time",
+            y_title,
+            x_ticks: Ticks::Text(|minutes| session_time(minutes.round() as u32)),
+            y_ticks: Ticks::Text(|dollars| format!("${dollars:.2}")),
+            ..Panel::new("", 0.0..minutes as f64, 0.0..highest * 1.08, series)
         }
     };
     Ok(Some(Figure {
         title: title_of(pair, date, strike),
-        legend: vec![("last print of the minute", REAL.mix(0.8)), ("model", MODEL.mix(1.0))],
-        x: 0.0..minutes as f64,
-        x_title: "minutes since the open",
-        x_label: |minutes| format!("{minutes:.0}"),
         panels: vec![panel(Right::Call, "call"), panel(Right::Put, "put")],
     }))
 }
@@ -238,22 +243,19 @@ fn spreads<'a>(widths: impl Iterator<Item = &'a Width>) -> Option<Figure> {
     let (left, right) = (band.first()?.0, band.last()?.0);
     let edges = || band.iter().flat_map(|&(_, low, high)| [low, high]).chain(model.iter().map(|point| point.1));
     let (low, high) = (edges().fold(f64::MAX, f64::min), edges().fold(f64::MIN, f64::max));
+    let series = vec![
+        Series::new("real, 10th to 90th percentile", REAL, Mark::Band(band, 0.2)),
+        Series::new("real, median", REAL, Mark::Line(middle)),
+        Series::new("model, median", MODEL, Mark::Line(model)),
+    ];
     Some(Figure {
         title: "Quote width (ask minus bid) by quote midpoint, expiries within two sessions".to_owned(),
-        legend: vec![
-            ("real, 10th to 90th percentile", REAL.mix(0.2)),
-            ("real, median", REAL.mix(1.0)),
-            ("model, median", MODEL.mix(1.0)),
-        ],
-        x: left - step..right + step,
-        x_title: "quote midpoint",
-        x_label: exponent,
         panels: vec![Panel {
-            title: "width",
-            y: low - 0.1..high + 0.1,
-            y_label: exponent,
-            level: None,
-            series: vec![Series::Band(band, REAL.mix(0.2)), Series::Line(middle, REAL), Series::Line(model, MODEL)],
+            x_title: "quote midpoint",
+            y_title: "width",
+            x_ticks: Ticks::Text(exponent),
+            y_ticks: Ticks::Text(exponent),
+            ..Panel::new("", left - step..right + step, low - 0.1..high + 0.1, series)
         }],
     })
 }

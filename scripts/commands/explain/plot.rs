@@ -1,114 +1,71 @@
 //! Chart of one session: the underlying with setups, entries and exits; entry probabilities; premiums; equity.
 
-use anyhow::Context as _;
 use market_env::{Action, Sale, Setup, Trade};
-use plotters::{
-    coord::{
-        Shift,
-        ranged1d::{DefaultFormatting, KeyPointHint},
-        types::RangedCoordf64,
-    },
-    prelude::*,
-};
+use plotters::prelude::*;
 
 use super::session::Session;
 use crate::{
-    chart::style::{CALL, FAINT, GAIN, INK, LOSS, PUT, font, house_style},
+    chart::{
+        captions::{Heading, Legend, Symbol},
+        panel::{Axis, Chart, axes, x_label_height},
+        style::{
+            Area, CALL, FAINT, GAIN, INK, LOSS, PAPER, PUT, STRONG_BUY, WIDTH, house_style, percent_label, picture,
+        },
+    },
     output::{
         synthetic::title_mark,
         table::{dollars, dollars_and_cents},
     },
 };
 
-const SIZE: (u32, u32) = (1200, 1180);
-const VWAP: RGBColor = RGBColor(0x8a, 0x5a, 0xc2);
-/// Height of the heading and of each panel but the last, in pixels.
-const HEADING: i32 = 92;
-const HEIGHTS: [i32; 3] = [470, 150, 210];
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Minutes, RangedCoordf64>>;
-
-/// The time axis: minutes since the open, with a mark at every half hour.
-struct Minutes {
-    bars: u32,
-}
-
-impl Ranged for Minutes {
-    type FormatOption = DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        limit.0 + (value / f64::from(self.bars) * f64::from(limit.1 - limit.0)).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
-        (0..=self.bars).step_by(30).map(f64::from).collect()
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        0.0..f64::from(self.bars)
-    }
-}
+const VWAP: RGBColor = STRONG_BUY;
+/// Heights of the panels, in pixels.
+const PRICE: u32 = 420;
+const POLICY: u32 = 170;
+const PREMIUM: u32 = 220;
+const EQUITY: u32 = 260;
+/// Minutes between two labels of the time axis.
+const LABEL_MINUTES: f64 = 30.0;
 
 /// Draws a session as SVG text, with a line at the decision of `bar`.
 ///
 /// # Errors
 /// When the drawing library fails, which no input is known to cause.
 pub(crate) fn draw(session: &Session<'_>, bar: u32, heading: &[String; 2]) -> anyhow::Result<String> {
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        root.draw(&Text::new(heading[0].clone(), (24, 14), font(20)))?;
-        root.draw(&Text::new(heading[1].clone(), (24, 42), font(14)))?;
-        legend(&root)?;
-        let (_, rest) = root.split_vertically(HEADING);
-        let (price, rest) = rest.split_vertically(HEIGHTS[0]);
-        let (policy, rest) = rest.split_vertically(HEIGHTS[1]);
-        let (premium, equity) = rest.split_vertically(HEIGHTS[2]);
+    let [title, about] = heading;
+    let heading = Heading::new(title, std::slice::from_ref(about), WIDTH);
+    let legend = legend();
+    let top = heading.height() + legend.height() as u32 + 6;
+    picture((WIDTH, top + PRICE + POLICY + PREMIUM + EQUITY), |root| {
+        heading.draw(root)?;
+        legend.draw(root, heading.height() as i32)?;
+        let (_, rest) = root.split_vertically(top);
+        let (price, rest) = rest.split_vertically(PRICE);
+        let (policy, rest) = rest.split_vertically(POLICY);
+        let (premium, equity) = rest.split_vertically(PREMIUM);
         let chart = SessionChart { session, decision_at: f64::from(bar) + 1.0 };
         chart.price(&price)?;
         chart.policy(&policy)?;
         chart.premium(&premium)?;
-        chart.equity(&equity)?;
-        root.present().context("drawing the session")?;
-    }
-    Ok(svg)
+        chart.equity(&equity)
+    })
 }
 
-/// Draws the legend of colours and symbols.
-fn legend(root: &Area<'_>) -> anyhow::Result<()> {
-    let y = 76;
-    let mut x = 24;
-    let mut label = |text: &str| -> anyhow::Result<i32> {
-        let at = x;
-        root.draw(&Text::new(text.to_owned(), (x + 24, y - 6), font(13)))?;
-        x += 42 + 6 * text.len() as i32;
-        Ok(at)
-    };
-    let at = label("close")?;
-    root.draw(&PathElement::new([(at, y), (at + 18, y)], INK.stroke_width(2)))?;
-    let at = label("VWAP")?;
-    root.draw(&PathElement::new([(at, y), (at + 18, y)], VWAP.stroke_width(2)))?;
-    for (text, color) in [("bull-strong setup", GAIN), ("bear-strong setup", LOSS)] {
-        let at = label(text)?;
-        root.draw(&Rectangle::new([(at, y - 6), (at + 18, y + 6)], color.mix(SHADE * 2.0).filled()))?;
-    }
-    let at = label("buys a call")?;
-    root.draw(&TriangleMarker::new((at + 9, y + 1), 7, CALL.filled()))?;
-    let at = label("buys a put")?;
-    root.draw(&TriangleMarker::new((at + 9, y - 2), -7, PUT.filled()))?;
-    for (text, color) in [("exit with a gain", GAIN), ("exit with a loss", LOSS)] {
-        let at = label(text)?;
-        root.draw(&Circle::new((at + 9, y), 5, color.stroke_width(2)))?;
-    }
-    let at = label("part sold")?;
-    root.draw(&Circle::new((at + 6, y), 3, GAIN.filled()))?;
-    root.draw(&Circle::new((at + 14, y), 3, LOSS.filled()))?;
-    let at = label("this decision")?;
-    root.draw(&PathElement::new([(at + 9, y - 8), (at + 9, y + 8)], INK.stroke_width(2)))?;
-    Ok(())
+/// Returns the legend of colours and symbols.
+fn legend() -> Legend {
+    let entries = [
+        ("close", Symbol::Line(INK)),
+        ("VWAP", Symbol::Line(VWAP)),
+        ("bull-strong setup", Symbol::Area(GAIN.mix(SHADE * 2.0))),
+        ("bear-strong setup", Symbol::Area(LOSS.mix(SHADE * 2.0))),
+        ("buys a call", Symbol::Up(CALL)),
+        ("buys a put", Symbol::Down(PUT)),
+        ("exit with a gain", Symbol::Ring(GAIN)),
+        ("exit with a loss", Symbol::Ring(LOSS)),
+        ("part sold", Symbol::Dots(GAIN, LOSS)),
+        ("this decision", Symbol::Upright(INK)),
+    ];
+    Legend::new(entries.map(|(label, symbol)| (label.to_owned(), symbol)), WIDTH)
 }
 
 /// Opacity of the setups' background.
@@ -127,7 +84,7 @@ fn sales(chart: &mut Chart<'_, '_>, trade: &Trade, at: impl Fn(&Sale) -> (f64, f
     let color = result_color(trade);
     let Some((last, trims)) = trade.sales.split_last() else { return Ok(()) };
     chart.draw_series(trims.iter().map(|sale| Circle::new(at(sale), 3, color.filled())))?;
-    chart.draw_series([Circle::new(at(last), 5, WHITE.filled())])?;
+    chart.draw_series([Circle::new(at(last), 5, PAPER.filled())])?;
     chart.draw_series([Circle::new(at(last), 5, color.stroke_width(2))])?;
     Ok(())
 }
@@ -148,19 +105,12 @@ impl SessionChart<'_> {
         y_label: &dyn Fn(&f64) -> String,
         last: bool,
     ) -> anyhow::Result<Chart<'a, 'b>> {
-        let mut chart = ChartBuilder::on(area)
-            .margin_left(14)
-            .margin_right(30)
-            .margin_top(6)
-            .margin_bottom(if last { 8 } else { 4 })
-            .x_label_area_size(if last { 40 } else { 8 })
-            .y_label_area_size(84)
-            .build_cartesian_2d(Minutes { bars: self.session.day.bars }, y.0..y.1)?;
+        let x = Axis { range: 0.0..f64::from(self.session.day.bars), step: Some(LABEL_MINUTES) };
+        let mut chart = axes(area, 6, if last { x_label_height(true) } else { 6 }, x, &(y.0..y.1))?;
         let clock = |minute: &f64| if last { self.session.clock(minute.round() as u32) } else { String::new() };
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);
-        mesh.axis_style(INK.mix(0.5))
-            .y_labels(6)
+        mesh.y_labels(5)
             .x_label_formatter(&clock)
             .y_label_formatter(&y_label)
             .y_desc(name)
@@ -171,10 +121,8 @@ impl SessionChart<'_> {
 
     /// Draws the line at the decision.
     fn mark(&self, chart: &mut Chart<'_, '_>, y: (f64, f64)) -> anyhow::Result<()> {
-        chart.draw_series([PathElement::new(
-            [(self.decision_at, y.0), (self.decision_at, y.1)],
-            INK.mix(0.75).stroke_width(2),
-        )])?;
+        chart
+            .draw_series([PathElement::new([(self.decision_at, y.0), (self.decision_at, y.1)], INK.stroke_width(2))])?;
         Ok(())
     }
 
@@ -203,7 +151,7 @@ impl SessionChart<'_> {
         )?;
         self.mark(&mut chart, y)?;
         let line = |values: &[f64]| values.iter().enumerate().map(|(t, &v)| (t as f64 + 1.0, v)).collect::<Vec<_>>();
-        chart.draw_series(LineSeries::new(line(&self.session.vwap), VWAP.mix(0.9).stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(line(&self.session.vwap), VWAP.stroke_width(2)))?;
         let close = std::iter::once((0.0, bars.open[0])).chain(line(&bars.close));
         chart.draw_series(LineSeries::new(close, INK.stroke_width(2)))?;
         for trade in &self.session.trades {
@@ -242,7 +190,7 @@ impl SessionChart<'_> {
     /// Draws the entry probabilities of a flat account: calls upwards, puts downwards.
     fn policy(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let y = (-1.0, 1.0);
-        let mut chart = self.panel(area, y, "would buy", &|share| format!("{:.0}%", share.abs() * 100.0), false)?;
+        let mut chart = self.panel(area, y, "would buy", &|share| percent_label(&(100.0 * share.abs())), false)?;
         let held = self.session.trades.iter().map(|trade| (self.at(trade.entry_ts_ns), self.at(trade.exit_ts_ns)));
         chart.draw_series(held.map(|(from, to)| Rectangle::new([(from, y.0), (to, y.1)], FAINT.mix(0.6).filled())))?;
         for (action, color, sign) in [(Action::BuyCall, CALL, 1.0), (Action::BuyPut, PUT, -1.0)] {
@@ -253,7 +201,7 @@ impl SessionChart<'_> {
             }))?;
         }
         let end = f64::from(self.session.day.bars);
-        chart.draw_series([PathElement::new([(0.0, 0.0), (end, 0.0)], INK.mix(0.5))])?;
+        chart.draw_series([PathElement::new([(0.0, 0.0), (end, 0.0)], INK)])?;
         self.mark(&mut chart, y)
     }
 
@@ -301,10 +249,10 @@ impl SessionChart<'_> {
             let edge = line.iter().map(|&(x, value)| (x, bound(value, capital)));
             let last = line.last().map_or(0.0, |at| at.0);
             let area: Vec<(f64, f64)> = edge.chain([(last, capital), (1.0, capital)]).collect();
-            chart.draw_series([Polygon::new(area, color.mix(0.25))])?;
+            chart.draw_series([Polygon::new(area, color.mix(0.25).filled())])?;
         }
         let end = f64::from(self.session.day.bars);
-        chart.draw_series([PathElement::new([(0.0, capital), (end, capital)], INK.mix(0.5))])?;
+        chart.draw_series([PathElement::new([(0.0, capital), (end, capital)], INK)])?;
         self.mark(&mut chart, y)?;
         chart.draw_series(LineSeries::new(line, INK.stroke_width(2)))?;
         Ok(())

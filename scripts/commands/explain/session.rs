@@ -10,7 +10,7 @@ use market_env::{
 };
 use ppo_agent::{Behaviour, Policy, StepView, evaluate_watched, ppo::distribution::MAX_ACTIONS};
 
-use crate::inputs::Inputs;
+use crate::{inputs::Inputs, output::clock::session_time};
 
 /// One decision, taken at the close of the bar of the same number, and the result of its step.
 #[derive(Debug, Clone)]
@@ -91,9 +91,7 @@ impl<'a> Session<'a> {
 
     /// Formats the start of a bar in New York time.
     pub(crate) fn clock(&self, bar: u32) -> String {
-        // A session opens at 09:30, and no clock changes while it lasts.
-        let minutes = 9 * 60 + 30 + bar;
-        format!("{:02}:{:02}", minutes / 60, minutes % 60)
+        session_time(bar)
     }
 
     /// Returns the position held at the close of a bar.

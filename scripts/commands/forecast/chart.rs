@@ -8,7 +8,7 @@ use ppo_agent::forecast::{Epoch, RegressionScores, Target, TargetKind};
 use super::files::Pairs;
 use crate::{
     chart::{
-        panel::{Mark, Panel, Series, level_line, padded_range, page},
+        panel::{Mark, Panel, Series, Ticks, level_line, padded_range, page},
         style::{CALL, GAIN, HOLD, LOSS, PUT, STRONG_BUY},
     },
     output::table::{significant, thousands},
@@ -35,24 +35,25 @@ pub(crate) fn histogram(title: &str, target: &str, pairs: &Pairs) -> anyhow::Res
     let share = 100.0 * forecast.std / came.std;
     let share = if share.is_finite() { format!("{share:.1} % of realised") } else { "no ratio".to_owned() };
     let samples = thousands(came.sorted.len() as i64);
+    let panel = |title: String, x: &Range<f64>, top: f64, series| Panel {
+        x_title: unit,
+        y_title: "% of samples",
+        ..Panel::new(title, x.clone(), 0.0..top, series)
+    };
     let both = [("realised", CAME, &came), ("forecast, truncated at the top", FORECAST, &forecast)];
     let panels = [
-        Panel {
-            title: format!("Realised: standard deviation {} {unit}, {samples} samples", significant(came.std)),
-            y: 0.0..1.2 * highest(&came.bars(&x)),
-            x_title: unit,
-            y_title: "% of samples",
-            series: both.map(|(name, color, amounts)| amounts.series(name, color, &x)).to_vec(),
-            x,
-        },
-        Panel {
-            title: format!("Forecasts: standard deviation {} {unit}, {share}", significant(forecast.std)),
-            y: 0.0..1.1 * highest(&forecast.bars(&own)),
-            x_title: unit,
-            y_title: "% of samples",
-            series: vec![forecast.series("", FORECAST, &own)],
-            x: own,
-        },
+        panel(
+            format!("Realised: standard deviation {} {unit}, {samples} samples", significant(came.std)),
+            &x,
+            1.2 * highest(&came.bars(&x)),
+            both.map(|(name, color, amounts)| amounts.series(name, color, &x)).to_vec(),
+        ),
+        panel(
+            format!("Forecasts: standard deviation {} {unit}, {share}", significant(forecast.std)),
+            &own,
+            1.1 * highest(&forecast.bars(&own)),
+            vec![forecast.series("", FORECAST, &own)],
+        ),
     ];
     page(&format!("{title}: {target}"), &panels)
 }
@@ -74,7 +75,7 @@ pub(crate) fn epochs(title: &str, epochs: &[Epoch], targets: &[Target]) -> anyho
     let panel = |title: &str, series: Vec<Series>, shown: &[f64]| {
         let y = padded_range(heights(&series).chain(shown.iter().copied()));
         let series = series.into_iter().chain([level_line(0.0, &x, &y)]).collect();
-        Panel { title: title.to_owned(), x: x.clone(), y, x_title: "epoch", y_title: "", series }
+        Panel { x_title: "epoch", x_ticks: Ticks::Whole, ..Panel::new(title, x.clone(), y, series) }
     };
     let panels = [
         panel("Loss", losses(epochs), &[]),
@@ -94,7 +95,7 @@ pub(super) fn losses(epochs: &[Epoch]) -> Vec<Series> {
     let line = |name: &str, color, loss: fn(&Epoch) -> f64| {
         let points = epochs.iter().map(|epoch| (epoch.epoch as f64, loss(epoch)));
         let points = points.filter(|(_, loss)| loss.is_finite()).collect();
-        Series { name: name.to_owned(), color, mark: Mark::Curve(points) }
+        Series::new(name, color, Mark::Curve(points))
     };
     vec![
         line("training, with dropout", HOLD, |epoch| epoch.train_loss),
@@ -114,7 +115,7 @@ pub(super) fn curve(
         let value = figure(epoch.targets.get(target)?.as_ref()?.regression()?);
         value.is_finite().then_some((epoch.epoch as f64, value))
     };
-    Series { name: name.to_owned(), color, mark: Mark::Curve(epochs.iter().filter_map(point).collect()) }
+    Series::new(name, color, Mark::Curve(epochs.iter().filter_map(point).collect()))
 }
 
 /// Returns R² clamped for drawing.
@@ -170,7 +171,7 @@ impl Amounts {
     }
 
     pub(super) fn series(&self, name: &str, color: RGBColor, over: &Range<f64>) -> Series {
-        Series { name: name.to_owned(), color, mark: Mark::Bars(self.bars(over)) }
+        Series::new(name, color, Mark::Bars(self.bars(over)))
     }
 }
 
@@ -185,6 +186,7 @@ pub(super) mod tests {
     use ppo_agent::forecast::{ForecastConfig, Outcomes, Scores};
 
     use super::*;
+    use crate::chart::style::tests::assert_house_style;
 
     /// Realised values, and forecasts that are a share of them.
     pub(in super::super) fn pairs(share: f32) -> Pairs {
@@ -221,6 +223,7 @@ pub(super) mod tests {
         {
             assert!(svg.contains(part), "{part} is missing in {svg}");
         }
+        assert_house_style(&svg);
         assert!(histogram("a", "direction_5", &pairs(0.1)).unwrap().contains("probability of a rise"));
     }
 
@@ -251,6 +254,7 @@ pub(super) mod tests {
                 assert!(svg.contains(part), "{part} is missing");
             }
             assert!(!svg.contains("direction_5"));
+            assert_house_style(&svg);
         }
         let mut broken = some_epochs(3);
         (broken[2].train_loss, broken[1].validation_loss) = (f64::NAN, f64::INFINITY);

@@ -9,6 +9,8 @@ use market_data::{
 };
 use serde::{Serialize, Serializer};
 
+use crate::output::clock::session_time;
+
 /// Minutes of a full session.
 pub(crate) const FULL: usize = 390;
 
@@ -24,8 +26,7 @@ pub struct At {
 impl At {
     /// Formats the time of day in New York.
     pub(crate) fn clock(minute: usize) -> String {
-        let minute = minute + 9 * 60 + 30;
-        format!("{:02}:{:02}", minute / 60, minute % 60)
+        session_time(minute as u32)
     }
 }
 

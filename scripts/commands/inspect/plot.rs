@@ -1,22 +1,30 @@
 //! SVG heat map of all minutes: sessions from left to right, minutes after the open from top to bottom.
 
 use anyhow::Context as _;
-use plotters::{coord::Shift, prelude::*};
+use plotters::{
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
 
 use super::{
     InspectReport, Runs,
     days::{At, Day, FULL},
 };
-use crate::chart::style::{CALL, FAINT, INK, LOSS, PUT, STRONG_BUY, font};
+use crate::chart::{
+    captions::{Heading, Legend, MARGIN, Symbol},
+    style::{
+        ABSENT, Area, CALL, FAINT, INK, LATE, LINE_HEIGHT, LOSS, PRESENT, PUT, STRONG_BUY, TEXT, WIDTH, font, picture,
+        text_width,
+    },
+};
 
 const MINUTE: i32 = 2;
 const HEIGHT: i32 = FULL as i32 * MINUTE;
-const LEFT: i32 = 70;
-const TOP: i32 = 124;
-const RIGHT: i32 = 30;
+const LEFT: i32 = 84;
+const RIGHT: i32 = 36;
 const BOTTOM: i32 = 64;
 /// Preferred total width of the sessions.
-const SPREAD: i32 = 1100;
+const SPREAD: i32 = WIDTH as i32 - LEFT - RIGHT;
 /// Widest column of a session.
 const WIDEST: i32 = 40;
 /// Largest number of runs that are enlarged for visibility; with more, runs are drawn to scale.
@@ -24,15 +32,11 @@ const FEW: usize = 200;
 /// Smallest visible size, in pixels.
 const SEEN: i32 = 5;
 /// Smallest distance between labels of the horizontal axis, in pixels.
-const LABEL: i32 = 66;
-
-const BAR: RGBColor = RGBColor(0xb9, 0xd8, 0xc6);
-const ABSENT: RGBColor = RGBColor(0x8a, 0x2b, 0x24);
-const LATE: RGBColor = RGBColor(0xe8, 0xc2, 0x4a);
+const LABEL_GAP: i32 = 14;
 
 /// Colours of areas and their labels.
 const AREAS: [(&str, RGBColor); 6] = [
-    ("bar", BAR),
+    ("bar", PRESENT),
     ("no bar", LOSS),
     ("session without any bar", ABSENT),
     ("repeated or frozen", PUT),
@@ -42,8 +46,6 @@ const AREAS: [(&str, RGBColor); 6] = [
 /// Colours of dots and their labels.
 const DOTS: [(&str, RGBColor); 3] = [("suspicious print", STRONG_BUY), ("long wick", INK), ("lasting jump", CALL)];
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
 /// Draws the heat map.
 ///
 /// # Errors
@@ -51,53 +53,46 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) fn draw(report: &InspectReport, days: &[Day]) -> anyhow::Result<String> {
     let sessions = days.len() as i32;
     let width = SPREAD.clamp(sessions, sessions * WIDEST);
-    let mut svg = String::new();
-    {
-        let size = ((LEFT + width.max(SPREAD) + RIGHT) as u32, (TOP + HEIGHT + BOTTOM) as u32);
-        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        root.fill(&WHITE)?;
-        root.draw(&Text::new(report.findings[0].clone(), (24, 16), font(16)))?;
-        legend(&root)?;
-        let map = Map { area: &root, days, width };
-        map.axes()?;
-        map.cells(report)?;
-        map.dots(report)?;
-        root.present().context("drawing the heat map")?;
-    }
-    Ok(svg)
+    let total = (LEFT + width.max(SPREAD) + RIGHT) as u32;
+    let heading = Heading::new(&report.findings[0], &[], total);
+    let legend = legend(total);
+    let map = Map { days, width, top: top(&heading, &legend) };
+    picture((total, (map.top + HEIGHT + BOTTOM) as u32), |root| {
+        heading.draw(root)?;
+        legend.draw(root, heading.height() as i32)?;
+        map.axes(root)?;
+        map.cells(root, report)?;
+        map.dots(root, report)
+    })
 }
 
-fn legend(root: &Area<'_>) -> anyhow::Result<()> {
-    let mut x = 24;
-    for (label, color) in AREAS {
-        root.draw(&Rectangle::new([(x, 52), (x + 22, 62)], color.filled()))?;
-        root.draw(&Text::new(label, (x + 30, 50), font(13)))?;
-        x += 56 + 7 * label.len() as i32;
-    }
-    x = 24;
-    for (label, color) in DOTS {
-        root.draw(&Circle::new((x + 11, 80), 4, color.filled()))?;
-        root.draw(&Text::new(label, (x + 30, 73), font(13)))?;
-        x += 56 + 7 * label.len() as i32;
-    }
-    Ok(())
+fn legend(width: u32) -> Legend {
+    let areas = AREAS.map(|(label, color)| (label.to_owned(), Symbol::Area(color.mix(1.0))));
+    let dots = DOTS.map(|(label, color)| (label.to_owned(), Symbol::Dot(color)));
+    Legend::new(areas.into_iter().chain(dots), width)
+}
+
+/// Returns the upper edge of the map: below the captions and the name of the vertical axis.
+fn top(heading: &Heading, legend: &Legend) -> i32 {
+    heading.height() as i32 + legend.height() + LINE_HEIGHT + 14
 }
 
 /// The map and the layout of its cells.
-struct Map<'a, 's> {
-    area: &'a Area<'s>,
+struct Map<'a> {
     days: &'a [Day],
     /// Width of all sessions in pixels, at least one each.
     width: i32,
+    /// Upper edge, in pixels.
+    top: i32,
 }
 
-impl Map<'_, '_> {
+impl Map<'_> {
     fn left(&self, session: usize) -> i32 {
         LEFT + (session * self.width as usize / self.days.len()) as i32
     }
 
     fn corners(&self, session: usize, from: usize, minutes: usize) -> [(i32, i32); 2] {
-        let y = TOP + from as i32 * MINUTE;
+        let y = self.top + from as i32 * MINUTE;
         [(self.left(session), y), (self.left(session + 1), y + minutes as i32 * MINUTE)]
     }
 
@@ -105,37 +100,36 @@ impl Map<'_, '_> {
         self.days.binary_search_by_key(&at.date, Day::date).ok()
     }
 
-    fn fill(&self, session: usize, from: usize, minutes: usize, color: RGBColor) -> anyhow::Result<()> {
-        Ok(self.area.draw(&Rectangle::new(self.corners(session, from, minutes), color.filled()))?)
-    }
-
-    fn runs(&self, runs: &Runs, color: RGBColor) -> anyhow::Result<()> {
+    fn runs(&self, area: &Area<'_>, runs: &Runs, color: RGBColor) -> anyhow::Result<()> {
         for run in &runs.all {
             let session = self.session_of(run.start).context("a run lies in a session")?;
             let corners = self.corners(session, run.start.minute, run.minutes);
             let corners = if runs.count <= FEW { at_least(corners, SEEN) } else { corners };
-            self.area.draw(&Rectangle::new(corners, color.filled()))?;
+            area.draw(&Rectangle::new(corners, color.filled()))?;
         }
         Ok(())
     }
 
-    fn cells(&self, report: &InspectReport) -> anyhow::Result<()> {
+    fn cells(&self, area: &Area<'_>, report: &InspectReport) -> anyhow::Result<()> {
+        let fill = |session: usize, from: usize, minutes: usize, color: RGBColor| {
+            area.draw(&Rectangle::new(self.corners(session, from, minutes), color.filled()))
+        };
         for (session, day) in self.days.iter().enumerate() {
             let minutes = day.session.minutes();
-            self.fill(session, 0, minutes, if day.bars.is_empty() { ABSENT } else { BAR })?;
+            fill(session, 0, minutes, if day.bars.is_empty() { ABSENT } else { PRESENT })?;
             if minutes < FULL {
-                self.fill(session, minutes, FULL - minutes, FAINT)?;
+                fill(session, minutes, FULL - minutes, FAINT)?;
             }
             for &minute in &day.afternoon {
-                self.fill(session, minute, 1, LATE)?;
+                fill(session, minute, 1, LATE)?;
             }
         }
         [(&report.gaps, LOSS), (&report.stale, PUT), (&report.frozen, PUT)]
             .into_iter()
-            .try_for_each(|(runs, color)| self.runs(runs, color))
+            .try_for_each(|(runs, color)| self.runs(area, runs, color))
     }
 
-    fn dots(&self, report: &InspectReport) -> anyhow::Result<()> {
+    fn dots(&self, area: &Area<'_>, report: &InspectReport) -> anyhow::Result<()> {
         let outliers = &report.outliers;
         let [(_, bad), (_, wick), (_, lasting)] = DOTS;
         let prints = |prints: &[super::Print], color| prints.iter().map(|print| (print.at, color)).collect::<Vec<_>>();
@@ -145,29 +139,31 @@ impl Map<'_, '_> {
             let session = self.session_of(at).context("an outlier lies in a session")?;
             let [(left, top), (right, bottom)] = self.corners(session, at.minute, 1);
             let place = (left.midpoint(right), top.midpoint(bottom));
-            self.area.draw(&Circle::new(place, 3, color.filled()))?;
+            area.draw(&Circle::new(place, 3, color.filled()))?;
         }
         Ok(())
     }
 
-    fn axes(&self) -> anyhow::Result<()> {
-        let area = self.area;
-        area.draw(&Text::new("New York time", (24, TOP - 22), font(13)))?;
+    fn axes(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let right = font(TEXT).pos(Pos::new(HPos::Right, VPos::Center));
+        area.draw(&Text::new("New York time", (MARGIN, self.top - LINE_HEIGHT - 6), font(TEXT)))?;
         for minute in (0..=FULL).step_by(30) {
-            let y = TOP + minute as i32 * MINUTE;
+            let y = self.top + minute as i32 * MINUTE;
             area.draw(&PathElement::new([(LEFT - 6, y), (LEFT - 1, y)], INK))?;
-            area.draw(&Text::new(At::clock(minute), (LEFT - 44, y - 5), font(12)))?;
+            area.draw(&Text::new(At::clock(minute), (LEFT - 10, y), right.clone()))?;
         }
         let mut free = i32::MIN;
+        let end = LEFT + self.width.max(SPREAD) + RIGHT;
         for (session, label) in self.labels() {
-            let (x, y) = (self.left(session), TOP + HEIGHT);
+            let (x, y) = (self.left(session), self.top + HEIGHT);
             area.draw(&PathElement::new([(x, y + 1), (x, y + 6)], INK))?;
-            if x >= free {
-                area.draw(&Text::new(label, (x, y + 10), font(12)))?;
-                free = x + LABEL;
+            let width = text_width(&label, TEXT);
+            if x >= free && x + width <= end {
+                area.draw(&Text::new(label, (x, y + 10), font(TEXT)))?;
+                free = x + width + LABEL_GAP;
             }
         }
-        area.draw(&Text::new("session", (LEFT + self.width / 2 - 24, TOP + HEIGHT + 34), font(13)))?;
+        area.draw(&Text::new("date", (LEFT + self.width / 2 - 16, self.top + HEIGHT + 36), font(TEXT)))?;
         Ok(())
     }
 
@@ -197,16 +193,21 @@ mod tests {
     use market_data::DataStamp;
 
     use super::*;
-    use crate::commands::inspect::{
-        Outside, Read,
-        days::tests::{day, flat},
+    use crate::{
+        chart::style::tests::assert_house_style,
+        commands::inspect::{
+            Outside, Read,
+            days::tests::{day, flat},
+        },
     };
 
     fn drawn(days: Vec<Day>) -> String {
         let (symbol, source) = ("SPY".to_owned(), "files:bars".to_owned());
         let read =
             Read { symbol, source, data: DataStamp::Market, files: Vec::new(), days, outside: Outside::default() };
-        draw(&InspectReport::new(&read, None).unwrap(), &read.days).unwrap()
+        let svg = draw(&InspectReport::new(&read, None).unwrap(), &read.days).unwrap();
+        assert_house_style(&svg);
+        svg
     }
 
     #[test]
@@ -216,7 +217,9 @@ mod tests {
         let whole = day("2025-06-02", bars(&mut (0..390)));
         let holed = day("2025-06-03", bars(&mut (0..390).filter(|minute| !(60..75).contains(minute))));
         let svg = drawn(vec![whole, holed]);
-        let gap = format!("x=\"{}\" y=\"{}\" width=\"40\" height=\"30\"", LEFT + 40, TOP + 120);
+        let session = format!("<rect x=\"{LEFT}\" y=\"");
+        let top: i32 = svg.split_once(&session).unwrap().1.split('"').next().unwrap().parse().unwrap();
+        let gap = format!("x=\"{}\" y=\"{}\" width=\"40\" height=\"30\"", LEFT + 40, top + 120);
         assert!(svg.contains(&gap), "{gap} is missing in {svg}");
         for part in ["10:00", "2025-06-03", "suspicious print", "New York time"] {
             assert!(svg.contains(part), "{part} is missing");

@@ -1,9 +1,7 @@
 //! Chart with one panel per profile: HOLD and strong-setup BUY, the interval solid, the average since step 0 dashed;
 //! below them the P&L of every interval.
 
-use anyhow::Context as _;
 use plotters::{
-    coord::Shift,
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -11,26 +9,33 @@ use plotters::{
 use super::report::{CollapseReport, Look, ProfileReport, Shown, Spread, WindowFigures};
 use crate::{
     artifacts::paths::short_steps,
-    chart::style::{GAIN, HOLD, INK, LOSS, STRONG_BUY, font, house_style},
+    chart::{
+        captions::{Heading, Legend, Symbol},
+        style::{
+            Area, GAIN, HOLD, INK, LINE_HEIGHT, LOSS, STRONG_BUY, TEXT, WIDTH, font, house_style, percent_label,
+            picture,
+        },
+    },
     output::{
         synthetic::title_mark,
         table::{dollars, thousands},
     },
 };
 
-/// Width and height of a panel with its title, its shares and its P&L.
-const PANEL: (u32, u32) = (490, 384);
-const HEADER: u32 = 92;
-const MONEY: i32 = 100;
-/// Room for labels beside a panel.
-const LEFT: u32 = 62;
-const RIGHT: u32 = 48;
+/// Columns of the picture; a single profile fills both.
+const COLUMNS: usize = 2;
+/// Height of a panel with its title, its shares and its P&L.
+const PANEL: u32 = 446;
+const MONEY: u32 = 140;
+/// Height of a panel's two title lines.
+const TITLES: i32 = 2 * LINE_HEIGHT + 10;
+/// Room beside a plotting area, in pixels.
+const MARGIN: i32 = 10;
+const LEFT: i32 = 94;
+const RIGHT: i32 = 54;
 /// Number of intervals from which lines are thin.
 const CROWDED: usize = 40;
-/// Distance between two labels, in pixels.
-const LINE_HEIGHT: i32 = 14;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Window = fn(&Shown<Option<Spread>>) -> &WindowFigures<Option<Spread>>;
 type Figure = fn(&WindowFigures<Option<Spread>>) -> Option<Spread>;
 
@@ -43,53 +48,38 @@ const LINES: [(&str, RGBColor, Figure); 2] =
 /// # Errors
 /// A failure of the drawing library; no known input causes one.
 pub(crate) fn draw(report: &CollapseReport) -> anyhow::Result<String> {
-    let columns = match report.profiles.len() {
-        0 | 1 => 1,
-        2 | 4 => 2,
-        _ => 3,
-    };
+    let columns = report.profiles.len().clamp(1, COLUMNS);
     let rows = report.profiles.len().div_ceil(columns).max(1);
-    let size = (PANEL.0 * columns.max(2) as u32, HEADER + PANEL.1 * rows as u32);
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        root.fill(&WHITE)?;
-        header(&root, report)?;
-        let (_, below) = root.split_vertically(HEADER);
+    let (heading, legend) = (heading(report), legend(report));
+    let header = heading.height() + legend.height() as u32 + 8;
+    picture((WIDTH, header + PANEL * rows as u32), |root| {
+        heading.draw(root)?;
+        legend.draw(root, heading.height() as i32)?;
+        let (_, below) = root.split_vertically(header);
         let money = Money::of(report);
-        for (area, profile) in below.split_evenly((rows, columns)).iter().zip(&report.profiles) {
+        below.split_evenly((rows, columns)).iter().zip(&report.profiles).try_for_each(|(area, profile)| {
             let panel = Panel { profile, last: report.timesteps as f64, money };
-            panel.draw(area)?;
-        }
-        root.present().context("drawing the profiles")?;
-    }
-    Ok(svg)
+            panel.draw(area)
+        })
+    })
 }
 
-fn header(root: &Area<'_>, report: &CollapseReport) -> anyhow::Result<()> {
+fn heading(report: &CollapseReport) -> Heading {
     let synthetic = title_mark(report.data.is_synthetic());
-    root.draw(&Text::new(format!("What the average hides{synthetic}"), (24, 14), font(20)))?;
     let about =
         format!("{} on {}, {} seeds: median and range", report.symbols.join(", "), report.train, report.seeds.len());
-    root.draw(&Text::new(about, (24, 42), font(13)))?;
-    let (y, mut x) = (74, 24);
-    let mut entry = |label: String, color: RGBColor, dashed: bool| -> anyhow::Result<()> {
-        let strokes: &[(i32, i32)] = if dashed { &[(0, 6), (10, 16), (20, 26)] } else { &[(0, 26)] };
-        for (from, to) in strokes {
-            root.draw(&PathElement::new([(x + from, y), (x + to, y)], color.stroke_width(2)))?;
-        }
-        root.draw(&Text::new(label.clone(), (x + 34, y - 6), font(13)))?;
-        x += 58 + 13 * label.len() as i32 / 2;
-        Ok(())
-    };
-    for (name, color, _) in LINES {
-        entry(name.to_owned(), color, false)?;
-    }
-    entry(format!("last {} steps", thousands(report.interval_steps as i64)), INK, false)?;
-    entry("average since step 0".to_owned(), INK, true)?;
-    root.draw(&Rectangle::new([(x, y - 6), (x + 12, y + 6)], LOSS.filled()))?;
-    root.draw(&Text::new("net P&L of the interval after costs", (x + 20, y - 6), font(13)))?;
-    Ok(())
+    Heading::new(&format!("What the average hides{synthetic}"), &[about], WIDTH)
+}
+
+fn legend(report: &CollapseReport) -> Legend {
+    let lines = LINES.map(|(name, color, _)| (name.to_owned(), Symbol::Line(color)));
+    let interval = format!("last {} steps", thousands(report.interval_steps as i64));
+    let others = [
+        (interval, Symbol::Line(INK)),
+        ("average since step 0".to_owned(), Symbol::Dashed(INK)),
+        ("net P&L of the interval after costs".to_owned(), Symbol::Area(LOSS.mix(1.0))),
+    ];
+    Legend::new(lines.into_iter().chain(others), WIDTH)
 }
 
 /// The range of the lower halves, the same for all panels.
@@ -120,24 +110,23 @@ impl Panel<'_> {
     fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let ProfileReport { profile, ent_coef, pnl_scale, setup_threshold, .. } = self.profile;
         let settings = format!("entropy {ent_coef}, P&L x {pnl_scale}, strong = {setup_threshold} of 4");
-        area.draw(&Text::new(profile.clone(), (LEFT as i32 + 14, 3), font(16)))?;
-        let right = font(12).pos(Pos::new(HPos::Right, VPos::Top));
-        area.draw(&Text::new(settings, ((PANEL.0 - RIGHT) as i32, 6), right))?;
-        let (upper, lower) = area.split_vertically(PANEL.1 as i32 - MONEY);
+        area.draw(&Text::new(profile.clone(), (LEFT + MARGIN, 6), font(TEXT)))?;
+        area.draw(&Text::new(settings, (LEFT + MARGIN, 6 + LINE_HEIGHT), font(TEXT)))?;
+        let (upper, lower) = area.split_vertically(PANEL - MONEY);
         self.shares(&upper)?;
         self.earned(&lower)
     }
 
     fn shares(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let mut chart = ChartBuilder::on(area)
-            .margin_top(26)
-            .margin_left(14)
+            .margin_top(TITLES)
+            .margin_left(MARGIN)
             .margin_right(RIGHT)
             .y_label_area_size(LEFT)
             .build_cartesian_2d(0.0..self.last, 0.0..100.0)?;
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);
-        mesh.disable_x_mesh().y_labels(6).y_label_formatter(&|share| format!("{share:.0}%")).draw()?;
+        mesh.disable_x_mesh().y_labels(6).y_label_formatter(&percent_label).draw()?;
         let mut labels = Vec::new();
         for (_, color, figure) in LINES {
             let interval = self.points(|shown| &shown.interval, figure);
@@ -147,36 +136,37 @@ impl Panel<'_> {
             chart.draw_series([Polygon::new(over.chain(under).collect::<Vec<_>>(), color.mix(0.15).filled())])?;
             let [solid, dashed] = [&interval, &cumulative]
                 .map(|points| points.iter().map(|&(step, spread)| (step, 100.0 * spread.median)).collect::<Vec<_>>());
-            let ends = [(solid.last().copied(), 1.0), (dashed.last().copied(), 0.7)];
-            labels.extend(ends.into_iter().filter_map(|(end, ink)| {
+            let ends = [solid.last().copied(), dashed.last().copied()];
+            labels.extend(ends.into_iter().filter_map(|end| {
                 let share = end?.1;
-                Some((chart.backend_coord(&(self.last, share)), share, color.mix(ink)))
+                Some((chart.backend_coord(&(self.last, share)), share, color))
             }));
-            chart.draw_series(DashedLineSeries::new(dashed, 5, 4, color.mix(0.75).stroke_width(2)))?;
+            chart.draw_series(DashedLineSeries::new(dashed, 5, 4, color.stroke_width(2)))?;
             let width = if solid.len() > CROWDED { 2 } else { 3 };
             chart.draw_series(LineSeries::new(solid, color.stroke_width(width)))?;
         }
         let origin = area.get_base_pixel();
         keep_apart(&mut labels);
         for ((x, y), share, color) in labels {
-            let style = ("sans-serif", 13).into_font().color(&color);
-            area.draw(&Text::new(format!("{share:.0}%"), (x - origin.0 + 6, y - origin.1 - 6), style))?;
+            let style = font(TEXT).color(&color).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw(&Text::new(format!("{share:.0}%"), (x - origin.0 + 6, y - origin.1), style))?;
         }
         Ok(())
     }
 
     fn earned(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let mut chart = ChartBuilder::on(area)
-            .margin_top(14)
-            .margin_left(14)
+            .margin_top(20)
+            .margin_bottom(MARGIN)
+            .margin_left(MARGIN)
             .margin_right(RIGHT)
-            .x_label_area_size(24)
+            .x_label_area_size(32)
             .y_label_area_size(LEFT)
             .build_cartesian_2d(0.0..self.last, self.money.low..self.money.high)?;
         let mut mesh = chart.configure_mesh();
         house_style(&mut mesh);
         mesh.disable_x_mesh()
-            .x_labels(6)
+            .x_labels(5)
             .y_labels(3)
             .x_label_formatter(&|step| short_steps(step.round() as u64))
             .y_label_formatter(&|pnl| dollars(*pnl))
@@ -214,7 +204,7 @@ mod tests {
     use market_data::DataStamp;
 
     use super::*;
-    use crate::commands::reproduce_collapse::report::tests::report;
+    use crate::{chart::style::tests::assert_house_style, commands::reproduce_collapse::report::tests::report};
 
     #[test]
     fn every_profile_gets_a_panel_with_both_windows_and_money() {
@@ -230,6 +220,7 @@ mod tests {
         ] {
             assert!(svg.contains(part), "{part} is missing");
         }
+        assert_house_style(&svg);
         // The ends: 40 % HOLD in the last interval, 45 % on average.
         assert!(svg.contains("40%") && svg.contains("45%"), "{svg}");
         let three = CollapseReport { profiles: vec![one.profiles[0].clone(); 3], data: DataStamp::Synthetic, ..one };
@@ -243,6 +234,6 @@ mod tests {
     fn labels_do_not_cover_each_other() {
         let mut labels = [((0, 50), 1.0, ()), ((0, 40), 2.0, ()), ((0, 45), 3.0, ())];
         keep_apart(&mut labels);
-        assert_eq!(labels.map(|((_, y), share, ())| (y, share)), [(40, 2.0), (54, 3.0), (68, 1.0)]);
+        assert_eq!(labels.map(|((_, y), share, ())| (y, share)), [(40, 2.0), (64, 3.0), (88, 1.0)]);
     }
 }

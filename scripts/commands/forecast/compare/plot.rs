@@ -3,15 +3,15 @@
 use std::ops::Range;
 
 use anyhow::Context as _;
-use plotters::prelude::*;
 use ppo_agent::forecast::{Target, TargetKind};
 use statistics::least_squares_line;
 
 use super::finished::{Finished, common_targets};
 use crate::{
     chart::{
-        panel::{Area, Mark, Panel, Series, level_line, padded_range},
-        style::{INK, LOSS, font},
+        captions::Heading,
+        panel::{Mark, Panel, Series, Ticks, level_line, padded_range},
+        style::{Area, INK, LOSS, picture},
     },
     commands::forecast::{
         chart::{Amounts, CAME, FORECAST, curve, heights, highest, losses, passes, r2, unit},
@@ -24,8 +24,7 @@ use crate::{
 };
 
 /// Width and height of a panel.
-const PANEL: (u32, u32) = (400, 280);
-const HEADER: u32 = 62;
+const PANEL: (u32, u32) = (500, 340);
 /// Largest number of dots in a scatter plot.
 const DOTS: usize = 1500;
 /// Longest title that fits a column, in characters.
@@ -39,17 +38,11 @@ pub(super) fn draw(runs: &[Finished]) -> anyhow::Result<String> {
     let common = common_targets(runs);
     let columns = runs.iter().map(|run| Column::of(run, &common)).collect::<anyhow::Result<Vec<_>>>()?;
     let axes = Axes::of(&columns);
-    let mut svg = String::new();
-    {
-        let size = (PANEL.0 * columns.len() as u32, HEADER + 4 * PANEL.1);
-        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        root.fill(&WHITE)?;
-        for (area, column) in root.split_evenly((1, columns.len())).iter().zip(&columns) {
-            column.draw(area, &axes)?;
-        }
-        root.present().context("drawing the comparison")?;
-    }
-    Ok(svg)
+    let header = columns.iter().map(|column| column.heading().height()).max().unwrap_or_default();
+    picture((PANEL.0 * columns.len() as u32, header + 4 * PANEL.1), |root| {
+        let areas = root.split_evenly((1, columns.len()));
+        areas.iter().zip(&columns).try_for_each(|(area, column)| column.draw(area, header, &axes))
+    })
 }
 
 /// Plotted data of a run.
@@ -98,43 +91,44 @@ impl<'a> Column<'a> {
         vec![curve("", FORECAST, &self.run.metrics.epochs, self.amount.0, r2)]
     }
 
-    fn draw(&self, area: &Area<'_>, axes: &Axes) -> anyhow::Result<()> {
-        let synthetic = mark(self.run.is_synthetic(), "", "");
-        area.draw(&Text::new(shortened(&self.run.name), (14, 14), font(18)))?;
-        area.draw(&Text::new(synthetic, (14, 40), font(13).color(&LOSS)))?;
-        let (_, below) = area.split_vertically(HEADER);
+    fn heading(&self) -> Heading {
+        Heading::new(&shortened(&self.run.name), &[mark(self.run.is_synthetic(), "", "")], PANEL.0)
+    }
+
+    fn draw(&self, area: &Area<'_>, header: u32, axes: &Axes) -> anyhow::Result<()> {
+        self.heading().draw(area)?;
+        let (_, below) = area.split_vertically(header);
         let panels = [self.loss_panel(axes), self.r2_panel(axes), self.scatter(axes), self.histogram(axes)];
         below.split_evenly((4, 1)).iter().zip(&panels).try_for_each(|(area, panel)| panel.draw(area))
     }
 
     fn loss_panel(&self, axes: &Axes) -> Panel {
         let (x, y) = (axes.epochs.clone(), axes.loss.clone());
-        Panel { title: "Loss".to_owned(), x, y, x_title: "epoch", y_title: "", series: self.losses() }
+        Panel { x_title: "epoch", x_ticks: Ticks::Whole, ..Panel::new("Loss", x, y, self.losses()) }
     }
 
     fn r2_panel(&self, axes: &Axes) -> Panel {
         let (x, y) = (axes.epochs.clone(), axes.r2.clone());
         let series = self.r2().into_iter().chain([level_line(0.0, &x, &y)]).collect();
-        Panel { title: format!("Validation R² of {}", self.amount.1), x, y, x_title: "epoch", y_title: "", series }
+        let title = format!("Validation R² of {}", self.amount.1);
+        Panel { x_title: "epoch", x_ticks: Ticks::Whole, ..Panel::new(title, x, y, series) }
     }
 
     /// Realised values against forecasts: the two lines coincide for calibrated forecasts.
     fn scatter(&self, axes: &Axes) -> Panel {
         let (x, y) = (axes.forecast.clone(), axes.came.clone());
         let pairs: Vec<(f64, f64)> = self.finite().collect();
-        let line = |name: &str, color, (start, slope): (f64, f64)| Series {
-            name: name.to_owned(),
-            color,
-            mark: Mark::Line(within(start, slope, &x, &y)),
+        let line = |name: &str, color, (start, slope): (f64, f64)| {
+            Series::new(name, color, Mark::Line(within(start, slope, &x, &y)))
         };
         let dots = Mark::Dots(picked(pairs.len()).map(|position| pairs[position]).collect());
-        let mut series = vec![Series { name: String::new(), color: FORECAST, mark: dots }];
+        let mut series = vec![Series::new("", FORECAST, dots)];
         series.push(line("y = x", INK, (0.0, 1.0)));
         if let Some(fit) = least_squares_line(&pairs) {
             series.push(line(&format!("least squares: slope {}", significant(fit.1)), LOSS, fit));
         }
         let title = format!("{}: realised against forecast", self.target);
-        Panel { title, x, y, x_title: "forecast", y_title: "realised", series }
+        Panel { x_title: "forecast", y_title: "realised", ..Panel::new(title, x, y, series) }
     }
 
     fn histogram(&self, axes: &Axes) -> Panel {
@@ -144,7 +138,7 @@ impl<'a> Column<'a> {
             self.forecast.series("forecast, truncated at the top", FORECAST, &x),
         ];
         let title = format!("{}, {} samples", self.target, thousands(self.pairs.actual.len() as i64));
-        Panel { title, x, y, x_title: unit(&self.target.to_string()), y_title: "% of samples", series }
+        Panel { x_title: unit(&self.target.to_string()), y_title: "% of samples", ..Panel::new(title, x, y, series) }
     }
 
     fn finite(&self) -> impl Iterator<Item = (f64, f64)> {

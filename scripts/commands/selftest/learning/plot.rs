@@ -1,15 +1,16 @@
 //! Learning curves of both programs in one chart.
 
-use anyhow::Context as _;
-use plotters::prelude::*;
+use plotters::style::RGBColor;
 use ppo_agent::games::cartpole::{MAX_TIMESTEPS, SOLVED_RETURN};
 
 use super::curves::Curve;
-use crate::chart::style::{INK, font, house_style, steps_label};
+use crate::chart::{
+    panel::{Mark, Panel, Series, Ticks, page},
+    style::{CALL, INK, PUT, steps_label},
+};
 
-const SIZE: (u32, u32) = (900, 460);
-const OURS: RGBColor = RGBColor(0x2b, 0x7b, 0xba);
-const THEIRS: RGBColor = RGBColor(0xd0, 0x7a, 0x1f);
+const OURS: RGBColor = CALL;
+const THEIRS: RGBColor = PUT;
 /// Iterations per drawn point; the last iteration is always drawn.
 const STRIDE: usize = 4;
 
@@ -18,48 +19,32 @@ const STRIDE: usize = 4;
 /// # Errors
 /// A failure of the drawing library; no known input causes one.
 pub(crate) fn draw(ours: &[Curve], theirs: &[Curve]) -> anyhow::Result<String> {
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        root.draw(&Text::new("CartPole-v1: mean return of the last 100 episodes", (24, 16), font(18)))?;
-        let (_, below) = root.split_vertically(64);
-        let most = ours.iter().chain(theirs).filter_map(|curve| curve.points.last()).map(|point| point.timesteps).max();
-        let mut chart = ChartBuilder::on(&below)
-            .margin_left(14)
-            .margin_right(36)
-            .margin_bottom(8)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..most.unwrap_or(MAX_TIMESTEPS) as f64, 0.0..500.0)?;
-        let mut mesh = chart.configure_mesh();
-        house_style(&mut mesh);
-        mesh.x_label_formatter(&steps_label)
-            .y_label_formatter(&|mean| format!("{mean:.0}"))
-            .x_desc("timesteps")
-            .draw()?;
-        for (curves, color) in [(theirs, THEIRS), (ours, OURS)] {
-            for curve in curves {
-                let last = curve.points.len().saturating_sub(1);
-                let kept = curve.points.iter().enumerate().filter(|(i, _)| i % STRIDE == 0 || *i == last);
-                let line = kept.map(|(_, point)| (point.timesteps as f64, point.ep_rew_mean));
-                chart.draw_series(LineSeries::new(line, color.mix(0.6).stroke_width(1)))?;
-            }
-        }
-        let end = most.unwrap_or(MAX_TIMESTEPS) as f64;
-        chart.draw_series([PathElement::new([(0.0, SOLVED_RETURN), (end, SOLVED_RETURN)], INK.mix(0.5))])?;
-        let names = [("zerodte", ours.len(), OURS), ("Stable-Baselines3", theirs.len(), THEIRS)];
-        let mut x = 24;
-        for (name, count, color) in names {
-            let label = format!("{name}, {count} seeds");
-            root.draw(&PathElement::new([(x, 50), (x + 26, 50)], color.stroke_width(3)))?;
-            root.draw(&Text::new(label.clone(), (x + 34, 44), font(13)))?;
-            x += 58 + 8 * label.len() as i32;
-        }
-        root.draw(&Text::new("grey line: 475, solved", (x, 44), font(13)))?;
-        root.present().context("drawing the curves")?;
-    }
-    Ok(svg)
+    let most = ours.iter().chain(theirs).filter_map(|curve| curve.points.last()).map(|point| point.timesteps).max();
+    let end = most.unwrap_or(MAX_TIMESTEPS) as f64;
+    let solved = Mark::Dashed(vec![(0.0, SOLVED_RETURN), (end, SOLVED_RETURN)]);
+    let mut series = lines("Stable-Baselines3", theirs, THEIRS);
+    series.extend(lines("zerodte", ours, OURS));
+    series.push(Series::new(format!("solved: {SOLVED_RETURN}"), INK, solved));
+    let panel = Panel {
+        x_title: "timesteps",
+        y_title: "mean return",
+        x_ticks: Ticks::Text(steps_label),
+        y_ticks: Ticks::Text(|mean| format!("{mean:.0}")),
+        ..Panel::new("", 0.0..end, 0.0..500.0, series)
+    };
+    page("CartPole-v1: mean return of the last 100 episodes", &[panel])
+}
+
+/// Returns the curves of one program; the first one carries its name.
+fn lines(name: &str, curves: &[Curve], color: RGBColor) -> Vec<Series> {
+    let series = |(number, curve): (usize, &Curve)| {
+        let last = curve.points.len().saturating_sub(1);
+        let kept = curve.points.iter().enumerate().filter(|(i, _)| i % STRIDE == 0 || *i == last);
+        let line = kept.map(|(_, point)| (point.timesteps as f64, point.ep_rew_mean)).collect();
+        let name = if number == 0 { format!("{name}, {} seeds", curves.len()) } else { String::new() };
+        Series::new(name, color, Mark::Line(line))
+    };
+    curves.iter().enumerate().map(series).collect()
 }
 
 #[cfg(test)]
@@ -67,6 +52,7 @@ mod tests {
     use ppo_agent::games::cartpole::CurvePoint;
 
     use super::*;
+    use crate::chart::style::tests::assert_house_style;
 
     #[test]
     fn every_curve_is_drawn_and_named() {
@@ -76,6 +62,7 @@ mod tests {
         };
         let svg = draw(&[curve(0), curve(1)], &[curve(0)]).unwrap();
         assert!(svg.matches("<polyline").count() >= 3 && svg.contains("zerodte, 2 seeds"), "{svg}");
+        assert_house_style(&svg);
         assert!(draw(&[], &[]).unwrap().contains("</svg>"));
     }
 }
