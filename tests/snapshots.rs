@@ -177,7 +177,7 @@ fn without_time(line: &str) -> String {
     if let Some(line) = without_pace(line) {
         return line;
     }
-    [" steps/s", " thread(s)", " s, then a test"].iter().fold(line.to_owned(), |line, unit| without_count(&line, unit))
+    [" steps/s", " thread(s)", " s; tested on"].iter().fold(line.to_owned(), |line, unit| without_count(&line, unit))
 }
 
 /// Blanks the last two columns, speed and time left, of the line of an interval; `None` for any other line.
@@ -291,7 +291,7 @@ fn numbers_are_blanked_and_names_are_not() {
     );
     let interval = "    10,000  34%  34%  32%    66%   -4.1%  -4.0%  healthy                90k   1s";
     assert_eq!(blanked(interval), "10,000 34% 34% 32% 66% -4.1% -4.0% healthy # #\n");
-    assert_eq!(blanked("300,000 steps in 2.6 s, then a test on"), "300,000 steps in # s, then a test on\n");
+    assert_eq!(blanked("300,000 steps in 2.6 s; tested on 9"), "300,000 steps in # s; tested on 9\n");
     assert_eq!(blanked("variance -, 92,994 steps/s | healthy"), "variance -, # steps/s | healthy\n");
     assert_eq!(blanked("variance -, - steps/s"), "variance -, - steps/s\n");
 }

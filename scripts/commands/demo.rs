@@ -1,6 +1,7 @@
 //! `zerodte demo`: trains on two made-up markets, one with a pattern that pays and one without, and tests both policies on
 //! later dates. It needs no data and takes a few seconds.
 
+mod chart;
 mod page;
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::{
         layers::{Layer, resolve},
         profiles,
     },
-    evaluation::money,
+    evaluation::money::{self, Money},
     inputs::Inputs,
     output::{
         console::{Console, Level},
@@ -46,7 +47,7 @@ struct DemoMarket {
 const MARKETS: [DemoMarket; 2] = [
     DemoMarket {
         name: "with_pattern",
-        title: "A market with a pattern: the shape of a bar shows the trend of the next minutes",
+        title: "A market with a pattern: the shape of a bar shows the trend to come",
         planted_edge: 0.15,
         lesson: "Where there is an edge, the training finds it.",
     },
@@ -62,6 +63,8 @@ const MARKETS: [DemoMarket; 2] = [
 struct Demonstrated {
     market: &'static DemoMarket,
     config: RunConfig,
+    /// Money of every behaviour on the test dates.
+    money: Vec<(&'static str, Money)>,
     result: Vec<String>,
 }
 
@@ -72,7 +75,7 @@ struct Demonstrated {
 pub fn run(flags: &DemoFlags, console: &mut Console) -> anyhow::Result<()> {
     let folder = OutputFolder::checked("Page", &flags.out)?;
     console.say_all(synthetic::notice(true))?;
-    console.say("Two policies learn on made-up minutes of SPY and are tested on later dates: some seconds")?;
+    console.say("Two policies learn from made-up minutes of SPY (some seconds), then are tested.")?;
     let [first, second] = &MARKETS;
     let (first, second) = rayon::join(|| demonstrate(first, flags), || demonstrate(second, flags));
     let shown = [first?, second?];
@@ -80,10 +83,12 @@ pub fn run(flags: &DemoFlags, console: &mut Console) -> anyhow::Result<()> {
         console.say(format!("\n{}", demonstrated.market.title))?;
         console.say_all(&demonstrated.result)?;
     }
-    let page = folder.file("index.html");
-    page.write(page::html(&shown)?)?;
+    let (page, picture) = (folder.file("index.html"), folder.file("money.svg"));
+    let svg = chart::draw(&shown)?;
+    picture.write(&svg)?;
+    page.write(page::html(&shown, &svg)?)?;
     console.say("")?;
-    console.say_all(next(&page.path().display().to_string()))?;
+    console.say_all(next(&page.path().display().to_string(), &picture.path().display().to_string()))?;
     Ok(())
 }
 
@@ -94,7 +99,8 @@ fn demonstrate(market: &'static DemoMarket, flags: &DemoFlags) -> anyhow::Result
     quiet.set_level(Level::Quiet);
     let finished = training::train(&config, &inputs, &mut quiet)?;
     let result = result(market, &config, &finished)?;
-    Ok(Demonstrated { market, config, result })
+    let money = finished.tested.map_or(Vec::new(), |tested| tested.money);
+    Ok(Demonstrated { market, config, money, result })
 }
 
 fn config(market: &DemoMarket, flags: &DemoFlags) -> anyhow::Result<RunConfig> {
@@ -112,7 +118,7 @@ fn result(market: &DemoMarket, config: &RunConfig, finished: &Finished) -> anyho
     let of = |name| tested.of(name).with_context(|| format!("{name} was not tested"));
     let (policy, random) = (of("greedy")?, of("random-legal")?);
     let mut lines = vec![format!(
-        "{} steps in {:.1} s, then a test on {} dates; a round trip costs {} of the premium",
+        "{} steps in {:.1} s; tested on {} dates; a round trip costs {} of the premium",
         thousands(config.run.timesteps as i64),
         finished.seconds,
         policy.dates,
@@ -124,13 +130,16 @@ fn result(market: &DemoMarket, config: &RunConfig, finished: &Finished) -> anyho
         ("doing nothing", of("always-HOLD")?),
     ]));
     lines.extend(wrapped(&money::sentence(policy, random, finished.cost, tested.opportunity.as_ref())));
-    lines.push(market.lesson.to_owned());
+    let learned = if market.planted_edge > 0.0 { policy.earns() } else { policy.stays_out };
+    lines.push(
+        if learned { market.lesson } else { "This is not what this market teaches; please report it." }.to_owned(),
+    );
     Ok(lines)
 }
 
-fn next(page: &str) -> Vec<String> {
+fn next(page: &str, picture: &str) -> Vec<String> {
     let lines = [
-        format!("Page with pictures: {page}"),
+        format!("Page: {page}   Picture: {picture}"),
         "Next".to_owned(),
         "  zerodte train --data-source yahoo --symbols SPY   30 days of real bars, no key".to_owned(),
         "  zerodte import SPY.csv                            bars of your own".to_owned(),

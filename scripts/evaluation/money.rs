@@ -38,6 +38,8 @@ pub struct Money {
     pub per_trade: Option<Estimate>,
     /// Net P&L of a session (one symbol on one date, which starts with the configured capital), in dollars.
     pub per_session: Option<Estimate>,
+    /// Net P&L of every date, all symbols together, ascending by date, in dollars.
+    pub daily: Vec<(Date, f64)>,
     /// True for a policy that almost never buys.
     pub stays_out: bool,
 }
@@ -69,12 +71,19 @@ impl Estimate {
 }
 
 impl Money {
+    /// Returns whether the policy clearly earns per trade: its interval lies above zero.
+    pub fn earns(&self) -> bool {
+        self.per_trade.is_some_and(|trade| trade.is_gain())
+    }
+
     /// Computes the money of a replay.
     pub fn of(result: &ReplayResult) -> Self {
         let sessions = result.sessions.iter().map(|(date, session)| (*date, session.net_pnl_cents as f64 / 100.0));
+        let daily = result.daily_pnl();
         Self {
             trades: result.trades.len() as u64,
-            dates: result.daily_pnl().len(),
+            dates: daily.len(),
+            daily,
             per_trade: Estimate::of(result.trades.iter().map(|trade| (trade.date, trade.net_return))),
             per_session: Estimate::of(sessions),
             stays_out: result.trades.is_empty() || stays_out(&result.ledger),

@@ -16,11 +16,11 @@ const STYLE: &str = "
   .stamp { font-weight: 600; }
 ";
 
-/// Returns the page.
+/// Returns the page; `money` is the picture of the money as SVG text.
 ///
 /// # Errors
 /// When a picture cannot be read.
-pub(super) fn html(shown: &[Demonstrated]) -> anyhow::Result<String> {
+pub(super) fn html(shown: &[Demonstrated], money: &str) -> anyhow::Result<String> {
     let sections = shown.iter().map(section).collect::<anyhow::Result<String>>()?;
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -28,7 +28,8 @@ pub(super) fn html(shown: &[Demonstrated]) -> anyhow::Result<String> {
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>zerodte demo</h1>\n\
          <p class=\"stamp\">{SYNTHETIC_DATA}: made-up bars; nothing here says anything about a market.</p>\n\
          <p>Two policies learned on the first part of made-up minutes of SPY with options that expire the same day, and were \
-         tested on the last part, which they never saw. All costs are included.</p>\n{sections}</body>\n</html>\n"
+         tested on the last part, which they never saw. All costs are included.</p>\n{}\n{sections}</body>\n</html>\n",
+        inline(money),
     ))
 }
 
@@ -36,8 +37,12 @@ fn section(shown: &Demonstrated) -> anyhow::Result<String> {
     let picture = Paths::of(&shown.config.run).run.join("training.svg");
     let svg = fs::read_to_string(&picture).with_context(|| format!("reading {}", picture.display()))?;
     let (title, text) = (escaped(shown.market.title), escaped(&shown.result.join("\n")));
-    let svg = &svg[svg.find("<svg").unwrap_or(0)..];
-    Ok(format!("<h2>{title}</h2>\n<pre>{text}</pre>\n{svg}\n"))
+    Ok(format!("<h2>{title}</h2>\n<pre>{text}</pre>\n{}\n", inline(&svg)))
+}
+
+/// Returns a picture without what may stand above its element in a file.
+fn inline(svg: &str) -> &str {
+    &svg[svg.find("<svg").unwrap_or(0)..]
 }
 
 fn escaped(text: &str) -> String {
