@@ -140,7 +140,7 @@ impl Inputs {
             String::new()
         };
         let counts = format!(
-            "Data       {} symbols, {sessions} sessions on {} dates{refused}",
+            "Data       {sessions} sessions of {} symbol(s) on {} dates{refused}",
             dataset.symbols.len(),
             dataset.dates.len()
         );

@@ -48,8 +48,11 @@ impl Page {
             names.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
         }
         names.sort();
-        let read = |name: String| Self { text: fs::read_to_string(project().join(&name)).unwrap(), name };
-        names.into_iter().map(read).collect()
+        names.into_iter().map(Self::read).collect()
+    }
+
+    fn read(name: String) -> Self {
+        Self { text: fs::read_to_string(project().join(&name)).unwrap(), name }
     }
 
     fn fences(&self) -> Vec<Fence> {

@@ -111,7 +111,8 @@ impl Closing<'_> {
             "      replays dates of your choice and writes every trade".to_owned(),
             format!("  zerodte backtest --model {model} --cost-sensitivity"),
             "      shows at which cost the policy breaks even".to_owned(),
-            format!("  {run}/training.svg and {log}"),
+            format!("  {run}/training.svg"),
+            format!("  {log}"),
             "      show the training interval by interval".to_owned(),
         ]
     }

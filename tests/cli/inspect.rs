@@ -79,7 +79,7 @@ fn planted_faults_are_found_and_named() {
         "<svg",
         "suspicious print",
         "09:30",
-        "2025-07-03",
+        "2025-07-0",
         " fill=\"#C2402F\"",
         " fill=\"#6B3FA0\"",
         " fill=\"#8A2B24\"",

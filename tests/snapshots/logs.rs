@@ -50,7 +50,7 @@ fn passages_that_only_some_trainings_have() {
         shell.add(&format!("{remark}: {flags}"), &kept.join("\n"));
     };
     // Settings that a controller moves, learned within seconds.
-    let adapt = "--symbols SPY --timesteps 34000 --on-collapse adapt --learning-rate 3e-3 \
+    let adapt = "--human-momentum --symbols SPY --timesteps 34000 --on-collapse adapt --learning-rate 3e-3 \
                  --set run.diagnostics_freq=3000 --set health.patience=1 --set env.reward.hold_tax=1 \
                  --set env.reward.missed_opportunity=1 --set data.synthetic.planted_edge=0.5 \
                  --set data.synthetic.edge_visibility=1 --checkpoint-freq 2048";
