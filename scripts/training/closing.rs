@@ -54,7 +54,7 @@ impl Closing<'_> {
     fn heading(&self) -> String {
         let synthetic = synthetic::mark(self.synthetic, " (", ")");
         let dates = self.policy().map_or(0, |money| money.dates);
-        format!("RESULT on {dates} test dates, {}, after all costs{synthetic}", self.tested.dates)
+        format!("RESULT after all costs, {dates} test dates {}{synthetic}", self.tested.dates)
     }
 
     /// Returns what the policy earns and what is said of the training, in lines of at most 80 columns.
@@ -174,7 +174,11 @@ mod tests {
         let text = screen(&[-0.03, -0.03, -0.031, -0.031], "healthy", 0);
         let (money, training) = (text.find("Loses 3.0% per trade").unwrap(), text.find("sound (healthy)").unwrap());
         assert!(money < training, "{text}");
-        assert!(text.contains("after all costs (SYNTHETIC DATA)") && text.contains("random entries"), "{text}");
+        assert!(
+            text.starts_with("RESULT after all costs, 2 test dates 2025-06-24 to 2025-06-30 (SYNTHETIC DATA)")
+                && text.contains("random entries"),
+            "{text}"
+        );
         let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{wide:?}");
     }
