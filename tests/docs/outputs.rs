@@ -60,11 +60,11 @@ fn sample_outputs_are_those_of_today() {
         running.into_iter().map(|page| page.join().unwrap()).collect()
     });
     for (page, text) in pages.iter().zip(texts) {
-        if writes() {
+        let (shown, today) = (blanked(&page.text), blanked(&text));
+        if writes() && shown != today {
             fs::write(project().join(&page.name), &text).unwrap();
             continue;
         }
-        let (shown, today) = (blanked(&page.text), blanked(&text));
         let differing: Vec<_> =
             shown.lines().zip(today.lines()).filter(|(shown, today)| shown != today).take(5).collect();
         assert!(
