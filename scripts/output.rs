@@ -4,6 +4,8 @@ pub mod clock;
 pub mod console;
 pub mod exit_code;
 pub mod output_file;
+pub mod panic_report;
 pub(crate) mod progress;
+pub mod signals;
 pub(crate) mod synthetic;
 pub mod table;

@@ -35,6 +35,7 @@ use crate::{
         clock,
         console::Console,
         exit_code::TrainingStopped,
+        signals::StopRequests,
         synthetic,
         table::{percent, thousands},
     },
@@ -68,7 +69,8 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let console = context.console;
     header(&config, &inputs, &split, console)?;
     let resume = prior.as_ref().zip(flags.resume.as_deref());
-    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume };
+    let stop = Some(StopRequests::watch().context("watching for Ctrl-C")?);
+    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume, stop };
     let start = run.start(console)?;
     if flags.dry_run {
         console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
@@ -90,7 +92,7 @@ pub fn train(config: &RunConfig, inputs: &Inputs, console: &mut Console) -> anyh
     paths.check_writable()?;
     console.say_all(synthetic::notice(inputs.dataset.synthetic))?;
     header(config, inputs, &split, console)?;
-    let run = Run { config, paths: &paths, inputs, split: &split, resume: None };
+    let run = Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None };
     let start = run.start(console)?;
     run.train(start, console)
 }
@@ -177,6 +179,8 @@ struct Run<'a> {
     split: &'a Split,
     /// The run to resume, and the requested checkpoint.
     resume: Option<(&'a PriorRun, &'a Path)>,
+    /// Signals that end the training after an iteration.
+    stop: Option<StopRequests>,
 }
 
 /// A finished training.
@@ -223,6 +227,9 @@ impl Run<'_> {
         console.detail(if end.is_continue() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
+        if let ControlFlow::Break(TrainingStopped::BySignal { .. }) = end {
+            console.say(self.resume_hint())?;
+        }
         let mut tested = None;
         if end.is_continue() {
             let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
@@ -247,6 +254,16 @@ impl Run<'_> {
             Closing { paths: self.paths, synthetic, tested, cost, verdict }.print(console)?;
         }
         Ok(Finished { seconds, verdict, tested, cost, end })
+    }
+
+    /// Returns the command that goes on with the training.
+    fn resume_hint(&self) -> String {
+        let run = &self.config.run;
+        let folder = match run.out_dir.as_os_str().to_str() {
+            Some(".") => String::new(),
+            _ => format!(" --out-dir {}", run.out_dir.display()),
+        };
+        format!("Go on with: zerodte train --model-name {}{folder} --resume latest", run.model_name)
     }
 
     /// Trains to the end, or until a verdict stops the run, and draws the chart.
@@ -302,6 +319,12 @@ impl Run<'_> {
                 validated = trainer.env().ledger().clone();
                 self.save_checkpoint(trainer, reporter, interventions)?;
                 saved = steps;
+            }
+            if let Some(signal) = self.stop.as_ref().and_then(StopRequests::noted) {
+                if saved < steps {
+                    self.save_checkpoint(trainer, reporter, interventions)?;
+                }
+                return Ok(ControlFlow::Break(TrainingStopped::BySignal { signal, step: steps }));
             }
         }
         reporter.console().stop_bar();

@@ -11,6 +11,7 @@ pub(crate) mod inspect;
 pub(crate) mod recurrent;
 pub(crate) mod reproduce_collapse;
 pub(crate) mod resume;
+pub(crate) mod stop;
 pub(crate) mod train;
 pub(crate) mod train_script;
 pub(crate) mod trained_model;

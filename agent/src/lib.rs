@@ -152,5 +152,5 @@ pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
 pub use health::log_block::Cadence;
 pub use policy::{Policy, normalizer::Normalizer};
-pub use storage::{checkpoint::Checkpoint, model_file::ModelFile, tensor_file::write_atomically};
+pub use storage::{atomic_file::write_atomically, checkpoint::Checkpoint, model_file::ModelFile};
 pub use trainer::{Listener, Trainer, dormant_units::LayerActivity, iteration::Iteration, step_view::StepView};

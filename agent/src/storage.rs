@@ -1,5 +1,6 @@
 //! File formats of the trainer: models, checkpoints, and the tensor file below both.
 
+pub(crate) mod atomic_file;
 pub(crate) mod checkpoint;
 pub(crate) mod model_file;
 pub(crate) mod tensor_file;

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -15,7 +15,10 @@ use market_data::DataStamp;
 use ppo_agent::health::{Controller, MonitorState, OverfitGap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow};
+use crate::{
+    artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow},
+    output::console::read_whole_characters,
+};
 
 pub(crate) const CSV: &str = "progress.csv";
 pub(crate) const METRICS: &str = "metrics.jsonl";
@@ -94,7 +97,7 @@ impl LineFile {
 }
 
 fn whole_lines(path: &Path) -> anyhow::Result<String> {
-    let mut text = fs::read_to_string(path)?;
+    let mut text = read_whole_characters(path)?;
     text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
     Ok(text)
 }
@@ -124,11 +127,13 @@ impl Records {
         Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, last_health: None, moves })
     }
 
-    /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept.
+    /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept. The row of the
+    /// multiple `due`, whose interval was open at that step, was written later and is dropped.
     ///
     /// # Errors
     /// When they cannot be read, or hold malformed lines.
-    pub fn resume(folder: &Path, data: DataStamp, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
+    pub fn resume(folder: &Path, data: DataStamp, step: u64, due: Option<u64>) -> anyhow::Result<(Self, Vec<Row>)> {
+        let closed = |at: u64| at <= step && due.is_none_or(|due| at < due);
         let (mut columns, mut rows, mut last_health) = (Vec::new(), Vec::<Row>::new(), None);
         let csv = LineFile::resume(folder.join(CSV), |text| {
             let (kept, heading) = cut_csv(text, step);
@@ -137,13 +142,13 @@ impl Records {
         })?;
         let metrics = LineFile::resume(folder.join(METRICS), |text| {
             rows = parse(text)?;
-            rows.retain(|row| row.step <= step);
+            rows.retain(|row| if row.kind == RowKind::Diagnostics { closed(row.step) } else { row.step <= step });
             rows.iter().map(json_line).collect()
         })?;
         let marks = LineFile::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
         let health = LineFile::resume(folder.join(HEALTH), |text| {
             let mut rows = parse::<HealthRow>(text)?;
-            rows.retain(|row| row.step <= step);
+            rows.retain(|row| closed(row.step));
             let kept = rows.iter().map(json_line).collect();
             last_health = rows.pop();
             kept
@@ -304,7 +309,7 @@ fn cut_csv(text: &str, step: u64) -> (String, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{fs, sync::Arc};
 
     use market_env::RewardConfig;
     use ppo_agent::health::{HealthConfig, Monitor};
@@ -388,7 +393,7 @@ mod tests {
         assert!(whole.1.contains("\"rollout/ep_rew_mean\":null"));
 
         fs::write(folder.path().join("metrics.jsonl"), whole.1.clone() + "{\"kind\":\"iter").unwrap();
-        let (mut records, kept) = Records::resume(folder.path(), DataStamp::Synthetic, 2).unwrap();
+        let (mut records, kept) = Records::resume(folder.path(), DataStamp::Synthetic, 2, None).unwrap();
         let mark_of_two = read_mark(folder.path(), 2).unwrap();
         assert_eq!((&mark_of_two.controller, mark_of_two.sha256.as_str()), (&controller, "hash 2"));
         assert_eq!(read(MOVES).lines().count(), 2);

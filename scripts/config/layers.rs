@@ -132,6 +132,9 @@ pub fn differences<T: Serialize>(first: &T, second: &T) -> anyhow::Result<Vec<Di
     Ok(keys.into_iter().map(pair).filter(|pair| pair.first != pair.second).collect())
 }
 
+/// Most faults that are reported at once.
+const MAX_FAULTS: usize = 20;
+
 /// Tries every given key alone, so that one fault does not hide the next; returns the faults and the valid keys.
 fn sift<T: DeserializeOwned>(base: Table, layers: &[Layer]) -> (Vec<String>, Table) {
     let (mut faults, mut sound) = (Vec::new(), base);
@@ -149,6 +152,10 @@ fn sift<T: DeserializeOwned>(base: Table, layers: &[Layer]) -> (Vec<String>, Tab
                     let fault = format!("{}: {}", layer.origin, sentence(&sound, &path, error.message()));
                     if !faults.contains(&fault) {
                         faults.push(fault);
+                    }
+                    if faults.len() == MAX_FAULTS {
+                        faults.push("there may be more; these are the first".to_owned());
+                        return (faults, sound);
                     }
                 }
             }

@@ -237,7 +237,7 @@ impl Console {
 /// # Errors
 /// When the log cannot be read or written.
 pub fn cut_log(path: &Path, steps: u64) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading the log {}", path.display()))?;
+    let text = read_whole_characters(path).with_context(|| format!("reading the log {}", path.display()))?;
     let (mut at, mut end, mut inside) = (0, None, false);
     for line in text.split_inclusive('\n') {
         at += line.len();
@@ -253,6 +253,16 @@ pub fn cut_log(path: &Path, steps: u64) -> anyhow::Result<()> {
         Some(end) => Ok(ppo_agent::write_atomically(path, &text.as_bytes()[..end])?),
         None => Ok(()),
     }
+}
+
+/// Reads the text of a file up to the first bytes that are no character: a killed program may have torn its last one.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn read_whole_characters(path: &Path) -> io::Result<String> {
+    let bytes = std::fs::read(path)?;
+    let end = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    Ok(String::from_utf8_lossy(&bytes[..end]).into_owned())
 }
 
 #[cfg(test)]
@@ -299,6 +309,10 @@ mod tests {
         fs::write(&path, format!("header\n{}block\n{}{}tail\n", table(4096), table(8192), table(12288))).unwrap();
         cut_log(&path, 8192).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("header\n{}block\n{}", table(4096), table(8192)));
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [whole.as_slice(), &"📊".as_bytes()[..2]].concat()).unwrap();
+        cut_log(&path, 8192).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), whole, "half a character is dropped");
         cut_log(&path, 10).unwrap();
         assert!(fs::read_to_string(&path).unwrap().ends_with("------\n"));
     }

@@ -9,6 +9,8 @@ use ppo_agent::{
     health::Verdict,
 };
 
+use crate::output::signals;
+
 /// One or more faults of flags or configuration; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageError(Vec<String>);
@@ -54,7 +56,8 @@ pub enum Outcome {
     Finished,
     /// A training was diagnosed; the exit code is that of its verdict.
     Diagnosed(u8),
-    /// A training was stopped by its verdict, according to `health.on_collapse`; the exit code is that of the verdict.
+    /// A training was stopped by its verdict, according to `health.on_collapse`, or by a signal; the exit code is that of
+    /// the verdict, or 128 and the signal's number.
     TrainingStopped(TrainingStopped),
     /// A forecaster's training was stopped by its watchdog; exit code 3 collapsed, 4 frozen, 5 exploding.
     ForecasterStopped(ForecasterStopped),
@@ -86,27 +89,52 @@ impl Outcome {
         match self {
             Self::Finished => 0,
             Self::Diagnosed(code) => *code,
-            Self::TrainingStopped(stopped) => stopped.verdict.exit_code(),
+            Self::TrainingStopped(stopped) => stopped.exit_code(),
             Self::ForecasterStopped(stopped) => stopped.exit_code(),
         }
     }
 }
 
-/// A training stopped because of its verdict.
+/// A training that stopped before its end.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TrainingStopped {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Timesteps taken.
-    pub step: u64,
-    /// Evidence of the verdict.
-    pub evidence: Vec<String>,
+pub enum TrainingStopped {
+    /// By its verdict.
+    ByVerdict {
+        /// The verdict.
+        verdict: Verdict,
+        /// Timesteps taken.
+        step: u64,
+        /// Evidence of the verdict.
+        evidence: Vec<String>,
+    },
+    /// By a signal, such as Ctrl-C.
+    BySignal {
+        /// Number of the signal.
+        signal: i32,
+        /// Timesteps taken.
+        step: u64,
+    },
+}
+
+impl TrainingStopped {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::ByVerdict { verdict, .. } => verdict.exit_code(),
+            Self::BySignal { signal, .. } => signals::exit_code(*signal),
+        }
+    }
 }
 
 impl fmt::Display for TrainingStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, step, evidence } = self;
-        write!(f, "training was stopped at step {step}: {verdict}; {}", evidence.join("; "))
+        match self {
+            Self::ByVerdict { verdict, step, evidence } => {
+                write!(f, "training was stopped at step {step}: {verdict}; {}", evidence.join("; "))
+            }
+            Self::BySignal { signal, step } => {
+                write!(f, "training was stopped at step {step} by {}; everything is saved", signals::name(*signal))
+            }
+        }
     }
 }
 
@@ -165,7 +193,7 @@ mod tests {
     #[test]
     fn every_kind_of_end_has_its_code() {
         let stopped = |verdict| {
-            let stopped = TrainingStopped { verdict, step: 5, evidence: vec!["HOLD 99%".to_owned()] };
+            let stopped = TrainingStopped::ByVerdict { verdict, step: 5, evidence: vec!["HOLD 99%".to_owned()] };
             Outcome::from(ControlFlow::Break(stopped))
         };
         let what = "a parameter of actor.0.bias".to_owned();
@@ -187,6 +215,9 @@ mod tests {
             Outcome::Diagnosed(3).exit_code(),
         ];
         assert_eq!(codes, [1, 2, 2, 3, 4, 5, 3]);
+        let by_hand = Outcome::from(ControlFlow::Break(TrainingStopped::BySignal { signal: 2, step: 5 }));
+        let text = "training was stopped at step 5 by Ctrl-C; everything is saved";
+        assert_eq!((by_hand.exit_code(), by_hand.message().as_deref()), (130, Some(text)));
         let message = stopped(Verdict::Frozen).message();
         assert_eq!(message.as_deref(), Some("training was stopped at step 5: frozen; HOLD 99%"));
     }

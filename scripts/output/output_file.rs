@@ -1,25 +1,29 @@
 //! Files that a command writes at its end, in folders that were checked before its work began.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 use serde::Serialize;
 
 use crate::output::console::Console;
 
-/// Checks that a folder can be written or created, by a temporary file in the nearest existing folder.
+/// Checks that a folder can be written or created, by the rights on the nearest existing folder; writes nothing.
 ///
 /// # Errors
 /// A sentence with the folder's path.
 pub fn check_writable(folder: &Path) -> anyhow::Result<()> {
     let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-    let probe = existing.join(format!(".write-probe-{}", std::process::id()));
-    File::create(&probe)
-        .and_then(|_| fs::remove_file(&probe))
-        .with_context(|| format!("cannot write to the folder {}", folder.display()))
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let rights = Access::WRITE_OK | Access::EXEC_OK;
+    let checked = if existing.is_dir() { access(existing, rights) } else { Err(Errno::NOTDIR) };
+    checked.with_context(|| format!("cannot write to the folder {}", folder.display()))
 }
 
 /// Creates the folder of a file.
@@ -49,6 +53,22 @@ pub(crate) fn json_text<T: Serialize>(value: &T) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
+/// Files that every run folder has.
+const RECORDS: [&str; 4] = ["config.toml", "health.jsonl", "manifest.json", "metrics.jsonl"];
+
+/// Refuses a path where a report would destroy a model or the records of a run.
+fn check_replaceable(path: &Path) -> anyhow::Result<()> {
+    let of_a_model = path.extension().is_some_and(|ending| ending == "safetensors")
+        || path.extension().is_some_and(|ending| ending == "json") && path.with_extension("safetensors").exists();
+    let of_a_run = path.file_name().is_some_and(|name| RECORDS.iter().any(|record| name == *record))
+        && RECORDS.iter().all(|record| path.with_file_name(record).exists());
+    if path.exists() && (of_a_model || of_a_run) {
+        let owner = if of_a_model { "model" } else { "run" };
+        bail!("{} belongs to a {owner}; choose another file", path.display());
+    }
+    Ok(())
+}
+
 /// A file that a command will write.
 #[derive(Debug)]
 pub(crate) struct OutputFile {
@@ -63,7 +83,10 @@ impl OutputFile {
     /// # Errors
     /// A sentence naming the folder.
     pub(crate) fn checked(content: &'static str, path: &Path) -> anyhow::Result<Self> {
+        // A dash means stdout, as for other programs.
+        let path = if path == Path::new("-") { Path::new("/dev/stdout") } else { path };
         path.parent().map_or(Ok(()), check_writable)?;
+        check_replaceable(path)?;
         Ok(Self { content, path: path.to_owned() })
     }
 
@@ -162,6 +185,10 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n");
         assert_eq!(file.line(), format!("Report written: {}", path.display()));
         assert!(OutputFile::requested("Report", None).unwrap().is_none());
+        fs::write(path.with_extension("safetensors"), "weights").unwrap();
+        let sidecar = OutputFile::checked("", &path).unwrap_err().to_string();
+        assert!(sidecar.ends_with("report.json belongs to a model; choose another file"), "{sidecar}");
+        assert_eq!(OutputFile::checked("", Path::new("-")).unwrap().path(), Path::new("/dev/stdout"));
         let below_a_file = OutputFile::checked("", &path.join("report.json")).unwrap_err().to_string();
         assert!(below_a_file.starts_with("cannot write to the folder "), "{below_a_file}");
     }

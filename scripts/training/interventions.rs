@@ -99,7 +99,11 @@ impl Interventions {
                 }
                 Response::Stop => {
                     let evidence = reporter.last_health().map_or_else(Vec::new, |row| row.evidence.clone());
-                    return Ok(ControlFlow::Break(TrainingStopped { verdict, step: trainer.timesteps(), evidence }));
+                    return Ok(ControlFlow::Break(TrainingStopped::ByVerdict {
+                        verdict,
+                        step: trainer.timesteps(),
+                        evidence,
+                    }));
                 }
             }
         }

@@ -53,7 +53,7 @@ impl Run<'_> {
         's: 'c,
     {
         let Paths { log, run, .. } = self.paths;
-        let resumed = earlier.is_some();
+        let (resumed, due) = (earlier.is_some(), monitor.as_ref().and_then(MonitorState::due));
         self.paths.create_folders()?;
         match self.resume {
             Some((prior, _)) => {
@@ -73,7 +73,7 @@ impl Run<'_> {
         self.paths.write("config.toml", self.config.to_toml()?)?;
         let (mut earlier, data) = (earlier.unwrap_or_default(), self.inputs.stamp());
         let records = if resumed {
-            let (records, rows) = Records::resume(run, data, earlier.steps)?;
+            let (records, rows) = Records::resume(run, data, earlier.steps, due)?;
             earlier.rows = rows;
             records
         } else {

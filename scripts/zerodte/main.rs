@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use zerodte_scripts::{
+    artifacts::manifest,
     commands::{self, ToolFlags},
     config::flag_help,
-    output::{console::Console, exit_code},
+    output::{console::Console, exit_code, panic_report},
 };
 
 fn main() -> ExitCode {
+    panic_report::install(&manifest::VERSION);
     let flags = flag_help::parse::<ToolFlags>();
     exit_code::report(&commands::run(&flags.command, &mut Console::stdout()))
 }

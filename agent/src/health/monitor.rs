@@ -134,6 +134,11 @@ impl MonitorState {
     pub fn overfit_gap(&self) -> Option<OverfitGap> {
         self.gap
     }
+
+    /// Returns the multiple of the cadence that is passed and whose interval is still open, waiting for an update.
+    pub fn due(&self) -> Option<u64> {
+        self.due
+    }
 }
 
 /// Accumulates figures step by step and reports them at the end of an interval.

@@ -6,7 +6,10 @@ use market_env::ObsSpec;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamState, AgentError, Normalizer, Policy, PolicyConfig, PpoConfig, storage::tensor_file};
+use crate::{
+    AdamState, AgentError, Normalizer, Policy, PolicyConfig, PpoConfig,
+    storage::{atomic_file::write_atomically, tensor_file},
+};
 
 /// Metadata key of the state; the number changes when its meaning does.
 const KEY: &str = "ppo-agent checkpoint 1";
@@ -93,7 +96,7 @@ impl Checkpoint {
         let envelope = Envelope { sha256: self.digest(&state), state };
         let envelope = serde_json::to_string(&envelope).map_err(|error| refused(error.to_string()))?;
         let bytes = tensor_file::to_safetensors(&tensors, (KEY, envelope)).map_err(refused)?;
-        tensor_file::write_atomically(path, &bytes)
+        write_atomically(path, &bytes)
     }
 
     /// Reads a checkpoint.

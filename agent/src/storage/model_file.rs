@@ -6,7 +6,10 @@ use market_env::ObsSpec;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentError, Normalizer, Policy, PolicyConfig, storage::tensor_file};
+use crate::{
+    AgentError, Normalizer, Policy, PolicyConfig,
+    storage::{atomic_file::write_atomically, tensor_file},
+};
 
 /// Format mark of the sidecar, and metadata key of the tensor file; the number changes with the meaning of either.
 const FORMAT: &str = "ppo-agent model 1";
@@ -77,8 +80,8 @@ impl ModelFile {
         };
         let mut text = serde_json::to_string_pretty(&sidecar).map_err(|error| refused(error.to_string()))?;
         text.push('\n');
-        tensor_file::write_atomically(path, &weights)?;
-        tensor_file::write_atomically(&sidecar_path(path), text.as_bytes())
+        write_atomically(path, &weights)?;
+        write_atomically(&sidecar_path(path), text.as_bytes())
     }
 
     /// Reads a model from its tensor file `path` and the sidecar beside it.

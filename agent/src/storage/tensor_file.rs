@@ -1,6 +1,6 @@
-//! Tensor files in the safetensors format, written atomically, with checks on reading.
+//! Tensor files in the safetensors format, with checks on reading.
 
-use std::{collections::HashMap, fs, io::Write, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
@@ -10,22 +10,6 @@ use crate::AgentError;
 /// Reads a whole file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, AgentError> {
     fs::read(path).map_err(|source| AgentError::Io { action: "read", path: path.to_owned(), source })
-}
-
-/// Writes a file under a temporary name in the same folder and renames it: a reader sees the old file or the new one.
-///
-/// # Errors
-/// [`AgentError::Io`] when the file cannot be written; an earlier file of the same name stays intact.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written =
-        fs::File::create(&temporary).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
-        .map_err(|source| AgentError::Io { action: "write", path: path.to_owned(), source })
 }
 
 /// Returns the SHA-256 of some bytes as lower-case hexadecimal.
@@ -75,20 +59,4 @@ pub(crate) fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize], out: &
 pub(crate) fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     Ok(header.metadata().as_ref().and_then(|entries| entries.get(key).cloned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_write_replaces_the_file_and_leaves_no_temporary() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
-        write_atomically(&path, b"one").unwrap();
-        write_atomically(&path, b"two").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
-        assert!(write_atomically(&folder.path().join("no/such/folder"), b"x").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
 }

@@ -207,7 +207,7 @@ mod tests {
         assert_eq!((view.verdict_at(5000).unwrap().verdict.to_string().as_str(), view.finished), ("healthy", false));
 
         // A resumed run cuts its files and goes on.
-        let (mut records, _) = Records::resume(path, DataStamp::Market, 4096).unwrap();
+        let (mut records, _) = Records::resume(path, DataStamp::Market, 4096, None).unwrap();
         assert_eq!(poll(&mut run, &mut view), 0);
         records.write_diagnostics(5000, &log_block::metrics(&ledger, &ledger)).unwrap();
         fs::write(path.join(MANIFEST), r#"{"finished":null}"#).unwrap();

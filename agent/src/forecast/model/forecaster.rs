@@ -9,7 +9,7 @@ use super::layout::ParamLayout;
 use crate::{
     AgentError, Normalizer,
     forecast::{ForecastConfig, Target, TargetMoments},
-    storage::tensor_file,
+    storage::{atomic_file::write_atomically, tensor_file},
 };
 
 /// Format mark of the sidecar, and metadata key of the tensor file; the number changes with the meaning of either.
@@ -134,8 +134,8 @@ impl ForecasterFile {
             meta: self.meta.clone(),
         };
         let text = serde_json::to_string_pretty(&sidecar).map_err(|error| refused(error.to_string()))?;
-        tensor_file::write_atomically(path, &weights)?;
-        tensor_file::write_atomically(&sidecar_path(path), (text + "\n").as_bytes())
+        write_atomically(path, &weights)?;
+        write_atomically(&sidecar_path(path), (text + "\n").as_bytes())
     }
 
     /// Reads a forecaster from its tensor file `path` and the sidecar beside it.
