@@ -142,7 +142,7 @@ impl FeatureStream {
             (100.0 * (close - top) / top / 0.5).tanh(),
             ((close - prior_high(&bars.high, t)) / atr.max(1e-9) / 1.5).tanh(),
             (pct(slope(&bars.close[first..=t])) / 0.05).tanh(),
-            burst(&bars.volume[first..=t], if t > first { pct(close - bars.close[t - 1]) } else { 0.0 }),
+            burst(&bars.volume[first..=t], if continues(bars, t) { pct(close - bars.close[t - 1]) } else { 0.0 }),
             ((ema_diff.abs() + macd_hist.abs() + vwap_dist.abs()) / 1.5).tanh(),
             f64::from(score.bull) / 4.0,
             f64::from(score.bear) / 4.0,
@@ -159,14 +159,20 @@ impl FeatureStream {
     }
 }
 
-/// Mean true range of the last 14 bars of the session; the session's first bar has only its own range.
+/// Mean true range of the last 14 bars of the session; the first bar of a session, and the first after a hole, has only its own
+/// range.
 fn mean_true_range(bars: &SessionBars, t: usize) -> f64 {
     let first = (t + 1).saturating_sub(ATR_BARS);
     let of = |i: usize| {
-        let last = if i == 0 { bars.close[0] } else { bars.close[i - 1] };
+        let last = if continues(bars, i) { bars.close[i - 1] } else { bars.close[i] };
         (bars.high[i] - bars.low[i]).max((bars.high[i] - last).abs()).max((bars.low[i] - last).abs())
     };
     (first..=t).map(of).sum::<f64>() / (t + 1 - first) as f64
+}
+
+/// Returns whether the minute before a slot had a bar in the session, so that the slot's move is a minute's.
+fn continues(bars: &SessionBars, slot: usize) -> bool {
+    slot > 0 && !bars.filled[slot - 1]
 }
 
 /// Highest high of the ten bars before `t` in the session; the bar's own where there is none before.
@@ -266,6 +272,26 @@ mod tests {
         assert_eq!((first[column("pullback")] < 0.0, first[column("trend_slope")]), (true, 0.0));
         assert!((first[column("since_open")] - 1.0 / 390.0).abs() < 1e-7);
         assert!((first[column("to_close")] - 389.0 / 390.0).abs() < 1e-7);
+    }
+
+    #[test]
+    fn the_averages_start_with_the_session_before_and_no_move_spans_a_hole() {
+        let (bars, vol) = reference_session();
+        let (mut other, mut holed) = (bars.clone(), bars.clone());
+        other.close.iter_mut().for_each(|close| *close *= 1.1);
+        let rows = |before: Option<&SessionBars>, bars: &SessionBars| session_features(before, bars, &vol, 4);
+        let (cold, warm, warmer) = (rows(None, &bars), rows(Some(&bars), &bars), rows(Some(&other), &bars));
+        assert!(cold[0].0 != warm[0].0 && warm[0].0 != warmer[0].0, "the session before counts");
+        assert_eq!(cold[300].0[column("rsi_scaled")], warm[300].0[column("rsi_scaled")], "and fades");
+        // The 09:30 bar is missing: its slot holds the close of the evening before, 10 % lower.
+        for price in [&mut holed.open, &mut holed.high, &mut holed.low, &mut holed.close] {
+            price[0] = 90.0;
+        }
+        (holed.volume[0], holed.filled[0]) = (0.0, true);
+        let row = rows(Some(&bars), &holed)[1].0;
+        let range = 100.0 * (holed.high[1] - holed.low[1]) / 2.0 / 90.0;
+        assert!((f64::from(row[column("atr_scaled")]) - range.tanh()).abs() < 1e-6, "half of one bar's range");
+        assert_eq!(row[column("burst")], 0.0);
     }
 
     #[test]
