@@ -123,7 +123,10 @@ impl Inputs {
     pub fn lines(&self) -> Vec<String> {
         let files = files::lines(&self.dataset.files).into_iter().map(|line| format!("  {line}"));
         let symbols = self.dataset.symbols.iter();
-        let symbols = symbols.flat_map(|s| [format!("  {}", s.report), format!("  {}", s.volatility_report())]);
+        let symbols = symbols.flat_map(|symbol| {
+            let always = [symbol.report.to_string(), symbol.volatility_report()];
+            always.into_iter().chain(symbol.history_report()).map(|line| format!("  {line}"))
+        });
         let options = self.market.real_options().into_iter().flat_map(real_options_lines);
         let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
         files.chain(symbols).chain(options).chain(forecasts).chain(self.notes()).collect()
@@ -144,7 +147,12 @@ impl Inputs {
             dataset.symbols.len(),
             dataset.dates.len()
         );
-        [counts].into_iter().chain(self.notes()).collect()
+        let without: usize = dataset.symbols.iter().map(SymbolSessions::minutes_without_bar).sum();
+        let holes =
+            (without > 0).then(|| format!("           {without} minutes without a bar; no order fills in them"));
+        let short = dataset.symbols.iter().filter_map(SymbolSessions::history_report);
+        let short = short.map(|line| format!("Note: {line}"));
+        [counts].into_iter().chain(holes).chain(short).chain(self.notes()).collect()
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {

@@ -16,6 +16,7 @@ pub(crate) mod train;
 pub(crate) mod train_script;
 pub(crate) mod trained_model;
 pub(crate) mod watch;
+pub(crate) mod windows;
 
 use std::{
     fs,

@@ -6,3 +6,4 @@ pub(crate) mod leakage;
 pub(crate) mod options;
 pub(crate) mod oracle;
 pub(crate) mod orders;
+pub(crate) mod windows;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use market_data::{
-    DataConfig, Dataset, Symbol, Window,
+    DataConfig, Dataset, SessionBars, Symbol, Window,
     source::synthetic::{self, SyntheticConfig},
 };
 use market_env::{ActionMask, BatchEnv, EnvConfig, Episode, Market, MarketConfig, StepBuffers, Trade, VecEnv};
@@ -25,6 +25,35 @@ pub(crate) fn dataset_of(names: &[&str], calendar_days: u32, synthetic: Syntheti
         jiff::civil::date(2024, 12, 6).saturating_sub(jiff::Span::new().days(calendar_days));
     let history = synthetic::generate(&config.synthetic, &symbols(names)).unwrap();
     Dataset::build(&history, &Window::default(), &config).unwrap()
+}
+
+/// Removes the bars of this many runs of 1 to 6 minutes from every session; their slots are filled with the last close.
+pub(crate) fn punch_holes(dataset: &mut Dataset, holes: u32, seed: u64) {
+    let mut dice = Dice(seed);
+    for day in dataset.symbols.iter_mut().flat_map(|symbol| &mut symbol.days) {
+        for _ in 0..holes {
+            let first = 1 + dice.roll(day.close.len() as u32 - 1) as usize;
+            (first..first + 1 + dice.roll(6) as usize).for_each(|slot| remove_bar(day, slot));
+        }
+        // Holes that end later lie on the prices before them.
+        for slot in 1..day.close.len() {
+            if day.filled[slot] {
+                remove_bar(day, slot);
+            }
+        }
+    }
+}
+
+/// Removes the bar of a slot: the slot is filled with the last close. Nothing happens behind the last slot.
+pub(crate) fn remove_bar(day: &mut SessionBars, slot: usize) {
+    if slot >= day.close.len() {
+        return;
+    }
+    let last = day.close[slot - 1];
+    for price in [&mut day.open, &mut day.high, &mut day.low, &mut day.close] {
+        price[slot] = last;
+    }
+    (day.volume[slot], day.filled[slot]) = (0.0, true);
 }
 
 pub(crate) fn market(dataset: &Dataset) -> Arc<Market> {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{ToSpan, civil::Date};
 
 use crate::{
-    Bars, DataConfig, DataError, DateRange, GridReport, SessionBars, Symbol, VolColumns, VolSource, Volatility,
+    Bars, DataConfig, DataError, DateRange, GridReport, SessionBars, Symbol, VOLATILITY_SESSIONS, VolColumns,
+    VolSource, Volatility,
     calendar::{self, Session},
-    grid,
+    grid::{self, SessionOutcome},
     history::{FileRecord, History},
 };
 
@@ -49,7 +50,7 @@ impl Window {
 pub struct SymbolSessions {
     /// The symbol.
     pub symbol: Symbol,
-    /// Number of leading entries of `days` that warm indicators up and are never traded.
+    /// Number of leading entries of `days` that warm up indicators and volatility and are never traded.
     pub warmup: usize,
     /// The sessions, warm-up first.
     pub days: Vec<SessionBars>,
@@ -70,6 +71,30 @@ impl SymbolSessions {
         let stale =
             if stale > 0 { format!("; {stale} minutes carry a value more than an hour old") } else { String::new() };
         format!("{}: volatility from {} sessions{stale}.", self.symbol, sources.join(", from "))
+    }
+
+    /// Returns one sentence on the traded sessions that have less history than they need, if there are any: the session
+    /// before, and [`VOLATILITY_SESSIONS`] sessions where the volatility is realised.
+    pub fn history_report(&self) -> Option<String> {
+        let is_realised = |vol: &VolColumns| [vol.atm_source, vol.vix_source].contains(&VolSource::Realised);
+        let needed = |day: &usize| if is_realised(&self.vol[*day]) { VOLATILITY_SESSIONS } else { 1 };
+        let short: Vec<usize> = (self.warmup..self.days.len()).filter(|day| *day < needed(day)).collect();
+        let date = |day: usize| self.days[day].session.date;
+        let (first, last) = (*short.first()?, *short.last()?);
+        Some(format!(
+            "{}: {} sessions, {} to {}, have less history than the {} sessions that they need; the bars start on {}.",
+            self.symbol,
+            short.len(),
+            date(first),
+            date(last),
+            needed(&first),
+            date(0)
+        ))
+    }
+
+    /// Returns the number of minutes without a bar in the traded sessions.
+    pub fn minutes_without_bar(&self) -> usize {
+        self.days[self.warmup..].iter().flat_map(|day| &day.filled).filter(|filled| **filled).count()
     }
 }
 
@@ -106,8 +131,10 @@ pub struct Dataset {
 impl Dataset {
     /// Extracts the sessions of `window` from every series of `history`.
     ///
-    /// The warm-up of a symbol consists of its last sessions before the window. If the bars do not reach back that far, the
-    /// first sessions of the window are used instead, so that a traded session always has warm indicators.
+    /// The warm-up of a symbol consists of its last sessions before the window: as many as a session's columns depend on, so
+    /// that a session is the same in every window, and at least `warmup_sessions`. If the bars do not reach back as far as
+    /// `warmup_sessions`, the first sessions of the window are used instead, so that a traded session always has warm
+    /// indicators. The report covers the window and `warmup_sessions` sessions before it.
     ///
     /// # Errors
     /// An impossible window, bars off the whole minute, or a symbol without a session in the window.
@@ -149,19 +176,28 @@ fn symbol_sessions(
     config: &DataConfig,
 ) -> Result<SymbolSessions, DataError> {
     let mut report = GridReport::new(bars.symbol().clone());
-    let mut examined = Vec::new();
-    let mut keep = |session: Session| {
-        examined.push(session);
-        report.record(session.date, grid::extract(bars, session, &config.grid))
-    };
-    let earlier = calendar::sessions(span.first, range.first.saturating_sub(1.day()));
-    let mut days: Vec<_> = earlier.into_iter().rev().filter_map(&mut keep).take(config.warmup_sessions).collect();
+    let (mut examined, mut days) = (Vec::new(), Vec::new());
+    let history = config.warmup_sessions.max(VOLATILITY_SESSIONS);
+    for session in calendar::sessions(span.first, range.first.saturating_sub(1.day())).into_iter().rev() {
+        if days.len() == history {
+            break;
+        }
+        match grid::extract(bars, session, &config.grid) {
+            outcome if days.len() < config.warmup_sessions => {
+                examined.push(session);
+                days.extend(report.record(session.date, outcome));
+            }
+            SessionOutcome::Kept(day) => days.push(day),
+            SessionOutcome::Refused { .. } | SessionOutcome::Absent => {}
+        }
+    }
     days.reverse();
-    days.extend(
-        calendar::sessions(range.first.max(span.first), range.last.min(span.last)).into_iter().filter_map(keep),
-    );
-
-    if days.len() <= config.warmup_sessions {
+    let warmup = days.len().max(config.warmup_sessions);
+    for session in calendar::sessions(range.first.max(span.first), range.last.min(span.last)) {
+        examined.push(session);
+        days.extend(report.record(session.date, grid::extract(bars, session, &config.grid)));
+    }
+    if days.len() <= warmup {
         return Err(DataError::NoSessions {
             symbol: bars.symbol().clone(),
             first: range.first,
@@ -176,7 +212,7 @@ fn symbol_sessions(
     report.absent.sort_unstable();
     report.outside_hours = outside_hours(bars, &mut examined);
     let vol = volatility.columns(&days);
-    Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup: config.warmup_sessions, days, vol, report })
+    Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup, days, vol, report })
 }
 
 /// Counts the bars on the dates from the first to the last session that start in none of the sessions.
@@ -248,8 +284,10 @@ mod tests {
         let config = DataConfig { warmup_sessions: 2, ..DataConfig::default() };
         let window = Window { from: Some(date("2025-06-16")), ..Window::default() };
         let dataset = Dataset::build(&history, &window, &config).unwrap();
-        let first: Vec<Date> = dataset.symbols[0].days.iter().take(3).map(|day| day.session.date).collect();
-        assert_eq!(first, [date("2025-06-12"), date("2025-06-13"), date("2025-06-16")]);
+        let spy = &dataset.symbols[0];
+        let dates: Vec<Date> = spy.days.iter().map(|day| day.session.date).collect();
+        assert_eq!((spy.warmup, dates[0], dates[6]), (6, date("2025-06-06"), date("2025-06-16")));
+        assert_eq!(spy.report.kept, 2 + 13, "the report leaves out the history beyond the warm-up sessions");
         assert_eq!((dataset.symbols.len(), dataset.dates.len(), dataset.dates[0]), (2, 13, date("2025-06-16")));
         assert_eq!(dataset.symbols[0].days.len(), dataset.symbols[0].vol.len());
         assert!(dataset.synthetic);
@@ -261,6 +299,41 @@ mod tests {
         let message = Dataset::build(&history, &short, &config).unwrap_err().to_string();
         assert!(message.contains("SPY has no usable session"), "{message}");
         assert!(message.contains("2 are reserved as warm-up"), "{message}");
+    }
+
+    #[test]
+    fn a_session_is_the_same_in_every_window() {
+        for published in [true, false] {
+            let mut history = history(&["SPY"]);
+            if !published {
+                history.volatility = Volatility::default();
+            }
+            let build = |from: Option<&str>, warmup_sessions: usize| {
+                let window = Window { from: from.map(date), ..Window::default() };
+                let config = DataConfig { warmup_sessions, ..DataConfig::default() };
+                Dataset::build(&history, &window, &config).unwrap().symbols.remove(0)
+            };
+            let all = build(None, 1);
+            let last = all.days.len() - 1;
+            for (from, warmup) in
+                [("2025-06-03", 1), ("2025-06-05", 1), ("2025-06-16", 0), ("2025-06-16", 8), ("2025-07-03", 1)]
+            {
+                let late = build(Some(from), warmup);
+                assert_eq!(late.days[late.warmup].session.date, date(from));
+                let traded = late.days.len() - late.warmup;
+                assert_eq!(
+                    late.vol[late.warmup..],
+                    all.vol[last + 1 - traded..],
+                    "from {from}, published: {published}"
+                );
+                assert_eq!(late.days[late.warmup..], all.days[last + 1 - traded..]);
+            }
+            let report = all.history_report();
+            let expected = "SPY: 5 sessions, 2025-06-03 to 2025-06-09, have less history than the 6 sessions that they need; \
+                            the bars start on 2025-06-02.";
+            assert_eq!(report.as_deref(), (!published).then_some(expected));
+            assert_eq!(build(Some("2025-06-10"), 1).history_report(), None);
+        }
     }
 
     #[test]

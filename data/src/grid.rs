@@ -38,7 +38,8 @@ pub struct SessionBars {
 #[serde(deny_unknown_fields, default)]
 pub struct GridConfig {
     /// Largest share of a session's minutes that may be filled, 0 to 1; a session with more is refused. 0.05 accepts a
-    /// trading halt of a quarter of an hour and refuses a file that ends at noon.
+    /// trading halt of a quarter of an hour and refuses a file that ends at noon. A session without its first two or its
+    /// last two minutes is refused whatever the share.
     pub max_filled_fraction: f64,
 }
 
@@ -100,7 +101,8 @@ impl GridReport {
 impl fmt::Display for GridReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { symbol, kept, filled_minutes, refused, absent, outside_hours } = self;
-        write!(f, "{symbol}: {kept} sessions kept, {filled_minutes} missing minutes filled.")?;
+        write!(f, "{symbol}: {kept} sessions kept, {filled_minutes} missing minutes filled")?;
+        f.write_str(if *filled_minutes > 0 { ", in which no order fills." } else { "." })?;
         if *outside_hours > 0 {
             write!(f, " {outside_hours} bars outside trading hours left out.")?;
         }
@@ -146,7 +148,9 @@ pub(crate) fn extract(bars: &Bars, session: Session, config: &GridConfig) -> Ses
     }
     let missing = session.minutes() - (end - first);
     let no_price_at_open = first == 0 && ts[first] > session.open_ns;
-    if no_price_at_open || missing as f64 > config.max_filled_fraction * session.minutes() as f64 {
+    // A feed that starts late or stops early, rather than a minute without a trade: its open or its close is unknown.
+    let cut = ts[first] > session.open_ns + MINUTE_NS || ts[end - 1] < session.close_ns - 2 * MINUTE_NS;
+    if no_price_at_open || cut || missing as f64 > config.max_filled_fraction * session.minutes() as f64 {
         return SessionOutcome::Refused { missing };
     }
     SessionOutcome::Kept(fill(bars, session, first))
@@ -227,13 +231,27 @@ mod tests {
     #[test]
     fn a_session_is_refused_beyond_the_limit_or_without_a_first_price() {
         let config = GridConfig::default();
-        assert!(
-            matches!(extract(&bars(0..371), session(), &config), SessionOutcome::Kept(_)),
-            "19 of 390 minutes are within 5 %"
-        );
-        assert_eq!(extract(&bars(0..370), session(), &config), SessionOutcome::Refused { missing: 20 });
+        let halted =
+            |minutes: i64| extract(&bars((0..390).filter(|m| !(5..5 + minutes).contains(m))), session(), &config);
+        assert!(matches!(halted(19), SessionOutcome::Kept(_)), "19 of 390 minutes are within 5 %");
+        assert_eq!(halted(20), SessionOutcome::Refused { missing: 20 });
         assert_eq!(extract(&bars(1..390), session(), &config), SessionOutcome::Refused { missing: 1 });
         assert_eq!(extract(&bars(-100..0), session(), &config), SessionOutcome::Absent);
+    }
+
+    #[test]
+    fn a_session_is_refused_without_its_first_two_or_last_two_minutes() {
+        let config = GridConfig { max_filled_fraction: 1.0 };
+        let missing = |lost: std::ops::Range<i64>| match extract(
+            &bars((-5..395).filter(|m| !lost.contains(m))),
+            session(),
+            &config,
+        ) {
+            SessionOutcome::Refused { missing } => Some(missing),
+            _ => None,
+        };
+        assert_eq!([missing(0..1), missing(389..390), missing(1..380)], [None; 3]);
+        assert_eq!([missing(0..2), missing(388..390), missing(372..390)], [Some(2), Some(2), Some(18)]);
     }
 
     #[test]
@@ -261,8 +279,8 @@ mod tests {
         report.outside_hours = 330;
         assert_eq!(
             report.to_string(),
-            "SPY: 1 sessions kept, 1 missing minutes filled. 330 bars outside trading hours left out. 1 sessions refused \
-             for missing minutes: 2025-06-02 (40 minutes). 1 sessions without any bar: 2025-06-02."
+            "SPY: 1 sessions kept, 1 missing minutes filled, in which no order fills. 330 bars outside trading hours left \
+             out. 1 sessions refused for missing minutes: 2025-06-02 (40 minutes). 1 sessions without any bar: 2025-06-02."
         );
     }
 }

@@ -50,4 +50,4 @@ pub use history::{DataStamp, FileRecord, History};
 pub use options::{OptionHistory, OptionSession, QuoteMinute, Right, TradeMinute};
 pub use split::{Split, SplitConfig, split};
 pub use symbol::{Symbol, SymbolError};
-pub use volatility::{DailySeries, VolColumns, VolSource, Volatility};
+pub use volatility::{DailySeries, VOLATILITY_SESSIONS, VolColumns, VolSource, Volatility};

@@ -24,6 +24,9 @@ const STALE_NS: i64 = 60 * MINUTE_NS;
 const VOL_RANGE: (f64, f64) = (0.03, 3.0);
 /// Number of earlier sessions in the realised volatility.
 const REALISED_SESSIONS: usize = 5;
+/// Sessions before a session that determine its columns, where volatility is realised: those of the realised volatility, and one
+/// more for the volatility at the previous session's close.
+pub const VOLATILITY_SESSIONS: usize = REALISED_SESSIONS + 1;
 /// Minimum number of returns; with fewer, [`UNKNOWN_VOL`] is used.
 const REALISED_MIN_RETURNS: usize = 30;
 /// First VIX1D of a day as a fraction of the evening's last, at the median of 341 days from 2023-04 to 2024-08: the
@@ -152,6 +155,12 @@ impl Volatility {
         Self { vix1d: vix1d.map(IndexSeries::new), vix: vix.map(IndexSeries::new), vix_daily }
     }
 
+    /// Returns true if no series is present, so that every day uses realised volatility.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.vix1d.is_none() && self.vix.is_none() && self.vix_daily.is_none()
+    }
+
     /// Returns the series without those that are preferred to `best`.
     #[must_use]
     pub fn at_best(&self, best: VolSource) -> Self {
@@ -168,7 +177,10 @@ impl Volatility {
     /// The order of preference is VIX1D, VIX, VIX of the day before, realised for `atm_vol`; and VIX, VIX of the day
     /// before, VIX1D, realised for `vix`. Realised volatility is the root mean square of the one-minute log returns of
     /// the last five sessions in `days` and of the session so far, annualised with 252 days of 390 minutes; until there
-    /// are 30 returns it is 0.20.
+    /// are 30 returns it is 0.20. A filled slot has no return, and the return of the slot after it starts at the slot's
+    /// own open, so that no return spans a hole or a night.
+    ///
+    /// The columns of a session depend on at most [`VOLATILITY_SESSIONS`] sessions before it.
     #[must_use]
     pub fn columns(&self, days: &[SessionBars]) -> Vec<VolColumns> {
         let mut realised = Realised::default();
@@ -286,10 +298,11 @@ impl Realised {
         }
         let mut today = SquaredReturns::default();
         let mut values = vec![known.annualised()];
-        let before = std::iter::once(day.open[0]).chain(day.close.iter().copied());
-        for ((before, close), filled) in before.zip(&day.close).zip(&day.filled) {
-            if !filled {
-                let squared = (close / before).ln().powi(2);
+        for slot in 0..day.close.len() {
+            if !day.filled[slot] {
+                let continues = slot > 0 && !day.filled[slot - 1];
+                let before = if continues { day.close[slot - 1] } else { day.open[slot] };
+                let squared = (day.close[slot] / before).ln().powi(2);
                 for returns in [&mut known, &mut today] {
                     returns.sum += squared;
                     returns.count += 1;
@@ -425,6 +438,40 @@ mod tests {
         assert!((columns[1].atm_vol[0] - after(389.0, 390.0)).abs() < 1e-12);
         assert!((columns[1].vix_previous_close - 100.0 * columns[1].atm_vol[0]).abs() < 1e-12);
         assert_eq!(columns[1].vix_source, VolSource::Realised);
+    }
+
+    #[test]
+    fn no_return_spans_a_filled_slot() {
+        let step: f64 = 0.0005;
+        let mut later = day("2025-06-03", |minute| if minute.is_multiple_of(2) { 550.0 } else { 550.0 * step.exp() });
+        // The 09:30 bar is missing: its slot holds the close of the day before, 10 % lower.
+        for price in [&mut later.open, &mut later.high, &mut later.low, &mut later.close] {
+            price[0] = 500.0;
+        }
+        later.filled[0] = true;
+        let columns = Volatility::default().columns(&[later]).remove(0);
+        // 389 returns, of which the first starts at its own open and is zero here.
+        let expected = step * (388.0 / 389.0 * 252.0 * 390.0_f64).sqrt();
+        assert!((columns.atm_vol[390] - expected).abs() < 1e-12, "{} and {expected}", columns.atm_vol[390]);
+    }
+
+    #[test]
+    fn columns_depend_on_six_earlier_sessions_at_most() {
+        let dates = calendar::sessions("2025-06-02".parse().unwrap(), "2025-06-16".parse().unwrap());
+        let price = |seed: usize, minute: usize| 500.0 + ((seed * 37 + minute * 101) % 89) as f64 / 50.0;
+        let days: Vec<SessionBars> = (0..)
+            .zip(&dates)
+            .map(|(seed, session)| day(&session.date.to_string(), |minute| price(seed, minute)))
+            .collect();
+        let (all, last) = (Volatility::default().columns(&days), days.len() - 1);
+        let from = |first: usize| Volatility::default().columns(&days[first..]).pop().unwrap();
+        for first in 0..=last - VOLATILITY_SESSIONS {
+            assert_eq!(from(first), all[last], "from session {first} on");
+        }
+        let short = from(last - VOLATILITY_SESSIONS + 1);
+        assert_eq!(short.atm_vol, all[last].atm_vol, "five sessions suffice for the volatility itself");
+        assert_ne!(short.vix_previous_close, all[last].vix_previous_close);
+        assert_ne!(from(last - REALISED_SESSIONS + 1).atm_vol, all[last].atm_vol);
     }
 
     #[test]

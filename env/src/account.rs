@@ -70,7 +70,7 @@ pub struct Account {
 /// The reason for an entry without a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// There is no offer, or the participation limit allows not even one contract of it.
+    /// There is no offer, no bar, or the participation limit allows not even one contract of the offer.
     NoQuote,
     /// One contract costs more than the cash.
     NoCash,

@@ -1,5 +1,6 @@
 //! Errors in the inputs of a market or an environment.
 
+use jiff::civil::Date;
 use market_data::Symbol;
 
 /// A reason for not building a market or an environment.
@@ -30,6 +31,44 @@ pub enum EnvError {
     NoOptions {
         /// The symbol.
         symbol: Symbol,
+    },
+    /// Prices of a session that need more strikes than its tape may have.
+    #[error(
+        "{symbol} {date}: prices from {low:.2} to {high:.2} dollars span {strikes} strikes of {step}, a session has at most \
+         {most}; {cause}"
+    )]
+    StrikeGrid {
+        /// The symbol.
+        symbol: Symbol,
+        /// The session.
+        date: Date,
+        /// Its lowest price.
+        low: f64,
+        /// Its highest price.
+        high: f64,
+        /// Strikes from the lowest to the highest price.
+        strikes: u32,
+        /// Most strikes of a session.
+        most: u32,
+        /// Dollars between two strikes.
+        step: f64,
+        /// The likely cause and its cure.
+        cause: String,
+    },
+    /// A strike rule that reaches further than a session's tape may.
+    #[error(
+        "{symbol} {date}: market.strike reaches {strikes} strikes, a session has at most {most}; choose a smaller \
+         market.strike.offset, or a larger market.contracts.{symbol}.strike_step"
+    )]
+    StrikeReach {
+        /// The symbol.
+        symbol: Symbol,
+        /// The session.
+        date: Date,
+        /// Strikes from the lowest to the highest.
+        strikes: u32,
+        /// Most strikes of a session.
+        most: u32,
     },
     /// No session in the given dates.
     #[error("there is no session to replay in the given dates")]

@@ -19,7 +19,7 @@ pub use self::{
     horizon::{BarSize, Horizon},
     path::Move,
 };
-use crate::{EnvError, FEATURES, features::FeatureStream};
+use crate::{EnvError, FEATURES, features::session_features};
 
 /// The moment of a forecast: the close of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +102,9 @@ impl ForecastTape {
     }
 
     fn append_minutes(&mut self, symbol: u32, sessions: &SymbolSessions, setup_threshold: u8) {
-        let mut stream = FeatureStream::new(setup_threshold);
-        for (index, (bars, vol)) in sessions.days.iter().zip(&sessions.vol).enumerate() {
-            let rows = stream.session(bars, vol);
-            if index < sessions.warmup {
-                continue;
-            }
+        for (index, (bars, vol)) in sessions.days.iter().zip(&sessions.vol).enumerate().skip(sessions.warmup) {
+            let before = index.checked_sub(1).map(|before| &sessions.days[before]);
+            let rows = session_features(before, bars, vol, setup_threshold);
             let (first_row, date, path) = (self.rows(), bars.session.date, Path::new(bars.open[0], &bars.close));
             self.features.extend(rows.iter().flat_map(|(row, _)| row));
             for bar in 0..rows.len() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod quote_overlay;
+mod strike_grid;
 pub(crate) mod tape;
 pub(crate) mod tape_builder;
 
@@ -14,7 +15,7 @@ use rayon::prelude::*;
 use crate::{
     ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup,
     account::{self, execution::Terms},
-    features::{FEATURES, FeatureRow, FeatureStream, setup::SetupScore},
+    features::{FEATURES, FeatureRow, session_features, setup::SetupScore},
     market::{
         tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
         tape_builder::TapeBuilder,
@@ -95,6 +96,8 @@ pub(crate) struct Signal {
     pub(crate) buyable: u8,
     /// The call and the put that an entry buys.
     pub(crate) contracts: [u16; 2],
+    /// False where the minute had no bar: nothing traded in it.
+    pub(crate) has_bar: bool,
 }
 
 /// All sessions of all symbols. Splits are lists of day indices into one market.
@@ -153,7 +156,8 @@ impl Market {
     /// Builds the tapes of all symbols' sessions; warm-up sessions only warm the indicators.
     ///
     /// # Errors
-    /// A configuration fault, a symbol without a contract, or no session at all.
+    /// A configuration fault, a symbol without a contract, prices whose strikes are too many for a session's grid, or no
+    /// session at all.
     pub fn build(symbols: &[SymbolSessions], config: &MarketConfig) -> Result<Self, EnvError> {
         Self::assemble(symbols, None, config)
     }
@@ -224,6 +228,7 @@ impl Market {
             bear_chase: score.bear_chase,
             buyable: buyable(t),
             contracts: sheet.tape.chosen[t].map(|contract| contract as u16),
+            has_bar: !bars.filled[t],
         };
         let signals: Vec<Signal> = sheet.rows.iter().enumerate().map(signal).collect();
         // A window at the session's open repeats its first row instead of reaching into another session.
@@ -348,7 +353,8 @@ impl Market {
         let (mut sum, mut count) = (0.0, 0u64);
         for day in days.iter().map(|&day| &self.days[day as usize]) {
             let terms = Terms::new(&day.spec, &config.costs, &config.execution);
-            for bar in 1..day.bars.saturating_sub(config.exits.flat_before_close) {
+            let until = day.bars.saturating_sub(config.exits.flat_before_close);
+            for bar in (1..until).filter(|&bar| self.has_bar(day, bar)) {
                 for contract in self.signals[(day.first_row + bar - 1) as usize].contracts.map(u32::from) {
                     let offer = (self.quote(day, contract, bar).open, self.size(day, contract, bar));
                     let Some(cost) = account::round_trip_cost(offer, &config.account, &terms) else { continue };
@@ -399,6 +405,12 @@ impl Market {
         contract < 2 * day.strikes
     }
 
+    /// Returns whether a minute of a day had a bar. Orders fill in such minutes only. Known at the minute's close.
+    #[inline]
+    pub(crate) fn has_bar(&self, day: &Day, bar: u32) -> bool {
+        self.signal(day.first_row + bar).has_bar
+    }
+
     pub(crate) fn signal(&self, row: u32) -> Signal {
         self.signals[row as usize]
     }
@@ -433,8 +445,7 @@ fn option_rows<'a>(
     if rows.iter().all(Option::is_none) { Err(missing()) } else { Ok(rows) }
 }
 
-/// Returns the played sessions of one symbol; with `rows`, `None` for sessions without one. Features continue through the
-/// sessions in order; tapes are priced in parallel.
+/// Returns the played sessions of one symbol, computed in parallel; with `rows`, `None` for sessions without one.
 fn sheets(
     symbol: &SymbolSessions,
     rows: Option<&[Option<&OptionSession>]>,
@@ -448,17 +459,19 @@ fn sheets(
             volatility: symbol.vol.len(),
         });
     }
-    let mut stream = FeatureStream::new(config.setup_threshold);
-    let features: Vec<_> = symbol.days.iter().zip(&symbol.vol).map(|(bars, vol)| stream.session(bars, vol)).collect();
-    let played = features.into_par_iter().enumerate().skip(symbol.warmup);
-    let sheet = |(day, features)| {
-        let options = match rows {
-            Some(rows) => Some(rows[day - symbol.warmup]?),
-            None => None,
+    for bars in &symbol.days[symbol.warmup..] {
+        strike_grid::check_prices(&symbol.symbol, bars, &spec)?;
+    }
+    let sheet = |day: usize| {
+        let options = match rows.map(|rows| rows[day - symbol.warmup]) {
+            Some(None) => return Ok(None),
+            options => options.flatten(),
         };
         let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
-        let tape = TapeBuilder { bars, vol, spec: &spec, config, options }.build();
-        Some(SessionTape { rows: features, tape, spec: spec.clone() })
+        let before = day.checked_sub(1).map(|before| &symbol.days[before]);
+        let features = session_features(before, bars, vol, config.setup_threshold);
+        let tape = TapeBuilder { symbol: &symbol.symbol, bars, vol, spec: &spec, config, options }.build()?;
+        Ok(Some(SessionTape { rows: features, tape, spec: spec.clone() }))
     };
-    Ok(played.map(sheet).collect())
+    (symbol.warmup..symbol.days.len()).into_par_iter().map(sheet).collect()
 }

@@ -1,6 +1,6 @@
 //! Tests of orders from decision to fill, on a small made-up market from which a test can remove quotes.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
@@ -14,10 +14,21 @@ const EXIT: u8 = Action::Exit as u8;
 
 /// One session of a symbol.
 fn market(symbol: &str) -> Market {
+    market_without(symbol, 0..0)
+}
+
+/// One session of a symbol without the bars of some minutes.
+fn market_without(symbol: &str, holes: Range<usize>) -> Market {
     let mut config = DataConfig::default();
     config.synthetic.sessions_to = config.synthetic.sessions_from.saturating_add(jiff::Span::new().days(1));
     let history = synthetic::generate(&config.synthetic, &[Symbol::new(symbol).unwrap()]).unwrap();
-    let dataset = Dataset::build(&history, &Window::default(), &config).unwrap();
+    let mut dataset = Dataset::build(&history, &Window::default(), &config).unwrap();
+    for slot in holes {
+        let day = dataset.symbols[0].days.last_mut().unwrap();
+        let last = day.close[slot - 1];
+        [&mut day.open, &mut day.high, &mut day.low, &mut day.close].into_iter().for_each(|price| price[slot] = last);
+        day.filled[slot] = true;
+    }
     Market::build(&dataset.symbols, &MarketConfig::default()).unwrap()
 }
 
@@ -276,4 +287,116 @@ fn a_new_reward_holds_from_the_next_step_and_touches_nothing_else() {
     assert_eq!((session.env.state(), session.env.ledger(), &session.env.config().reward), (state, &ledger, &taxed));
     let setup = session.env.market().setup((session.bar + session.env.market().days()[0].first_row) as usize);
     assert_eq!(session.act(0), if setup == Setup::Weak { -0.5 } else { -0.25 });
+}
+
+/// The bar of an instant in the market's only session.
+fn bar_of(session: &Session, ts_ns: i64) -> u32 {
+    ((ts_ns - session.env.market().days()[0].open_ns) / 60_000_000_000) as u32
+}
+
+/// The quote at which an order fills at the open of a bar, in dollars: bid and ask.
+fn open_quote(market: &Market, contract: u32, bar: u32) -> (f64, f64) {
+    let open = market.quote(&market.days()[0], contract, bar).open;
+    (f64::from(open.bid) / 100.0, f64::from(open.ask.unwrap().get()) / 100.0)
+}
+
+#[test]
+fn an_entry_into_a_hole_is_refused_or_filled_at_the_next_bar() {
+    for fill in [FillRule::NextOpen, FillRule::NextQuote] {
+        let market = market_without("SPY", 31..34);
+        let contract = at_the_money(&market, 30);
+        let (strike, ask) = (market.days()[0].strike(contract), open_quote(&market, contract, 34).1);
+        let mut config = patient();
+        config.execution.fill = fill;
+        let mut session = Session::new(market, config);
+        session.hold_until(30);
+        assert_eq!(session.mask(), FLAT_MASK, "nothing tells of the hole before it");
+        session.act(CALL);
+        let ledger = session.env.ledger();
+        assert_eq!((ledger.opened, ledger.halted_orders, ledger.minutes_without_bar), (0, 1, 1));
+        if fill == FillRule::NextOpen {
+            assert_eq!((session.mask(), ledger.refused_orders), (FLAT_MASK, 1));
+            continue;
+        }
+        session.hold_until(34);
+        let ledger = session.env.ledger();
+        assert_eq!((ledger.opened, ledger.halted_orders, ledger.minutes_without_bar), (1, 1, 3), "one order, one hole");
+        let open_ns = session.env.market().days()[0].open_ns;
+        let trade = session.finish().remove(0);
+        assert_eq!(
+            ((trade.entry_ts_ns - open_ns) / 60_000_000_000, trade.strike, trade.entry_price),
+            (34, strike, ask)
+        );
+    }
+}
+
+#[test]
+fn sales_and_stops_wait_for_the_bar_after_a_hole() {
+    for by_rule in [false, true] {
+        let market = market_without("SPY", 12..17);
+        let contract = at_the_money(&market, 10);
+        let bid = open_quote(&market, contract, 17).0;
+        let mut config = patient();
+        if by_rule {
+            // The spread alone loses more.
+            config.exits.stop_loss = 1e-6;
+        }
+        let mut session = Session::new(market, config);
+        session.hold_until(10);
+        session.act(CALL);
+        session.act(if by_rule { 0 } else { EXIT });
+        while session.bar < 17 {
+            let ledger = session.env.ledger();
+            assert_eq!((session.mask(), ledger.closed(), ledger.halted_orders), (FORCED_MASK, 0, 1));
+            session.act(0);
+        }
+        let ledger = session.env.ledger();
+        assert_eq!((ledger.closed(), ledger.refused_orders, ledger.minutes_without_bar), (1, 0, 5));
+        let mut trades = Vec::new();
+        session.env.drain_trades(&mut trades);
+        let expected = if by_rule { ExitReason::StopLoss } else { ExitReason::Agent };
+        assert_eq!(
+            (trades[0].reason, bar_of(&session, trades[0].exit_ts_ns), trades[0].exit_price),
+            (expected, 17, bid)
+        );
+    }
+}
+
+#[test]
+fn the_sale_before_the_bell_waits_for_a_bar_and_settles_without_one() {
+    let bars = market("SPY").days()[0].bars as usize;
+    for (holes, reason, at) in [
+        (bars - 7..bars - 3, ExitReason::EndOfDay, bars - 3),
+        (bars - 4..bars - 1, ExitReason::EndOfDay, bars - 5),
+        (bars - 5..bars, ExitReason::Settled, bars),
+    ] {
+        let (market, config) = (market_without("SPY", holes.clone()), patient());
+        let day = &market.days()[0];
+        // The contract that ends in the money: the call or the put at the money of bar 200.
+        let call = at_the_money(&market, 200);
+        let in_the_money = u32::from(day.intrinsic_cents(call) == 0);
+        assert!(day.intrinsic_cents(call + in_the_money) > 0, "the session moved");
+        let mut session = Session::new(market, config);
+        session.hold_until(200);
+        session.act(CALL + in_the_money as u8);
+        while !session.env.finished() {
+            session.act(0);
+        }
+        let mut trades = Vec::new();
+        session.env.drain_trades(&mut trades);
+        let (trade, ledger) = (&trades[0], session.env.ledger());
+        assert_eq!((trade.reason, bar_of(&session, trade.exit_ts_ns) as usize), (reason, at), "{holes:?}");
+        let waited = u64::from(holes.contains(&(bars - 5)));
+        assert_eq!((ledger.halted_orders, ledger.unfilled_orders), (waited, u64::from(reason == ExitReason::Settled)));
+    }
+}
+
+#[test]
+fn the_round_trip_cost_leaves_holes_out() {
+    let config = EnvConfig::default();
+    let cost = |market: &Market| market.round_trip_cost(&[0], &config);
+    let whole = market("SPY");
+    let bars = whole.days()[0].bars as usize;
+    assert!(cost(&whole) > 0.0);
+    assert_eq!(cost(&market_without("SPY", 1..bars)), 0.0, "no entry fills anywhere");
 }

@@ -94,6 +94,10 @@ pub struct Performance {
     pub partial_orders: u64,
     /// Working orders that expired unfilled.
     pub unfilled_orders: u64,
+    /// Minutes played without a bar; nothing fills in them.
+    pub minutes_without_bar: u64,
+    /// Orders due in such a minute: entries that were refused or waited, and sales that waited.
+    pub halted_orders: u64,
     /// Positions closed, by reason.
     pub exits: BTreeMap<&'static str, u64>,
 }
@@ -138,6 +142,8 @@ impl Performance {
             refused_orders: ledger.refused_orders,
             partial_orders: ledger.partial_orders,
             unfilled_orders: ledger.unfilled_orders,
+            minutes_without_bar: ledger.minutes_without_bar,
+            halted_orders: ledger.halted_orders,
             exits: ExitReason::ALL
                 .map(ExitReason::name)
                 .into_iter()
@@ -224,7 +230,16 @@ impl Performance {
             format!("Exits                {}", if exits.is_empty() { "none".to_owned() } else { exits.join("  ") }),
         ];
         lines.extend(self.orders_line());
+        lines.extend(self.holes_line());
         lines
+    }
+
+    /// Returns the counts of minutes without a bar and of the orders that met them, if there are any.
+    fn holes_line(&self) -> Option<String> {
+        let [minutes, orders] = [self.minutes_without_bar, self.halted_orders].map(|count| thousands(count as i64));
+        (self.minutes_without_bar + self.halted_orders > 0).then(|| {
+            format!("Minutes without bar  {minutes}; {orders} orders were due in them and were refused or waited")
+        })
     }
 
     /// Returns the counts of orders that were not filled in full at once, if there are any.
@@ -319,7 +334,13 @@ pub(crate) mod tests {
         assert_eq!((figures.win_rate, figures.daily_sharpe, figures.profit_factor), (None, None, None));
         let json = serde_json::to_value(&figures).unwrap();
         assert!(json["win_rate"].is_null() && json["net_pnl_usd"] == 0.0);
-        assert!(figures.lines().iter().all(|line| !line.contains("NaN") && !line.starts_with("Orders")));
+        let extra = ["Orders", "Minutes without"];
+        assert!(
+            figures
+                .lines()
+                .iter()
+                .all(|line| !line.contains("NaN") && !extra.iter().any(|word| line.starts_with(word)))
+        );
     }
 
     #[test]
@@ -327,6 +348,10 @@ pub(crate) mod tests {
         let ledger = Ledger { refused_orders: 1_200, unfilled_orders: 1, ..Ledger::default() };
         let figures = Performance::of(&ReplayResult { ledger, ..ReplayResult::default() }).unwrap();
         let line = "Orders               1,200 refused, 0 filled in part, 1 expired unfilled";
+        assert_eq!(figures.lines().last().unwrap(), line);
+        let ledger = Ledger { minutes_without_bar: 1_030, halted_orders: 7, ..Ledger::default() };
+        let figures = Performance::of(&ReplayResult { ledger, ..ReplayResult::default() }).unwrap();
+        let line = "Minutes without bar  1,030; 7 orders were due in them and were refused or waited";
         assert_eq!(figures.lines().last().unwrap(), line);
     }
 }

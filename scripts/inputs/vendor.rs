@@ -1,7 +1,7 @@
 //! Vendors of a run: opened with keys, addresses and a pace, and read through the cache in `run.data_dir`.
 
 use market_data::{
-    DataConfig, DateRange, History, Symbol, Window, calendar,
+    DataConfig, DateRange, History, Symbol, VOLATILITY_SESSIONS, Window, calendar,
     source::{
         cache::Cache,
         fetch::{FetchOptions, Fetcher, HistoryRequest, last_final, with_warmup},
@@ -54,7 +54,8 @@ pub fn usage(error: VendorError) -> anyhow::Error {
 /// Returns the history of a run from the cache, after fetching the missing sessions.
 ///
 /// A run without dates uses the whole cache and makes no request. A run without a last date, whose vendor cannot be reached,
-/// uses the cached sessions if at most a few of the last ones are missing; a note reports it.
+/// uses the cached sessions if at most a few of the last ones are missing; a note reports it. Without a volatility index the
+/// sessions before that determine realised volatility are fetched as well.
 ///
 /// # Errors
 /// Refused requests, malformed responses, a missing key, or a cache that cannot be read or written.
@@ -73,6 +74,13 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
         })?,
     };
     let mut history = cache.history(fetcher.vendor, &run.symbols, dates)?;
+    if let Some(earlier) = requested(run, VOLATILITY_SESSIONS)?.filter(|_| history.volatility.is_empty()) {
+        let longer = DateRange { first: earlier.first.min(dates.first), last: dates.last };
+        match fetch_missing(&fetcher, run, longer, &meter) {
+            Ok(_) => history = cache.history(fetcher.vendor, &run.symbols, longer)?,
+            Err(error) => meter.note(format!("realised volatility of the first sessions has less history: {error}")),
+        }
+    }
     history.notes = meter.notes();
     Ok(history)
 }

@@ -3,7 +3,7 @@
 use market_data::{DataConfig, Dataset, Window, source::files};
 use market_env::{AtTheBell, EnvConfig, ExitMode, FillRule, Market, MarketConfig, Trade, VecEnv as _};
 
-use crate::util::{Batch, Dice, all_days, dataset, real_bars, symbols};
+use crate::util::{Batch, Dice, all_days, dataset, punch_holes, real_bars, symbols};
 
 /// Recomputes the result of a trade from its entry and its sales, in whole cents.
 pub(crate) fn agrees_with_its_sales(trade: &Trade) {
@@ -44,6 +44,44 @@ fn trade_at_random(market: &std::sync::Arc<Market>, config: &EnvConfig, seed: u6
     let fees = |sum: i64, trade: &Trade| sum + trade.fees_cents;
     assert_eq!(trades.iter().fold(0, fees), batch.env.ledger().fees_cents);
     trades.len()
+}
+
+/// Asserts that every fill of a trade lies in a minute with a bar; settlements lie at the close.
+fn fills_on_bars(trade: &Trade, data: &Dataset) {
+    let days =
+        data.symbols.iter().filter(|symbol| symbol.symbol.as_str() == trade.symbol).flat_map(|symbol| &symbol.days);
+    let day = days.into_iter().find(|day| day.session.date == trade.date).unwrap();
+    let slot = |ts_ns: i64| ((ts_ns - day.session.open_ns) / 60_000_000_000) as usize;
+    assert!(!day.filled[slot(trade.entry_ts_ns)], "an entry without a bar: {trade:?}");
+    for sale in trade.sales.iter().filter(|sale| !sale.reason.is_settlement()) {
+        assert!(!day.filled[slot(sale.ts_ns)], "a {} without a bar: {trade:?}", sale.reason);
+    }
+}
+
+#[test]
+fn nothing_fills_in_a_minute_without_a_bar() {
+    let mut data = dataset(&["SPY", "SPX"], 90, 6, 0.0);
+    punch_holes(&mut data, 30, 3);
+    let market = std::sync::Arc::new(Market::build(&data.symbols, &MarketConfig::default()).unwrap());
+    for config in [EnvConfig::default(), rough()] {
+        let mut batch = Batch::replay(&market, all_days(&market), &config);
+        let mut dice = Dice(4);
+        while !batch.env.finished() {
+            let actions: Vec<u8> = batch.lanes.mask.iter().map(|&mask| dice.legal(mask)).collect();
+            batch.step(&actions);
+        }
+        let (trades, ledger) = (batch.trades(), batch.env.ledger().clone());
+        assert!(trades.len() > 300, "{} trades", trades.len());
+        trades.iter().for_each(|trade| fills_on_bars(trade, &data));
+        trades.iter().for_each(agrees_with_its_sales);
+        let played = |day: &u32| market.days()[*day as usize].bars as usize - config.exits.flat_before_close as usize;
+        let sessions = data.symbols.iter().flat_map(|symbol| &symbol.days[symbol.warmup..]);
+        let holes = sessions
+            .zip(all_days(&market))
+            .map(|(day, index)| day.filled[1..played(&index)].iter().filter(|filled| **filled).count() as u64);
+        assert_eq!(ledger.minutes_without_bar, holes.sum::<u64>());
+        assert!(ledger.halted_orders > 50 && ledger.minutes_without_bar > 1_000, "{ledger:?}");
+    }
 }
 
 #[test]

@@ -39,8 +39,9 @@ impl Feed {
         Self { spy, vix1d, vix }
     }
 
-    /// Changes every input that is published after `now`.
+    /// Changes every input that is published after `now`, and removes up to three of the bars that follow it.
     fn rewrite_future(&mut self, now: i64, dice: &mut Dice) {
+        self.remove_bars(now, now + i64::from(dice.roll(4)) * MINUTE_NS);
         for columns in [&mut self.spy, &mut self.vix1d, &mut self.vix] {
             for i in 0..columns.ts_ns.len() {
                 if columns.ts_ns[i] < now {
@@ -53,6 +54,19 @@ impl Feed {
                 columns.volume[i] = f64::from(dice.roll(100_000));
             }
         }
+    }
+
+    /// Removes the bars of SPY that start from `from` until `until`.
+    fn remove_bars(&mut self, from: i64, until: i64) {
+        let keep: Vec<bool> = self.spy.ts_ns.iter().map(|ts| !(from..until).contains(ts)).collect();
+        let columns = &mut self.spy;
+        for column in [&mut columns.open, &mut columns.high, &mut columns.low, &mut columns.close, &mut columns.volume]
+        {
+            let mut kept = keep.iter();
+            column.retain(|_| *kept.next().unwrap());
+        }
+        let mut kept = keep.iter();
+        columns.ts_ns.retain(|_| *kept.next().unwrap());
     }
 
     fn dataset(&self) -> Dataset {
@@ -160,6 +174,11 @@ fn a_changed_future_changes_no_earlier_observation_mask_or_fill() {
 #[test]
 fn a_feature_that_reads_the_next_bar_is_caught() {
     assert!(violations(|symbol| symbol.days.iter_mut().for_each(|day| day.close.rotate_left(1))) > 0);
+}
+
+#[test]
+fn a_hole_that_shows_before_its_minute_is_caught() {
+    assert!(violations(|symbol| symbol.days.iter_mut().for_each(|day| day.filled.rotate_left(1))) > 0);
 }
 
 #[test]

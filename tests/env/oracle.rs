@@ -11,7 +11,7 @@ use proptest::{prelude::*, sample::select};
 use self::account::Oracle;
 use crate::{
     env::conservation::agrees_with_its_sales,
-    util::{Batch, Dice, all_days, dataset, market, real_bars},
+    util::{Batch, Dice, all_days, dataset, market, punch_holes, real_bars},
 };
 
 /// Plays every day of a replay with random legal actions, mostly HOLD so that positions last, and compares each step.
@@ -105,9 +105,10 @@ fn compare_ends(batch: &Batch, played: &Played, oracles: &[Oracle<'_>], config: 
     let (total, ledger) = (trades.iter().map(|trade| trade.net_pnl_cents).sum::<i64>(), batch.env.ledger());
     assert_eq!(total, episodes.iter().map(|e| e.net_pnl_cents).sum::<i64>(), "trades add up to the sessions' cash");
     assert_eq!(total, ledger.net_pnl_cents);
-    let orders = [ledger.refused_orders, ledger.partial_orders, ledger.unfilled_orders];
+    let orders = [ledger.refused_orders, ledger.partial_orders, ledger.unfilled_orders, ledger.halted_orders];
     let of_kind = |kind: usize| oracles.iter().map(|oracle| oracle.orders[kind]).sum::<u64>();
-    assert_eq!(orders, [0, 1, 2].map(of_kind), "refused, partial and unfilled orders");
+    assert_eq!(orders, [0, 1, 2, 3].map(of_kind), "refused, partial, unfilled and halted orders");
+    assert_eq!(ledger.minutes_without_bar, oracles.iter().map(|oracle| oracle.holes).sum::<u64>());
     let mut exits = BTreeMap::new();
     trades.iter().for_each(|trade| *exits.entry(trade.reason.name()).or_insert(0) += 1);
     let mut expected = BTreeMap::new();
@@ -199,14 +200,30 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_batch_equals_a_slow_account_under_any_settings(env in environments(), tape in markets(), seed in any::<u64>()) {
+    fn the_batch_equals_a_slow_account_under_any_settings(
+        env in environments(), tape in markets(), holes in select(vec![0, 4, 12]), seed in any::<u64>(),
+    ) {
         prop_assert_eq!(env.check(), Vec::<String>::new());
-        let dataset = dataset(&["SPY", "SPX"], 5, seed % 7, 0.3);
+        let mut dataset = dataset(&["SPY", "SPX"], 5, seed % 7, 0.3);
+        punch_holes(&mut dataset, holes, seed);
         let market = Arc::new(Market::build(&dataset.symbols, &tape).unwrap());
         let mut thin = env.clone();
         thin.execution.participation *= 0.3;
         let (steps, _) = compare_in_turn(&dataset, &market, [&env, &thin], seed);
         prop_assert!(steps > 1_000);
+    }
+}
+
+#[test]
+fn the_batch_equals_a_slow_account_on_sessions_with_holes() {
+    let mut dataset = dataset(&["SPY", "SPX"], 12, 5, 0.3);
+    punch_holes(&mut dataset, 12, 8);
+    let market = market(&dataset);
+    for (seed, mut config) in [(1, EnvConfig::default()), (2, rules())] {
+        compare(&dataset, &market, &config, seed);
+        config.execution.fill = FillRule::NextQuote;
+        let (steps, trades) = compare(&dataset, &market, &config, seed);
+        assert!(steps > 5_000 && trades > market.days().len());
     }
 }
 

@@ -152,6 +152,8 @@ pub fn metrics(interval: &Ledger, total: &Ledger) -> Vec<(String, f64)> {
     put("env/refused_orders", Some(interval.refused_orders as f64));
     put("env/partial_orders", Some(interval.partial_orders as f64));
     put("env/unfilled_orders", Some(interval.unfilled_orders as f64));
+    put("env/minutes_without_bar", Some(interval.minutes_without_bar as f64));
+    put("env/halted_orders", Some(interval.halted_orders as f64));
     for (term, sum) in interval.reward_terms.iter() {
         put(&format!("reward_terms/{}", term.name()), Some(sum));
     }

@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-/// Treatment of a policy's order that meets no quote.
+/// Treatment of a policy's order that meets no quote. An entry that is due in a minute without a bar is treated likewise; sales
+/// wait for the next bar under either rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FillRule {

@@ -220,11 +220,25 @@ mod tests {
 
     /// Made-up sessions around a half day, the shortest kind.
     fn market(symbol: &str) -> Arc<Market> {
+        market_without(symbol, &[])
+    }
+
+    /// The same sessions without the bars of some minutes.
+    fn market_without(symbol: &str, holes: &[usize]) -> Arc<Market> {
         let mut config = DataConfig::default();
         config.synthetic.sessions_from = jiff::civil::date(2024, 11, 20);
         config.synthetic.sessions_to = jiff::civil::date(2024, 12, 6);
         let history = synthetic::generate(&config.synthetic, &[Symbol::new(symbol).unwrap()]).unwrap();
-        let dataset = Dataset::build(&history, &Window::default(), &config).unwrap();
+        let mut dataset = Dataset::build(&history, &Window::default(), &config).unwrap();
+        for day in &mut dataset.symbols[0].days {
+            for &slot in holes {
+                let last = day.close[slot - 1];
+                for price in [&mut day.open, &mut day.high, &mut day.low, &mut day.close] {
+                    price[slot] = last;
+                }
+                day.filled[slot] = true;
+            }
+        }
         Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap())
     }
 
@@ -257,7 +271,20 @@ mod tests {
 
     #[test]
     fn no_sequence_of_actions_beats_it_and_one_reaches_it() {
-        let market = market("SPY");
+        let profitable = exact_ceilings(&market("SPY"));
+        assert!(profitable >= 4, "{profitable} of 8 ceilings are above zero");
+    }
+
+    #[test]
+    fn it_is_exact_on_sessions_with_holes() {
+        // Holes at entries, at exits, and at the sale before the bell (bar 90).
+        let profitable = exact_ceilings(&market_without("SPY", &[3, 22, 23, 24, 43, 62, 75, 89, 90, 91]));
+        assert!(profitable > 0);
+    }
+
+    /// Compares the ceilings of the half day under several settings with the best of all sequences of actions; returns the number
+    /// of ceilings above zero.
+    fn exact_ceilings(market: &Arc<Market>) -> u32 {
         let half_day = market.days().iter().position(|day| day.bars == 210).unwrap() as u32;
         let mut profitable = 0;
         for (open, delay, cooldown, mode) in [
@@ -271,14 +298,14 @@ mod tests {
             (config.guards.no_entry_after_open, config.guards.no_entry_before_close) = (open + 1, 210 - open - 7);
             (config.exits.flat_before_close, config.exits.mode) = (120, mode);
             (config.execution.delay_bars, config.guards.cooldown) = (delay, cooldown);
-            let [found] = Ceilings::of(&market, &[half_day], &config).unwrap()[..] else { unreachable!() };
+            let [found] = Ceilings::of(market, &[half_day], &config).unwrap()[..] else { unreachable!() };
             let mut env = BatchEnv::replay(market.clone(), vec![half_day], config).unwrap();
             let lanes = StepBuffers::reset(&mut env);
             let most = [brute_force(&env, &lanes, false), brute_force(&env, &lanes, true)];
             assert_eq!([found.any.net_pnl_cents, found.strong.net_pnl_cents], most, "from bar {open}: {found:?}");
             profitable += u32::from(most[0] > 0) + u32::from(most[1] > 0);
         }
-        assert!(profitable >= 4, "{profitable} of 8 ceilings are above zero");
+        profitable
     }
 
     #[test]

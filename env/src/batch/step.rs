@@ -1,4 +1,6 @@
 //! One step of one lane: orders at the next open, the mark at its close, the exit rules, the reward.
+//!
+//! A minute without a bar holds no trade of the underlying: no order fills in it. The mark goes on with the last price.
 
 use crate::{
     ActionMask, Day, Fill, Ledger, Position, Sale, Trade,
@@ -65,6 +67,7 @@ impl LaneStep<'_> {
         lane.reward += f64::from(reward);
         self.count_terms(&terms);
         self.ledger.steps += 1;
+        self.ledger.minutes_without_bar += u64::from(!rules.market.has_bar(day, next));
         self.ledger.sessions += u64::from(over);
         (reward, over)
     }
@@ -91,14 +94,30 @@ impl LaneStep<'_> {
         }
     }
 
+    /// Returns whether the minute at whose open an order works had no bar, so that nothing fills in it. Counts the order once
+    /// per hole.
+    fn is_halted(&mut self, day: &Day, due: u32, bar: u32) -> bool {
+        let market = &self.rules.market;
+        if market.has_bar(day, bar) {
+            return false;
+        }
+        self.ledger.halted_orders += u64::from(bar == due || market.has_bar(day, bar - 1));
+        true
+    }
+
     /// Works an entry at the next open.
     fn enter(&mut self, lane: &mut Lane, day: &Day, entry: EntryOrder) -> PerTerm<f32> {
-        let (rules, bar) = (self.rules, lane.bar + 1);
-        if rules.arrival(entry.decided) > bar {
+        let (rules, bar, due) = (self.rules, lane.bar + 1, self.rules.arrival(entry.decided));
+        if due > bar {
             return PerTerm::default();
         }
-        let offer = (rules.market.quote(day, entry.contract, bar).open, rules.market.size(day, entry.contract, bar));
-        let bought = lane.account.buy(entry.action, entry.contract, offer, &rules.config.account, rules.terms(lane));
+        let bought = if self.is_halted(day, due, bar) {
+            Err(Refusal::NoQuote)
+        } else {
+            let market = &rules.market;
+            let offer = (market.quote(day, entry.contract, bar).open, market.size(day, entry.contract, bar));
+            lane.account.buy(entry.action, entry.contract, offer, &rules.config.account, rules.terms(lane))
+        };
         match bought {
             Err(Refusal::NoQuote) if rules.config.execution.fill == FillRule::NextQuote => {
                 if !lane.guard.allows(bar + 1) {
@@ -156,9 +175,12 @@ impl LaneStep<'_> {
     }
 
     /// Works the sale that is due at the open of a bar. The rules' orders work until they are filled. The policy's order ends
-    /// with its first fill, or without one unless it waits for a quote.
+    /// with its first fill, or without one unless it waits for a quote. Every order waits in a minute without a bar.
     fn exit(&mut self, lane: &mut Lane, day: &Day, bar: u32) {
         let Some(order) = lane.order.filter(|order| order.due <= bar) else { return };
+        if self.is_halted(day, order.due, bar) {
+            return;
+        }
         let sold = self.sell(lane, day, order.contracts, order.reason, bar);
         let left = order.contracts - sold;
         let by_policy = order.reason == ExitReason::Agent;
@@ -181,14 +203,17 @@ impl LaneStep<'_> {
         fill.contracts
     }
 
-    /// Ends the session: sells before the bell, at every remaining open if need be, and settles the rest at the close. A
+    /// Ends the session: sells before the bell, at every remaining open of a bar if need be, and settles the rest at the close. A
     /// contract that expires later is worth more than its intrinsic value, but found no buyer.
     fn end(&mut self, lane: &mut Lane, day: &Day) {
         lane.order = None;
         if !self.rules.settles(day) {
-            for bar in self.rules.last_bar(day)..day.bars {
+            let due = self.rules.last_bar(day);
+            for bar in due..day.bars {
                 let Some(position) = lane.account.position else { return };
-                self.sell(lane, day, position.contracts, ExitReason::EndOfDay, bar);
+                if !self.is_halted(day, due, bar) {
+                    self.sell(lane, day, position.contracts, ExitReason::EndOfDay, bar);
+                }
             }
             self.ledger.unfilled_orders += u64::from(lane.account.position.is_some());
         }

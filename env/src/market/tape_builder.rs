@@ -1,19 +1,21 @@
 //! Construction of a session's tape: model prices, corrected by prints of real options, overlaid with their quotes.
 
-use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+use market_data::{OptionSession, SessionBars, Symbol, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 
 use crate::{
-    ContractSpec, MarketConfig, QuoteOrigin, QuotePair, SessionPricer,
+    ContractSpec, EnvError, MarketConfig, QuoteOrigin, QuotePair, SessionPricer,
     market::{
         quote_overlay,
+        strike_grid::StrikeGrid,
         tape::{GreekRow, OptionTape},
     },
-    option::{black_scholes::Greeks, quote::nearest_strike, surface},
+    option::{black_scholes::Greeks, surface},
 };
 
 /// The inputs of one session's tape.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TapeBuilder<'a> {
+    pub(crate) symbol: &'a Symbol,
     pub(crate) bars: &'a SessionBars,
     pub(crate) vol: &'a VolColumns,
     pub(crate) spec: &'a ContractSpec,
@@ -27,8 +29,11 @@ impl TapeBuilder<'_> {
     ///
     /// The strike grid spans the session's range and the strikes that orders may reach from it. It only bounds storage: a bar
     /// uses its own strikes alone, and no observation depends on their number. Real rows never widen or thin the grid.
-    pub(crate) fn build(&self) -> OptionTape {
-        let Self { bars, vol, spec, config, options } = *self;
+    ///
+    /// # Errors
+    /// A grid of more strikes than a session may have; nothing is allocated then.
+    pub(crate) fn build(&self) -> Result<OptionTape, EnvError> {
+        let Self { symbol, bars, vol, spec, config, options } = *self;
         let model = SessionPricer::expiring(config.expiry, bars, vol, spec, &config.pricing);
         let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
         let pricer = match &surface {
@@ -37,11 +42,7 @@ impl TapeBuilder<'_> {
         };
         let n = bars.close.len();
         let chosen: Vec<[u32; 2]> = (0..n).map(|t| config.strike.choose(&pricer, bars.close[t], t, spec)).collect();
-        let reached = bars.low.iter().chain(&bars.high).map(|&price| nearest_strike(price, spec));
-        let (lowest, highest) = reached
-            .chain(chosen.iter().flatten().copied())
-            .fold((u32::MAX, 0), |(low, high), strike| (low.min(strike), high.max(strike)));
-        let strikes = highest - lowest + 1;
+        let StrikeGrid { lowest, strikes } = StrikeGrid::of(symbol, bars, chosen.iter().flatten().copied(), spec)?;
         let cells = 2 * strikes as usize * n;
         let mut tape = OptionTape {
             lowest,
@@ -58,7 +59,7 @@ impl TapeBuilder<'_> {
         if let (Some(rows), Some(points)) = (options, &surface) {
             quote_overlay::lay(rows, points, spec, config, &mut tape);
         }
-        tape
+        Ok(tape)
     }
 
     /// Fills the cells of one strike's call and put.

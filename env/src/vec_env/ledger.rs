@@ -79,6 +79,13 @@ ledger! {
     /// Orders that expired unfilled: entries without a quote until entries ended, and sales before the bell that left
     /// contracts to settle.
     unfilled_orders: u64,
+    /// Minutes played that had no bar, so that nothing filled in them.
+    #[serde(default)]
+    minutes_without_bar: u64,
+    /// Orders that were due in a minute without a bar: entries that were refused or waited, and sales, which wait. An order
+    /// counts once per hole.
+    #[serde(default)]
+    halted_orders: u64,
 }
 
 impl Ledger {
@@ -172,6 +179,17 @@ mod tests {
         let (mean, error) = ledger.mean_trade_return().unwrap();
         // Returns of 0.1, 0.2 and 0.3: sample deviation 0.1.
         assert!((mean - 0.2).abs() < 1e-12 && (error - 0.1 / 3.0f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_ledger_without_the_counts_of_holes_is_read() {
+        let ledger = Ledger { steps: 5, minutes_without_bar: 2, halted_orders: 1, ..Ledger::default() };
+        let mut json = serde_json::to_value(&ledger).unwrap();
+        assert_eq!(serde_json::from_value::<Ledger>(json.clone()).unwrap(), ledger);
+        let columns = json.as_object_mut().unwrap();
+        columns.remove("minutes_without_bar");
+        columns.remove("halted_orders");
+        assert_eq!(serde_json::from_value::<Ledger>(json).unwrap(), Ledger { steps: 5, ..Ledger::default() });
     }
 
     #[test]

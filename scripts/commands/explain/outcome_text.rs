@@ -31,7 +31,8 @@ pub(super) fn order_text(session: &Session<'_>, bar: u32, context: &ReportContex
 
 fn entry_text(session: &Session<'_>, bar: u32) -> String {
     let Some(trade) = session.opened_by(bar) else {
-        return "not filled: no offer at the open, or not enough cash".to_owned();
+        let reason = no_bar_reason(session, bar).unwrap_or("no offer at the open, or not enough cash");
+        return format!("not filled: {reason}");
     };
     let premium = (trade.entry_price * 100.0).round() as i64 * 100 * i64::from(trade.contracts);
     format!(
@@ -52,8 +53,13 @@ fn exit_text(session: &Session<'_>, bar: u32, context: &ReportContext<'_>) -> St
         (false, _) => sold.join("; "),
         (true, Action::Hold) if step.mask.is_forced() => no_order_reason(held.is_some(), context).to_owned(),
         (true, Action::Hold) => "none".to_owned(),
-        (true, _) => "not filled: no bid".to_owned(),
+        (true, _) => format!("not filled: {}", no_bar_reason(session, bar).unwrap_or("no bid")),
     }
+}
+
+/// Returns the reason why no order fills after a decision, if the next minute has no bar.
+fn no_bar_reason(session: &Session<'_>, bar: u32) -> Option<&'static str> {
+    session.bars.filled.get(bar as usize + 1)?.then_some("the next minute has no bar")
 }
 
 /// Returns the reason why no order was possible.

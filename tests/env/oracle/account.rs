@@ -21,8 +21,10 @@ pub(super) struct Oracle<'a> {
     /// Bars at which an entry may reach the market.
     open_from: usize,
     open_until: usize,
-    /// Refused, partly filled and never filled orders.
-    pub(super) orders: [u64; 3],
+    /// Refused, partly filled and never filled orders, and those that met a hole.
+    pub(super) orders: [u64; 4],
+    /// Minutes played without a bar.
+    pub(super) holes: u64,
     pub(super) exits: BTreeMap<&'static str, u64>,
 }
 
@@ -44,6 +46,8 @@ struct Entry {
     call: bool,
     strike: f64,
     decided: usize,
+    /// The order met a hole that has not ended.
+    halted: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +55,8 @@ struct Sale {
     contracts: u32,
     reason: &'static str,
     due: usize,
+    /// The order met a hole that has not ended.
+    halted: bool,
 }
 
 impl<'a> Oracle<'a> {
@@ -76,7 +82,8 @@ impl<'a> Oracle<'a> {
             sale: None,
             open_from: guards.no_entry_after_open as usize,
             open_until: if nervous { 0 } else { until },
-            orders: [0; 3],
+            orders: [0; 4],
+            holes: 0,
             exits: BTreeMap::new(),
         }
     }
@@ -201,6 +208,13 @@ impl<'a> Oracle<'a> {
 
     fn work_sale(&mut self, next: usize) {
         let Some(sale) = self.sale.filter(|sale| sale.due <= next) else { return };
+        if self.bars.filled[next] {
+            self.orders[3] += u64::from(!sale.halted);
+            self.sale = Some(Sale { halted: true, ..sale });
+            return;
+        }
+        let sale = Sale { halted: false, ..sale };
+        self.sale = Some(sale);
         let sold = self.sell(sale.contracts, sale.reason, next);
         if sold == sale.contracts {
             self.sale = None;
@@ -229,7 +243,10 @@ impl<'a> Oracle<'a> {
     fn work_entry(&mut self, next: usize) -> f64 {
         let Some(entry) = self.entry.filter(|entry| self.delayed(entry.decided) <= next) else { return 0.0 };
         let (bid, ask) = self.quote(entry.call, entry.strike, next, true);
-        if ask == 0.0 || self.most() == 0 {
+        let hole = self.bars.filled[next];
+        self.orders[3] += u64::from(hole && !entry.halted);
+        self.entry = Some(Entry { halted: hole, ..entry });
+        if hole || ask == 0.0 || self.most() == 0 {
             if self.config.execution.fill == FillRule::NextOpen {
                 self.orders[0] += 1;
                 self.entry = None;
@@ -253,7 +270,7 @@ impl<'a> Oracle<'a> {
         }
         self.orders[1] += u64::from(wanted > self.most());
         self.cash -= cost;
-        let Entry { call, strike, decided } = entry;
+        let Entry { call, strike, decided, .. } = entry;
         let fresh = Held {
             call,
             strike,
@@ -285,15 +302,21 @@ impl<'a> Oracle<'a> {
         if self.held.is_some() {
             let order = [(3, 0.5), (4, 0.7), (5, 1.0)].into_iter().find(|(known, _)| *known == action);
             if let Some((_, part)) = order {
-                self.sale = Some(Sale { contracts: self.part(part), reason: "agent", due: self.delayed(self.bar) });
+                self.sale = Some(Sale {
+                    contracts: self.part(part),
+                    reason: "agent",
+                    due: self.delayed(self.bar),
+                    halted: false,
+                });
             }
         } else if action > 0 {
             let step = self.market.days()[self.day].spec.strike_step;
             let strike = (self.bars.close[self.bar] / step).round() * step;
-            self.entry = Some(Entry { call: action == 1, strike, decided: self.bar });
+            self.entry = Some(Entry { call: action == 1, strike, decided: self.bar, halted: false });
         } else if choice {
             reward += f64::from(if setup == Setup::Weak { shaping.hold_tax } else { shaping.missed_opportunity });
         }
+        self.holes += u64::from(self.bars.filled[next]);
         let held_before = self.held.is_some();
         reward += self.work_entry(next);
         let cost = self.held.as_ref().map_or(0.0, |held| held.cost);
@@ -321,10 +344,15 @@ impl<'a> Oracle<'a> {
         let spec = &self.market.days()[self.day].spec;
         let runs = spec.settlement == Settlement::Cash && self.config.exits.at_the_bell == AtTheBell::Settle;
         let bell = self.bars.close.len();
+        let mut hole = false;
         for bar in if runs { bell..bell } else { last..bell } {
-            if let Some(held) = &self.held {
+            let Some(held) = &self.held else { break };
+            if self.bars.filled[bar] {
+                self.orders[3] += u64::from(!hole);
+            } else {
                 self.sell(held.contracts, "end_of_day", bar);
             }
+            hole = self.bars.filled[bar];
         }
         let Some(Held { call, strike, contracts, .. }) = self.held else { return };
         self.orders[2] += u64::from(!runs);
@@ -373,7 +401,7 @@ impl<'a> Oracle<'a> {
         };
         let contracts = self.part(part);
         if self.sale.is_none_or(|sale| sale.contracts < contracts && sale.reason != reason) {
-            self.sale = Some(Sale { contracts, reason, due });
+            self.sale = Some(Sale { contracts, reason, due, halted: false });
         }
     }
 
