@@ -118,6 +118,12 @@ impl DailySeries {
         Ok(Self { date, close })
     }
 
+    /// Returns the closes.
+    #[cfg(feature = "load")]
+    pub(crate) fn close(&self) -> &[f64] {
+        &self.close
+    }
+
     /// Returns true if there is a close on this date.
     #[cfg(feature = "fetch")]
     pub(crate) fn contains(&self, date: Date) -> bool {
@@ -286,9 +292,11 @@ impl Realised {
         }
         let mut today = SquaredReturns::default();
         let mut values = vec![known.annualised()];
-        let before = std::iter::once(day.open[0]).chain(day.close.iter().copied());
-        for ((before, close), filled) in before.zip(&day.close).zip(&day.filled) {
-            if !filled {
+        let first = day.leading_filled();
+        for (slot, close) in day.close.iter().enumerate() {
+            if !day.filled[slot] {
+                // A slot filled at the open holds the price of the evening before.
+                let before = if slot == first { day.open[slot] } else { day.close[slot - 1] };
                 let squared = (close / before).ln().powi(2);
                 for returns in [&mut known, &mut today] {
                     returns.sum += squared;
@@ -425,6 +433,21 @@ mod tests {
         assert!((columns[1].atm_vol[0] - after(389.0, 390.0)).abs() < 1e-12);
         assert!((columns[1].vix_previous_close - 100.0 * columns[1].atm_vol[0]).abs() < 1e-12);
         assert_eq!(columns[1].vix_source, VolSource::Realised);
+    }
+
+    #[test]
+    fn a_night_is_no_minute_where_the_first_bar_is_missing() {
+        let step: f64 = 0.0005;
+        let zigzag = |level: f64| move |minute: usize| level * (step * (minute % 2) as f64).exp();
+        let (full, mut index) = (day("2025-06-03", zigzag(510.0)), day("2025-06-03", zigzag(510.0)));
+        index.filled[0] = true;
+        for price in [&mut index.open, &mut index.high, &mut index.low, &mut index.close] {
+            price[0] = 500.0;
+        }
+        let columns = |day: SessionBars| Volatility::default().columns(&[day]).remove(0).atm_vol;
+        let (full, index) = (columns(full), columns(index));
+        assert!((index[390] / full[390] - 1.0).abs() < 0.01, "{} and {}", index[390], full[390]);
+        assert!(index[390] < 0.2, "with the night of 2 % it is more than 0.3");
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! SVG heat map of all minutes: sessions from left to right, minutes after the open from top to bottom.
 
 use anyhow::Context as _;
+use market_data::quality::{At, Day, FULL};
 use plotters::{coord::Shift, prelude::*};
 
-use super::{
-    InspectReport, Runs,
-    days::{At, Day, FULL},
-};
+use super::{InspectReport, Runs};
 use crate::chart::style::{CALL, FAINT, INK, LOSS, PUT, STRONG_BUY, font};
 
 const MINUTE: i32 = 2;
@@ -199,7 +197,7 @@ mod tests {
     use super::*;
     use crate::commands::inspect::{
         Outside, Read,
-        days::tests::{day, flat},
+        tests::{day, flat},
     };
 
     fn drawn(days: Vec<Day>) -> String {
