@@ -29,7 +29,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::{cells::guarded, series::Series, suspicion::Suspicion};
+use self::{
+    cells::guarded,
+    exchange_day::{index_misplaced, misplaced},
+    series::Series,
+    suspicion::Suspicion,
+};
 use super::check_symbols;
 use crate::{BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
 
@@ -116,7 +121,8 @@ impl<'a> Folder<'a> {
         })?;
         let series = Series::read(&path, symbol, self.format, !symbol.is_index())?;
         exchange_day::check_interval_of_many(&series.bars)?;
-        let misplaced = || exchange_day::misplaced(&series.bars, self.format, series.states_zone);
+        let check = if symbol.as_str().starts_with("VIX") { index_misplaced } else { misplaced };
+        let misplaced = || check(&series.bars, self.format, series.states_zone);
         let found = misplaced().or_else(|| suspicion::unit(&series.bars)).or_else(|| suspicion::jump(&series.bars));
         self.judge(&path, found)?;
         Ok(self.keep(series))
@@ -126,7 +132,7 @@ impl<'a> Folder<'a> {
     fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
         let Some(path) = self.find(&format!("{symbol}_1m"))? else { return Ok(None) };
         let series = Series::read(&path, symbol, self.format, false)?;
-        let misplaced = || exchange_day::index_misplaced(&series.bars, self.format, series.states_zone);
+        let misplaced = || index_misplaced(&series.bars, self.format, series.states_zone);
         let found = misplaced().or_else(|| suspicion::level(&series.bars));
         self.judge(&path, found)?;
         Ok(Some(self.keep(series)))

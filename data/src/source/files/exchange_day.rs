@@ -19,6 +19,8 @@ const FEW_GAPS: usize = 30;
 const STRAY_MINUTES: f64 = 0.02;
 /// Largest share of session edges that a contradicted reading meets.
 const NO_EDGES: f64 = 0.1;
+/// Share of session edges that bars of regular hours meet under the right stamp.
+const BOTH_EDGES: f64 = 0.8;
 /// Largest and smallest mean logarithm of the volume ratio at the open, in the contradicted and in the better reading.
 const JUMP: (f64, f64) = (0.7, 1.4);
 /// Share of days on which an index is published at the open and at the close, in a contradicted and in a better reading.
@@ -68,8 +70,18 @@ pub(super) fn misplaced(bars: &Bars, format: &BarFormat, states_zone: bool) -> O
     match (strong, other_zone) {
         (false, _) => None,
         (true, Some(zone)) => Some(wrong_zone(bars, &read_zone, &zone, found.stamp, format, states_zone)),
-        (true, None) if found.stamp != format.stamp => Some(wrong_stamp(bars, &found)),
+        (true, None) if found.stamp != format.stamp && tells_stamp(found.evidence) => Some(wrong_stamp(bars, &found)),
         (true, None) => None,
+    }
+}
+
+/// Returns whether a sign tells the two stamps apart: open and close agree, or the volume jumps. An index that begins at 09:31 and
+/// goes on after 16:00 agrees at one of them only.
+fn tells_stamp(evidence: Evidence) -> bool {
+    match evidence {
+        Evidence::Edges(share) => share >= BOTH_EDGES,
+        Evidence::Volume(_) => true,
+        Evidence::None => false,
     }
 }
 

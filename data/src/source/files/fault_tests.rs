@@ -129,7 +129,7 @@ const ALLOW: &str = "--set data.allow_suspicious=true";
 #[test]
 fn right_files_pass() {
     let extended = minutes("2025-06-02", "2025-06-27", -330, 629);
-    for rows in [regular(), extended, minutes("2025-06-02", "2025-06-27", 1, 390 - 1)] {
+    for rows in [regular(), extended, minutes("2025-06-02", "2025-06-27", 1, 389)] {
         let history = of_csv("SPY", &csv(&rows)).unwrap();
         assert_eq!((history.bars[0].len(), history.notes), (rows.len(), Vec::<String>::new()));
     }
@@ -182,6 +182,18 @@ fn weak_evidence_refuses_nothing() {
     let no_volume: Vec<Row> =
         minutes("2025-06-02", "2025-06-27", -330, 629).into_iter().map(|row| Row { volume: 0.0, ..row }).collect();
     of_parquet(&BarFormat::default(), columns(&on_clock(&no_volume, "America/New_York"))).unwrap();
+}
+
+#[test]
+fn hours_of_an_index_are_no_stamps_of_the_end() {
+    let without = |from, to| {
+        let rows = minutes("2025-03-03", "2025-03-28", from, to);
+        csv_of(&rows, "timestamp,open,high,low,close", |row| format!("{},15,15.5,14.5,15.25", row.ns / SECOND_NS))
+    };
+    of_csv("SPX", &without(1, 395)).unwrap();
+    of_csv("SPX", &without(0, 390)).unwrap();
+    of_csv("VIX", &without(1, 405)).unwrap();
+    refused(of_csv("SPX", &without(1, 390)), &["its bars run from 09:31 to 16:00", "data.bar_stamp=end", ALLOW]);
 }
 
 #[test]
