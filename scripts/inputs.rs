@@ -141,7 +141,7 @@ impl Inputs {
             dataset.symbols.len(),
             dataset.dates.len()
         );
-        let quality = quality::line(&self.dataset).map(|line| format!("Quality    {line}"));
+        let quality = quality::short_line(dataset).map(|line| format!("Quality    {line}"));
         [counts].into_iter().chain(quality).chain(self.notes()).collect()
     }
 

@@ -1,31 +1,42 @@
 //! Quality of a run's bars in one line, for its header.
 
-use market_data::{Dataset, SymbolSessions, quality::OutlierCount};
+use market_data::{Dataset, quality::OutlierCount};
 
 use crate::output::table::thousands;
 
 /// Returns the counts of suspicious prices and of filled minutes in all sessions of a run; `None` for made-up bars.
 pub fn line(dataset: &Dataset) -> Option<String> {
-    (!dataset.synthetic).then(|| text(&dataset.symbols))
+    let (found, filled) = totals(dataset)?;
+    let mut parts = vec![match found.first_suspicious {
+        None => "no suspicious prints".to_owned(),
+        Some(first) => format!("{} (first {first})", counted(found.suspicious_prints, "suspicious print")),
+    }];
+    parts.extend((found.overnight_jumps > 0).then(|| counted(found.overnight_jumps, "overnight jump")));
+    parts.push(counted(found.long_wicks, "long wick"));
+    parts.push(counted(found.lasting_jumps, "lasting jump"));
+    parts.push(counted(filled, "filled minute"));
+    let suspicious = dataset.symbols.iter().find(|symbol| is_suspicious(&symbol.outliers));
+    let more = suspicious.map_or_else(String::new, |symbol| format!("; zerodte inspect {} lists them", symbol.symbol));
+    Some(parts.join(", ") + &more)
 }
 
-fn text(symbols: &[SymbolSessions]) -> String {
-    let all = symbols.iter().fold(OutlierCount::default(), |sum, symbol| sum.plus(symbol.outliers));
-    let filled: usize = symbols.iter().map(|symbol| symbol.report.filled_minutes).sum();
-    let mut parts = Vec::new();
-    match all.first_suspicious {
-        None => parts.push("no suspicious prints".to_owned()),
-        Some(first) => parts.push(format!("{} (first {first})", counted(all.suspicious_prints, "suspicious print"))),
-    }
-    if all.overnight_jumps > 0 {
-        parts.push(counted(all.overnight_jumps, "overnight jump"));
-    }
-    parts.push(counted(all.long_wicks, "long wick"));
-    parts.push(counted(all.lasting_jumps, "lasting jump"));
-    parts.push(counted(filled, "filled minute"));
-    let suspicious = symbols.iter().find(|symbol| is_suspicious(&symbol.outliers));
-    let more = suspicious.map_or_else(String::new, |symbol| format!("; zerodte inspect {} lists them", symbol.symbol));
-    parts.join(", ") + &more
+/// Returns the same counts for a screen of 80 columns.
+pub(super) fn short_line(dataset: &Dataset) -> Option<String> {
+    let (found, filled) = totals(dataset)?;
+    let prints = match found.suspicious_prints {
+        0 => "no suspicious prints".to_owned(),
+        count => counted(count, "suspicious print"),
+    };
+    let wicks = counted(found.long_wicks, "wick");
+    let jumps = counted(found.lasting_jumps + found.overnight_jumps, "jump");
+    Some(format!("{prints}, {wicks}, {jumps}, {}", counted(filled, "filled minute")))
+}
+
+fn totals(dataset: &Dataset) -> Option<(OutlierCount, usize)> {
+    let symbols = &dataset.symbols;
+    let found = symbols.iter().fold(OutlierCount::default(), |sum, symbol| sum.plus(symbol.outliers));
+    let filled = symbols.iter().map(|symbol| symbol.report.filled_minutes).sum();
+    (!dataset.synthetic).then_some((found, filled))
 }
 
 fn is_suspicious(found: &OutlierCount) -> bool {
@@ -59,12 +70,14 @@ mod tests {
         symbol.report.filled_minutes = 4_000;
         let good = line(&dataset).unwrap();
         assert_eq!(good, "no suspicious prints, 1,234 long wicks, 123 lasting jumps, 4,000 filled minutes");
+        assert_eq!(short_line(&dataset).unwrap(), "no suspicious prints, 1,234 wicks, 123 jumps, 4,000 filled minutes");
         let symbol = &mut dataset.symbols[0];
         symbol.outliers.suspicious_prints = 1;
         symbol.outliers.first_suspicious = Some(At { date, minute: 90 });
         let bad = line(&dataset).unwrap();
         assert!(bad.starts_with("1 suspicious print (first 2025-03-19T11:00), 1,234 long wicks"), "{bad}");
         assert!(bad.ends_with("filled minutes; zerodte inspect SPY lists them"), "{bad}");
+        assert!(short_line(&dataset).unwrap().starts_with("1 suspicious print, 1,234 wicks"));
         dataset.synthetic = true;
         assert_eq!(line(&dataset), None, "made-up bars were not read");
     }

@@ -52,7 +52,7 @@ fn the_header_has_one_line_on_quality_and_names_unused_columns() {
     write(folder.path(), 0);
     let args = ["--symbols", "SPY", "--intraday-days", "0", "--dry-run"];
     let screen = flat(&run("train", folder.path(), &args));
-    let quality = "Quality no suspicious prints, 1 long wick, 0 lasting jumps, 0 filled minutes";
+    let quality = "Quality no suspicious prints, 1 wick, 0 jumps, 0 filled minutes";
     assert!(screen.contains(quality), "{screen}");
     assert_eq!(screen.matches("columns of bar files that are not used: my_signal").count(), 1, "{screen}");
 }
