@@ -2,6 +2,7 @@
 
 pub mod credentials;
 pub mod forecast_columns;
+pub mod quality;
 pub mod vendor;
 
 use std::{io, path::Path, sync::Arc};
@@ -127,32 +128,29 @@ impl Inputs {
             let always = [symbol.report.to_string(), symbol.volatility_report()];
             always.into_iter().chain(symbol.history_report()).map(|line| format!("  {line}"))
         });
+        let quality = quality::line(&self.dataset).map(|line| format!("  Quality: {line}"));
         let options = self.market.real_options().into_iter().flat_map(real_options_lines);
         let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
-        files.chain(symbols).chain(options).chain(forecasts).chain(self.notes()).collect()
+        files.chain(symbols).chain(quality).chain(options).chain(forecasts).chain(self.notes()).collect()
     }
 
     /// Returns source and size of the data and all notes, for a screen of 80 columns.
     pub fn short_lines(&self) -> Vec<String> {
         let dataset = &self.dataset;
         let sessions: usize = dataset.symbols.iter().map(|symbol| symbol.days.len() - symbol.warmup).sum();
-        let refused: usize = dataset.symbols.iter().map(|symbol| symbol.report.refused.len()).sum();
-        let refused = if refused > 0 {
-            format!(", {refused} refused for missing minutes (-v names them)")
-        } else {
-            String::new()
-        };
+        let refused = refused(&dataset.symbols);
         let counts = format!(
             "Data       {sessions} sessions of {} symbol(s) on {} dates{refused}",
             dataset.symbols.len(),
             dataset.dates.len()
         );
+        let quality = quality::short_line(dataset).map(|line| format!("Quality    {line}"));
         let without: usize = dataset.symbols.iter().map(SymbolSessions::minutes_without_bar).sum();
         let holes =
             (without > 0).then(|| format!("           {without} minutes without a bar; no order fills in them"));
         let short = dataset.symbols.iter().filter_map(SymbolSessions::history_report);
         let short = short.map(|line| format!("Note: {line}"));
-        [counts].into_iter().chain(holes).chain(short).chain(self.notes()).collect()
+        [counts].into_iter().chain(quality).chain(holes).chain(short).chain(self.notes()).collect()
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {
@@ -191,7 +189,7 @@ impl Inputs {
                 "warmup_sessions": symbol.warmup,
                 "filled_minutes": report.filled_minutes,
                 "volatility": symbol.volatility_report(),
-                "refused": report.refused.iter().map(|(date, missing)| json!({ "date": date, "missing_minutes": missing })).collect::<Vec<_>>(),
+                "refused": report.refused.iter().map(|day| json!({ "date": day.date, "missing_minutes": day.missing })).collect::<Vec<_>>(),
                 "absent": report.absent,
                 "bars_outside_hours": report.outside_hours,
             })
@@ -209,6 +207,19 @@ impl Inputs {
                 "gap": split.gap,
             },
         }))
+    }
+}
+
+/// Returns a clause on the refused sessions, which names up to two of them; an empty text if there are none.
+fn refused(symbols: &[SymbolSessions]) -> String {
+    let days: Vec<_> = symbols.iter().flat_map(|symbol| &symbol.report.refused).collect();
+    match days.len() {
+        0 => String::new(),
+        1 | 2 => {
+            let named: Vec<String> = days.iter().map(ToString::to_string).collect();
+            format!(", refused for missing minutes: {}", named.join(", "))
+        }
+        count => format!(", {count} refused for missing minutes (-v names them)"),
     }
 }
 

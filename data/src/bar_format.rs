@@ -258,6 +258,8 @@ pub struct BarFormat {
     pub zone: Option<Zone>,
     /// Stamp of the bars.
     pub stamp: BarStamp,
+    /// Whether a file that contradicts the exchange's day, or whose prices jump by a factor, is read nevertheless.
+    pub allow_suspicious: bool,
 }
 
 #[cfg(test)]

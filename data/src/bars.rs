@@ -2,6 +2,11 @@
 
 use crate::{DataError, Symbol};
 
+/// Largest rounding error of a price in dollars, half a hundredth of a cent.
+const NOISE_USD: f64 = 5e-5;
+/// Largest rounding error of a 32-bit price as a fraction of it.
+const NOISE: f64 = 6e-8;
+
 /// Unchecked columns of a bar series, all of one length.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BarColumns {
@@ -48,15 +53,17 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Checks `columns` and returns them as bars. `origin` is the file or generator that errors name.
+    /// Checks `columns` and returns them as bars. `origin` is the file or generator that errors name. A high or low that misses
+    /// open or close by a rounding error is widened to it.
     ///
     /// # Errors
     /// [`DataError::ColumnLength`], [`DataError::Order`] or [`DataError::Value`], naming the first bad row (from 1) and
     /// its column.
-    pub fn new(symbol: Symbol, origin: &str, columns: BarColumns) -> Result<Self, DataError> {
+    pub fn new(symbol: Symbol, origin: &str, mut columns: BarColumns) -> Result<Self, DataError> {
         check_lengths(origin, &columns)?;
         check_order(origin, &columns.ts_ns)?;
         for row in 0..columns.ts_ns.len() {
+            widen(&mut columns, row);
             check_row(&columns, row).map_err(|(column, value, rule)| DataError::Value {
                 origin: origin.to_owned(),
                 row: row + 1,
@@ -86,6 +93,12 @@ impl Bars {
         };
         let origin = format!("{}, {}", self.origin, later.origin);
         Some(Self { symbol: self.symbol.clone(), origin, columns })
+    }
+
+    /// Returns the columns.
+    #[must_use]
+    pub fn into_columns(self) -> BarColumns {
+        self.columns
     }
 
     /// Returns the symbol.
@@ -178,6 +191,20 @@ pub(crate) fn check_order(origin: &str, ts_ns: &[i64]) -> Result<(), DataError> 
     })
 }
 
+/// Moves high and low to open and close where they miss these by less than a rounding error.
+fn widen(columns: &mut BarColumns, row: usize) {
+    let (open, close) = (columns.open[row], columns.close[row]);
+    let (top, bottom) = (open.max(close), open.min(close));
+    let (high, low) = (columns.high[row], columns.low[row]);
+    let noise = NOISE_USD.max(NOISE * top);
+    if high < top && top - high <= noise {
+        columns.high[row] = top;
+    }
+    if low > bottom && low - bottom <= noise {
+        columns.low[row] = bottom;
+    }
+}
+
 /// Checks the prices and the volume of a row; the error holds column, value and fault.
 fn check_row(columns: &BarColumns, row: usize) -> Result<(), (&'static str, f64, String)> {
     let (open, high, low, close) = (columns.open[row], columns.high[row], columns.low[row], columns.close[row]);
@@ -226,6 +253,29 @@ mod tests {
     fn valid_bars_pass_unchanged() {
         let bars = Bars::new(Symbol::new("SPY").unwrap(), "test", columns()).unwrap();
         assert_eq!((bars.len(), bars.close(), bars.volume()), (3, &[10.5, 10.2, 10.4][..], &[100.0, 0.0, 3.5][..]));
+    }
+
+    #[test]
+    fn rounding_errors_widen_a_bar_and_no_more() {
+        let with = |high: f64, low: f64| {
+            let mut noisy = columns();
+            (noisy.high[0], noisy.low[1]) = (high, low);
+            Bars::new(Symbol::new("SPY").unwrap(), "test", noisy).map(|bars| (bars.high()[0], bars.low()[1]))
+        };
+        assert_eq!(
+            with(10.5 - 1e-12, 10.2 + 4e-5).unwrap(),
+            (10.5, 10.2),
+            "open 10, close 10.5; open 10.5, close 10.2"
+        );
+        assert!(with(10.5 - 6e-5, 10.0).is_err() && with(10.6, 10.2 + 6e-5).is_err());
+        let index = |close: f64| {
+            let price = vec![close];
+            let high = vec![f64::from(close as f32)];
+            let (open, low, volume) = (price.clone(), price.clone(), vec![0.0]);
+            let columns = BarColumns { ts_ns: vec![0], open, high, low, close: price, volume };
+            Bars::new(Symbol::new("SPX").unwrap(), "test", columns)
+        };
+        assert_eq!(index(5_900.0002).unwrap().high(), [5_900.0002], "a 32-bit high below its close");
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct DataConfig {
     pub warmup_sessions: usize,
     /// Moment of its minute by which a bar of a file is named.
     pub bar_stamp: BarStamp,
+    /// Whether to read bar files whose times contradict the exchange's day, or whose prices jump by a factor. The header of a run
+    /// then holds the sentence that otherwise stops it.
+    pub allow_suspicious: bool,
     /// IANA zone of the times without an offset in bar files, such as America/New_York. Absent: times in CSV files need
     /// an offset, and those in Parquet files are taken as UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,7 @@ impl Default for DataConfig {
         Self {
             warmup_sessions: 1,
             bar_stamp: BarStamp::Start,
+            allow_suspicious: false,
             timestamp_zone: None,
             columns: BTreeMap::new(),
             grid: GridConfig::default(),
@@ -69,7 +73,12 @@ impl DataConfig {
     /// Returns the form of the bar files.
     #[must_use]
     pub fn bar_format(&self) -> BarFormat {
-        BarFormat { columns: self.columns.clone(), zone: self.timestamp_zone.clone(), stamp: self.bar_stamp }
+        BarFormat {
+            columns: self.columns.clone(),
+            zone: self.timestamp_zone.clone(),
+            stamp: self.bar_stamp,
+            allow_suspicious: self.allow_suspicious,
+        }
     }
 
     /// Returns every fault as one sentence that starts with the path of the field.

@@ -10,6 +10,7 @@ use crate::{
     calendar::{self, Session},
     grid::{self, SessionOutcome},
     history::{FileRecord, History},
+    quality::OutlierCount,
 };
 
 /// Dates to replay; by default all dates of the bars.
@@ -58,6 +59,8 @@ pub struct SymbolSessions {
     pub vol: Vec<VolColumns>,
     /// Minutes filled, sessions refused, and bars left out.
     pub report: GridReport,
+    /// Suspicious prices of all `days`.
+    pub outliers: OutlierCount,
 }
 
 impl SymbolSessions {
@@ -211,8 +214,9 @@ fn symbol_sessions(
     report.refused.sort_unstable();
     report.absent.sort_unstable();
     report.outside_hours = outside_hours(bars, &mut examined);
+    let outliers = OutlierCount::of(&days);
     let vol = volatility.columns(&days);
-    Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup, days, vol, report })
+    Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup, days, vol, report, outliers })
 }
 
 /// Counts the bars on the dates from the first to the last session that start in none of the sessions.
@@ -232,7 +236,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        BarColumns,
+        BarColumns, MissingAt, RefusedSession,
         calendar::MINUTE_NS,
         source::synthetic::{SyntheticConfig, generate},
     };
@@ -358,7 +362,10 @@ mod tests {
         let report = &dataset.symbols[0].report;
         assert_eq!(
             (&report.absent[..], &report.refused[..]),
-            (&[date("2025-06-10")][..], &[(date("2025-06-11"), 240)][..])
+            (
+                &[date("2025-06-10")][..],
+                &[RefusedSession { date: date("2025-06-11"), missing: 240, at: MissingAt::Close(149) }][..]
+            )
         );
         assert_eq!((report.kept, report.filled_minutes, report.outside_hours), (21, 0, 1));
         assert!(!dataset.dates.contains(&date("2025-06-11")));

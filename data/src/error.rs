@@ -182,6 +182,30 @@ pub enum DataError {
         /// Symbols of the file, ascending.
         found: Vec<String>,
     },
+    /// A folder of a series without a Parquet file.
+    #[error("{path} is a folder without a Parquet file; put the bars of the symbol into it, or remove it")]
+    EmptyFolder {
+        /// The folder.
+        path: String,
+    },
+    /// Two files of a series with bars of the same time.
+    #[error("{second} begins before {first} ends; each minute belongs in one file")]
+    Overlap {
+        /// The file that begins first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A file whose times contradict the exchange's day, or whose prices jump by a factor.
+    #[error("{path}: {what}; {cure}. To read the file nevertheless: --set data.allow_suspicious=true")]
+    Suspicious {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        cure: String,
+    },
     /// Bars that are not one minute long.
     #[error("{path}: the bars are {} apart; bars of one minute are needed", length(*seconds))]
     Interval {

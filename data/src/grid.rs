@@ -10,6 +10,7 @@ use crate::{
     Bars, DataError, Symbol,
     bars::rfc3339,
     calendar::{MINUTE_NS, Session},
+    dates::clock,
 };
 
 /// One session of one symbol, one slot per minute: slot `i` is the bar that starts `i` minutes after the open.
@@ -31,6 +32,15 @@ pub struct SessionBars {
     pub volume: Vec<f64>,
     /// True for slots without a bar: all four prices are the last close before the slot.
     pub filled: Vec<bool>,
+}
+
+impl SessionBars {
+    /// Returns the number of filled slots before the first bar, 0 or 1. They hold the last price of an earlier day, so a return
+    /// from such a slot to the next one is that of a night, not of a minute.
+    #[must_use]
+    pub fn leading_filled(&self) -> usize {
+        self.filled.iter().take_while(|filled| **filled).count()
+    }
 }
 
 /// Limits of the grid.
@@ -61,6 +71,43 @@ impl GridConfig {
     }
 }
 
+/// Largest number of slots without a bar before the first one, and after the last one: an index begins at 09:31.
+const MAX_EDGE: usize = 1;
+
+/// Place of the missing minutes for which a session is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MissingAt {
+    /// Anywhere in the session.
+    Inside,
+    /// At the open; minutes after 09:30 of the first bar.
+    Open(usize),
+    /// At the close; minutes after 09:30 of the last bar.
+    Close(usize),
+}
+
+/// A session refused for missing minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefusedSession {
+    /// Its date.
+    pub date: Date,
+    /// Number of missing minutes.
+    pub missing: usize,
+    /// Their place.
+    pub at: MissingAt,
+}
+
+impl fmt::Display for RefusedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { date, missing, at } = self;
+        write!(f, "{date} ({missing} minutes")?;
+        match at {
+            MissingAt::Inside => write!(f, ")"),
+            MissingAt::Open(minute) => write!(f, ", first bar {})", clock(*minute)),
+            MissingAt::Close(minute) => write!(f, ", last bar {})", clock(*minute)),
+        }
+    }
+}
+
 /// Report on fitting the bars of one symbol to sessions, warm-up sessions included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GridReport {
@@ -70,8 +117,10 @@ pub struct GridReport {
     pub kept: usize,
     /// Minutes filled in the kept sessions.
     pub filled_minutes: usize,
-    /// Sessions refused, with the number of missing minutes.
-    pub refused: Vec<(Date, usize)>,
+    /// Sessions kept whose first minute is filled.
+    pub first_filled: usize,
+    /// Sessions refused.
+    pub refused: Vec<RefusedSession>,
     /// Sessions between the first and the last bar without any bar.
     pub absent: Vec<Date>,
     /// Bars left out because they start outside trading hours.
@@ -80,7 +129,15 @@ pub struct GridReport {
 
 impl GridReport {
     pub(crate) fn new(symbol: Symbol) -> Self {
-        Self { symbol, kept: 0, filled_minutes: 0, refused: Vec::new(), absent: Vec::new(), outside_hours: 0 }
+        Self {
+            symbol,
+            kept: 0,
+            filled_minutes: 0,
+            first_filled: 0,
+            refused: Vec::new(),
+            absent: Vec::new(),
+            outside_hours: 0,
+        }
     }
 
     /// Records the outcome of one session, and returns the session if it is kept.
@@ -89,9 +146,10 @@ impl GridReport {
             SessionOutcome::Kept(day) => {
                 self.kept += 1;
                 self.filled_minutes += day.filled.iter().filter(|filled| **filled).count();
+                self.first_filled += usize::from(day.leading_filled() > 0);
                 return Some(day);
             }
-            SessionOutcome::Refused { missing } => self.refused.push((date, missing)),
+            SessionOutcome::Refused { missing, at } => self.refused.push(RefusedSession { date, missing, at }),
             SessionOutcome::Absent => self.absent.push(date),
         }
         None
@@ -100,14 +158,17 @@ impl GridReport {
 
 impl fmt::Display for GridReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { symbol, kept, filled_minutes, refused, absent, outside_hours } = self;
+        let Self { symbol, kept, filled_minutes, first_filled, refused, absent, outside_hours } = self;
         write!(f, "{symbol}: {kept} sessions kept, {filled_minutes} missing minutes filled")?;
         f.write_str(if *filled_minutes > 0 { ", in which no order fills." } else { "." })?;
+        if *kept >= FEW_SESSIONS && first_filled == kept {
+            write!(f, " No session has a bar at 09:30: the series begins at 09:31.")?;
+        }
         if *outside_hours > 0 {
             write!(f, " {outside_hours} bars outside trading hours left out.")?;
         }
         if !refused.is_empty() {
-            let days = listed(refused, |(date, missing)| format!("{date} ({missing} minutes)"));
+            let days = listed(refused, RefusedSession::to_string);
             write!(f, " {} sessions refused for missing minutes: {days}.", refused.len())?;
         }
         if !absent.is_empty() {
@@ -124,11 +185,14 @@ fn listed<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
+/// Fewest sessions on which a regularity is stated.
+const FEW_SESSIONS: usize = 3;
+
 /// Outcome of extracting one session from the bars.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum SessionOutcome {
     Kept(SessionBars),
-    Refused { missing: usize },
+    Refused { missing: usize, at: MissingAt },
     Absent,
 }
 
@@ -147,13 +211,18 @@ pub(crate) fn extract(bars: &Bars, session: Session, config: &GridConfig) -> Ses
         return SessionOutcome::Absent;
     }
     let missing = session.minutes() - (end - first);
-    let no_price_at_open = first == 0 && ts[first] > session.open_ns;
-    // A feed that starts late or stops early, rather than a minute without a trade: its open or its close is unknown.
-    let cut = ts[first] > session.open_ns + MINUTE_NS || ts[end - 1] < session.close_ns - 2 * MINUTE_NS;
-    if no_price_at_open || cut || missing as f64 > config.max_filled_fraction * session.minutes() as f64 {
-        return SessionOutcome::Refused { missing };
-    }
-    SessionOutcome::Kept(fill(bars, session, first))
+    let slot = |ts: i64| ((ts - session.open_ns) / MINUTE_NS) as usize;
+    let (first_slot, last_slot) = (slot(ts[first]), slot(ts[end - 1]));
+    let at = if first_slot > MAX_EDGE || first == 0 && first_slot > 0 {
+        MissingAt::Open(first_slot)
+    } else if last_slot + 1 + MAX_EDGE < session.minutes() {
+        MissingAt::Close(last_slot)
+    } else if missing as f64 > config.max_filled_fraction * session.minutes() as f64 {
+        MissingAt::Inside
+    } else {
+        return SessionOutcome::Kept(fill(bars, session, first));
+    };
+    SessionOutcome::Refused { missing, at }
 }
 
 /// Fills the slots of `session` with the bars from row `first` on; a slot without a bar takes the last close.
@@ -231,27 +300,34 @@ mod tests {
     #[test]
     fn a_session_is_refused_beyond_the_limit_or_without_a_first_price() {
         let config = GridConfig::default();
-        let halted =
-            |minutes: i64| extract(&bars((0..390).filter(|m| !(5..5 + minutes).contains(m))), session(), &config);
-        assert!(matches!(halted(19), SessionOutcome::Kept(_)), "19 of 390 minutes are within 5 %");
-        assert_eq!(halted(20), SessionOutcome::Refused { missing: 20 });
-        assert_eq!(extract(&bars(1..390), session(), &config), SessionOutcome::Refused { missing: 1 });
+        let without = |hole: std::ops::Range<i64>| {
+            extract(&bars((-5..390).filter(move |minute| !hole.contains(minute))), session(), &config)
+        };
+        let refused = |missing, at| SessionOutcome::Refused { missing, at };
+        assert!(matches!(without(100..119), SessionOutcome::Kept(_)), "19 of 390 minutes are within 5 %");
+        assert_eq!(without(100..120), refused(20, MissingAt::Inside));
+        assert_eq!(extract(&bars(1..390), session(), &config), refused(1, MissingAt::Open(1)), "no earlier price");
         assert_eq!(extract(&bars(-100..0), session(), &config), SessionOutcome::Absent);
     }
 
     #[test]
-    fn a_session_is_refused_without_its_first_two_or_last_two_minutes() {
-        let config = GridConfig { max_filled_fraction: 1.0 };
-        let missing = |lost: std::ops::Range<i64>| match extract(
-            &bars((-5..395).filter(|m| !lost.contains(m))),
-            session(),
-            &config,
-        ) {
-            SessionOutcome::Refused { missing } => Some(missing),
-            _ => None,
+    fn a_session_is_refused_without_its_first_or_last_minutes() {
+        let config = GridConfig::default();
+        let with = |first, last| {
+            extract(
+                &bars((-5..390).filter(|minute| *minute < 0 || (first..=last).contains(minute))),
+                session(),
+                &config,
+            )
         };
-        assert_eq!([missing(0..1), missing(389..390), missing(1..380)], [None; 3]);
-        assert_eq!([missing(0..2), missing(388..390), missing(372..390)], [Some(2), Some(2), Some(18)]);
+        let index = kept(with(1, 389));
+        assert_eq!((index.leading_filled(), index.open[0], index.open[1]), (1, 999.0, 1001.0));
+        assert_eq!(kept(with(0, 388)).leading_filled(), 0, "one minute without a trade before the close");
+        assert_eq!(with(2, 389), SessionOutcome::Refused { missing: 2, at: MissingAt::Open(2) });
+        assert_eq!(with(0, 387), SessionOutcome::Refused { missing: 2, at: MissingAt::Close(387) });
+        let SessionOutcome::Refused { missing, at } = with(0, 371) else { panic!("a feed that ended at 15:41") };
+        let refused = RefusedSession { date: session().date, missing, at };
+        assert_eq!(refused.to_string(), "2025-06-02 (18 minutes, last bar 15:41)");
     }
 
     #[test]
@@ -274,7 +350,7 @@ mod tests {
         let mut report = GridReport::new(Symbol::new("SPY").unwrap());
         let date = session().date;
         report.record(date, extract(&bars((0..390).filter(|m| *m != 9)), session(), &GridConfig::default()));
-        report.record(date, SessionOutcome::Refused { missing: 40 });
+        report.record(date, SessionOutcome::Refused { missing: 40, at: MissingAt::Inside });
         report.record(date, SessionOutcome::Absent);
         report.outside_hours = 330;
         assert_eq!(

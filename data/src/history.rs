@@ -15,13 +15,15 @@ pub struct FileRecord {
     pub note: String,
     /// SHA-256 of the used rows, for a file that contains or may receive others; `None` if the file itself is hashed.
     pub digest: Option<String>,
+    /// The folder whose files hold one series, if this is one of them.
+    pub folder: Option<String>,
 }
 
 impl FileRecord {
     /// Returns the record of a file whose rows are all used.
     #[must_use]
     pub fn new(path: &Path, rows: usize, note: String) -> Self {
-        Self { path: path.display().to_string(), rows, note, digest: None }
+        Self { path: path.display().to_string(), rows, note, digest: None, folder: None }
     }
 }
 

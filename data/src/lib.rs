@@ -5,6 +5,7 @@
 //! - Times are UTC nanoseconds of the START of a bar; bars are strictly ascending and consistent ([`Bars`]).
 //! - Sessions are those of the exchange calendar, with half days and daylight saving time ([`calendar`]).
 //! - A session has one slot per minute; a minute without a bar is filled, flagged and counted ([`SessionBars`]).
+//! - Suspicious prices are counted ([`quality`]); files that contradict the exchange's day are refused ([`source::files`]).
 //! - Volatility at a bar uses only values published before the bar starts ([`Volatility`]).
 //! - Option prints and quotes keep their minute and their contract, also crossed and one-sided quotes ([`OptionHistory`]).
 //! - No source is replaced silently: synthetic bars carry `synthetic = true` to the end ([`History`], [`Dataset`]).
@@ -34,6 +35,7 @@ mod error;
 mod grid;
 mod history;
 mod options;
+pub mod quality;
 pub mod source;
 mod split;
 mod symbol;
@@ -45,7 +47,7 @@ pub use config::DataConfig;
 pub use dataset::{Dataset, SymbolSessions, Window};
 pub use dates::DateRange;
 pub use error::DataError;
-pub use grid::{GridConfig, GridReport, SessionBars};
+pub use grid::{GridConfig, GridReport, MissingAt, RefusedSession, SessionBars};
 pub use history::{DataStamp, FileRecord, History};
 pub use options::{OptionHistory, OptionSession, QuoteMinute, Right, TradeMinute};
 pub use split::{Split, SplitConfig, split};

@@ -5,6 +5,12 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Indices by their tickers.
+const INDICES: [&str; 18] = [
+    "COMP", "DJI", "DJX", "MRUT", "NDX", "OEX", "RUT", "RVX", "SKEW", "SPX", "VIX", "VIX1D", "VIX3M", "VIX6M", "VIX9D",
+    "VVIX", "VXN", "XSP",
+];
+
 /// Error of a text that is not a symbol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a symbol: expected 1 to 12 letters, digits, dots or dashes, starting with a letter")]
@@ -32,6 +38,12 @@ impl Symbol {
         } else {
             Err(SymbolError { text: text.to_owned() })
         }
+    }
+
+    /// Returns true for an index of Cboe, S&P, Nasdaq, Russell or Dow Jones, which has no volume.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        INDICES.contains(&self.as_str())
     }
 
     /// Returns the ticker.
@@ -80,6 +92,13 @@ mod tests {
         for invalid in ["", "  ", "../SPY", "SP Y", "I:SPX", "^VIX", "ŠPY", "ABCDEFGHIJKLM"] {
             assert!(Symbol::new(invalid).is_err(), "{invalid:?} passed");
         }
+    }
+
+    #[test]
+    fn indices_are_no_funds() {
+        let is_index = |name: &str| Symbol::new(name).unwrap().is_index();
+        assert!(["SPX", "vix1d", "XSP"].into_iter().all(is_index));
+        assert!(!["SPY", "IWM", "SPXL"].into_iter().any(is_index));
     }
 
     #[test]

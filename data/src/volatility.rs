@@ -121,6 +121,12 @@ impl DailySeries {
         Ok(Self { date, close })
     }
 
+    /// Returns the closes.
+    #[cfg(feature = "load")]
+    pub(crate) fn close(&self) -> &[f64] {
+        &self.close
+    }
+
     /// Returns true if there is a close on this date.
     #[cfg(feature = "fetch")]
     pub(crate) fn contains(&self, date: Date) -> bool {

@@ -53,14 +53,20 @@ pub fn sha256(path: &Path) -> anyhow::Result<String> {
     hash().with_context(|| format!("hashing {}", path.display()))
 }
 
-/// Returns one line per file that was read; the months of a series share one.
+/// Returns one line per file that was read; the months of a series and the files of a folder share one.
 pub fn lines(records: &[FileRecord]) -> Vec<String> {
-    let folder =
-        |file: &FileRecord| file.digest.as_ref().and_then(|_| Some(Path::new(&file.path).parent()?.to_owned()));
+    let months = |file: &FileRecord| {
+        let folder = Path::new(&file.path).parent()?.to_owned();
+        file.digest.as_ref().map(|_| folder)
+    };
+    let folder = |file: &FileRecord| file.folder.as_ref().map(PathBuf::from).or_else(|| months(file));
     let series = records.chunk_by(|a, b| folder(a).is_some() && folder(a) == folder(b) && a.note == b.note);
     let line = |files: &[FileRecord]| {
         let rows = thousands(files.iter().map(|file| file.rows).sum::<usize>() as i64);
         let (first, last) = (&files[0], &files[files.len() - 1]);
+        if let Some(folder) = &first.folder {
+            return format!("{folder}, {} files: {rows} rows; {}", files.len(), first.note);
+        }
         let name = Path::new(&last.path).file_stem().unwrap_or_default().to_string_lossy();
         let more = if files.len() > 1 { format!(" to {name}") } else { String::new() };
         format!("{}{more}: {rows} rows; {}", first.path, first.note)

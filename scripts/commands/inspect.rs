@@ -6,18 +6,19 @@
 
 mod compare;
 mod coverage;
-mod days;
 mod findings;
 mod flags;
-mod outliers;
 mod plot;
 mod text;
 
 use anyhow::Context as _;
-use market_data::{Bars, DataError, DataStamp, DateRange, FileRecord, calendar};
+use market_data::{
+    Bars, DataError, DataStamp, DateRange, FileRecord, calendar,
+    quality::{self, Day},
+};
 use serde::Serialize;
 
-use self::{coverage as minutes, days::Day};
+use self::coverage as minutes;
 use crate::{
     artifacts::files,
     config::{DataSource, RunConfig, context::CommandContext},
@@ -28,10 +29,9 @@ use crate::{
 pub use self::{
     compare::{Agreement, Comparison, Difference, Scaled},
     coverage::{Coverage, HalfDay, Run, Runs, SessionCoverage},
-    days::{At, Outside},
     flags::{Against, InspectFlags},
-    outliers::{Jump, Outliers, Print, Wick},
 };
+pub use market_data::quality::{At, Jump, Outliers, Outside, Print, Wick};
 
 /// Inspects the bars of a symbol and prints the report.
 ///
@@ -75,7 +75,7 @@ impl Read {
     fn load(config: &RunConfig) -> anyhow::Result<Self> {
         let history = inputs::history(config)?;
         let bars = history.bars.first().context("the source returned no bars")?;
-        let (days, outside) = days::cut(bars, &sessions_asked_for(bars, config)?);
+        let (days, outside) = quality::cut(bars, &sessions_asked_for(bars, config)?);
         Ok(Self {
             symbol: bars.symbol().to_string(),
             source: name(config),
@@ -177,4 +177,22 @@ fn compared(a: &Read, b: &Read) -> anyhow::Result<Comparison> {
     let names = (a.source.clone(), b.source.clone());
     let none = || UsageError::one(format!("--against: {} and {} have no session in common", a.source, b.source)).into();
     Comparison::of(names, &a.days, &b.days).ok_or_else(none)
+}
+
+#[cfg(test)]
+mod tests {
+    use market_data::quality::Bar;
+
+    use super::*;
+
+    /// A bar that opens, closes and stays at one price.
+    pub(super) fn flat(minute: usize, price: f64) -> Bar {
+        Bar { minute, open: price, high: price, low: price, close: price, volume: 100.0 }
+    }
+
+    /// A session with such bars, and no other.
+    pub(super) fn day(date: &str, bars: Vec<Bar>) -> Day {
+        let session = calendar::session(date.parse().unwrap()).unwrap();
+        Day { session, bars, afternoon: Vec::new() }
+    }
 }

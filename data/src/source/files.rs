@@ -1,8 +1,12 @@
 //! Bars from a folder of Parquet or CSV files.
 //!
-//! `SPY_1m.parquet` or `SPY_1m.csv` holds the minute bars of SPY in the columns timestamp, open, high, low, close and
-//! volume, or in columns that are recognised as such; others are not read. `VIX1D_1m` and `VIX_1m` (volume optional) and
-//! `VIX_1d` (date, close) are optional. Files of vendors are imported into such a folder.
+//! `SPY_1m.parquet`, `SPY_1m.csv` or `SPY_1m.csv.gz` holds the minute bars of SPY in the columns timestamp, open, high, low,
+//! close and volume, or in columns that are recognised as such; others are not read. A folder `SPY_1m` of Parquet files is
+//! one series, too. `VIX1D_1m` and `VIX_1m` (volume optional) and `VIX_1d` (date, close) are optional. Files of vendors are
+//! imported into such a folder.
+//!
+//! Each series is compared with the exchange's day: bars of another interval, times in a wrong zone, stamps of the end, prices off
+//! by a factor and impossible levels of volatility are refused with a way out.
 
 mod bar_cells;
 pub(super) mod cells;
@@ -10,18 +14,32 @@ mod clock;
 mod columns;
 pub(super) mod csv;
 mod epoch;
+mod exchange_day;
+#[cfg(test)]
+mod fault_tests;
 pub mod import;
 pub(super) mod parquet;
 pub mod placement;
+mod price_unit;
+mod series;
+mod suspicion;
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
+use self::{
+    cells::guarded,
+    exchange_day::{index_misplaced, misplaced},
+    series::Series,
+    suspicion::Suspicion,
+};
 use super::check_symbols;
 use crate::{BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
 
+/// Endings of files.
+const ENDINGS: [&str; 3] = [".parquet", ".csv", ".csv.gz"];
 /// Expected content of a numeric cell.
 pub(super) const EXPECTED_NUMBER: &str = "a number";
 /// Expected form of a time stamp.
@@ -41,8 +59,8 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
 /// form `format`.
 ///
 /// # Errors
-/// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row; the
-/// message names file, row and column.
+/// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row, times that
+/// contradict the exchange's day, prices off by a factor; the message names file, row and column.
 pub fn load_in(dir: &Path, symbols: &[Symbol], format: &BarFormat) -> Result<History, DataError> {
     check_symbols(symbols)?;
     let mut folder = Folder::open(dir, format)?;
@@ -51,7 +69,8 @@ pub fn load_in(dir: &Path, symbols: &[Symbol], format: &BarFormat) -> Result<His
     let vix = folder.index(&Symbol::new("VIX")?)?;
     let vix_daily = folder.daily("VIX_1d")?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
-    Ok(History { bars, volatility, files: folder.read, synthetic: false, notes: Vec::new() })
+    let notes = folder.notes();
+    Ok(History { bars, volatility, files: folder.read, synthetic: false, notes })
 }
 
 /// A folder, and records of the files read from it.
@@ -61,6 +80,10 @@ struct Folder<'a> {
     /// Names of its files, ascending.
     names: BTreeSet<String>,
     read: Vec<FileRecord>,
+    /// Columns that are not read.
+    unused: BTreeSet<String>,
+    /// Suspicions that the configuration allows, one sentence each.
+    allowed: Vec<String>,
 }
 
 impl<'a> Folder<'a> {
@@ -70,20 +93,22 @@ impl<'a> Folder<'a> {
         for entry in std::fs::read_dir(dir).map_err(fault)? {
             names.insert(entry.map_err(fault)?.file_name().to_string_lossy().into_owned());
         }
-        Ok(Self { dir, format, names, read: Vec::new() })
+        Ok(Self { dir, format, names, read: Vec::new(), unused: BTreeSet::new(), allowed: Vec::new() })
     }
 
-    /// Returns the file with the stem `stem`, if it exists.
+    /// Returns the file with the stem `stem`, or the folder of that name, if one exists.
     fn find(&self, stem: &str) -> Result<Option<PathBuf>, DataError> {
-        let named = |ending: &str| {
-            let name = format!("{stem}.{ending}");
+        let file = |ending: &str| {
+            let name = format!("{stem}{ending}");
             self.names.contains(&name).then(|| self.dir.join(name))
         };
-        match (named("parquet"), named("csv")) {
+        let files = ENDINGS.into_iter().filter_map(file);
+        let mut found = files.chain(file("").filter(|path| path.is_dir()));
+        match (found.next(), found.next()) {
             (Some(first), Some(second)) => {
                 Err(DataError::TwoFiles { first: first.display().to_string(), second: second.display().to_string() })
             }
-            (first, second) => Ok(first.or(second)),
+            (first, _) => Ok(first),
         }
     }
 
@@ -94,44 +119,74 @@ impl<'a> Folder<'a> {
             folder: self.dir.display().to_string(),
             available: self.symbols(),
         })?;
-        self.read_bars(symbol, &path, true)
+        let series = Series::read(&path, symbol, self.format, !symbol.is_index())?;
+        exchange_day::check_interval_of_many(&series.bars)?;
+        let check = if symbol.as_str().starts_with("VIX") { index_misplaced } else { misplaced };
+        let misplaced = || check(&series.bars, self.format, series.states_zone);
+        let found = misplaced().or_else(|| suspicion::unit(&series.bars)).or_else(|| suspicion::jump(&series.bars));
+        self.judge(&path, found)?;
+        Ok(self.keep(series))
     }
 
-    /// Returns the minute bars of an index, which are optional.
+    /// Returns the minute bars of an index of volatility, which are optional.
     fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
-        let path = self.find(&format!("{symbol}_1m"))?;
-        path.map(|path| self.read_bars(symbol, &path, false)).transpose()
+        let Some(path) = self.find(&format!("{symbol}_1m"))? else { return Ok(None) };
+        let series = Series::read(&path, symbol, self.format, false)?;
+        let misplaced = || index_misplaced(&series.bars, self.format, series.states_zone);
+        let found = misplaced().or_else(|| suspicion::level(&series.bars));
+        self.judge(&path, found)?;
+        Ok(Some(self.keep(series)))
     }
 
     fn daily(&mut self, stem: &str) -> Result<Option<DailySeries>, DataError> {
         let Some(path) = self.find(stem)? else { return Ok(None) };
-        let columns = if is_csv(&path) { csv::daily(&path)? } else { parquet::daily(&path)? };
-        self.record(&path, columns.date.len(), "daily closes".to_owned());
-        DailySeries::new(&path.display().to_string(), columns.date, columns.close).map(Some)
+        let columns = guarded(&path, || if is_csv(&path) { csv::daily(&path) } else { parquet::daily(&path) })?;
+        self.read.push(FileRecord::new(&path, columns.date.len(), "daily closes".to_owned()));
+        let series = DailySeries::new(&path.display().to_string(), columns.date, columns.close)?;
+        self.judge(&path, suspicion::daily_level(&series))?;
+        Ok(Some(series))
     }
 
-    fn read_bars(&mut self, symbol: &Symbol, path: &Path, with_volume: bool) -> Result<Bars, DataError> {
-        let read = if is_csv(path) { csv::bars } else { parquet::bars };
-        let (columns, note) = read(path, &self.format.columns, with_volume)?.bars(path, self.format)?;
-        self.record(path, columns.ts_ns.len(), note);
-        Bars::new(symbol.clone(), &path.display().to_string(), columns)
+    /// Refuses a file under suspicion, or notes the suspicion where the configuration allows it.
+    fn judge(&mut self, path: &Path, found: Option<Suspicion>) -> Result<(), DataError> {
+        let Some(Suspicion { what, cure }) = found else { return Ok(()) };
+        let path = path.display().to_string();
+        if !self.format.allow_suspicious {
+            return Err(DataError::Suspicious { path, what, cure });
+        }
+        self.allowed.push(format!("{path} is read as data.allow_suspicious wants it, but {what}"));
+        Ok(())
     }
 
-    fn record(&mut self, path: &Path, rows: usize, note: String) {
-        self.read.push(FileRecord::new(path, rows, note));
+    /// Keeps the records of a series and returns its bars.
+    fn keep(&mut self, series: Series) -> Bars {
+        self.read.extend(series.records);
+        self.unused.extend(series.unused);
+        series.bars
+    }
+
+    /// Returns sentences on what was allowed, and on columns that are not read.
+    fn notes(&self) -> Vec<String> {
+        let names: Vec<&str> = self.unused.iter().map(String::as_str).collect();
+        let unused =
+            (!names.is_empty()).then(|| format!("columns of bar files that are not used: {}", names.join(", ")));
+        self.allowed.iter().cloned().chain(unused).collect()
     }
 
     /// Returns the symbols with minute bars in the folder, without the volatility indices.
     fn symbols(&self) -> Vec<String> {
         let stems = self.names.iter().filter_map(|name| {
-            name.strip_suffix("_1m.parquet").or_else(|| name.strip_suffix("_1m.csv")).map(str::to_owned)
+            let stem = ENDINGS.into_iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+            stem.strip_suffix("_1m").map(str::to_owned)
         });
         stems.filter(|stem| !stem.starts_with("VIX")).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
+/// Returns true for a CSV file, packed or not.
 pub(super) fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "csv")
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".csv") || name.ends_with(".csv.gz")
 }
 
 #[cfg(test)]
@@ -260,6 +315,7 @@ mod tests {
             columns: [("px".to_owned(), crate::BarColumn::Close)].into(),
             zone: crate::Zone::new("America/New_York").ok(),
             stamp: crate::BarStamp::End,
+            ..BarFormat::default()
         };
         let note = "timestamps: date-time without a zone, taken as America/New_York; stamps of the end moved to the start; \
                     px read as close";

@@ -18,8 +18,14 @@ use super::{
     flags::ForecastTrainFlags,
 };
 use crate::{
-    artifacts::{files::set_aside, manifest, paths::Paths, saved_forecaster::ForecasterMeta},
+    artifacts::{
+        files::{lines as file_lines, set_aside},
+        manifest,
+        paths::Paths,
+        saved_forecaster::ForecasterMeta,
+    },
     config::{RunConfig, context::CommandContext},
+    inputs::quality,
     output::{
         clock::{self, Stopwatch},
         console::Console,
@@ -97,10 +103,11 @@ impl Run<'_> {
             "Training forecaster {} on {symbols}: returns, volatility and direction of {horizons}",
             run.model_name
         ))?;
-        for file in &self.material.dataset.files {
-            console.say(format!("  {}: {} rows; {}", file.path, thousands(file.rows as i64), file.note))?;
-        }
-        self.material.dataset.symbols.iter().try_for_each(|symbol| console.say(format!("  {}", symbol.report)))?;
+        let dataset = &self.material.dataset;
+        console.say_all(file_lines(&dataset.files).into_iter().map(|line| format!("  {line}")))?;
+        dataset.symbols.iter().try_for_each(|symbol| console.say(format!("  {}", symbol.report)))?;
+        console.say_all(quality::line(dataset).map(|line| format!("  Quality: {line}")))?;
+        console.say_all(dataset.notes.iter().map(|note| format!("Note: {note}")))?;
         let parts = [
             ("Train", &self.split.train, self.data.train.len()),
             ("Validation", &self.split.validation, self.data.validation.len()),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use market_data::DateRange;
+use market_data::{
+    DateRange,
+    quality::{At, Bar, Day},
+};
 use serde::Serialize;
 use statistics::{correlation, finite, quantile};
 
-use super::{
-    coverage::LISTED,
-    days::{At, Bar, Day},
-};
+use super::coverage::LISTED;
 
 /// Gain in correlation at an offset of one minute from which one source counts as late.
 const CLEARLY: f64 = 0.05;
@@ -220,7 +220,7 @@ fn volume_ratio(pairs: &[Pair]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::inspect::days::tests::{day, flat};
+    use crate::commands::inspect::tests::{day, flat};
 
     /// A price path with a long period.
     fn price(minute: usize) -> f64 {

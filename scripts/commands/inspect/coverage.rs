@@ -3,9 +3,8 @@
 use std::cmp::Reverse;
 
 use jiff::civil::Date;
+use market_data::quality::{At, Bar, Day, Outside};
 use serde::Serialize;
-
-use super::days::{At, Bar, Day, Outside};
 
 /// Largest number of runs and sessions listed.
 pub(crate) const LISTED: usize = 10;
@@ -182,7 +181,7 @@ impl HalfDay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::inspect::days::tests::{day, flat};
+    use crate::commands::inspect::tests::{day, flat};
 
     fn walk(minutes: impl Iterator<Item = usize>) -> Vec<Bar> {
         minutes.map(|minute| flat(minute, 100.0 + (minute % 7) as f64)).collect()

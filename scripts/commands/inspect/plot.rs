@@ -1,15 +1,13 @@
 //! SVG heat map of all minutes: sessions from left to right, minutes after the open from top to bottom.
 
 use anyhow::Context as _;
+use market_data::quality::{At, Day, FULL};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::{
-    InspectReport, Runs,
-    days::{At, Day, FULL},
-};
+use super::{InspectReport, Runs};
 use crate::chart::{
     captions::{Heading, Legend, MARGIN, Symbol},
     style::{
@@ -197,7 +195,7 @@ mod tests {
         chart::style::tests::assert_house_style,
         commands::inspect::{
             Outside, Read,
-            days::tests::{day, flat},
+            tests::{day, flat},
         },
     };
 

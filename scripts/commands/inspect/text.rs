@@ -1,12 +1,12 @@
 //! The report as text.
 
 use jiff::civil::Date;
+use market_data::quality::DEVIATIONS;
 
 use super::{
     Comparison, InspectReport, Jump, Print, Runs, SessionCoverage, Wick,
     coverage::{FROZEN, LISTED, STALE},
     findings::{count, share},
-    outliers::DEVIATIONS,
 };
 use crate::output::table::{columns, thousands};
 

@@ -12,6 +12,8 @@ pub(super) struct BarCells {
     pub(super) numbers: Vec<Vec<f64>>,
     /// Columns that have another name than the project's.
     pub(super) renamed: Option<String>,
+    /// Columns that are not read.
+    pub(super) unused: Vec<String>,
 }
 
 impl BarCells {

@@ -93,6 +93,14 @@ impl BarNames {
         self.columns.iter().map(|(_, position)| *position).collect()
     }
 
+    /// Returns the columns of the file that are not read, in file order.
+    pub(super) fn unused(&self, found: &[String]) -> Vec<String> {
+        let read = self.positions();
+        let names = found.iter().enumerate().filter(|(at, _)| !read.contains(at)).map(|(_, name)| name);
+        // A pandas index without a name counts rows.
+        names.filter(|name| !INDEX.contains(&folded(name).as_str())).cloned().collect()
+    }
+
     /// Returns the meanings of the columns.
     pub(super) fn meanings(&self) -> Vec<&'static str> {
         self.columns.iter().map(|(column, _)| column.as_str()).collect()
@@ -248,6 +256,13 @@ mod tests {
         let found = ["index", "open", "high", "low", "close"].map(str::to_owned);
         let numbers = BarNames::find(Path::new("FILE"), &found, &BTreeMap::new(), false, |_| false);
         assert!(numbers.unwrap_err().to_string().starts_with("FILE: no column timestamp; the file has: index, open"));
+    }
+
+    #[test]
+    fn columns_that_are_not_read_are_named() {
+        let header = "Unnamed: 0,timestamp,open,high,low,close,my_signal,volume,vwap";
+        let found: Vec<String> = header.split(',').map(str::to_owned).collect();
+        assert_eq!(find(header, &[], true).unwrap().unused(&found), ["my_signal", "vwap"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::{BufReader, Read},
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -13,6 +14,7 @@ use arrow::{
     csv::{ReaderBuilder, reader::Format},
     datatypes::{DataType, Field, Schema},
 };
+use flate2::bufread::MultiGzDecoder;
 use jiff::civil::Date;
 
 use super::{
@@ -40,10 +42,15 @@ pub(super) fn bars(path: &Path, named: &BTreeMap<String, BarColumn>, with_volume
     let times = text.times()?;
     let prices = names.meanings().len().min(5);
     let mut numbers = (1..prices).map(|column| text.numbers(column)).collect::<Result<Vec<_>, _>>()?;
-    if names.meanings().len() > prices && (with_volume || text.cells(prices).any(|cell| !cell.is_empty())) {
+    if names.meanings().len() > prices && (with_volume || text.cells(prices).any(is_number)) {
         numbers.push(text.numbers(prices)?);
     }
-    Ok(BarCells { times, numbers, renamed: names.note() })
+    Ok(BarCells { times, numbers, renamed: names.note(), unused: names.unused(&header) })
+}
+
+/// Returns false for a cell that stands for no number.
+fn is_number(cell: &str) -> bool {
+    !(cell.is_empty() || cell.eq_ignore_ascii_case("nan"))
 }
 
 /// Returns the cells of one column.
@@ -68,8 +75,11 @@ pub(in crate::source) fn header(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
 }
 
-fn open(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|error| unreadable(path, error))
+/// Opens a file; one that ends in `.gz` is unpacked while it is read.
+fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let packed = path.extension().is_some_and(|ending| ending == "gz");
+    Ok(if packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
 }
 
 /// The wanted columns of a file as text.

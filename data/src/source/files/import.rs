@@ -8,19 +8,12 @@ use std::{
 use super::{
     bar_cells::BarCells,
     clock::{self, FileTimes},
-    columns, csv, is_csv, parquet,
+    columns, csv, exchange_day, is_csv, parquet, price_unit, series,
 };
 use crate::{BarColumn, BarColumns, BarStamp, Bars, DataError, Symbol, Zone, bars::check_order, calendar::MINUTE_NS};
 
 /// Names of a column of symbols, without case, blanks, `_` and `-`.
 const SYMBOLS: [&str; 3] = ["symbol", "ticker", "sym"];
-/// Units of prices that are whole numbers, in dollars: cents, hundredths of a cent, billionths of a dollar.
-const PRICE_UNITS: [f64; 3] = [0.01, 0.0001, 1e-9];
-/// Smallest median price in dollars that is taken for a price in another unit, if all prices are whole numbers.
-const LARGE_PRICE: f64 = 20_000.0;
-/// Median price in dollars that a unit must lead to.
-const USUAL_PRICES: std::ops::RangeInclusive<f64> = 10.0..=20_000.0;
-
 /// One series of minute bars in a file of a vendor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VendorFile {
@@ -43,8 +36,7 @@ impl VendorFile {
     /// A file that cannot be read, columns that cannot be recognised, bad cells, several symbols of which none is chosen, times
     /// that neither ascend nor descend, or bars that are not one minute apart.
     pub fn read(path: &Path, named: &BTreeMap<String, BarColumn>, symbol: Option<&Symbol>) -> Result<Self, DataError> {
-        let read = if is_csv(path) { csv::bars } else { parquet::bars };
-        let BarCells { times, numbers, renamed } = read(path, named, false)?;
+        let BarCells { times, numbers, renamed, .. } = series::cells(path, named, false)?;
         let origin = path.display().to_string();
         let mut file =
             Self { path: path.to_owned(), origin, symbol: None, times, numbers, renamed, newest_first: false };
@@ -55,7 +47,7 @@ impl VendorFile {
             file.numbers.iter_mut().for_each(|numbers| numbers.reverse());
         }
         check_order(&file.origin, &file.times.ns)?;
-        file.check_interval()?;
+        exchange_day::check_interval(&file.origin, &file.times.ns)?;
         Ok(file)
     }
 
@@ -83,16 +75,6 @@ impl VendorFile {
         self.origin = format!("{} (rows of {chosen})", self.path.display());
         self.symbol = Some(chosen.clone());
         Ok(())
-    }
-
-    /// Refuses bars whose usual distance is not one minute.
-    fn check_interval(&self) -> Result<(), DataError> {
-        let mut gaps: Vec<i64> = self.times.ns.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let middle = gaps.len() / 2;
-        if gaps.is_empty() || *gaps.select_nth_unstable(middle).1 == MINUTE_NS {
-            return Ok(());
-        }
-        Err(DataError::Interval { path: self.path.display().to_string(), seconds: gaps[middle] / 1_000_000_000 })
     }
 
     /// Returns the symbol in the file's column of symbols, if it has one.
@@ -146,14 +128,7 @@ impl VendorFile {
     /// Returns the unit of the prices in dollars if it is not the dollar: prices that are whole and large numbers.
     #[must_use]
     pub fn price_unit(&self) -> Option<f64> {
-        let whole = self.numbers[..4].iter().flatten().all(|price| price.fract() == 0.0);
-        let mut closes: Vec<f64> = self.numbers[3].clone();
-        if !whole || closes.is_empty() {
-            return None;
-        }
-        let middle = closes.len() / 2;
-        let median = *closes.select_nth_unstable_by(middle, f64::total_cmp).1;
-        PRICE_UNITS.into_iter().find(|unit| median >= LARGE_PRICE && USUAL_PRICES.contains(&(median * unit)))
+        price_unit::of([0, 1, 2, 3].map(|column| &self.numbers[column][..]))
     }
 
     /// Returns the bars with their starts in UTC. `zone` is that of times without one, `unit` the price unit in dollars. An absent

@@ -34,11 +34,17 @@ pub(super) fn bars(path: &Path, named: &BTreeMap<String, BarColumn>, with_volume
     let mut cells = Vec::with_capacity(5);
     for (meaning, name) in names.meanings().into_iter().zip(in_file).skip(1) {
         let column = column(path, &table, name)?;
-        if meaning != "volume" || with_volume || column.null_count() < column.len() {
+        if meaning != "volume" || with_volume || !is_empty(path, column)? {
             cells.push(numbers(path, meaning, column)?);
         }
     }
-    Ok(BarCells { times, numbers: cells, renamed: names.note() })
+    Ok(BarCells { times, numbers: cells, renamed: names.note(), unused: names.unused(&found) })
+}
+
+/// Returns true for a column of null and NaN cells only.
+fn is_empty(path: &Path, column: &Column) -> Result<bool, DataError> {
+    let missing = |value: &Option<f64>| value.is_none_or(f64::is_nan);
+    Ok(column.null_count() == column.len() || optional_numbers(path, "volume", column)?.iter().all(missing))
 }
 
 /// Returns the texts of one column; an empty text where the cell is null.
@@ -116,7 +122,15 @@ fn date_times(path: &Path, reader: &mut ParquetReader<File>) -> Result<Vec<bool>
 
 fn read(path: &Path, reader: ParquetReader<File>, names: &[&str]) -> Result<DataFrame, DataError> {
     let names = names.iter().map(ToString::to_string).collect();
-    reader.with_columns(Some(names)).finish().map_err(|error| unreadable(path, error))
+    let mut table = reader.with_columns(Some(names)).finish().map_err(|error| unreadable(path, error))?;
+    // Dictionaries and categories are texts.
+    for column in table.columns().to_vec() {
+        if matches!(column.dtype(), DataType::Categorical(..) | DataType::Enum(..)) {
+            let texts = column.cast(&DataType::String).map_err(|error| unreadable(path, error))?;
+            table.with_column(texts).map_err(|error| unreadable(path, error))?;
+        }
+    }
+    Ok(table)
 }
 
 fn column<'a>(path: &Path, table: &'a DataFrame, name: &str) -> Result<&'a Column, DataError> {
@@ -179,7 +193,7 @@ fn numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<f64>,
 }
 
 fn optional_numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<Option<f64>>, DataError> {
-    if !column.dtype().is_primitive_numeric() {
+    if !(column.dtype().is_primitive_numeric() || matches!(column.dtype(), DataType::Decimal(..))) {
         return Err(wrong_type(path, name, column, EXPECTED_NUMBER));
     }
     let cast = column.cast(&DataType::Float64).map_err(|error| unreadable(path, error))?;

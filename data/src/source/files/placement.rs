@@ -5,11 +5,15 @@
 //! minute after the open is many times that of the minute before. The close tells nothing then: extended hours end at 20:00 in
 //! New York, which as UTC is 16:00 there in summer.
 
+use jiff::ToSpan as _;
+
 use crate::{BarStamp, Zone, calendar, calendar::MINUTE_NS};
 
 /// Zones that a file without zone may be in. Of two that give the same instants the first counts.
 pub const ZONES: [&str; 6] =
     ["America/New_York", "UTC", "America/Chicago", "America/Los_Angeles", "Europe/London", "Europe/Berlin"];
+/// The two stamps.
+pub(super) const STAMPS: [BarStamp; 2] = [BarStamp::Start, BarStamp::End];
 /// Smallest share of edges at which a reading is accepted. One of two edges may lack bars, as the first minute of an index.
 const MIN_EDGES: f64 = 0.4;
 /// Share of bars outside sessions from which a file has extended hours.
@@ -91,23 +95,25 @@ fn best<'r, 'z>(readings: &'r [Reading<'z>], value: fn(&Fit) -> f64, least: f64)
 
 /// Agreement of a reading with the sessions of the exchange.
 #[derive(Debug, Clone, Copy)]
-struct Fit {
+pub(super) struct Fit {
+    /// Number of sessions with bars on their date.
+    pub(super) days: u32,
     /// Share of opens and closes at which the bars begin and end.
-    edges: f64,
+    pub(super) edges: f64,
     /// Mean logarithm of the volume ratio of the minutes after and before the open.
-    jump: f64,
+    pub(super) jump: f64,
 }
 
 impl Fit {
-    fn of(starts: &[i64], volume: &[f64]) -> Self {
+    /// Compares bars with the sessions of their dates, by their starts in UTC and their volumes.
+    pub(super) fn of(starts: &[i64], volume: &[f64]) -> Self {
         let (mut days, mut edges, mut jump) = (0_u32, 0_u32, 0.0);
         let volume_at = |ns: i64| starts.binary_search(&ns).map_or(0.0, |at| volume[at]);
         let has = |ns: i64| starts.binary_search(&ns).is_ok();
         let extended = SessionCount::of(starts).outside as f64 > EXTENDED * starts.len() as f64;
         for session in sessions(starts) {
             let open = session.open_ns;
-            let first = starts.partition_point(|&start| start < calendar::midnight_ns(session.date));
-            if starts.get(first).is_none_or(|&start| calendar::exchange_date(start) != session.date) {
+            if on_date_of(starts, &session).is_empty() {
                 continue;
             }
             days += 1;
@@ -115,12 +121,20 @@ impl Fit {
             edges += u32::from(!extended && has(session.close_ns - MINUTE_NS) && !has(session.close_ns));
             jump += ((1.0 + volume_at(open)) / (1.0 + volume_at(open - MINUTE_NS))).ln();
         }
-        let days = f64::from(days.max(1));
-        Self { edges: f64::from(edges) / (2.0 * days), jump: jump / days }
+        let count = f64::from(days.max(1));
+        Self { days, edges: f64::from(edges) / (2.0 * count), jump: jump / count }
     }
 }
 
-fn sessions(starts: &[i64]) -> Vec<calendar::Session> {
+/// Returns the starts on the date of a session.
+pub(super) fn on_date_of<'a>(starts: &'a [i64], session: &calendar::Session) -> &'a [i64] {
+    let before = |ns: i64| starts.partition_point(|&start| start < ns);
+    let next = calendar::midnight_ns(session.date.saturating_add(1.day()));
+    &starts[before(calendar::midnight_ns(session.date))..before(next)]
+}
+
+/// Returns the sessions from the date of the first to that of the last start.
+pub(super) fn sessions(starts: &[i64]) -> Vec<calendar::Session> {
     let ends = starts.first().zip(starts.last());
     ends.map_or_else(Vec::new, |(&first, &last)| {
         calendar::sessions(calendar::exchange_date(first), calendar::exchange_date(last))

@@ -1,18 +1,18 @@
-//! Raw bars assigned to the sessions of the calendar: none is filled or rejected; bars outside sessions are counted.
+//! Bars assigned to the sessions of the calendar: none is filled or rejected; bars outside sessions are counted.
 
 use std::fmt;
 
 use jiff::civil::Date;
-use market_data::{
-    Bars, DateRange,
-    calendar::{self, MINUTE_NS, Session},
-};
 use serde::{Serialize, Serializer};
 
-use crate::output::clock::session_time;
+use crate::{
+    Bars, DateRange, SessionBars,
+    calendar::{self, MINUTE_NS, Session},
+    dates::clock,
+};
 
 /// Minutes of a full session.
-pub(crate) const FULL: usize = 390;
+pub const FULL: usize = 390;
 
 /// A minute of a session, displayed as time in New York.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +24,10 @@ pub struct At {
 }
 
 impl At {
-    /// Formats the time of day in New York.
-    pub(crate) fn clock(minute: usize) -> String {
-        session_time(minute as u32)
+    /// Formats the time of day in New York that lies `minute` minutes after 09:30.
+    #[must_use]
+    pub fn clock(minute: usize) -> String {
+        clock(minute)
     }
 }
 
@@ -44,45 +45,73 @@ impl Serialize for At {
 
 /// A bar and its minute after the open.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Bar {
-    pub(crate) minute: usize,
-    pub(crate) open: f64,
-    pub(crate) high: f64,
-    pub(crate) low: f64,
-    pub(crate) close: f64,
-    pub(crate) volume: f64,
+pub struct Bar {
+    /// Minutes after 09:30.
+    pub minute: usize,
+    /// First price.
+    pub open: f64,
+    /// Highest price.
+    pub high: f64,
+    /// Lowest price.
+    pub low: f64,
+    /// Last price.
+    pub close: f64,
+    /// Shares traded.
+    pub volume: f64,
 }
 
 /// A session of the calendar and the bars that lie in it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Day {
-    pub(crate) session: Session,
+pub struct Day {
+    /// The session.
+    pub session: Session,
     /// Bars in ascending order of minutes.
-    pub(crate) bars: Vec<Bar>,
-    /// Bars from the early close to 16:00; empty on a full day.
-    pub(crate) afternoon: Vec<usize>,
+    pub bars: Vec<Bar>,
+    /// Minutes of bars from the early close to 16:00; empty on a full day.
+    pub afternoon: Vec<usize>,
 }
 
 impl Day {
-    pub(crate) fn date(&self) -> Date {
+    /// Returns the bars of a session without its filled slots.
+    pub(crate) fn of(day: &SessionBars) -> Self {
+        let bar = |minute: usize| Bar {
+            minute,
+            open: day.open[minute],
+            high: day.high[minute],
+            low: day.low[minute],
+            close: day.close[minute],
+            volume: day.volume[minute],
+        };
+        let bars = (0..day.filled.len()).filter(|&minute| !day.filled[minute]).map(bar).collect();
+        Self { session: day.session, bars, afternoon: Vec::new() }
+    }
+
+    /// Returns the date of the session.
+    #[must_use]
+    pub fn date(&self) -> Date {
         self.session.date
     }
 
-    pub(crate) fn at(&self, minute: usize) -> At {
+    /// Returns a minute of this session.
+    #[must_use]
+    pub fn at(&self, minute: usize) -> At {
         At { date: self.date(), minute }
     }
 
-    pub(crate) fn is_half(&self) -> bool {
+    /// Returns true for a half day.
+    #[must_use]
+    pub fn is_half(&self) -> bool {
         self.session.minutes() < 300
     }
 
     /// Returns the pairs of bars in consecutive minutes.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Bar, &Bar)> {
+    pub fn pairs(&self) -> impl Iterator<Item = (&Bar, &Bar)> {
         self.bars.windows(2).map(|pair| (&pair[0], &pair[1])).filter(|(a, b)| a.minute + 1 == b.minute)
     }
 
     /// Returns the bars by minute, `None` for missing ones.
-    pub(crate) fn slots(&self) -> Vec<Option<Bar>> {
+    #[must_use]
+    pub fn slots(&self) -> Vec<Option<Bar>> {
         let mut slots = vec![None; self.session.minutes()];
         self.bars.iter().for_each(|bar| slots[bar.minute] = Some(*bar));
         slots
@@ -104,13 +133,15 @@ pub struct Outside {
 
 impl Outside {
     /// Returns the total.
+    #[must_use]
     pub fn total(&self) -> usize {
         self.before_open + self.after_close + self.no_session + self.off_minute
     }
 }
 
-/// Assigns bars to the sessions from the first to the last date.
-pub(crate) fn cut(bars: &Bars, range: &DateRange) -> (Vec<Day>, Outside) {
+/// Assigns bars to the sessions from the first to the last date, and counts those outside.
+#[must_use]
+pub fn cut(bars: &Bars, range: &DateRange) -> (Vec<Day>, Outside) {
     let sessions = calendar::sessions(range.first, range.last);
     let day = |session| Day { session, bars: Vec::new(), afternoon: Vec::new() };
     let mut days: Vec<Day> = sessions.into_iter().map(day).collect();
@@ -154,9 +185,8 @@ fn place(day: &mut Day, bars: &Bars, row: usize, outside: &mut Outside) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use market_data::{BarColumns, Symbol};
-
     use super::*;
+    use crate::{BarColumns, Symbol};
 
     /// A bar that opens, closes and stays at one price.
     pub(crate) fn flat(minute: usize, price: f64) -> Bar {

@@ -8,9 +8,10 @@ use serde::Serialize;
 use statistics::quantile;
 
 use super::days::{At, Bar, Day};
+use crate::SessionBars;
 
 /// Outlier threshold of returns and wicks, in robust standard deviations.
-pub(crate) const DEVIATIONS: f64 = 12.0;
+pub const DEVIATIONS: f64 = 12.0;
 /// Largest number of minutes until a bad print is reversed.
 const BACK_WITHIN: usize = 2;
 /// Smallest share of a jump that is reversed.
@@ -85,7 +86,9 @@ pub struct Outliers {
 }
 
 impl Outliers {
-    pub(crate) fn of(days: &[Day]) -> Self {
+    /// Finds the outliers of consecutive sessions.
+    #[must_use]
+    pub fn of(days: &[Day]) -> Self {
         let (mut reversed, mut lasting, mut wicks) = (Vec::new(), Vec::new(), Vec::new());
         for (day, scale) in days.iter().zip(scales(days)) {
             let (back, stayed) = jumps(day, scale);
@@ -106,13 +109,58 @@ impl Outliers {
     }
 
     /// Returns the share of bars without volume.
+    #[must_use]
     pub fn zero_volume_share(&self) -> f64 {
         self.zero_volume_bars as f64 / self.bars.max(1) as f64
     }
 
     /// Returns true if no bar has any volume, as for an index.
+    #[must_use]
     pub fn is_without_volume(&self) -> bool {
         self.zero_volume_bars == self.bars
+    }
+}
+
+/// Numbers of outliers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OutlierCount {
+    /// Jumps reversed within two minutes.
+    pub suspicious_prints: usize,
+    /// The first of them.
+    pub first_suspicious: Option<At>,
+    /// Highs and lows far from the body of their bar.
+    pub long_wicks: usize,
+    /// Jumps that last.
+    pub lasting_jumps: usize,
+    /// Overnight jumps of a quarter or more.
+    pub overnight_jumps: usize,
+}
+
+impl OutlierCount {
+    /// Counts the outliers of consecutive sessions; filled slots are no bars.
+    #[must_use]
+    pub fn of(sessions: &[SessionBars]) -> Self {
+        let days: Vec<Day> = sessions.iter().map(Day::of).collect();
+        let found = Outliers::of(&days);
+        Self {
+            suspicious_prints: found.reversed.len(),
+            first_suspicious: found.reversed.first().map(|print| print.at),
+            long_wicks: found.wicks.len(),
+            lasting_jumps: found.lasting.len(),
+            overnight_jumps: found.overnight.len(),
+        }
+    }
+
+    /// Returns the sum of two counts, with the earlier first print.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            suspicious_prints: self.suspicious_prints + other.suspicious_prints,
+            first_suspicious: self.first_suspicious.into_iter().chain(other.first_suspicious).min(),
+            long_wicks: self.long_wicks + other.long_wicks,
+            lasting_jumps: self.lasting_jumps + other.lasting_jumps,
+            overnight_jumps: self.overnight_jumps + other.overnight_jumps,
+        }
     }
 }
 
@@ -212,7 +260,7 @@ fn overnight(days: &[Day]) -> Vec<Jump> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::inspect::days::tests::{day, flat};
+    use crate::quality::days::tests::{day, flat};
 
     /// A session that alternates by about two basis points a minute.
     fn walk() -> Vec<Bar> {
@@ -259,6 +307,36 @@ mod tests {
         assert!(outliers.reversed.is_empty() && outliers.lasting.is_empty(), "{outliers:?}");
         let jump = outliers.overnight[0];
         assert_eq!((jump.to.to_string().as_str(), jump.ratio), ("2025-06-03", 0.1));
+    }
+
+    #[test]
+    fn a_run_counts_what_the_report_lists() {
+        let mut bars = walk();
+        bars[50] = flat(50, 510.0);
+        bars[150].low = 480.0;
+        bars[200..].iter_mut().for_each(|bar| *bar = flat(bar.minute, bar.close + 8.0));
+        let column = |value: fn(&Bar) -> f64| bars.iter().map(value).collect::<Vec<f64>>();
+        let mut session = SessionBars {
+            session: day("2025-06-02", Vec::new()).session,
+            open: column(|bar| bar.open),
+            high: column(|bar| bar.high),
+            low: column(|bar| bar.low),
+            close: column(|bar| bar.close),
+            volume: column(|bar| bar.volume),
+            filled: vec![false; 390],
+        };
+        let first = Some(At { date: session.session.date, minute: 50 });
+        let expected = OutlierCount {
+            suspicious_prints: 1,
+            first_suspicious: first,
+            long_wicks: 1,
+            lasting_jumps: 1,
+            overnight_jumps: 0,
+        };
+        assert_eq!(OutlierCount::of(&[session.clone()]), expected);
+        assert_eq!(expected.plus(OutlierCount::default()), expected);
+        session.filled[50] = true;
+        assert_eq!(OutlierCount::of(&[session]).suspicious_prints, 0, "a filled slot is no print");
     }
 
     #[test]
