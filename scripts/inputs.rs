@@ -145,12 +145,9 @@ impl Inputs {
             dataset.dates.len()
         );
         let quality = quality::short_line(dataset).map(|line| format!("Quality    {line}"));
-        let without: usize = dataset.symbols.iter().map(SymbolSessions::minutes_without_bar).sum();
-        let holes =
-            (without > 0).then(|| format!("           {without} minutes without a bar; no order fills in them"));
         let short = dataset.symbols.iter().filter_map(SymbolSessions::history_report);
         let short = short.map(|line| format!("Note: {line}"));
-        [counts].into_iter().chain(quality).chain(holes).chain(short).chain(self.notes()).collect()
+        [counts].into_iter().chain(quality).chain(short).chain(self.notes()).collect()
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {
