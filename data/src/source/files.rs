@@ -13,6 +13,7 @@ mod epoch;
 pub mod import;
 pub(super) mod parquet;
 pub mod placement;
+mod plain_types;
 
 use std::{
     collections::BTreeSet,
@@ -131,7 +132,10 @@ impl<'a> Folder<'a> {
 }
 
 pub(super) fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "csv")
+    path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with(".csv") || name.ends_with(".csv.gz")
+    })
 }
 
 #[cfg(test)]

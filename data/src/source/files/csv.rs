@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::Read,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -13,7 +14,7 @@ use arrow::{
     csv::{ReaderBuilder, reader::Format},
     datatypes::{DataType, Field, Schema},
 };
-use jiff::civil::Date;
+use flate2::read::MultiGzDecoder;
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
@@ -68,8 +69,11 @@ pub(in crate::source) fn header(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
 }
 
-fn open(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|error| unreadable(path, error))
+/// Opens a text file, or one that gzip has compressed.
+fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let compressed = path.extension().is_some_and(|ending| ending == "gz");
+    Ok(if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
 /// The wanted columns of a file as text.
@@ -127,11 +131,6 @@ impl Text {
     /// Returns the numbers of a column; an empty cell is `None`.
     pub(in crate::source) fn optional_numbers(&self, column: usize) -> Result<Vec<Option<f64>>, DataError> {
         self.parse(column, EXPECTED_NUMBER, optional)
-    }
-
-    /// Returns the dates of a column; an empty cell is `None`.
-    pub(in crate::source) fn optional_dates(&self, column: usize) -> Result<Vec<Option<Date>>, DataError> {
-        self.parse(column, EXPECTED_DATE, optional)
     }
 
     /// Reads column 0 as instants; the first cell decides whether they are integers.
