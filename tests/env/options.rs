@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use market_data::{
-    Dataset, OptionHistory, OptionSession, QuoteMinute, Right, SessionBars, Symbol, SymbolSessions, TradeMinute,
+    Dataset, LeftOut, OptionHistory, OptionSession, QuoteMinute, Right, SessionBars, Settles, Symbol, SymbolSessions,
+    TradeMinute,
 };
 use market_env::{
     ContractSpec, EnvConfig, FillRule, INTERCEPT_KNOTS, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer,
@@ -79,10 +80,16 @@ fn prints(days: &SymbolSessions, listed: Listed) -> OptionHistory {
                 }
             }
         }
-        OptionSession { session: bars.session, expiry: bars.session.date, trades, quotes: Vec::new() }
+        OptionSession {
+            session: bars.session,
+            expiry: bars.session.date,
+            settles: Settles::AtClose,
+            trades,
+            quotes: Vec::new(),
+        }
     };
     let sessions = days.days.iter().zip(&days.vol).map(session).collect();
-    OptionHistory { symbol: Symbol::new("SPY").unwrap(), sessions, files: Vec::new(), outside: 0 }
+    OptionHistory { symbol: Symbol::new("SPY").unwrap(), sessions, files: Vec::new(), left_out: LeftOut::default() }
 }
 
 fn replay(dataset: &Dataset, options: OptionHistory) -> Arc<Market> {

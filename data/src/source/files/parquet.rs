@@ -200,7 +200,12 @@ fn filled<T>(
     rows.map(|(at, cell)| cell.ok_or_else(|| bad_cell(path, at + 1, name, "", expected))).collect()
 }
 
-pub(in crate::source) fn wrong_type(path: &Path, name: &'static str, column: &Column, expected: &'static str) -> DataError {
+pub(in crate::source) fn wrong_type(
+    path: &Path,
+    name: &'static str,
+    column: &Column,
+    expected: &'static str,
+) -> DataError {
     let found = format!("of type {}", column.dtype());
     DataError::ColumnType { path: path.display().to_string(), column: name, found, expected }
 }

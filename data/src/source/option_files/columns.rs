@@ -44,7 +44,8 @@ impl Columns {
         let path = &file.path;
         let mut found = if is_csv(path) { csv::header(path)? } else { parquet::header(path)? };
         let in_file = found.clone();
-        let added = file.keys.iter().map(|(key, _)| key.clone()).filter(|key| !in_file.contains(key));
+        let added = file.keys.iter().map(|(key, _)| key.clone());
+        let added = added.filter(|key| key != "timestamp" && !in_file.contains(key));
         found.extend(added);
         if !file.named && !found.iter().any(|name| name == "strike") {
             return Ok(None);

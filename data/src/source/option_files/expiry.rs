@@ -120,7 +120,11 @@ mod tests {
         let read = |column: &Column| of_column(Path::new("FILE"), column).unwrap();
         let expected = [Some(date(2025, 3, 17))];
         assert_eq!(read(&column(midnight, None)), expected, "midnight without a zone");
-        assert_eq!(read(&column(midnight, Some(ColumnZone::UTC))), expected, "midnight in UTC is no evening in New York");
+        assert_eq!(
+            read(&column(midnight, Some(ColumnZone::UTC))),
+            expected,
+            "midnight in UTC is no evening in New York"
+        );
         assert_eq!(read(&column(midnight + 20 * 3_600_000, Some(ColumnZone::UTC))), expected, "the close");
         assert_eq!(read(&Series::new(NAME.into(), [20_250_317_i64]).into_column()), expected);
         let message = of_column(Path::new("FILE"), &Series::new(NAME.into(), [17_i64]).into_column()).unwrap_err();
