@@ -41,7 +41,7 @@ pub struct DataFlags {
     #[arg(long, value_name = "PATH")]
     pub options: Option<PathBuf>,
     /// Sets `data.options_stamp`.
-    #[arg(long, value_name = "start|instant")]
+    #[arg(long, value_name = "STAMP")]
     pub options_stamp: Option<String>,
 }
 

@@ -39,11 +39,11 @@ impl OptionRows {
         let load = |symbol: &SymbolSessions| {
             let options = load_options(path, &symbol.symbol, &dates, config.data.options_stamp)?;
             parity::check_near_money(symbol, &options, |date| config.market.expiry.of(date))?;
-            let parity = parity::check(symbol, &options)?;
-            Ok((options, parity))
+            let report = parity::check(symbol, &options)?;
+            Ok((options, report))
         };
-        let loaded: Vec<_> = dataset.symbols.iter().map(load).collect::<anyhow::Result<_>>()?;
-        let (histories, parity): (Vec<OptionHistory>, Vec<ParityReport>) = loaded.into_iter().unzip();
+        let loaded: anyhow::Result<Vec<(OptionHistory, ParityReport)>> = dataset.symbols.iter().map(load).collect();
+        let (histories, parity): (Vec<OptionHistory>, Vec<ParityReport>) = loaded?.into_iter().unzip();
         for file in histories.iter().flat_map(|history| &history.files) {
             if !dataset.files.contains(file) {
                 dataset.files.push(file.clone());

@@ -205,7 +205,7 @@ impl<'a> Compared<'a> {
 }
 
 #[cfg(test)]
-pub(in crate::parity) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{
         DataConfig, Dataset, LeftOut, OptionSession, QuoteMinute, Right, Settles, Symbol, TradeMinute, Window,
@@ -213,7 +213,7 @@ pub(in crate::parity) mod tests {
     };
 
     /// Some sessions of made-up bars.
-    pub(in crate::parity) fn market() -> SymbolSessions {
+    pub(crate) fn market() -> SymbolSessions {
         let mut config = DataConfig::default();
         config.synthetic.sessions_to = config.synthetic.sessions_from.saturating_add(jiff::Span::new().days(14));
         let history = generate(&config.synthetic, &[Symbol::new("SPY").unwrap()]).unwrap();
@@ -221,7 +221,7 @@ pub(in crate::parity) mod tests {
     }
 
     /// Quotes whose prices satisfy parity on the bars `stale` minutes before, multiplied by `factor`.
-    pub(in crate::parity) fn quotes(bars: &SymbolSessions, stale: usize, factor: f64) -> OptionHistory {
+    pub(crate) fn quotes(bars: &SymbolSessions, stale: usize, factor: f64) -> OptionHistory {
         let session = |day: &SessionBars| {
             let mut quotes = Vec::new();
             for slot in stale..day.close.len() {

@@ -92,6 +92,10 @@ impl Table {
         column.str().map_err(|_| wrong_type(&self.path, name, column, "text"))
     }
 
+    pub(in crate::source) fn dates(&self, name: &'static str) -> Result<Vec<Option<Date>>, DataError> {
+        dates(&self.path, name, self.column(name)?)
+    }
+
     pub(in crate::source) fn numbers(&self, name: &'static str) -> Result<Vec<Option<f64>>, DataError> {
         optional_numbers(&self.path, name, self.column(name)?)
     }

@@ -25,7 +25,7 @@ pub(super) fn of_column(path: &Path, column: &Column) -> Result<Vec<Option<Date>
     let read: Box<dyn Fn(i64) -> Option<Date>> = match column.dtype() {
         DataType::Date => Box::new(|day| date(1970, 1, 1).checked_add(day.days()).ok()),
         DataType::Datetime(unit, zone) => {
-            let zone = zone.as_ref().and_then(|name| TimeZoneDatabase::bundled().get(name.as_str()).ok());
+            let zone = zone.as_ref().and_then(|name| TimeZoneDatabase::bundled().get(&name.to_string()).ok());
             let (factor, zone) = (nanoseconds(*unit), zone.unwrap_or(TimeZone::UTC));
             Box::new(move |value| of_instant(value.checked_mul(factor)?, &zone))
         }
