@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use jiff::civil::Date;
 use market_data::{
     DataError, Dataset, DateRange, OptionHistory, OptionStamp, Symbol, SymbolSessions, calendar,
