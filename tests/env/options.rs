@@ -295,7 +295,7 @@ fn a_trade_says_whether_its_prices_were_real() {
         (0..50).for_each(|_| batch.step(&[0]));
         batch.step(&[1]);
         batch.step(&[0]);
-        while batch.env.ledger().exits.iter().sum::<u64>() == 0 {
+        while batch.env.ledger().closed() == 0 {
             let exit = if batch.lanes.mask[0].allows(5) { 5 } else { 0 };
             batch.step(&[exit]);
         }
