@@ -202,6 +202,7 @@ impl Inputs {
             "symbols": symbols.collect::<Vec<_>>(),
             "prices": self.prices(),
             "real_options": self.market.real_options(),
+            "option_rows": self.options.as_ref().map(OptionRows::record),
             "forecaster": self.forecast_columns.as_ref().map(ForecastColumns::record),
             "dates": {
                 "train": dates(&split.train),

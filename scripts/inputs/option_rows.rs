@@ -10,6 +10,7 @@ use market_data::{
     source::option_files,
 };
 use market_env::RealOptions;
+use serde_json::{Value, json};
 
 use crate::{
     config::RunConfig,
@@ -57,6 +58,12 @@ impl OptionRows {
     /// Returns the rows, one entry per symbol.
     pub fn histories(&self) -> &[OptionHistory] {
         &self.histories
+    }
+
+    /// Returns the manifest's entry: rows left out while reading, and parity with the bars, by symbol.
+    pub fn record(&self) -> Value {
+        let of_symbol = |(history, report): (&OptionHistory, &ParityReport)| json!({ "symbol": history.symbol, "left_out": history.left_out, "parity": report.fits });
+        self.histories.iter().zip(&self.parity).map(of_symbol).collect()
     }
 
     /// Returns lines on the quotes of real options: their sources, the minutes without fills, the rows left out, and their

@@ -8,6 +8,7 @@
 //! for one dividend are 12 basis points and more off.
 
 use jiff::civil::Date;
+use serde::Serialize;
 use statistics::quantile;
 
 use super::{Cause, NEAR_MONEY, OptionFault, Pair, PriceKind, pairs, quoted, traded};
@@ -25,7 +26,7 @@ const REACHES: [f64; 2] = [NEAR_MONEY, 0.03];
 const MOST_HOURS: i32 = 6;
 
 /// Parity of the prices of one kind.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ParityFit {
     /// Kind of the prices.
     pub kind: PriceKind,
@@ -36,7 +37,7 @@ pub struct ParityFit {
 }
 
 /// Parity of an underlying's option prices; kinds without a session that can be judged are absent.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct ParityReport {
     /// One entry per kind of price.
     pub fits: Vec<ParityFit>,

@@ -1,11 +1,13 @@
 //! Faults of option prices against the bars of their underlying, with the likely cause.
 
 use jiff::civil::Date;
+use serde::Serialize;
 
 use crate::{DateRange, Symbol};
 
 /// Kind of the prices of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PriceKind {
     /// Middles of two-sided quotes.
     Quotes,
