@@ -6,4 +6,5 @@ pub mod cost_sensitivity;
 pub mod held_out;
 pub mod money;
 pub mod performance;
+pub mod price_counts;
 pub mod replay;

@@ -2,24 +2,23 @@
 
 pub mod credentials;
 pub mod forecast_columns;
+pub mod option_rows;
 pub mod quality;
 pub mod vendor;
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
-use market_data::{
-    DataError, DataStamp, Dataset, DateRange, History, OptionHistory, Split, Symbol, SymbolSessions, calendar, source,
-};
-use market_env::{Market, MarketConfig, PricingConfig, RealOptions};
+use market_data::{DataError, DataStamp, Dataset, DateRange, History, Split, SymbolSessions, calendar, source};
+use market_env::{Market, MarketConfig, PricingConfig};
 use ppo_agent::require_libtorch;
 use serde_json::json;
 
 use crate::{
     artifacts::{files, saved_forecaster::ForecasterRecord},
     config::{DataSource, RunConfig, data_folder},
-    inputs::forecast_columns::ForecastColumns,
+    inputs::{forecast_columns::ForecastColumns, option_rows::OptionRows},
 };
 
 /// Data that a run reads, and the market built from them.
@@ -28,7 +27,7 @@ pub struct Inputs {
     /// The sessions of all symbols.
     pub dataset: Dataset,
     /// Option rows of the sessions, if real options are replayed.
-    options: Option<Vec<OptionHistory>>,
+    options: Option<OptionRows>,
     /// Forecaster whose forecasts are columns of the market, if any.
     pub forecast_columns: Option<ForecastColumns>,
     /// Setup threshold of the market's features.
@@ -88,9 +87,9 @@ impl Inputs {
             require_libtorch("forecasters").context("run.forecaster")?;
         }
         let mut dataset = sessions(config)?;
-        let options = config.run.options.as_deref().map(|path| load_option_rows(path, &mut dataset)).transpose()?;
+        let options = OptionRows::load(config, &mut dataset)?;
         let forecast_columns = config.run.forecaster.as_deref().map(ForecastColumns::load).transpose()?;
-        let market = Arc::new(build_market(&dataset, options.as_deref(), forecast_columns.as_ref(), &config.market)?);
+        let market = Arc::new(build_market(&dataset, options.as_ref(), forecast_columns.as_ref(), &config.market)?);
         Ok(Self { dataset, options, forecast_columns, market, setup_threshold: config.market.setup_threshold })
     }
 
@@ -99,12 +98,17 @@ impl Inputs {
     /// # Errors
     /// As [`Market::build`].
     pub fn market_under(&self, config: &MarketConfig) -> anyhow::Result<Arc<Market>> {
-        Ok(Arc::new(build_market(&self.dataset, self.options.as_deref(), self.forecast_columns.as_ref(), config)?))
+        Ok(Arc::new(build_market(&self.dataset, self.options.as_ref(), self.forecast_columns.as_ref(), config)?))
     }
 
     /// Returns the stamp of the data.
     pub fn stamp(&self) -> DataStamp {
         DataStamp::of(self.dataset.synthetic)
+    }
+
+    /// Returns the basis of the option prices: `"modelled"`, or `"real options"` where option files are replayed.
+    pub fn prices(&self) -> &'static str {
+        if self.options.is_some() { "real options" } else { "modelled" }
     }
 
     /// Returns the record of the forecaster whose forecasts are columns of the market, if there is one.
@@ -129,7 +133,7 @@ impl Inputs {
             always.into_iter().chain(symbol.history_report()).map(|line| format!("  {line}"))
         });
         let quality = quality::line(&self.dataset).map(|line| format!("  Quality: {line}"));
-        let options = self.market.real_options().into_iter().flat_map(real_options_lines);
+        let options = self.options.iter().zip(self.market.real_options()).flat_map(|(rows, real)| rows.lines(real));
         let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
         files.chain(symbols).chain(quality).chain(options).chain(forecasts).chain(self.notes()).collect()
     }
@@ -145,9 +149,13 @@ impl Inputs {
             dataset.dates.len()
         );
         let quality = quality::short_line(dataset).map(|line| format!("Quality    {line}"));
+        let prices = match self.options.as_ref().zip(self.market.real_options()) {
+            Some((rows, real)) => rows.short_lines(real),
+            None => vec!["Prices     modelled".to_owned()],
+        };
         let short = dataset.symbols.iter().filter_map(SymbolSessions::history_report);
         let short = short.map(|line| format!("Note: {line}"));
-        [counts].into_iter().chain(quality).chain(short).chain(self.notes()).collect()
+        [counts].into_iter().chain(quality).chain(prices).chain(short).chain(self.notes()).collect()
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {
@@ -195,7 +203,9 @@ impl Inputs {
             "data": self.stamp(),
             "files": files::manifest_entries(&self.dataset.files)?,
             "symbols": symbols.collect::<Vec<_>>(),
+            "prices": self.prices(),
             "real_options": self.market.real_options(),
+            "option_rows": self.options.as_ref().map(OptionRows::record),
             "forecaster": self.forecast_columns.as_ref().map(ForecastColumns::record),
             "dates": {
                 "train": dates(&split.train),
@@ -237,81 +247,18 @@ fn pricing_in_sample(sessions: impl Iterator<Item = Date>, fitted: &DateRange) -
 
 fn build_market(
     dataset: &Dataset,
-    options: Option<&[OptionHistory]>,
+    options: Option<&OptionRows>,
     forecast_columns: Option<&ForecastColumns>,
     config: &MarketConfig,
 ) -> anyhow::Result<Market> {
     let market = match options {
         None => Market::build(&dataset.symbols, config)?,
-        Some(options) => Market::replay_options(&dataset.symbols, options, config)?,
+        Some(options) => Market::replay_options(&dataset.symbols, options.histories(), config)?,
     };
     match forecast_columns {
         None => Ok(market),
         Some(columns) => columns.add_to(market),
     }
-}
-
-/// Loads the option minutes of one symbol.
-///
-/// # Errors
-/// When the files are missing or faulty; the message calls them option files.
-pub fn load_options(path: &Path, symbol: &Symbol, dates: &DateRange) -> anyhow::Result<OptionHistory> {
-    source::option_files::load_options(path, symbol, dates).map_err(|error| match error {
-        DataError::Folder { path, source } => anyhow!(source).context(format!("cannot list the option files {path}")),
-        // The whole calendar stands for no dates given.
-        DataError::NoOptions { path, symbol, first: calendar::FIRST_DATE, last: calendar::LAST_DATE, available } => {
-            let names = if available.is_empty() { "nothing".to_owned() } else { available.join(", ") };
-            anyhow!("{path}: no option of {symbol} on any date; the files hold options of: {names}")
-        }
-        error => anyhow!(error).context("reading option files"),
-    })
-}
-
-/// Loads the option minutes of all symbols. Adds their files to the data set, and drops its dates without options.
-fn load_option_rows(path: &Path, dataset: &mut Dataset) -> anyhow::Result<Vec<OptionHistory>> {
-    let (Some(&first), Some(&last)) = (dataset.dates.first(), dataset.dates.last()) else {
-        anyhow::bail!("there is no session to replay")
-    };
-    let dates = DateRange { first, last };
-    let load = |symbol: &SymbolSessions| load_options(path, &symbol.symbol, &dates);
-    let options = dataset.symbols.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-    for file in options.iter().flat_map(|history| &history.files) {
-        if !dataset.files.contains(file) {
-            dataset.files.push(file.clone());
-        }
-    }
-    let has_options =
-        |date: &Date| options.iter().any(|history| history.sessions.iter().any(|day| day.session.date == *date));
-    dataset.dates.retain(has_options);
-    Ok(options)
-}
-
-/// Returns lines on the quotes of real options: their sources, and the minutes without fills.
-fn real_options_lines(real: &RealOptions) -> Vec<String> {
-    let origin = &real.origin;
-    let share = |count: u64| format!("{:.1} %", 100.0 * count as f64 / origin.total().max(1) as f64);
-    let mut lines = vec![format!(
-        "  Real options on {} sessions; quotes by contract-minute: own quotes {}, surface of prints {}; no fills on stale \
-         minutes {}, stale quotes {}, crossed quotes {}, and on the missing side of one-sided quotes {}",
-        real.sessions,
-        share(origin.quoted),
-        share(origin.surface),
-        share(origin.stale_surface),
-        share(origin.stale_quote),
-        share(origin.crossed),
-        share(origin.one_sided),
-    )];
-    if let (Some(first), Some(last)) = (real.left_out.first(), real.left_out.last()) {
-        lines.push(format!(
-            "  {} sessions without option rows are left out, {} {} to {} {}",
-            real.left_out.len(),
-            first.0,
-            first.1,
-            last.0,
-            last.1
-        ));
-    }
-    lines
 }
 
 #[cfg(test)]

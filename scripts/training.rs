@@ -236,6 +236,7 @@ impl Run<'_> {
             manifest["validation"] = held_out.validation(self.split.validation, console)?;
             let result = held_out.test(self.split.test, console)?;
             manifest["out_of_sample"] = result.figures.clone();
+            manifest["test_prices"] = serde_json::to_value(result.prices)?;
             tested = Some(result);
         }
         manifest["verdict"] = serde_json::to_value(&verdict)?;

@@ -8,6 +8,7 @@ pub(crate) mod forecast_compare;
 pub(crate) mod golden;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod options;
 #[cfg(feature = "torch")]
 pub(crate) mod recurrent;
 pub(crate) mod reproduce_collapse;

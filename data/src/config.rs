@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BarColumn, BarFormat, BarStamp, GridConfig, SplitConfig, Zone, source::synthetic::SyntheticConfig};
+use crate::{
+    BarColumn, BarFormat, BarStamp, GridConfig, OptionStamp, SplitConfig, Zone, source::synthetic::SyntheticConfig,
+};
 
 #[cfg(feature = "fetch")]
 use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo::YahooConfig};
@@ -31,6 +33,9 @@ pub struct DataConfig {
     /// an entry; an entry wins over them, and its name must be in the file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, BarColumn>,
+    /// Moment of its minute by which a row of an option file is named. instant: snapshots, of which the first is
+    /// 09:31:00.
+    pub options_stamp: OptionStamp,
     /// The minute grid of a session.
     pub grid: GridConfig,
     /// Train, validation and test.
@@ -56,6 +61,7 @@ impl Default for DataConfig {
             allow_suspicious: false,
             timestamp_zone: None,
             columns: BTreeMap::new(),
+            options_stamp: OptionStamp::Start,
             grid: GridConfig::default(),
             split: SplitConfig::default(),
             synthetic: SyntheticConfig::default(),

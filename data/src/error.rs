@@ -286,6 +286,19 @@ pub enum DataError {
         /// Underlyings that the files do hold, on any date, ascending.
         available: Vec<String>,
     },
+    /// Option files whose rows all lie outside trading hours.
+    #[error(
+        "{path}: all {rows} rows of {symbol} options lie outside trading hours; their times are probably on another clock \
+         than UTC: write them as UTC or with an offset"
+    )]
+    OptionsOutsideHours {
+        /// The folder or file as given.
+        path: String,
+        /// The underlying.
+        symbol: Symbol,
+        /// Rows of the underlying on the requested dates.
+        rows: usize,
+    },
     /// An empty range of dates.
     #[error("the date range {first} to {last} is empty; the first date must not be after the last")]
     EmptyRange {

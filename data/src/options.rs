@@ -3,9 +3,39 @@
 use std::fmt;
 
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{FileRecord, Symbol, calendar::Session};
+
+/// Moment of its minute by which a row of an option file is named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OptionStamp {
+    /// The start of the minute at whose end the price stood; an instant in the minute means the same.
+    #[default]
+    Start,
+    /// The instant at which the price stood, so that 09:31:00 names the minute from 09:30.
+    Instant,
+}
+
+impl OptionStamp {
+    /// Moves the times of rows into the minute that they name, UTC nanoseconds.
+    pub fn to_minutes(self, ts_ns: &mut [i64]) {
+        if self == Self::Instant {
+            ts_ns.iter_mut().for_each(|ts| *ts -= 1);
+        }
+    }
+}
+
+/// Time of day at which a contract settles on its expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Settles {
+    /// At the close: it trades on its expiry.
+    AtClose,
+    /// At the open: the day before is its last trading day, and on its expiry it cannot be traded.
+    AtOpen,
+}
 
 /// Type of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -84,14 +114,16 @@ impl QuoteMinute {
     }
 }
 
-/// Trades and quotes of one session in one expiry. Rows ascend by slot, then strike, then right (call first), and no
+/// Trades and quotes of one session in one expiry and settlement. Rows ascend by slot, then strike, then right (call first), and no
 /// contract has two rows of a kind in one minute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OptionSession {
     /// The trading session.
     pub session: Session,
-    /// The contracts' last trading day.
+    /// The day on which the contracts expire.
     pub expiry: Date,
+    /// Time of their settlement on that day.
+    pub settles: Settles,
     /// The minutes with trades.
     pub trades: Vec<TradeMinute>,
     /// The minutes with quotes.
@@ -123,20 +155,38 @@ fn of_slot<T>(rows: &[T], slot: u16, of: impl Fn(&T) -> u16) -> &[T] {
 pub struct OptionHistory {
     /// The underlying.
     pub symbol: Symbol,
-    /// By date, then by expiry.
+    /// By date, then by expiry, then by settlement.
     pub sessions: Vec<OptionSession>,
     /// The option files with rows in use.
     pub files: Vec<FileRecord>,
-    /// Rows of the underlying on the dates but outside sessions, such as minutes after the close.
-    pub outside: usize,
+    /// Rows of the underlying on the dates that are in no session.
+    pub left_out: LeftOut,
+}
+
+/// Rows of option files that are left out, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct LeftOut {
+    /// Outside trading hours, such as minutes after the close.
+    pub outside_hours: usize,
+    /// Minutes without a trade: prices empty or 0, or a volume of 0.
+    pub no_print: usize,
 }
 
 impl OptionHistory {
-    /// Returns the session of `date` in the contracts that expire on `expiry`.
+    /// Returns the session of `date` in the contracts that expire at the close of `expiry`.
     #[must_use]
     pub fn session(&self, date: Date, expiry: Date) -> Option<&OptionSession> {
-        let found = self.sessions.binary_search_by_key(&(date, expiry), |day| (day.session.date, day.expiry));
+        let key = |day: &OptionSession| (day.session.date, day.expiry, day.settles);
+        let found = self.sessions.binary_search_by_key(&(date, expiry, Settles::AtClose), key);
         found.ok().map(|at| &self.sessions[at])
+    }
+
+    /// Returns the sessions of `date` in all expiries.
+    #[must_use]
+    pub fn on(&self, date: Date) -> &[OptionSession] {
+        let first = self.sessions.partition_point(|day| day.session.date < date);
+        let count = self.sessions[first..].partition_point(|day| day.session.date == date);
+        &self.sessions[first..first + count]
     }
 
     /// Returns the number of traded minutes.
@@ -154,7 +204,7 @@ impl OptionHistory {
 
 impl fmt::Display for OptionHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (symbol, count, outside) = (&self.symbol, self.sessions.len(), self.outside);
+        let (symbol, count, outside) = (&self.symbol, self.sessions.len(), self.left_out.outside_hours);
         write!(f, "{symbol} options: {} traded and {} quoted minutes", self.trades(), self.quotes())?;
         write!(f, " in {count} pairs of session and expiry.")?;
         if outside > 0 {
@@ -191,6 +241,7 @@ mod tests {
         let on = |date, expiry| OptionSession {
             session: calendar::session(date).unwrap(),
             expiry,
+            settles: Settles::AtClose,
             trades: [0, 7, 7, 7, 9].map(trade).to_vec(),
             quotes: Vec::new(),
         };
@@ -198,8 +249,9 @@ mod tests {
             symbol: Symbol::new("SPY").unwrap(),
             sessions: vec![on(days[0], days[0]), on(days[0], days[1]), on(days[1], days[1])],
             files: Vec::new(),
-            outside: 3,
+            left_out: LeftOut { outside_hours: 3, no_print: 0 },
         };
+        assert_eq!((history.on(days[0]).len(), history.on(days[1]).len()), (2, 1));
         assert_eq!(history.session(days[0], days[1]), Some(&history.sessions[1]));
         assert_eq!(history.session(days[1], days[0]), None);
         let counts = [0, 1, 7, 9, 389].map(|slot| history.sessions[0].trades_at(slot).len());

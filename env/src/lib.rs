@@ -67,7 +67,12 @@ pub use config::{Draw, EnvConfig};
 pub use error::EnvError;
 pub use features::{FEATURES, setup::Setup};
 pub use forecast::{BarSize, ForecastTape, Horizon, Move, Sample};
-pub use market::{Day, Market, RealOptions, config::MarketConfig, tape::QuoteOrigin};
+pub use market::{
+    Day, Market,
+    config::MarketConfig,
+    real_options::RealOptions,
+    tape::{QuoteOrigin, UnusedRows},
+};
 pub use option::{
     contract::{ContractSpec, Expiry, Settlement, TickRule},
     events::EventCalendar,
@@ -83,6 +88,6 @@ pub use option::{
 pub use reward::{PerTerm, RewardConfig, RewardTerm};
 pub use vec_env::{
     ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv,
-    episode::{Episode, Sale, Trade},
+    episode::{Episode, PriceOrigin, Sale, Trade},
     ledger::{Ledger, SETUPS},
 };

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod quote_overlay;
+pub(crate) mod real_options;
 mod strike_grid;
 pub(crate) mod tape;
 pub(crate) mod tape_builder;
@@ -9,15 +10,18 @@ pub(crate) mod tape_builder;
 use std::ops::Range;
 
 use jiff::civil::Date;
-use market_data::{DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns, calendar};
+use market_data::{
+    DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns, calendar::MINUTE_NS,
+};
 use rayon::prelude::*;
 
 use crate::{
-    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, QuotePair, Setup,
+    ContractSpec, EnvConfig, EnvError, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
     account::{self, execution::Terms},
     features::{FEATURES, FeatureRow, session_features, setup::SetupScore},
     market::{
-        tape::{GreekRow, OptionTape, QuoteOrigin, SizeRow, UNKNOWN_SIZE},
+        real_options::{RealOptions, option_rows},
+        tape::{GreekRow, OptionTape, SizeRow, UNKNOWN_SIZE},
         tape_builder::TapeBuilder,
     },
     option::{
@@ -130,19 +134,10 @@ pub struct Market {
     quotes: Vec<QuotePair>,
     greeks: Vec<GreekRow>,
     sizes: Vec<SizeRow>,
+    /// Cells whose open quote is the contract's own, up to the last session that has any.
+    own: Vec<bool>,
     days: Vec<Day>,
     real: Option<RealOptions>,
-}
-
-/// Coverage of tapes of real options.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct RealOptions {
-    /// Sessions with option rows.
-    pub sessions: usize,
-    /// Sessions left out, without a row of the configured expiry.
-    pub left_out: Vec<(Symbol, Date)>,
-    /// Origin of the quotes at which orders fill.
-    pub origin: QuoteOrigin,
 }
 
 /// One session before it joins the tapes.
@@ -191,11 +186,16 @@ impl Market {
             quotes: Vec::new(),
             greeks: Vec::new(),
             sizes: Vec::new(),
+            own: Vec::new(),
             days: Vec::new(),
             real: options.map(|_| RealOptions::default()),
         };
         for symbol in symbols {
             let rows = options.map(|options| option_rows(symbol, options, config)).transpose()?;
+            let (rows, unused) = rows.unzip();
+            if let Some((real, unused)) = market.real.as_mut().zip(unused) {
+                real.unused += unused;
+            }
             let sheets = sheets(symbol, rows.as_deref(), config)?;
             let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
             for ((bars, vol), sheet) in played.zip(sheets) {
@@ -239,7 +239,7 @@ impl Market {
         self.days.push(Day {
             symbol: symbol.clone(),
             date: bars.session.date,
-            expiry: expiry_of(config, bars.session.date).unwrap_or(bars.session.date),
+            expiry: config.expiry.of(bars.session.date).unwrap_or(bars.session.date),
             open_ns: bars.session.open_ns,
             bars: sheet.rows.len() as u32,
             vix_at_open: vol.vix[0],
@@ -256,11 +256,16 @@ impl Market {
             self.sizes.resize(self.quotes.len(), [UNKNOWN_SIZE; 2]);
             self.sizes.extend(sheet.tape.sizes);
         }
+        if !sheet.tape.own.is_empty() {
+            self.own.resize(self.quotes.len(), false);
+            self.own.extend(sheet.tape.own);
+        }
         self.quotes.extend(sheet.tape.quotes);
         self.greeks.extend(sheet.tape.greeks);
         if let Some(real) = &mut self.real {
             real.sessions += 1;
             real.origin += sheet.tape.origin;
+            real.unused.far += sheet.tape.far_rows;
         }
     }
 
@@ -380,6 +385,14 @@ impl Market {
         Size { bid: or_usual(bid), ask: or_usual(ask) }
     }
 
+    /// Returns the origin of a position's prices: real where the entry and every sale filled on the contract's own quote.
+    pub(crate) fn price_origin(&self, day: &Day, contract: u32, entry: u32, sales: &[Sale]) -> PriceOrigin {
+        let is_own = |bar: u32| self.own.get(day.cells(contract) + bar as usize).copied().unwrap_or(false);
+        let orders = sales.iter().filter(|sale| !sale.reason.is_settlement());
+        let mut bars = orders.map(|sale| ((sale.ts_ns - day.open_ns) / MINUTE_NS) as u32).chain([entry]);
+        if bars.all(is_own) { PriceOrigin::Real } else { PriceOrigin::Modelled }
+    }
+
     /// Removes a quote, as on a tape of real options.
     #[cfg(test)]
     pub(crate) fn forget_open_quote(&mut self, day: usize, contract: u32, bar: u32) {
@@ -419,30 +432,6 @@ impl Market {
     pub(crate) fn greeks(&self, day: &Day, contract: u32, bar: u32) -> GreekRow {
         self.greeks.get(day.cells(contract) + bar as usize).copied().unwrap_or_default()
     }
-}
-
-/// Returns the expiry of a session's contracts, if the calendar reaches that far.
-fn expiry_of(config: &MarketConfig, date: Date) -> Option<Date> {
-    match config.expiry {
-        Expiry::SameDay => Some(date),
-        Expiry::NextDay => Some(calendar::next_session(date)?.date),
-    }
-}
-
-/// Finds the option rows of every played session of one symbol.
-fn option_rows<'a>(
-    symbol: &SymbolSessions,
-    options: &'a [OptionHistory],
-    config: &MarketConfig,
-) -> Result<Vec<Option<&'a OptionSession>>, EnvError> {
-    let missing = || EnvError::NoOptions { symbol: symbol.symbol.clone() };
-    let history = options.iter().find(|history| history.symbol == symbol.symbol).ok_or_else(missing)?;
-    let of_day = |bars: &SessionBars| {
-        let date = bars.session.date;
-        history.session(date, expiry_of(config, date)?)
-    };
-    let rows: Vec<_> = symbol.days[symbol.warmup..].iter().map(of_day).collect();
-    if rows.iter().all(Option::is_none) { Err(missing()) } else { Ok(rows) }
 }
 
 /// Returns the played sessions of one symbol, computed in parallel; with `rows`, `None` for sessions without one.

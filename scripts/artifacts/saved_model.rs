@@ -105,6 +105,14 @@ pub fn count_dates_in(dates: impl IntoIterator<Item = Date>, ranges: &[DateRange
     dates.into_iter().filter(|&date| ranges.iter().any(|range| range.contains(date))).count()
 }
 
+/// Counts the dates that lie in none of the ranges and before the start of one of them: a model trained on these ranges knows
+/// what came after such a date.
+pub fn count_dates_before(dates: impl IntoIterator<Item = Date>, ranges: &[DateRange]) -> usize {
+    let last_start = ranges.iter().map(|range| range.first).max();
+    let is_before = |date: &Date| last_start.is_some_and(|start| *date < start) && count_dates_in([*date], ranges) == 0;
+    dates.into_iter().filter(is_before).count()
+}
+
 /// Joins date ranges with "and".
 pub fn ranges_text(ranges: &[DateRange]) -> String {
     ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
@@ -134,6 +142,11 @@ mod tests {
         let day = |d| jiff::civil::date(2025, 6, d);
         let ranges = [DateRange { first: day(2), last: day(4) }, DateRange { first: day(4), last: day(5) }];
         assert_eq!(count_dates_in((1..=9).map(day), &ranges), 4);
+        let before = |first, ranges: &[DateRange]| count_dates_before((first..=9).map(day), ranges);
+        assert_eq!((before(1, &ranges), before(2, &ranges), before(1, &[])), (1, 0, 0));
+        // Between the trainings of a model and of the one that it started from.
+        let apart = [DateRange { first: day(2), last: day(3) }, DateRange { first: day(6), last: day(7) }];
+        assert_eq!(before(2, &apart), 2);
         assert_eq!(ranges_text(&ranges), "2025-06-02 to 2025-06-04 and 2025-06-04 to 2025-06-05");
     }
 }

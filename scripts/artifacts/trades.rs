@@ -1,6 +1,7 @@
 //! Trades file: Parquet or CSV with the same columns, both read back without loss.
 //!
-//! A row is a position. Its `sales` column lists every sale, so that all cash flows follow from the file alone.
+//! A row is a position. Its `sales` column lists every sale, so that all cash flows follow from the file alone. `prices` says
+//! whether they were `modelled`, or `real` quotes of the contract.
 
 mod read;
 
@@ -82,12 +83,12 @@ fn sales_text(sales: &[Sale]) -> String {
 
 fn csv(trades: &[Trade], data: DataStamp) -> String {
     let mut out = "symbol,date,expiry,side,strike,entry_utc,exit_utc,minutes_held,contracts,entry_price,exit_price,\
-                   entry_fees_usd,fees_usd,net_pnl_usd,net_return,reason,setup,sales,lane,data\n"
+                   entry_fees_usd,fees_usd,net_pnl_usd,net_return,reason,setup,sales,lane,prices,data\n"
         .to_owned();
     for t in trades {
         let _ = writeln!(
             out,
-            "{},{},{},{},{},{},{},{},{},{:.2},{},{},{},{},{},{},{},{},{},{data}",
+            "{},{},{},{},{},{},{},{},{},{:.2},{},{},{},{},{},{},{},{},{},{},{data}",
             t.symbol,
             t.date,
             t.expiry,
@@ -107,6 +108,7 @@ fn csv(trades: &[Trade], data: DataStamp) -> String {
             setup_name(t.setup),
             sales_text(&t.sales),
             t.lane,
+            t.prices.name(),
         );
     }
     out
@@ -149,6 +151,7 @@ fn parquet(trades: &[Trade], data: DataStamp) -> anyhow::Result<Vec<u8>> {
         text("setup", trades.iter().map(|t| setup_name(t.setup))),
         text("sales", sales.iter().map(String::as_str)),
         whole("lane", trades.iter().map(|t| i64::from(t.lane))),
+        text("prices", trades.iter().map(|t| t.prices.name())),
         text("data", trades.iter().map(|_| data.as_str())),
     ];
     let mut frame = DataFrame::new_infer_height(series.into_iter().map(Column::from).collect())?;
@@ -161,7 +164,7 @@ fn parquet(trades: &[Trade], data: DataStamp) -> anyhow::Result<Vec<u8>> {
 mod tests {
     use std::io::Cursor;
 
-    use market_env::{ExitReason, action::Action};
+    use market_env::{ExitReason, PriceOrigin, action::Action};
     use polars::prelude::{ParquetReader, SerReader as _};
 
     use super::*;
@@ -190,6 +193,7 @@ mod tests {
             net_return: -4_000.0 / 82_240.0,
             reason: ExitReason::StopLoss,
             setup: Setup::BearStrong,
+            prices: PriceOrigin::Real,
         }
     }
 
@@ -202,7 +206,7 @@ mod tests {
             row,
             "SPX,2025-06-02,2025-06-03,BUY_PUT,5905,2025-06-02T13:31:00Z,2025-06-02T13:35:00Z,4,2,4.10,3.925,2.40,5.00,\
              -40.00,-0.048638132295719845,stop_loss,bear_strong,2025-06-02T13:34:00Z 1 @ 4.00 fees 1.30 take_profit; \
-             2025-06-02T13:35:00Z 1 @ 3.85 fees 1.30 stop_loss,1,SYNTHETIC"
+             2025-06-02T13:35:00Z 1 @ 3.85 fees 1.30 stop_loss,1,real,SYNTHETIC"
         );
         assert_eq!([usd(0), usd(-5), usd(123_456)], ["0.00", "-0.05", "1234.56"]);
     }

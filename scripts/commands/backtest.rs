@@ -13,7 +13,7 @@ use ppo_agent::{Behaviour, Policy};
 
 use crate::{
     artifacts::{
-        saved_model::{self, ModelMeta, count_dates_in, ranges_text},
+        saved_model::{self, ModelMeta, count_dates_before, count_dates_in, ranges_text},
         trades::{self, TradesFormat},
     },
     commands::backtest::report::BacktestReport,
@@ -23,6 +23,7 @@ use crate::{
         baselines::{Baselines, explain_staying_out, stays_out},
         cost_sensitivity::{self, CostSensitivity},
         performance::Performance,
+        price_counts::PriceCounts,
         replay::{ReplayResult, replay},
     },
     inputs::Inputs,
@@ -87,6 +88,7 @@ impl Backtest<'_> {
         context.say_synthetic(inputs.dataset.synthetic)?;
         let console = &mut *context.console;
         console.say_all(self.heading(&report).into_iter().chain(report.figures.lines()))?;
+        console.say(format!("{:<21}{}", "Option prices", report.prices.text()))?;
         console.say_all(&report.staying_out)?;
         if let Some(multiples) = &flags.cost_sensitivity {
             let costs = CostSensitivity::of(multiples, |multiple| self.play_at(multiple, &played))?;
@@ -119,6 +121,8 @@ impl Backtest<'_> {
             dates: DateRange { first, last },
             trained_on: meta.trained_on.clone(),
             in_sample_dates: count_dates_in(dates.iter().copied(), &meta.trained_on),
+            dates_before_training: count_dates_before(dates.iter().copied(), &meta.trained_on),
+            prices: PriceCounts::of(&played.trades),
             capital_usd: self.config.env.account.capital,
             figures: Performance::of(played)?,
             staying_out: stays_out(&played.ledger).then(|| self.staying_out(played)).transpose()?,
@@ -171,13 +175,7 @@ impl Backtest<'_> {
         lines.extend(inputs.lines());
         lines.extend(inputs.pricing_line(&self.config.market.pricing, &report.dates));
         let trained_on = ranges_text(&report.trained_on);
-        lines.push(match report.in_sample_dates {
-            0 => format!("Out of sample: the model was trained on {trained_on}"),
-            n => format!(
-                "IN SAMPLE: {n} of {} dates lie within the model's training dates ({trained_on}); these figures prove nothing",
-                inputs.dataset.dates.len(),
-            ),
-        });
+        lines.push(report.sample_line(inputs.dataset.dates.len(), &trained_on));
         lines
     }
 }

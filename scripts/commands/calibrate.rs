@@ -8,7 +8,6 @@ pub mod flags;
 mod lines;
 mod measure;
 mod pair;
-mod parity;
 mod report;
 mod spread;
 
@@ -28,9 +27,10 @@ use crate::{
     },
 };
 
+pub use market_data::parity::ParityStats;
+
 pub use self::{
     errors::{Bucket, ErrorStats},
-    parity::ParityStats,
     report::{CalibrationReport, OptionFile, OptionFiles, Parity, Spreads},
     spread::{QuoteCounts, SpreadBucket, SpreadStats},
 };
@@ -78,7 +78,7 @@ fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {
     let dates = option_dates(config, &dataset)?;
     let Dataset { symbols, synthetic, .. } = dataset;
     let pair = |sessions: SymbolSessions| {
-        let options = inputs::load_options(path, &sessions.symbol, &dates)?;
+        let options = inputs::option_rows::load_options(path, &sessions.symbol, &dates, config.data.options_stamp)?;
         Ok(Pair { sessions, options, synthetic })
     };
     symbols.into_iter().map(pair).collect()

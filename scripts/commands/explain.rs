@@ -14,7 +14,7 @@ use ppo_agent::Behaviour;
 
 use self::{outcome_text::ReportContext, session::Session};
 use crate::{
-    artifacts::saved_model::{self, count_dates_in},
+    artifacts::saved_model::{self, count_dates_before, count_dates_in, ranges_text},
     config::{RunConfig, context::CommandContext},
     inputs::Inputs,
     output::{console::Console, exit_code::UsageError, output_file::OutputFile},
@@ -49,8 +49,10 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     let about = ReportContext {
         model: flags.model.display().to_string(),
         data: inputs.stamp(),
+        prices: inputs.prices(),
         behaviour: if flags.stochastic { "sampled" } else { "greedy" },
         in_sample: count_dates_in([session.day.date], &meta.trained_on) > 0,
+        before_training: count_dates_before([session.day.date], &meta.trained_on) > 0,
         market: &config.market,
         exits: config.env.exits.mode,
     };
@@ -60,6 +62,12 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     let console = context.console;
     if explanation.in_sample {
         console.say("IN SAMPLE: the model was trained on this date")?;
+    }
+    if explanation.before_training {
+        console.say(format!(
+            "Before the training dates: the model was trained on {} and knows what came after this date",
+            ranges_text(&meta.trained_on)
+        ))?;
     }
     console.say_all(explanation.lines())?;
     if let Some(file) = json {

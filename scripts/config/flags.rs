@@ -40,6 +40,9 @@ pub struct DataFlags {
     /// Sets `run.options` [default: none]
     #[arg(long, value_name = "PATH")]
     pub options: Option<PathBuf>,
+    /// Sets `data.options_stamp`.
+    #[arg(long, value_name = "STAMP")]
+    pub options_stamp: Option<String>,
 }
 
 /// Source and folder of bars.
@@ -184,6 +187,7 @@ pub(crate) const OF_A_MODEL: &FlagTable = &[
     ("data_source", FlagHelp::Default("the model's")),
     ("data_dir", FlagHelp::Default("the model's")),
     ("options", FlagHelp::Default("the model's")),
+    ("options_stamp", FlagHelp::Default("the model's")),
 ];
 /// Commands that use all dates by default.
 pub(crate) const ALL_DATES: &FlagTable =
@@ -195,7 +199,7 @@ pub(crate) const OF_A_VENDOR: &FlagTable = &[
     ("columns", FlagHelp::Hidden),
 ];
 /// Commands that use bars alone.
-pub(crate) const WITHOUT_OPTIONS: &FlagTable = &[("options", FlagHelp::Hidden)];
+pub(crate) const WITHOUT_OPTIONS: &FlagTable = &[("options", FlagHelp::Hidden), ("options_stamp", FlagHelp::Hidden)];
 
 /// Returns a function for `mut_args` of a command that sets the help of the shared flags from a table.
 pub(crate) fn described(table: &'static FlagTable) -> impl Fn(Arg) -> Arg {
@@ -228,6 +232,7 @@ impl DataFlags {
         self.source.put(layer, notes);
         self.columns.put(layer);
         layer.put_some("run.options", self.options.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("data.options_stamp", self.options_stamp.clone());
     }
 }
 

@@ -82,7 +82,7 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use market_data::calendar::MINUTE_NS;
-    use market_env::{Action, ExitReason, Sale, Setup};
+    use market_env::{Action, ExitReason, PriceOrigin, Sale, Setup};
     use serde_json::{Value, json};
 
     use super::*;
@@ -119,6 +119,7 @@ mod tests {
             net_return: -3_400.0 / 125_700.0,
             reason: ExitReason::StopLoss,
             setup: Setup::BullStrong,
+            prices: PriceOrigin::Modelled,
         }
     }
 

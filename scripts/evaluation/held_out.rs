@@ -11,6 +11,7 @@ use crate::{
         baselines::{Baselines, Opportunity, explain_staying_out, stays_out},
         money::Money,
         performance::Performance,
+        price_counts::PriceCounts,
         replay::{ReplayResult, replay},
     },
     inputs::Inputs,
@@ -49,6 +50,8 @@ pub struct Tested {
     pub money: Vec<(&'static str, Money)>,
     /// What policies without information earn on these dates; measured for a policy that stays out.
     pub opportunity: Option<Opportunity>,
+    /// Trades of the most likely actions by the origin of their prices.
+    pub prices: PriceCounts,
     /// Dates among them on which the policy or its parents were trained.
     pub in_sample: usize,
 }
@@ -88,7 +91,8 @@ impl HeldOut<'_> {
             None
         };
         let money = replays.iter().map(|(name, result)| (*name, Money::of(result))).collect();
-        Ok(Tested { dates, figures, money, opportunity, in_sample: self.in_sample(dates).0 })
+        let (prices, in_sample) = (PriceCounts::of(&replays[1].1.trades), self.in_sample(dates).0);
+        Ok(Tested { dates, figures, money, opportunity, prices, in_sample })
     }
 
     fn replays(

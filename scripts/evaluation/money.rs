@@ -147,6 +147,9 @@ fn staying_out(policy: &Money, random: &Money, opportunity: Option<&Opportunity>
     };
     let entries = random.per_trade.map_or_else(|| "-".to_owned(), |trade| percent(Some(trade.value)));
     match opportunity {
+        Some(Opportunity::Loses { .. }) if policy.per_session.is_some_and(|session| session.value > 0.0) => {
+            format!("{trades} They earned, too few to prove anything; random entries make {entries} per trade here.")
+        }
         Some(Opportunity::Loses { .. }) => {
             format!("{trades} Random entries make {entries} per trade here, so doing nothing is right.")
         }
@@ -270,6 +273,13 @@ pub(crate) mod tests {
         assert_eq!(
             say(Opportunity::Loses { evidence: String::new() }),
             "Stays out: it did not trade. Random entries make -4.0% per trade here, so doing nothing is right."
+        );
+        let mut earned = Money::of(&result(&[0.04, 0.04, 0.04, 0.04]));
+        earned.stays_out = true;
+        let loses = Opportunity::Loses { evidence: String::new() };
+        assert_eq!(
+            sentence(&earned, &random, 0.038, Some(&loses)),
+            "Stays out: 4 trades on 2 dates. They earned, too few to prove anything; random entries make -4.0% per trade here."
         );
         let earns = say(Opportunity::Earns { policy: "buy a call".to_owned(), evidence: String::new() });
         assert!(earns.ends_with("\"buy a call\" earned here: this is a collapse, not caution."), "{earns}");

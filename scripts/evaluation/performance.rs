@@ -258,7 +258,7 @@ fn decimal(value: Option<f64>, digits: usize) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use market_env::{Episode, Ledger, Setup};
+    use market_env::{Episode, Ledger, PriceOrigin, Setup};
 
     use super::*;
 
@@ -292,6 +292,7 @@ pub(crate) mod tests {
             net_return,
             reason: ExitReason::Agent,
             setup: Setup::BullStrong,
+            prices: PriceOrigin::Modelled,
         }
     }
 

@@ -46,7 +46,8 @@ impl Closing<'_> {
     pub fn print(&self, console: &mut Console) -> io::Result<()> {
         console.say(format!("\n{}", self.heading()))?;
         console.show(format!("\n{}", self.table().join("\n")))?;
-        console.show(format!("A round trip at the money costs {} of the premium.\n", percent(Some(self.cost))))?;
+        console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
+        console.say(format!("Option prices: {}.\n", self.tested.prices.text()))?;
         console.say_all(self.sentences())?;
         console.show(format!("\n{}", self.next().join("\n")))
     }
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
     use crate::{
         config::RunConfig,
-        evaluation::{money::tests::result, replay::ReplayResult},
+        evaluation::{money::tests::result, price_counts::PriceCounts, replay::ReplayResult},
     };
 
     fn screen(returns: &[f64], verdict: &str, in_sample: usize) -> String {
@@ -161,7 +162,8 @@ mod tests {
             ("always-HOLD", Money::of(&ReplayResult::default())),
         ];
         let dates = DateRange { first: date(2025, 6, 24), last: date(2025, 6, 30) };
-        let tested = Tested { dates, figures: Value::Null, money: money.into(), opportunity: None, in_sample };
+        let prices = PriceCounts { modelled: 4, real: 0 };
+        let tested = Tested { dates, figures: Value::Null, money: money.into(), opportunity: None, prices, in_sample };
         let config = RunConfig::default();
         let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
         let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };

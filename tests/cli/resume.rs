@@ -44,7 +44,7 @@ fn a_run_killed_again_and_again_ends_like_an_uninterrupted_one() {
     smoke(straight.path(), &LONG);
     let (mut kills, mut ended, mut torn) = (0, false, false);
     // Kills at growing delays, which hit start-up, training, checkpoints and reports on fast and slow machines.
-    for life in (0..200).map(|turn| Duration::from_millis(40 + turn * 137 % 400 + 4 * turn)) {
+    for life in (0..200).map(|turn| Duration::from_millis(40 + turn * 137 % 400 + 4 * turn + turn * turn / 8)) {
         let before = checkpoints(killed.path());
         if !torn && before.len() > 1 {
             torn = true;

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use market_data::{
-    Dataset, OptionHistory, OptionSession, QuoteMinute, Right, SessionBars, Symbol, SymbolSessions, TradeMinute,
+    Dataset, LeftOut, OptionHistory, OptionSession, QuoteMinute, Right, SessionBars, Settles, Symbol, SymbolSessions,
+    TradeMinute,
 };
 use market_env::{
-    ContractSpec, EnvConfig, FillRule, INTERCEPT_KNOTS, Market, MarketConfig, PricingConfig, QuotePair, SessionPricer,
-    StrikeConfig, StrikeRule, VecEnv as _, VolModel,
+    ContractSpec, EnvConfig, FillRule, INTERCEPT_KNOTS, Market, MarketConfig, PriceOrigin, PricingConfig, QuotePair,
+    SessionPricer, StrikeConfig, StrikeRule, VecEnv as _, VolModel,
 };
 use statistics::correlation;
 
@@ -79,10 +80,16 @@ fn prints(days: &SymbolSessions, listed: Listed) -> OptionHistory {
                 }
             }
         }
-        OptionSession { session: bars.session, expiry: bars.session.date, trades, quotes: Vec::new() }
+        OptionSession {
+            session: bars.session,
+            expiry: bars.session.date,
+            settles: Settles::AtClose,
+            trades,
+            quotes: Vec::new(),
+        }
     };
     let sessions = days.days.iter().zip(&days.vol).map(session).collect();
-    OptionHistory { symbol: Symbol::new("SPY").unwrap(), sessions, files: Vec::new(), outside: 0 }
+    OptionHistory { symbol: Symbol::new("SPY").unwrap(), sessions, files: Vec::new(), left_out: LeftOut::default() }
 }
 
 fn replay(dataset: &Dataset, options: OptionHistory) -> Arc<Market> {
@@ -226,6 +233,76 @@ fn the_entry_mask_does_not_depend_on_the_next_open() {
     };
     let still = masks(0.0);
     assert_eq!((masks(3.0), masks(-3.0)), (still.clone(), still));
+}
+
+#[test]
+fn only_a_print_that_moves_the_surface_makes_it_fresh() {
+    let dataset = dataset(&["SPY"], 9, 4, 0.0);
+    let sessions = &dataset.symbols[0];
+    let asks = |keep: fn(&TradeMinute, f64) -> bool| {
+        let mut rows = prints(sessions, Listed::All);
+        for (day, bars) in rows.sessions.iter_mut().zip(&sessions.days) {
+            day.trades.retain(|row| row.slot < 100 || keep(row, bars.close[usize::from(row.slot)]));
+            // A far strike goes on printing a cent, whatever happens.
+            day.trades.extend((100..bars.close.len() as u16).map(|slot| TradeMinute {
+                slot,
+                strike: bars.close[0].round() + 60.0,
+                right: Right::Call,
+                open: 0.01,
+                high: 0.01,
+                low: 0.01,
+                close: 0.01,
+                vwap: 0.01,
+                volume: 1.0,
+                spot: None,
+            }));
+            day.trades
+                .sort_by(|a, b| a.slot.cmp(&b.slot).then(a.strike.total_cmp(&b.strike)).then(a.right.cmp(&b.right)));
+        }
+        let market = replay(&dataset, rows);
+        let strike = sessions.days[sessions.warmup].open[150].round();
+        let offered = |bar| market.quotes_at(&market.days()[0], strike, bar).unwrap().0.open.ask.is_some();
+        ([99, 104, 105, 150].map(offered), market.real_options().unwrap().unused.far)
+    };
+    let (fresh, far) = asks(|_, _| false);
+    assert_eq!(fresh, [true, true, false, false], "the last print near the money is that of minute 99");
+    assert!(far > 250, "{far} prints moved nothing");
+    assert_eq!(asks(|row, spot| (row.strike - spot).abs() < 2.0).0, [true; 4]);
+}
+
+#[test]
+fn a_trade_says_whether_its_prices_were_real() {
+    let dataset = dataset(&["SPY"], 9, 4, 0.0);
+    let sessions = &dataset.symbols[0];
+    let bars = &sessions.days[sessions.warmup];
+    let spot = bars.close[50].round();
+    let origin = |quoted: std::ops::Range<u16>| {
+        let mut rows = prints(sessions, Listed::All);
+        let strikes = (-15..=15).map(|step| spot + f64::from(step));
+        let quote = |(slot, strike)| QuoteMinute {
+            slot,
+            strike,
+            right: Right::Call,
+            bid: Some(1.00),
+            ask: Some(1.05),
+            bid_size: None,
+            ask_size: None,
+        };
+        let cells = quoted.flat_map(|slot| strikes.clone().map(move |strike| (slot, strike)));
+        rows.sessions[sessions.warmup].quotes = cells.map(quote).collect();
+        let market = replay(&dataset, rows);
+        let mut batch = Batch::replay(&market, vec![0], &EnvConfig::default());
+        (0..50).for_each(|_| batch.step(&[0]));
+        batch.step(&[1]);
+        batch.step(&[0]);
+        while batch.env.ledger().closed() == 0 {
+            let exit = if batch.lanes.mask[0].allows(5) { 5 } else { 0 };
+            batch.step(&[exit]);
+        }
+        batch.trades().remove(0).prices
+    };
+    assert_eq!(origin(40..120), PriceOrigin::Real);
+    assert_eq!(origin(0..0), PriceOrigin::Modelled, "the surface follows prints, but nobody quoted it");
 }
 
 #[test]

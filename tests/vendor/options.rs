@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use market_data::{
-    DateRange, Right, Symbol, calendar,
+    DateRange, OptionStamp, Right, Symbol, calendar,
     source::{
         cache::{CachedSeries, Kind, OptionRow},
         fetch::FetchOptions,
@@ -143,7 +143,13 @@ fn option_minutes_survive_interruptions_and_are_requested_once() {
         assert_eq!((fetch_from(&fixture, name, range, &again).unwrap(), again.calls()), (0, 0));
         fixture.assert_key_not_leaked();
         let stored: Vec<OptionRow> = series(&fixture, "massive", name).rows(range).unwrap();
-        let history = load_options(series(&fixture, "massive", name).folder(), &name.parse().unwrap(), &range).unwrap();
+        let history = load_options(
+            series(&fixture, "massive", name).folder(),
+            &name.parse().unwrap(),
+            &range,
+            OptionStamp::Start,
+        )
+        .unwrap();
         assert_eq!((history.sessions.len(), history.trades(), history.quotes()), (2, stored.len(), 0), "{name}");
         let volume: f64 = history.sessions.iter().flat_map(|day| &day.trades).map(|trade| trade.volume).sum();
         assert_eq!(volume, stored.iter().filter_map(|row| row.row.volume).sum::<f64>());

@@ -20,6 +20,7 @@ mod fault_tests;
 pub mod import;
 pub(super) mod parquet;
 pub mod placement;
+mod plain_types;
 mod price_unit;
 mod series;
 mod suspicion;

@@ -300,6 +300,7 @@ impl LaneStep<'_> {
         self.ledger.trade_return += net_return;
         self.ledger.trade_return_squares += net_return * net_return;
         let Some(record) = &mut self.record else { return };
+        let prices = self.rules.market.price_origin(day, closed.contract, lane.entry_bar, record.sales);
         record.trades.push(Trade {
             lane: self.number,
             symbol: day.symbol.to_string(),
@@ -319,6 +320,7 @@ impl LaneStep<'_> {
             net_return,
             reason,
             setup: lane.entry_setup,
+            prices,
         });
     }
 }

@@ -32,6 +32,10 @@ pub(crate) fn lay(
 ) {
     let (bars, at_open) = (surface.len() - 1, &surface[..surface.len() - 1]);
     let own = by_contract(rows, spec, tape);
+    tape.far_rows += (rows.quotes.len() - own.values().map(Vec::len).sum::<usize>()) as u64;
+    if !own.is_empty() {
+        tape.own = vec![false; tape.quotes.len()];
+    }
     if rows.quotes.iter().any(|row| row.bid_size.is_some() || row.ask_size.is_some()) {
         tape.sizes = vec![[UNKNOWN_SIZE; 2]; tape.quotes.len()];
     }
@@ -92,6 +96,7 @@ fn lay_own(
             tape.origin.one_sided += 1;
         }
     }
+    tape.own[cell] = true;
     if let Some(size) = tape.sizes.get_mut(cell) {
         let shown = |size: u32| size.min(u32::from(UNKNOWN_SIZE) - 1) as u16;
         *size = [row.bid_size, row.ask_size].map(|size| size.map_or(UNKNOWN_SIZE, shown));

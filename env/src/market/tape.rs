@@ -35,6 +35,25 @@ pub struct QuoteOrigin {
     pub stale_surface: u64,
 }
 
+/// Rows of real options that no tape uses, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct UnusedRows {
+    /// Trades that do not move the surface, and quotes at strikes off the tape: too far from the money, or too cheap.
+    pub far: u64,
+    /// Rows of expiries that are not traded.
+    pub other_expiries: u64,
+    /// Rows of contracts that settle at the open of their expiry.
+    pub settle_at_open: u64,
+}
+
+impl AddAssign for UnusedRows {
+    fn add_assign(&mut self, other: Self) {
+        self.far += other.far;
+        self.other_expiries += other.other_expiries;
+        self.settle_at_open += other.settle_at_open;
+    }
+}
+
 impl QuoteOrigin {
     /// Returns the contract-minutes of the tape.
     pub fn total(&self) -> u64 {
@@ -67,8 +86,12 @@ pub(crate) struct OptionTape {
     pub(crate) sizes: Vec<SizeRow>,
     /// The call and the put that an order at the close of each bar buys.
     pub(crate) chosen: Vec<[u32; 2]>,
+    /// Cells whose open quote is the contract's own; empty on a tape without quotes.
+    pub(crate) own: Vec<bool>,
     /// Origin of the open quotes; all zero on a modelled tape.
     pub(crate) origin: QuoteOrigin,
+    /// Rows of the session's expiry that the tape does not use.
+    pub(crate) far_rows: u64,
 }
 
 impl OptionTape {

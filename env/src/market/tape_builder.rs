@@ -37,7 +37,7 @@ impl TapeBuilder<'_> {
         let model = SessionPricer::expiring(config.expiry, bars, vol, spec, &config.pricing);
         let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
         let pricer = match &surface {
-            Some(points) => model.corrected(points.iter().map(|point| point.correction)),
+            Some(surface) => model.corrected(surface.points.iter().map(|point| point.correction)),
             None => model,
         };
         let n = bars.close.len();
@@ -50,14 +50,16 @@ impl TapeBuilder<'_> {
             quotes: vec![QuotePair::default(); cells],
             greeks: vec![[0.0; 4]; if config.use_greeks { cells } else { 0 }],
             sizes: Vec::new(),
+            own: Vec::new(),
             chosen: chosen.iter().map(|[call, put]| [2 * (call - lowest), 2 * (put - lowest) + 1]).collect(),
             origin: QuoteOrigin::default(),
+            far_rows: surface.as_ref().map_or(0, |surface| surface.idle_trades),
         };
         for k in 0..strikes {
             self.price(&pricer, k, &mut tape);
         }
-        if let (Some(rows), Some(points)) = (options, &surface) {
-            quote_overlay::lay(rows, points, spec, config, &mut tape);
+        if let (Some(rows), Some(surface)) = (options, &surface) {
+            quote_overlay::lay(rows, &surface.points, spec, config, &mut tape);
         }
         Ok(tape)
     }

@@ -1,5 +1,7 @@
 //! Contract specifications: strike grid, ticks, multiplier, settlement, fees, quoted width and size.
 
+use jiff::civil::Date;
+use market_data::calendar;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +138,17 @@ pub enum Expiry {
     SameDay,
     /// At the close of the next session. Positions are flat before the bell all the same.
     NextDay,
+}
+
+impl Expiry {
+    /// Returns the expiry of the contracts of a session, if the calendar reaches that far.
+    #[must_use]
+    pub fn of(self, date: Date) -> Option<Date> {
+        match self {
+            Self::SameDay => Some(date),
+            Self::NextDay => Some(calendar::next_session(date)?.date),
+        }
+    }
 }
 
 #[cfg(test)]

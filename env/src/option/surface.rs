@@ -4,6 +4,9 @@
 //! log-moneyness, whose three coefficients are a ridge regression on the prints so far. Older prints fade with a half-life;
 //! before the first print the factor is one. The surface at an instant uses prints of minutes that have ended by then.
 //! Strikes without a print are priced like all others, so the surface does not reveal which contracts the data hold.
+//!
+//! A print that moves nothing, since it is too far from the money, too cheap or implies no volatility, does not make the
+//! surface fresh: an order would fill on prices that no trade supports.
 
 use market_data::{OptionSession, Right, SessionBars};
 use schemars::JsonSchema;
@@ -29,8 +32,8 @@ const RANGE_SHARE: f64 = 0.25;
 pub struct SurfaceConfig {
     /// Minutes after which a real print counts half, above 0, at most 390.
     pub half_life: f64,
-    /// Minutes without a print of any contract after which nothing fills, 1 to 390. Any contract counts: those in the
-    /// files may have been picked by a later price, so their distance from the money must not decide.
+    /// Minutes without a print that moved the surface after which nothing fills, 1 to 390. Prints beyond three standard
+    /// deviations or below 0.05 move nothing.
     pub stale_after: u32,
     /// Minutes for which a contract's own real quote stands, 1 to 390.
     pub quote_stands: u32,
@@ -59,33 +62,45 @@ impl SurfaceConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct SurfacePoint {
     pub(crate) correction: Correction,
-    /// True while the last print is recent enough to trade on.
+    /// True while the last print that moved the surface is recent enough to trade on.
     pub(crate) fresh: bool,
 }
 
-/// Returns the surface at the open of every bar and at the close of the last: `bars + 1` points.
+/// The surface of a session.
+#[derive(Debug)]
+pub(crate) struct Surface {
+    /// At the open of every bar and at the close of the last: `bars + 1` points.
+    pub(crate) points: Vec<SurfacePoint>,
+    /// Trades that did not move it.
+    pub(crate) idle_trades: u64,
+}
+
+/// Returns the surface of a session.
 pub(crate) fn follow(
     model: &SessionPricer<'_>,
     bars: &SessionBars,
     spec: &ContractSpec,
     rows: &OptionSession,
     config: &SurfaceConfig,
-) -> Vec<SurfacePoint> {
+) -> Surface {
     let keep = 0.5_f64.powf(1.0 / config.half_life);
-    let (mut fit, mut last_print) = (NormalEquations::default(), None);
+    let (mut fit, mut last_move, mut idle_trades) = (NormalEquations::default(), None, 0);
     let mut points = vec![SurfacePoint::default()];
     for t in 0..bars.close.len() {
         fit.fade(keep);
         for print in prints(rows, t as u16) {
-            if let Some(seen) = Seen::of(model, bars, spec, &print, t) {
-                fit.observe(&[1.0, seen.x, seen.x * seen.x], seen.log_factor, seen.weight);
+            match Seen::of(model, bars, spec, &print, t) {
+                Some(seen) => {
+                    fit.observe(&[1.0, seen.x, seen.x * seen.x], seen.log_factor, seen.weight);
+                    last_move = Some(t);
+                }
+                None => idle_trades += u64::from(print.half_width.is_none()),
             }
-            last_print = Some(t);
         }
-        let fresh = last_print.is_some_and(|last| t - last < config.stale_after as usize);
+        let fresh = last_move.is_some_and(|last| t - last < config.stale_after as usize);
         points.push(SurfacePoint { correction: fit.solve(&PRIOR), fresh });
     }
-    points
+    Surface { points, idle_trades }
 }
 
 /// Returns the premiums of a minute's trades and quotes: volume-weighted prints and the middles of quotes.

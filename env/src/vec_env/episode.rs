@@ -40,6 +40,31 @@ pub struct Sale {
     pub reason: ExitReason,
 }
 
+/// Origin of the prices at which a position was opened and closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceOrigin {
+    /// Prices of the pricing model or of the surface that follows real prints; no quote stood behind all of them.
+    #[default]
+    Modelled,
+    /// The contract's own real quotes, at the entry and at every sale.
+    Real,
+}
+
+impl PriceOrigin {
+    /// Both origins.
+    pub const ALL: [Self; 2] = [Self::Modelled, Self::Real];
+
+    /// Returns the name in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modelled => "modelled",
+            Self::Real => "real",
+        }
+    }
+}
+
 /// One position from its entry to its last contract. Its cash flows can be derived from this record alone.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trade {
@@ -79,6 +104,9 @@ pub struct Trade {
     pub reason: ExitReason,
     /// Setup class at the decision of the entry.
     pub setup: crate::Setup,
+    /// Origin of its prices.
+    #[serde(default)]
+    pub prices: PriceOrigin,
 }
 
 impl Trade {

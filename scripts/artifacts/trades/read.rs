@@ -4,12 +4,13 @@ use std::{fs::File, path::Path, str::FromStr};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::{Timestamp, ToSpan as _, civil::Date};
-use market_env::{Action, ExitReason, Sale, Trade};
+use market_env::{Action, ExitReason, PriceOrigin, Sale, Trade};
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _, TimeUnit};
 
 use super::{EPOCH, SETUPS, TradesFormat};
 
-/// Returns the trades in file order. Columns may stand in any order; unknown columns are ignored.
+/// Returns the trades in file order. Columns may stand in any order; unknown columns are ignored. Files written before the column
+/// `prices` existed count as modelled.
 ///
 /// # Errors
 /// When the file cannot be read, lacks a column, or a cell is of the wrong kind.
@@ -33,6 +34,7 @@ fn read_rows(rows: usize, cells: &impl Cells) -> anyhow::Result<Vec<Trade>> {
 
 /// Typed cells of a table, by row and column.
 trait Cells {
+    fn has(&self, column: &str) -> bool;
     fn text(&self, row: usize, column: &str) -> anyhow::Result<String>;
     fn real(&self, row: usize, column: &str) -> anyhow::Result<f64>;
     fn whole(&self, row: usize, column: &str) -> anyhow::Result<u32>;
@@ -68,7 +70,13 @@ fn trade(cells: &impl Cells, row: usize) -> anyhow::Result<Trade> {
         net_return: cells.real(row, "net_return")?,
         reason: exit_reason(&cells.text(row, "reason")?, "reason")?,
         setup: setup.context("column setup: not the name of a setup class")?.1,
+        prices: if cells.has("prices") { price_origin(&cells.text(row, "prices")?)? } else { PriceOrigin::Modelled },
     })
+}
+
+fn price_origin(text: &str) -> anyhow::Result<PriceOrigin> {
+    let found = PriceOrigin::ALL.into_iter().find(|origin| origin.name() == text);
+    found.with_context(|| format!("column prices: {text:?} is neither modelled nor real"))
 }
 
 fn exit_reason(text: &str, column: &str) -> anyhow::Result<ExitReason> {
@@ -126,6 +134,10 @@ impl<'a> Csv<'a> {
 }
 
 impl Cells for Csv<'_> {
+    fn has(&self, column: &str) -> bool {
+        self.heading.contains(&column)
+    }
+
     fn text(&self, row: usize, column: &str) -> anyhow::Result<String> {
         Ok(self.cell(row, column)?.to_owned())
     }
@@ -161,6 +173,10 @@ fn cell_value<T>(
 }
 
 impl Cells for DataFrame {
+    fn has(&self, column: &str) -> bool {
+        self.column(column).is_ok()
+    }
+
     fn text(&self, row: usize, column: &str) -> anyhow::Result<String> {
         cell_value(self, (row, column), "a text", |cell| cell.get_str().map(str::to_owned))
     }
@@ -215,6 +231,16 @@ mod tests {
     }
 
     #[test]
+    fn files_from_before_the_column_prices_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trades.csv");
+        std::fs::write(&path, encode(&path, &[trade()], DataStamp::Market).unwrap()).unwrap();
+        let older = std::fs::read_to_string(&path).unwrap().replace(",prices", "").replace(",real,", ",");
+        std::fs::write(&path, older).unwrap();
+        assert_eq!(read(&path).unwrap(), [Trade { prices: PriceOrigin::Modelled, ..trade() }]);
+    }
+
+    #[test]
     fn every_wrong_cell_is_named_with_its_row_and_column() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trades.csv");
@@ -228,7 +254,8 @@ mod tests {
             ("take_profit", "profit", "column sales: \"profit\" is no exit reason; the reasons are agent, stop_loss"),
             (",stop_loss", ",stop", "column reason: \"stop\" is no exit reason"),
             ("entry_price", "price", "there is no column entry_price"),
-            (",market", "", "row 1 has 19 cells under 20 headings"),
+            (",real,", ",invented,", "column prices: \"invented\" is neither modelled nor real"),
+            (",market", "", "row 1 has 20 cells under 21 headings"),
         ] {
             std::fs::write(&path, good.replacen(from, to, 1)).unwrap();
             let error = format!("{:#}", read(&path).unwrap_err());

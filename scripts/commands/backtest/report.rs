@@ -6,7 +6,9 @@ use market_data::{DataStamp, DateRange};
 use market_env::RealOptions;
 use serde::Serialize;
 
-use crate::evaluation::{audit::Audit, cost_sensitivity::CostSensitivity, performance::Performance};
+use crate::evaluation::{
+    audit::Audit, cost_sensitivity::CostSensitivity, performance::Performance, price_counts::PriceCounts,
+};
 
 /// Report written by `zerodte backtest --json`.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +30,10 @@ pub struct BacktestReport {
     pub trained_on: Vec<DateRange>,
     /// Replayed session dates that lie within the training dates; above 0 the result is in sample.
     pub in_sample_dates: usize,
+    /// Replayed session dates before the training dates; the model knows what came after them.
+    pub dates_before_training: usize,
+    /// Trades by the origin of their prices.
+    pub prices: PriceCounts,
     /// Capital that every symbol-session starts with.
     pub capital_usd: f64,
     /// The figures.
@@ -47,4 +53,25 @@ pub struct BacktestReport {
     /// Findings of the audit of the trades, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
+}
+
+impl BacktestReport {
+    /// Returns a sentence on the position of the dates to those of the training, whose ranges `trained_on` names.
+    pub fn sample_line(&self, dates: usize, trained_on: &str) -> String {
+        match (self.in_sample_dates, self.dates_before_training) {
+            (0, 0) => format!("Out of sample: the model was trained on {trained_on}"),
+            (0, before) if before == dates => format!(
+                "Before the training dates: the model was trained on {trained_on} and knows what came after these dates"
+            ),
+            (0, before) => format!(
+                "Out of sample on {} of {dates} dates; the other {before} lie before the training dates ({trained_on}), and the \
+                 model knows what came after them",
+                dates - before
+            ),
+            (inside, _) => format!(
+                "IN SAMPLE: {inside} of {dates} dates lie within the model's training dates ({trained_on}); these figures prove \
+                 nothing"
+            ),
+        }
+    }
 }

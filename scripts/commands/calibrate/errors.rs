@@ -24,7 +24,7 @@ pub(crate) struct Print {
 
 impl Print {
     /// Largest distance of a strike from spot that counts as near the money.
-    pub(crate) const NEAR_MONEY: f64 = 0.005;
+    pub(crate) const NEAR_MONEY: f64 = market_data::parity::NEAR_MONEY;
     /// Smallest premium compared; below it a tick is a large part of the price.
     pub(crate) const LEAST_PREMIUM: f64 = 0.20;
 

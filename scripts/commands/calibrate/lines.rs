@@ -1,8 +1,9 @@
 //! The report as text: a summary in sentences, then the tables.
 
+use market_data::parity::ParityStats;
+
 use super::{
     errors::{Bucket, ErrorStats},
-    parity::ParityStats,
     report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
     spread::{SpreadBucket, SpreadStats},
 };

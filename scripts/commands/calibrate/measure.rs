@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::{Date, Weekday};
-use market_data::{OptionSession, QuoteMinute, Right, SessionBars, VolColumns, VolSource, calendar};
+use jiff::civil::Date;
+use market_data::{
+    OptionSession, Right, SessionBars, Settles, VolColumns, VolSource, calendar,
+    parity::{Residual, pairs, quoted, traded},
+};
 use market_env::{ContractSpec, EnvError, Expiry, MarketConfig, PricingConfig, SessionPricer};
 use rayon::prelude::*;
 
-use super::{
-    errors::Print,
-    pair::Pair,
-    parity::{Residual, residuals},
-    spread::Width,
-};
+use super::{errors::Print, pair::Pair, spread::Width};
 
 /// First minute compared; at the open, prints come from auctions and VIX1D is not yet published.
 pub(crate) const FIRST_SLOT: u16 = 2;
@@ -114,7 +112,7 @@ impl<'a> Model<'a> {
         let left = calendar::sessions(day.session.date, day.expiry).len().saturating_sub(1);
         let mut measured = Measured { widths: self.widths(day, left), ..Measured::default() };
         let date = day.session.date;
-        if left > 1 || (left == 1 && self.settles_in_the_morning(day.expiry)) {
+        if left > 1 || day.settles == Settles::AtOpen {
             return measured;
         }
         let expiry = if left == 0 { Expiry::SameDay } else { Expiry::NextDay };
@@ -123,23 +121,16 @@ impl<'a> Model<'a> {
             return measured;
         };
         if left == 1 {
-            measured.next_session = priced.prints(trades(day).chain(middles(day)));
+            measured.next_session = priced.prints(traded(day).chain(quoted(day)));
             return measured;
         }
-        measured.prints = priced.prints(trades(day));
-        measured.mids = priced.prints(middles(day));
-        measured.traded_parity = priced.parity(trades(day));
-        measured.quoted_parity = priced.parity(middles(day));
+        measured.prints = priced.prints(traded(day));
+        measured.mids = priced.prints(quoted(day));
+        measured.traded_parity = priced.parity(traded(day));
+        measured.quoted_parity = priced.parity(quoted(day));
         let (source, prints) = (priced.vol.atm_source, 0..measured.prints.len());
         measured.compared.push(Compared { date, source, prints });
         measured
-    }
-
-    /// Returns whether contracts of an expiry may settle at that day's open: monthly SPX contracts do, and files do not
-    /// distinguish them from the weekly ones of the same Friday.
-    fn settles_in_the_morning(&self, expiry: Date) -> bool {
-        let third_friday = expiry.weekday() == Weekday::Friday && (15..=21).contains(&expiry.day());
-        self.pair.sessions.symbol.as_str() == "SPX" && third_friday
     }
 
     fn widths(&self, day: &OptionSession, left: usize) -> Vec<Width> {
@@ -151,15 +142,6 @@ impl<'a> Model<'a> {
 
 /// One real price: slot, strike, right and dollars per share.
 type Price = (u16, f64, Right, f64);
-
-fn trades(day: &OptionSession) -> impl Iterator<Item = Price> {
-    day.trades.iter().map(|row| (row.slot, row.strike, row.right, row.close))
-}
-
-fn middles(day: &OptionSession) -> impl Iterator<Item = Price> {
-    let middle = |quote: &QuoteMinute| quote.sides().map(|(bid, ask)| f64::midpoint(bid, ask));
-    day.quotes.iter().filter_map(move |quote| Some((quote.slot, quote.strike, quote.right, middle(quote)?)))
-}
 
 impl Priced<'_> {
     fn prints(&self, prices: impl Iterator<Item = Price>) -> Vec<Print> {
@@ -190,16 +172,10 @@ impl Priced<'_> {
 
     /// Returns the parity of real prices sorted by slot, strike and right.
     fn parity(&self, prices: impl Iterator<Item = Price>) -> Vec<Residual> {
-        let prices: Vec<Price> = prices.collect();
-        let mut found = Vec::new();
-        for minute in prices.chunk_by(|a, b| a.0 == b.0) {
-            let t = usize::from(minute[0].0);
-            let forward = |strike: f64| {
-                let inputs = self.pricer.at_close(t, strike);
-                (inputs.spot, strike * (-inputs.rate * inputs.years).exp())
-            };
-            residuals(minute.iter().map(|&(_, strike, right, price)| (strike, right, price)), forward, &mut found);
-        }
-        found
+        let residual = |pair: &market_data::parity::Pair| {
+            let inputs = self.pricer.at_close(usize::from(pair.slot), pair.strike);
+            pair.residual(inputs.spot, pair.strike * (-inputs.rate * inputs.years).exp())
+        };
+        pairs(prices).iter().map(residual).collect()
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use market_data::{DataStamp, DateRange, FileRecord};
+use market_data::{
+    DataStamp, DateRange, FileRecord,
+    parity::{ParityStats, Residual},
+};
 use market_env::PricingConfig;
 use serde::Serialize;
 
@@ -13,7 +16,6 @@ use super::{
     },
     measure::Measured,
     pair::Pair,
-    parity::{ParityStats, Residual},
     spread::{self, QuoteCounts, SpreadBucket, SpreadStats, Width},
 };
 use crate::config::RunConfig;
@@ -219,7 +221,7 @@ impl OptionFiles {
             symbol: options.symbol.to_string(),
             trades: options.trades(),
             quotes: options.quotes(),
-            outside: options.outside,
+            outside: options.left_out.outside_hours,
             without_bars: measured.without_bars.clone(),
             files: files.collect(),
         }

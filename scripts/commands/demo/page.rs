@@ -28,7 +28,7 @@ pub(super) fn html(shown: &[Demonstrated], money: &str) -> anyhow::Result<String
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>zerodte demo</h1>\n\
          <p class=\"stamp\">{SYNTHETIC_DATA}: made-up bars; nothing here says anything about a market.</p>\n\
          <p>Two policies learned on the first part of made-up minutes of SPY with options that expire the same day, and were \
-         tested on the last part, which they never saw. All costs are included.</p>\n{}\n{sections}</body>\n</html>\n",
+         tested on the last part, which they never saw. All option prices are modelled. All costs are included.</p>\n{}\n{sections}</body>\n</html>\n",
         inline(money),
     ))
 }

@@ -11,8 +11,10 @@ use crate::output::table::{dollars_and_cents, percent, thousands};
 pub(crate) struct ReportContext<'a> {
     pub(crate) model: String,
     pub(crate) data: DataStamp,
+    pub(crate) prices: &'static str,
     pub(crate) behaviour: &'static str,
     pub(crate) in_sample: bool,
+    pub(crate) before_training: bool,
     pub(crate) market: &'a MarketConfig,
     pub(crate) exits: ExitMode,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use market_data::DataStamp;
 use market_env::{
-    ACCOUNT_COLUMNS, ACTION_NAMES, Action, ExitReason, FEATURES, Quote, SessionPricer, Setup, Trade,
+    ACCOUNT_COLUMNS, ACTION_NAMES, Action, ExitReason, FEATURES, PriceOrigin, Quote, SessionPricer, Setup, Trade,
     option::black_scholes::{Greeks, Inputs, Right},
 };
 use serde::Serialize;
@@ -23,10 +23,14 @@ pub struct Explanation {
     pub model: String,
     /// `"SYNTHETIC"` for made-up bars, `"market"` for real ones.
     pub data: DataStamp,
+    /// Basis of the option prices: `"modelled"` or `"real options"`.
+    pub prices: &'static str,
     /// How actions were chosen: `"greedy"` or `"sampled"`.
     pub behaviour: &'static str,
     /// True if the date lies within the training dates of the model or of one that it started from.
     pub in_sample: bool,
+    /// True if the date lies before the training dates: the model knows what came after it.
+    pub before_training: bool,
     /// The underlying.
     pub symbol: String,
     /// The session.
@@ -168,6 +172,8 @@ pub struct Contract {
 /// Result of a position.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
+    /// Origin of its prices.
+    pub prices: PriceOrigin,
     /// Bar at whose open it was bought.
     pub entry: String,
     /// Bar at whose open the last contract was sold.
@@ -224,8 +230,10 @@ impl Explanation {
         Self {
             model: context.model.clone(),
             data: context.data,
+            prices: context.prices,
             behaviour: context.behaviour,
             in_sample: context.in_sample,
+            before_training: context.before_training,
             symbol: session.day.symbol.to_string(),
             date: session.day.date,
             bar: session.clock(bar),
@@ -320,6 +328,7 @@ fn holding(session: &Session<'_>, trade: &Trade, bar: u32, step: &Step) -> Holdi
 fn outcome(session: &Session<'_>, trade: &Trade) -> Outcome {
     let clock = |ts_ns| session.clock(session.bar_at(ts_ns));
     Outcome {
+        prices: trade.prices,
         entry: clock(trade.entry_ts_ns),
         exit: clock(trade.exit_ts_ns),
         reason: trade.reason,

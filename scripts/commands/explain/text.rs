@@ -11,6 +11,7 @@ impl Explanation {
         let terms = self.reward_terms.iter().map(|(name, value)| format!("{name} {value:+.4}")).collect::<Vec<_>>();
         let terms = if terms.is_empty() { "nothing".to_owned() } else { terms.join(", ") };
         lines.extend([
+            format!("Prices      {}", self.prices_text()),
             format!("Order       {}", self.order),
             format!("Reward      {:+.4} in this step: {terms}", self.reward),
             format!("Afterwards  {}", self.afterwards),
@@ -26,6 +27,14 @@ impl Explanation {
             lines.extend([String::new(), column_table("account", &self.account)]);
         }
         lines
+    }
+
+    /// Returns the basis of the prices; where real options are replayed, also those of the position.
+    fn prices_text(&self) -> String {
+        match (&self.trade, self.prices) {
+            (Some(trade), "real options") => format!("real options; this position: {}", trade.prices.name()),
+            (_, prices) => prices.to_owned(),
+        }
     }
 
     fn heading(&self) -> Vec<String> {

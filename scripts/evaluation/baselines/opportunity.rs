@@ -89,7 +89,7 @@ impl Opportunity {
         if mean.t() < -LOSING_T {
             Self::Loses { evidence: format!("{random} and {none}") }
         } else {
-            let evidence = format!("{random}, too little to say whether staying out earns more");
+            let evidence = format!("{random}, too little to tell a gain from a loss");
             Self::Unclear { evidence }
         }
     }

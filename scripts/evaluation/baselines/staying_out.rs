@@ -4,7 +4,7 @@
 use market_env::{Action, Ledger};
 
 use super::Opportunity;
-use crate::output::table::thousands;
+use crate::output::table::{dollars, thousands};
 
 /// Flat decisions per BUY, a full session of minutes, above which a policy stays out.
 const DECISIONS_PER_BUY: u64 = 390;
@@ -24,6 +24,10 @@ pub fn explain_staying_out(policy: &Ledger, opportunity: &Opportunity) -> String
     let counts = format!("it bought on {bought} of {decisions} flat decisions");
     let evidence = opportunity.evidence();
     match opportunity {
+        Opportunity::Loses { .. } if policy.net_pnl_cents > 0 => format!(
+            "HOLD is what this policy learned: {counts} and earned {} with them; {evidence}. So few trades prove little.",
+            dollars(policy.net_pnl_cents as f64 / 100.0)
+        ),
         Opportunity::Loses { .. } => {
             format!("HOLD is what this policy learned: {counts}; {evidence}, so staying out earns more.")
         }
@@ -62,11 +66,15 @@ mod tests {
             "HOLD is what this policy learned: it bought on 3 of 12,345 flat decisions; random entries lost 4.1% (± 0.2%) \
              per trade after costs and none of 23 scripted policies clearly earned, so staying out earns more."
         );
+        let earned = Ledger { net_pnl_cents: 12_300, ..policy.clone() };
+        let text = explain_staying_out(&earned, &baselines([-0.051, -0.031], [-0.05, -0.03], 1).opportunity());
+        assert!(text.contains("flat decisions and earned $123 with them; random entries lost"), "{text}");
+        assert!(!text.contains("earns more"), "{text}");
         let collapse = explained([-0.051, -0.031], [0.05, 0.03]);
         assert!(collapse.starts_with("HOLD is where this policy ended: it bought on 3 of 12,345 flat decisions; \""));
         assert!(collapse.ends_with("so HOLD earned less: a collapse."), "{collapse}");
         let noise = explained([0.5, -0.49], [0.5, -0.5]);
-        let words = "earned 0.5% (± 7.9%) per trade after costs, too little to say whether staying out earns more.";
+        let words = "earned 0.5% (± 7.9%) per trade after costs, too little to tell a gain from a loss.";
         assert!(noise.starts_with("This policy HOLDs: ") && noise.ends_with(words), "{noise}");
     }
 }

@@ -15,7 +15,6 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 use flate2::bufread::MultiGzDecoder;
-use jiff::civil::Date;
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
@@ -137,11 +136,6 @@ impl Text {
     /// Returns the numbers of a column; an empty cell is `None`.
     pub(in crate::source) fn optional_numbers(&self, column: usize) -> Result<Vec<Option<f64>>, DataError> {
         self.parse(column, EXPECTED_NUMBER, optional)
-    }
-
-    /// Returns the dates of a column; an empty cell is `None`.
-    pub(in crate::source) fn optional_dates(&self, column: usize) -> Result<Vec<Option<Date>>, DataError> {
-        self.parse(column, EXPECTED_DATE, optional)
     }
 
     /// Reads column 0 as instants; the first cell decides whether they are integers.

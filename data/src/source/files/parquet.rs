@@ -19,6 +19,7 @@ use super::{
     clock::{Clock, FileTimes},
     columns::BarNames,
     epoch,
+    plain_types::plain,
 };
 use crate::{BarColumn, DataError, bar_format::clock_time};
 
@@ -74,11 +75,17 @@ pub(in crate::source) struct Table {
 
 impl Table {
     pub(in crate::source) fn read(path: &Path, names: &[&'static str]) -> Result<Self, DataError> {
-        Ok(Self { path: path.to_owned(), table: read(path, open(path)?, names)? })
+        let table = plain(read(path, open(path)?, names)?).map_err(|error| unreadable(path, error))?;
+        Ok(Self { path: path.to_owned(), table })
     }
 
-    fn column(&self, name: &str) -> Result<&Column, DataError> {
+    pub(in crate::source) fn column(&self, name: &str) -> Result<&Column, DataError> {
         column(&self.path, &self.table, name)
+    }
+
+    /// Returns the number of rows.
+    pub(in crate::source) fn height(&self) -> usize {
+        self.table.height()
     }
 
     /// Returns the column `timestamp` in UTC nanoseconds, and its detected format.
@@ -183,7 +190,7 @@ fn integers(path: &Path, name: &'static str, column: &Column, expected: &'static
     filled(path, name, optional_integers(path, column)?, expected)
 }
 
-fn optional_integers(path: &Path, column: &Column) -> Result<Vec<Option<i64>>, DataError> {
+pub(in crate::source) fn optional_integers(path: &Path, column: &Column) -> Result<Vec<Option<i64>>, DataError> {
     let cast = column.to_physical_repr().cast(&DataType::Int64).map_err(|error| unreadable(path, error))?;
     Ok(cast.i64().map_err(|error| unreadable(path, error))?.iter().collect())
 }
@@ -211,7 +218,12 @@ fn filled<T>(
     rows.map(|(at, cell)| cell.ok_or_else(|| bad_cell(path, at + 1, name, "", expected))).collect()
 }
 
-fn wrong_type(path: &Path, name: &'static str, column: &Column, expected: &'static str) -> DataError {
+pub(in crate::source) fn wrong_type(
+    path: &Path,
+    name: &'static str,
+    column: &Column,
+    expected: &'static str,
+) -> DataError {
     let found = format!("of type {}", column.dtype());
     DataError::ColumnType { path: path.display().to_string(), column: name, found, expected }
 }

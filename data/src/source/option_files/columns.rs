@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
+use super::{expiry, folder::OptionFile};
 use crate::{
     DataError,
-    source::files::{cells::require, csv, is_csv, parquet},
+    source::files::{EXPECTED_NUMBER, cells::bad_cell, cells::require, csv, is_csv, parquet},
 };
 
 /// Columns of every option file; the time stamp comes first, as the CSV reader expects.
 const CONTRACT: [&str; 5] = ["timestamp", "underlying", "expiry", "strike", "right"];
+/// Optional columns that tell contracts of one expiry apart.
+const WITH_CONTRACT: [&str; 2] = ["root", "settlement"];
 const TRADES: [&str; 4] = ["open", "high", "low", "close"];
 const QUOTES: [&str; 2] = ["bid", "ask"];
 const MIDS: [&str; 1] = ["mid"];
@@ -22,8 +25,12 @@ const WITH_MIDS: [&str; 1] = ["underlying_price"];
 /// The columns of one option file. A null cell reads as `None`, or as an empty text.
 pub(super) struct Columns {
     path: PathBuf,
+    /// Columns read from the file.
     names: Vec<&'static str>,
+    /// Columns that the folders above the file state, each with the value of all rows.
+    stated: Vec<(&'static str, String)>,
     cells: Cells,
+    rows: usize,
 }
 
 enum Cells {
@@ -32,19 +39,29 @@ enum Cells {
 }
 
 impl Columns {
-    /// Reads a file. Returns `None` for a file that is not an option file; with `named` that is an error.
-    pub(super) fn open(path: &Path, named: bool) -> Result<Option<Self>, DataError> {
-        let found = if is_csv(path) { csv::header(path)? } else { parquet::header(path)? };
-        if !named && !found.iter().any(|name| name == "strike") {
+    /// Reads a file. Returns `None` for a file that is not an option file; in a file that the caller named that is an error.
+    pub(super) fn open(file: &OptionFile) -> Result<Option<Self>, DataError> {
+        let path = &file.path;
+        let mut found = if is_csv(path) { csv::header(path)? } else { parquet::header(path)? };
+        let in_file = found.clone();
+        let added = file.keys.iter().map(|(key, _)| key.clone());
+        let added = added.filter(|key| key != "timestamp" && !in_file.contains(key));
+        found.extend(added);
+        if !file.named && !found.iter().any(|name| name == "strike") {
             return Ok(None);
         }
-        let names = wanted(path, &found)?;
+        let (names, stated): (Vec<_>, Vec<_>) =
+            wanted(path, &found)?.into_iter().partition(|name| in_file.iter().any(|column| column == name));
         let cells = if is_csv(path) {
-            Cells::Csv(csv::Text::read(path, &found, &names)?)
+            Cells::Csv(csv::Text::read(path, &in_file, &names)?)
         } else {
             Cells::Parquet(parquet::Table::read(path, &names)?)
         };
-        Ok(Some(Self { path: path.to_owned(), names, cells }))
+        let value = |name: &'static str| Some((name, file.keys.iter().find(|(key, _)| key == name)?.1.clone()));
+        let stated = stated.into_iter().filter_map(value).collect();
+        let mut columns = Self { path: path.clone(), names, stated, cells, rows: 0 };
+        columns.rows = columns.height();
+        Ok(Some(columns))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -52,10 +69,10 @@ impl Columns {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.names.contains(&name)
+        self.names.contains(&name) || self.stated(name).is_some()
     }
 
-    /// Returns the starts of the rows, UTC nanoseconds, and the detected format.
+    /// Returns the times of the rows, UTC nanoseconds, and the detected format.
     pub(super) fn times(&self) -> Result<(Vec<i64>, String), DataError> {
         match &self.cells {
             Cells::Parquet(table) => table.timestamps(),
@@ -65,6 +82,10 @@ impl Columns {
 
     /// Passes every text of a column to `show`, with its row index.
     pub(super) fn texts(&self, name: &'static str, mut show: impl FnMut(usize, &str)) -> Result<(), DataError> {
+        if let Some(text) = self.stated(name) {
+            (0..self.rows).for_each(|row| show(row, text));
+            return Ok(());
+        }
         match &self.cells {
             Cells::Parquet(table) => table.texts(name)?.iter().enumerate().for_each(|(i, s)| show(i, s.unwrap_or(""))),
             Cells::Csv(text) => text.cells(self.position(name)).enumerate().for_each(|(i, cell)| show(i, cell)),
@@ -72,17 +93,39 @@ impl Columns {
         Ok(())
     }
 
-    pub(super) fn dates(&self, name: &'static str) -> Result<Vec<Option<Date>>, DataError> {
+    /// Returns the expiry of every row.
+    pub(super) fn expiries(&self) -> Result<Vec<Option<Date>>, DataError> {
+        if let Some(text) = self.stated("expiry") {
+            return Ok(vec![expiry::of_cell(&self.path, 0, text)?; self.rows]);
+        }
         match &self.cells {
-            Cells::Parquet(table) => table.dates(name),
-            Cells::Csv(text) => text.optional_dates(self.position(name)),
+            Cells::Parquet(table) => expiry::of_column(&self.path, table.column("expiry")?),
+            Cells::Csv(text) => {
+                let cells = text.cells(self.position("expiry")).enumerate();
+                cells.map(|(at, cell)| expiry::of_cell(&self.path, at, cell)).collect()
+            }
         }
     }
 
     pub(super) fn numbers(&self, name: &'static str) -> Result<Vec<Option<f64>>, DataError> {
+        if let Some(text) = self.stated(name) {
+            let number = text.parse().map_err(|_| bad_cell(&self.path, 1, name, text, EXPECTED_NUMBER))?;
+            return Ok(vec![Some(number); self.rows]);
+        }
         match &self.cells {
             Cells::Parquet(table) => table.numbers(name),
             Cells::Csv(text) => text.optional_numbers(self.position(name)),
+        }
+    }
+
+    fn stated(&self, name: &str) -> Option<&str> {
+        self.stated.iter().find(|(column, _)| *column == name).map(|(_, value)| value.as_str())
+    }
+
+    fn height(&self) -> usize {
+        match &self.cells {
+            Cells::Parquet(table) => table.height(),
+            Cells::Csv(text) => text.cells(0).count(),
         }
     }
 
@@ -107,5 +150,5 @@ fn wanted(path: &Path, found: &[String]) -> Result<Vec<&'static str>, DataError>
         let column = "open to close, bid and ask, or mid";
         return Err(DataError::MissingColumn { path: path.display().to_string(), column, found: found.to_vec() });
     }
-    Ok([CONTRACT.to_vec(), prices].concat())
+    Ok([group(&CONTRACT, &WITH_CONTRACT), prices].concat())
 }

@@ -3,35 +3,34 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::Path,
 };
 
 use jiff::{ToSpan, civil::Date};
 
-use super::columns::Columns;
+use super::{
+    columns::Columns,
+    roots::Roots,
+    row_columns::{ContractColumns, QuoteColumns, TradeColumns},
+};
 use crate::{
-    DataError, DateRange, FileRecord, OptionHistory, OptionSession, QuoteMinute, Right, Symbol, TradeMinute,
+    DataError, DateRange, FileRecord, LeftOut, OptionHistory, OptionSession, OptionStamp, QuoteMinute, Right, Settles,
+    Symbol, TradeMinute,
     bars::rfc3339,
     calendar::{self, MINUTE_NS, Session},
-    source::files::{EXPECTED_DATE, EXPECTED_NUMBER, cells::bad_cell},
 };
-
-/// Roots of options besides the symbol of the underlying.
-const OTHER_ROOTS: [(&str, &str); 1] = [("SPXW", "SPX")];
-const EXPECTED_RIGHT: &str = "C or P";
-const EXPECTED_EXPIRY: &str = "the date of the row or a later one";
 
 /// Rows read so far.
 pub(super) struct OptionRows<'a> {
     symbol: &'a Symbol,
+    stamp: OptionStamp,
     /// Instants of the requested dates, UTC nanoseconds.
     span: Range<i64>,
-    pages: BTreeMap<(Date, Date), Page>,
+    pages: BTreeMap<(Date, Date, Settles), Page>,
     files: Vec<String>,
-    outside: usize,
+    left_out: LeftOut,
 }
 
-/// One session and expiry.
+/// One session, expiry and time of settlement.
 struct Page {
     session: Session,
     trades: Vec<FileRow<TradeMinute>>,
@@ -46,13 +45,18 @@ struct FileRow<T> {
 }
 
 impl<'a> OptionRows<'a> {
-    pub(super) fn new(symbol: &'a Symbol, dates: &DateRange) -> Self {
+    pub(super) fn new(symbol: &'a Symbol, dates: &DateRange, stamp: OptionStamp) -> Self {
         let span = calendar::span_ns(*dates);
-        Self { symbol, span, pages: BTreeMap::new(), files: Vec::new(), outside: 0 }
+        Self { symbol, stamp, span, pages: BTreeMap::new(), files: Vec::new(), left_out: LeftOut::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.pages.is_empty()
+    }
+
+    /// Returns the rows of the underlying outside trading hours.
+    pub(super) fn outside_hours(&self) -> usize {
+        self.left_out.outside_hours
     }
 
     /// Adds the rows of one file and returns its record; `None` if no row matches. The names of all underlyings in the file
@@ -62,15 +66,17 @@ impl<'a> OptionRows<'a> {
         columns: &Columns,
         available: &mut BTreeSet<String>,
     ) -> Result<Option<FileRecord>, DataError> {
-        let (times, note) = columns.times()?;
+        let (mut times, note) = columns.times()?;
+        self.stamp.to_minutes(&mut times);
         let mut ours = vec![false; times.len()];
         let mut last = String::new();
+        let roots = Roots::of(self.symbol);
         columns.texts("underlying", |row, name| {
             if name != last {
                 available.insert(name.to_owned());
                 last = name.to_owned();
             }
-            ours[row] = self.is_ours(name) && self.span.contains(&times[row]);
+            ours[row] = roots.contains(name) && self.span.contains(&times[row]);
         })?;
         let kept = ours.iter().filter(|ours| **ours).count();
         if kept == 0 {
@@ -82,28 +88,28 @@ impl<'a> OptionRows<'a> {
         Ok(Some(FileRecord::new(columns.path(), times.len(), note)))
     }
 
-    fn is_ours(&self, underlying: &str) -> bool {
-        let symbol = self.symbol.as_str();
-        underlying == symbol || OTHER_ROOTS.contains(&(underlying, symbol))
-    }
-
     fn add(&mut self, columns: &Columns, times: &[i64], ours: &[bool]) -> Result<(), DataError> {
         let file = self.files.len() - 1;
         let contracts = ContractColumns::read(columns)?;
+        let settlements = Roots::of(self.symbol).settlements(columns, ours)?;
         let trades = TradeColumns::read(columns)?;
         let quotes = QuoteColumns::read(columns)?;
         let mut lookup = SessionLookup::default();
         for at in (0..times.len()).filter(|at| ours[*at]) {
             let Some(session) = lookup.session(times[at]) else {
-                self.outside += 1;
+                self.left_out.outside_hours += 1;
                 continue;
             };
             let slot = ((times[at] - session.open_ns) / MINUTE_NS) as u16;
             let (expiry, strike, right) = contracts.row(at, session.date)?;
-            let page = self.pages.entry((session.date, expiry));
+            let page = self.pages.entry((session.date, expiry, settlements.of(at, session.date, expiry)));
             let page = page.or_insert_with(|| Page { session, trades: Vec::new(), quotes: Vec::new() });
             if let Some(trades) = &trades {
-                page.trades.push(FileRow { file, row: at + 1, item: trades.row(at, slot, strike, right)? });
+                match trades.row(at, slot, strike, right)? {
+                    Some(item) => page.trades.push(FileRow { file, row: at + 1, item }),
+                    None if quotes.is_none() => self.left_out.no_print += 1,
+                    None => {}
+                }
             }
             if let Some(quotes) = &quotes {
                 page.quotes.push(FileRow { file, row: at + 1, item: quotes.row(at, slot, strike, right)? });
@@ -115,13 +121,15 @@ impl<'a> OptionRows<'a> {
     /// Returns the sorted rows.
     pub(super) fn history(self, files: Vec<FileRecord>) -> Result<OptionHistory, DataError> {
         let mut sessions = Vec::with_capacity(self.pages.len());
-        for ((_, expiry), page) in self.pages {
+        for ((_, expiry, settles), page) in self.pages {
             let Page { session, trades, quotes } = page;
             let trades = sorted(trades, |row| (row.slot, row.strike, row.right), &self.files, &session, expiry)?;
             let quotes = sorted(quotes, |row| (row.slot, row.strike, row.right), &self.files, &session, expiry)?;
-            sessions.push(OptionSession { session, expiry, trades, quotes });
+            if !(trades.is_empty() && quotes.is_empty()) {
+                sessions.push(OptionSession { session, expiry, settles, trades, quotes });
+            }
         }
-        Ok(OptionHistory { symbol: self.symbol.clone(), sessions, files, outside: self.outside })
+        Ok(OptionHistory { symbol: self.symbol.clone(), sessions, files, left_out: self.left_out })
     }
 }
 
@@ -165,169 +173,5 @@ impl SessionLookup {
             self.session = calendar::session(date);
         }
         self.session.filter(|session| (session.open_ns..session.close_ns).contains(&ts_ns))
-    }
-}
-
-/// A column of numbers, with its file and name for errors.
-struct NumberColumn<'a> {
-    path: &'a Path,
-    name: &'static str,
-    values: Vec<Option<f64>>,
-}
-
-impl<'a> NumberColumn<'a> {
-    fn read(columns: &'a Columns, name: &'static str) -> Result<Self, DataError> {
-        Ok(Self { path: columns.path(), name, values: columns.numbers(name)? })
-    }
-
-    fn read_optional(columns: &'a Columns, name: &'static str) -> Result<Option<Self>, DataError> {
-        columns.has(name).then(|| Self::read(columns, name)).transpose()
-    }
-
-    fn fault(&self, at: usize, value: f64, rule: impl Into<String>) -> DataError {
-        let origin = self.path.display().to_string();
-        DataError::Value { origin, row: at + 1, column: self.name, value, rule: rule.into() }
-    }
-
-    /// Returns a number of zero or more; an empty cell is `None`.
-    fn optional(&self, at: usize) -> Result<Option<f64>, DataError> {
-        match self.values[at] {
-            Some(value) if !(value.is_finite() && value >= 0.0) => {
-                Err(self.fault(at, value, "is not a number of zero or more"))
-            }
-            value => Ok(value),
-        }
-    }
-
-    fn number(&self, at: usize) -> Result<f64, DataError> {
-        self.optional(at)?.ok_or_else(|| bad_cell(self.path, at + 1, self.name, "", EXPECTED_NUMBER))
-    }
-
-    fn count(&self, at: usize) -> Result<Option<u32>, DataError> {
-        let Some(value) = self.optional(at)? else { return Ok(None) };
-        if value.fract() != 0.0 || value > f64::from(u32::MAX) {
-            return Err(self.fault(at, value, "is not a whole number of contracts"));
-        }
-        Ok(Some(value as u32))
-    }
-}
-
-/// Columns that identify the contract.
-struct ContractColumns<'a> {
-    path: &'a Path,
-    expiry: Vec<Option<Date>>,
-    strike: NumberColumn<'a>,
-    right: Vec<Result<Right, Box<str>>>,
-}
-
-impl<'a> ContractColumns<'a> {
-    fn read(columns: &'a Columns) -> Result<Self, DataError> {
-        let expiry = columns.dates("expiry")?;
-        let strike = NumberColumn::read(columns, "strike")?;
-        let mut right = Vec::with_capacity(expiry.len());
-        columns.texts("right", |_, text| {
-            right.push(match text {
-                "C" => Ok(Right::Call),
-                "P" => Ok(Right::Put),
-                other => Err(other.into()),
-            });
-        })?;
-        Ok(Self { path: columns.path(), expiry, strike, right })
-    }
-
-    /// Returns expiry, strike and right of a row on `date`.
-    fn row(&self, at: usize, date: Date) -> Result<(Date, f64, Right), DataError> {
-        let cell = |column, text: &str, expected| bad_cell(self.path, at + 1, column, text, expected);
-        let expiry = self.expiry[at].ok_or_else(|| cell("expiry", "", EXPECTED_DATE))?;
-        if expiry < date {
-            return Err(cell("expiry", &expiry.to_string(), EXPECTED_EXPIRY));
-        }
-        let strike = self.strike.number(at)?;
-        if strike == 0.0 {
-            return Err(self.strike.fault(at, strike, "is not a strike"));
-        }
-        let right = self.right[at].as_ref().map_err(|text| cell("right", text, EXPECTED_RIGHT))?;
-        Ok((expiry, strike, *right))
-    }
-}
-
-/// Columns of trades; a mid replaces all four prices.
-struct TradeColumns<'a> {
-    /// Open, high, low, close; or the mid alone.
-    prices: Vec<NumberColumn<'a>>,
-    volume: Option<NumberColumn<'a>>,
-    vwap: Option<NumberColumn<'a>>,
-    spot: Option<NumberColumn<'a>>,
-}
-
-impl<'a> TradeColumns<'a> {
-    fn read(columns: &'a Columns) -> Result<Option<Self>, DataError> {
-        let names: &[&'static str] = match (columns.has("close"), columns.has("mid")) {
-            (true, _) => &["open", "high", "low", "close"],
-            (_, true) => &["mid"],
-            _ => return Ok(None),
-        };
-        Ok(Some(Self {
-            prices: names.iter().map(|name| NumberColumn::read(columns, name)).collect::<Result<_, _>>()?,
-            volume: NumberColumn::read_optional(columns, "volume")?,
-            vwap: NumberColumn::read_optional(columns, "vwap")?,
-            spot: NumberColumn::read_optional(columns, "underlying_price")?,
-        }))
-    }
-
-    fn row(&self, at: usize, slot: u16, strike: f64, right: Right) -> Result<TradeMinute, DataError> {
-        let [open, high, low, close] = match &self.prices[..] {
-            [open, high, low, close] => [open.number(at)?, high.number(at)?, low.number(at)?, close.number(at)?],
-            mid => [mid[0].number(at)?; 4],
-        };
-        for (name, price) in [("open", open), ("close", close)] {
-            if high < price {
-                return Err(self.prices[1].fault(at, high, format!("is below {name} {price}")));
-            }
-            if low > price {
-                return Err(self.prices[2].fault(at, low, format!("is above {name} {price}")));
-            }
-        }
-        // Vendors leave cells of illiquid minutes empty.
-        let number = |column: &Option<NumberColumn<'_>>| column.as_ref().map_or(Ok(None), |column| column.optional(at));
-        let vwap = number(&self.vwap)?.unwrap_or(close);
-        let volume = number(&self.volume)?.unwrap_or(0.0);
-        let spot = number(&self.spot)?;
-        Ok(TradeMinute { slot, strike, right, open, high, low, close, vwap, volume, spot })
-    }
-}
-
-/// Columns of quotes.
-struct QuoteColumns<'a> {
-    bid: NumberColumn<'a>,
-    ask: NumberColumn<'a>,
-    bid_size: Option<NumberColumn<'a>>,
-    ask_size: Option<NumberColumn<'a>>,
-}
-
-impl<'a> QuoteColumns<'a> {
-    fn read(columns: &'a Columns) -> Result<Option<Self>, DataError> {
-        if !columns.has("bid") {
-            return Ok(None);
-        }
-        Ok(Some(Self {
-            bid: NumberColumn::read(columns, "bid")?,
-            ask: NumberColumn::read(columns, "ask")?,
-            bid_size: NumberColumn::read_optional(columns, "bid_size")?,
-            ask_size: NumberColumn::read_optional(columns, "ask_size")?,
-        }))
-    }
-
-    fn row(&self, at: usize, slot: u16, strike: f64, right: Right) -> Result<QuoteMinute, DataError> {
-        let size = |column: &Option<NumberColumn<'_>>| column.as_ref().map_or(Ok(None), |column| column.count(at));
-        Ok(QuoteMinute {
-            slot,
-            strike,
-            right,
-            bid: self.bid.optional(at)?,
-            ask: self.ask.optional(at)?.filter(|ask| *ask > 0.0),
-            bid_size: size(&self.bid_size)?,
-            ask_size: size(&self.ask_size)?,
-        })
     }
 }
