@@ -275,7 +275,7 @@ mod tests {
             let columns = BarColumns { ts_ns: vec![0], open, high, low, close: price, volume };
             Bars::new(Symbol::new("SPX").unwrap(), "test", columns)
         };
-        assert_eq!(index(5_900.0002).unwrap().high(), [5_900.0002], "a 32-bit high below its close");
+        assert_eq!(index(5_900.000_2).unwrap().high(), [5_900.000_2], "a 32-bit high below its close");
     }
 
     #[test]
