@@ -21,6 +21,7 @@ use crate::{
     },
     option::{
         black_scholes::Right,
+        listing,
         quote::{Size, nearest_strike},
     },
 };
@@ -129,6 +130,7 @@ pub struct Market {
     sizes: Vec<SizeRow>,
     days: Vec<Day>,
     real: Option<RealOptions>,
+    unlisted: Vec<(Symbol, Date)>,
 }
 
 /// Coverage of tapes of real options.
@@ -147,13 +149,18 @@ struct SessionTape {
     rows: Vec<(FeatureRow, SetupScore)>,
     tape: OptionTape,
     spec: ContractSpec,
+    expiry: Date,
 }
 
+/// The contracts of a played session: their expiry, and their rows if real options are replayed.
+type Contracts<'a> = (Date, Option<&'a OptionSession>);
+
 impl Market {
-    /// Builds the tapes of all symbols' sessions; warm-up sessions only warm the indicators.
+    /// Builds the tapes of all symbols' sessions; warm-up sessions only warm the indicators. Sessions without a listed contract of
+    /// the configured expiry are left out.
     ///
     /// # Errors
-    /// A configuration fault, a symbol without a contract, or no session at all.
+    /// A configuration fault, a symbol without a contract specification, or no session at all.
     pub fn build(symbols: &[SymbolSessions], config: &MarketConfig) -> Result<Self, EnvError> {
         Self::assemble(symbols, None, config)
     }
@@ -189,20 +196,28 @@ impl Market {
             sizes: Vec::new(),
             days: Vec::new(),
             real: options.map(|_| RealOptions::default()),
+            unlisted: Vec::new(),
         };
         for symbol in symbols {
-            let rows = options.map(|options| option_rows(symbol, options, config)).transpose()?;
-            let sheets = sheets(symbol, rows.as_deref(), config)?;
+            let contracts = match options {
+                Some(options) => option_rows(symbol, options, config)?,
+                None => listed_contracts(symbol, config),
+            };
+            let sheets = sheets(symbol, &contracts, config)?;
             let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
             for ((bars, vol), sheet) in played.zip(sheets) {
-                match (sheet, &mut market.real) {
-                    (Some(sheet), _) => market.append(&symbol.symbol, bars, vol, sheet, config),
-                    (None, Some(real)) => real.left_out.push((symbol.symbol.clone(), bars.session.date)),
-                    (None, None) => {}
+                let left_out = market.real.as_mut().map_or(&mut market.unlisted, |real| &mut real.left_out);
+                match sheet {
+                    Some(sheet) => market.append(&symbol.symbol, bars, vol, sheet, config),
+                    None => left_out.push((symbol.symbol.clone(), bars.session.date)),
                 }
             }
         }
-        if market.days.is_empty() { Err(EnvError::NoDays) } else { Ok(market) }
+        match (market.days.is_empty(), market.unlisted.first(), market.unlisted.last()) {
+            (false, ..) => Ok(market),
+            (true, Some(first), Some(last)) => Err(EnvError::NoneListed { first: first.clone(), last: last.clone() }),
+            (true, ..) => Err(EnvError::NoDays),
+        }
     }
 
     fn append(
@@ -234,7 +249,7 @@ impl Market {
         self.days.push(Day {
             symbol: symbol.clone(),
             date: bars.session.date,
-            expiry: expiry_of(config, bars.session.date).unwrap_or(bars.session.date),
+            expiry: sheet.expiry,
             open_ns: bars.session.open_ns,
             bars: sheet.rows.len() as u32,
             vix_at_open: vol.vix[0],
@@ -243,7 +258,7 @@ impl Market {
             strikes: sheet.tape.strikes,
             first_cell: self.quotes.len(),
             settlement_cents: (bars.close[bars.close.len() - 1] * 100.0).round() as u32,
-            spec: sheet.spec.clone(),
+            spec: sheet.spec.on(bars.session.date),
         });
         self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
         self.signals.extend(signals);
@@ -339,6 +354,11 @@ impl Market {
         self.real.as_ref()
     }
 
+    /// Returns the sessions that are left out because no contract of the configured expiry was listed, by symbol and then by date.
+    pub fn unlisted(&self) -> &[(Symbol, Date)] {
+        &self.unlisted
+    }
+
     /// Returns the mean cost of buying an entry's contracts and selling them at once, as a fraction of the premium paid,
     /// over all bars at which an entry can fill: the return that an entry has to exceed.
     ///
@@ -409,35 +429,47 @@ impl Market {
     }
 }
 
-/// Returns the expiry of a session's contracts, if the calendar reaches that far.
-fn expiry_of(config: &MarketConfig, date: Date) -> Option<Date> {
-    match config.expiry {
-        Expiry::SameDay => Some(date),
-        Expiry::NextDay => Some(calendar::next_session(date)?.date),
-    }
+/// Returns the contracts of every played session of one symbol; `None` where none was listed or the calendar ends.
+fn listed_contracts<'a>(symbol: &SymbolSessions, config: &MarketConfig) -> Vec<Option<Contracts<'a>>> {
+    let name = symbol.symbol.as_str();
+    let of_day = |bars: &SessionBars| {
+        let date = bars.session.date;
+        let expiry = match config.expiry {
+            Expiry::Nearest if config.listed_only => return listing::nearest(name, date),
+            Expiry::SameDay | Expiry::Nearest => date,
+            Expiry::NextDay => calendar::next_session(date)?.date,
+        };
+        (!config.listed_only || listing::expires(name, expiry)).then_some(expiry)
+    };
+    symbol.days[symbol.warmup..].iter().map(|bars| Some((of_day(bars)?, None))).collect()
 }
 
-/// Finds the option rows of every played session of one symbol.
+/// Finds the option rows of every played session of one symbol; they prove that their contracts existed.
 fn option_rows<'a>(
     symbol: &SymbolSessions,
     options: &'a [OptionHistory],
     config: &MarketConfig,
-) -> Result<Vec<Option<&'a OptionSession>>, EnvError> {
+) -> Result<Vec<Option<Contracts<'a>>>, EnvError> {
     let missing = || EnvError::NoOptions { symbol: symbol.symbol.clone() };
     let history = options.iter().find(|history| history.symbol == symbol.symbol).ok_or_else(missing)?;
     let of_day = |bars: &SessionBars| {
         let date = bars.session.date;
-        history.session(date, expiry_of(config, date)?)
+        let rows = match config.expiry {
+            Expiry::SameDay => history.session(date, date),
+            Expiry::NextDay => history.session(date, calendar::next_session(date)?.date),
+            Expiry::Nearest => history.sessions.iter().find(|rows| rows.session.date == date && rows.expiry >= date),
+        }?;
+        Some((rows.expiry, Some(rows)))
     };
     let rows: Vec<_> = symbol.days[symbol.warmup..].iter().map(of_day).collect();
     if rows.iter().all(Option::is_none) { Err(missing()) } else { Ok(rows) }
 }
 
-/// Returns the played sessions of one symbol; with `rows`, `None` for sessions without one. Features continue through the
+/// Returns the played sessions of one symbol, `None` for sessions without contracts. Features continue through the
 /// sessions in order; tapes are priced in parallel.
 fn sheets(
     symbol: &SymbolSessions,
-    rows: Option<&[Option<&OptionSession>]>,
+    contracts: &[Option<Contracts<'_>>],
     config: &MarketConfig,
 ) -> Result<Vec<Option<SessionTape>>, EnvError> {
     let spec = config.contract(&symbol.symbol)?;
@@ -452,13 +484,10 @@ fn sheets(
     let features: Vec<_> = symbol.days.iter().zip(&symbol.vol).map(|(bars, vol)| stream.session(bars, vol)).collect();
     let played = features.into_par_iter().enumerate().skip(symbol.warmup);
     let sheet = |(day, features)| {
-        let options = match rows {
-            Some(rows) => Some(rows[day - symbol.warmup]?),
-            None => None,
-        };
+        let (expiry, options) = contracts[day - symbol.warmup]?;
         let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
-        let tape = TapeBuilder { bars, vol, spec: &spec, config, options }.build();
-        Some(SessionTape { rows: features, tape, spec: spec.clone() })
+        let tape = TapeBuilder { bars, vol, spec: &spec, config, expiry, options }.build();
+        Some(SessionTape { rows: features, tape, spec: spec.clone(), expiry })
     };
     Ok(played.map(sheet).collect())
 }

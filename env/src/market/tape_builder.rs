@@ -1,9 +1,10 @@
 //! Construction of a session's tape: model prices, corrected by prints of real options, overlaid with their quotes.
 
+use jiff::civil::Date;
 use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 
 use crate::{
-    ContractSpec, MarketConfig, QuoteOrigin, QuotePair, SessionPricer,
+    ContractSpec, MarketConfig, Premium, QuoteOrigin, QuotePair, SessionPricer,
     market::{
         quote_overlay,
         tape::{GreekRow, OptionTape},
@@ -18,6 +19,8 @@ pub(crate) struct TapeBuilder<'a> {
     pub(crate) vol: &'a VolColumns,
     pub(crate) spec: &'a ContractSpec,
     pub(crate) config: &'a MarketConfig,
+    /// Expiry of the contracts.
+    pub(crate) expiry: Date,
     /// Trades and quotes of real options; without them the tape is modelled.
     pub(crate) options: Option<&'a OptionSession>,
 }
@@ -28,8 +31,8 @@ impl TapeBuilder<'_> {
     /// The strike grid spans the session's range and the strikes that orders may reach from it. It only bounds storage: a bar
     /// uses its own strikes alone, and no observation depends on their number. Real rows never widen or thin the grid.
     pub(crate) fn build(&self) -> OptionTape {
-        let Self { bars, vol, spec, config, options } = *self;
-        let model = SessionPricer::expiring(config.expiry, bars, vol, spec, &config.pricing);
+        let Self { bars, vol, spec, config, expiry, options } = *self;
+        let model = SessionPricer::expiring(expiry, bars, vol, spec, &config.pricing);
         let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
         let pricer = match &surface {
             Some(points) => model.corrected(points.iter().map(|point| point.correction)),
@@ -70,10 +73,15 @@ impl TapeBuilder<'_> {
         for t in 0..n {
             let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
             let (opens, closes) = (open.prices(), close.prices());
-            let at_open = |premium| config.pricing.quote(spec, premium, t, n - t);
-            let at_close = |premium| config.pricing.quote(spec, premium, t + 1, n - t - 1);
-            tape.quotes[calls + t] = QuotePair { open: at_open(opens.0), close: at_close(closes.0) };
-            tape.quotes[puts + t] = QuotePair { open: at_open(opens.1), close: at_close(closes.1) };
+            let at_open = |price| config.pricing.quote(spec, price, t, n - t);
+            let at_close = |price| config.pricing.quote(spec, price, t + 1, n - t - 1);
+            let pair = |prices: [f64; 2], inside: [f64; 2]| {
+                let [open, close] = [0, 1].map(|i| Premium { premium: prices[i], intrinsic: inside[i].max(0.0) });
+                QuotePair { open: at_open(open), close: at_close(close) }
+            };
+            let (above, below) = ([open, close].map(|at| at.spot - strike), [open, close].map(|at| strike - at.spot));
+            tape.quotes[calls + t] = pair([opens.0, closes.0], above);
+            tape.quotes[puts + t] = pair([opens.1, closes.1], below);
             if config.use_greeks {
                 let (of_call, of_put) = close.greeks();
                 tape.greeks[calls + t] = greek_row(of_call, closes.0, bars.close[t]);

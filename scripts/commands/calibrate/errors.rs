@@ -25,6 +25,8 @@ pub(crate) struct Print {
 impl Print {
     /// Largest distance of a strike from spot that counts as near the money.
     pub(crate) const NEAR_MONEY: f64 = 0.005;
+    /// Largest distance of a strike from spot that counts as at the money: half the distance of SPY's strikes.
+    pub(crate) const AT_THE_MONEY: f64 = 0.0008;
     /// Smallest premium compared; below it a tick is a large part of the price.
     pub(crate) const LEAST_PREMIUM: f64 = 0.20;
 
@@ -42,6 +44,11 @@ impl Print {
     /// Returns whether the print is worth comparing and near the money.
     pub(crate) fn is_near_money(&self) -> bool {
         self.is_worth_comparing() && self.distance.abs() < Self::NEAR_MONEY
+    }
+
+    /// Returns whether the print is worth comparing and at the money.
+    pub(crate) fn is_at_the_money(&self) -> bool {
+        self.is_worth_comparing() && self.distance.abs() <= Self::AT_THE_MONEY
     }
 
     /// Returns whether the option is at or out of the money.

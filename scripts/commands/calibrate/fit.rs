@@ -49,7 +49,7 @@ pub(crate) struct Sample {
     right: Right,
     premium: f64,
     near: bool,
-    /// Ratio of the underlying's volatility to that of the S&P 500.
+    /// Ratio of the contract's volatility on an ordinary evening to the model's.
     ratio: f64,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn samples(
     let of_day = |(bars, vol): (&SessionBars, &VolColumns)| {
         let date = bars.session.date;
         let rows = options.session(date, date).filter(|_| vol.atm_source == source)?;
-        let inputs = VolInputs::of_session(bars, vol, ratio, &pricing.events);
+        let inputs = VolInputs::of_session(bars, vol, ratio, spec, &pricing.events);
         let sample = |row: &TradeMinute| {
             let instant = usize::from(row.slot) + 1;
             let (inputs, spot) = (inputs[instant], bars.close[instant - 1]);
@@ -75,7 +75,8 @@ pub(crate) fn samples(
             let years = inputs.minutes_left / TRADING_MINUTES_PER_YEAR;
             let option = Inputs { spot, strike: row.strike, years, vol: 0.0, rate: pricing.rate };
             let near = (row.strike / spot - 1.0).abs() < Print::NEAR_MONEY;
-            Some(Sample { inputs, option, right: row.right, premium: row.close, near, ratio: ratio * spec.option_vol })
+            let ratio = ratio * spec.option_vol * inputs.ordinary_evening();
+            Some(Sample { inputs, option, right: row.right, premium: row.close, near, ratio })
         };
         Some((date, rows.trades.iter().filter_map(sample).collect()))
     };

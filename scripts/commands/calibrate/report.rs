@@ -39,6 +39,8 @@ pub struct CalibrationReport {
     pub volatility: BTreeMap<String, usize>,
     /// Prints of at least 0.20 within 0.5 % of the money, from the third minute to the second-to-last.
     pub near_money: ErrorStats,
+    /// The same within 0.08 % of the money, where entries buy.
+    pub at_the_money: ErrorStats,
     /// The same without the limit on the strike.
     pub all_strikes: ErrorStats,
     /// Near the money, by underlying.
@@ -93,6 +95,8 @@ pub struct Spreads {
     pub all: SpreadStats,
     /// By quote midpoint.
     pub by_premium: Vec<SpreadBucket>,
+    /// By intrinsic value.
+    pub by_intrinsic: Vec<SpreadBucket>,
     /// By time of day.
     pub by_time: Vec<SpreadBucket>,
     /// By sessions until expiry, all expiries.
@@ -152,6 +156,7 @@ impl CalibrationReport {
             pricing,
             volatility,
             near_money: near_money(prints()),
+            at_the_money: ErrorStats::of(prints().filter(|print| print.is_at_the_money())),
             all_strikes: ErrorStats::of(prints().filter(|print| print.is_worth_comparing())),
             by_symbol: by_symbol(pairs, measured),
             by_two_hours: by(BY_TWO_HOURS),
@@ -203,6 +208,7 @@ impl Spreads {
             symbol: pair.sessions.symbol.to_string(),
             all: SpreadStats::of(widths.iter()),
             by_premium: spread::by_premium(&widths),
+            by_intrinsic: spread::by_intrinsic(&widths),
             by_time: spread::by_time(&widths),
             by_expiry: spread::by_expiry(&measured.widths),
             counts,
