@@ -83,10 +83,12 @@ impl EventCalendar {
             fomc_eve: is_eve(&self.fomc),
             cpi_eve: is_eve(&self.cpi),
             jobs_eve: is_eve(&self.jobs),
-            evening: match () {
-                () if self.late_earnings.contains(&date) => Evening::Nvidia,
-                () if self.mega_cap_earnings.contains(&date) => Evening::MegaCaps,
-                () => Evening::Ordinary,
+            evening: if self.late_earnings.contains(&date) {
+                Evening::Nvidia
+            } else if self.mega_cap_earnings.contains(&date) {
+                Evening::MegaCaps
+            } else {
+                Evening::Ordinary
             },
         }
     }

@@ -82,11 +82,8 @@ pub(crate) fn samples(
             let option = Inputs { spot, strike: row.strike, years, vol: 0.0, rate: pricing.rate };
             let distance = (row.strike / spot - 1.0).abs();
             let near = distance < Print::NEAR_MONEY;
-            let share = match () {
-                () if distance <= Print::AT_THE_MONEY => MONEY_WEIGHT,
-                () if near => 1.0,
-                () => FAR_WEIGHT,
-            };
+            let at_the_money = distance <= Print::AT_THE_MONEY;
+            let share = if at_the_money { MONEY_WEIGHT } else { [FAR_WEIGHT, 1.0][usize::from(near)] };
             let ratio = ratio * spec.option_vol * inputs.ordinary_evening();
             Some(Sample { inputs, option, right: row.right, premium: row.close, date, near, share, ratio })
         };
@@ -166,17 +163,13 @@ pub(crate) fn fit(samples: &[Sample], half_life: u32) -> VolModel {
     let newest = samples.iter().map(|sample| sample.date).max();
     for _ in 0..ROUNDS {
         let model = model(&parameters);
-        let placed = |sample| {
-            let age = newest.map_or(0, |newest| (newest - sample.date).get_days());
-            Placed {
-                sample,
-                x: sample.moneyness(&model),
-                share: sample.share * 0.5_f64.powf(f64::from(age) / f64::from(half_life)),
-            }
-        };
         let placed: Vec<Placed<'_>> = samples
             .par_iter()
-            .map(placed)
+            .map(|sample| {
+                let age = newest.map_or(0, |newest| (newest - sample.date).get_days());
+                let share = sample.share * 0.5_f64.powf(f64::from(age) / f64::from(half_life));
+                Placed { sample, x: sample.moneyness(&model), share }
+            })
             .filter(|placed| placed.sample.near || placed.x.abs() < SMILE_REACH)
             .collect();
         for _ in 0..STEPS {
