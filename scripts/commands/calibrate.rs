@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub use self::{
-    errors::{Bucket, ErrorStats},
+    errors::{Bucket, ErrorStats, SessionBias},
     parity::ParityStats,
     report::{CalibrationReport, OptionFile, OptionFiles, Parity, Spreads},
     spread::{QuoteCounts, SpreadBucket, SpreadStats},

@@ -1,7 +1,7 @@
 //! The report as text: a summary in sentences, then the tables.
 
 use super::{
-    errors::{Bucket, ErrorStats},
+    errors::{Bucket, ErrorStats, SessionBias},
     parity::ParityStats,
     report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
     spread::{SpreadBucket, SpreadStats},
@@ -80,10 +80,14 @@ impl CalibrationReport {
 
     fn at_the_money_sentence(&self) -> Option<String> {
         let errors = &self.at_the_money;
+        let by_session = self.at_the_money_by_session.map_or(String::new(), |bias| {
+            let SessionBias { sessions, mean_pct, low_pct, high_pct } = bias;
+            format!("; by session {mean_pct:+.1} % in the mean of {sessions}, 95 % interval {low_pct:+.1} to {high_pct:+.1} %")
+        });
         (errors.count > 0).then(|| {
             format!(
                 "At the money (within 0.08 % of spot, where entries buy), {} prints: median error {:.1} %, 90th percentile {:.1} %, \
-                 bias {:+.1} %.",
+                 bias {:+.1} % in the median{by_session}.",
                 thousands(errors.count as i64),
                 errors.median_abs_pct,
                 errors.p90_abs_pct,

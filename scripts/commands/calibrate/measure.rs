@@ -74,6 +74,13 @@ impl Measured {
         self.compared.extend(other.compared.into_iter().map(moved));
     }
 
+    /// Returns the prints at the money of every compared session.
+    pub(crate) fn at_the_money(&self) -> impl Iterator<Item = Vec<&Print>> {
+        let of =
+            |day: &Compared| self.prints[day.prints.clone()].iter().filter(|print| print.is_at_the_money()).collect();
+        self.compared.iter().map(of)
+    }
+
     /// Returns the number of compared sessions by volatility source.
     pub(crate) fn sources(&self) -> BTreeMap<VolSource, usize> {
         let mut sources = BTreeMap::new();

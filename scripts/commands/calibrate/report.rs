@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     errors::{
         BY_HALF_HOUR, BY_MONEYNESS, BY_PREMIUM, BY_RIGHT, BY_TWO_HOURS, BY_VIX1D, Breakdown, Bucket, ErrorStats, Print,
+        SessionBias,
     },
     measure::Measured,
     pair::Pair,
@@ -41,7 +42,9 @@ pub struct CalibrationReport {
     pub near_money: ErrorStats,
     /// The same within 0.08 % of the money, where entries buy.
     pub at_the_money: ErrorStats,
-    /// The same without the limit on the strike.
+    /// Bias at the money by session, with its interval; absent with fewer than two sessions.
+    pub at_the_money_by_session: Option<SessionBias>,
+    /// Near the money, without the limit on the strike.
     pub all_strikes: ErrorStats,
     /// Near the money, by underlying.
     pub by_symbol: Vec<Bucket>,
@@ -157,6 +160,7 @@ impl CalibrationReport {
             volatility,
             near_money: near_money(prints()),
             at_the_money: ErrorStats::of(prints().filter(|print| print.is_at_the_money())),
+            at_the_money_by_session: SessionBias::of(measured.iter().flat_map(Measured::at_the_money)),
             all_strikes: ErrorStats::of(prints().filter(|print| print.is_worth_comparing())),
             by_symbol: by_symbol(pairs, measured),
             by_two_hours: by(BY_TWO_HOURS),
