@@ -1,7 +1,10 @@
 //! Construction of a session's tape: model prices, corrected by prints of real options, overlaid with their quotes.
 
-use jiff::civil::Date;
-use market_data::{OptionSession, SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+use jiff::{ToSpan as _, civil::Date};
+use market_data::{
+    OptionSession, SessionBars, VolColumns,
+    calendar::{self, Session, TRADING_MINUTES_PER_YEAR},
+};
 
 use crate::{
     ContractSpec, MarketConfig, Premium, QuoteOrigin, QuotePair, SessionPricer,
@@ -66,15 +69,18 @@ impl TapeBuilder<'_> {
 
     /// Fills the cells of one strike's call and put.
     fn price(&self, pricer: &SessionPricer<'_>, k: u32, tape: &mut OptionTape) {
-        let Self { bars, spec, config, .. } = *self;
+        let Self { bars, spec, config, expiry, .. } = *self;
         let n = bars.close.len();
+        // Minutes of the sessions after this one until the expiry.
+        let later = calendar::sessions(bars.session.date.saturating_add(1.day()), expiry);
+        let later: usize = later.iter().map(Session::minutes).sum();
         let strike = f64::from(tape.lowest + k) * spec.strike_step;
         let (calls, puts) = (2 * k as usize * n, (2 * k as usize + 1) * n);
         for t in 0..n {
             let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
             let (opens, closes) = (open.prices(), close.prices());
-            let at_open = |price| config.pricing.quote(spec, price, t, n - t);
-            let at_close = |price| config.pricing.quote(spec, price, t + 1, n - t - 1);
+            let at_open = |price| config.pricing.quote(spec, price, t, n - t + later);
+            let at_close = |price| config.pricing.quote(spec, price, t + 1, n - t - 1 + later);
             let pair = |prices: [f64; 2], inside: [f64; 2]| {
                 let [open, close] = [0, 1].map(|i| Premium { premium: prices[i], intrinsic: inside[i].max(0.0) });
                 QuotePair { open: at_open(open), close: at_close(close) }

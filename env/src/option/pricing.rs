@@ -124,12 +124,12 @@ impl PricingConfig {
         }
     }
 
-    /// Returns the half-spread of a premium with an intrinsic value, in dollars, `since_open` minutes after the open and `to_close`
-    /// before the close.
-    fn half_spread(&self, spec: &ContractSpec, price: Premium, since_open: usize, to_close: usize) -> f64 {
+    /// Returns the half-spread of a premium with an intrinsic value, in dollars, `since_open` minutes after the open and `to_expiry`
+    /// minutes of sessions before the expiry.
+    fn half_spread(&self, spec: &ContractSpec, price: Premium, since_open: usize, to_expiry: usize) -> f64 {
         let Premium { premium, intrinsic } = price;
         let opening = if since_open < OPENING_MINUTES { self.opening_multiplier } else { 1.0 };
-        let late = 1.0 + spec.late_widening / (to_close as f64 + LATE_OFFSET);
+        let late = 1.0 + spec.late_widening / (to_expiry as f64 + LATE_OFFSET);
         let time_value = (premium - intrinsic).max(0.0);
         let half = late * (spec.half_spread + spec.half_spread_rate * time_value)
             + late * late * spec.half_spread_intrinsic * intrinsic.min(spec.intrinsic_reach);
@@ -141,8 +141,8 @@ impl PricingConfig {
     ///
     /// With a spread multiplier of zero both sides are the premium rounded to the grid. A worthless option still has an ask of
     /// one tick, so its availability never depends on its price.
-    pub fn quote(&self, spec: &ContractSpec, price: Premium, since_open: usize, to_close: usize) -> Quote {
-        let half = self.half_spread(spec, price, since_open, to_close);
+    pub fn quote(&self, spec: &ContractSpec, price: Premium, since_open: usize, to_expiry: usize) -> Quote {
+        let half = self.half_spread(spec, price, since_open, to_expiry);
         let premium = price.premium;
         let on_grid = |dollars: f64| {
             let cents = (dollars * 100.0).max(0.0);

@@ -126,7 +126,7 @@ impl Spreads {
         )];
         let all = [SpreadBucket { bucket: "all".to_owned(), spreads: self.all }];
         let sections = [
-            ("options that expire within two sessions", &all[..]),
+            ("nearest expiry within two sessions", &all[..]),
             ("by quote midpoint", &self.by_premium),
             ("by intrinsic value", &self.by_intrinsic),
             ("by time of day", &self.by_time),

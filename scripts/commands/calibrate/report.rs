@@ -89,7 +89,7 @@ pub struct Parity {
     pub quotes: ParityStats,
 }
 
-/// Real and modelled quote widths of options that expire within two sessions.
+/// Real and modelled quote widths: of same-day options where the files hold any, else of the nearest expiry within two sessions.
 #[derive(Debug, Clone, Serialize)]
 pub struct Spreads {
     /// The underlying.
@@ -207,7 +207,10 @@ impl Parity {
 impl Spreads {
     fn of(pair: &Pair, measured: &Measured) -> Option<Self> {
         let counts = QuoteCounts::of(pair.options.sessions.iter().flat_map(|day| &day.quotes));
-        let widths: Vec<Width> = measured.widths.iter().copied().filter(Width::is_near_expiry).collect();
+        // Quotes of the nearest expiry on file: the model is that of same-day options.
+        let nearest = measured.widths.iter().map(|width| width.sessions_left).min();
+        let is_nearest = |width: &Width| width.is_near_expiry() && Some(width.sessions_left) == nearest;
+        let widths: Vec<Width> = measured.widths.iter().copied().filter(is_nearest).collect();
         (counts.quotes > 0).then(|| Self {
             symbol: pair.sessions.symbol.to_string(),
             all: SpreadStats::of(widths.iter()),

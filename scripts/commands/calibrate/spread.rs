@@ -49,7 +49,8 @@ impl Width {
             Right::Call => (spot - quote.strike).max(0.0),
             Right::Put => (quote.strike - spot).max(0.0),
         };
-        let modelled = pricing.quote(spec, Premium { premium, intrinsic }, since_open, to_close);
+        let to_expiry = to_close + FULL_SESSION * sessions_left;
+        let modelled = pricing.quote(spec, Premium { premium, intrinsic }, since_open, to_expiry);
         let model = (f64::from(modelled.ask?.get()) - f64::from(modelled.bid)) / 100.0;
         Some(Self { real: ask - bid, model, premium, intrinsic, since_open, to_close, sessions_left })
     }
@@ -102,6 +103,8 @@ pub struct SpreadBucket {
     pub spreads: SpreadStats,
 }
 
+/// Minutes of a full session.
+const FULL_SESSION: usize = 390;
 const PREMIUMS: [f64; 6] = [0.2, 0.5, 1.0, 3.0, 10.0, 30.0];
 /// The first bucket is out of the money.
 const INTRINSIC: [f64; 5] = [0.01, 5.0, 20.0, 40.0, 80.0];
