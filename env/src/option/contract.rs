@@ -129,8 +129,8 @@ impl ContractSpec {
             "SPX" => Some(Self {
                 strike_step: 5.0,
                 tick: TickRule::NickelDime,
-                half_spread: 0.035,
-                half_spread_rate: 0.017,
+                half_spread: 0.04,
+                half_spread_rate: 0.012,
                 half_spread_intrinsic: 0.013,
                 intrinsic_reach: 50.0,
                 late_widening: 15.0,

@@ -317,8 +317,8 @@ mod tests {
         assert_eq!(quote("SPY", at(1.504), 100, 200), (149, 151), "half-spread 0.93 cents");
         assert_eq!(quote("SPY", at(4.004), 2, 388), (398, 403), "half as wide again in the first five minutes: 2.32");
         assert_eq!(quote("SPY", at(0.204), 100, 200), (20, 21), "a tick is the least width");
-        assert_eq!(quote("SPX", at(2.01), 100, 200), (195, 210), "half-spread 7.4 cents, 5-cent ticks");
-        assert_eq!(quote("SPX", at(12.34), 100, 200), (1210, 1260), "26 cents, 10-cent ticks from 3.00");
+        assert_eq!(quote("SPX", at(2.01), 100, 200), (195, 210), "half-spread 6.9 cents, 5-cent ticks");
+        assert_eq!(quote("SPX", at(12.34), 100, 200), (1210, 1250), "20 cents, 10-cent ticks from 3.00");
         assert_eq!(quote("SPY", at(0.004), 100, 200), (0, 1), "a worthless option has no bid");
     }
 
