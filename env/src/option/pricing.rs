@@ -390,7 +390,7 @@ mod tests {
             SessionPricer::new(day, &vol, &spec, &pricing).at_close(n - 1 - left, 600.0).vol
         };
         let on = |date| SessionBars { session: calendar::session(date).unwrap(), ..bars.clone() };
-        let (quiet, fomc) = (on(jiff::civil::date(2025, 5, 6)), on(jiff::civil::date(2025, 5, 7)));
+        let (quiet, fomc) = (on(jiff::civil::date(2025, 5, 5)), on(jiff::civil::date(2025, 5, 7)));
         assert!(atm(&fomc, 150) > 1.15 * atm(&quiet, 150), "before the announcement");
         assert!((atm(&fomc, 30) / atm(&quiet, 30) - 1.0).abs() < 0.05, "long after it");
         let mut short = on(jiff::civil::date(2024, 11, 29));
