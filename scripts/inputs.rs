@@ -6,12 +6,12 @@ pub mod option_rows;
 pub mod quality;
 pub mod vendor;
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
 use market_data::{DataError, DataStamp, Dataset, DateRange, History, Split, SymbolSessions, calendar, source};
-use market_env::{Market, MarketConfig, PricingConfig};
+use market_env::{Expiry, Market, MarketConfig, PricingConfig};
 use ppo_agent::require_libtorch;
 use serde_json::json;
 
@@ -19,6 +19,7 @@ use crate::{
     artifacts::{files, saved_forecaster::ForecasterRecord},
     config::{DataSource, RunConfig, data_folder},
     inputs::{forecast_columns::ForecastColumns, option_rows::OptionRows},
+    output::table::thousands,
 };
 
 /// Data that a run reads, and the market built from them.
@@ -32,6 +33,10 @@ pub struct Inputs {
     pub forecast_columns: Option<ForecastColumns>,
     /// Setup threshold of the market's features.
     setup_threshold: u8,
+    /// Expiry of the market's contracts.
+    expiry: Expiry,
+    /// Sentence on dates of real bars beyond the tables of events, if there are any.
+    events_line: Option<String>,
     /// Features and option tapes of the sessions.
     pub market: Arc<Market>,
 }
@@ -90,7 +95,14 @@ impl Inputs {
         let options = OptionRows::load(config, &mut dataset)?;
         let forecast_columns = config.run.forecaster.as_deref().map(ForecastColumns::load).transpose()?;
         let market = Arc::new(build_market(&dataset, options.as_ref(), forecast_columns.as_ref(), &config.market)?);
-        Ok(Self { dataset, options, forecast_columns, market, setup_threshold: config.market.setup_threshold })
+        if !market.unlisted().is_empty() {
+            let played: BTreeSet<Date> = market.days().iter().map(|day| day.date).collect();
+            dataset.dates.retain(|date| played.contains(date));
+        }
+        let MarketConfig { setup_threshold, expiry, ref pricing, .. } = config.market;
+        let dates = dataset.dates.first().zip(dataset.dates.last()).filter(|_| !dataset.synthetic);
+        let events_line = dates.and_then(|(&first, &last)| pricing.events.uncovered(&DateRange { first, last }));
+        Ok(Self { dataset, options, forecast_columns, market, setup_threshold, expiry, events_line })
     }
 
     /// Builds the market of the same sessions under other settings.
@@ -135,13 +147,22 @@ impl Inputs {
         let quality = quality::line(&self.dataset).map(|line| format!("  Quality: {line}"));
         let options = self.options.iter().zip(self.market.real_options()).flat_map(|(rows, real)| rows.lines(real));
         let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
-        files.chain(symbols).chain(quality).chain(options).chain(forecasts).chain(self.notes()).collect()
+        let listing = self.unlisted_line().into_iter().chain(self.events_line.clone()).map(|line| format!("  {line}"));
+        files
+            .chain(symbols)
+            .chain(quality)
+            .chain(options)
+            .chain(listing)
+            .chain(forecasts)
+            .chain(self.notes())
+            .collect()
     }
 
     /// Returns source and size of the data and all notes, for a screen of 80 columns.
     pub fn short_lines(&self) -> Vec<String> {
         let dataset = &self.dataset;
-        let sessions: usize = dataset.symbols.iter().map(|symbol| symbol.days.len() - symbol.warmup).sum();
+        let cut: usize = dataset.symbols.iter().map(|symbol| symbol.days.len() - symbol.warmup).sum();
+        let sessions = cut - self.market.unlisted().len();
         let refused = refused(&dataset.symbols);
         let counts = format!(
             "Data       {sessions} sessions of {} symbol(s) on {} dates{refused}",
@@ -154,8 +175,24 @@ impl Inputs {
             None => vec!["Prices     modelled".to_owned()],
         };
         let short = dataset.symbols.iter().filter_map(SymbolSessions::history_report);
-        let short = short.map(|line| format!("Note: {line}"));
+        let listing = self.unlisted_line().into_iter().chain(self.events_line.clone());
+        let short = short.chain(listing).map(|line| format!("Note: {line}"));
         [counts].into_iter().chain(quality).chain(prices).chain(short).chain(self.notes()).collect()
+    }
+
+    /// Returns a sentence on the sessions left out without a listed contract, if there are any.
+    fn unlisted_line(&self) -> Option<String> {
+        let unlisted = self.market.unlisted();
+        let ((first, first_date), (last, last_date)) = unlisted.first().zip(unlisted.last())?;
+        let contract = match self.expiry {
+            Expiry::SameDay => "a same-day contract",
+            Expiry::NextDay => "a contract that expires in the next session",
+            Expiry::Nearest => "a known expiry",
+        };
+        Some(format!(
+            "{} sessions without {contract} are left out, first {first} {first_date}, last {last} {last_date}",
+            thousands(unlisted.len() as i64)
+        ))
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {
@@ -206,6 +243,7 @@ impl Inputs {
             "prices": self.prices(),
             "real_options": self.market.real_options(),
             "option_rows": self.options.as_ref().map(OptionRows::record),
+            "sessions_without_contract": self.market.unlisted().len(),
             "forecaster": self.forecast_columns.as_ref().map(ForecastColumns::record),
             "dates": {
                 "train": dates(&split.train),
@@ -251,9 +289,11 @@ fn build_market(
     forecast_columns: Option<&ForecastColumns>,
     config: &MarketConfig,
 ) -> anyhow::Result<Market> {
+    // Made-up bars have made-up contracts.
+    let config = MarketConfig { listed_only: config.listed_only && !dataset.synthetic, ..config.clone() };
     let market = match options {
-        None => Market::build(&dataset.symbols, config)?,
-        Some(options) => Market::replay_options(&dataset.symbols, options.histories(), config)?,
+        None => Market::build(&dataset.symbols, &config)?,
+        Some(options) => Market::replay_options(&dataset.symbols, options.histories(), &config)?,
     };
     match forecast_columns {
         None => Ok(market),

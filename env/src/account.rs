@@ -231,7 +231,8 @@ mod tests {
     }
 
     fn on_terms<R>(execution: &ExecutionConfig, f: impl FnOnce(&Terms) -> R) -> R {
-        let (spec, costs) = (ContractSpec::known("SPY").unwrap(), CostConfig::default());
+        let spec = ContractSpec::known("SPY").unwrap().on(jiff::civil::date(2025, 6, 2));
+        let costs = CostConfig::default();
         f(&Terms::new(&spec, &costs, execution))
     }
 

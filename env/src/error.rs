@@ -73,6 +73,17 @@ pub enum EnvError {
     /// No session in the given dates.
     #[error("there is no session to replay in the given dates")]
     NoDays,
+    /// Sessions, none of which had a listed contract of the configured expiry.
+    #[error(
+        "no session from {} {} to {} {} had a contract of `market.expiry`: it was not listed yet; choose later dates, or market.expiry = \"nearest\"",
+        .first.0, .first.1, .last.0, .last.1
+    )]
+    NoneListed {
+        /// The first session left out.
+        first: (Symbol, Date),
+        /// The last one.
+        last: (Symbol, Date),
+    },
     /// No sample with a known target.
     #[error(
         "no session in the given dates has a known target for the horizons {horizons}; widen the dates or shorten the horizons"

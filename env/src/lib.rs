@@ -77,7 +77,7 @@ pub use option::{
     contract::{ContractSpec, Expiry, Settlement, TickRule},
     events::EventCalendar,
     fees::{FeeSchedule, Side},
-    pricing::{PricingConfig, SessionPricer, vol_ratio},
+    pricing::{Premium, PricingConfig, SessionPricer, vol_ratio},
     quote::{Quote, QuotePair, Size},
     strike::{StrikeConfig, StrikeRule},
     surface::SurfaceConfig,

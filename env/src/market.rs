@@ -11,12 +11,13 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 use market_data::{
-    DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns, calendar::MINUTE_NS,
+    DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns,
+    calendar::{self, MINUTE_NS},
 };
 use rayon::prelude::*;
 
 use crate::{
-    ContractSpec, EnvConfig, EnvError, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
+    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
     account::{self, execution::Terms},
     features::{FEATURES, FeatureRow, session_features, setup::SetupScore},
     market::{
@@ -26,6 +27,7 @@ use crate::{
     },
     option::{
         black_scholes::Right,
+        listing,
         quote::{Size, nearest_strike},
     },
 };
@@ -138,6 +140,7 @@ pub struct Market {
     own: Vec<bool>,
     days: Vec<Day>,
     real: Option<RealOptions>,
+    unlisted: Vec<(Symbol, Date)>,
 }
 
 /// One session before it joins the tapes.
@@ -145,10 +148,15 @@ struct SessionTape {
     rows: Vec<(FeatureRow, SetupScore)>,
     tape: OptionTape,
     spec: ContractSpec,
+    expiry: Date,
 }
 
+/// The contracts of a played session: their expiry, and their rows if real options are replayed.
+type Contracts<'a> = (Date, Option<&'a OptionSession>);
+
 impl Market {
-    /// Builds the tapes of all symbols' sessions; warm-up sessions only warm the indicators.
+    /// Builds the tapes of all symbols' sessions; warm-up sessions only warm the indicators. Sessions without a listed contract of
+    /// the configured expiry are left out.
     ///
     /// # Errors
     /// A configuration fault, a symbol without a contract, prices whose strikes are too many for a session's grid, or no
@@ -189,24 +197,35 @@ impl Market {
             own: Vec::new(),
             days: Vec::new(),
             real: options.map(|_| RealOptions::default()),
+            unlisted: Vec::new(),
         };
         for symbol in symbols {
-            let rows = options.map(|options| option_rows(symbol, options, config)).transpose()?;
-            let (rows, unused) = rows.unzip();
+            let (contracts, unused) = match options {
+                Some(options) => {
+                    let (rows, unused) = option_rows(symbol, options, config)?;
+                    let contracts = rows.into_iter().map(|rows| rows.map(|rows| (rows.expiry, Some(rows)))).collect();
+                    (contracts, Some(unused))
+                }
+                None => (listed_contracts(symbol, config), None),
+            };
             if let Some((real, unused)) = market.real.as_mut().zip(unused) {
                 real.unused += unused;
             }
-            let sheets = sheets(symbol, rows.as_deref(), config)?;
+            let sheets = sheets(symbol, &contracts, config)?;
             let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
             for ((bars, vol), sheet) in played.zip(sheets) {
-                match (sheet, &mut market.real) {
-                    (Some(sheet), _) => market.append(&symbol.symbol, bars, vol, sheet, config),
-                    (None, Some(real)) => real.left_out.push((symbol.symbol.clone(), bars.session.date)),
-                    (None, None) => {}
+                let left_out = market.real.as_mut().map_or(&mut market.unlisted, |real| &mut real.left_out);
+                match sheet {
+                    Some(sheet) => market.append(&symbol.symbol, bars, vol, sheet, config),
+                    None => left_out.push((symbol.symbol.clone(), bars.session.date)),
                 }
             }
         }
-        if market.days.is_empty() { Err(EnvError::NoDays) } else { Ok(market) }
+        match (market.days.is_empty(), market.unlisted.first(), market.unlisted.last()) {
+            (false, ..) => Ok(market),
+            (true, Some(first), Some(last)) => Err(EnvError::NoneListed { first: first.clone(), last: last.clone() }),
+            (true, ..) => Err(EnvError::NoDays),
+        }
     }
 
     fn append(
@@ -239,7 +258,7 @@ impl Market {
         self.days.push(Day {
             symbol: symbol.clone(),
             date: bars.session.date,
-            expiry: config.expiry.of(bars.session.date).unwrap_or(bars.session.date),
+            expiry: sheet.expiry,
             open_ns: bars.session.open_ns,
             bars: sheet.rows.len() as u32,
             vix_at_open: vol.vix[0],
@@ -248,7 +267,7 @@ impl Market {
             strikes: sheet.tape.strikes,
             first_cell: self.quotes.len(),
             settlement_cents: (bars.close[bars.close.len() - 1] * 100.0).round() as u32,
-            spec: sheet.spec.clone(),
+            spec: sheet.spec.on(bars.session.date),
         });
         self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
         self.signals.extend(signals);
@@ -349,6 +368,11 @@ impl Market {
         self.real.as_ref()
     }
 
+    /// Returns the sessions that are left out because no contract of the configured expiry was listed, by symbol and then by date.
+    pub fn unlisted(&self) -> &[(Symbol, Date)] {
+        &self.unlisted
+    }
+
     /// Returns the mean cost of buying an entry's contracts and selling them at once, as a fraction of the premium paid,
     /// over all bars at which an entry can fill: the return that an entry has to exceed.
     ///
@@ -434,10 +458,25 @@ impl Market {
     }
 }
 
-/// Returns the played sessions of one symbol, computed in parallel; with `rows`, `None` for sessions without one.
+/// Returns the contracts of every played session of one symbol; `None` where none was listed or the calendar ends.
+fn listed_contracts<'a>(symbol: &SymbolSessions, config: &MarketConfig) -> Vec<Option<Contracts<'a>>> {
+    let name = symbol.symbol.as_str();
+    let of_day = |bars: &SessionBars| {
+        let date = bars.session.date;
+        let expiry = match config.expiry {
+            Expiry::Nearest if config.listed_only => return listing::nearest(name, date),
+            Expiry::SameDay | Expiry::Nearest => date,
+            Expiry::NextDay => calendar::next_session(date)?.date,
+        };
+        (!config.listed_only || listing::expires(name, expiry)).then_some(expiry)
+    };
+    symbol.days[symbol.warmup..].iter().map(|bars| Some((of_day(bars)?, None))).collect()
+}
+
+/// Returns the played sessions of one symbol, computed in parallel; `None` for sessions without contracts.
 fn sheets(
     symbol: &SymbolSessions,
-    rows: Option<&[Option<&OptionSession>]>,
+    contracts: &[Option<Contracts<'_>>],
     config: &MarketConfig,
 ) -> Result<Vec<Option<SessionTape>>, EnvError> {
     let spec = config.contract(&symbol.symbol)?;
@@ -452,15 +491,12 @@ fn sheets(
         strike_grid::check_prices(&symbol.symbol, bars, &spec)?;
     }
     let sheet = |day: usize| {
-        let options = match rows.map(|rows| rows[day - symbol.warmup]) {
-            Some(None) => return Ok(None),
-            options => options.flatten(),
-        };
+        let Some((expiry, options)) = contracts[day - symbol.warmup] else { return Ok(None) };
         let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
         let before = day.checked_sub(1).map(|before| &symbol.days[before]);
         let features = session_features(before, bars, vol, config.setup_threshold);
-        let tape = TapeBuilder { symbol: &symbol.symbol, bars, vol, spec: &spec, config, options }.build()?;
-        Ok(Some(SessionTape { rows: features, tape, spec: spec.clone() }))
+        let tape = TapeBuilder { symbol: &symbol.symbol, bars, vol, spec: &spec, config, expiry, options }.build()?;
+        Ok(Some(SessionTape { rows: features, tape, spec: spec.clone(), expiry }))
     };
     (symbol.warmup..symbol.days.len()).into_par_iter().map(sheet).collect()
 }

@@ -5,8 +5,8 @@ use std::{ops::Range, sync::Arc};
 use market_data::{DataConfig, Dataset, Symbol, Window, source::synthetic};
 
 use crate::{
-    Action, AtTheBell, BatchEnv, EnvConfig, ExitMode, ExitReason, FLAT_MASK, FORCED_MASK, FillRule, HOLDING_MASK,
-    Market, MarketConfig, RewardConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
+    Action, AtTheBell, BatchEnv, EnvConfig, ExitMode, ExitReason, Expiry, FLAT_MASK, FORCED_MASK, FillRule,
+    HOLDING_MASK, Market, MarketConfig, RewardConfig, Setup, StepBuffers, TakeProfit, Trade, VecEnv,
 };
 
 const CALL: u8 = Action::BuyCall as u8;
@@ -399,4 +399,57 @@ fn the_round_trip_cost_leaves_holes_out() {
     let bars = whole.days()[0].bars as usize;
     assert!(cost(&whole) > 0.0);
     assert_eq!(cost(&market_without("SPY", 1..bars)), 0.0, "no entry fills anywhere");
+}
+
+/// Builds a market of November 2022, when SPY's contracts of Tuesdays and Thursdays were new.
+fn november_2022(config: &MarketConfig) -> Market {
+    let mut data = DataConfig::default();
+    data.synthetic.sessions_from = jiff::civil::date(2022, 10, 3);
+    data.synthetic.sessions_to = jiff::civil::date(2022, 11, 23);
+    let history = synthetic::generate(&data.synthetic, &[Symbol::new("SPY").unwrap()]).unwrap();
+    let window = Window { from: Some(jiff::civil::date(2022, 11, 7)), ..Window::default() };
+    let dataset = Dataset::build(&history, &window, &data).unwrap();
+    Market::build(&dataset.symbols, config).unwrap()
+}
+
+#[test]
+fn sessions_without_a_listed_contract_are_left_out_or_trade_the_nearest_expiry() {
+    let listed = november_2022(&MarketConfig::default());
+    let days = |market: &Market| market.days().iter().map(|day| day.date.day()).collect::<Vec<_>>();
+    // Tuesdays the 8th and 15th and Thursday the 10th; the 17th and the 22nd are the first of their kind.
+    assert_eq!(days(&listed), [7, 9, 11, 14, 16, 17, 18, 21, 22, 23]);
+    let unlisted: Vec<i8> = listed.unlisted().iter().map(|(_, date)| date.day()).collect();
+    assert_eq!(unlisted, [8, 10, 15]);
+
+    let all = november_2022(&MarketConfig { listed_only: false, ..MarketConfig::default() });
+    assert_eq!((all.days().len(), all.unlisted().len()), (13, 0));
+    // Features run through the sessions that are left out.
+    let features = |market: &Market| {
+        let day = market.days().iter().find(|day| day.date.day() == 9).unwrap();
+        day.rows().flat_map(|row| market.row(row).to_vec()).collect::<Vec<f32>>()
+    };
+    assert_eq!(features(&listed), features(&all));
+
+    let nearest = november_2022(&MarketConfig { expiry: Expiry::Nearest, ..MarketConfig::default() });
+    let expiries: Vec<(i8, i8)> = nearest.days().iter().map(|day| (day.date.day(), day.expiry.day())).collect();
+    assert_eq!(expiries[..5], [(7, 7), (8, 9), (9, 9), (10, 11), (11, 11)]);
+    let open_cost = |market: &Market, at: usize| {
+        let day = &market.days()[at];
+        let contract = u32::from(market.signal(day.first_row).contracts[0]);
+        market.quote(day, contract, 1).open.ask.unwrap().get()
+    };
+    assert!(open_cost(&nearest, 1) > open_cost(&all, 1), "a night more costs more");
+    assert_eq!(open_cost(&nearest, 0), open_cost(&all, 0));
+}
+
+#[test]
+fn a_market_of_dates_before_the_listing_is_refused() {
+    let mut data = DataConfig::default();
+    data.synthetic.sessions_from = jiff::civil::date(2022, 10, 3);
+    data.synthetic.sessions_to = jiff::civil::date(2022, 11, 8);
+    let history = synthetic::generate(&data.synthetic, &[Symbol::new("SPY").unwrap()]).unwrap();
+    let window = Window { from: Some(jiff::civil::date(2022, 11, 8)), ..Window::default() };
+    let dataset = Dataset::build(&history, &window, &data).unwrap();
+    let error = Market::build(&dataset.symbols, &MarketConfig::default()).unwrap_err().to_string();
+    assert!(error.contains("no session from SPY 2022-11-08 to SPY 2022-11-08") && error.contains("nearest"), "{error}");
 }

@@ -30,7 +30,7 @@ use crate::{
 pub use market_data::parity::ParityStats;
 
 pub use self::{
-    errors::{Bucket, ErrorStats},
+    errors::{Bucket, ErrorStats, SessionBias},
     report::{CalibrationReport, OptionFile, OptionFiles, Parity, Spreads},
     spread::{QuoteCounts, SpreadBucket, SpreadStats},
 };
@@ -47,7 +47,7 @@ pub fn run(flags: &CalibrateFlags, console: &mut Console) -> anyhow::Result<()> 
     let plots = OutputFolder::requested("Plot", flags.output.plot.as_ref())?;
     let pairs = load(&config)?;
     if let Some(file) = fitted {
-        let (pricing, fit) = fit_command::fit_pricing(&pairs, &config)?;
+        let (pricing, fit) = fit_command::fit_pricing(&pairs, &config, flags.output.half_life)?;
         file.write(fit_command::config_file(&pricing, &fit)?)?;
         context.console.say_all(fit.lines())?;
         context.console.say(file.line() + "\n")?;

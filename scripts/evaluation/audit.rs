@@ -138,7 +138,8 @@ mod tests {
     /// Seventy cents per contract, on sales too.
     fn terms() -> Terms {
         let mut config = RunConfig::default();
-        config.market.contracts.get_mut("SPY").unwrap().fees.sale_activity = 0.0;
+        let fees = &mut config.market.contracts.get_mut("SPY").unwrap().fees;
+        (fees.sale_activity, fees.earlier_sale_activity) = (0.0, Vec::new());
         Terms::of(&config)
     }
 

@@ -39,7 +39,7 @@ impl OptionRows {
         let dates = DateRange { first, last };
         let load = |symbol: &SymbolSessions| {
             let options = load_options(path, &symbol.symbol, &dates, config.data.options_stamp)?;
-            parity::check_near_money(symbol, &options, |date| config.market.expiry.of(date))?;
+            parity::check_near_money(symbol, &options, |date| config.market.expiry.among(&options, date))?;
             let report = parity::check(symbol, &options)?;
             Ok((options, report))
         };

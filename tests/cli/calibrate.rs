@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use market_data::{DataConfig, Dataset, Symbol, Window, source::files};
-use market_env::{ContractSpec, PricingConfig, SessionPricer, option::black_scholes::Right};
+use market_env::{ContractSpec, Premium, PricingConfig, SessionPricer, option::black_scholes::Right};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -50,7 +50,9 @@ fn write_options(folder: &Path, factor: f64) {
                 let contract = format!("{start},SPY,{},{strike},{letter}", day.session.date);
                 let print = price * factor;
                 writeln!(trades, "{contract},{print},{print},{print},{print}").unwrap();
-                let quote = pricing.quote(&spec, price, t + 1, minutes - t - 1);
+                let inside = if right == Right::Call { day.close[t] - strike } else { strike - day.close[t] };
+                let fair = Premium { premium: price, intrinsic: inside.max(0.0) };
+                let quote = pricing.quote(&spec, fair, t + 1, minutes - t - 1);
                 let ask = quote.ask.map(|ask| f64::from(ask.get()) / 100.0);
                 writeln!(quotes, "{contract},{},{}", f64::from(quote.bid) / 100.0, ask.unwrap()).unwrap();
             }

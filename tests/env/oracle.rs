@@ -191,6 +191,7 @@ prop_compose! {
         for spec in config.contracts.values_mut() {
             spec.quoted_size = size;
             (spec.fees.minimum_commission, spec.fees.sale_value_rate) = (minimum, rate);
+            spec.fees.earlier_sale_value_rate.clear();
         }
         config
     }

@@ -23,6 +23,9 @@ pub struct MarketConfig {
     pub use_greeks: bool,
     /// Expiry of the contracts that entries buy.
     pub expiry: Expiry,
+    /// Leaves out sessions whose contracts of this expiry did not exist: SPY, QQQ, IWM and SPX have listing calendars, and
+    /// rows of real options prove themselves. Made-up bars have made-up contracts and ignore it.
+    pub listed_only: bool,
     /// Strikes that entries buy.
     pub strike: StrikeConfig,
     /// The option pricing model.
@@ -42,6 +45,7 @@ impl Default for MarketConfig {
             setup_threshold: 4,
             use_greeks: true,
             expiry: Expiry::default(),
+            listed_only: true,
             strike: StrikeConfig::default(),
             pricing: PricingConfig::default(),
             surface: SurfaceConfig::default(),

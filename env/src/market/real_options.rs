@@ -31,7 +31,7 @@ pub(crate) fn option_rows<'a>(
     let history = options.iter().find(|history| history.symbol == symbol.symbol).ok_or_else(missing)?;
     let of_day = |bars: &SessionBars| {
         let date = bars.session.date;
-        history.session(date, config.expiry.of(date)?)
+        history.session(date, config.expiry.among(history, date)?)
     };
     let rows: Vec<_> = symbol.days[symbol.warmup..].iter().map(of_day).collect();
     if rows.iter().all(Option::is_none) {

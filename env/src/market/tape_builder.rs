@@ -1,9 +1,13 @@
 //! Construction of a session's tape: model prices, corrected by prints of real options, overlaid with their quotes.
 
-use market_data::{OptionSession, SessionBars, Symbol, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
+use jiff::{ToSpan as _, civil::Date};
+use market_data::{
+    OptionSession, SessionBars, Symbol, VolColumns,
+    calendar::{self, Session, TRADING_MINUTES_PER_YEAR},
+};
 
 use crate::{
-    ContractSpec, EnvError, MarketConfig, QuoteOrigin, QuotePair, SessionPricer,
+    ContractSpec, EnvError, MarketConfig, Premium, QuoteOrigin, QuotePair, SessionPricer,
     market::{
         quote_overlay,
         strike_grid::StrikeGrid,
@@ -20,6 +24,8 @@ pub(crate) struct TapeBuilder<'a> {
     pub(crate) vol: &'a VolColumns,
     pub(crate) spec: &'a ContractSpec,
     pub(crate) config: &'a MarketConfig,
+    /// Expiry of the contracts.
+    pub(crate) expiry: Date,
     /// Trades and quotes of real options; without them the tape is modelled.
     pub(crate) options: Option<&'a OptionSession>,
 }
@@ -33,8 +39,8 @@ impl TapeBuilder<'_> {
     /// # Errors
     /// A grid of more strikes than a session may have; nothing is allocated then.
     pub(crate) fn build(&self) -> Result<OptionTape, EnvError> {
-        let Self { symbol, bars, vol, spec, config, options } = *self;
-        let model = SessionPricer::expiring(config.expiry, bars, vol, spec, &config.pricing);
+        let Self { symbol, bars, vol, spec, config, expiry, options } = *self;
+        let model = SessionPricer::expiring(expiry, bars, vol, spec, &config.pricing);
         let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
         let pricer = match &surface {
             Some(surface) => model.corrected(surface.points.iter().map(|point| point.correction)),
@@ -66,17 +72,25 @@ impl TapeBuilder<'_> {
 
     /// Fills the cells of one strike's call and put.
     fn price(&self, pricer: &SessionPricer<'_>, k: u32, tape: &mut OptionTape) {
-        let Self { bars, spec, config, .. } = *self;
+        let Self { bars, spec, config, expiry, .. } = *self;
         let n = bars.close.len();
+        // Minutes of the sessions after this one until the expiry.
+        let later = calendar::sessions(bars.session.date.saturating_add(1.day()), expiry);
+        let later: usize = later.iter().map(Session::minutes).sum();
         let strike = f64::from(tape.lowest + k) * spec.strike_step;
         let (calls, puts) = (2 * k as usize * n, (2 * k as usize + 1) * n);
         for t in 0..n {
             let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
             let (opens, closes) = (open.prices(), close.prices());
-            let at_open = |premium| config.pricing.quote(spec, premium, t, n - t);
-            let at_close = |premium| config.pricing.quote(spec, premium, t + 1, n - t - 1);
-            tape.quotes[calls + t] = QuotePair { open: at_open(opens.0), close: at_close(closes.0) };
-            tape.quotes[puts + t] = QuotePair { open: at_open(opens.1), close: at_close(closes.1) };
+            let at_open = |price| config.pricing.quote(spec, price, t, n - t + later);
+            let at_close = |price| config.pricing.quote(spec, price, t + 1, n - t - 1 + later);
+            let pair = |prices: [f64; 2], inside: [f64; 2]| {
+                let [open, close] = [0, 1].map(|i| Premium { premium: prices[i], intrinsic: inside[i].max(0.0) });
+                QuotePair { open: at_open(open), close: at_close(close) }
+            };
+            let (above, below) = ([open, close].map(|at| at.spot - strike), [open, close].map(|at| strike - at.spot));
+            tape.quotes[calls + t] = pair([opens.0, closes.0], above);
+            tape.quotes[puts + t] = pair([opens.1, closes.1], below);
             if config.use_greeks {
                 let (of_call, of_put) = close.greeks();
                 tape.greeks[calls + t] = greek_row(of_call, closes.0, bars.close[t]);

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use jiff::civil::Date;
+use jiff::{ToSpan as _, civil::Date};
 use market_data::{
     SessionBars, VolColumns, VolSource,
     calendar::{self, TRADING_MINUTES_PER_YEAR},
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContractSpec, EventCalendar, Expiry, INTERCEPT_KNOTS, Quote, VolInputs, VolModel,
+    ContractSpec, EventCalendar, INTERCEPT_KNOTS, Quote, VolInputs, VolModel,
     option::{
         black_scholes::Inputs,
         fitted_models,
@@ -33,6 +33,20 @@ const VIX1D_THROUGH_THE_DAY: [f64; INTERCEPT_KNOTS.len()] =
 /// VIX1D over VIX, at the median of 2023-04 to 2024-08.
 const VIX1D_OVER_VIX: f64 = 0.74;
 
+/// Minutes after the open with wider spreads.
+const OPENING_MINUTES: usize = 5;
+/// Minutes added to those left in the widening of spreads towards the close.
+const LATE_OFFSET: f64 = 10.0;
+
+/// A fair premium and the intrinsic value in it, in dollars per share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Premium {
+    /// Premium.
+    pub premium: f64,
+    /// Value of exercise at the spot of the same instant, 0 or more.
+    pub intrinsic: f64,
+}
+
 /// The pricing model: section `[market.pricing]`. Every number is an assumption that the user can change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -43,8 +57,9 @@ pub struct PricingConfig {
     pub rate: f64,
     /// Factor on every half-spread, 0 or more, for stress tests; 1 is the model's own.
     pub spread_multiplier: f64,
-    /// Factor on half-spreads in a session's first 5 and last 15 minutes, 1 or more.
-    pub edge_of_day_multiplier: f64,
+    /// Factor on half-spreads in a session's first 5 minutes, 1 or more.
+    #[serde(alias = "edge_of_day_multiplier")]
+    pub opening_multiplier: f64,
     /// First date of the option prints that the volatility models were fitted on, YYYY-MM-DD.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -70,7 +85,7 @@ impl Default for PricingConfig {
         Self {
             rate: 0.0,
             spread_multiplier: 1.0,
-            edge_of_day_multiplier: 2.0,
+            opening_multiplier: 1.5,
             fitted_from: Some(fitted_models::FITTED.0),
             fitted_to: Some(fitted_models::FITTED.1),
             events: EventCalendar::default(),
@@ -91,7 +106,7 @@ impl PricingConfig {
         };
         demand("rate", self.rate, (-0.1..=0.5).contains(&self.rate));
         demand("spread_multiplier", self.spread_multiplier, self.spread_multiplier >= 0.0);
-        demand("edge_of_day_multiplier", self.edge_of_day_multiplier, self.edge_of_day_multiplier >= 1.0);
+        demand("opening_multiplier", self.opening_multiplier, self.opening_multiplier >= 1.0);
         let models =
             [("vix1d", &self.vix1d), ("vix", &self.vix), ("vix_daily", &self.vix_daily), ("realised", &self.realised)];
         for (name, model) in models {
@@ -109,20 +124,26 @@ impl PricingConfig {
         }
     }
 
-    /// Returns the half-spread of a premium, in dollars, `since_open` minutes after the open and `to_close` before the close.
-    fn half_spread(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> f64 {
-        let edge = if since_open < 5 || to_close <= 15 { self.edge_of_day_multiplier } else { 1.0 };
+    /// Returns the half-spread of a premium with an intrinsic value, in dollars, `since_open` minutes after the open and `to_expiry`
+    /// minutes of sessions before the expiry.
+    fn half_spread(&self, spec: &ContractSpec, price: Premium, since_open: usize, to_expiry: usize) -> f64 {
+        let Premium { premium, intrinsic } = price;
+        let opening = if since_open < OPENING_MINUTES { self.opening_multiplier } else { 1.0 };
+        let late = 1.0 + spec.late_widening / (to_expiry as f64 + LATE_OFFSET);
+        let time_value = (premium - intrinsic).max(0.0);
+        let half = late * (spec.half_spread + spec.half_spread_rate * time_value)
+            + late * late * spec.half_spread_intrinsic * intrinsic.min(spec.intrinsic_reach);
         let tick = spec.tick.tick_cents(premium * 100.0) / 100.0;
-        let half = (spec.half_spread + spec.half_spread_rate * premium).max(tick / 2.0);
-        half * edge * self.spread_multiplier
+        (half * opening).max(tick / 2.0) * self.spread_multiplier
     }
 
     /// Returns the quote around a fair premium: half a spread to either side, on the tick grid, at least one tick wide.
     ///
     /// With a spread multiplier of zero both sides are the premium rounded to the grid. A worthless option still has an ask of
     /// one tick, so its availability never depends on its price.
-    pub fn quote(&self, spec: &ContractSpec, premium: f64, since_open: usize, to_close: usize) -> Quote {
-        let half = self.half_spread(spec, premium, since_open, to_close);
+    pub fn quote(&self, spec: &ContractSpec, price: Premium, since_open: usize, to_expiry: usize) -> Quote {
+        let half = self.half_spread(spec, price, since_open, to_expiry);
+        let premium = price.premium;
         let on_grid = |dollars: f64| {
             let cents = (dollars * 100.0).max(0.0);
             let tick = spec.tick.tick_cents(cents);
@@ -181,32 +202,35 @@ struct VolPoint {
 impl<'a> SessionPricer<'a> {
     /// Computes the volatility of same-day options at every instant of a session.
     pub fn new(bars: &'a SessionBars, vol: &VolColumns, spec: &ContractSpec, pricing: &PricingConfig) -> Self {
-        Self::expiring(Expiry::SameDay, bars, vol, spec, pricing)
+        Self::expiring(bars.session.date, bars, vol, spec, pricing)
     }
 
-    /// Computes the volatility of options with a given expiry at every instant of a session.
+    /// Computes the volatility of options that expire at the close of a date, the session's own or a later one, at every instant
+    /// of a session.
     pub fn expiring(
-        expiry: Expiry,
+        expiry: Date,
         bars: &'a SessionBars,
         vol: &VolColumns,
         spec: &ContractSpec,
         pricing: &PricingConfig,
     ) -> Self {
         let ratio = vol_ratio(vol.atm_source, spec);
-        let inputs = VolInputs::of_session(bars, vol, ratio, &pricing.events);
+        let inputs = VolInputs::of_session(bars, vol, ratio, spec, &pricing.events);
+        let later = calendar::sessions(bars.session.date.saturating_add(1.day()), expiry);
+        let beyond: f64 = later.iter().map(|session| NIGHT_MINUTES + session.minutes() as f64).sum();
         let next_day;
-        let (model, beyond) = match expiry {
-            Expiry::SameDay => (pricing.model(vol.atm_source), 0.0),
-            Expiry::NextDay => {
-                next_day = next_day_model(vol.atm_source);
-                let next = calendar::next_session(bars.session.date).map_or(0, |next| next.minutes());
-                (&next_day, NIGHT_MINUTES + next as f64)
-            }
+        let model = if later.is_empty() {
+            pricing.model(vol.atm_source)
+        } else {
+            next_day = next_day_model(vol.atm_source);
+            &next_day
         };
         let point = |inputs: &VolInputs| {
             let [skew, curvature, wings, cubic] = model.smile(inputs);
+            // An evening after a later expiry is a small part of the time to it.
+            let evening = if later.is_empty() { inputs.ordinary_evening() } else { 1.0 };
             VolPoint {
-                atm: ratio * spec.option_vol * model.at_the_money(inputs),
+                atm: ratio * spec.option_vol * evening * model.at_the_money(inputs),
                 factors: [0.0, skew, curvature, wings, cubic],
             }
         };
@@ -248,7 +272,7 @@ impl<'a> SessionPricer<'a> {
     }
 }
 
-/// Returns the volatility of options that expire with the next session, without a smile, since no prints of them were
+/// Returns the volatility of options that expire with a later session, without a smile, since no prints of them were
 /// available.
 fn next_day_model(source: VolSource) -> VolModel {
     match source {
@@ -278,26 +302,47 @@ pub(crate) type Correction = [f64; 3];
 mod tests {
     use super::*;
 
-    fn quote(symbol: &str, premium: f64, since_open: usize, to_close: usize) -> (u32, u32) {
-        let quote =
-            PricingConfig::default().quote(&ContractSpec::known(symbol).unwrap(), premium, since_open, to_close);
+    fn out_of_the_money(premium: f64) -> Premium {
+        Premium { premium, intrinsic: 0.0 }
+    }
+
+    fn quote(symbol: &str, price: Premium, since_open: usize, to_close: usize) -> (u32, u32) {
+        let quote = PricingConfig::default().quote(&ContractSpec::known(symbol).unwrap(), price, since_open, to_close);
         (quote.bid, quote.ask.map_or(0, NonZeroU32::get))
     }
 
     #[test]
     fn quotes_straddle_the_premium_on_the_tick_grid() {
-        assert_eq!(quote("SPY", 1.504, 100, 200), (149, 152), "half-spread 1.75 cents");
-        assert_eq!(quote("SPY", 1.504, 2, 388), (147, 154), "twice as wide in the first five minutes");
-        assert_eq!(quote("SPY", 1.504, 380, 10), (147, 154), "and in the last fifteen");
-        assert_eq!(quote("SPX", 2.01, 100, 200), (195, 205), "half-spread 6 cents, 5-cent ticks");
-        assert_eq!(quote("SPX", 12.34, 100, 200), (1220, 1250), "10-cent ticks from 3.00");
-        assert_eq!(quote("SPY", 0.004, 100, 200), (0, 1), "a worthless option has no bid");
+        let at = out_of_the_money;
+        assert_eq!(quote("SPY", at(1.504), 100, 200), (149, 151), "half-spread 0.93 cents");
+        assert_eq!(quote("SPY", at(4.004), 2, 388), (398, 403), "half as wide again in the first five minutes: 2.32");
+        assert_eq!(quote("SPY", at(0.204), 100, 200), (20, 21), "a tick is the least width");
+        assert_eq!(quote("SPX", at(2.01), 100, 200), (195, 210), "half-spread 6.9 cents, 5-cent ticks");
+        assert_eq!(quote("SPX", at(12.34), 100, 200), (1210, 1250), "20 cents, 10-cent ticks from 3.00");
+        assert_eq!(quote("SPY", at(0.004), 100, 200), (0, 1), "a worthless option has no bid");
+    }
+
+    #[test]
+    fn spreads_widen_in_the_money_and_towards_the_close() {
+        let width = |symbol, premium, intrinsic, to_close| {
+            let (bid, ask) = quote(symbol, Premium { premium, intrinsic }, 390 - to_close, to_close);
+            f64::from(ask - bid) / 100.0
+        };
+        // Mean widths of same-day SPXW quotes: 0.15 at a premium of 2, 1.00 at 29 dollars in the money, 3.1 an hour to a
+        // quarter before the close at 50.
+        assert!((width("SPX", 2.05, 0.0, 280) - 0.15).abs() < 0.06);
+        assert!((width("SPX", 30.8, 29.1, 280) - 1.0).abs() < 0.15);
+        assert!((width("SPX", 51.1, 50.7, 35) - 3.1).abs() < 0.8);
+        assert_eq!(width("SPX", 130.0, 129.0, 280), width("SPX", 101.0, 100.0, 280), "the growth ends");
+        assert!(width("SPX", 5.0, 2.0, 3) > 1.5 * width("SPX", 5.0, 2.0, 200));
+        // SPY's quotes at 20 to 23 dollars in the money: 0.46 to 0.65.
+        assert!((0.4..0.6).contains(&width("SPY", 22.3, 22.0, 200)));
     }
 
     #[test]
     fn without_a_spread_both_sides_meet() {
         let free = PricingConfig { spread_multiplier: 0.0, ..PricingConfig::default() };
-        let quote = free.quote(&ContractSpec::known("SPY").unwrap(), 1.504, 0, 390);
+        let quote = free.quote(&ContractSpec::known("SPY").unwrap(), out_of_the_money(1.504), 0, 390);
         assert_eq!((quote.bid, quote.ask), (150, NonZeroU32::new(150)));
     }
 
@@ -326,11 +371,14 @@ mod tests {
     fn an_option_of_the_next_session_loses_the_value_of_a_day() {
         let (bars, vol) = quiet_session();
         let (spec, pricing) = (ContractSpec::known("SPY").unwrap(), PricingConfig::default());
-        let pricer = SessionPricer::expiring(Expiry::NextDay, &bars, &vol, &spec, &pricing);
+        let pricer = SessionPricer::expiring(jiff::civil::date(2025, 5, 7), &bars, &vol, &spec, &pricing);
         let (open, close) = (pricer.at_open(2, 600.0).prices().0, pricer.at_close(389, 600.0).prices().0);
         assert!((0.70..0.85).contains(&(close / open)), "square root of 590 / 980 by time alone: {}", close / open);
         let today = SessionPricer::new(&bars, &vol, &spec, &pricing).at_open(2, 600.0).prices().0;
         assert!(open > 1.3 * today, "a day more costs more: {open} and {today}");
+        let after = SessionPricer::expiring(jiff::civil::date(2025, 5, 8), &bars, &vol, &spec, &pricing);
+        let ratio = after.at_open(2, 600.0).prices().0 / open;
+        assert!((ratio - (1_568.0_f64 / 978.0).sqrt()).abs() < 0.01, "two nights and three sessions by time: {ratio}");
     }
 
     #[test]
@@ -342,7 +390,7 @@ mod tests {
             SessionPricer::new(day, &vol, &spec, &pricing).at_close(n - 1 - left, 600.0).vol
         };
         let on = |date| SessionBars { session: calendar::session(date).unwrap(), ..bars.clone() };
-        let (quiet, fomc) = (on(jiff::civil::date(2025, 5, 6)), on(jiff::civil::date(2025, 5, 7)));
+        let (quiet, fomc) = (on(jiff::civil::date(2025, 5, 5)), on(jiff::civil::date(2025, 5, 7)));
         assert!(atm(&fomc, 150) > 1.15 * atm(&quiet, 150), "before the announcement");
         assert!((atm(&fomc, 30) / atm(&quiet, 30) - 1.0).abs() < 0.05, "long after it");
         let mut short = on(jiff::civil::date(2024, 11, 29));
@@ -356,7 +404,7 @@ mod tests {
     fn a_worthless_option_is_offered_at_a_tick_even_without_a_spread() {
         let free = PricingConfig { spread_multiplier: 0.0, ..PricingConfig::default() };
         for (symbol, tick) in [("SPY", 1), ("SPX", 5)] {
-            let quote = free.quote(&ContractSpec::known(symbol).unwrap(), 0.001, 100, 290);
+            let quote = free.quote(&ContractSpec::known(symbol).unwrap(), out_of_the_money(0.001), 100, 290);
             assert_eq!((quote.bid, quote.ask), (0, NonZeroU32::new(tick)));
         }
     }

@@ -9,21 +9,24 @@
 //! volatility input (VIX1D, VIX or the symbol's own realised volatility), `open` its first value of the session, `vix` the
 //! VIX, `recent` the Garman-Klass volatility of the last minutes with the day's usual pattern taken out. `a` is linear
 //! between knots, the slopes linear from the open to the close; `s` and `c` depend on the time left and on `now`, `w` on
-//! the time left.
+//! the time left. A contract that can be exercised in the evening carries its variance: `late_earnings`.
 //! Standardised log-moneyness is `x = ln(K/S) / (σ_atm·√T)`.
 
 use market_data::{SessionBars, VolColumns, calendar::TRADING_MINUTES_PER_YEAR};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::option::events::{EventCalendar, Events};
+use crate::option::{
+    contract::{ContractSpec, FITTED_EVENINGS},
+    events::{Evening, EventCalendar, Events},
+};
 
 /// Minutes, counted towards the close, at which the intercept is given.
 pub const INTERCEPT_KNOTS: [f64; 12] = [2.0, 10.0, 30.0, 60.0, 120.0, 195.0, 270.0, 330.0, 360.0, 375.0, 385.0, 388.0];
 /// Parameters of the level: the intercept, an open and a close value for each of the four slopes, and the events.
 pub const LEVEL_PARAMETERS: usize = INTERCEPT_KNOTS.len() + 8 + EVENT_PARAMETERS;
 /// Parameters of the events.
-const EVENT_PARAMETERS: usize = 5;
+const EVENT_PARAMETERS: usize = 8;
 /// Index of the first event parameter.
 const FIRST_EVENT: usize = INTERCEPT_KNOTS.len() + 8;
 /// Parameters of the smile: skew and curvature, each with its dependence on the time left and on the level, and wings.
@@ -37,6 +40,8 @@ pub const VOL_REFERENCE: f64 = 0.12;
 const SMILE_LEVELS: (f64, f64) = (-1.0, 1.5);
 /// Minutes from the open to the announcement of a rate decision.
 const ANNOUNCEMENT: f64 = 270.0;
+/// Least minutes left that an evening is compared with.
+const LEAST_MINUTES: f64 = 0.5;
 /// Half-life of `recent`, in minutes.
 const RECENT_HALF_LIFE: f64 = 20.0;
 /// Least `recent`: a still market is halted, not without risk.
@@ -75,10 +80,20 @@ pub struct VolModel {
     pub recent: [f64; 2],
     /// Shift on the day of a rate decision: built up by 14:00, in the half hour after, in the rest of the day.
     pub fomc: [f64; 3],
+    /// Shift on the day before a rate decision, per share of the session gone.
+    #[serde(default)]
+    pub fomc_eve: f64,
     /// Shift on the day before consumer prices are published, per share of the session gone.
     pub cpi_eve: f64,
-    /// Shift on a day with late earnings.
+    /// Shift on the day before the jobs report, per share of the session gone.
+    #[serde(default)]
+    pub jobs_eve: f64,
+    /// Slope on the log of what a late report adds to the volatility until the close of options that carry the evening.
     pub late_earnings: f64,
+    /// Slope, per share of the session gone, on the log of what a late report adds to the volatility of the next session: a
+    /// volatility input that covers that session overstates this one, for every underlying.
+    #[serde(default)]
+    pub late_input: f64,
     /// Slope of the smile: constant, per share of the session left, per unit of the log level.
     pub skew: [f64; 3],
     /// Curvature of the smile: constant, per share of the session left, per unit of the log level.
@@ -101,12 +116,20 @@ pub struct VolInputs {
     /// Minutes to the close.
     pub minutes_left: f64,
     events: Events,
+    /// Evenings that the contract carries, in minutes of the session's variance.
+    evenings: [f64; 3],
 }
 
 impl VolInputs {
     /// Returns the inputs at the start of every bar of a session and at its close: `bars + 1` entries. The underlying's own
     /// volatility of the last minutes is divided by `ratio`, its volatility over the S&P's.
-    pub fn of_session(bars: &SessionBars, vol: &VolColumns, ratio: f64, events: &EventCalendar) -> Vec<Self> {
+    pub fn of_session(
+        bars: &SessionBars,
+        vol: &VolColumns,
+        ratio: f64,
+        spec: &ContractSpec,
+        events: &EventCalendar,
+    ) -> Vec<Self> {
         let events = events.on(bars.session.date);
         let n = bars.close.len();
         let log = |vol: f64| (vol / VOL_REFERENCE).ln();
@@ -130,6 +153,7 @@ impl VolInputs {
                 recent: log(recent.sqrt().max(LEAST_RECENT)),
                 minutes_left: (n - instant) as f64,
                 events,
+                evenings: spec.evening_minutes,
             }
         });
         instants.collect()
@@ -153,13 +177,32 @@ impl VolInputs {
     }
 
     fn event_basis(&self) -> [f64; EVENT_PARAMETERS] {
-        let Events { fomc, cpi_eve, late_earnings } = self.events;
+        let Events { fomc, fomc_eve, cpi_eve, jobs_eve, .. } = self.events;
         let clock = 390.0 - self.minutes_left;
         let announced = clock - ANNOUNCEMENT;
         let phase = [announced <= 0.0, announced > 0.0 && announced <= 30.0, announced > 30.0];
         let [before, at, after] = phase.map(|now| f64::from(fomc && now));
         let gone = 1.0 - (self.minutes_left / 390.0).min(1.0);
-        [before * clock / ANNOUNCEMENT, at, after, f64::from(cpi_eve) * gone, f64::from(late_earnings)]
+        let [fomc_eve, cpi_eve, jobs_eve] = [fomc_eve, cpi_eve, jobs_eve].map(|eve| f64::from(eve) * gone);
+        let [late, next_session] = self.late_report();
+        [before * clock / ANNOUNCEMENT, at, after, fomc_eve, cpi_eve, jobs_eve, late, next_session * gone]
+    }
+
+    /// Returns the log of what a report after the close adds to the volatility until the expiry of the contract, and to the
+    /// volatility of the next session.
+    fn late_report(&self) -> [f64; 2] {
+        let added = |evenings: [f64; 3], minutes: f64| {
+            let [ordinary, today] = [Evening::Ordinary, self.events.evening].map(|evening| evenings[evening as usize]);
+            0.5 * ((minutes + today) / (minutes + ordinary)).ln()
+        };
+        [added(self.evenings, self.minutes_left.max(LEAST_MINUTES)), added(FITTED_EVENINGS, 390.0)]
+    }
+
+    /// Returns the volatility of the contract until its expiry on an ordinary evening, over that of the contract on whose prints the
+    /// models were fitted.
+    pub fn ordinary_evening(&self) -> f64 {
+        let minutes = self.minutes_left.max(LEAST_MINUTES);
+        ((minutes + self.evenings[0]) / (minutes + FITTED_EVENINGS[0])).sqrt()
     }
 
     /// Returns the regressors of the smile's parameters, in their order, `x` standard deviations from the money, within
@@ -190,8 +233,11 @@ impl VolModel {
             vix: slope(2),
             recent: slope(3),
             fomc: [level[FIRST_EVENT], level[FIRST_EVENT + 1], level[FIRST_EVENT + 2]],
-            cpi_eve: level[FIRST_EVENT + 3],
-            late_earnings: level[FIRST_EVENT + 4],
+            fomc_eve: level[FIRST_EVENT + 3],
+            cpi_eve: level[FIRST_EVENT + 4],
+            jobs_eve: level[FIRST_EVENT + 5],
+            late_earnings: level[FIRST_EVENT + 6],
+            late_input: level[FIRST_EVENT + 7],
             skew: [smile[0], smile[1], smile[2]],
             curvature: [smile[3], smile[4], smile[5]],
             wings: [smile[6], smile[7], smile[8]],
@@ -201,7 +247,8 @@ impl VolModel {
     /// Returns the parameters of the level and of the smile.
     pub fn parameters(&self) -> ([f64; LEVEL_PARAMETERS], [f64; SMILE_PARAMETERS]) {
         let slopes = [self.now, self.open, self.vix, self.recent].into_iter().flatten();
-        let slopes = slopes.chain(self.fomc).chain([self.cpi_eve, self.late_earnings]);
+        let eves = [self.fomc_eve, self.cpi_eve, self.jobs_eve];
+        let slopes = slopes.chain(self.fomc).chain(eves).chain([self.late_earnings, self.late_input]);
         let (mut level, mut smile) = ([0.0; LEVEL_PARAMETERS], [0.0; SMILE_PARAMETERS]);
         level.iter_mut().zip(self.intercept.into_iter().chain(slopes)).for_each(|(to, from)| *to = from);
         smile
@@ -266,4 +313,75 @@ fn pattern(t: usize) -> f64 {
     let above = PATTERN.partition_point(|(at, _)| *at < minute).max(1);
     let ((from, low), (to, high)) = (PATTERN[above - 1], PATTERN[above]);
     low + (high - low) * (minute - from) / (to - from)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use market_data::{VolSource, calendar};
+
+    use super::*;
+
+    /// Returns the inputs of a flat session, `left` minutes before its close.
+    fn inputs(symbol: &str, day: jiff::civil::Date, left: usize) -> VolInputs {
+        let session = calendar::session(day).unwrap();
+        let n = session.minutes();
+        let level = |price: f64| vec![price; n];
+        let (open, high, low, close) = (level(600.0), level(600.1), level(599.9), level(600.0));
+        let bars = SessionBars { session, open, high, low, close, volume: level(1.0), filled: vec![false; n] };
+        let vol = VolColumns {
+            atm_vol: vec![0.12; n + 1],
+            vix: vec![16.0; n + 1],
+            vix_previous_close: 16.0,
+            atm_source: VolSource::Vix1dMinute,
+            vix_source: VolSource::VixMinute,
+            stale_minutes: 0,
+        };
+        let spec = ContractSpec::known(symbol).unwrap();
+        VolInputs::of_session(&bars, &vol, 1.0, &spec, &EventCalendar::default())[n - left]
+    }
+
+    #[test]
+    fn a_late_report_moves_the_funds_and_not_the_index() {
+        let model = VolModel { late_earnings: 1.0, ..VolModel::flat(1.0) };
+        let ratio = |symbol, left| {
+            let of = |day| model.at_the_money(&inputs(symbol, day, left));
+            of(date(2024, 11, 20)) / of(date(2024, 11, 14))
+        };
+        // On NVIDIA's evenings SPY's volatility over SPXW's was 1.53 times the usual at 10:00 and 2.87 times at 15:30.
+        assert!((ratio("SPY", 360) - (710.0_f64 / 368.0).sqrt()).abs() < 1e-9);
+        assert!((ratio("SPY", 30) - 10.0_f64.sqrt()).abs() < 1e-9);
+        assert_eq!(ratio("SPX", 30), 1.0);
+        assert!(ratio("IWM", 30) < ratio("SPY", 30));
+        // The input covers the next session for all of them alike.
+        let model = VolModel { late_input: -1.0, ..VolModel::flat(1.0) };
+        let lowered = |symbol| model.at_the_money(&inputs(symbol, date(2024, 11, 20), 30));
+        assert!(lowered("SPX") < 0.12 && lowered("SPX") == lowered("SPY"));
+    }
+
+    #[test]
+    fn the_index_lacks_the_ordinary_evening() {
+        let day = date(2024, 11, 14);
+        assert_eq!(inputs("SPY", day, 30).ordinary_evening(), 1.0);
+        let index = [360, 30].map(|left| 0.96 * inputs("SPX", day, left).ordinary_evening());
+        // Measured: one over 1.06 at 10:00 and one over 1.16 at 15:30.
+        assert!((index[0] - 1.0 / 1.06).abs() < 0.01 && (index[1] - 1.0 / 1.16).abs() < 0.01, "{index:?}");
+    }
+
+    #[test]
+    fn eves_shift_the_level_by_the_share_of_the_session_gone() {
+        let model = VolModel { fomc_eve: -0.2, cpi_eve: -0.4, jobs_eve: -0.8, ..VolModel::flat(1.0) };
+        let shift = |day, left| (model.at_the_money(&inputs("SPY", day, left)) / 0.12).ln();
+        assert!((shift(date(2024, 12, 17), 195) + 0.1).abs() < 1e-9, "half of the shift at noon");
+        assert!((shift(date(2025, 5, 12), 39) + 0.36).abs() < 1e-9);
+        assert!((shift(date(2024, 6, 6), 195) + 0.4).abs() < 1e-9);
+        assert!(shift(date(2024, 11, 14), 39).abs() < 1e-9, "no event");
+    }
+
+    #[test]
+    fn parameters_survive_the_round_trip() {
+        let level = std::array::from_fn(|i| i as f64 / 10.0);
+        let smile = std::array::from_fn(|i| i as f64 / -10.0);
+        assert_eq!(VolModel::from_parameters(&level, &smile).parameters(), (level, smile));
+    }
 }

@@ -72,7 +72,7 @@ impl Case {
         match self.game {
             Game::CartPole => self.subject_in(|| Ok(CartPole::new(lanes, SEED))),
             Game::Market { sessions, frames } => {
-                let config = MarketConfig { frames, ..MarketConfig::default() };
+                let config = MarketConfig { frames, listed_only: false, ..MarketConfig::default() };
                 let market = Arc::new(Market::build(&dataset(sessions)?.symbols, &config)?);
                 let days: Vec<u32> = (0..market.days().len() as u32).collect();
                 let env = || BatchEnv::new(Arc::clone(&market), days.clone(), EnvConfig::default(), lanes, SEED);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 use market_data::{OptionSession, Right};
-use market_env::{Expiry, MarketConfig};
+use market_env::MarketConfig;
 use plotters::style::RGBColor;
 use statistics::quantile;
 
@@ -178,7 +178,7 @@ fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> a
     let Some((_, date)) = typical else { return Ok(None) };
     let model = Model::new(pair, config)?;
     let day = pair.options.session(date, date);
-    let Some((day, priced)) = day.zip(model.session(date, Expiry::SameDay)) else { return Ok(None) };
+    let Some((day, priced)) = day.zip(model.session(date, date)) else { return Ok(None) };
     let minutes = priced.bars.close.len();
     let Some(strike) = nearest_strike(day, priced.bars.close[NOON.min(minutes - 1)]) else { return Ok(None) };
     let panel = |right: Right, y_title| {

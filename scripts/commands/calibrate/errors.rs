@@ -2,7 +2,7 @@
 
 use market_data::Right;
 use serde::Serialize;
-use statistics::{mean, quantile};
+use statistics::{Mean, mean, quantile};
 
 /// A real price and the model's price of the same contract at the close of the same minute.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,8 @@ pub(crate) struct Print {
 impl Print {
     /// Largest distance of a strike from spot that counts as near the money.
     pub(crate) const NEAR_MONEY: f64 = market_data::parity::NEAR_MONEY;
+    /// Largest distance of a strike from spot that counts as at the money: half the distance of SPY's strikes.
+    pub(crate) const AT_THE_MONEY: f64 = 0.0008;
     /// Smallest premium compared; below it a tick is a large part of the price.
     pub(crate) const LEAST_PREMIUM: f64 = 0.20;
 
@@ -42,6 +44,11 @@ impl Print {
     /// Returns whether the print is worth comparing and near the money.
     pub(crate) fn is_near_money(&self) -> bool {
         self.is_worth_comparing() && self.distance.abs() < Self::NEAR_MONEY
+    }
+
+    /// Returns whether the print is worth comparing and at the money.
+    pub(crate) fn is_at_the_money(&self) -> bool {
+        self.is_worth_comparing() && self.distance.abs() <= Self::AT_THE_MONEY
     }
 
     /// Returns whether the option is at or out of the money.
@@ -99,6 +106,33 @@ impl ErrorStats {
             p90_abs_usd: quantile(&mut usd, 0.9),
             bias_usd,
         }
+    }
+}
+
+/// Bias by session: prints of one session err together, so that sessions are what is counted.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct SessionBias {
+    /// Sessions with prints.
+    pub sessions: usize,
+    /// Mean over sessions of the median signed error, in percent of the real premium.
+    pub mean_pct: f64,
+    /// Lower end of its 95 % interval over sessions.
+    pub low_pct: f64,
+    /// Upper end.
+    pub high_pct: f64,
+}
+
+impl SessionBias {
+    /// Returns the bias of sessions, one list of prints each; `None` with fewer than two sessions.
+    pub(crate) fn of<'a>(sessions: impl Iterator<Item = Vec<&'a Print>>) -> Option<Self> {
+        let median = |prints: Vec<&Print>| {
+            let mut errors: Vec<f64> = prints.into_iter().map(Print::error_pct).collect();
+            (!errors.is_empty()).then(|| quantile(&mut errors, 0.5))
+        };
+        let medians: Vec<f64> = sessions.filter_map(median).collect();
+        let mean = Mean::of(&medians)?;
+        let (low_pct, high_pct) = mean.interval(0.95);
+        Some(Self { sessions: medians.len(), mean_pct: mean.value, low_pct, high_pct })
     }
 }
 
@@ -203,6 +237,23 @@ mod tests {
         let ways = |print: Print| (print.is_near_money(), print.is_worth_comparing_either_way());
         assert_eq!((ways(cheap), ways(both)), ((false, true), (true, true)));
         assert_eq!((ways(neither), ways(nothing)), ((false, false), (false, false)));
+    }
+
+    #[test]
+    fn bias_counts_sessions_and_not_prints() {
+        // One session 10 % too dear with three prints, one 30 % too dear with one: 20 % in the mean.
+        let sessions = [vec![print(1.0, 1.1, 9), print(1.0, 1.1, 8), print(1.0, 1.1, 7)], vec![print(2.0, 2.6, 9)]];
+        let bias = SessionBias::of(sessions.iter().map(|prints| prints.iter().collect())).unwrap();
+        assert!((bias.mean_pct - 20.0).abs() < 1e-9 && bias.sessions == 2);
+        assert!(bias.low_pct < 10.0 && bias.high_pct > 30.0, "two sessions say little: {bias:?}");
+        assert!(SessionBias::of(std::iter::once(Vec::new())).is_none());
+    }
+
+    #[test]
+    fn at_the_money_is_half_a_strike_of_spy() {
+        let at = |distance| Print { distance, ..print(1.0, 1.0, 9) }.is_at_the_money();
+        assert_eq!([0.0, 0.0008, -0.0008, 0.0009].map(at), [true, true, true, false]);
+        assert!(!Print { distance: 0.0, ..print(0.1, 1.0, 9) }.is_at_the_money(), "too cheap to compare");
     }
 
     #[test]

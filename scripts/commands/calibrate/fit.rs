@@ -1,7 +1,8 @@
 //! Fits the volatility models of `[market.pricing]` to real prints by robust least squares on relative price errors.
 //!
 //! The loss of a print is `√(e² + 0.03² + (0.01 / print)²)` with `e` the model's error over the print, so that a bad
-//! day or a stale print has no more influence than a good one. Gauss-Newton steps update the linear parameters of the
+//! day or a stale print has no more influence than a good one. Prints at the money, where entries buy, weigh most, and a
+//! session's weight halves with its age. Gauss-Newton steps update the linear parameters of the
 //! log-volatility, with the standardised moneyness held fixed within a round; a small ridge shrinks parameters that the
 //! data does not determine towards the flat model.
 
@@ -26,9 +27,11 @@ const PARAMETERS: usize = LEVEL_PARAMETERS + SMILE_PARAMETERS;
 const EASY_ERROR: f64 = 0.03;
 /// Error in dollars that the tick alone can cause.
 const TICK_ERROR: f64 = 0.01;
+/// Weight of prints at the money, where entries buy; that of prints near the money is 1.
+const MONEY_WEIGHT: f64 = 3.0;
 /// Weight of prints away from the money.
 const FAR_WEIGHT: f64 = 0.5;
-/// Ridge per print.
+/// Ridge per print of weight 1.
 const RIDGE: f64 = 1e-4;
 /// Rounds, each of which recomputes the moneyness, and Gauss-Newton steps per round.
 const ROUNDS: usize = 4;
@@ -48,8 +51,11 @@ pub(crate) struct Sample {
     option: Inputs,
     right: Right,
     premium: f64,
+    date: Date,
     near: bool,
-    /// Ratio of the underlying's volatility to that of the S&P 500.
+    /// Weight by the distance from the money.
+    share: f64,
+    /// Ratio of the contract's volatility on an ordinary evening to the model's.
     ratio: f64,
 }
 
@@ -65,7 +71,7 @@ pub(crate) fn samples(
     let of_day = |(bars, vol): (&SessionBars, &VolColumns)| {
         let date = bars.session.date;
         let rows = options.session(date, date).filter(|_| vol.atm_source == source)?;
-        let inputs = VolInputs::of_session(bars, vol, ratio, &pricing.events);
+        let inputs = VolInputs::of_session(bars, vol, ratio, spec, &pricing.events);
         let sample = |row: &TradeMinute| {
             let instant = usize::from(row.slot) + 1;
             let (inputs, spot) = (inputs[instant], bars.close[instant - 1]);
@@ -74,8 +80,12 @@ pub(crate) fn samples(
             }
             let years = inputs.minutes_left / TRADING_MINUTES_PER_YEAR;
             let option = Inputs { spot, strike: row.strike, years, vol: 0.0, rate: pricing.rate };
-            let near = (row.strike / spot - 1.0).abs() < Print::NEAR_MONEY;
-            Some(Sample { inputs, option, right: row.right, premium: row.close, near, ratio: ratio * spec.option_vol })
+            let distance = (row.strike / spot - 1.0).abs();
+            let near = distance < Print::NEAR_MONEY;
+            let at_the_money = distance <= Print::AT_THE_MONEY;
+            let share = if at_the_money { MONEY_WEIGHT } else { [FAR_WEIGHT, 1.0][usize::from(near)] };
+            let ratio = ratio * spec.option_vol * inputs.ordinary_evening();
+            Some(Sample { inputs, option, right: row.right, premium: row.close, date, near, share, ratio })
         };
         Some((date, rows.trades.iter().filter_map(sample).collect()))
     };
@@ -114,8 +124,22 @@ impl Sample {
     }
 }
 
+/// A print in a round of the fit.
+#[derive(Debug, Clone, Copy)]
+struct Placed<'a> {
+    sample: &'a Sample,
+    /// Standardised log-moneyness.
+    x: f64,
+    /// Weight by the distance from the money and by age.
+    share: f64,
+}
+
 /// Adds a print with log-volatility `basis · parameters` to the normal equations of a step.
-fn observe(equations: &mut NormalEquations<PARAMETERS>, sample: &Sample, x: f64, parameters: &[f64; PARAMETERS]) {
+fn observe(
+    equations: &mut NormalEquations<PARAMETERS>,
+    &Placed { sample, x, share }: &Placed<'_>,
+    parameters: &[f64; PARAMETERS],
+) {
     let basis = sample.basis(x);
     let log_vol: f64 = basis.iter().zip(parameters).map(|(a, b)| a * b).sum();
     let vol = sample.ratio * VOL_REFERENCE * log_vol.exp();
@@ -124,24 +148,29 @@ fn observe(equations: &mut NormalEquations<PARAMETERS>, sample: &Sample, x: f64,
     let error = option.price(sample.right) / sample.premium - 1.0;
     let slope = vega * vol / sample.premium;
     let tick = TICK_ERROR / sample.premium;
-    let share = if sample.near { 1.0 } else { FAR_WEIGHT };
     let weight = share / (error * error + EASY_ERROR * EASY_ERROR + tick * tick).sqrt();
     equations.observe(&basis.map(|b| b * slope), -error, weight);
 }
 
-/// Fits a model to prints; without prints, returns the flat model.
-pub(crate) fn fit(samples: &[Sample]) -> VolModel {
+/// Fits a model to prints; without prints, returns the flat model. The weight of a session halves with every `half_life` days
+/// before the last one.
+pub(crate) fn fit(samples: &[Sample], half_life: u32) -> VolModel {
     let (level, smile) = VolModel::flat(0.9).parameters();
     let mut prior = [0.0; PARAMETERS];
     prior[..LEVEL_PARAMETERS].copy_from_slice(&level);
     prior[LEVEL_PARAMETERS..].copy_from_slice(&smile);
     let mut parameters = prior;
+    let newest = samples.iter().map(|sample| sample.date).max();
     for _ in 0..ROUNDS {
         let model = model(&parameters);
-        let placed: Vec<(f64, &Sample)> = samples
+        let placed: Vec<Placed<'_>> = samples
             .par_iter()
-            .map(|sample| (sample.moneyness(&model), sample))
-            .filter(|(x, sample)| sample.near || x.abs() < SMILE_REACH)
+            .map(|sample| {
+                let age = newest.map_or(0, |newest| (newest - sample.date).get_days());
+                let share = sample.share * 0.5_f64.powf(f64::from(age) / f64::from(half_life));
+                Placed { sample, x: sample.moneyness(&model), share }
+            })
+            .filter(|placed| placed.sample.near || placed.x.abs() < SMILE_REACH)
             .collect();
         for _ in 0..STEPS {
             step(&placed, &prior, &mut parameters);
@@ -157,20 +186,21 @@ fn model(parameters: &[f64; PARAMETERS]) -> VolModel {
     VolModel::from_parameters(&level, &smile)
 }
 
-fn step(placed: &[(f64, &Sample)], prior: &[f64; PARAMETERS], parameters: &mut [f64; PARAMETERS]) {
+fn step(placed: &[Placed<'_>], prior: &[f64; PARAMETERS], parameters: &mut [f64; PARAMETERS]) {
     let at = *parameters;
     // Chunks of a fixed size, added in order: the result does not depend on the number of threads.
     let sums: Vec<NormalEquations<PARAMETERS>> = placed
         .par_chunks(CHUNK)
         .map(|chunk| {
             let mut equations = NormalEquations::default();
-            chunk.iter().for_each(|(x, sample)| observe(&mut equations, sample, *x, &at));
+            chunk.iter().for_each(|placed| observe(&mut equations, placed, &at));
             equations
         })
         .collect();
     let mut equations = NormalEquations::default();
     sums.iter().for_each(|sum| equations.add(sum));
-    let ridge = RIDGE * placed.len() as f64 + 1e-9;
+    let weight: f64 = placed.iter().map(|placed| placed.share).sum();
+    let ridge = RIDGE * weight + 1e-9;
     let guess = std::array::from_fn(|i| (prior[i] - at[i], ridge));
     let change = equations.solve(&guess);
     parameters.iter_mut().zip(change).for_each(|(value, change)| *value += change.clamp(-LARGEST_STEP, LARGEST_STEP));

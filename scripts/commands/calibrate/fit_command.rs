@@ -30,6 +30,10 @@ pub(crate) struct WalkForward {
     dates: DateRange,
     /// All months together.
     near_money: ErrorStats,
+    /// The same at the money.
+    at_the_money: ErrorStats,
+    /// At the money by month.
+    money_by_month: Vec<Bucket>,
     /// By minutes to the close, in two hours.
     by_two_hours: Vec<Bucket>,
     /// By month.
@@ -64,23 +68,27 @@ impl Evidence {
         Some(DateRange { first: self.days.first()?.0, last: self.days.last()?.0 })
     }
 
-    fn walk_forward(&self) -> Option<WalkForward> {
+    fn walk_forward(&self, half_life: u32) -> Option<WalkForward> {
         let mut months: Vec<Date> = self.days.iter().map(|(date, _)| date.first_of_month()).collect();
         months.dedup();
-        let mut by_month = Vec::new();
+        let (mut by_month, mut money_by_month) = (Vec::new(), Vec::new());
         let mut all: Vec<Print> = Vec::new();
         for &month in months.get(FIRST_MONTHS..)? {
-            let model = fit(&self.between(|date| date < month));
+            let model = fit(&self.between(|date| date < month), half_life);
             let judged = self.between(|date| date.first_of_month() == month);
             let prints = judged.iter().map(|sample| sample.print(&model));
             let prints: Vec<Print> = prints.filter(Print::is_near_money).collect();
-            by_month
-                .push(Bucket { bucket: month.strftime("%Y-%m").to_string(), errors: ErrorStats::of(prints.iter()) });
+            let bucket = month.strftime("%Y-%m").to_string();
+            let money = prints.iter().filter(|print| print.is_at_the_money());
+            money_by_month.push(Bucket { bucket: bucket.clone(), errors: ErrorStats::of(money) });
+            by_month.push(Bucket { bucket, errors: ErrorStats::of(prints.iter()) });
             all.extend(prints);
         }
         let dates = DateRange { first: *months.get(FIRST_MONTHS)?, last: self.dates()?.last };
         let by_two_hours = BY_TWO_HOURS.buckets(all.iter());
-        Some(WalkForward { dates, near_money: ErrorStats::of(all.iter()), by_two_hours, by_month })
+        let near_money = ErrorStats::of(all.iter());
+        let at_the_money = ErrorStats::of(all.iter().filter(|print| print.is_at_the_money()));
+        Some(WalkForward { dates, near_money, at_the_money, money_by_month, by_two_hours, by_month })
     }
 }
 
@@ -93,15 +101,21 @@ pub(crate) struct FitReport {
     prints: usize,
     /// First and last date of these prints.
     dates: DateRange,
+    /// Days after which the weight of a session has halved.
+    half_life: u32,
     /// Walk-forward errors; absent with fewer than nine months.
     walk_forward: Option<WalkForward>,
 }
 
-/// Fits one model per volatility input and returns the pricing parameters.
+/// Fits one model per volatility input and returns the pricing parameters; see [`fit`] for `half_life`.
 ///
 /// # Errors
 /// When bars cannot be loaded, or when there are no prints to fit to.
-pub(crate) fn fit_pricing(pairs: &[Pair], config: &RunConfig) -> anyhow::Result<(PricingConfig, FitReport)> {
+pub(crate) fn fit_pricing(
+    pairs: &[Pair],
+    config: &RunConfig,
+    half_life: u32,
+) -> anyhow::Result<(PricingConfig, FitReport)> {
     let mut pricing = config.market.pricing.clone();
     let mut report = None;
     let mut history = inputs::history(config)?;
@@ -111,11 +125,12 @@ pub(crate) fn fit_pricing(pairs: &[Pair], config: &RunConfig) -> anyhow::Result<
         let evidence = Evidence::of(source, &history, config, pairs)?;
         let Some(dates) = evidence.dates() else { continue };
         let all = evidence.between(|_| true);
-        *model_of(&mut pricing, source) = rounded(&fit(&all));
+        *model_of(&mut pricing, source) = rounded(&fit(&all, half_life));
         if report.is_none() {
             (pricing.fitted_from, pricing.fitted_to) = (Some(dates.first), Some(dates.last));
             let symbols = pairs.iter().map(|pair| pair.sessions.symbol.to_string()).collect();
-            report = Some(FitReport { symbols, prints: all.len(), dates, walk_forward: evidence.walk_forward() });
+            let walk_forward = evidence.walk_forward(half_life);
+            report = Some(FitReport { symbols, prints: all.len(), dates, half_life, walk_forward });
         }
     }
     let report = report.ok_or_else(|| anyhow::anyhow!("--fit: no same-day prints to fit to on these dates"))?;
@@ -154,10 +169,11 @@ impl FitReport {
     /// Returns the report as lines of text.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "Volatility models fitted by `zerodte calibrate --fit` to {} prints of {}, {}",
+            "Volatility models fitted by `zerodte calibrate --fit` to {} prints of {}, {}, the weight of a session halving in {} days",
             thousands(self.prints as i64),
             self.symbols.join(", "),
-            self.dates
+            self.dates,
+            self.half_life
         )];
         if let Some(walk) = &self.walk_forward {
             let sentence = |what: &str, errors: &ErrorStats| {
@@ -179,6 +195,9 @@ impl FitReport {
                 walk.by_two_hours.iter().map(|b| sentence(&format!("  {} minutes to the close", b.bucket), &b.errors)),
             );
             lines.extend(walk.by_month.iter().map(|b| sentence(&format!("  {}", b.bucket), &b.errors)));
+            lines.push("The same at the money, within 0.08 % of spot:".to_owned());
+            lines.push(sentence("  all", &walk.at_the_money));
+            lines.extend(walk.money_by_month.iter().map(|b| sentence(&format!("  {}", b.bucket), &b.errors)));
         }
         lines
     }

@@ -44,6 +44,9 @@ pub struct CalibrateOutput {
     /// the parameters as a configuration file and reports with them
     #[arg(long, value_name = "FILE")]
     pub fit: Option<PathBuf>,
+    /// With --fit: days after which a session weighs half as much as the last one
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..))]
+    pub half_life: u32,
     /// Draws the errors and spreads as SVG files into this folder
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,

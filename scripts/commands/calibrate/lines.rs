@@ -3,7 +3,7 @@
 use market_data::parity::ParityStats;
 
 use super::{
-    errors::{Bucket, ErrorStats},
+    errors::{Bucket, ErrorStats, SessionBias},
     report::{CalibrationReport, OptionFile, OptionFiles, Spreads},
     spread::{SpreadBucket, SpreadStats},
 };
@@ -20,7 +20,11 @@ impl CalibrationReport {
     /// Returns the report as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.summary();
-        let near = vec![named("near the money", &self.near_money), named("all strikes", &self.all_strikes)];
+        let near = vec![
+            named("at the money", &self.at_the_money),
+            named("near the money", &self.near_money),
+            named("all strikes", &self.all_strikes),
+        ];
         let whole = near.into_iter().filter(|row| row.errors.count > 0).collect::<Vec<_>>();
         let sections: [(&str, &[Bucket]); 8] = [
             ("Errors, model minus print", &whole),
@@ -64,6 +68,7 @@ impl CalibrationReport {
             lines.push(format!("Volatility of the model: {} sessions", of.join(", ")));
             lines.push(self.fitted_sentence());
         }
+        lines.extend(self.at_the_money_sentence());
         lines.extend(error_sentence("prints", &self.near_money));
         lines.extend(error_sentence("quote midpoints", &self.quoted_near_money));
         lines.extend(error_sentence("prices of the next session's options", &self.next_session_near_money));
@@ -72,6 +77,24 @@ impl CalibrationReport {
             lines.extend(parity_sentence(&parity.symbol, "quote midpoints", &parity.quotes_near_money));
         }
         lines
+    }
+
+    fn at_the_money_sentence(&self) -> Option<String> {
+        let errors = &self.at_the_money;
+        let by_session = self.at_the_money_by_session.map_or(String::new(), |bias| {
+            let SessionBias { sessions, mean_pct, low_pct, high_pct } = bias;
+            format!("; by session {mean_pct:+.1} % in the mean of {sessions}, 95 % interval {low_pct:+.1} to {high_pct:+.1} %")
+        });
+        (errors.count > 0).then(|| {
+            format!(
+                "At the money (within 0.08 % of spot, where entries buy), {} prints: median error {:.1} %, 90th percentile {:.1} %, \
+                 bias {:+.1} % in the median{by_session}.",
+                thousands(errors.count as i64),
+                errors.median_abs_pct,
+                errors.p90_abs_pct,
+                errors.bias_pct
+            )
+        })
     }
 
     fn fitted_sentence(&self) -> String {
@@ -104,8 +127,9 @@ impl Spreads {
         )];
         let all = [SpreadBucket { bucket: "all".to_owned(), spreads: self.all }];
         let sections = [
-            ("options that expire within two sessions", &all[..]),
+            ("nearest expiry within two sessions", &all[..]),
             ("by quote midpoint", &self.by_premium),
+            ("by intrinsic value", &self.by_intrinsic),
             ("by time of day", &self.by_time),
             ("by sessions until expiry, all expiries", &self.by_expiry),
         ];

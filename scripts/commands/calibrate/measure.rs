@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use market_data::{
-    OptionSession, Right, SessionBars, Settles, VolColumns, VolSource, calendar,
+    OptionSession, QuoteMinute, Right, SessionBars, Settles, VolColumns, VolSource, calendar,
     parity::{Residual, pairs, quoted, traded},
 };
-use market_env::{ContractSpec, EnvError, Expiry, MarketConfig, PricingConfig, SessionPricer};
+use market_env::{ContractSpec, EnvError, MarketConfig, PricingConfig, SessionPricer};
 use rayon::prelude::*;
 
 use super::{errors::Print, pair::Pair, spread::Width};
@@ -72,6 +72,13 @@ impl Measured {
         self.compared.extend(other.compared.into_iter().map(moved));
     }
 
+    /// Returns the prints at the money of every compared session.
+    pub(crate) fn at_the_money(&self) -> impl Iterator<Item = Vec<&Print>> {
+        let of =
+            |day: &Compared| self.prints[day.prints.clone()].iter().filter(|print| print.is_at_the_money()).collect();
+        self.compared.iter().map(of)
+    }
+
     /// Returns the number of compared sessions by volatility source.
     pub(crate) fn sources(&self) -> BTreeMap<VolSource, usize> {
         let mut sources = BTreeMap::new();
@@ -101,7 +108,7 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the bars of a date with the model's prices of an expiry, or `None` without bars.
-    pub(crate) fn session(&'a self, date: Date, expiry: Expiry) -> Option<Priced<'a>> {
+    pub(crate) fn session(&'a self, date: Date, expiry: Date) -> Option<Priced<'a>> {
         let sessions = &self.pair.sessions;
         let at = sessions.days.binary_search_by_key(&date, |day| day.session.date).ok()?;
         let (bars, vol) = (&sessions.days[at], &sessions.vol[at]);
@@ -115,8 +122,7 @@ impl<'a> Model<'a> {
         if left > 1 || day.settles == Settles::AtOpen {
             return measured;
         }
-        let expiry = if left == 0 { Expiry::SameDay } else { Expiry::NextDay };
-        let Some(priced) = self.session(date, expiry) else {
+        let Some(priced) = self.session(date, day.expiry) else {
             measured.without_bars.push(date);
             return measured;
         };
@@ -135,8 +141,29 @@ impl<'a> Model<'a> {
 
     fn widths(&self, day: &OptionSession, left: usize) -> Vec<Width> {
         let minutes = day.session.minutes();
-        let width = |quote| Width::of(quote, minutes, left, &self.spec, self.pricing);
+        let spots = self.spots(day);
+        let width = |quote: &QuoteMinute| {
+            let spot = (*spots.get(usize::from(quote.slot))?)?;
+            Width::of(quote, spot, (minutes, left), &self.spec, self.pricing)
+        };
         day.quotes.iter().filter_map(width).collect()
+    }
+
+    /// Returns the underlying's price at the end of every minute: the bars' close; without bars, by the parity of the strike
+    /// whose call and put are quoted nearest to each other.
+    fn spots(&self, day: &OptionSession) -> Vec<Option<f64>> {
+        let sessions = &self.pair.sessions.days;
+        if let Ok(at) = sessions.binary_search_by_key(&day.session.date, |bars| bars.session.date) {
+            return sessions[at].close.iter().copied().map(Some).collect();
+        }
+        let middle = |quote: &QuoteMinute| quote.sides().map(|(bid, ask)| f64::midpoint(bid, ask));
+        let spot = |slot| {
+            let pairs = day.quotes_at(slot).windows(2).filter(|pair| pair[0].strike == pair[1].strike);
+            let differences = pairs.filter_map(|pair| Some((pair[0].strike, middle(&pair[0])? - middle(&pair[1])?)));
+            let nearest = differences.min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
+            Some(nearest.0 + nearest.1)
+        };
+        (0..day.session.minutes() as u16).map(spot).collect()
     }
 }
 

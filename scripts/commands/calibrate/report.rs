@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     errors::{
         BY_HALF_HOUR, BY_MONEYNESS, BY_PREMIUM, BY_RIGHT, BY_TWO_HOURS, BY_VIX1D, Breakdown, Bucket, ErrorStats, Print,
+        SessionBias,
     },
     measure::Measured,
     pair::Pair,
@@ -41,7 +42,11 @@ pub struct CalibrationReport {
     pub volatility: BTreeMap<String, usize>,
     /// Prints of at least 0.20 within 0.5 % of the money, from the third minute to the second-to-last.
     pub near_money: ErrorStats,
-    /// The same without the limit on the strike.
+    /// The same within 0.08 % of the money, where entries buy.
+    pub at_the_money: ErrorStats,
+    /// Bias at the money by session, with its interval; absent with fewer than two sessions.
+    pub at_the_money_by_session: Option<SessionBias>,
+    /// Near the money, without the limit on the strike.
     pub all_strikes: ErrorStats,
     /// Near the money, by underlying.
     pub by_symbol: Vec<Bucket>,
@@ -86,7 +91,7 @@ pub struct Parity {
     pub quotes: ParityStats,
 }
 
-/// Real and modelled quote widths of options that expire within two sessions.
+/// Real and modelled quote widths: of same-day options where the files hold any, else of the nearest expiry within two sessions.
 #[derive(Debug, Clone, Serialize)]
 pub struct Spreads {
     /// The underlying.
@@ -95,6 +100,8 @@ pub struct Spreads {
     pub all: SpreadStats,
     /// By quote midpoint.
     pub by_premium: Vec<SpreadBucket>,
+    /// By intrinsic value.
+    pub by_intrinsic: Vec<SpreadBucket>,
     /// By time of day.
     pub by_time: Vec<SpreadBucket>,
     /// By sessions until expiry, all expiries.
@@ -154,6 +161,8 @@ impl CalibrationReport {
             pricing,
             volatility,
             near_money: near_money(prints()),
+            at_the_money: ErrorStats::of(prints().filter(|print| print.is_at_the_money())),
+            at_the_money_by_session: SessionBias::of(measured.iter().flat_map(Measured::at_the_money)),
             all_strikes: ErrorStats::of(prints().filter(|print| print.is_worth_comparing())),
             by_symbol: by_symbol(pairs, measured),
             by_two_hours: by(BY_TWO_HOURS),
@@ -200,11 +209,15 @@ impl Parity {
 impl Spreads {
     fn of(pair: &Pair, measured: &Measured) -> Option<Self> {
         let counts = QuoteCounts::of(pair.options.sessions.iter().flat_map(|day| &day.quotes));
-        let widths: Vec<Width> = measured.widths.iter().copied().filter(Width::is_near_expiry).collect();
+        // Quotes of the nearest expiry on file: the model is that of same-day options.
+        let nearest = measured.widths.iter().map(|width| width.sessions_left).min();
+        let is_nearest = |width: &Width| width.is_near_expiry() && Some(width.sessions_left) == nearest;
+        let widths: Vec<Width> = measured.widths.iter().copied().filter(is_nearest).collect();
         (counts.quotes > 0).then(|| Self {
             symbol: pair.sessions.symbol.to_string(),
             all: SpreadStats::of(widths.iter()),
             by_premium: spread::by_premium(&widths),
+            by_intrinsic: spread::by_intrinsic(&widths),
             by_time: spread::by_time(&widths),
             by_expiry: spread::by_expiry(&measured.widths),
             counts,

@@ -1,7 +1,7 @@
 //! Real and modelled quote widths.
 
-use market_data::QuoteMinute;
-use market_env::{ContractSpec, PricingConfig};
+use market_data::{QuoteMinute, Right};
+use market_env::{ContractSpec, Premium, PricingConfig};
 use serde::Serialize;
 use statistics::{finite, quantile};
 
@@ -16,6 +16,8 @@ pub(crate) struct Width {
     pub(crate) model: f64,
     /// Midpoint of the real quote, in dollars.
     pub(crate) premium: f64,
+    /// Intrinsic value in the midpoint, in dollars.
+    pub(crate) intrinsic: f64,
     /// Minutes since the open at the quote.
     pub(crate) since_open: usize,
     /// Minutes to the close at the quote.
@@ -30,11 +32,12 @@ impl Width {
         self.sessions_left <= 2
     }
 
-    /// Returns the widths at the midpoint of a tradable quote, and `None` for any other quote.
+    /// Returns the widths at the midpoint of a tradable quote, and `None` for any other quote: with the underlying's price at that
+    /// time, the minutes of the session and the sessions until expiry.
     pub(crate) fn of(
         quote: &QuoteMinute,
-        minutes: usize,
-        sessions_left: usize,
+        spot: f64,
+        (minutes, sessions_left): (usize, usize),
         spec: &ContractSpec,
         pricing: &PricingConfig,
     ) -> Option<Self> {
@@ -42,9 +45,14 @@ impl Width {
         let premium = f64::midpoint(bid, ask);
         let since_open = usize::from(quote.slot) + 1;
         let to_close = minutes.saturating_sub(since_open);
-        let modelled = pricing.quote(spec, premium, since_open, to_close);
+        let intrinsic = match quote.right {
+            Right::Call => (spot - quote.strike).max(0.0),
+            Right::Put => (quote.strike - spot).max(0.0),
+        };
+        let to_expiry = to_close + FULL_SESSION * sessions_left;
+        let modelled = pricing.quote(spec, Premium { premium, intrinsic }, since_open, to_expiry);
         let model = (f64::from(modelled.ask?.get()) - f64::from(modelled.bid)) / 100.0;
-        Some(Self { real: ask - bid, model, premium, since_open, to_close, sessions_left })
+        Some(Self { real: ask - bid, model, premium, intrinsic, since_open, to_close, sessions_left })
     }
 }
 
@@ -95,7 +103,11 @@ pub struct SpreadBucket {
     pub spreads: SpreadStats,
 }
 
+/// Minutes of a full session.
+const FULL_SESSION: usize = 390;
 const PREMIUMS: [f64; 6] = [0.2, 0.5, 1.0, 3.0, 10.0, 30.0];
+/// The first bucket is out of the money.
+const INTRINSIC: [f64; 5] = [0.01, 5.0, 20.0, 40.0, 80.0];
 
 /// Returns the widths by quote midpoint.
 pub(crate) fn by_premium(widths: &[Width]) -> Vec<SpreadBucket> {
@@ -103,7 +115,13 @@ pub(crate) fn by_premium(widths: &[Width]) -> Vec<SpreadBucket> {
     buckets(widths, between(&PREMIUMS, "$"), of)
 }
 
-/// Returns the widths by time of day; the modelled width is larger in the first and the last bucket.
+/// Returns the widths by intrinsic value.
+pub(crate) fn by_intrinsic(widths: &[Width]) -> Vec<SpreadBucket> {
+    let of = |width: &Width| INTRINSIC.partition_point(|edge| *edge <= width.intrinsic);
+    buckets(widths, between(&INTRINSIC, "$ in the money"), of)
+}
+
+/// Returns the widths by time of day.
 pub(crate) fn by_time(widths: &[Width]) -> Vec<SpreadBucket> {
     let names = ["first 4 minutes", "to 30 minutes", "to 2 hours", "middle", "last 2 hours", "last 15 minutes"];
     let of = |width: &Width| match (width.since_open, width.to_close) {
@@ -172,8 +190,6 @@ impl QuoteCounts {
 
 #[cfg(test)]
 mod tests {
-    use market_data::Right;
-
     use super::*;
 
     fn quote(slot: u16, bid: Option<f64>, ask: Option<f64>) -> QuoteMinute {
@@ -185,16 +201,18 @@ mod tests {
         let (spec, pricing) = (ContractSpec::known("SPY").unwrap(), PricingConfig::default());
         let quotes = (0..390).map(|slot| {
             let since_open = usize::from(slot) + 1;
-            let own = pricing.quote(&spec, 1.505, since_open, 390 - since_open);
+            let own = pricing.quote(&spec, Premium { premium: 1.505, intrinsic: 0.0 }, since_open, 390 - since_open);
             quote(slot, Some(f64::from(own.bid) / 100.0), own.ask.map(|ask| f64::from(ask.get()) / 100.0))
         });
-        let widths: Vec<Width> = quotes.filter_map(|quote| Width::of(&quote, 390, 0, &spec, &pricing)).collect();
+        let widths: Vec<Width> =
+            quotes.filter_map(|quote| Width::of(&quote, 600.0, (390, 0), &spec, &pricing)).collect();
         assert_eq!(widths.len(), 390);
         assert!((SpreadStats::of(widths.iter()).ratio - 1.0).abs() < 1e-9);
         let times: Vec<usize> = by_time(&widths).iter().map(|bucket| bucket.spreads.count).collect();
         assert_eq!(times, [4, 26, 90, 149, 105, 16]);
         assert_eq!(by_premium(&widths)[0].bucket, "1 to 3 $");
         assert_eq!(by_expiry(&widths).len(), 1);
+        assert_eq!(by_intrinsic(&widths)[0].bucket, "below 0.01 $ in the money");
     }
 
     #[test]
@@ -210,6 +228,6 @@ mod tests {
         assert_eq!((counts.quotes, counts.one_sided, counts.crossed, counts.locked, counts.zero_bid), (5, 1, 1, 1, 1));
         assert_eq!((counts.median_bid_size, counts.median_ask_size), (Some(40.0), None));
         let (spec, pricing) = (ContractSpec::known("SPY").unwrap(), PricingConfig::default());
-        assert_eq!(quotes.iter().filter_map(|quote| Width::of(quote, 390, 0, &spec, &pricing)).count(), 2);
+        assert_eq!(quotes.iter().filter_map(|quote| Width::of(quote, 600.0, (390, 0), &spec, &pricing)).count(), 2);
     }
 }

@@ -349,7 +349,8 @@ fn contracts(session: &Session<'_>, bar: u32, held: Option<&Trade>, context: &Re
         None => vec![entry(Action::BuyCall, Right::Call), entry(Action::BuyPut, Right::Put)],
     };
     let market = &context.market;
-    let pricer = SessionPricer::expiring(market.expiry, session.bars, session.vol, &session.day.spec, &market.pricing);
+    let pricer =
+        SessionPricer::expiring(session.day.expiry, session.bars, session.vol, &session.day.spec, &market.pricing);
     let view = |(side, strike)| {
         let quote = |bar, at: fn(market_env::QuotePair) -> Quote| {
             session.quote(side, strike, bar).map_or(Prices { bid: None, ask: None }, |pair| prices(at(pair)))

@@ -110,7 +110,7 @@ impl<'a> Auditor<'a> {
 
     /// Checks that a fill's fees are the schedule's, rounded to the nearest cent.
     fn fees(&mut self, place: &str, trade: &Trade, what: &str, fill: Fill, fees_cents: i64) {
-        let Some(exact) = self.terms.fees(&trade.symbol, fill) else { return };
+        let Some(exact) = self.terms.fees(&trade.symbol, trade.date, fill) else { return };
         self.require(exact.rounds_to(fees_cents), place, || {
             let [price, log, derived] = [fill.price, fees_cents, exact.cents()].map(dollars_and_cents);
             format!("{what} of {} at {price} pays fees of {log}, by the schedule {derived}", fill.contracts)

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use market_env::{ContractSpec, Sale};
+use jiff::civil::Date;
+use market_env::{ContractSpec, FeeSchedule, Sale};
 
 use crate::config::RunConfig;
 
@@ -33,9 +34,9 @@ impl Terms {
         }
     }
 
-    /// Returns the fees of a fill; `None` for a symbol without a fee schedule.
-    pub(super) fn fees(&self, symbol: &str, fill: Fill) -> Option<ExactFees> {
-        Some(ExactFees(fill.fees(self.contracts.get(symbol)?) * self.fee_multiplier))
+    /// Returns the fees of a fill on a date; `None` for a symbol without a fee schedule.
+    pub(super) fn fees(&self, symbol: &str, date: Date, fill: Fill) -> Option<ExactFees> {
+        Some(ExactFees(fill.fees(&self.contracts.get(symbol)?.fees.on(date)) * self.fee_multiplier))
     }
 }
 
@@ -81,9 +82,9 @@ pub(super) struct Fill {
 
 impl Fill {
     /// Returns the scheduled fees, before the fee multiplier, in units of 10⁻¹⁰ dollars.
-    fn fees(self, spec: &ContractSpec) -> i128 {
+    fn fees(self, fees: &FeeSchedule) -> i128 {
         let units = |dollars: f64| (dollars * FEE_UNITS).round() as i128;
-        let (fees, n) = (&spec.fees, i128::from(self.contracts));
+        let n = i128::from(self.contracts);
         let exchange = if self.price < 100 { fees.exchange_below_1 } else { fees.exchange_from_1 };
         let both_sides = units(exchange) + units(fees.clearing) + units(fees.regulatory);
         // A contract is worth as many dollars as its price has cents.
@@ -99,6 +100,8 @@ impl Fill {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     #[test]
@@ -109,14 +112,19 @@ mod tests {
         (fees.exchange_below_1, fees.exchange_from_1) = (0.1, 0.2);
         (fees.clearing, fees.regulatory) = (0.02, 0.03);
         (fees.sale_activity, fees.sale_value_rate) = (0.004, 0.000_1);
+        (fees.earlier_regulatory, fees.earlier_sale_activity) = (vec![], vec![]);
+        fees.earlier_clearing = vec![(date(2025, 2, 13), 0.01)];
         let terms = Terms::of(&config);
-        let cents = |kind, price, contracts| terms.fees("SPX", Fill { kind, price, contracts }).unwrap().cents();
+        let cents_on =
+            |date, kind, price, contracts| terms.fees("SPX", date, Fill { kind, price, contracts }).unwrap().cents();
+        let cents = |kind, price, contracts| cents_on(date(2025, 6, 2), kind, price, contracts);
         assert_eq!(cents(FillKind::Buy, 100, 2), 125 + 2 * 25, "two commissions are below the minimum");
         assert_eq!(cents(FillKind::Buy, 99, 10), 500 + 10 * 15);
         // The items that only sales pay: 0.004 and 0.0001 of 410 dollars.
         assert_eq!(cents(FillKind::Sell, 410, 10), 500 + 10 * 25 + 45);
         assert_eq!(cents(FillKind::Settlement, 410, 10), 0);
-        assert!(terms.fees("TLT", Fill { kind: FillKind::Buy, price: 1, contracts: 1 }).is_none());
+        assert_eq!(cents_on(date(2025, 2, 13), FillKind::Buy, 99, 10), 500 + 10 * 14, "the fees of an earlier date");
+        assert!(terms.fees("TLT", date(2025, 6, 2), Fill { kind: FillKind::Buy, price: 1, contracts: 1 }).is_none());
     }
 
     #[test]
