@@ -148,14 +148,7 @@ impl Inputs {
         let options = self.options.iter().zip(self.market.real_options()).flat_map(|(rows, real)| rows.lines(real));
         let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
         let listing = self.unlisted_line().into_iter().chain(self.events_line.clone()).map(|line| format!("  {line}"));
-        files
-            .chain(symbols)
-            .chain(quality)
-            .chain(options)
-            .chain(listing)
-            .chain(forecasts)
-            .chain(self.notes())
-            .collect()
+        files.chain(symbols).chain(quality).chain(options).chain(listing).chain(forecasts).chain(self.notes()).collect()
     }
 
     /// Returns source and size of the data and all notes, for a screen of 80 columns.

@@ -197,6 +197,9 @@ fn widen(columns: &mut BarColumns, row: usize) {
     let (top, bottom) = (open.max(close), open.min(close));
     let (high, low) = (columns.high[row], columns.low[row]);
     let noise = NOISE_USD.max(NOISE * top);
+    if !noise.is_finite() {
+        return;
+    }
     if high < top && top - high <= noise {
         columns.high[row] = top;
     }

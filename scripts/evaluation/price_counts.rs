@@ -45,7 +45,7 @@ mod tests {
         let text = |trades: &[Trade]| PriceCounts::of(trades).text();
         assert_eq!(text(&[]), "no trade");
         assert_eq!(text(&[modelled.clone(), modelled.clone()]), "modelled in all 2 trades");
-        assert_eq!(text(&[real.clone()]), "real quotes in all 1 trades");
+        assert_eq!(text(std::slice::from_ref(&real)), "real quotes in all 1 trades");
         assert_eq!(text(&[real, modelled.clone(), modelled]), "real quotes in 1 trades, modelled in 2");
     }
 }

@@ -333,7 +333,8 @@ mod tests {
             lasting_jumps: 1,
             overnight_jumps: 0,
         };
-        assert_eq!(OutlierCount::of(&[session.clone()]), expected);
+        let found = Outliers::of(&[Day::of(&session)]);
+        assert_eq!(OutlierCount::of(std::slice::from_ref(&session)), expected, "{:?}", found.wicks);
         assert_eq!(expected.plus(OutlierCount::default()), expected);
         session.filled[50] = true;
         assert_eq!(OutlierCount::of(&[session]).suspicious_prints, 0, "a filled slot is no print");
