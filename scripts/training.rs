@@ -277,9 +277,10 @@ impl Run<'_> {
         console: &mut Console,
     ) -> anyhow::Result<Learned> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
-        let mut reporter = self.open(trainer, earlier, mark.map(|mark| mark.monitor), console)?;
+        let (monitor, validated) = mark.map_or((None, None), |mark| (Some(mark.monitor), mark.validated));
+        let mut reporter = self.open(trainer, earlier, monitor, console)?;
         self.write_manifest(manifest)?;
-        let end = self.learn(trainer, &mut reporter, &mut interventions)?;
+        let end = self.learn(trainer, &mut reporter, &mut interventions, validated)?;
         self.write_chart(reporter.rows())?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Learned { seconds: reporter.seconds(), verdict, end })
@@ -290,10 +291,11 @@ impl Run<'_> {
         trainer: &mut Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         interventions: &mut Interventions,
+        validated: Option<Ledger>,
     ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let run = &self.config.run;
         let mut saved = trainer.timesteps();
-        let mut validated = trainer.env().ledger().clone();
+        let mut validated = validated.unwrap_or_else(|| trainer.env().ledger().clone());
         reporter.console().start_bar(run.timesteps, saved);
         while trainer.timesteps() < run.timesteps {
             interventions.prepare(trainer)?;
@@ -318,12 +320,12 @@ impl Run<'_> {
                     reporter.on_validation(gap);
                 }
                 validated = trainer.env().ledger().clone();
-                self.save_checkpoint(trainer, reporter, interventions)?;
+                self.save_checkpoint(trainer, reporter, interventions, &validated)?;
                 saved = steps;
             }
             if let Some(signal) = self.stop.as_ref().and_then(StopRequests::noted) {
                 if saved < steps {
-                    self.save_checkpoint(trainer, reporter, interventions)?;
+                    self.save_checkpoint(trainer, reporter, interventions, &validated)?;
                 }
                 return Ok(ControlFlow::Break(TrainingStopped::BySignal { signal, step: steps }));
             }

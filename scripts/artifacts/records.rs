@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use market_data::DataStamp;
+use market_env::Ledger;
 use ppo_agent::health::{Controller, MonitorState, OverfitGap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -66,6 +67,9 @@ pub struct Mark {
     pub monitor: MonitorState,
     /// Current settings, and the controller's history.
     pub controller: Controller,
+    /// Counters at the last replay of the validation dates; absent in marks of earlier versions, which stand at it.
+    #[serde(default)]
+    pub validated: Option<Ledger>,
 }
 
 /// One file of records that grows by whole lines.
@@ -229,9 +233,11 @@ impl Records {
         sha256: String,
         monitor: &MonitorState,
         controller: &Controller,
+        validated: &Ledger,
     ) -> anyhow::Result<()> {
         let (data, monitor, controller) = (self.data, monitor.clone(), controller.clone());
-        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller })?)
+        let validated = Some(validated.clone());
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, validated })?)
     }
 }
 
@@ -338,7 +344,7 @@ mod tests {
             if step != 2 {
                 monitor.on_validation(OverfitGap { step, train: 0.0, validation: -0.01 * step as f64, error: 0.01 });
             }
-            records.write_mark(step, String::new(), monitor.state(), &controller).unwrap();
+            records.write_mark(step, String::new(), monitor.state(), &controller, &Ledger::default()).unwrap();
         }
         let row = HealthRow {
             data: DataStamp::Market,
@@ -370,7 +376,7 @@ mod tests {
         let controller = Controller::new(0.06, RewardConfig::documented());
         for step in 1..=3 {
             write(&mut records, step);
-            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
+            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller, &Ledger::default()).unwrap();
             let moved = MoveRow {
                 data: DataStamp::Synthetic,
                 step,

@@ -44,10 +44,11 @@ impl Closing<'_> {
     /// # Errors
     /// When log or screen cannot be written.
     pub fn print(&self, console: &mut Console) -> io::Result<()> {
-        console.say(format!("\n{}", self.heading()))?;
+        console.show(format!("\n{}", self.heading()))?;
         console.show(format!("\n{}", self.table().join("\n")))?;
         console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
-        console.say(format!("Option prices: {}.\n", self.tested.prices.text()))?;
+        console.say(format!("Option prices: {}.", self.tested.prices.text()))?;
+        console.show("")?;
         console.say_all(self.sentences())?;
         console.show(format!("\n{}", self.next().join("\n")))
     }

@@ -1,5 +1,6 @@
 //! Reporter of a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
 
+use market_env::Ledger;
 use ppo_agent::{
     AgentError, Cadence, Iteration, LayerActivity, Listener, StepView,
     health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, OverfitGap, Verdict},
@@ -172,8 +173,14 @@ impl<'a> Reporter<'a> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_mark(&mut self, step: u64, sha256: String, controller: &Controller) -> anyhow::Result<()> {
-        self.records.write_mark(step, sha256, self.monitor.state(), controller)
+    pub fn save_mark(
+        &mut self,
+        step: u64,
+        sha256: String,
+        controller: &Controller,
+        validated: &Ledger,
+    ) -> anyhow::Result<()> {
+        self.records.write_mark(step, sha256, self.monitor.state(), controller, validated)
     }
 
     /// Returns the seconds since training began.

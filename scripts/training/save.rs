@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use market_data::DateRange;
-use market_env::BatchEnv;
+use market_env::{BatchEnv, Ledger};
 use ppo_agent::{ModelFile, Trainer, health::MonitorState};
 use serde_json::Value;
 
@@ -99,10 +99,11 @@ impl Run<'_> {
         trainer: &Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         interventions: &Interventions,
+        validated: &Ledger,
     ) -> anyhow::Result<()> {
         let path = self.paths.checkpoint(trainer.timesteps());
         trainer.checkpoint()?.save(&path, self.inputs.stamp().as_str())?;
-        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, interventions.controller())
+        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, interventions.controller(), validated)
     }
 
     pub(super) fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
