@@ -1,6 +1,7 @@
 //! The replayed market: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
 pub(crate) mod config;
+mod contracts;
 pub(crate) mod quote_overlay;
 pub(crate) mod real_options;
 mod strike_grid;
@@ -10,24 +11,21 @@ pub(crate) mod tape_builder;
 use std::ops::Range;
 
 use jiff::civil::Date;
-use market_data::{
-    DateRange, OptionHistory, OptionSession, SessionBars, Symbol, SymbolSessions, VolColumns,
-    calendar::{self, MINUTE_NS},
-};
+use market_data::{DateRange, OptionHistory, SessionBars, Symbol, SymbolSessions, VolColumns, calendar::MINUTE_NS};
 use rayon::prelude::*;
 
 use crate::{
-    ContractSpec, EnvConfig, EnvError, Expiry, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
+    ContractSpec, EnvConfig, EnvError, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
     account::{self, execution::Terms},
     features::{FEATURES, FeatureRow, session_features, setup::SetupScore},
     market::{
+        contracts::{Contracts, listed_contracts},
         real_options::{RealOptions, option_rows},
         tape::{GreekRow, OptionTape, SizeRow, UNKNOWN_SIZE},
         tape_builder::TapeBuilder,
     },
     option::{
         black_scholes::Right,
-        listing,
         quote::{Size, nearest_strike},
     },
 };
@@ -150,9 +148,6 @@ struct SessionTape {
     spec: ContractSpec,
     expiry: Date,
 }
-
-/// The contracts of a played session: their expiry, and their rows if real options are replayed.
-type Contracts<'a> = (Date, Option<&'a OptionSession>);
 
 impl Market {
     /// Builds the tapes of all symbols' sessions; warm-up sessions only warm the indicators. Sessions without a listed contract of
@@ -456,21 +451,6 @@ impl Market {
     pub(crate) fn greeks(&self, day: &Day, contract: u32, bar: u32) -> GreekRow {
         self.greeks.get(day.cells(contract) + bar as usize).copied().unwrap_or_default()
     }
-}
-
-/// Returns the contracts of every played session of one symbol; `None` where none was listed or the calendar ends.
-fn listed_contracts<'a>(symbol: &SymbolSessions, config: &MarketConfig) -> Vec<Option<Contracts<'a>>> {
-    let name = symbol.symbol.as_str();
-    let of_day = |bars: &SessionBars| {
-        let date = bars.session.date;
-        let expiry = match config.expiry {
-            Expiry::Nearest if config.listed_only => return listing::nearest(name, date),
-            Expiry::SameDay | Expiry::Nearest => date,
-            Expiry::NextDay => calendar::next_session(date)?.date,
-        };
-        (!config.listed_only || listing::expires(name, expiry)).then_some(expiry)
-    };
-    symbol.days[symbol.warmup..].iter().map(|bars| Some((of_day(bars)?, None))).collect()
 }
 
 /// Returns the played sessions of one symbol, computed in parallel; `None` for sessions without contracts.

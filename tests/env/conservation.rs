@@ -97,7 +97,8 @@ fn a_year_of_random_trading_conserves_cash_on_every_symbol() {
             }
             None => dataset(&[name], 365, seed, 0.0),
         };
-        let config = MarketConfig { use_greeks: false, ..MarketConfig::default() };
+        // Every session, also those of IWM before its contracts of Tuesdays and Thursdays.
+        let config = MarketConfig { use_greeks: false, listed_only: false, ..MarketConfig::default() };
         let market = std::sync::Arc::new(Market::build(&data.symbols, &config).unwrap());
         assert!(market.days().len() > 240, "{name}: {} sessions", market.days().len());
         let trades = [EnvConfig::default(), rough()].map(|config| trade_at_random(&market, &config, seed));

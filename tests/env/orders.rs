@@ -106,31 +106,31 @@ fn orders_of(history: &market_data::History, day: Date) -> Vec<Trade> {
 const REAL_DAYS: [Date; 4] = [date(2024, 3, 12), date(2024, 8, 5), date(2024, 11, 29), date(2025, 4, 9)];
 
 const MADE_UP_ORDERS: Golden = Golden {
-    sha256: "21d9b6a4d21fdf1beabec6c45c0da70112466004157a8e6f1a50305715890c08",
-    lines: 464,
+    sha256: "96df355daff7db3f7af2d88d7abe9b68268c7918203f17c4615430a9a12eddcc",
+    lines: 471,
     first: [
-        "2024-12-04 14:32 SPX BUY_CALL 5045 5 @ 13.00 fees 5.75",
-        "2024-12-04 14:34   sell 5 @ 10.20 fees 5.76 stop_loss",
-        "2024-12-04 14:34   net -1411.51",
-        "2024-12-04 14:41 SPX BUY_CALL 5045 6 @ 10.70 fees 6.90",
-        "2024-12-04 14:51   sell 3 @ 14.50 fees 3.46 take_profit",
-        "2024-12-04 15:35   sell 3 @ 14.10 fees 3.46 trailing_stop",
-        "2024-12-04 15:35   net 2146.18",
-        "2024-12-04 15:36 SPX BUY_CALL 5050 6 @ 10.50 fees 6.90",
+        "2024-12-04 14:32 SPX BUY_CALL 5045 5 @ 13.00 fees 5.73",
+        "2024-12-04 14:34   sell 5 @ 10.20 fees 5.74 stop_loss",
+        "2024-12-04 14:34   net -1411.47",
+        "2024-12-04 14:41 SPX BUY_CALL 5045 6 @ 10.70 fees 6.87",
+        "2024-12-04 14:51   sell 3 @ 14.40 fees 3.44 take_profit",
+        "2024-12-04 15:35   sell 3 @ 14.00 fees 3.44 trailing_stop",
+        "2024-12-04 15:35   net 2086.25",
+        "2024-12-04 15:36 SPX BUY_CALL 5050 6 @ 10.40 fees 6.87",
     ],
 };
 
 const REAL_ORDERS: Golden = Golden {
-    sha256: "e931786910ff701b66c01ef56c0727a892f297e59879c0b7c98e5371a4bfd02b",
-    lines: 550,
+    sha256: "e5465a4b6b9f5144e4344339f2421c81bbe8026c93b94e6f8498c651755c4273",
+    lines: 547,
     first: [
-        "2024-03-12 13:31 SPX BUY_CALL 5145 4 @ 16.60 fees 4.60",
-        "2024-03-12 13:32   sell 4 @ 11.00 fees 4.61 stop_loss",
-        "2024-03-12 13:32   net -2249.21",
-        "2024-03-12 13:45 SPX BUY_PUT 5120 4 @ 13.90 fees 4.60",
-        "2024-03-12 13:52   sell 4 @ 11.50 fees 4.61 stop_loss",
-        "2024-03-12 13:52   net -969.21",
-        "2024-03-12 13:55 SPX BUY_CALL 5125 4 @ 14.30 fees 4.60",
-        "2024-03-12 13:57   sell 2 @ 18.80 fees 2.31 take_profit",
+        "2024-03-12 13:31 SPX BUY_CALL 5145 4 @ 16.60 fees 4.58",
+        "2024-03-12 13:32   sell 4 @ 10.90 fees 4.59 stop_loss",
+        "2024-03-12 13:32   net -2289.17",
+        "2024-03-12 13:45 SPX BUY_PUT 5120 4 @ 13.90 fees 4.58",
+        "2024-03-12 13:51   sell 4 @ 11.90 fees 4.59 stop_loss",
+        "2024-03-12 13:51   net -809.17",
+        "2024-03-12 13:55 SPX BUY_CALL 5125 4 @ 14.40 fees 4.58",
+        "2024-03-12 13:59   sell 2 @ 20.60 fees 2.30 take_profit",
     ],
 };

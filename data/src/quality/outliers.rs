@@ -235,8 +235,9 @@ fn long_wicks(day: &Day, scale: f64, reversed: &[Print]) -> Vec<Wick> {
         let before = i.checked_sub(1).map(|i| &day.bars[i]).filter(|before| before.minute + 1 == bar.minute);
         let start = before.map_or(bar.open, |before| before.close);
         let (bottom, top) = (start.min(bar.close), start.max(bar.close));
-        for (price, body) in [(bar.high, top), (bar.low, bottom)] {
-            let distance = (price / body).ln().abs();
+        for (price, body, distance) in
+            [(bar.high, top, (bar.high / top).ln()), (bar.low, bottom, (bottom / bar.low).ln())]
+        {
             if distance > DEVIATIONS * scale {
                 let (distance_bps, deviations) = (distance * 1e4, distance / scale);
                 wicks.push(Wick { at: day.at(bar.minute), price, body, distance_bps, deviations });

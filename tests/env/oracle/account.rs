@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use market_data::{Dataset, SessionBars};
 use market_env::{AtTheBell, EnvConfig, ExitMode, FEATURES, FillRule, Market, Settlement, Setup, TickRule};
 
@@ -89,12 +90,20 @@ impl<'a> Oracle<'a> {
     }
 
     fn fee(&self, contracts: u32, price: f64, sale: bool) -> f64 {
-        let (n, fees) = (f64::from(contracts), &self.market.days()[self.day].spec.fees);
+        let day = &self.market.days()[self.day];
+        let (n, fees) = (f64::from(contracts), &day.spec.fees);
+        // Of the rates that were in force up to some date, the first that ends on this one or later holds.
+        let rate = |earlier: &[(Date, f64)], now: f64| {
+            let past = earlier.iter().filter(|(until, _)| *until >= day.date).min_by_key(|(until, _)| *until);
+            past.map_or(now, |(_, rate)| *rate)
+        };
         let mut dollars = (n * fees.commission).max(fees.minimum_commission);
         dollars += n * if price < 0.995 { fees.exchange_below_1 } else { fees.exchange_from_1 };
-        dollars += n * fees.clearing + n * fees.regulatory;
+        dollars += n * rate(&fees.earlier_clearing, fees.clearing);
+        dollars += n * rate(&fees.earlier_regulatory, fees.regulatory);
         if sale {
-            dollars += n * fees.sale_activity + fees.sale_value_rate * price * 100.0 * n;
+            dollars += n * rate(&fees.earlier_sale_activity, fees.sale_activity);
+            dollars += rate(&fees.earlier_sale_value_rate, fees.sale_value_rate) * price * 100.0 * n;
         }
         (dollars * self.config.costs.fee_multiplier * 100.0 + 0.500_001).floor() / 100.0
     }
