@@ -238,7 +238,10 @@ fn adapt_escalates_and_its_moves_can_be_replayed_and_resumed() {
     let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     // Intervals end between checkpoints, so that a resumed run has to restore half of one.
     let run = ["--symbols", "SPY", "--set", "run.diagnostics_freq=3000", "--set", "health.patience=1"];
-    let run = [&run[..], &EDGE, &LAZY, &["--timesteps", "60000", "--checkpoint-freq", "2048"]].concat();
+    // Lazier still: one escalation step alone must not bring the policy back.
+    let lazier = ["--set", "env.reward.hold_tax=4", "--set", "env.reward.missed_opportunity=4"];
+    let length = ["--timesteps", "50000", "--checkpoint-freq", "2048"];
+    let run = [&run[..], &EDGE, &LAZY, &lazier, &length].concat();
     let adapt = [&run[..], &["--on-collapse", "adapt"]].concat();
     smoke(first.path(), &adapt);
     let moves = rows::<MoveRow>(&first, MOVES);

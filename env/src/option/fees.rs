@@ -210,19 +210,19 @@ impl Tariff {
 
     /// Returns the most contracts whose premium and fees fit a budget in cents; possibly zero.
     pub(crate) fn affordable(&self, budget: i64, premium: i64, price: u32) -> i64 {
-        let whole = |units: i64| (units + UNITS_PER_CENT / 2) / UNITS_PER_CENT;
-        let others = premium + whole(self.each(price));
-        let growing = budget / (others + whole(self.commission)).max(1);
-        if self.minimum == 0 {
-            return growing;
-        }
+        // The fees of the whole order are rounded, not those of a contract: less than half a cent more is still payable.
+        let most = budget * UNITS_PER_CENT + UNITS_PER_CENT / 2 - 1;
+        let others = premium * UNITS_PER_CENT + self.each(price);
         // The commission is the larger of a part that grows with the order and one that does not: both must be payable.
-        growing.min((budget - whole(self.minimum)) / others.max(1)).max(0)
+        let growing = most / (others + self.commission).max(1);
+        growing.min((most - self.minimum) / others.max(1)).max(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::ContractSpec;
 
@@ -293,5 +293,24 @@ mod tests {
         assert!((fees.order(Side::Buy, 2, 150) - 1.40).abs() < 1e-12, "1.30 is above the minimum");
         let value = 27.8e-6 * 2.0 * 150.0;
         assert!((fees.order(Side::Sell, 2, 150) - (1.40 + 2.0 * 0.002_79 + value)).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn the_affordable_order_is_the_largest_that_fits(
+            budget in 0_i64..20_000_000,
+            price in 1_u32..5_000,
+            minimum in prop::sample::select(vec![0.0, 1.0, 4.95]),
+            day in 0_i64..1_500,
+        ) {
+            let on = date(2022, 6, 1).saturating_add(jiff::Span::new().days(day));
+            let fees = FeeSchedule { minimum_commission: minimum, ..schedule("SPY", on) };
+            let tariff = fees.tariff(Side::Buy, 1.0);
+            let premium = i64::from(price) * 100;
+            let cost = |n: i64| n * premium + tariff.cents(n as u32, price);
+            let n = tariff.affordable(budget, premium, price);
+            prop_assert!(n == 0 || cost(n) <= budget, "{n} cost {}", cost(n));
+            prop_assert!(cost(n + 1) > budget, "{} would cost {}", n + 1, cost(n + 1));
+        }
     }
 }
