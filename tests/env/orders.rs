@@ -106,7 +106,7 @@ fn orders_of(history: &market_data::History, day: Date) -> Vec<Trade> {
 const REAL_DAYS: [Date; 4] = [date(2024, 3, 12), date(2024, 8, 5), date(2024, 11, 29), date(2025, 4, 9)];
 
 const MADE_UP_ORDERS: Golden = Golden {
-    sha256: "96df355daff7db3f7af2d88d7abe9b68268c7918203f17c4615430a9a12eddcc",
+    sha256: "6a54949eb0a38bdbdbd4675f33cb606f6daf8459eccce94bc11d97435248f59c",
     lines: 471,
     first: [
         "2024-12-04 14:32 SPX BUY_CALL 5045 5 @ 13.00 fees 5.73",
