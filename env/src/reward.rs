@@ -69,7 +69,7 @@ impl RewardConfig {
 
 /// One part of the reward.
 ///
-/// A new term is a variant here with its name, a weight in [`RewardConfig`] and a condition in [`FlatDecision::triggers`];
+/// A new term is a variant here with its name, a weight in [`RewardConfig`] and a condition in `FlatDecision::triggers`;
 /// ledgers, metrics, logs and reports list it by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RewardTerm {

@@ -1,6 +1,6 @@
 //! The style that all charts share: palette in a light and a dark look, text sizes, meshes, axis labels.
 //!
-//! Charts are drawn in the colours of the light look. [`picture`] adds a style sheet that replaces each of them by its dark
+//! Charts are drawn in the colours of the light look. `picture` adds a style sheet that replaces each of them by its dark
 //! partner where the viewer prefers a dark look.
 
 use std::fmt::Write as _;
