@@ -9,3 +9,4 @@ pub(crate) mod progress;
 pub mod signals;
 pub(crate) mod synthetic;
 pub mod table;
+pub(crate) mod wrap;

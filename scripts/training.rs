@@ -38,9 +38,10 @@ use crate::{
         signals::StopRequests,
         synthetic,
         table::{percent, thousands},
+        wrap::wrap_for_screen,
     },
     training::{
-        closing::{Closing, wrapped},
+        closing::Closing,
         flags::TrainFlags,
         interventions::Interventions,
         reporter::{Reporter, ResumeState},
@@ -127,17 +128,13 @@ fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunCo
 
 /// Returns the line on the rewards of a training.
 fn reward_line(reward: &RewardConfig) -> String {
-    let name = profiles::of_reward(reward);
-    let text = match name {
-        Some("pnl") => "pnl: money, with a little shaping that fades to zero",
-        Some("anti_collapse") => "anti_collapse, the documented one; the audit finds it can pay for losses",
-        _ => "your own; zerodte audit-reward --config FILE checks what it pays for",
-    };
-    match name {
-        Some(name) if !text.starts_with(name) => {
-            format!("Reward     {name}; zerodte audit-reward --config {name} checks it")
+    match profiles::of_reward(reward) {
+        Some("pnl") => "Reward     pnl: money, with a little shaping that fades to zero".to_owned(),
+        Some("anti_collapse") => {
+            "Reward     anti_collapse, the documented one; the audit finds it can pay for losses".to_owned()
         }
-        _ => format!("Reward     {text}"),
+        Some(name) => format!("Reward     {name}; zerodte audit-reward --config {name} checks it"),
+        None => "Reward     your own; zerodte audit-reward --config FILE checks what it pays for".to_owned(),
     }
 }
 
@@ -164,7 +161,7 @@ fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Cons
     }
     if let Some(line) = inputs.pricing_line(&config.market.pricing, &split.test) {
         console.detail(format!("Test: {line}"))?;
-        console.brief_all(wrapped(&format!("Note: {line}")))?;
+        console.brief_all(wrap_for_screen(&format!("Note: {line}")))?;
     }
     let cost = inputs.market.round_trip_cost(&inputs.market.days_in(&split.train), &config.env);
     console.detail(format!("A round trip at the money costs {} of the premium on average", percent(Some(cost))))?;
@@ -281,7 +278,7 @@ impl Run<'_> {
         let mut reporter = self.open(trainer, earlier, monitor, console)?;
         self.write_manifest(manifest)?;
         let end = self.learn(trainer, &mut reporter, &mut interventions, validated)?;
-        self.write_chart(reporter.rows())?;
+        self.write_chart(&reporter)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Learned { seconds: reporter.seconds(), verdict, end })
     }

@@ -227,11 +227,11 @@ impl JsonSchema for Zone {
 pub struct ClockFault {
     /// Index of the time.
     pub at: usize,
-    /// How often the clock shows it.
+    /// Number of times that the clock shows it.
     pub times: ClockTimes,
 }
 
-/// How often a clock shows a time on a day on which it is changed.
+/// Number of times that a clock shows a time on a day on which it is changed, where that is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockTimes {
     /// The clock is set forward past it.
@@ -258,7 +258,7 @@ pub struct BarFormat {
     pub zone: Option<Zone>,
     /// Stamp of the bars.
     pub stamp: BarStamp,
-    /// Whether a file that contradicts the exchange's day, or whose prices jump by a factor, is read nevertheless.
+    /// True to read files that contradict the exchange's day, or whose prices jump by a factor.
     pub allow_suspicious: bool,
 }
 

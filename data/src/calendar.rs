@@ -112,6 +112,18 @@ fn instant(date: Date, time: Time) -> i64 {
     i64::try_from(zoned.timestamp().as_nanosecond()).expect("years 2003 to 2028 fit 64-bit nanoseconds")
 }
 
+/// Formats the time of day in New York that lies some minutes after the opening bell, 09:30; no clock changes while a
+/// session lasts.
+///
+/// ```
+/// assert_eq!([0, 30, 390].map(market_data::calendar::session_time), ["09:30", "10:00", "16:00"]);
+/// ```
+#[must_use]
+pub fn session_time(minute: usize) -> String {
+    let minute = minute + 9 * 60 + 30;
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -22,8 +22,8 @@ pub struct DataConfig {
     pub warmup_sessions: usize,
     /// Moment of its minute by which a bar of a file is named.
     pub bar_stamp: BarStamp,
-    /// Whether to read bar files whose times contradict the exchange's day, or whose prices jump by a factor. The header of a run
-    /// then holds the sentence that otherwise stops it.
+    /// Permission to read bar files whose times contradict the exchange's day, or whose prices jump by a factor. The header
+    /// of a run then holds the sentence that otherwise stops it.
     pub allow_suspicious: bool,
     /// IANA zone of the times without an offset in bar files, such as America/New_York. Absent: times in CSV files need
     /// an offset, and those in Parquet files are taken as UTC.

@@ -28,9 +28,3 @@ impl fmt::Display for DateRange {
         write!(f, "{} to {}", self.first, self.last)
     }
 }
-
-/// Formats the time of day in New York that lies some minutes after 09:30.
-pub(crate) fn clock(minute: usize) -> String {
-    let minute = minute + 9 * 60 + 30;
-    format!("{:02}:{:02}", minute / 60, minute % 60)
-}

@@ -201,9 +201,9 @@ pub enum DataError {
     Suspicious {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The fault.
         what: String,
-        /// What to do.
+        /// The remedy.
         cure: String,
     },
     /// Bars that are not one minute long.
@@ -226,7 +226,7 @@ pub enum DataError {
         row: usize,
         /// The time as it is on the clock.
         time: String,
-        /// How often the clock shows it.
+        /// Number of times that the clock shows it.
         times: ClockTimes,
         /// The zone.
         zone: Zone,

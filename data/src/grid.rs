@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Bars, DataError, Symbol,
     bars::rfc3339,
-    calendar::{MINUTE_NS, Session},
-    dates::clock,
+    calendar::{MINUTE_NS, Session, session_time},
 };
 
 /// One session of one symbol, one slot per minute: slot `i` is the bar that starts `i` minutes after the open.
@@ -102,8 +101,8 @@ impl fmt::Display for RefusedSession {
         write!(f, "{date} ({missing} minutes")?;
         match at {
             MissingAt::Inside => write!(f, ")"),
-            MissingAt::Open(minute) => write!(f, ", first bar {})", clock(*minute)),
-            MissingAt::Close(minute) => write!(f, ", last bar {})", clock(*minute)),
+            MissingAt::Open(minute) => write!(f, ", first bar {})", session_time(*minute)),
+            MissingAt::Close(minute) => write!(f, ", last bar {})", session_time(*minute)),
         }
     }
 }

@@ -18,6 +18,11 @@ pub use read::read;
 /// Day 0 of Parquet's dates.
 pub(crate) const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
+/// Returns a date in the form of Parquet's dates: days since 1970.
+pub(crate) fn days_since_epoch(date: Date) -> i32 {
+    (date - EPOCH).get_days()
+}
+
 /// Formats of a trades file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TradesFormat {
@@ -127,8 +132,7 @@ fn parquet(trades: &[Trade], data: DataStamp) -> anyhow::Result<Vec<u8>> {
     // Naive nanoseconds; the column's name marks them as UTC.
     let time = DataType::Datetime(TimeUnit::Nanoseconds, None);
     let date = |name: &str, dates: &mut dyn Iterator<Item = Date>| {
-        Series::new(name.into(), dates.map(|date| (date - EPOCH).get_days()).collect::<Vec<i32>>())
-            .cast(&DataType::Date)
+        Series::new(name.into(), dates.map(days_since_epoch).collect::<Vec<i32>>()).cast(&DataType::Date)
     };
     let sales: Vec<String> = trades.iter().map(|t| sales_text(&t.sales)).collect();
     let series = [

@@ -2,7 +2,10 @@
 
 use plotters::prelude::*;
 
-use crate::chart::style::{Area, LINE_HEIGHT, TEXT, TITLE, font, text_width};
+use crate::{
+    chart::style::{Area, LINE_HEIGHT, TEXT, TITLE, font, text_width},
+    output::wrap::wrap,
+};
 
 /// Distance of text from the edges of a picture, in pixels.
 pub(crate) const MARGIN: i32 = 16;
@@ -50,17 +53,7 @@ fn row_height(size: i32) -> i32 {
 
 /// Breaks a text at spaces into lines of a width in pixels; a longer word has a line of its own.
 fn wrapped(text: &str, size: i32, width: i32) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        match lines.last_mut() {
-            Some(line) if text_width(line, size) + text_width(" ", size) + text_width(word, size) <= width => {
-                *line += " ";
-                *line += word;
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
+    wrap(text, "", "", |line| text_width(line, size) <= width)
 }
 
 /// Shape beside the label of a legend.

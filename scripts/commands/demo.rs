@@ -15,15 +15,16 @@ use crate::{
         layers::{Layer, resolve},
         profiles,
     },
-    evaluation::money::{self, Money},
+    evaluation::{held_out::Tested, money},
     inputs::Inputs,
     output::{
         console::{Console, Level},
         output_file::OutputFolder,
         synthetic,
         table::{percent, thousands},
+        wrap::wrap_for_screen,
     },
-    training::{self, Finished, closing::wrapped},
+    training,
 };
 
 /// Flags of `zerodte demo`.
@@ -63,8 +64,8 @@ const MARKETS: [DemoMarket; 2] = [
 struct Demonstrated {
     market: &'static DemoMarket,
     config: RunConfig,
-    /// Money of every behaviour on the test dates.
-    money: Vec<(&'static str, Money)>,
+    /// Result on the test dates.
+    tested: Tested,
     result: Vec<String>,
 }
 
@@ -98,9 +99,9 @@ fn demonstrate(market: &'static DemoMarket, flags: &DemoFlags) -> anyhow::Result
     let mut quiet = Console::stdout();
     quiet.set_level(Level::Quiet);
     let finished = training::train(&config, &inputs, &mut quiet)?;
-    let result = result(market, &config, &finished)?;
-    let money = finished.tested.map_or(Vec::new(), |tested| tested.money);
-    Ok(Demonstrated { market, config, money, result })
+    let tested = finished.tested.context("the training was stopped")?;
+    let result = result(market, &config, &tested, finished.seconds, finished.cost)?;
+    Ok(Demonstrated { market, config, tested, result })
 }
 
 fn config(market: &DemoMarket, flags: &DemoFlags) -> anyhow::Result<RunConfig> {
@@ -113,23 +114,28 @@ fn config(market: &DemoMarket, flags: &DemoFlags) -> anyhow::Result<RunConfig> {
 }
 
 /// Returns the lines on a training: its size, the money of the policy and its baselines, and what that shows.
-fn result(market: &DemoMarket, config: &RunConfig, finished: &Finished) -> anyhow::Result<Vec<String>> {
-    let tested = finished.tested.as_ref().context("the training was stopped")?;
+fn result(
+    market: &DemoMarket,
+    config: &RunConfig,
+    tested: &Tested,
+    seconds: f64,
+    cost: f64,
+) -> anyhow::Result<Vec<String>> {
     let of = |name| tested.of(name).with_context(|| format!("{name} was not tested"));
     let (policy, random) = (of("greedy")?, of("random-legal")?);
     let mut lines = vec![format!(
         "{} steps in {:.1} s; tested on {} dates; a round trip costs {} of the premium",
         thousands(config.run.timesteps as i64),
-        finished.seconds,
+        seconds,
         policy.dates,
-        percent(Some(finished.cost)),
+        percent(Some(cost)),
     )];
     lines.extend(money::table([
         ("this policy", policy),
         ("random entries", random),
         ("doing nothing", of("always-HOLD")?),
     ]));
-    lines.extend(wrapped(&money::sentence(policy, random, finished.cost, tested.opportunity.as_ref())));
+    lines.extend(wrap_for_screen(&money::sentence(policy, random, cost, tested.opportunity.as_ref())));
     let learned = if market.planted_edge > 0.0 { policy.earns() } else { policy.stays_out };
     lines.push(
         if learned { market.lesson } else { "This is not what this market teaches; please report it." }.to_owned(),

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::config::schema::Key;
+use crate::{config::schema::Key, output::wrap::wrap};
 
 /// Maximum length of a comment line, in characters.
 const WIDTH: usize = 110;
@@ -69,18 +69,8 @@ fn comment(key: Key) -> String {
 
 /// Breaks a text into lines of at most [`WIDTH`] characters, the first after `first` and the others after `rest`.
 fn wrapped(text: &str, first: &str, rest: &str) -> String {
-    let (mut out, mut line) = (String::new(), first.to_owned());
-    for word in text.split_whitespace() {
-        if line.trim_end() != line {
-            line += word;
-        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH {
-            line = line + " " + word;
-        } else {
-            out = out + &line + "\n";
-            line = rest.to_owned() + word;
-        }
-    }
-    out + &line + "\n"
+    let lines = wrap(text, first, rest, |line| line.chars().count() <= WIDTH);
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 #[cfg(test)]

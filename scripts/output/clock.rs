@@ -26,12 +26,6 @@ pub fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
-/// Formats the New York time a number of minutes after the opening bell, 09:30; no clock changes while a session lasts.
-pub(crate) fn session_time(minutes: u32) -> String {
-    let minutes = 9 * 60 + 30 + minutes;
-    format!("{:02}:{:02}", minutes / 60, minutes % 60)
-}
-
 /// Returns the time of day in UTC, to the second, as RFC 3339.
 pub fn timestamp() -> String {
     let seconds = unix_seconds() as i64;
@@ -49,15 +43,5 @@ impl market_data::source::vendor::Clock for SystemClock {
 
     fn sleep(&self, pause: Duration) {
         std::thread::sleep(pause);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn session_times_count_from_the_opening_bell() {
-        assert_eq!([0, 30, 390].map(session_time), ["09:30", "10:00", "16:00"]);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         held_out::Tested,
         money::{self, Money},
     },
-    output::{console::Console, synthetic, table::percent},
+    output::{console::Console, synthetic, table::percent, wrap::wrap_for_screen},
 };
 
 /// What the closing screen is made of.
@@ -61,8 +61,8 @@ impl Closing<'_> {
 
     /// Returns what the policy earns and what is said of the training, in lines of at most 80 columns.
     fn sentences(&self) -> Vec<String> {
-        let money = wrapped(&self.sentence()).into_iter().map(|line| self.painted(&line));
-        money.chain(wrapped(&self.training_sentence())).collect()
+        let money = wrap_for_screen(&self.sentence()).into_iter().map(|line| self.painted(&line));
+        money.chain(wrap_for_screen(&self.training_sentence())).collect()
     }
 
     fn table(&self) -> Vec<String> {
@@ -125,24 +125,6 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
-/// Width of the screen in columns.
-const WIDTH: usize = 80;
-
-/// Breaks a text into lines of at most 80 columns.
-pub fn wrapped(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= WIDTH) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use anstream::adapter::strip_str;
@@ -191,12 +173,5 @@ mod tests {
         let text = screen(&[0.03, 0.03, 0.031, 0.031], "collapsed:BUY_CALL", 2);
         assert!(text.contains("IN SAMPLE, which proves nothing: Earns 3.0% per trade"), "{text}");
         assert!(text.contains("The training failed: collapsed:BUY_CALL; zerodte diagnose"), "{text}");
-    }
-
-    #[test]
-    fn text_is_broken_between_words() {
-        let lines = wrapped(&"word ".repeat(40));
-        assert_eq!((lines.len(), lines[0].len()), (3, 79));
-        assert_eq!(wrapped(""), Vec::<String>::new());
     }
 }

@@ -115,6 +115,11 @@ impl<'a> Reporter<'a> {
         &self.rows
     }
 
+    /// Returns the mean net return of a trade of the random-legal policy on the training sessions.
+    pub fn random(&self) -> Option<f64> {
+        self.random
+    }
+
     /// Returns the verdicts since the last call, one per interval.
     pub fn take_verdicts(&mut self) -> Vec<Verdict> {
         std::mem::take(&mut self.verdicts)
@@ -229,7 +234,7 @@ impl<'a> Reporter<'a> {
 
     fn tabulate(&mut self, iteration: &Iteration) -> anyhow::Result<()> {
         let seconds = self.seconds();
-        let fps = (iteration.timesteps - self.started_at) as f64 / seconds.max(1e-9);
+        let fps = self.pace(iteration.timesteps).steps_per_second;
         let values = iteration_values(iteration, fps, seconds);
         let cells = values.iter().filter(|(_, value)| value.is_finite());
         let cells: Vec<_> = cells.map(|(key, value)| (key.clone(), cell(key, *value))).collect();

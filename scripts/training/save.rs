@@ -13,7 +13,7 @@ use crate::{
     artifacts::{
         files,
         paths::Paths,
-        records::{Records, Row, read_history},
+        records::{Records, read_history},
         saved_model,
         tensorboard::EventWriter,
     },
@@ -125,17 +125,17 @@ impl Run<'_> {
     }
 
     /// Draws the run from its rows, and from its records on disk.
-    pub(super) fn write_chart(&self, rows: &[Row]) -> anyhow::Result<()> {
+    pub(super) fn write_chart(&self, reporter: &Reporter<'_>) -> anyhow::Result<()> {
         let Inputs { market, .. } = self.inputs;
         let (env, days) = (&self.config.env, market.days_in(&self.split.train));
         let history = read_history(&self.paths.run)?;
         let chart = TrainingChart {
             title: self.title(),
-            rows,
+            rows: reporter.rows(),
             verdicts: &history.verdicts,
             validation: &history.validation,
             cost: market.round_trip_cost(&days, env),
-            random_legal: self.random_level()?,
+            random_legal: reporter.random(),
         };
         self.paths.write("training.svg", chart.draw()?)
     }

@@ -7,8 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     Bars, DateRange, SessionBars,
-    calendar::{self, MINUTE_NS, Session},
-    dates::clock,
+    calendar::{self, MINUTE_NS, Session, session_time},
 };
 
 /// Minutes of a full session.
@@ -23,17 +22,9 @@ pub struct At {
     pub minute: usize,
 }
 
-impl At {
-    /// Formats the time of day in New York that lies `minute` minutes after 09:30.
-    #[must_use]
-    pub fn clock(minute: usize) -> String {
-        clock(minute)
-    }
-}
-
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}T{}", self.date, Self::clock(self.minute))
+        write!(f, "{}T{}", self.date, session_time(self.minute))
     }
 }
 

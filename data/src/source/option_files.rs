@@ -31,14 +31,10 @@ mod roots;
 mod row_columns;
 mod rows;
 
-use std::{
-    collections::BTreeSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use self::{columns::Columns, folder::OptionFile, rows::OptionRows};
-use crate::{DataError, DateRange, FileRecord, OptionHistory, OptionStamp, Symbol, source::files::cells::unreadable};
+use crate::{DataError, DateRange, FileRecord, OptionHistory, OptionStamp, Symbol, source::files::cells::guarded};
 
 /// Reads trades and quotes of the options on `symbol` on `dates`, from one file or from every option file of a folder.
 /// Files of a folder without a column `strike` are not option files and are skipped.
@@ -79,10 +75,7 @@ fn read(
         Some(columns) => rows.read(&columns, available),
         None => Ok(None),
     };
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        let hint = "its reader does not support a column of this file; write it again with plain column types";
-        Err(unreadable(&file.path, hint))
-    })
+    guarded(&file.path, read)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::civil::Date;
-use market_data::{OptionSession, Right};
+use market_data::{OptionSession, Right, calendar::session_time};
 use market_env::MarketConfig;
 use plotters::style::RGBColor;
 use statistics::quantile;
@@ -19,7 +19,7 @@ use crate::{
         panel::{Axis, Mark, Panel, Series, Ticks, level_line, page},
         style::{CALL, PUT, STRONG_BUY, percent_label},
     },
-    output::{clock::session_time, table::significant},
+    output::table::significant,
 };
 
 const MODEL: RGBColor = STRONG_BUY;
@@ -199,7 +199,7 @@ fn typical_session(pair: &Pair, measured: &Measured, config: &MarketConfig) -> a
             x: Axis { range: 0.0..minutes as f64, step: Some(30.0) },
             x_title: "New York time",
             y_title,
-            x_ticks: Ticks::Text(|minutes| session_time(minutes.round() as u32)),
+            x_ticks: Ticks::Text(|minutes| session_time(minutes.round() as usize)),
             y_ticks: Ticks::Text(|dollars| format!("${dollars:.2}")),
             ..Panel::new("", 0.0..minutes as f64, 0.0..highest * 1.08, series)
         }

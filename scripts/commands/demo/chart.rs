@@ -4,7 +4,7 @@ use jiff::{ToSpan as _, civil::Date};
 
 use super::Demonstrated;
 use crate::{
-    artifacts::trades::EPOCH,
+    artifacts::trades::{EPOCH, days_since_epoch},
     chart::{
         panel::{Axis, Mark, Panel, Series, Ticks, level_line, padded_range, page},
         style::{CALL, LOSS},
@@ -25,8 +25,7 @@ pub(super) fn draw(shown: &[Demonstrated]) -> anyhow::Result<String> {
 }
 
 fn panel(shown: &Demonstrated) -> Panel {
-    let curve =
-        |name| shown.money.iter().find(|(known, _)| *known == name).map_or(Vec::new(), |(_, m)| cumulated(&m.daily));
+    let curve = |name| shown.tested.of(name).map_or(Vec::new(), |money| cumulated(&money.daily));
     let (policy, random) = (curve("greedy"), curve("random-legal"));
     let y = padded_range(policy.iter().chain(&random).map(|point| point.1).chain([0.0]));
     let x = policy.first().map_or(0.0, |point| point.0)..policy.last().map_or(1.0, |point| point.0);
@@ -48,13 +47,9 @@ fn cumulated(daily: &[(Date, f64)]) -> Vec<(f64, f64)> {
     let mut sum = 0.0;
     let point = |(date, pnl): &(Date, f64)| {
         sum += pnl;
-        (days_since_epoch(*date), sum)
+        (f64::from(days_since_epoch(*date)), sum)
     };
     daily.iter().map(point).collect()
-}
-
-fn days_since_epoch(date: Date) -> f64 {
-    f64::from((date - EPOCH).get_days())
 }
 
 fn date_label(days: &f64) -> String {

@@ -28,8 +28,7 @@ pub(super) fn html(shown: &[Demonstrated], money: &str) -> anyhow::Result<String
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>zerodte demo</h1>\n\
          <p class=\"stamp\">{SYNTHETIC_DATA}: made-up bars; nothing here says anything about a market.</p>\n\
          <p>Two policies learned on the first part of made-up minutes of SPY with options that expire the same day, and were \
-         tested on the last part, which they never saw. All option prices are modelled. All costs are included.</p>\n{}\n{sections}</body>\n</html>\n",
-        inline(money),
+         tested on the last part, which they never saw. All option prices are modelled. All costs are included.</p>\n{money}\n{sections}</body>\n</html>\n"
     ))
 }
 
@@ -37,12 +36,7 @@ fn section(shown: &Demonstrated) -> anyhow::Result<String> {
     let picture = Paths::of(&shown.config.run).run.join("training.svg");
     let svg = fs::read_to_string(&picture).with_context(|| format!("reading {}", picture.display()))?;
     let (title, text) = (escaped(shown.market.title), escaped(&shown.result.join("\n")));
-    Ok(format!("<h2>{title}</h2>\n<pre>{text}</pre>\n{}\n", inline(&svg)))
-}
-
-/// Returns a picture without what may stand above its element in a file.
-fn inline(svg: &str) -> &str {
-    &svg[svg.find("<svg").unwrap_or(0)..]
+    Ok(format!("<h2>{title}</h2>\n<pre>{text}</pre>\n{svg}\n"))
 }
 
 fn escaped(text: &str) -> String {

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use market_data::{SessionBars, VolColumns, calendar::MINUTE_NS};
+use market_data::{
+    SessionBars, VolColumns,
+    calendar::{MINUTE_NS, session_time},
+};
 use market_env::{
     Action, ActionMask, BatchEnv, Day, EnvConfig, ExitReason, Ledger, Market, QuotePair, Sale, Trade,
     features::indicator::SessionVwap,
 };
 use ppo_agent::{Behaviour, Policy, StepView, evaluate_watched, ppo::distribution::MAX_ACTIONS};
 
-use crate::{inputs::Inputs, output::clock::session_time};
+use crate::inputs::Inputs;
 
 /// One decision, taken at the close of the bar of the same number, and the result of its step.
 #[derive(Debug, Clone)]
@@ -91,7 +94,7 @@ impl<'a> Session<'a> {
 
     /// Formats the start of a bar in New York time.
     pub(crate) fn clock(&self, bar: u32) -> String {
-        session_time(bar)
+        session_time(bar as usize)
     }
 
     /// Returns the position held at the close of a bar.

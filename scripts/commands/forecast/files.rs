@@ -11,7 +11,7 @@ use polars::prelude::{
 use ppo_agent::forecast::{Epoch, Scores, Target, TargetKind};
 
 use super::dataset::{ForecastDataset, SelectedSamples};
-use crate::artifacts::trades::EPOCH;
+use crate::artifacts::trades::{EPOCH, days_since_epoch};
 
 /// One row per epoch.
 pub(crate) const EPOCHS: &str = "epochs.csv";
@@ -104,7 +104,7 @@ pub(crate) fn predictions(
     data: DataStamp,
 ) -> anyhow::Result<Vec<u8>> {
     let samples = &picked.samples;
-    let days: Vec<i32> = material.dates(picked).map(|date| (date - EPOCH).get_days()).collect();
+    let days: Vec<i32> = material.dates(picked).map(days_since_epoch).collect();
     let bars: Vec<i32> =
         samples.row.iter().zip(&samples.first_row).map(|(&row, &first)| (row - first) as i32).collect();
     let symbols: Vec<&str> = material.symbols(picked).map(market_data::Symbol::as_str).collect();

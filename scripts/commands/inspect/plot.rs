@@ -1,7 +1,10 @@
 //! SVG heat map of all minutes: sessions from left to right, minutes after the open from top to bottom.
 
 use anyhow::Context as _;
-use market_data::quality::{At, Day, FULL};
+use market_data::{
+    calendar::session_time,
+    quality::{At, Day, FULL},
+};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
@@ -148,7 +151,7 @@ impl Map<'_> {
         for minute in (0..=FULL).step_by(30) {
             let y = self.top + minute as i32 * MINUTE;
             area.draw(&PathElement::new([(LEFT - 6, y), (LEFT - 1, y)], INK))?;
-            area.draw(&Text::new(At::clock(minute), (LEFT - 10, y), right.clone()))?;
+            area.draw(&Text::new(session_time(minute), (LEFT - 10, y), right.clone()))?;
         }
         let mut free = i32::MIN;
         let end = LEFT + self.width.max(SPREAD) + RIGHT;

@@ -75,8 +75,7 @@ pub(in crate::source) struct Table {
 
 impl Table {
     pub(in crate::source) fn read(path: &Path, names: &[&'static str]) -> Result<Self, DataError> {
-        let table = plain(read(path, open(path)?, names)?).map_err(|error| unreadable(path, error))?;
-        Ok(Self { path: path.to_owned(), table })
+        Ok(Self { path: path.to_owned(), table: read(path, open(path)?, names)? })
     }
 
     pub(in crate::source) fn column(&self, name: &str) -> Result<&Column, DataError> {
@@ -129,15 +128,8 @@ fn date_times(path: &Path, reader: &mut ParquetReader<File>) -> Result<Vec<bool>
 
 fn read(path: &Path, reader: ParquetReader<File>, names: &[&str]) -> Result<DataFrame, DataError> {
     let names = names.iter().map(ToString::to_string).collect();
-    let mut table = reader.with_columns(Some(names)).finish().map_err(|error| unreadable(path, error))?;
-    // Dictionaries and categories are texts.
-    for column in table.columns().to_vec() {
-        if matches!(column.dtype(), DataType::Categorical(..) | DataType::Enum(..)) {
-            let texts = column.cast(&DataType::String).map_err(|error| unreadable(path, error))?;
-            table.with_column(texts).map_err(|error| unreadable(path, error))?;
-        }
-    }
-    Ok(table)
+    let table = reader.with_columns(Some(names)).finish().and_then(plain);
+    table.map_err(|error| unreadable(path, error))
 }
 
 fn column<'a>(path: &Path, table: &'a DataFrame, name: &str) -> Result<&'a Column, DataError> {
@@ -200,7 +192,7 @@ fn numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<f64>,
 }
 
 fn optional_numbers(path: &Path, name: &'static str, column: &Column) -> Result<Vec<Option<f64>>, DataError> {
-    if !(column.dtype().is_primitive_numeric() || matches!(column.dtype(), DataType::Decimal(..))) {
+    if !column.dtype().is_primitive_numeric() {
         return Err(wrong_type(path, name, column, EXPECTED_NUMBER));
     }
     let cast = column.cast(&DataType::Float64).map_err(|error| unreadable(path, error))?;

@@ -6,9 +6,9 @@ use crate::{Bars, DailySeries, calendar::MINUTE_NS, quality::At};
 /// A reason not to trust a file, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Suspicion {
-    /// What is wrong, without the file's name.
+    /// The fault, without the file's name.
     pub(super) what: String,
-    /// What to do.
+    /// The remedy.
     pub(super) cure: String,
 }
 
