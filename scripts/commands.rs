@@ -18,6 +18,7 @@ pub mod man;
 pub mod reproduce_collapse;
 pub mod selftest;
 pub mod train;
+pub mod walk_forward;
 pub mod watch;
 
 use clap::{Parser, Subcommand};
@@ -29,7 +30,7 @@ use crate::{
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
         doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags,
         inspect::InspectFlags, man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest,
-        train::TrainFlags, watch::WatchFlags,
+        train::TrainFlags, walk_forward::WalkForwardFlags, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -58,6 +59,8 @@ pub enum Tool {
     Diagnose(DiagnoseFlags),
     /// Replays sessions in order with a model and reports its earnings.
     Backtest(BacktestFlags),
+    /// Trains on past dates and tests on the next ones, again and again: the question is whether a way of training earns.
+    WalkForward(WalkForwardFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
@@ -116,6 +119,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
         Tool::Train(flags) => return train::run(flags, console),
+        Tool::WalkForward(flags) => return walk_forward::run(flags, console),
         Tool::Watch(flags) => watch::run(flags, console),
     }
     .map(|()| Outcome::Finished)

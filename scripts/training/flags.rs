@@ -138,7 +138,7 @@ impl FromStr for EntCoef {
 }
 
 /// Reads a whole number that may have separators or an exponent, such as 100_000, 100,000 or 1e5.
-fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     let digits = text.replace(['_', ','], "");
     if let Ok(count) = digits.parse() {
         return Ok(count);
