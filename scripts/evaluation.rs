@@ -4,6 +4,7 @@ pub mod audit;
 pub mod baselines;
 pub mod cost_sensitivity;
 pub mod held_out;
+pub mod matched_random;
 pub mod money;
 pub mod performance;
 pub mod price_counts;

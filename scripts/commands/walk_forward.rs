@@ -39,8 +39,6 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     let resolved = CommandContext::open(&flags.config, console, |notes| Ok(flags.resolve(notes)?))?;
     let Some((mut context, configs)) = resolved else { return Ok(Outcome::Finished) };
     let folder = OutputFolder::checked("", &flags.output.out)?;
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(flags.num_threads);
-    threads.build_global().context("starting the threads")?;
     let inputs = Inputs::load(configs.shared())?;
     context.say_notes()?;
     context.say_synthetic(inputs.dataset.synthetic)?;
@@ -61,9 +59,10 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     }
     let stop = StopRequests::watch().context("watching for Ctrl-C")?;
     let watch = Stopwatch::start();
-    let test = WalkForward { plan: &plan, candidates: &candidates, folder: folder.path(), stop: Some(stop.clone()) };
+    let test =
+        WalkForward { plan: &plan, candidates: &candidates, threads: flags.num_threads, stop: Some(stop.clone()) };
     let screen = Mutex::new((&mut *console, 0));
-    let result = test.run(&|fold| {
+    let result = test.run(folder.path(), &|fold| {
         if let Ok(mut screen) = screen.lock() {
             screen.1 += 1;
             let line = fold_line(fold, screen.1, plan.folds.len());

@@ -18,6 +18,8 @@ use crate::{
     output::exit_code::UsageError,
 };
 
+/// Multiple of the spread at which an edge has to survive.
+pub const WIDER_SPREAD: f64 = 1.5;
 /// Name of the only candidate where none is named: the configuration of the command.
 const CONFIGURED: &str = "settings";
 
@@ -95,15 +97,20 @@ impl CandidateConfigs {
     /// As [`Inputs::market_under`].
     pub fn with_markets(self, inputs: &Inputs) -> anyhow::Result<Vec<Candidate>> {
         let first = self.shared().market.clone();
+        let wider = |config: &RunConfig| {
+            let mut market = config.market.clone();
+            market.pricing.spread_multiplier *= WIDER_SPREAD;
+            inputs.market_under(&market)
+        };
         let mut candidates: Vec<Candidate> = Vec::new();
         for (name, config) in self.0 {
             let known = candidates.iter().find(|known| known.config.market == config.market);
-            let market = match known {
-                Some(known) => Arc::clone(&known.market),
-                None if config.market == first => Arc::clone(&inputs.market),
-                None => inputs.market_under(&config.market)?,
+            let (market, wider) = match known {
+                Some(known) => (Arc::clone(&known.market), known.wider.clone()),
+                None if config.market == first => (Arc::clone(&inputs.market), Some(wider(&config)?)),
+                None => (inputs.market_under(&config.market)?, Some(wider(&config)?)),
             };
-            candidates.push(Candidate { name, config, market });
+            candidates.push(Candidate { name, config, market, wider });
         }
         Ok(candidates)
     }
@@ -118,6 +125,8 @@ pub struct Candidate {
     pub config: RunConfig,
     /// Its market over all dates.
     pub market: Arc<Market>,
+    /// The same market at 1.5 times the spread; absent where it is not asked for.
+    pub wider: Option<Arc<Market>>,
 }
 
 /// A candidate as the plan records it.

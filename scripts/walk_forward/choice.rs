@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use clap::ValueEnum;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use statistics::{DatesBySeeds, Mean, mean};
 
 use super::session_row::{Part, SessionRow};
 
@@ -75,16 +76,17 @@ fn score(candidate: &str, rows: &[SessionRow]) -> Score {
     Score {
         candidate: candidate.to_owned(),
         mean_usd: pnl.iter().flatten().sum::<f64>() / cells,
-        error_usd: two_way_error(&pnl),
+        error_usd: error_of_mean(&pnl),
         trades: own().map(|row| f64::from(row.trades)).sum::<f64>() / cells,
         chosen: false,
     }
 }
 
-// TODO(merge): DatesBySeeds of the statistics crate.
-fn two_way_error(pnl: &[Vec<f64>]) -> Option<f64> {
-    let dates: Vec<f64> = pnl.iter().map(|row| statistics::mean(row)).collect();
-    statistics::Mean::of(&dates).map(|mean| mean.error)
+/// Returns the standard error of the mean over dates and seeds; over dates alone for one seed.
+fn error_of_mean(pnl: &[Vec<f64>]) -> Option<f64> {
+    let table = DatesBySeeds { pnl: pnl.to_vec(), fold: vec![0; pnl.len()] };
+    let of_dates = || Mean::of(&pnl.iter().map(|row| mean(row)).collect::<Vec<_>>()).map(|mean| mean.error);
+    table.components().map(|found| found.error()).or_else(of_dates)
 }
 
 /// Returns P&L in dollars, one row per date and one column per seed, all symbols of a date together.

@@ -1,12 +1,11 @@
-//! One fold of a walk-forward test: trainings of all candidates, the choice, and the test of the chosen one.
+//! One fold of a walk-forward test: trainings of all candidates, the choice, and the test of the chosen one. It writes no file.
 
-use std::{fs, path::PathBuf};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
-use market_data::{DataStamp, DateRange, Split};
-use market_env::Trade;
-use ppo_agent::{Behaviour, ModelFile, Policy};
-use rayon::prelude::*;
+use market_data::DateRange;
+use market_env::{Market, Trade};
+use ppo_agent::Behaviour;
 use serde::{Deserialize, Serialize};
 use statistics::ratio;
 
@@ -18,12 +17,8 @@ use super::{
     training::{Trained, TrainingRecord, train},
 };
 use crate::{
-    artifacts::{files, saved_model::ModelMeta, trades},
     evaluation::replay::{ReplayResult, replay},
-    output::{
-        output_file::{create_parent, json_text, write_file},
-        signals::StopRequests,
-    },
+    output::signals::StopRequests,
 };
 
 /// Settings of every fold.
@@ -34,10 +29,8 @@ pub(super) struct FoldSettings<'a> {
     pub(super) choice: ChoiceRule,
     pub(super) refit: bool,
     pub(super) behaviour: Behaviour,
-    pub(super) data: DataStamp,
-    /// Folder of the whole test.
-    pub(super) folder: PathBuf,
-    pub(super) plan_sha256: String,
+    /// Replays the test dates at wider spreads, too.
+    pub(super) at_wider_spread: bool,
     pub(super) stop: Option<&'a StopRequests>,
 }
 
@@ -45,8 +38,6 @@ pub(super) struct FoldSettings<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoldResult {
-    /// SHA-256 of the plan.
-    pub plan_sha256: String,
     /// The fold.
     pub fold: Fold,
     /// Every candidate's money on the validation dates.
@@ -75,155 +66,104 @@ impl FoldResult {
     }
 }
 
-/// A fold, computed or read from an earlier start, with the test trades of the chosen candidate by seed.
-pub(super) type TestedFold = (FoldResult, Vec<Vec<Trade>>);
+/// A tested fold.
+#[derive(Debug)]
+pub(super) struct TestedFold {
+    pub(super) result: FoldResult,
+    /// Test trades of the chosen candidate, one list per seed.
+    pub(super) trades: Vec<Vec<Trade>>,
+    /// Policies of the chosen candidate, one per seed, with their training dates; empty for a fold read from files.
+    pub(super) judged: Vec<(Trained, DateRange)>,
+}
+
+/// A trained candidate with its rows of the validation dates.
+#[derive(Debug)]
+pub(super) struct Validated {
+    trained: Trained,
+    rows: Vec<SessionRow>,
+}
 
 impl FoldSettings<'_> {
-    fn folder_of(&self, fold: &Fold) -> PathBuf {
-        PathBuf::from("folds").join(format!("{:03}", fold.number))
+    /// Returns the trainings of a fold: every candidate with every seed.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = (&Candidate, u64)> {
+        self.candidates.iter().flat_map(|candidate| self.seeds.iter().map(move |&seed| (candidate, seed)))
     }
 
-    /// Returns the result of a fold that an earlier start of the same plan finished; `None` if there is none.
+    /// Trains a candidate and replays the validation dates; `None` once a signal was noted.
     ///
     /// # Errors
-    /// When its files are damaged.
-    pub(super) fn finished(&self, fold: &Fold) -> anyhow::Result<Option<TestedFold>> {
-        let folder = self.folder.join(self.folder_of(fold));
-        let path = folder.join("fold.json");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let result: FoldResult = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
-        if result.plan_sha256 != self.plan_sha256 || result.fold != *fold {
-            return Ok(None);
-        }
-        let read = |seed: &u64| trades::read(&folder.join(trades_name(*seed)));
-        Ok(Some((result, self.seeds.iter().map(read).collect::<anyhow::Result<_>>()?)))
+    /// When training or replay fails.
+    pub(super) fn validate(
+        &self,
+        fold: &Fold,
+        (candidate, seed): (&Candidate, u64),
+    ) -> anyhow::Result<Option<Validated>> {
+        let Some(trained) = train(candidate, &fold.train, seed, self.stop)? else { return Ok(None) };
+        let played = self.replay(candidate, &candidate.market, &trained, &fold.validation)?;
+        let origin = Origin { candidate: &candidate.name, seed, fold: fold.number, part: Part::Validation };
+        Ok(Some(Validated { trained, rows: rows(origin, &played, &candidate.market) }))
     }
 
-    /// Trains, chooses and tests one fold and writes its files; `None` once a signal was noted. The file `fold.json` comes last:
-    /// a fold without it starts again.
+    /// Chooses a candidate and tests it; `validated` is in the order of [`FoldSettings::jobs`]. Returns `None` once a signal was
+    /// noted.
     ///
     /// # Errors
-    /// When a training or replay fails or a file cannot be written.
-    pub(super) fn run(&self, fold: &Fold) -> anyhow::Result<Option<TestedFold>> {
-        let jobs: Vec<(&Candidate, u64)> = self
-            .candidates
-            .iter()
-            .flat_map(|candidate| self.seeds.iter().map(move |&seed| (candidate, seed)))
-            .collect();
-        let Some(trained) = self.train_all(&jobs, &fold.train)? else { return Ok(None) };
-        let mut all_rows = self.replay_all(&jobs, &trained, fold)?;
+    /// When a training or replay fails.
+    pub(super) fn finish(&self, fold: &Fold, validated: Vec<Validated>) -> anyhow::Result<Option<TestedFold>> {
+        let mut trainings: Vec<TrainingRecord> = validated.iter().map(|one| one.trained.record.clone()).collect();
+        let mut all_rows: Vec<SessionRow> = validated.iter().flat_map(|one| one.rows.clone()).collect();
         let names: Vec<String> = self.candidates.iter().map(|candidate| candidate.name.clone()).collect();
         let scores = choose(self.choice, &names, &all_rows);
         let chosen = scores.iter().position(|score| score.chosen).context("a plan has a candidate")?;
-        let of_chosen = chosen * self.seeds.len()..(chosen + 1) * self.seeds.len();
-        let mut trainings: Vec<TrainingRecord> = trained.iter().map(|trained| trained.record.clone()).collect();
-        let (mut judged, mut trained_on) = (trained[of_chosen.clone()].to_vec(), fold.train);
+        let candidate = &self.candidates[chosen];
+        let of_chosen = validated.into_iter().skip(chosen * self.seeds.len()).take(self.seeds.len());
+        let (mut judged, mut trained_on): (Vec<Trained>, _) = (of_chosen.map(|one| one.trained).collect(), fold.train);
         if self.refit {
             trained_on = fold.train_and_validation();
-            let Some(again) = self.train_all(&jobs[of_chosen], &trained_on)? else { return Ok(None) };
+            let again = self.seeds.iter().map(|&seed| train(candidate, &trained_on, seed, self.stop));
+            let Some(again) = again.collect::<anyhow::Result<Option<Vec<Trained>>>>()? else { return Ok(None) };
             trainings.extend(again.iter().map(|trained| trained.record.clone()));
             judged = again;
         }
-        let candidate = &self.candidates[chosen];
-        let mut traded = Vec::new();
-        for (trained, played) in judged.iter().zip(self.test(candidate, &judged, fold)?) {
-            let origin =
-                Origin { candidate: &candidate.name, seed: trained.record.seed, fold: fold.number, part: Part::Test };
-            all_rows.extend(rows(origin, &played, &candidate.market));
-            traded.push(played.trades);
+        let mut trades = Vec::new();
+        for trained in &judged {
+            let played = self.test(fold, candidate, trained, &mut all_rows)?;
+            trades.push(played.trades);
         }
-        let models = self.save(candidate, &judged, &trained_on, fold, &traded)?;
-        let result = FoldResult {
-            plan_sha256: self.plan_sha256.clone(),
-            fold: *fold,
-            scores,
-            trainings,
-            rows: all_rows,
-            models,
-        };
-        let path = self.folder.join(self.folder_of(fold)).join("fold.json");
-        write_file(&path, json_text(&result)?.as_bytes())?;
-        Ok(Some((result, traded)))
+        let result = FoldResult { fold: *fold, scores, trainings, rows: all_rows, models: Vec::new() };
+        let judged = judged.into_iter().map(|trained| (trained, trained_on)).collect();
+        Ok(Some(TestedFold { result, trades, judged }))
     }
 
-    /// Trains, one job per thread; `None` once a signal was noted.
-    fn train_all(&self, jobs: &[(&Candidate, u64)], dates: &DateRange) -> anyhow::Result<Option<Vec<Trained>>> {
-        jobs.par_iter().with_max_len(1).map(|(candidate, seed)| train(candidate, dates, *seed, self.stop)).collect()
-    }
-
-    /// Replays the validation dates with every trained policy.
-    fn replay_all(
+    /// Replays the test dates, also at wider spreads if the settings ask for it, and adds the rows.
+    fn test(
         &self,
-        jobs: &[(&Candidate, u64)],
-        trained: &[Trained],
         fold: &Fold,
-    ) -> anyhow::Result<Vec<SessionRow>> {
-        let replayed = |((candidate, seed), trained): (&(&Candidate, u64), &Trained)| {
-            let played = self.replay(candidate, &trained.policy, *seed, &fold.validation)?;
-            let origin = Origin { candidate: &candidate.name, seed: *seed, fold: fold.number, part: Part::Validation };
-            anyhow::Ok(rows(origin, &played, &candidate.market))
+        candidate: &Candidate,
+        trained: &Trained,
+        all_rows: &mut Vec<SessionRow>,
+    ) -> anyhow::Result<ReplayResult> {
+        let mut replayed = |market: &Arc<Market>, part: Part| {
+            let played = self.replay(candidate, market, trained, &fold.test)?;
+            let origin = Origin { candidate: &candidate.name, seed: trained.record.seed, fold: fold.number, part };
+            all_rows.extend(rows(origin, &played, market));
+            anyhow::Ok(played)
         };
-        let rows = jobs.par_iter().zip(trained).map(replayed).collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(rows.concat())
-    }
-
-    /// Replays the test dates with the trained policies of the chosen candidate.
-    fn test(&self, candidate: &Candidate, trained: &[Trained], fold: &Fold) -> anyhow::Result<Vec<ReplayResult>> {
-        let play = |trained: &Trained| self.replay(candidate, &trained.policy, trained.record.seed, &fold.test);
-        trained.par_iter().map(play).collect()
+        let played = replayed(&candidate.market, Part::Test)?;
+        if let Some(wider) = candidate.wider.as_ref().filter(|_| self.at_wider_spread) {
+            replayed(wider, Part::WiderSpread)?;
+        }
+        Ok(played)
     }
 
     fn replay(
         &self,
         candidate: &Candidate,
-        policy: &Policy,
-        seed: u64,
+        market: &Arc<Market>,
+        trained: &Trained,
         dates: &DateRange,
     ) -> anyhow::Result<ReplayResult> {
-        let days = candidate.market.days_in(dates);
-        replay(policy, &candidate.market, &days, &candidate.config.env, self.behaviour, seed)
+        let Trained { policy, record } = trained;
+        replay(policy, market, &market.days_in(dates), &candidate.config.env, self.behaviour, record.seed)
     }
-
-    /// Writes models and test trades of the chosen candidate.
-    fn save(
-        &self,
-        candidate: &Candidate,
-        trained: &[Trained],
-        trained_on: &DateRange,
-        fold: &Fold,
-        traded: &[Vec<Trade>],
-    ) -> anyhow::Result<Vec<(PathBuf, String)>> {
-        let folder = self.folder_of(fold);
-        let mut models = Vec::new();
-        for (trained, traded) in trained.iter().zip(traded) {
-            let seed = trained.record.seed;
-            let split = Split { train: *trained_on, validation: fold.validation, test: fold.test, gap: Vec::new() };
-            let mut config = candidate.config.clone();
-            config.run.seed = seed;
-            let meta = ModelMeta {
-                data: self.data,
-                timesteps: trained.record.steps,
-                config,
-                split,
-                trained_on: vec![*trained_on],
-                forecaster: None,
-            };
-            let name = folder.join(format!("{}-seed{seed}.safetensors", candidate.name));
-            let path = self.folder.join(&name);
-            create_parent(&path)?;
-            ModelFile { policy: trained.policy.clone(), meta: serde_json::to_value(meta)? }.save(&path)?;
-            models.push((name, files::sha256(&path)?));
-            let path = self.folder.join(&folder).join(trades_name(seed));
-            write_file(&path, &trades::encode(&path, traded, self.data)?)?;
-        }
-        Ok(models)
-    }
-}
-
-/// Returns the name of the file with the test trades of a seed.
-pub(super) fn trades_name(seed: u64) -> String {
-    format!("trades-seed{seed}.parquet")
 }

@@ -15,6 +15,8 @@ pub enum Part {
     Validation,
     /// The dates that judge the choice.
     Test,
+    /// The same dates at 1.5 times the spread; the policy decides again.
+    WiderSpread,
 }
 
 impl Part {
@@ -22,6 +24,7 @@ impl Part {
         match self {
             Self::Validation => "validation",
             Self::Test => "test",
+            Self::WiderSpread => "wider_spread",
         }
     }
 }
