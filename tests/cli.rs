@@ -3,6 +3,7 @@
 pub(crate) mod audit_reward;
 pub(crate) mod bad_bars;
 pub(crate) mod calibrate;
+pub(crate) mod evaluate;
 #[cfg(feature = "torch")]
 pub(crate) mod forecast_compare;
 pub(crate) mod golden;

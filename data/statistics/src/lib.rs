@@ -73,4 +73,4 @@ pub use snooping::{SuperiorAbility, p_error, rank_p, reality_check};
 pub use stepdown::{Stepdown, romano_wolf};
 pub use studentised::{DateSum, FEWEST_DATES, percentile_interval, studentised_interval};
 pub use trials::{DeflatedSharpe, expected_maximum, min_backtest_years};
-pub use two_way::{Components, DatesBySeeds};
+pub use two_way::{Components, DatesBySeeds, NewTraining};

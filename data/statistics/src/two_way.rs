@@ -4,6 +4,7 @@ use crate::{
     bootstrap::ConfidenceInterval,
     mean,
     resample::{Resamples, nearest_rank, sorted, stream},
+    sample_variance,
 };
 
 /// P&L of one procedure by date and seed. In each fold of a walk-forward every seed is another training.
@@ -56,19 +57,20 @@ impl DatesBySeeds {
         mean(dates.iter().map(of_date))
     }
 
-    /// Returns the mean with its 95 % percentile interval for a new training on other dates. Returns `None` for fewer than
-    /// two seeds or no date.
+    /// Returns the mean of all cells with its error and interval for a new training on other dates. Returns `None` for fewer
+    /// than two seeds or no date.
     ///
     /// # Panics
     /// If `resamples` has another number of dates.
-    pub fn interval(&self, resamples: &Resamples, seed: u64) -> Option<ConfidenceInterval> {
-        let value = mean(self.pnl.iter().flatten());
+    pub fn new_training(&self, resamples: &Resamples, seed: u64) -> Option<NewTraining> {
         if self.seeds() < 2 {
             return None;
         }
+        let value = mean(self.pnl.iter().flatten());
         let means = sorted(self.resampled_means(resamples, seed));
         let (low, high) = (nearest_rank(&means, 0.025)?, nearest_rank(&means, 0.975)?);
-        Some(ConfidenceInterval { value, low, high, blocks: self.pnl.len() })
+        let interval = ConfidenceInterval { value, low, high, blocks: self.pnl.len() };
+        Some(NewTraining { interval, error: sample_variance(&means).sqrt() })
     }
 
     /// Returns the components of variance of the table without folds, or `None` for fewer than two dates or seeds.
@@ -97,6 +99,15 @@ impl DatesBySeeds {
             of_residual: residual / ((n - 1.0) * (seeds - 1.0)),
         })
     }
+}
+
+/// Mean P&L of a date in a new training on other dates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NewTraining {
+    /// The mean with its 95 % percentile interval.
+    pub interval: ConfidenceInterval,
+    /// Standard error of the mean.
+    pub error: f64,
 }
 
 /// Mean squares of a table of dates by seeds.
@@ -202,8 +213,10 @@ mod tests {
                 .collect();
             let table = DatesBySeeds { pnl, fold: vec![0; 120] };
             let resamples = Resamples::draw(120, 399, Blocks::Stationary(1.0), world);
-            let interval = table.interval(&resamples, world).unwrap();
+            let NewTraining { interval, error } = table.new_training(&resamples, world).unwrap();
             covered[0] += u32::from(interval.low <= 0.0 && 0.0 <= interval.high);
+            let closed_form = table.components().unwrap().error();
+            assert!((0.6..1.4).contains(&(error / closed_form)), "{error} against {closed_form}");
             let naive = 1.96 * (table.components().unwrap().of_residual / 960.0).sqrt();
             covered[1] += u32::from(interval.value.abs() <= naive);
         }
