@@ -30,15 +30,10 @@ use crate::{
     commands::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
-<<<<<<< HEAD
-        doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags,
-        inspect::InspectFlags, man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest,
-        train::TrainFlags, walk_forward::WalkForwardFlags, watch::WatchFlags,
-=======
         doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool,
         import::ImportFlags, inspect::InspectFlags, man::ManFlags, registry::RegistryTool,
-        reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags, watch::WatchFlags,
->>>>>>> stats
+        reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags, walk_forward::WalkForwardFlags,
+        watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -67,16 +62,13 @@ pub enum Tool {
     Diagnose(DiagnoseFlags),
     /// Replays sessions in order with a model and reports its earnings.
     Backtest(BacktestFlags),
-<<<<<<< HEAD
-    /// Trains on past dates and tests on the next ones, again and again: the question is whether a way of training earns.
-    WalkForward(WalkForwardFlags),
-=======
     /// Evaluates reports of backtests: the evidence for an edge after costs, and the verdict on it.
     Evaluate(EvaluateFlags),
     /// Lists the trials that were made, counts looks at dates, and checks the chain of rows.
     #[command(subcommand)]
     Registry(RegistryTool),
->>>>>>> stats
+    /// Trains on past dates and tests on the next ones, again and again: the question is whether a way of training earns.
+    WalkForward(WalkForwardFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.

@@ -12,6 +12,7 @@ pub mod choice;
 mod fold;
 mod fold_files;
 pub mod folds;
+pub mod judgement;
 pub mod plan;
 pub mod session_row;
 mod training;

@@ -2,15 +2,19 @@
 
 mod flags;
 
-use std::sync::Mutex;
+use std::{path::Path, sync::Mutex};
 
 use anyhow::Context as _;
 use market_data::DateRange;
 use ppo_agent::Behaviour;
 
 use crate::{
-    artifacts::files,
+    artifacts::{
+        files,
+        registry::{Kind, Registry, Row},
+    },
     config::context::CommandContext,
+    evaluation::edge::{Looks, text},
     inputs::Inputs,
     output::{
         clock::Stopwatch,
@@ -23,6 +27,7 @@ use crate::{
     walk_forward::{
         FoldResult, WalkForward,
         candidate::{Candidate, CandidateConfigs},
+        judgement::Judgement,
         plan::Plan,
         session_row::Part,
     },
@@ -74,8 +79,36 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
         return Ok(Outcome::Interrupted(Interrupted { signal, go_on: "go on with the same command and --resume" }));
     };
     let trainings: usize = result.folds.iter().map(|fold| fold.trainings.len()).sum();
-    console.say(format!("{} trainings in {:.0} seconds", thousands(trainings as i64), watch.seconds()))?;
+    console.say(format!("{} trainings in {:.0} seconds\n", thousands(trainings as i64), watch.seconds()))?;
+    let config = &candidates[0].config;
+    let judgement = Judgement {
+        plan: &plan,
+        candidates: &candidates,
+        result: &result,
+        config: &config.evaluation,
+        matched_draws: flags.matched_draws,
+    };
+    let looks = look(&Registry::in_folder(&config.run.out_dir), &judgement, folder.path())?;
+    let evaluation = judgement.evaluate(looks)?;
+    console.say_all(text::lines(&evaluation))?;
+    folder.file("evaluation.json").save_json(&evaluation, console)?;
+    flags.check(evaluation.verdict.word)?;
     Ok(Outcome::Finished)
+}
+
+/// Records the look of the procedure at its test dates, and returns the number of configurations that have looked at some of them;
+/// `None` where there was no registry before.
+fn look(registry: &Registry, judgement: &Judgement<'_>, folder: &Path) -> anyhow::Result<Option<Looks>> {
+    let (existed, plan) = (registry.exists(), judgement.plan);
+    let (first, last) = (&plan.folds[0], &plan.folds[plan.folds.len() - 1]);
+    let dates = DateRange { first: first.test.first, last: last.test.last };
+    let procedure = plan.procedure_sha256()?;
+    let row = Row::new(Kind::WalkForward, folder.display().to_string(), &procedure, plan.data);
+    registry.append(Row { looked_at: Some(dates), steps: Some(plan.timesteps), ..row })?;
+    let content = registry.read()?;
+    let lookers = content.lookers(dates, plan.data);
+    let outside = lookers.iter().filter(|config| **config != procedure).count();
+    Ok(existed.then_some(Looks { configurations: 1 + outside, outside }))
 }
 
 fn plan(

@@ -104,6 +104,8 @@ pub struct Evaluation {
     pub spa: Option<Spa>,
     /// Romano-Wolf stepdown of all trials.
     pub romano_wolf: Vec<TrialResult>,
+    /// The judged trial and the policies without information, in one Romano-Wolf stepdown; empty where none was replayed.
+    pub baselines: Vec<TrialResult>,
     /// Seeds of the judged trial as trainings.
     pub seeds: Option<Seeds>,
     /// Components of variance.
@@ -172,6 +174,7 @@ impl Evaluation {
             reality_check: enough.then(|| reality_check(&series, &resamples)).flatten().map(|p| RealityCheck { p }),
             spa: enough.then(|| SuperiorAbility::of(&series, &resamples, block)).flatten().map(Spa::from),
             romano_wolf: if enough { romano_wolf.collect() } else { Vec::new() },
+            baselines: if enough { baselines(sessions, judged, pnl, &resamples) } else { Vec::new() },
             seeds: Seeds::of(&sessions.by_fold(trial), config.resamples, seed),
             variance: if sessions.fold_count() == 1 { VarianceParts::of(&table) } else { None },
             drawdown: Drawdown::of(pnl, &resamples),
@@ -218,6 +221,18 @@ impl Evaluation {
         self.why =
             reasons.into_iter().filter(|(_, absent, _)| *absent).map(|(key, _, why)| (key, why.to_owned())).collect();
     }
+}
+
+/// Tests the judged series and the policies without information together.
+fn baselines(sessions: &SessionSeries, judged: usize, pnl: &[f64], resamples: &Resamples) -> Vec<TrialResult> {
+    if sessions.baselines.is_empty() {
+        return Vec::new();
+    }
+    let own = (sessions.trials[judged].name.as_str(), pnl.to_vec());
+    let others = sessions.baselines.iter().map(|baseline| (baseline.name.as_str(), baseline.pnl_usd.clone()));
+    let (names, series): (Vec<&str>, Vec<Vec<f64>>) = [own].into_iter().chain(others).unzip();
+    let rows = romano_wolf(&series, resamples).into_iter();
+    rows.enumerate().map(|(k, row)| TrialResult::of(names[k], &series[k], row)).collect()
 }
 
 fn unit(sessions: &SessionSeries, trial: &Trial) -> Unit {

@@ -30,6 +30,15 @@ impl Trial {
     }
 }
 
+/// A policy without information on the same dates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    /// Name.
+    pub name: String,
+    /// Net P&L in dollars by date, `[n]`.
+    pub pnl_usd: Vec<f64>,
+}
+
 /// Trials on the same session dates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSeries {
@@ -49,6 +58,8 @@ pub struct SessionSeries {
     pub in_sample_dates: usize,
     /// The trials, one or more.
     pub trials: Vec<Trial>,
+    /// Policies without information on the same dates; they are no trials, since nobody chose among them.
+    pub baselines: Vec<Baseline>,
 }
 
 impl SessionSeries {
@@ -63,6 +74,9 @@ impl SessionSeries {
         );
         ensure!(self.dates.is_sorted_by(|a, b| a < b), "session dates are not ascending");
         ensure!(self.folds.len() == self.dates.len(), "{} folds for {} dates", self.folds.len(), self.dates.len());
+        for Baseline { name, pnl_usd } in &self.baselines {
+            ensure!(pnl_usd.len() == self.dates.len(), "{name}: a value per date is needed");
+        }
         for Trial { name, seeds, pnl_usd, .. } in &self.trials {
             ensure!(seeds.len() == pnl_usd.len() && !seeds.is_empty(), "{name}: a series per seed is needed");
             ensure!(pnl_usd.iter().all(|pnl| pnl.len() == self.dates.len()), "{name}: a value per date is needed");
@@ -123,6 +137,7 @@ pub(crate) mod tests {
             modelled_prices: false,
             in_sample_dates: 0,
             trials: trials.into_iter().map(trial).collect(),
+            baselines: Vec::new(),
         }
     }
 

@@ -67,6 +67,15 @@ impl Plan {
         Ok(hex(&Sha256::digest(json_text(self)?)))
     }
 
+    /// Returns the SHA-256 of the procedure: of everything but its name, its seeds and the files.
+    ///
+    /// # Errors
+    /// As [`Plan::sha256`].
+    pub fn procedure_sha256(&self) -> anyhow::Result<String> {
+        let plan = Self { seeds: Vec::new(), files: Value::Null, ..self.clone() };
+        plan.sha256()
+    }
+
     /// Writes the plan to a new folder, or compares it with the plan of a folder that is resumed.
     ///
     /// # Errors

@@ -185,6 +185,7 @@ impl Trials {
             data: first.data,
             modelled_prices: reports.iter().any(|report| report.prices.modelled > 0),
             in_sample_dates: reports.iter().map(|report| report.in_sample_dates).max().unwrap_or(0),
+            baselines: Vec::new(),
             trials: groups.iter().enumerate().map(|(k, group)| trial(name(k), group)).collect(),
         };
         let at_wider_spread = |group: &Vec<&Report>| {

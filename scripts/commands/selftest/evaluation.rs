@@ -160,6 +160,7 @@ fn whole(series: &[Vec<f64>], seed: u64) -> anyhow::Result<f64> {
         data: DataStamp::Synthetic,
         modelled_prices: true,
         in_sample_dates: 0,
+        baselines: Vec::new(),
         trials: series.iter().map(trial).collect(),
     };
     let config = EvaluationConfig { resamples: RESAMPLES, ..EvaluationConfig::default() };

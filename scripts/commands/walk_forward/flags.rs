@@ -10,6 +10,7 @@ use crate::{
         flags::{ALL_DATES, ConfigFlags, DataFlags, described},
         layers::Layer,
     },
+    evaluation::edge::verdict::Word,
     output::exit_code::UsageError,
     training::flags::count,
     walk_forward::{
@@ -42,6 +43,12 @@ pub struct WalkForwardFlags {
     /// Samples actions on validation and test dates instead of taking the most likely one
     #[arg(long)]
     pub stochastic: bool,
+    /// Random policies with the entries of the tested ones in number, side, hour, setup and holding time; 0 = none
+    #[arg(long, value_name = "N", default_value_t = 199)]
+    pub matched_draws: usize,
+    /// Ends with exit code 1 unless this is the verdict, such as edge_survives
+    #[arg(long, value_name = "WORD")]
+    pub require: Option<Word>,
     /// Goes on with a test that was stopped, with the same command
     #[arg(long)]
     pub resume: bool,
@@ -89,6 +96,14 @@ impl Seeds {
 }
 
 impl WalkForwardFlags {
+    /// Fails if another verdict is required.
+    pub(crate) fn check(&self, word: Word) -> anyhow::Result<()> {
+        match self.require {
+            Some(required) if required != word => anyhow::bail!("--require {required}: the verdict is {word}"),
+            _ => Ok(()),
+        }
+    }
+
     /// Lays files, flags and assignments over every candidate, and checks the results.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::{
     evaluation::edge::{
-        Evaluation,
+        Evaluation, MatchedRandom,
         figures::{Dsr, MeanPerDate, Sharpe, TrialResult},
     },
     output::{
@@ -16,6 +16,8 @@ use crate::{
 const LABEL: usize = 15;
 /// Trials that are listed by name.
 const LISTED: usize = 20;
+/// Scripted policies that are shown beside a trial.
+const BEST_SCRIPTED: usize = 3;
 /// Width of a trial's name.
 const NAME: usize = 34;
 
@@ -27,6 +29,7 @@ pub fn lines(evaluation: &Evaluation) -> Vec<String> {
         money(evaluation),
         statistics(evaluation),
         trials(evaluation),
+        beside(evaluation),
         vec![String::new()],
         verdict(evaluation),
     ];
@@ -131,7 +134,8 @@ fn statistics(evaluation: &Evaluation) -> Vec<String> {
 /// Returns the table of all trials, the largest t first.
 fn trials(evaluation: &Evaluation) -> Vec<String> {
     let mut rows: Vec<&TrialResult> = evaluation.romano_wolf.iter().collect();
-    if rows.is_empty() {
+    let stands_below = rows.len() == 1 && !evaluation.baselines.is_empty();
+    if rows.is_empty() || stands_below {
         return Vec::new();
     }
     rows.sort_by(|a, b| b.t.total_cmp(&a.t));
@@ -145,6 +149,31 @@ fn trials(evaluation: &Evaluation) -> Vec<String> {
     }
     if rows.len() > LISTED {
         lines.push(format!("and {} more", rows.len() - LISTED));
+    }
+    lines
+}
+
+/// Returns the policies without information beside the judged trial: those that act at random, that do nothing, that earn most, and
+/// perfect foresight.
+fn beside(evaluation: &Evaluation) -> Vec<String> {
+    let Some((own, others)) = evaluation.baselines.split_first() else { return Vec::new() };
+    let mut lines =
+        vec![String::new(), format!("{:<NAME$} {:>12} {:>8} {:>11}", "beside it", "net, a date", "t", "adjusted p")];
+    let with_t = |row: &TrialResult| {
+        let (name, mean) = (shortened(&row.name), dollars(row.mean_usd));
+        format!("{name:<NAME$} {mean:>12} {:>8.2} {:>11.4}", row.t, row.p_adjusted)
+    };
+    lines.push(with_t(own));
+    if let Some(MatchedRandom { p, mean }) = evaluation.matched_random {
+        lines.push(format!("{:<NAME$} {:>12} {:>8} {p:>11.4}", "random entries that match its own", dollars(mean), ""));
+    }
+    let mut rows: Vec<&TrialResult> = others.iter().collect();
+    rows.sort_by(|a, b| b.t.total_cmp(&a.t));
+    let named = |row: &&TrialResult| row.name == "random-legal" || row.name == "always-HOLD";
+    let best = rows.iter().filter(|row| !named(row)).take(BEST_SCRIPTED);
+    lines.extend(rows.iter().filter(|row| named(row)).chain(best).map(|row| with_t(row)));
+    if let Some(ceiling) = evaluation.ceiling {
+        lines.push(format!("{:<NAME$} {:>12}", "perfect foresight", dollars(ceiling)));
     }
     lines
 }
