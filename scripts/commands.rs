@@ -16,6 +16,7 @@ pub mod forecast;
 pub mod import;
 pub mod inspect;
 pub mod man;
+pub mod placebo;
 pub mod registry;
 pub mod reproduce_collapse;
 pub mod selftest;
@@ -31,7 +32,7 @@ use crate::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
         doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool,
-        import::ImportFlags, inspect::InspectFlags, man::ManFlags, registry::RegistryTool,
+        import::ImportFlags, inspect::InspectFlags, man::ManFlags, placebo::PlaceboFlags, registry::RegistryTool,
         reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags, walk_forward::WalkForwardFlags,
         watch::WatchFlags,
     },
@@ -69,6 +70,8 @@ pub enum Tool {
     Registry(RegistryTool),
     /// Trains on past dates and tests on the next ones, again and again: the question is whether a way of training earns.
     WalkForward(WalkForwardFlags),
+    /// Repeats a walk-forward test on markets without direction, and ranks the real result among them.
+    Placebo(PlaceboFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
@@ -126,6 +129,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Inspect(flags) => inspect::run(flags, console),
         Tool::Man(flags) => man::run(flags, console),
         Tool::Registry(tool) => registry::run(tool, console),
+        Tool::Placebo(flags) => return placebo::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
         Tool::Train(flags) => return train::run(flags, console),

@@ -13,6 +13,7 @@ mod fold;
 mod fold_files;
 pub mod folds;
 pub mod judgement;
+pub mod placebo;
 pub mod plan;
 pub mod session_row;
 mod training;
@@ -33,7 +34,7 @@ use self::{
     fold_files::{FoldFiles, trades_name},
     folds::Fold,
     plan::Plan,
-    session_row::SessionRow,
+    session_row::{Part, SessionRow},
     workers::run_in_order,
 };
 use crate::{
@@ -66,6 +67,11 @@ pub struct WalkForwardResult {
 }
 
 impl WalkForwardResult {
+    /// Returns the mean P&L of a test date in dollars: all symbols together, mean over seeds.
+    pub fn mean_per_date(&self) -> f64 {
+        statistics::mean(&choice::by_date_and_seed(self.rows().filter(|row| row.part == Part::Test)).concat())
+    }
+
     /// Returns the session rows of all folds.
     pub fn rows(&self) -> impl Iterator<Item = &SessionRow> {
         self.folds.iter().flat_map(|fold| &fold.rows)

@@ -20,7 +20,7 @@ use crate::{
         clock::Stopwatch,
         console::Console,
         exit_code::{Interrupted, Outcome},
-        output_file::{OutputFolder, write_file},
+        output_file::OutputFolder,
         signals::StopRequests,
         table::{dollars, thousands},
     },
@@ -48,6 +48,7 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     context.say_notes()?;
     context.say_synthetic(inputs.dataset.synthetic)?;
     let console = context.console;
+    let saved = configs.clone();
     let (plan, candidates) = plan(flags, configs, &inputs)?;
     console.say_all(heading(&plan, &inputs))?;
     if flags.dry_run {
@@ -58,10 +59,7 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
         return Ok(Outcome::Finished);
     }
     plan.write_or_check(folder.path(), flags.resume)?;
-    for candidate in &candidates {
-        let path = folder.path().join("candidates").join(format!("{}.toml", candidate.name));
-        write_file(&path, candidate.config.to_toml()?.as_bytes())?;
-    }
+    saved.write(folder.path())?;
     let stop = StopRequests::watch().context("watching for Ctrl-C")?;
     let watch = Stopwatch::start();
     let test =
@@ -119,7 +117,7 @@ fn plan(
     let dates = &inputs.dataset.dates;
     let folds = flags.sizes.cut(dates)?;
     let run = configs.shared().run.clone();
-    let candidates = configs.with_markets(inputs)?;
+    let candidates = configs.with_markets(inputs, true)?;
     let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
         anyhow::bail!("there is no session to train on")
     };

@@ -1,7 +1,13 @@
 //! Candidates of a walk-forward test: named configurations that compete for every fold.
 
-use std::{collections::BTreeSet, path::Path, str::FromStr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
+use anyhow::ensure;
 use market_env::Market;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -15,7 +21,7 @@ use crate::{
         profiles,
     },
     inputs::Inputs,
-    output::exit_code::UsageError,
+    output::{exit_code::UsageError, output_file::write_file},
 };
 
 /// Multiple of the spread at which an edge has to survive.
@@ -79,6 +85,38 @@ impl CandidateNames {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CandidateConfigs(pub Vec<(String, RunConfig)>);
 
+impl CandidateConfigs {
+    /// Reads the candidates of a plan from its folder.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is not the one that was planned.
+    pub fn read(folder: &Path, planned: &[PlannedCandidate]) -> anyhow::Result<Self> {
+        let read = |planned: &PlannedCandidate| {
+            let path = Self::path(folder, &planned.name);
+            let config = resolve(&RunConfig::default(), &[Layer::file(&path)?], RunConfig::check)?;
+            ensure!(
+                hex(&Sha256::digest(config.to_toml()?)) == planned.config_sha256,
+                "{} is not the configuration of the plan: it was changed afterwards",
+                path.display()
+            );
+            Ok((planned.name.clone(), config))
+        };
+        planned.iter().map(read).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// Writes the candidates to the folder of a plan.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        self.0.iter().try_for_each(|(name, config)| write_file(&Self::path(folder, name), config.to_toml()?.as_bytes()))
+    }
+
+    fn path(folder: &Path, name: &str) -> PathBuf {
+        folder.join("candidates").join(format!("{name}.toml"))
+    }
+}
+
 impl PrintConfig for CandidateConfigs {
     fn printed(&self) -> anyhow::Result<Vec<String>> {
         self.0.iter().map(|(name, config)| titled(&format!("Candidate {name}"), config)).collect()
@@ -91,24 +129,25 @@ impl CandidateConfigs {
         &self.0[0].1
     }
 
-    /// Builds the market of every candidate from the same bars; equal market settings share one.
+    /// Builds the market of every candidate from the same bars; equal market settings share one. With `wider`, also the market at
+    /// 1.5 times the spread.
     ///
     /// # Errors
     /// As [`Inputs::market_under`].
-    pub fn with_markets(self, inputs: &Inputs) -> anyhow::Result<Vec<Candidate>> {
+    pub fn with_markets(self, inputs: &Inputs, wider: bool) -> anyhow::Result<Vec<Candidate>> {
         let first = self.shared().market.clone();
         let wider = |config: &RunConfig| {
             let mut market = config.market.clone();
             market.pricing.spread_multiplier *= WIDER_SPREAD;
-            inputs.market_under(&market)
+            wider.then(|| inputs.market_under(&market)).transpose()
         };
         let mut candidates: Vec<Candidate> = Vec::new();
         for (name, config) in self.0 {
             let known = candidates.iter().find(|known| known.config.market == config.market);
             let (market, wider) = match known {
                 Some(known) => (Arc::clone(&known.market), known.wider.clone()),
-                None if config.market == first => (Arc::clone(&inputs.market), Some(wider(&config)?)),
-                None => (inputs.market_under(&config.market)?, Some(wider(&config)?)),
+                None if config.market == first => (Arc::clone(&inputs.market), wider(&config)?),
+                None => (inputs.market_under(&config.market)?, wider(&config)?),
             };
             candidates.push(Candidate { name, config, market, wider });
         }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail, ensure};
-use market_data::{DataStamp, DateRange};
+use market_data::{DataStamp, DateRange, FileRecord};
 use ppo_agent::Behaviour;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,7 +14,10 @@ use super::{
     choice::ChoiceRule,
     folds::{Fold, FoldSizes},
 };
-use crate::output::output_file::{json_text, write_file};
+use crate::{
+    artifacts::files::manifest_entries,
+    output::output_file::{json_text, write_file},
+};
 
 /// Format mark of the plan's file.
 const FORMAT: &str = "zerodte walk-forward 1";
@@ -67,6 +70,16 @@ impl Plan {
         Ok(hex(&Sha256::digest(json_text(self)?)))
     }
 
+    /// Refuses files that are not those of the plan.
+    ///
+    /// # Errors
+    /// A sentence with the keys that differ; a file that cannot be read again.
+    pub fn check_files(&self, files: &[FileRecord]) -> anyhow::Result<()> {
+        let now = Value::from(manifest_entries(files)?);
+        ensure!(now == self.files, "the files of bars have changed since the plan was written");
+        Ok(())
+    }
+
     /// Returns the SHA-256 of the procedure: of everything but its name, its seeds and the files.
     ///
     /// # Errors
@@ -74,6 +87,17 @@ impl Plan {
     pub fn procedure_sha256(&self) -> anyhow::Result<String> {
         let plan = Self { seeds: Vec::new(), files: Value::Null, ..self.clone() };
         plan.sha256()
+    }
+
+    /// Reads the plan of a folder.
+    ///
+    /// # Errors
+    /// When the folder holds none, or it is damaged.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("plan.json");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("reading {}: name the folder of a walk-forward test", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
     /// Writes the plan to a new folder, or compares it with the plan of a folder that is resumed.
