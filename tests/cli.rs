@@ -18,6 +18,7 @@ pub(crate) mod stop;
 pub(crate) mod train;
 pub(crate) mod train_script;
 pub(crate) mod trained_model;
+pub(crate) mod walk_forward;
 pub(crate) mod watch;
 pub(crate) mod windows;
 
