@@ -243,9 +243,9 @@ impl Evidence<'_> {
         let mut conditions = vec![
             Condition {
                 text: format!(
-                    "Romano-Wolf p {} of {} trials is {} or less",
+                    "Romano-Wolf p {}, {} in all, is {} or less",
                     joint.map_or_else(|| "-".to_owned(), |p| format!("{p:.4}")),
-                    self.trials,
+                    if self.trials == 1 { "1 trial".to_owned() } else { format!("{} trials", self.trials) },
                     config.alpha
                 ),
                 met: joint.map(|p| p <= config.alpha),
