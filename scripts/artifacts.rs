@@ -6,6 +6,7 @@ pub mod health_rows;
 pub mod manifest;
 pub mod paths;
 pub mod records;
+pub mod registry;
 pub mod saved_forecaster;
 pub mod saved_model;
 pub mod tensorboard;

@@ -9,15 +9,19 @@ pub mod completions;
 pub mod demo;
 pub mod diagnose;
 pub mod doctor;
+pub mod evaluate;
 pub mod explain;
 pub mod fetch;
 pub mod forecast;
 pub mod import;
 pub mod inspect;
 pub mod man;
+pub mod placebo;
+pub mod registry;
 pub mod reproduce_collapse;
 pub mod selftest;
 pub mod train;
+pub mod walk_forward;
 pub mod watch;
 
 use clap::{Parser, Subcommand};
@@ -27,9 +31,10 @@ use crate::{
     commands::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
-        doctor::DoctorFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags,
-        inspect::InspectFlags, man::ManFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest,
-        train::TrainFlags, watch::WatchFlags,
+        doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool,
+        import::ImportFlags, inspect::InspectFlags, man::ManFlags, placebo::PlaceboFlags, registry::RegistryTool,
+        reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags, walk_forward::WalkForwardFlags,
+        watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -58,6 +63,15 @@ pub enum Tool {
     Diagnose(DiagnoseFlags),
     /// Replays sessions in order with a model and reports its earnings.
     Backtest(BacktestFlags),
+    /// Evaluates reports of backtests: the evidence for an edge after costs, and the verdict on it.
+    Evaluate(EvaluateFlags),
+    /// Lists the trials that were made, counts looks at dates, and checks the chain of rows.
+    #[command(subcommand)]
+    Registry(RegistryTool),
+    /// Trains on past dates and tests on the next ones, again and again: the question is whether a way of training earns.
+    WalkForward(WalkForwardFlags),
+    /// Repeats a walk-forward test on markets without direction, and ranks the real result among them.
+    Placebo(PlaceboFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
@@ -107,15 +121,19 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Bench(flags) => bench::run(flags, console),
         Tool::Diagnose(flags) => return diagnose::run(flags, console).map(Outcome::Diagnosed),
         Tool::Doctor(flags) => doctor::run(flags, console),
+        Tool::Evaluate(flags) => evaluate::run(flags, console),
         Tool::Explain(flags) => explain::run(flags, console),
         Tool::Fetch(flags) => fetch::run(flags, console),
         Tool::Forecast(tool) => return forecast::run(tool, console),
         Tool::Import(flags) => import::run(flags, console),
         Tool::Inspect(flags) => inspect::run(flags, console),
         Tool::Man(flags) => man::run(flags, console),
+        Tool::Registry(tool) => registry::run(tool, console),
+        Tool::Placebo(flags) => return placebo::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
         Tool::Train(flags) => return train::run(flags, console),
+        Tool::WalkForward(flags) => return walk_forward::run(flags, console),
         Tool::Watch(flags) => watch::run(flags, console),
     }
     .map(|()| Outcome::Finished)

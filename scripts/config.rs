@@ -3,6 +3,7 @@
 pub mod annotate;
 pub(crate) mod context;
 pub(crate) mod data_folder;
+pub mod evaluation;
 pub mod flag_help;
 pub mod flags;
 pub mod layers;
@@ -24,7 +25,10 @@ use ppo_agent::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::config::annotate::{SCHEMA_DIRECTIVE, annotate};
+use crate::config::{
+    annotate::{SCHEMA_DIRECTIVE, annotate},
+    evaluation::EvaluationConfig,
+};
 
 /// Source of the bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,6 +283,8 @@ pub struct RunConfig {
     pub health: HealthConfig,
     /// A forecaster and its training.
     pub forecast: ForecastConfig,
+    /// The verdict on an edge.
+    pub evaluation: EvaluationConfig,
 }
 
 impl RunConfig {
@@ -292,6 +298,7 @@ impl RunConfig {
         faults.extend(self.ppo.check());
         faults.extend(self.health.check());
         faults.extend(self.forecast.check());
+        faults.extend(self.evaluation.check());
         if self.run.replay_moves.is_some() && self.ppo.ent_schedule == EntropySchedule::Auto {
             faults.push(
                 "run.replay_moves: ppo.ent_schedule auto would change settings too; replay with constant".to_owned(),

@@ -1,10 +1,13 @@
-//! Evaluation of a policy: replays, performance, baselines, audits.
+//! Evaluation of a policy: replays, performance, baselines, audits, and the verdict on an edge.
 
 pub mod audit;
 pub mod baselines;
 pub mod cost_sensitivity;
+pub mod edge;
 pub mod held_out;
+pub mod matched_random;
 pub mod money;
 pub mod performance;
 pub mod price_counts;
 pub mod replay;
+pub mod sessions;

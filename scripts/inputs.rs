@@ -72,14 +72,18 @@ fn with_ways_to_bars(error: DataError) -> anyhow::Error {
 /// # Errors
 /// As for [`Inputs::load`].
 pub fn sessions(config: &RunConfig) -> anyhow::Result<Dataset> {
-    let history = history(config)?;
+    sessions_of(config, &history(config)?)
+}
+
+/// Cuts bars into the sessions of a configuration.
+fn sessions_of(config: &RunConfig, history: &History) -> anyhow::Result<Dataset> {
     let mut window = config.run.window();
     if config.run.data_source.is_vendor() {
         // The last date may lie in the future or after the last fetched bar: days are counted from the last bar.
         let last = history.bars.iter().filter_map(|bars| bars.ts_ns().last()).max();
         window.to = window.to.min(last.map(|&last| calendar::exchange_date(last))).or(window.to);
     }
-    Ok(Dataset::build(&history, &window, &config.data)?)
+    Ok(Dataset::build(history, &window, &config.data)?)
 }
 
 impl Inputs {
@@ -91,7 +95,18 @@ impl Inputs {
         if config.run.forecaster.is_some() {
             require_libtorch("forecasters").context("run.forecaster")?;
         }
-        let mut dataset = sessions(config)?;
+        Self::of_dataset(config, sessions(config)?)
+    }
+
+    /// Builds the market of a configuration from bars that are loaded.
+    ///
+    /// # Errors
+    /// As for [`Inputs::load`].
+    pub fn of_history(config: &RunConfig, history: &History) -> anyhow::Result<Self> {
+        Self::of_dataset(config, sessions_of(config, history)?)
+    }
+
+    fn of_dataset(config: &RunConfig, mut dataset: Dataset) -> anyhow::Result<Self> {
         let options = OptionRows::load(config, &mut dataset)?;
         let forecast_columns = config.run.forecaster.as_deref().map(ForecastColumns::load).transpose()?;
         let market = Arc::new(build_market(&dataset, options.as_ref(), forecast_columns.as_ref(), &config.market)?);

@@ -6,7 +6,7 @@
 //! Imports point in one direction:
 //!
 //! ```text
-//! commands ─► training ─► evaluation ─► inputs ─► artifacts ─► config ─► output        chart stands beside them
+//! commands ─► training, walk_forward ─► evaluation ─► inputs ─► artifacts ─► config ─► output        chart stands beside them
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -19,3 +19,4 @@ pub mod evaluation;
 pub mod inputs;
 pub mod output;
 pub mod training;
+pub mod walk_forward;

@@ -4,6 +4,7 @@ pub mod closing;
 pub mod flags;
 mod interval_line;
 pub mod interventions;
+mod looks;
 pub mod reporter;
 pub mod resume;
 mod save;
@@ -71,7 +72,8 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     header(&config, &inputs, &split, console)?;
     let resume = prior.as_ref().zip(flags.resume.as_deref());
     let stop = Some(StopRequests::watch().context("watching for Ctrl-C")?);
-    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume, stop };
+    let show_test = flags.show_test.unwrap_or(true);
+    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume, stop, show_test };
     let start = run.start(console)?;
     if flags.dry_run {
         console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
@@ -93,7 +95,7 @@ pub fn train(config: &RunConfig, inputs: &Inputs, console: &mut Console) -> anyh
     paths.check_writable()?;
     console.say_all(synthetic::notice(inputs.dataset.synthetic))?;
     header(config, inputs, &split, console)?;
-    let run = Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None };
+    let run = Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None, show_test: true };
     let start = run.start(console)?;
     run.train(start, console)
 }
@@ -178,6 +180,8 @@ struct Run<'a> {
     resume: Option<(&'a PriorRun, &'a Path)>,
     /// Signals that end the training after an iteration.
     stop: Option<StopRequests>,
+    /// Replay of the test dates at the end, which counts as a look.
+    show_test: bool,
 }
 
 /// A finished training.
@@ -205,7 +209,16 @@ struct Learned {
 }
 
 impl Run<'_> {
+    /// Trains, tests, and records the training in the registry however it ends.
     fn train(&self, start: Start, console: &mut Console) -> anyhow::Result<Finished> {
+        let finished = self.train_and_test(start, console);
+        let recorded = self.record(&finished);
+        let finished = finished?;
+        recorded?;
+        Ok(finished)
+    }
+
+    fn train_and_test(&self, start: Start, console: &mut Console) -> anyhow::Result<Finished> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
         let learned = self.learn_and_chart(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
@@ -231,10 +244,16 @@ impl Run<'_> {
         if end.is_continue() {
             let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
             manifest["validation"] = held_out.validation(self.split.validation, console)?;
-            let result = held_out.test(self.split.test, console)?;
-            manifest["out_of_sample"] = result.figures.clone();
-            manifest["test_prices"] = serde_json::to_value(result.prices)?;
-            tested = Some(result);
+            if self.show_test {
+                let looks = self.look()?;
+                let result = held_out.test(self.split.test, console)?;
+                console.say(looks)?;
+                manifest["out_of_sample"] = result.figures.clone();
+                manifest["test_prices"] = serde_json::to_value(result.prices)?;
+                tested = Some(result);
+            } else {
+                console.say(self.unseen_line())?;
+            }
         }
         manifest["verdict"] = serde_json::to_value(&verdict)?;
         manifest["training_seconds"] = seconds.into();

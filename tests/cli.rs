@@ -3,6 +3,7 @@
 pub(crate) mod audit_reward;
 pub(crate) mod bad_bars;
 pub(crate) mod calibrate;
+pub(crate) mod evaluate;
 #[cfg(feature = "torch")]
 pub(crate) mod forecast_compare;
 pub(crate) mod golden;
@@ -17,6 +18,7 @@ pub(crate) mod stop;
 pub(crate) mod train;
 pub(crate) mod train_script;
 pub(crate) mod trained_model;
+pub(crate) mod walk_forward;
 pub(crate) mod watch;
 pub(crate) mod windows;
 

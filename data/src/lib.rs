@@ -36,6 +36,7 @@ mod grid;
 mod history;
 mod options;
 pub mod parity;
+pub mod placebo;
 pub mod quality;
 pub mod source;
 mod split;

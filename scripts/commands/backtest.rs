@@ -10,9 +10,12 @@ use std::sync::Arc;
 use market_data::DateRange;
 use market_env::Market;
 use ppo_agent::{Behaviour, Policy};
+use statistics::Moments;
 
 use crate::{
     artifacts::{
+        paths::model_path,
+        registry::{Kind, Registry, Row, identity::configuration_hash, looks_line},
         saved_model::{self, ModelMeta, count_dates_before, count_dates_in, ranges_text},
         trades::{self, TradesFormat},
     },
@@ -89,6 +92,7 @@ impl Backtest<'_> {
         let console = &mut *context.console;
         console.say_all(self.heading(&report).into_iter().chain(report.figures.lines()))?;
         console.say(format!("{:<21}{}", "Option prices", report.prices.text()))?;
+        console.say(format!("{:<21}{}", "Looks", self.record(&report)?))?;
         console.say_all(&report.staying_out)?;
         if let Some(multiples) = &flags.cost_sensitivity {
             let costs = CostSensitivity::of(multiples, |multiple| self.play_at(multiple, &played))?;
@@ -115,6 +119,8 @@ impl Backtest<'_> {
         Ok(BacktestReport {
             model: self.flags.model.display().to_string(),
             data: inputs.stamp(),
+            configuration: self.configuration()?,
+            training_seed: meta.config.run.seed,
             behaviour: if self.flags.stochastic { "sampled" } else { "greedy" },
             seed: run.seed,
             symbols: run.symbols.iter().map(ToString::to_string).collect(),
@@ -131,6 +137,36 @@ impl Backtest<'_> {
             cost_sensitivity: None,
             audit: None,
         })
+    }
+
+    /// Returns the hash of the settings that matter: those of the replay, with the training's dates.
+    fn configuration(&self) -> anyhow::Result<String> {
+        let mut config = self.config.clone();
+        let trained = &self.meta.config.run;
+        (config.run.start_date, config.run.end_date) = (trained.start_date, trained.end_date);
+        config.run.intraday_days = trained.intraday_days;
+        configuration_hash(&config)
+    }
+
+    /// Records the look in the registry beside the model, and returns how many configurations have looked at these dates; a
+    /// note where it cannot be recorded.
+    fn record(&self, report: &BacktestReport) -> anyhow::Result<String> {
+        let registry = Registry::of_model(&model_path(&self.flags.model));
+        let daily: Vec<f64> = report.daily_pnl_usd.values().copied().collect();
+        let name = report.model.as_str();
+        let row = Row::new(Kind::Backtest, name, &report.configuration, report.data);
+        let recorded = registry.append(Row {
+            seed: Some(report.training_seed),
+            looked_at: Some(report.dates),
+            sharpe_per_date: Moments::of(&daily).map(|moments| moments.sharpe()),
+            dates: Some(daily.len()),
+            ..row
+        });
+        if let Err(error) = recorded {
+            return Ok(format!("Note: this look was not recorded: {error:#}"));
+        }
+        let others = registry.read()?.lookers(report.dates, report.data).len().saturating_sub(1);
+        Ok(looks_line("these dates", others))
     }
 
     /// Explains a policy that almost never buys.

@@ -1,6 +1,7 @@
 //! `zerodte selftest`: tests of the program's claims, by running it.
 
 mod diagnostics;
+mod evaluation;
 mod forecast;
 mod learning;
 
@@ -10,6 +11,7 @@ use crate::output::console::Console;
 
 pub use self::{
     diagnostics::{DiagnosticsFlags, DiagnosticsReport, TrialReport},
+    evaluation::EvaluationFlags,
     forecast::ForecastFlags,
     learning::LearningFlags,
 };
@@ -23,6 +25,8 @@ pub enum Selftest {
     Diagnostics(DiagnosticsFlags),
     /// Reproduces the failures of earlier forecasters: none may be judged healthy, and each has a cure.
     Forecast(ForecastFlags),
+    /// Judges strategies without an edge: their p-values must be uniform, and four known mistakes must be caught.
+    Evaluation(EvaluationFlags),
 }
 
 /// Runs a self-test and prints its result.
@@ -34,5 +38,6 @@ pub fn run(test: &Selftest, console: &mut Console) -> anyhow::Result<()> {
         Selftest::Learning(flags) => learning::run(flags, console),
         Selftest::Diagnostics(flags) => diagnostics::run(flags, console),
         Selftest::Forecast(flags) => forecast::run(flags, console),
+        Selftest::Evaluation(flags) => evaluation::run(flags, console),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
 use jiff::civil::Date;
-use statistics::Mean;
+use statistics::{BlockLength, Blocks, DateSum, Mean, Resamples, studentised_interval};
 
 use crate::{
     evaluation::{
@@ -18,7 +18,13 @@ use crate::{
 /// Dates below which an interval is too unreliable to act on.
 pub const FEW_DATES: usize = 20;
 
-/// A mean with its 95 % interval over dates; the interval is absent where fewer than two dates have a value.
+/// Resamples of the dates behind an interval.
+const RESAMPLES: usize = 1_999;
+/// Seed of the resamples.
+const SEED: u64 = 0;
+
+/// A mean with its 95 % interval over dates: a bootstrap-t in blocks of dates, or Student's for fewer than five of them. The
+/// interval is absent where fewer than two dates have a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The mean.
@@ -48,9 +54,13 @@ impl Estimate {
     fn of(values: impl Iterator<Item = (Date, f64)>) -> Option<Self> {
         let mut by_date: BTreeMap<Date, Vec<f64>> = BTreeMap::new();
         values.for_each(|(date, value)| by_date.entry(date).or_default().push(value));
-        let all: Vec<f64> = by_date.values().flatten().copied().collect();
-        let value = (!all.is_empty()).then(|| statistics::mean(&all))?;
-        Some(Self { value, interval: Mean::of_groups(by_date.into_values()).map(|mean| mean.interval(0.95)) })
+        let sums: Vec<DateSum> = by_date.values().map(|of_date| [of_date.iter().sum(), of_date.len() as f64]).collect();
+        let value = (!sums.is_empty()).then(|| statistics::mean(by_date.values().flatten()))?;
+        let block =
+            Blocks::Stationary(BlockLength::for_sessions(&sums.iter().map(|[sum, _]| *sum).collect::<Vec<_>>()));
+        let studentised = studentised_interval(&sums, &Resamples::draw(sums.len(), RESAMPLES, block, SEED));
+        let interval = studentised.map(|found| (found.low, found.high));
+        Some(Self { value, interval: interval.or_else(|| Mean::of_sums(sums).map(|mean| mean.interval(0.95))) })
     }
 
     fn text(&self, width: usize, format: impl Fn(f64) -> String) -> String {
@@ -229,6 +239,15 @@ pub(crate) mod tests {
         assert!((money.per_session.unwrap().value - 2.0).abs() < 1e-9);
         assert_eq!((money.dates, money.trades, money.stays_out), (3, 6, false));
         assert_eq!(Money::of(&result(&[0.01, 0.02])).per_trade.unwrap().interval, None, "one date has no interval");
+    }
+
+    #[test]
+    fn the_interval_of_skewed_money_is_skewed() {
+        // Seven dates that lose a little, and one that wins much.
+        let returns = [[-0.02; 14].as_slice(), &[0.2, 0.2]].concat();
+        let estimate = Money::of(&result(&returns)).per_trade.unwrap();
+        let (low, high) = estimate.interval.unwrap();
+        assert!(low < 0.0 && high - estimate.value > 1.5 * (estimate.value - low), "{estimate:?}");
     }
 
     #[test]

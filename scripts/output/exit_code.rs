@@ -61,6 +61,8 @@ pub enum Outcome {
     TrainingStopped(TrainingStopped),
     /// A forecaster's training was stopped by its watchdog; exit code 3 collapsed, 4 frozen, 5 exploding.
     ForecasterStopped(ForecasterStopped),
+    /// A command was stopped by a signal; the exit code is 128 and the signal's number.
+    Interrupted(Interrupted),
 }
 
 impl From<ControlFlow<TrainingStopped>> for Outcome {
@@ -82,6 +84,7 @@ impl Outcome {
             Self::Finished | Self::Diagnosed(_) => None,
             Self::TrainingStopped(stopped) => Some(stopped.to_string()),
             Self::ForecasterStopped(stopped) => Some(stopped.to_string()),
+            Self::Interrupted(stopped) => Some(stopped.to_string()),
         }
     }
 
@@ -91,6 +94,7 @@ impl Outcome {
             Self::Diagnosed(code) => *code,
             Self::TrainingStopped(stopped) => stopped.exit_code(),
             Self::ForecasterStopped(stopped) => stopped.exit_code(),
+            Self::Interrupted(Interrupted { signal, .. }) => signals::exit_code(*signal),
         }
     }
 }
@@ -135,6 +139,21 @@ impl fmt::Display for TrainingStopped {
                 write!(f, "training was stopped at step {step} by {}; everything is saved", signals::name(*signal))
             }
         }
+    }
+}
+
+/// A signal stopped a command whose finished parts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted {
+    /// Number of the signal.
+    pub signal: i32,
+    /// Way to go on, as a clause.
+    pub go_on: &'static str,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped by {}; what is finished is saved, {}", signals::name(self.signal), self.go_on)
     }
 }
 

@@ -50,6 +50,10 @@ pub struct TrainFlags {
     /// run folder takes the place of the defaults
     #[arg(long, value_name = "PATH|latest", num_args = 0..=1, default_missing_value = "latest", help_heading = "Run")]
     pub resume: Option<PathBuf>,
+    /// Replays the test dates at the end, prints the result, and counts it as a look at them; false leaves them unseen
+    /// [default: true]
+    #[arg(long = "final", value_name = "true|false", num_args = 0..=1, default_missing_value = "true", help_heading = "Run")]
+    pub show_test: Option<bool>,
     /// Checks configuration, data, folders and the model to start from, says what would run, and exits
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,
@@ -138,7 +142,7 @@ impl FromStr for EntCoef {
 }
 
 /// Reads a whole number that may have separators or an exponent, such as 100_000, 100,000 or 1e5.
-fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     let digits = text.replace(['_', ','], "");
     if let Ok(count) = digits.parse() {
         return Ok(count);

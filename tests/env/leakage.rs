@@ -2,7 +2,8 @@
 //! same bit for bit. Planted leaks show that the test can fail.
 
 use market_data::{
-    BarColumns, Bars, DataConfig, Dataset, History, SymbolSessions, Volatility, Window, calendar, source::synthetic,
+    BarColumns, Bars, DataConfig, Dataset, History, SymbolSessions, Volatility, Window, calendar,
+    source::{files, synthetic},
 };
 use market_env::{EnvConfig, FEATURES, FillRule, Market, MarketConfig, VecEnv};
 
@@ -146,6 +147,11 @@ fn settings() -> [EnvConfig; 2] {
 
 /// Counts how often a changed future changed the past.
 fn violations(tamper: Tamper) -> usize {
+    violations_of(|_| {}, tamper)
+}
+
+/// Counts them where every feed is misread as the function says.
+fn violations_of(misread: fn(&mut Feed), tamper: Tamper) -> usize {
     let feed = Feed::new();
     let mut dice = Dice(77);
     let dates = [jiff::civil::date(2024, 11, 22), jiff::civil::date(2024, 11, 29), jiff::civil::date(2024, 12, 2)];
@@ -157,6 +163,8 @@ fn violations(tamper: Tamper) -> usize {
             let mut changed = feed.clone();
             changed.rewrite_future(session.open_ns + (last as i64 + 1) * MINUTE_NS, &mut dice);
             assert!(changed.spy.close != feed.spy.close, "something was changed");
+            let mut feed = feed.clone();
+            [&mut changed, &mut feed].into_iter().for_each(misread);
             let differs = |config: &EnvConfig| {
                 seen(&feed, tamper, config, date, last) != seen(&changed, tamper, config, date, last)
             };
@@ -195,4 +203,47 @@ fn an_option_priced_with_the_whole_days_volatility_is_caught() {
         }
     };
     assert!(violations(tamper) > 0);
+}
+
+/// Hours between New York and UTC in winter.
+const OFFSET_NS: i64 = 5 * 60 * MINUTE_NS;
+
+/// The feed of somebody who takes New York's times of the volatility indices for UTC.
+fn indices_in_local_time(feed: &mut Feed) {
+    [&mut feed.vix1d, &mut feed.vix].into_iter().flat_map(|index| &mut index.ts_ns).for_each(|ts| *ts -= OFFSET_NS);
+}
+
+/// Writes a feed as the files of a user, and loads it.
+fn loaded(feed: &Feed) -> Result<History, String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, columns) in [("SPY", &feed.spy), ("VIX1D", &feed.vix1d), ("VIX", &feed.vix)] {
+        let row = |row: usize| {
+            let BarColumns { ts_ns, open, high, low, close, volume } = columns;
+            let time = jiff::Timestamp::from_nanosecond(i128::from(ts_ns[row])).unwrap();
+            format!("{time},{},{},{},{},{}\n", open[row], high[row], low[row], close[row], volume[row])
+        };
+        let rows: String = (0..columns.ts_ns.len()).map(row).collect();
+        let path = folder.path().join(format!("{name}_1m.csv"));
+        std::fs::write(path, format!("timestamp,open,high,low,close,volume\n{rows}")).unwrap();
+    }
+    let format = DataConfig::default().bar_format();
+    files::load_in(folder.path(), &symbols(&["SPY"]), &format).map_err(|error| error.to_string())
+}
+
+#[test]
+fn indices_in_another_zone_are_a_leak_that_the_loader_refuses() {
+    assert!(violations_of(indices_in_local_time, |_| {}) > 0, "volatility is known five hours early");
+    let mut feed = Feed::new();
+    assert!(loaded(&feed).is_ok(), "{:?}", loaded(&feed).err());
+    indices_in_local_time(&mut feed);
+    let error = loaded(&feed).unwrap_err();
+    assert!(error.contains("VIX") && error.contains("America/New_York"), "{error}");
+}
+
+#[test]
+fn bars_in_another_zone_are_refused_before_they_can_leak() {
+    let mut feed = Feed::new();
+    feed.spy.ts_ns.iter_mut().for_each(|ts| *ts -= OFFSET_NS);
+    let error = loaded(&feed).unwrap_err();
+    assert!(error.contains("SPY_1m.csv") && error.contains("America/New_York"), "{error}");
 }

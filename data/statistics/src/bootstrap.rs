@@ -1,10 +1,14 @@
 //! Bootstrap confidence intervals of statistics that are functions of sums, by resampling blocks of samples.
+//!
+//! Intervals of money are those of [`crate::studentised_interval`], which follow its skew.
 
 use std::fmt;
 
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
+
+use crate::{normal_probability, resample::nearest_rank, student_quantile};
 
 /// Number of resamples.
 const RESAMPLES: usize = 1000;
@@ -18,9 +22,9 @@ const MIN_BLOCKS: usize = 5;
 pub struct ConfidenceInterval {
     /// The estimate.
     pub value: f64,
-    /// Lower end: 2.5 % of the resamples lie below.
+    /// Lower end.
     pub low: f64,
-    /// Upper end: 2.5 % of the resamples lie above.
+    /// Upper end.
     pub high: f64,
     /// Blocks, such as sessions, that were resampled.
     pub blocks: usize,
@@ -59,14 +63,18 @@ pub fn total<'a, S: Sums + 'a>(blocks: impl IntoIterator<Item = &'a S>) -> S {
     })
 }
 
-/// Returns a statistic of all blocks with its percentile interval.
+/// Returns a statistic of all blocks with its expanded percentile interval.
+///
+/// The plain percentiles are too narrow for few blocks: at five they cover 82 % of the time instead of 95 %. The expanded ones
+/// are as far out as Student's quantile is: `Φ(-t √(n / (n - 1)))` instead of 2.5 %. With many blocks both are the same.
 ///
 /// Samples of one block, such as a session, depend on each other; resampling single samples would give an interval that
 /// is too narrow. `blocks` are in the order of time; neighbours are joined if there are more than 400. Returns `None`
 /// for fewer than five blocks, and if the statistic is undefined for all blocks or for every resample.
 ///
 /// # Source
-/// Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 (blocks) and 13 (percentiles).
+/// Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 (blocks) and 13 (percentiles); Hesterberg 2015,
+/// "What teachers should know about the bootstrap" (expansion).
 pub fn bootstrap_interval<S: Sums>(
     blocks: &[S],
     statistic: impl Fn(&S) -> Option<f64>,
@@ -81,8 +89,15 @@ pub fn bootstrap_interval<S: Sums>(
     let mut resample = || statistic(&total((0..joined.len()).map(|_| &joined[rng.random_range(0..joined.len())])));
     let mut found: Vec<f64> = (0..RESAMPLES).filter_map(|_| resample()).collect();
     found.sort_by(f64::total_cmp);
-    let at = |share: f64| found.get((share * found.len().saturating_sub(1) as f64).round() as usize).copied();
-    Some(ConfidenceInterval { value, low: at(0.025)?, high: at(0.975)?, blocks: blocks.len() })
+    let tail = expanded_tail(joined.len());
+    let (low, high) = (nearest_rank(&found, tail)?, nearest_rank(&found, 1.0 - tail)?);
+    Some(ConfidenceInterval { value, low, high, blocks: blocks.len() })
+}
+
+/// Returns the share of resamples below the lower end of the interval of so many blocks; 2.5 % for infinitely many.
+fn expanded_tail(blocks: usize) -> f64 {
+    let n = blocks as f64;
+    normal_probability(-student_quantile(0.975, blocks - 1) * (n / (n - 1.0)).sqrt())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Quantiles of the normal distribution and of Student's t distribution.
+//! The normal distribution and its quantiles, and those of Student's t distribution.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -6,6 +6,15 @@ use statrs::{
     distribution::{ContinuousCDF as _, StudentsT},
     function::erf::erfc_inv,
 };
+
+/// Returns the probability that a standard normal number is at most `x`, to 1e-12.
+///
+/// ```
+/// assert!((statistics::normal_probability(1.959963984540054) - 0.975).abs() < 1e-12);
+/// ```
+pub fn normal_probability(x: f64) -> f64 {
+    0.5 * libm::erfc(-x / SQRT_2)
+}
 
 /// Returns the quantile of the standard normal distribution, to 1e-9. The ends of the interval, 0 and 1, give
 /// infinities.
@@ -124,6 +133,14 @@ mod tests {
         for (probability, degrees, expected) in STUDENT {
             near(student_quantile(probability, degrees), expected, 1e-9 * expected.abs().max(1.0));
         }
+    }
+
+    #[test]
+    fn probabilities_are_those_of_the_quantiles() {
+        for (probability, quantile) in NORMAL {
+            near(normal_probability(quantile), probability, 1e-12 * probability.max(1e-3));
+        }
+        assert_eq!((normal_probability(f64::NEG_INFINITY), normal_probability(f64::INFINITY)), (0.0, 1.0));
     }
 
     #[test]

@@ -30,14 +30,15 @@ impl Mean {
     /// Liang and Zeger (1986), for a mean: with residuals `e` of `n` values in `G` groups, the variance is
     /// `G / (G - 1) · Σ_g (Σ_{i in g} e_i)² / n²`.
     pub fn of_groups(groups: impl IntoIterator<Item = Vec<f64>>) -> Option<Self> {
-        let sums: Vec<(f64, f64)> = groups
-            .into_iter()
-            .filter(|group| !group.is_empty())
-            .map(|group| (group.iter().sum(), group.len() as f64))
-            .collect();
-        let (total, n) = sums.iter().fold((0.0, 0.0), |(total, n), (sum, count)| (total + sum, n + count));
+        Self::of_sums(groups.into_iter().map(|group| [group.iter().sum(), group.len() as f64]))
+    }
+
+    /// As [`Mean::of_groups`], from the sum and the number of the values of each group; a group without a value is left out.
+    pub fn of_sums(groups: impl IntoIterator<Item = [f64; 2]>) -> Option<Self> {
+        let sums: Vec<[f64; 2]> = groups.into_iter().filter(|&[_, count]| count > 0.0).collect();
+        let (total, n) = sums.iter().fold((0.0, 0.0), |(total, n), [sum, count]| (total + sum, n + count));
         let (value, groups) = (total / n, sums.len() as f64);
-        let squares: f64 = sums.iter().map(|(sum, count)| (sum - count * value).powi(2)).sum();
+        let squares: f64 = sums.iter().map(|[sum, count]| (sum - count * value).powi(2)).sum();
         let error = (groups / (groups - 1.0) * squares).sqrt() / n;
         (sums.len() > 1).then_some(Self { value, error, observations: sums.len() })
     }

@@ -17,6 +17,10 @@ pub struct BacktestReport {
     pub model: String,
     /// Origin of the bars.
     pub data: DataStamp,
+    /// Hash of the settings of training and replay that matter; reports with the same one are seeds of one trial.
+    pub configuration: String,
+    /// Seed of the training.
+    pub training_seed: u64,
     /// Selection of actions: `"greedy"` or `"sampled"`.
     pub behaviour: &'static str,
     /// Seed of sampled actions.

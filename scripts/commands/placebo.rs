@@ -1,0 +1,100 @@
+//! `zerodte placebo`: the procedure of a walk-forward test on markets without direction, and the rank of the real result.
+
+use std::{fs, path::PathBuf, sync::Mutex};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+use statistics::quantile;
+
+use crate::{
+    inputs,
+    output::{
+        clock::Stopwatch,
+        console::Console,
+        exit_code::{Interrupted, Outcome},
+        output_file::OutputFolder,
+        signals::StopRequests,
+        table::dollars,
+    },
+    walk_forward::{
+        candidate::CandidateConfigs,
+        placebo::{PlaceboTest, PlaceboWorlds},
+        plan::Plan,
+    },
+};
+
+/// Flags of `zerodte placebo`.
+#[derive(Debug, Clone, Args)]
+pub struct PlaceboFlags {
+    /// Folder of a finished walk-forward test, whose procedure is repeated
+    #[arg(long, value_name = "DIR")]
+    pub like: PathBuf,
+    /// Markets without direction; those that the folder holds already are not repeated
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub worlds: u64,
+    /// Threads, 0 = one per core, each with a market of its own; the results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub num_threads: usize,
+}
+
+/// Repeats the procedure on placebo markets, prints the rank and adds it to `evaluation.json`.
+///
+/// # Errors
+/// A folder without a finished test, bars that have changed, a training that fails, a file that cannot be written.
+pub fn run(flags: &PlaceboFlags, console: &mut Console) -> anyhow::Result<Outcome> {
+    let folder = OutputFolder::checked("", &flags.like)?;
+    let plan = Plan::read(&flags.like)?;
+    let evaluation = flags.like.join("evaluation.json");
+    let text = fs::read_to_string(&evaluation)
+        .with_context(|| format!("reading {}: finish the walk-forward test first", evaluation.display()))?;
+    let mut evaluation: Value = serde_json::from_str(&text).context("reading evaluation.json")?;
+    let real = evaluation["mean_per_date_usd"]["value"].as_f64().context("evaluation.json has no mean_per_date_usd")?;
+    let configs = CandidateConfigs::read(&flags.like, &plan.candidates)?;
+    let history = inputs::history(configs.shared())?;
+    plan.check_files(&history.files)?;
+    console.say(format!(
+        "Placebo of {}: {} markets with the sizes of {}'s minutes and random signs",
+        flags.like.display(),
+        flags.worlds,
+        plan.symbols.join("+")
+    ))?;
+    let (stop, watch) = (StopRequests::watch().context("watching for Ctrl-C")?, Stopwatch::start());
+    let (history, configs, threads) = (&history, &configs, flags.num_threads);
+    let test = PlaceboTest { plan: &plan, configs, history, threads, stop: Some(stop.clone()) };
+    let screen = Mutex::new(&mut *console);
+    let worlds = test.run(&flags.like, flags.worlds, &|done, usd| {
+        if let Ok(mut screen) = screen.lock() {
+            let _ = screen.say(format!("{done:>7}/{}  {:>12} a date", flags.worlds, dollars(usd)));
+        }
+    })?;
+    let Some(worlds) = worlds else {
+        let signal = stop.noted().unwrap_or_default();
+        return Ok(Outcome::Interrupted(Interrupted { signal, go_on: "go on with the same command" }));
+    };
+    console.say(format!("Finished in {:.0} seconds\n", watch.seconds()))?;
+    console.say_all(lines(&worlds, real))?;
+    evaluation["placebo"] = serde_json::to_value(worlds.rank(real))?;
+    if let Some(why) = evaluation["why"].as_object_mut() {
+        why.remove("placebo");
+    }
+    folder.file("evaluation.json").save_json(&evaluation, console)?;
+    Ok(Outcome::Finished)
+}
+
+fn lines(worlds: &PlaceboWorlds, real: f64) -> Vec<String> {
+    let mut usd: Vec<f64> = worlds.mean_per_date_usd.values().copied().collect();
+    let [low, middle, high] = [0.025, 0.5, 0.975].map(|share| dollars(quantile(&mut usd, share)));
+    let found = worlds.rank(real);
+    let sentence = if found.p <= 0.05 {
+        "The real market gave this procedure something that its placebos did not."
+    } else {
+        "The real market gave this procedure nothing that markets without direction do not."
+    };
+    vec![
+        format!("real market    {} a date", dollars(real)),
+        format!("placebos       {middle} [{low}, {high}], median and 95 % of {} markets", found.worlds),
+        format!("rank           {} of {} placebos earn as much or more, p {:.3}", found.rank, found.worlds, found.p),
+        sentence.to_owned(),
+    ]
+}

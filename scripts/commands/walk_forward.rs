@@ -1,0 +1,165 @@
+//! `zerodte walk-forward`: the folds of [`crate::walk_forward`], on the screen and in a folder.
+
+mod flags;
+
+use std::{path::Path, sync::Mutex};
+
+use anyhow::Context as _;
+use market_data::DateRange;
+use ppo_agent::Behaviour;
+
+use crate::{
+    artifacts::{
+        files,
+        registry::{Kind, Registry, Row},
+    },
+    config::context::CommandContext,
+    evaluation::edge::{Looks, text},
+    inputs::Inputs,
+    output::{
+        clock::Stopwatch,
+        console::Console,
+        exit_code::{Interrupted, Outcome},
+        output_file::OutputFolder,
+        signals::StopRequests,
+        table::{dollars, thousands},
+    },
+    walk_forward::{
+        FoldResult, WalkForward,
+        candidate::{Candidate, CandidateConfigs},
+        judgement::Judgement,
+        plan::Plan,
+        session_row::Part,
+    },
+};
+
+pub use self::flags::WalkForwardFlags;
+
+/// Runs a walk-forward test.
+///
+/// # Errors
+/// [`crate::output::exit_code::UsageError`] for flags, candidates and too few dates; data that cannot be read; a folder with
+/// another plan; a training that fails; a file that cannot be written.
+pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Outcome> {
+    let resolved = CommandContext::open(&flags.config, console, |notes| Ok(flags.resolve(notes)?))?;
+    let Some((mut context, configs)) = resolved else { return Ok(Outcome::Finished) };
+    let folder = OutputFolder::checked("", &flags.output.out)?;
+    let inputs = Inputs::load(configs.shared())?;
+    context.say_notes()?;
+    context.say_synthetic(inputs.dataset.synthetic)?;
+    let console = context.console;
+    let saved = configs.clone();
+    let (plan, candidates) = plan(flags, configs, &inputs)?;
+    console.say_all(heading(&plan, &inputs))?;
+    if flags.dry_run {
+        console.say_all(plan.folds.iter().map(|fold| {
+            format!("fold {:>3}  train {}, validation {}, test {}", fold.number, fold.train, fold.validation, fold.test)
+        }))?;
+        console.say("DRY RUN: nothing was trained or written")?;
+        return Ok(Outcome::Finished);
+    }
+    plan.write_or_check(folder.path(), flags.resume)?;
+    saved.write(folder.path())?;
+    let stop = StopRequests::watch().context("watching for Ctrl-C")?;
+    let watch = Stopwatch::start();
+    let test =
+        WalkForward { plan: &plan, candidates: &candidates, threads: flags.num_threads, stop: Some(stop.clone()) };
+    let screen = Mutex::new((&mut *console, 0));
+    let result = test.run(folder.path(), &|fold| {
+        if let Ok(mut screen) = screen.lock() {
+            screen.1 += 1;
+            let line = fold_line(fold, screen.1, plan.folds.len());
+            let _ = screen.0.say(line);
+        }
+    })?;
+    let Some(result) = result else {
+        let signal = stop.noted().unwrap_or_default();
+        return Ok(Outcome::Interrupted(Interrupted { signal, go_on: "go on with the same command and --resume" }));
+    };
+    let trainings: usize = result.folds.iter().map(|fold| fold.trainings.len()).sum();
+    console.say(format!("{} trainings in {:.0} seconds\n", thousands(trainings as i64), watch.seconds()))?;
+    let config = &candidates[0].config;
+    let judgement = Judgement {
+        plan: &plan,
+        candidates: &candidates,
+        result: &result,
+        config: &config.evaluation,
+        matched_draws: flags.matched_draws,
+    };
+    let looks = look(&Registry::in_folder(&config.run.out_dir), &judgement, folder.path())?;
+    let evaluation = judgement.evaluate(looks)?;
+    console.say_all(text::lines(&evaluation))?;
+    folder.file("evaluation.json").save_json(&evaluation, console)?;
+    flags.check(evaluation.verdict.word)?;
+    Ok(Outcome::Finished)
+}
+
+/// Records the look of the procedure at its test dates, and returns the number of configurations that have looked at some of them;
+/// `None` where there was no registry before.
+fn look(registry: &Registry, judgement: &Judgement<'_>, folder: &Path) -> anyhow::Result<Option<Looks>> {
+    let (existed, plan) = (registry.exists(), judgement.plan);
+    let (first, last) = (&plan.folds[0], &plan.folds[plan.folds.len() - 1]);
+    let dates = DateRange { first: first.test.first, last: last.test.last };
+    let procedure = plan.procedure_sha256()?;
+    let row = Row::new(Kind::WalkForward, folder.display().to_string(), &procedure, plan.data);
+    registry.append(Row { looked_at: Some(dates), steps: Some(plan.timesteps), ..row })?;
+    let content = registry.read()?;
+    let lookers = content.lookers(dates, plan.data);
+    let outside = lookers.iter().filter(|config| **config != procedure).count();
+    Ok(existed.then_some(Looks { configurations: 1 + outside, outside }))
+}
+
+fn plan(
+    flags: &WalkForwardFlags,
+    configs: CandidateConfigs,
+    inputs: &Inputs,
+) -> anyhow::Result<(Plan, Vec<Candidate>)> {
+    let dates = &inputs.dataset.dates;
+    let folds = flags.sizes.cut(dates)?;
+    let run = configs.shared().run.clone();
+    let candidates = configs.with_markets(inputs, true)?;
+    let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
+        anyhow::bail!("there is no session to train on")
+    };
+    let plan = Plan {
+        format: Plan::format(),
+        data: inputs.stamp(),
+        prices: inputs.prices().to_owned(),
+        files: files::manifest_entries(&inputs.dataset.files)?.into(),
+        symbols: run.symbols.iter().map(ToString::to_string).collect(),
+        dates: DateRange { first, last },
+        timesteps: run.timesteps,
+        candidates: candidates.iter().map(Candidate::planned).collect::<anyhow::Result<_>>()?,
+        seeds: flags.seeds.0.clone(),
+        sizes: flags.sizes,
+        folds,
+        choice: flags.select,
+        refit: flags.refit,
+        behaviour: if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy },
+    };
+    Ok((plan, candidates))
+}
+
+fn heading(plan: &Plan, inputs: &Inputs) -> Vec<String> {
+    let (first, last) = (&plan.folds[0], &plan.folds[plan.folds.len() - 1]);
+    let names: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+    let seeds = plan.seeds.len();
+    let mut lines = vec![format!("Walk-forward on {}: {} folds", plan.symbols.join(", "), plan.folds.len())];
+    lines.extend(inputs.short_lines());
+    lines.extend([
+        format!("Test       {} to {}, no training or choice sees them before", first.test.first, last.test.last),
+        format!("Compete    {} with {seeds} seeds, {} steps each", names.join(", "), thousands(plan.timesteps as i64)),
+        format!("Choice     {}", plan.choice),
+        String::new(),
+        format!("{:>7}  {:<24}  {:<16}  {:>12}  {:>12}", "done", "test dates", "chosen", "validation", "test"),
+    ]);
+    lines
+}
+
+/// Returns the line of a finished fold: P&L per date, all symbols together, mean over seeds.
+fn fold_line(fold: &FoldResult, done: usize, all: usize) -> String {
+    let (validation, test) = (fold.per_date(Part::Validation), fold.per_date(Part::Test));
+    let usd = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), dollars);
+    let done = format!("{done}/{all}");
+    format!("{done:>7}  {}  {:<16}  {:>12}  {:>12}", fold.fold.test, fold.chosen(), usd(validation), usd(test))
+}

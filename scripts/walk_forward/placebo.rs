@@ -1,0 +1,128 @@
+//! Placebo test of a procedure: the same folds, candidates, seeds and choice on markets without direction.
+//!
+//! No formula stands behind the result: it is the rank of the real result among those of the placebo markets.
+
+use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path, sync::Mutex};
+
+use anyhow::{Context as _, anyhow, ensure};
+use market_data::{History, placebo::without_direction};
+use serde::{Deserialize, Serialize};
+
+use super::{WalkForward, candidate::CandidateConfigs, plan::Plan, workers::run_in_order};
+use crate::{
+    evaluation::edge::Placebo,
+    inputs::Inputs,
+    output::{
+        output_file::{json_text, write_file},
+        signals::StopRequests,
+    },
+};
+
+/// Results of a procedure on placebo markets, as `placebo.json` holds them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceboWorlds {
+    /// SHA-256 of the plan.
+    pub plan_sha256: String,
+    /// Mean P&L of a test date in dollars, by the seed of the market.
+    pub mean_per_date_usd: BTreeMap<u64, f64>,
+}
+
+impl PlaceboWorlds {
+    /// Returns the rank of a real result.
+    pub fn rank(&self, real_usd: f64) -> Placebo {
+        let worlds = self.mean_per_date_usd.len();
+        let rank = self.mean_per_date_usd.values().filter(|usd| **usd >= real_usd).count();
+        Placebo { worlds, rank, p: (1 + rank) as f64 / (1 + worlds) as f64 }
+    }
+
+    /// Reads the results of a folder that belong to the plan; empty if there are none.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn read(folder: &Path, plan: &Plan) -> anyhow::Result<Self> {
+        let (path, plan_sha256) = (folder.join("placebo.json"), plan.sha256()?);
+        if path.exists() {
+            let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            let found: Self = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+            if found.plan_sha256 == plan_sha256 {
+                return Ok(found);
+            }
+        }
+        Ok(Self { plan_sha256, ..Self::default() })
+    }
+}
+
+/// A procedure to run on placebo markets.
+#[derive(Debug)]
+pub struct PlaceboTest<'a> {
+    /// The plan of the real test.
+    pub plan: &'a Plan,
+    /// Its candidates.
+    pub configs: &'a CandidateConfigs,
+    /// The real bars.
+    pub history: &'a History,
+    /// Threads, 0 = one per core, each with its own markets.
+    pub threads: usize,
+    /// Signals that end the work.
+    pub stop: Option<StopRequests>,
+}
+
+impl PlaceboTest<'_> {
+    /// Runs the procedure on the markets of the seeds 1 to `worlds` that the folder does not hold yet, and calls `finished` after each
+    /// with the number of markets that are done and the mean P&L of a date. Returns `None` once a signal was noted; the finished
+    /// markets are kept.
+    ///
+    /// # Errors
+    /// When a market cannot be built, a training fails or a file cannot be written.
+    pub fn run(
+        &self,
+        folder: &Path,
+        worlds: u64,
+        finished: &(dyn Fn(usize, f64) + Sync),
+    ) -> anyhow::Result<Option<PlaceboWorlds>> {
+        ensure!(
+            self.configs.shared().run.options.is_none(),
+            "real options do not match bars without direction: a placebo test needs a walk-forward test with modelled prices"
+        );
+        let known = PlaceboWorlds::read(folder, self.plan)?;
+        let seeds: Vec<u64> = (1..=worlds).filter(|seed| !known.mean_per_date_usd.contains_key(seed)).collect();
+        let known = Mutex::new(known);
+        let all = run_in_order(self.threads, &seeds, |&seed| {
+            let Some(usd) = self.world(seed).with_context(|| format!("placebo market {seed}"))? else {
+                return Ok(ControlFlow::Break(()));
+            };
+            let mut known = known.lock().map_err(|_| anyhow!("another market panicked"))?;
+            known.mean_per_date_usd.insert(seed, usd);
+            write_file(&folder.join("placebo.json"), json_text(&*known)?.as_bytes())?;
+            finished(known.mean_per_date_usd.len(), usd);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let known = known.into_inner().map_err(|_| anyhow!("a market panicked"))?;
+        Ok(all.then_some(known))
+    }
+
+    /// Returns the mean P&L of a test date of the procedure on one placebo market.
+    fn world(&self, seed: u64) -> anyhow::Result<Option<f64>> {
+        let inputs = Inputs::of_history(self.configs.shared(), &without_direction(self.history, seed)?)?;
+        let candidates = self.configs.clone().with_markets(&inputs, false)?;
+        let test = WalkForward { plan: self.plan, candidates: &candidates, threads: 1, stop: self.stop.clone() };
+        Ok(test.run_in_memory()?.map(|result| result.mean_per_date()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rank_counts_the_real_result_among_the_worlds() {
+        let worlds = PlaceboWorlds {
+            plan_sha256: String::new(),
+            mean_per_date_usd: (1..=19).map(|seed| (seed, seed as f64)).collect(),
+        };
+        assert_eq!(worlds.rank(20.0), Placebo { worlds: 19, rank: 0, p: 0.05 });
+        assert_eq!(worlds.rank(10.0).rank, 10);
+        assert_eq!(worlds.rank(f64::NEG_INFINITY).p, 1.0);
+    }
+}

@@ -1,0 +1,180 @@
+//! Plan of a walk-forward test: everything that its result depends on, written before the first training.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, bail, ensure};
+use market_data::{DataStamp, DateRange, FileRecord};
+use ppo_agent::Behaviour;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    candidate::{PlannedCandidate, hex},
+    choice::ChoiceRule,
+    folds::{Fold, FoldSizes},
+};
+use crate::{
+    artifacts::files::manifest_entries,
+    output::output_file::{json_text, write_file},
+};
+
+/// Format mark of the plan's file.
+const FORMAT: &str = "zerodte walk-forward 1";
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Format mark.
+    pub format: String,
+    /// Origin of the bars.
+    pub data: DataStamp,
+    /// Basis of the option prices.
+    pub prices: String,
+    /// Files that were read, with their hashes.
+    pub files: Value,
+    /// Symbols.
+    pub symbols: Vec<String>,
+    /// Session dates.
+    pub dates: DateRange,
+    /// Steps of every training.
+    pub timesteps: u64,
+    /// Candidates, in the order that breaks ties.
+    pub candidates: Vec<PlannedCandidate>,
+    /// Seeds; the policy that is judged is the mean of their trainings, each with its share of the capital.
+    pub seeds: Vec<u64>,
+    /// Sizes of the folds.
+    pub sizes: FoldSizes,
+    /// The folds.
+    pub folds: Vec<Fold>,
+    /// Rule that chooses a candidate in every fold.
+    pub choice: ChoiceRule,
+    /// Whether the chosen candidate is trained again on training and validation dates.
+    pub refit: bool,
+    /// Behaviour that is judged.
+    pub behaviour: Behaviour,
+}
+
+impl Plan {
+    /// Returns the format mark.
+    pub fn format() -> String {
+        FORMAT.to_owned()
+    }
+
+    /// Returns the SHA-256 of the plan.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub fn sha256(&self) -> anyhow::Result<String> {
+        Ok(hex(&Sha256::digest(json_text(self)?)))
+    }
+
+    /// Refuses files that are not those of the plan.
+    ///
+    /// # Errors
+    /// A sentence with the keys that differ; a file that cannot be read again.
+    pub fn check_files(&self, files: &[FileRecord]) -> anyhow::Result<()> {
+        let now = Value::from(manifest_entries(files)?);
+        ensure!(now == self.files, "the files of bars have changed since the plan was written");
+        Ok(())
+    }
+
+    /// Returns the SHA-256 of the procedure: of everything but its name, its seeds and the files.
+    ///
+    /// # Errors
+    /// As [`Plan::sha256`].
+    pub fn procedure_sha256(&self) -> anyhow::Result<String> {
+        let plan = Self { seeds: Vec::new(), files: Value::Null, ..self.clone() };
+        plan.sha256()
+    }
+
+    /// Reads the plan of a folder.
+    ///
+    /// # Errors
+    /// When the folder holds none, or it is damaged.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("plan.json");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("reading {}: name the folder of a walk-forward test", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Writes the plan to a new folder, or compares it with the plan of a folder that is resumed.
+    ///
+    /// # Errors
+    /// For a folder that holds a plan and is not resumed, or one that is resumed and holds another plan or none.
+    pub fn write_or_check(&self, folder: &Path, resume: bool) -> anyhow::Result<()> {
+        let path = folder.join("plan.json");
+        match (path.exists(), resume) {
+            (false, true) => bail!("{}: there is no plan to go on with; leave out --resume", path.display()),
+            (true, false) => bail!("{} exists: add --resume to go on with it, or choose another --out", path.display()),
+            (false, false) => write_file(&path, json_text(self)?.as_bytes()),
+            (true, true) => {
+                let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+                let earlier: Value =
+                    serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+                let changed = changed_keys(&earlier, &serde_json::to_value(self)?);
+                ensure!(
+                    changed.is_empty(),
+                    "{} differs from this command in {}: repeat the command of the plan, or choose another --out",
+                    path.display(),
+                    changed.join(", ")
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Returns the keys whose values differ.
+fn changed_keys(earlier: &Value, now: &Value) -> Vec<String> {
+    let empty = serde_json::Map::new();
+    let (earlier, now) = (earlier.as_object().unwrap_or(&empty), now.as_object().unwrap_or(&empty));
+    let keys = earlier.keys().chain(now.keys().filter(|key| !earlier.contains_key(*key)));
+    keys.filter(|key| earlier.get(*key) != now.get(*key)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let day = |d| jiff::civil::date(2025, 6, d);
+        let range = |first, last| DateRange { first: day(first), last: day(last) };
+        Plan {
+            format: Plan::format(),
+            data: DataStamp::Synthetic,
+            prices: "modelled".to_owned(),
+            files: json!([]),
+            symbols: vec!["SPY".to_owned()],
+            dates: range(2, 30),
+            timesteps: 1_000,
+            candidates: vec![PlannedCandidate { name: "pnl".to_owned(), config_sha256: "ab".to_owned() }],
+            seeds: vec![0, 1],
+            sizes: FoldSizes { train: 5, validation: 2, test: 2, purge: 1, anchored: false },
+            folds: vec![Fold { number: 1, train: range(2, 9), validation: range(11, 12), test: range(16, 17) }],
+            choice: ChoiceRule::LowerBound,
+            refit: false,
+            behaviour: Behaviour::Greedy,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_written_once_and_only_the_same_one_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan();
+        let error = plan.write_or_check(folder.path(), true).unwrap_err().to_string();
+        assert!(error.ends_with("there is no plan to go on with; leave out --resume"), "{error}");
+        plan.write_or_check(folder.path(), false).unwrap();
+        let error = plan.write_or_check(folder.path(), false).unwrap_err().to_string();
+        assert!(error.contains("add --resume to go on with it"), "{error}");
+        plan.write_or_check(folder.path(), true).unwrap();
+        let other = Plan { seeds: vec![0], refit: true, ..plan.clone() };
+        let error = other.write_or_check(folder.path(), true).unwrap_err().to_string();
+        assert!(error.contains("differs from this command in seeds, refit"), "{error}");
+        assert_ne!(plan.sha256().unwrap(), other.sha256().unwrap());
+    }
+}
