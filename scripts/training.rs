@@ -10,14 +10,14 @@ mod save;
 mod start;
 pub mod training_chart;
 
-use std::{ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use market_data::Split;
-use market_env::{BatchEnv, Ledger, RewardConfig, VecEnv as _};
+use market_env::{BatchEnv, RewardConfig};
 use ppo_agent::{
-    AgentError, Behaviour, Trainer,
-    health::{FEW_TRADES, Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
+    AgentError, Trainer,
+    health::{Monitor, MonitorState, Opportunity, RandomLegal, TradeReturns, Verdict},
 };
 use serde_json::Value;
 
@@ -26,9 +26,9 @@ use crate::{
     artifacts::{health_rows::WrittenVerdict, paths::Paths},
     config::{RunConfig, context::CommandContext, profiles},
     evaluation::{
-        baselines::{Baselines, random_legal_return},
+        baselines::Baselines,
         held_out::{HeldOut, Tested},
-        replay::replay,
+        random_legal,
     },
     inputs::Inputs,
     output::{
@@ -274,10 +274,11 @@ impl Run<'_> {
         console: &mut Console,
     ) -> anyhow::Result<Learned> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
-        let (monitor, validated) = mark.map_or((None, None), |mark| (Some(mark.monitor), mark.validated));
-        let mut reporter = self.open(trainer, earlier, monitor, console)?;
+        let random = Arc::new(self.random_legal()?);
+        let monitor = self.monitor(mark.map(|mark| mark.monitor), &random);
+        let mut reporter = self.open(trainer, earlier, monitor, &random, console)?;
         self.write_manifest(manifest)?;
-        let end = self.learn(trainer, &mut reporter, &mut interventions, validated)?;
+        let end = self.learn(trainer, &mut reporter, &mut interventions, &random)?;
         self.write_chart(&reporter)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Learned { seconds: reporter.seconds(), verdict, end })
@@ -288,11 +289,10 @@ impl Run<'_> {
         trainer: &mut Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         interventions: &mut Interventions,
-        validated: Option<Ledger>,
+        random: &RandomLegal,
     ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let run = &self.config.run;
         let mut saved = trainer.timesteps();
-        let mut validated = validated.unwrap_or_else(|| trainer.env().ledger().clone());
         reporter.console().start_bar(run.timesteps, saved);
         while trainer.timesteps() < run.timesteps {
             interventions.prepare(trainer)?;
@@ -313,16 +313,13 @@ impl Run<'_> {
             }
             let steps = trainer.timesteps();
             if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
-                if let Some(gap) = self.held_out_gap(trainer, &validated)? {
-                    reporter.on_validation(gap);
-                }
-                validated = trainer.env().ledger().clone();
-                self.save_checkpoint(trainer, reporter, interventions, &validated)?;
+                reporter.on_validation(steps, &self.validation_returns(trainer, random)?);
+                self.save_checkpoint(trainer, reporter, interventions)?;
                 saved = steps;
             }
             if let Some(signal) = self.stop.as_ref().and_then(StopRequests::noted) {
                 if saved < steps {
-                    self.save_checkpoint(trainer, reporter, interventions, &validated)?;
+                    self.save_checkpoint(trainer, reporter, interventions)?;
                 }
                 return Ok(ControlFlow::Break(TrainingStopped::BySignal { signal, step: steps }));
             }
@@ -331,35 +328,27 @@ impl Run<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Replays the validation dates, and compares the mean trade return with that in training since `validated`; `None` if either
-    /// has too few trades.
-    fn held_out_gap(&self, trainer: &Trainer<BatchEnv>, validated: &Ledger) -> anyhow::Result<Option<OverfitGap>> {
+    /// Replays the validation dates, and returns the trades beside random-legal ones.
+    fn validation_returns(&self, trainer: &Trainer<BatchEnv>, random: &RandomLegal) -> anyhow::Result<TradeReturns> {
         let days = self.inputs.market.days_in(&self.split.validation);
         let (market, config) = (&self.inputs.market, self.config);
-        let played = replay(trainer.policy(), market, &days, &config.env, Behaviour::Sampled, config.run.seed)?;
-        let enough = |ledger: &Ledger| ledger.mean_trade_return().filter(|_| ledger.closed() >= FEW_TRADES);
-        let pair = enough(&trainer.env().ledger().since(validated)).zip(enough(&played.ledger));
-        Ok(pair.map(|((train, a), (validation, b))| OverfitGap {
-            step: trainer.timesteps(),
-            train,
-            validation,
-            error: a.hypot(b),
-        }))
+        random_legal::returns_of(trainer.policy(), market, &days, &config.env, random, config.run.seed)
     }
 
-    fn monitor(&self, earlier: Option<MonitorState>) -> Monitor {
+    fn monitor(&self, earlier: Option<MonitorState>, random: &Arc<RandomLegal>) -> Monitor {
         let (rows, config) = (self.inputs.market.rows().collect(), self.config.health.clone());
-        match earlier {
+        let monitor = match earlier {
             Some(state) => Monitor::resume(rows, config, state),
             None => Monitor::new(rows, config),
-        }
+        };
+        monitor.with_random_legal(Arc::clone(random))
     }
 
-    /// Returns the mean net return of a trade of the random-legal policy on the training sessions; `None` for fewer than two
-    /// trades.
-    fn random_level(&self) -> anyhow::Result<Option<f64>> {
-        let (market, run) = (&self.inputs.market, &self.config.run);
-        Ok(random_legal_return(market, &market.days_in(&self.split.train), &self.config.env, run.seed)?)
+    /// Replays the random-legal policy on the training and validation sessions.
+    fn random_legal(&self) -> anyhow::Result<RandomLegal> {
+        let (market, config) = (&self.inputs.market, self.config);
+        let [train, validation] = [&self.split.train, &self.split.validation].map(|dates| market.days_in(dates));
+        Ok(random_legal::measure(market, [&train, &validation], &config.env, config.run.seed)?)
     }
 
     /// Returns the opportunity on the training dates, measured at the first call.

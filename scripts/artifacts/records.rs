@@ -12,7 +12,6 @@ use std::{
 
 use anyhow::Context as _;
 use market_data::DataStamp;
-use market_env::Ledger;
 use ppo_agent::health::{Controller, MonitorState, OverfitGap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -67,9 +66,6 @@ pub struct Mark {
     pub monitor: MonitorState,
     /// Current settings, and the controller's history.
     pub controller: Controller,
-    /// Counters at the last replay of the validation dates; absent in marks of earlier versions, which stand at it.
-    #[serde(default)]
-    pub validated: Option<Ledger>,
 }
 
 /// One file of records that grows by whole lines.
@@ -233,11 +229,9 @@ impl Records {
         sha256: String,
         monitor: &MonitorState,
         controller: &Controller,
-        validated: &Ledger,
     ) -> anyhow::Result<()> {
         let (data, monitor, controller) = (self.data, monitor.clone(), controller.clone());
-        let validated = Some(validated.clone());
-        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, validated })?)
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller })?)
     }
 }
 
@@ -269,7 +263,7 @@ pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
     let (health, marks) = (folder.join(HEALTH), folder.join(MARKS));
     let verdicts = whole_lines(&health).and_then(|text| parse(&text));
     let marks_read = whole_lines(&marks).and_then(|text| parse::<Mark>(&text));
-    // A checkpoint with too few trades repeats the comparison of an earlier one.
+    // A checkpoint between two comparisons repeats the earlier one.
     let gap = |mark: Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
     Ok(RunHistory {
         verdicts: verdicts.with_context(|| format!("reading {}", health.display()))?,
@@ -317,8 +311,8 @@ fn cut_csv(text: &str, step: u64) -> (String, Vec<String>) {
 mod tests {
     use std::{fs, sync::Arc};
 
-    use market_env::RewardConfig;
-    use ppo_agent::health::{HealthConfig, Monitor};
+    use market_env::{ClosedTrade, Ledger, RewardConfig};
+    use ppo_agent::health::{HealthConfig, Monitor, RandomLegal, TradeReturns};
 
     use super::*;
 
@@ -338,13 +332,25 @@ mod tests {
     fn the_history_holds_verdicts_and_the_checkpoints_with_enough_trades() {
         let folder = tempfile::tempdir().unwrap();
         let mut records = Records::create(folder.path(), DataStamp::Market).unwrap();
-        let mut monitor = Monitor::new(Arc::from([]), HealthConfig::default());
+        // Forty sessions on as many dates, on which random trades return nothing.
+        let random =
+            Arc::new(RandomLegal { returns: vec![Some(0.0); 40], date: (0..40).collect(), ledger: Ledger::default() });
+        let state = Monitor::new(Arc::from([]), HealthConfig::default()).state().clone();
+        let returns = |mean: f64| {
+            let mut returns = TradeReturns::default();
+            (0..40).for_each(|day| returns.add(ClosedTrade { day, net_return: mean }, &random));
+            returns
+        };
+        let mut state = serde_json::to_value(state).unwrap();
+        state["since_validation"] = serde_json::to_value(returns(0.0)).unwrap();
         let controller = Controller::new(0.06, RewardConfig::default());
         for step in 1..=3 {
+            let state = serde_json::from_value(state.clone()).unwrap();
+            let mut monitor = Monitor::resume(Arc::from([]), HealthConfig::default(), state);
             if step != 2 {
-                monitor.on_validation(OverfitGap { step, train: 0.0, validation: -0.01 * step as f64, error: 0.01 });
+                monitor.on_validation(step, &returns(-0.01 * step as f64));
             }
-            records.write_mark(step, String::new(), monitor.state(), &controller, &Ledger::default()).unwrap();
+            records.write_mark(step, String::new(), monitor.state(), &controller).unwrap();
         }
         let row = HealthRow {
             data: DataStamp::Market,
@@ -356,13 +362,14 @@ mod tests {
             evidence: Vec::new(),
             checklist: Vec::new(),
             advice: Vec::new(),
+            money: None,
         };
         records.write_health(row.clone()).unwrap();
         let history = read_history(folder.path()).unwrap();
         assert_eq!(history.verdicts, [row]);
         assert_eq!(
-            history.validation.iter().map(|gap| (gap.step, gap.validation)).collect::<Vec<_>>(),
-            [(1, -0.01), (3, -0.03)]
+            history.validation.iter().map(|gap| (gap.step, (100.0 * gap.validation).round())).collect::<Vec<_>>(),
+            [(1, -1.0), (3, -3.0)]
         );
         fs::write(folder.path().join(HEALTH), "{}\n").unwrap();
         assert!(read_history(folder.path()).unwrap_err().to_string().contains(HEALTH));
@@ -376,7 +383,7 @@ mod tests {
         let controller = Controller::new(0.06, RewardConfig::documented());
         for step in 1..=3 {
             write(&mut records, step);
-            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller, &Ledger::default()).unwrap();
+            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
             let moved = MoveRow {
                 data: DataStamp::Synthetic,
                 step,

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use crate::output::console::Console;
 
 pub use self::{
-    diagnostics::{DiagnosticsFlags, DiagnosticsReport, TrialReport},
+    diagnostics::{CalendarReport, CalendarWindow, DiagnosticsFlags, DiagnosticsReport, TrialReport},
     forecast::ForecastFlags,
     learning::LearningFlags,
 };

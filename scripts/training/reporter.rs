@@ -1,9 +1,8 @@
 //! Reporter of a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
 
-use market_env::Ledger;
 use ppo_agent::{
     AgentError, Cadence, Iteration, LayerActivity, Listener, StepView,
-    health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, OverfitGap, Verdict},
+    health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, TradeReturns, Verdict},
 };
 
 use crate::{
@@ -135,9 +134,9 @@ impl<'a> Reporter<'a> {
         self.monitor.on_activity(layers);
     }
 
-    /// Passes a comparison of training and validation to the monitor.
-    pub fn on_validation(&mut self, gap: OverfitGap) {
-        self.monitor.on_validation(gap);
+    /// Passes a replay of the validation dates to the monitor.
+    pub fn on_validation(&mut self, step: u64, validation: &TradeReturns) {
+        self.monitor.on_validation(step, validation);
     }
 
     /// Records a change of a setting; if `loud`, prints it too.
@@ -170,6 +169,7 @@ impl<'a> Reporter<'a> {
             evidence: reading.evidence,
             checklist: Vec::new(),
             advice: reading.advice,
+            money: None,
         };
         self.records.write_health(row)
     }
@@ -178,14 +178,8 @@ impl<'a> Reporter<'a> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_mark(
-        &mut self,
-        step: u64,
-        sha256: String,
-        controller: &Controller,
-        validated: &Ledger,
-    ) -> anyhow::Result<()> {
-        self.records.write_mark(step, sha256, self.monitor.state(), controller, validated)
+    pub fn save_mark(&mut self, step: u64, sha256: String, controller: &Controller) -> anyhow::Result<()> {
+        self.records.write_mark(step, sha256, self.monitor.state(), controller)
     }
 
     /// Returns the seconds since training began.
@@ -215,7 +209,7 @@ impl<'a> Reporter<'a> {
         if self.rows.is_empty() {
             self.console.brief(HEADING)?;
         }
-        self.console.brief(interval_line(step, &health, self.random, self.pace(step)))?;
+        self.console.brief(interval_line(step, &health, self.pace(step)))?;
         let values = health.metrics();
         self.events.scalars(step, &values)?;
         let (row, verdict) =

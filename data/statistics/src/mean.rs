@@ -30,11 +30,18 @@ impl Mean {
     /// Liang and Zeger (1986), for a mean: with residuals `e` of `n` values in `G` groups, the variance is
     /// `G / (G - 1) · Σ_g (Σ_{i in g} e_i)² / n²`.
     pub fn of_groups(groups: impl IntoIterator<Item = Vec<f64>>) -> Option<Self> {
-        let sums: Vec<(f64, f64)> = groups
-            .into_iter()
-            .filter(|group| !group.is_empty())
-            .map(|group| (group.iter().sum(), group.len() as f64))
-            .collect();
+        Self::of_sums(groups.into_iter().map(|group| (group.iter().sum(), group.len() as f64)))
+    }
+
+    /// Returns [`Mean::of_groups`] of groups that are given by the sum and the number of their values. Groups without a
+    /// value do not count.
+    ///
+    /// ```
+    /// use statistics::Mean;
+    /// assert_eq!(Mean::of_sums([(5.0, 2.0), (4.0, 1.0)]), Mean::of_groups([vec![1.0, 4.0], vec![4.0]]));
+    /// ```
+    pub fn of_sums(groups: impl IntoIterator<Item = (f64, f64)>) -> Option<Self> {
+        let sums: Vec<(f64, f64)> = groups.into_iter().filter(|&(_, count)| count > 0.0).collect();
         let (total, n) = sums.iter().fold((0.0, 0.0), |(total, n), (sum, count)| (total + sum, n + count));
         let (value, groups) = (total / n, sums.len() as f64);
         let squares: f64 = sums.iter().map(|(sum, count)| (sum - count * value).powi(2)).sum();
