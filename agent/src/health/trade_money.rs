@@ -142,7 +142,8 @@ impl OverfitGap {
         let squares = [a, b].map(|mean| mean.error * mean.error);
         let error = (squares[0] + squares[1]).sqrt();
         // Welch and Satterthwaite: degrees of freedom of a difference of two means.
-        let spread = [a, b].into_iter().zip(squares).map(|(mean, square)| square * square / (mean.observations - 1) as f64);
+        let spread =
+            [a, b].into_iter().zip(squares).map(|(mean, square)| square * square / (mean.observations - 1) as f64);
         let degrees = (error.powi(4) / spread.sum::<f64>().max(f64::MIN_POSITIVE)).floor().clamp(1.0, 1e6);
         Some(Self {
             step,

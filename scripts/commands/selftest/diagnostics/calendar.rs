@@ -126,7 +126,7 @@ impl Calendar {
     /// Makes a market of two years whose volatility moves, or loads the bars of a folder.
     fn load(folder: Option<&Path>, symbols: &[Symbol]) -> anyhow::Result<Self> {
         let mut config = RunConfig::default();
-        config.run.symbols = symbols.to_vec();
+        (config.run.symbols, config.run.intraday_days) = (symbols.to_vec(), 0);
         match folder {
             Some(folder) => (config.run.data_source, config.run.data_dir) = (DataSource::Files, folder.to_owned()),
             None => {
