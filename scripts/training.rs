@@ -4,6 +4,7 @@ pub mod closing;
 pub mod flags;
 mod interval_line;
 pub mod interventions;
+mod notes;
 pub mod reporter;
 pub mod resume;
 mod save;
@@ -14,7 +15,7 @@ use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use market_data::Split;
-use market_env::{BatchEnv, RewardConfig};
+use market_env::{BatchEnv, Ledger, RewardConfig};
 use ppo_agent::{
     AgentError, Trainer,
     health::{Monitor, MonitorState, Opportunity, RandomLegal, TradeReturns, Verdict},
@@ -63,6 +64,7 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
     threads.build_global().context("starting the threads")?;
     let inputs = Inputs::load(&config)?;
+    context.notes.extend(notes::notes(&config, &inputs.dataset.dates)?);
     let config = pin_dates(config, &inputs);
     let split = inputs.split(&config)?;
     context.say_notes()?;
@@ -234,6 +236,7 @@ impl Run<'_> {
             let result = held_out.test(self.split.test, console)?;
             manifest["out_of_sample"] = result.figures.clone();
             manifest["test_prices"] = serde_json::to_value(result.prices)?;
+            manifest["over_random"] = serde_json::to_value(result.over_random)?;
             tested = Some(result);
         }
         manifest["verdict"] = serde_json::to_value(&verdict)?;
@@ -277,6 +280,7 @@ impl Run<'_> {
         let random = Arc::new(self.random_legal()?);
         let monitor = self.monitor(mark.map(|mark| mark.monitor), &random);
         let mut reporter = self.open(trainer, earlier, monitor, &random, console)?;
+        reporter.console().say_all(refused_note(&random.ledger).map(|note| format!("Note: {note}")))?;
         self.write_manifest(manifest)?;
         let end = self.learn(trainer, &mut reporter, &mut interventions, &random)?;
         self.write_chart(&reporter)?;
@@ -365,6 +369,20 @@ impl Run<'_> {
     }
 }
 
+/// Returns a note if most orders of the random-legal policy are refused, so that no policy can trade.
+fn refused_note(random: &Ledger) -> Option<String> {
+    let orders = random.opened + random.refused_orders;
+    (2 * random.refused_orders > orders).then(|| {
+        let share = percent(Some(random.refused_orders as f64 / orders as f64));
+        let cause = if 2 * random.unaffordable_orders > random.refused_orders {
+            "the account cannot pay for one contract"
+        } else {
+            "there is no quote"
+        };
+        format!("{share} of random orders are refused: {cause}")
+    })
+}
+
 /// Formats a duration in seconds, minutes or hours.
 fn duration(seconds: f64) -> String {
     match seconds {
@@ -377,6 +395,17 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_without_cash_for_a_contract_is_named() {
+        let of = |opened, refused_orders, unaffordable_orders| {
+            refused_note(&Ledger { opened, refused_orders, unaffordable_orders, ..Ledger::default() })
+        };
+        assert_eq!([of(0, 0, 0), of(50, 50, 50)], [None, None]);
+        let note = "94.0% of random orders are refused: the account cannot pay for one contract";
+        assert_eq!(of(6, 94, 94).as_deref(), Some(note));
+        assert!(of(6, 94, 3).unwrap().ends_with("there is no quote"));
+    }
 
     #[test]
     fn durations_are_readable() {

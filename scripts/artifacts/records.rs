@@ -113,6 +113,7 @@ pub struct Records {
     health: LineFile,
     last_health: Option<HealthRow>,
     moves: LineFile,
+    earlier_seconds: f64,
 }
 
 impl Records {
@@ -124,7 +125,17 @@ impl Records {
         let create = |name| LineFile::create(folder.join(name));
         let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
         let (health, moves) = (create(HEALTH)?, create(MOVES)?);
-        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, last_health: None, moves })
+        Ok(Self {
+            data: data.to_owned(),
+            columns: Vec::new(),
+            csv,
+            metrics,
+            marks,
+            health,
+            last_health: None,
+            moves,
+            earlier_seconds: 0.0,
+        })
     }
 
     /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept. The row of the
@@ -135,6 +146,7 @@ impl Records {
     pub fn resume(folder: &Path, data: DataStamp, step: u64, due: Option<u64>) -> anyhow::Result<(Self, Vec<Row>)> {
         let closed = |at: u64| at <= step && due.is_none_or(|due| at < due);
         let (mut columns, mut rows, mut last_health) = (Vec::new(), Vec::<Row>::new(), None);
+        let mut earlier_seconds = 0.0;
         let csv = LineFile::resume(folder.join(CSV), |text| {
             let (kept, heading) = cut_csv(text, step);
             columns = heading;
@@ -143,6 +155,7 @@ impl Records {
         let metrics = LineFile::resume(folder.join(METRICS), |text| {
             rows = parse(text)?;
             rows.retain(|row| if row.kind == RowKind::Diagnostics { closed(row.step) } else { row.step <= step });
+            earlier_seconds = rows.iter().rev().find_map(seconds_of).unwrap_or_default();
             rows.iter().map(json_line).collect()
         })?;
         let marks = LineFile::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
@@ -155,7 +168,8 @@ impl Records {
         })?;
         let moves = LineFile::resume(folder.join(MOVES), |text| cut::<MoveRow>(text, step, |row| row.step))?;
         rows.retain(|row| row.kind == RowKind::Diagnostics);
-        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks, health, last_health, moves }, rows))
+        let data = data.to_owned();
+        Ok((Self { data, columns, csv, metrics, marks, health, last_health, moves, earlier_seconds }, rows))
     }
 
     /// Writes the row of an iteration to `progress.csv` and `metrics.jsonl`.
@@ -212,6 +226,11 @@ impl Records {
     /// When the file cannot be written.
     pub fn write_move(&mut self, row: &MoveRow) -> anyhow::Result<()> {
         self.moves.write(&json_line(row)?)
+    }
+
+    /// Returns the seconds of training up to the resumed step; 0 for a new run.
+    pub fn earlier_seconds(&self) -> f64 {
+        self.earlier_seconds
     }
 
     /// Returns the stamp of every row.
@@ -275,6 +294,13 @@ pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
     })
 }
 
+/// Returns the seconds of training up to the row of an iteration: steps over their rate, since the seconds are whole.
+fn seconds_of(row: &Row) -> Option<f64> {
+    let value = |key: &str| row.values.get(key).copied().flatten();
+    let by_rate = value("time/fps").filter(|&rate| rate > 0.0).map(|rate| row.step as f64 / rate);
+    Some(by_rate.unwrap_or_default().max(value("time/time_elapsed")?))
+}
+
 /// Returns a row of values; `data` is the data stamp.
 pub fn row(kind: RowKind, data: DataStamp, step: u64, values: &Values) -> Row {
     let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
@@ -319,6 +345,7 @@ mod tests {
     fn values(step: u64) -> Values {
         vec![
             ("rollout/ep_rew_mean".to_owned(), if step == 1 { f64::NAN } else { -0.5 }),
+            ("time/time_elapsed".to_owned(), 10.0 * step as f64),
             ("time/total_timesteps".to_owned(), step as f64),
         ]
     }
@@ -398,10 +425,9 @@ mod tests {
         let whole = (read("progress.csv"), read("metrics.jsonl"));
         assert_eq!(
             whole.0,
-            "rollout/ep_rew_mean,time/total_timesteps,data\n,1,SYNTHETIC\n-0.5,2,SYNTHETIC\n-0.5,3,SYNTHETIC\n"
+            "rollout/ep_rew_mean,time/time_elapsed,time/total_timesteps,data\n,10,1,SYNTHETIC\n-0.5,20,2,SYNTHETIC\n-0.5,30,3,SYNTHETIC\n"
         );
-        let third =
-            r#"{"kind":"iteration","data":"SYNTHETIC","step":3,"rollout/ep_rew_mean":-0.5,"time/total_timesteps":3.0}"#;
+        let third = r#"{"kind":"iteration","data":"SYNTHETIC","step":3,"rollout/ep_rew_mean":-0.5,"time/time_elapsed":30.0,"time/total_timesteps":3.0}"#;
         assert!(whole.1.trim_end().ends_with(third), "{}", whole.1);
         assert!(whole.1.contains("\"rollout/ep_rew_mean\":null"));
 
@@ -412,6 +438,7 @@ mod tests {
         assert_eq!(read(MOVES).lines().count(), 2);
         assert!(read_mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
         assert_eq!(kept.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(records.earlier_seconds(), 20.0, "the time goes on from the row of the resumed step");
         assert_eq!(kept[0].values["actions/frac_hold"], Some(0.25));
         write(&mut records, 3);
         assert_eq!((read("progress.csv"), read("metrics.jsonl")), whole);

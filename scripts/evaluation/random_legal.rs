@@ -6,11 +6,11 @@ use jiff::civil::Date;
 use market_env::{ClosedTrade, EnvConfig, EnvError, Ledger, Market, Trade, baselines::Scripted};
 use ppo_agent::{
     Behaviour, Policy,
-    health::{RandomLegal, TradeReturns},
+    health::{RandomLegal, TradeMoney, TradeReturns},
 };
 use rayon::prelude::*;
 
-use crate::evaluation::replay::replay;
+use crate::evaluation::replay::{ReplayResult, replay};
 
 /// Sessions of one piece of work.
 const CHUNK: usize = 64;
@@ -64,6 +64,27 @@ fn date_numbers(market: &Market) -> Vec<u32> {
     market.days().iter().map(|day| number[&day.date]).collect()
 }
 
+/// Returns the money of a replay beside that of a random-legal replay of the same sessions; `None` without a trade in a session
+/// that both traded.
+pub fn compare(policy: &ReplayResult, random: &ReplayResult) -> Option<TradeMoney> {
+    let mut sums = vec![(0.0, 0.0); random.sessions.len()];
+    for trade in &random.trades {
+        let (sum, count) = &mut sums[trade.lane as usize];
+        (*sum, *count) = (*sum + trade.net_return, *count + 1.0);
+    }
+    let mut number: BTreeMap<Date, u32> = random.sessions.iter().map(|(date, _)| (*date, 0)).collect();
+    number.values_mut().zip(0..).for_each(|(number, n)| *number = n);
+    let mut date = vec![0; random.sessions.len()];
+    random.sessions.iter().for_each(|(day, session)| date[session.lane as usize] = number[day]);
+    let returns = sums.into_iter().map(|(sum, count)| statistics::ratio(sum, count)).collect();
+    let random = RandomLegal { returns, date, ledger: Ledger::default() };
+    let mut trades = TradeReturns::default();
+    for &Trade { lane, net_return, .. } in &policy.trades {
+        trades.add(ClosedTrade { day: lane, net_return }, &random);
+    }
+    trades.money()
+}
+
 /// Replays a policy, with sampled actions, on sessions that the random-legal policy played; returns its trades beside those.
 ///
 /// # Errors
@@ -89,7 +110,21 @@ mod tests {
     use market_env::MarketConfig;
 
     use super::*;
-    use crate::commands::bench;
+    use crate::{commands::bench, evaluation::money};
+
+    #[test]
+    fn two_replays_are_compared_session_by_session() {
+        let with_lanes = |returns: &[f64]| {
+            let mut replay = money::tests::result(returns);
+            replay.trades.iter_mut().zip(0..).for_each(|(trade, lane)| trade.lane = lane);
+            replay
+        };
+        let found = compare(&with_lanes(&[0.02, 0.03, -0.04, -0.05]), &with_lanes(&[0.0, 0.01, -0.06, -0.07])).unwrap();
+        assert_eq!((found.trades, found.dates), (4, 2));
+        let (low, high) = found.interval.unwrap();
+        assert!((found.difference() - 0.02).abs() < 1e-12 && high - low < 1e-9, "the same on every date: {found:?}");
+        assert_eq!(compare(&with_lanes(&[]), &with_lanes(&[0.1, 0.2])), None);
+    }
 
     #[test]
     fn every_session_has_the_mean_of_its_own_random_trades() {

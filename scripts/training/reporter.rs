@@ -27,6 +27,8 @@ pub struct Reporter<'a> {
     events: EventWriter,
     cadence: Cadence,
     stopwatch: Stopwatch,
+    /// Seconds of the training before this program resumed it.
+    earlier_seconds: f64,
     started_at: u64,
     /// Steps of the whole training.
     total: u64,
@@ -87,12 +89,14 @@ impl<'a> Reporter<'a> {
     /// Creates a reporter of a run; `rows` and `steps` are those of a resumed run so far.
     pub fn new(parts: ReporterParts<'a>, run: &RunSection, rows: Vec<Row>, steps: u64) -> Self {
         let ReporterParts { console, records, events, monitor, opportunity, random } = parts;
+        let earlier_seconds = records.earlier_seconds();
         Self {
             console,
             records,
             events,
             cadence: Cadence::new(run.diagnostics_freq, steps),
             stopwatch: Stopwatch::start(),
+            earlier_seconds,
             started_at: steps,
             total: run.timesteps,
             monitor,
@@ -227,8 +231,8 @@ impl<'a> Reporter<'a> {
     }
 
     fn tabulate(&mut self, iteration: &Iteration) -> anyhow::Result<()> {
-        let seconds = self.seconds();
-        let fps = self.pace(iteration.timesteps).steps_per_second;
+        let seconds = self.earlier_seconds + self.seconds();
+        let fps = iteration.timesteps as f64 / seconds.max(1e-9);
         let values = iteration_values(iteration, fps, seconds);
         let cells = values.iter().filter(|(_, value)| value.is_finite());
         let cells: Vec<_> = cells.map(|(key, value)| (key.clone(), cell(key, *value))).collect();
@@ -259,7 +263,7 @@ impl Listener for Reporter<'_> {
 const OPTIONAL_METRICS: [&str; 4] =
     ["rollout/ep_len_mean", "rollout/ep_rew_mean", "critic/calibration_slope_mc", "critic/explained_variance_mc"];
 
-/// Returns an iteration's metrics and timings; missing ones are NaN.
+/// Returns an iteration's metrics and timings since step 0, over all programs that trained; missing ones are NaN.
 fn iteration_values(iteration: &Iteration, fps: f64, seconds: f64) -> Values {
     let mut values: Values = iteration.metrics().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     for key in OPTIONAL_METRICS {

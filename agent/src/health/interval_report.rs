@@ -58,7 +58,8 @@ impl IntervalReport {
         ratio(right, ledger.strong_buys() as f64)
     }
 
-    /// Returns every figure under its metric key. The window is the interval unless the key says otherwise.
+    /// Returns every figure under its metric key. The window is the interval unless the key says otherwise. No key is one of
+    /// [`Iteration::metrics`](crate::Iteration::metrics), whose window is an iteration: a chart of a key has one window.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let mut metrics = log_block::metrics(&self.interval, &self.total);
         let mut put = |key: String, value: Option<f64>| metrics.extend(value.map(|value| (key, value)));
@@ -74,7 +75,7 @@ impl IntervalReport {
         put("actions_strong/direction_accuracy".into(), Self::direction_accuracy(&self.interval));
         put("actions_strong_cum/direction_accuracy".into(), Self::direction_accuracy(&self.total));
         put("policy/variance_across_states".into(), self.policy.variance);
-        put("policy/entropy_norm".into(), self.policy.entropy_norm);
+        put("policy_interval/entropy_norm".into(), self.policy.entropy_norm);
         put("policy/max_prob_mean".into(), self.policy.max_prob);
         put("policy_cum/variance_across_states".into(), self.policy_total.variance);
         put("policy_cum/entropy_norm".into(), self.policy_total.entropy_norm);
@@ -87,12 +88,12 @@ impl IntervalReport {
         }
         put("reward/total".into(), Some(self.interval.reward_terms.total()));
         if let Some(learner) = &self.learner {
-            put("critic/explained_variance_mc".into(), learner.explained_variance_mc);
-            put("critic/variance_ratio".into(), Some(learner.variance_ratio));
-            put("critic/calibration_slope".into(), Some(learner.slope));
-            put("critic/pred_std".into(), Some(learner.pred_std));
-            put("critic/pred_min".into(), Some(learner.pred_range.0));
-            put("critic/pred_max".into(), Some(learner.pred_range.1));
+            put("critic_interval/explained_variance_mc".into(), learner.explained_variance_mc);
+            put("critic_interval/variance_ratio".into(), Some(learner.variance_ratio));
+            put("critic_interval/calibration_slope".into(), Some(learner.slope));
+            put("critic_interval/pred_std".into(), Some(learner.pred_std));
+            put("critic_interval/pred_min".into(), Some(learner.pred_range.0));
+            put("critic_interval/pred_max".into(), Some(learner.pred_range.1));
         }
         if let Some(money) = &self.money {
             put("env/random_trade_return".into(), Some(money.random));

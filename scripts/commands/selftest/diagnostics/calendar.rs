@@ -26,7 +26,7 @@ use crate::{
 /// Dates of a window: training, then validation.
 const WINDOW: [usize; 2] = [60, 20];
 /// Dates of a memorised training.
-const MEMORISED: usize = 4;
+const MEMORISED: usize = 8;
 /// Lane-steps between two replays of the validation dates, as in a real run, and those of a memorising training.
 const STEPS: [u64; 2] = [50_000, 300_000];
 /// Trainings that memorise.
