@@ -48,7 +48,7 @@ impl Closing<'_> {
         console.show(format!("\n{}", self.table().join("\n")))?;
         console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
         console.say(format!("Option prices: {}.", self.tested.prices.text()))?;
-        console.show("")?;
+        console.show(format!("{}\n", self.beside_random().join("\n")))?;
         console.say_all(self.sentences())?;
         console.show(format!("\n{}", self.next().join("\n")))
     }
@@ -62,9 +62,15 @@ impl Closing<'_> {
     /// Returns what the policy earns and what is said of the training, in lines of at most 80 columns.
     fn sentences(&self) -> Vec<String> {
         let money = wrap_for_screen(&self.sentence()).into_iter().map(|line| self.painted(&line));
-        let beside =
-            self.tested.over_random.iter().flat_map(|money| wrap_for_screen(&format!("Money: {}.", money.clause())));
-        money.chain(beside).chain(wrap_for_screen(&self.training_sentence())).collect()
+        money.chain(wrap_for_screen(&self.training_sentence())).collect()
+    }
+
+    /// Returns the money of the policy beside random-legal trades of the same sessions, in lines of at most 80 columns.
+    fn beside_random(&self) -> Vec<String> {
+        let clause = self.tested.over_random.map(|money| money.clause());
+        wrap_for_screen(
+            &clause.map_or_else(|| "Money: no trade to compare.".to_owned(), |text| format!("Money: {text}.")),
+        )
     }
 
     fn table(&self) -> Vec<String> {
@@ -156,7 +162,8 @@ mod tests {
         let config = RunConfig::default();
         let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
         let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };
-        let parts = [vec![closing.heading()], closing.table(), closing.sentences(), closing.next()];
+        let parts =
+            [vec![closing.heading()], closing.table(), closing.beside_random(), closing.sentences(), closing.next()];
         strip_str(&parts.concat().join("\n")).to_string()
     }
 
@@ -165,7 +172,7 @@ mod tests {
         let text = screen(&[-0.03, -0.03, -0.031, -0.031], "healthy", 0);
         let (money, training) = (text.find("Loses 3.0% per trade").unwrap(), text.find("sound (healthy)").unwrap());
         let beside = text.find("Money: -3.0% per trade after costs, random-legal -4.1% on the same").unwrap();
-        assert!(money < beside && beside < training, "{text}");
+        assert!(beside < money && money < training, "{text}");
         assert!(
             text.starts_with("RESULT after all costs, 2 test dates 2025-06-24 to 2025-06-30 (SYNTHETIC DATA)")
                 && text.contains("random entries"),

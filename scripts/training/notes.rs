@@ -204,7 +204,7 @@ mod tests {
         ("policy.recurrent_size=32", "policy.kind=gru"),
         ("market.strike.delta=0.2", "market.strike.rule=delta"),
         ("market.strike.offset=1.0", "market.strike.rule=offset"),
-        ("data.options_stamp=end", "run.options=options"),
+        ("data.options_stamp=instant", "run.options=options"),
         ("data.synthetic.seed=5", "run.data_source=synthetic"),
         ("data.massive.calls_per_minute=6", "run.data_source=massive"),
         ("data.alpaca.calls_per_minute=6", "run.data_source=alpaca"),
@@ -253,7 +253,7 @@ mod tests {
             let names = |set: &[&str]| idle_settings(&config(set)).unwrap().iter().any(|note| note.starts_with(key));
             assert!(!names(&[assignment]) && names(&[&[assignment], sleep].concat()), "{assignment}");
         }
-        assert_eq!(idle_settings(&config(&["forecast.dropout=0.3"])).unwrap().len(), 1);
+        assert_eq!(idle_settings(&config(&["forecast.hidden_size=17"])).unwrap().len(), 1);
     }
 
     #[test]

@@ -28,7 +28,7 @@ const WINDOW: [usize; 2] = [60, 20];
 /// Dates of a memorised training.
 const MEMORISED: usize = 8;
 /// Lane-steps between two replays of the validation dates, as in a real run, and those of a memorising training.
-const STEPS: [u64; 2] = [50_000, 300_000];
+const STEPS: [u64; 2] = [50_000, 150_000];
 /// Trainings that memorise.
 const MEMORISING: usize = 3;
 /// Largest share of never-trained policies that may ring.
