@@ -15,7 +15,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 use statistics::median;
 
-use self::catalogue::{Markets, REPEATS, trials};
+use self::{
+    calendar::MEMORISING,
+    catalogue::{Markets, REPEATS, trials},
+};
 use crate::{
     config::flags::PrintFlags,
     output::{
@@ -163,7 +166,7 @@ fn report(repeats: u64, calendar: CalendarReport) -> anyhow::Result<DiagnosticsR
 pub(super) fn run(flags: &DiagnosticsFlags, console: &mut Console) -> anyhow::Result<()> {
     let file = OutputFile::requested("", flags.output.out.as_ref())?;
     let watch = Stopwatch::start();
-    let calendar = calendar::report(flags.windows as usize, flags.data_dir.as_deref(), &flags.symbols)?;
+    let calendar = calendar::report(flags.windows as usize, MEMORISING, flags.data_dir.as_deref(), &flags.symbols)?;
     let report = report(flags.repeats, calendar)?;
     if flags.output.print.json {
         console.say(serde_json::to_string(&report)?)?;
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn planted_faults_are_called_by_their_names_and_healthy_trainings_left_alone() {
         let symbols = ["SPY", "QQQ"].map(|name| Symbol::new(name).unwrap());
-        let report = report(1, calendar::report(20, None, &symbols).unwrap()).unwrap();
+        let report = report(1, calendar::report(20, 1, None, &symbols).unwrap()).unwrap();
         assert!(report.runs >= 24 && report.planted == report.healthy, "{}", report.summary());
         assert!(report.passes(), "{}\n{}", report.table(), report.summary());
     }

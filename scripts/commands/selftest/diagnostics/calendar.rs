@@ -28,9 +28,9 @@ const WINDOW: [usize; 2] = [60, 20];
 /// Dates of a memorised training.
 const MEMORISED: usize = 8;
 /// Lane-steps between two replays of the validation dates, as in a real run, and those of a memorising training.
-const STEPS: [u64; 2] = [50_000, 150_000];
+const STEPS: [u64; 2] = [50_000, 300_000];
 /// Trainings that memorise.
-const MEMORISING: usize = 3;
+pub(super) const MEMORISING: usize = 3;
 /// Largest share of never-trained policies that may ring.
 const MAX_SHARE: f64 = 0.05;
 
@@ -189,19 +189,25 @@ impl Listener for Watched {
     }
 }
 
-/// Judges `count` windows, spread evenly over the dates, and the memorising trainings, on made-up bars or on those of a folder.
+/// Judges `count` windows and `memorising` trainings that memorise, spread evenly over the dates, on made-up bars or on those of
+/// a folder.
 ///
 /// # Errors
 /// Bars that cannot be loaded, or with too few dates; a training that stops.
-pub(super) fn report(count: usize, folder: Option<&Path>, symbols: &[Symbol]) -> anyhow::Result<CalendarReport> {
+pub(super) fn report(
+    count: usize,
+    memorising: usize,
+    folder: Option<&Path>,
+    symbols: &[Symbol],
+) -> anyhow::Result<CalendarReport> {
     let calendar = Calendar::load(folder, symbols)?;
     let free = calendar.dates.len().checked_sub(WINDOW[0] + WINDOW[1]).filter(|&free| free + 1 >= count);
     let needed = WINDOW[0] + WINDOW[1] + count - 1;
     ensure!(free.is_some(), "--windows {count}: the bars have {} dates, {needed} are needed", calendar.dates.len());
     let spread = |n: usize, of: usize| WINDOW[0] + n * free.unwrap_or(0) / of.saturating_sub(1).max(1);
     let windows = (0..count).map(|n| (spread(n, count), WINDOW[0], n as u64));
-    let memorising = (0..MEMORISING).map(|n| (spread(n, MEMORISING), MEMORISED, n as u64));
-    let trainings: Vec<_> = windows.chain(memorising).collect();
+    let memorised = (0..memorising).map(|n| (spread(n, memorising), MEMORISED, n as u64));
+    let trainings: Vec<_> = windows.chain(memorised).collect();
     let judge = |&(end, train, seed): &(usize, usize, u64)| {
         calendar.judge(end, train, seed).with_context(|| format!("the window that ends at {}", calendar.dates[end]))
     };
