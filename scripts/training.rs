@@ -375,7 +375,7 @@ fn refused_note(random: &Ledger) -> Option<String> {
     (2 * random.refused_orders > orders).then(|| {
         let share = percent(Some(random.refused_orders as f64 / orders as f64));
         let cause = if 2 * random.unaffordable_orders > random.refused_orders {
-            "the account cannot pay for one contract"
+            "too little cash for one contract"
         } else {
             "there is no quote"
         };
@@ -402,7 +402,7 @@ mod tests {
             refused_note(&Ledger { opened, refused_orders, unaffordable_orders, ..Ledger::default() })
         };
         assert_eq!([of(0, 0, 0), of(50, 50, 50)], [None, None]);
-        let note = "94.0% of random orders are refused: the account cannot pay for one contract";
+        let note = "94.0% of random orders are refused: too little cash for one contract";
         assert_eq!(of(6, 94, 94).as_deref(), Some(note));
         assert!(of(6, 94, 3).unwrap().ends_with("there is no quote"));
     }

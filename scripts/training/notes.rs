@@ -144,11 +144,11 @@ fn dates_beyond(config: &RunConfig, dates: &[Date]) -> Vec<String> {
     let count = |from: Date, to: Date| calendar::sessions(from, to).len();
     let before = run.start_date.filter(|&start| start < first && run.intraday_days == 0).and_then(|start| {
         let missing = count(start, first.yesterday().ok()?).checked_sub(config.data.warmup_sessions + 1)? + 1;
-        Some(format!("run.start_date {start}: the bars lack {}, the first is of {first}", sessions(missing)))
+        Some(format!("run.start_date {start}: the bars begin {} later, on {first}", sessions(missing)))
     });
     let after = run.end_date.filter(|&end| end > last).and_then(|end| {
         let missing = Some(count(last.tomorrow().ok()?, end)).filter(|&missing| missing > 0)?;
-        Some(format!("run.end_date {end}: the bars lack {}, the last is of {last}", sessions(missing)))
+        Some(format!("run.end_date {end}: the bars end {} earlier, on {last}", sessions(missing)))
     });
     before.into_iter().chain(after).collect()
 }
@@ -264,12 +264,9 @@ mod tests {
         let cases: [(&[&str], &str); 6] = [
             (
                 &["run.start_date=2024-02-26", "run.intraday_days=0"],
-                "run.start_date 2024-02-26: the bars lack 4 sessions, the first is of 2024-03-04",
+                "run.start_date 2024-02-26: the bars begin 4 sessions later, on 2024-03-04",
             ),
-            (
-                &["run.end_date=2024-07-01"],
-                "run.end_date 2024-07-01: the bars lack 1 session, the last is of 2024-06-28",
-            ),
+            (&["run.end_date=2024-07-01"], "run.end_date 2024-07-01: the bars end 1 session earlier, on 2024-06-28"),
             (&["run.timesteps=100000"], "run.timesteps 100,000 become 102,400: whole iterations of 4,096 steps"),
             (&["ppo.batch_size=100"], "ppo.batch_size 100: the last minibatch of every pass has 96 samples"),
             (&["env.exits.max_minutes=30"], "env.exits.max_minutes has no effect: env.exits.mode is agent"),
