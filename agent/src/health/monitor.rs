@@ -10,7 +10,7 @@ use super::{
     HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures,
     rules::{RuleInputs, TrainingBaseline, earns},
     session_counts::{self, SessionCounts},
-    trade_money::{RandomLegal, TradeReturns, Yardstick},
+    trade_money::{Comparison, RandomLegal, TradeReturns},
 };
 use crate::{Iteration, LayerActivity, StepView, ppo::distribution::MAX_ACTIONS};
 
@@ -193,7 +193,7 @@ pub struct Monitor {
     /// Setup class and day of every tape row. `[T]`
     rows: Arc<[(Setup, u32)]>,
     config: HealthConfig,
-    yardstick: Yardstick,
+    comparison: Comparison,
     state: MonitorState,
 }
 
@@ -217,19 +217,19 @@ impl Monitor {
             baseline: TrainingBaseline::default(),
             persistence: Persistence::default(),
         };
-        Self { rows, config, yardstick: Yardstick::default(), state }
+        Self { rows, config, comparison: Comparison::default(), state }
     }
 
     /// Restores a monitor from its state.
     pub fn resume(rows: Arc<[(Setup, u32)]>, config: HealthConfig, state: MonitorState) -> Self {
-        Self { rows, config, yardstick: Yardstick::default(), state }
+        Self { rows, config, comparison: Comparison::default(), state }
     }
 
     /// Compares trades with those of the random-legal policy on the same sessions; without it no money is reported and no
     /// overfitting found.
     #[must_use]
     pub fn with_random_legal(self, random: Arc<RandomLegal>) -> Self {
-        Self { yardstick: Yardstick(Some(random)), ..self }
+        Self { comparison: Comparison(Some(random)), ..self }
     }
 
     /// Returns the state for a resumed run.
@@ -243,7 +243,7 @@ impl Monitor {
     /// If the row of a lane lies beyond the tape.
     pub fn on_step(&mut self, step: &StepView<'_>) {
         let MonitorState { sums, blocks, returns, since_validation, .. } = &mut self.state;
-        self.yardstick.add(step.closed, &mut [returns, since_validation]);
+        self.comparison.add(step.closed, &mut [returns, since_validation]);
         for (lane, (&mask, &action)) in step.mask.iter().zip(step.action).enumerate() {
             sums.record(&step.prob[lane], mask, action);
             let may_enter = mask.0 & FLAT_MASK.0 & !1 != 0;
@@ -329,7 +329,7 @@ impl Monitor {
             layers: state.layers.clone(),
             gap: state.gap,
             money,
-            random: self.yardstick.ledger(),
+            random: self.comparison.ledger(),
             interval_verdict,
             confirmed,
         }

@@ -159,9 +159,9 @@ impl OverfitGap {
 
 /// Random-legal policy of a monitor, and the trades that it compares.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Yardstick(pub(crate) Option<Arc<RandomLegal>>);
+pub(crate) struct Comparison(pub(crate) Option<Arc<RandomLegal>>);
 
-impl Yardstick {
+impl Comparison {
     /// Adds the trades of a step.
     pub(crate) fn add(&self, closed: &[ClosedTrade], sums: &mut [&mut TradeReturns]) {
         let Some(random) = &self.0 else { return };
