@@ -9,5 +9,6 @@ pub mod matched_random;
 pub mod money;
 pub mod performance;
 pub mod price_counts;
+pub mod random_legal;
 pub mod replay;
 pub mod sessions;

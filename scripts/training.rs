@@ -5,20 +5,21 @@ pub mod flags;
 mod interval_line;
 pub mod interventions;
 mod looks;
+mod notes;
 pub mod reporter;
 pub mod resume;
 mod save;
 mod start;
 pub mod training_chart;
 
-use std::{ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use market_data::Split;
-use market_env::{BatchEnv, Ledger, RewardConfig, VecEnv as _};
+use market_env::{BatchEnv, Ledger, RewardConfig};
 use ppo_agent::{
-    AgentError, Behaviour, Trainer,
-    health::{FEW_TRADES, Monitor, MonitorState, Opportunity, OverfitGap, Verdict},
+    AgentError, Trainer,
+    health::{Monitor, MonitorState, Opportunity, RandomLegal, TradeReturns, Verdict},
 };
 use serde_json::Value;
 
@@ -27,9 +28,9 @@ use crate::{
     artifacts::{health_rows::WrittenVerdict, paths::Paths},
     config::{RunConfig, context::CommandContext, profiles},
     evaluation::{
-        baselines::{Baselines, random_legal_return},
+        baselines::Baselines,
         held_out::{HeldOut, Tested},
-        replay::replay,
+        random_legal,
     },
     inputs::Inputs,
     output::{
@@ -64,6 +65,7 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
     threads.build_global().context("starting the threads")?;
     let inputs = Inputs::load(&config)?;
+    context.notes.extend(notes::notes(&config, &inputs.dataset.dates)?);
     let config = pin_dates(config, &inputs);
     let split = inputs.split(&config)?;
     context.say_notes()?;
@@ -250,6 +252,7 @@ impl Run<'_> {
                 console.say(looks)?;
                 manifest["out_of_sample"] = result.figures.clone();
                 manifest["test_prices"] = serde_json::to_value(result.prices)?;
+                manifest["over_random"] = serde_json::to_value(result.over_random)?;
                 tested = Some(result);
             } else {
                 console.say(self.unseen_line())?;
@@ -293,10 +296,12 @@ impl Run<'_> {
         console: &mut Console,
     ) -> anyhow::Result<Learned> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
-        let (monitor, validated) = mark.map_or((None, None), |mark| (Some(mark.monitor), mark.validated));
-        let mut reporter = self.open(trainer, earlier, monitor, console)?;
+        let random = Arc::new(self.random_legal()?);
+        let monitor = self.monitor(mark.map(|mark| mark.monitor), &random);
+        let mut reporter = self.open(trainer, earlier, monitor, &random, console)?;
+        reporter.console().say_all(refused_note(&random.ledger).map(|note| format!("Note: {note}")))?;
         self.write_manifest(manifest)?;
-        let end = self.learn(trainer, &mut reporter, &mut interventions, validated)?;
+        let end = self.learn(trainer, &mut reporter, &mut interventions, &random)?;
         self.write_chart(&reporter)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
         Ok(Learned { seconds: reporter.seconds(), verdict, end })
@@ -307,11 +312,10 @@ impl Run<'_> {
         trainer: &mut Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         interventions: &mut Interventions,
-        validated: Option<Ledger>,
+        random: &RandomLegal,
     ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let run = &self.config.run;
         let mut saved = trainer.timesteps();
-        let mut validated = validated.unwrap_or_else(|| trainer.env().ledger().clone());
         reporter.console().start_bar(run.timesteps, saved);
         while trainer.timesteps() < run.timesteps {
             interventions.prepare(trainer)?;
@@ -332,16 +336,13 @@ impl Run<'_> {
             }
             let steps = trainer.timesteps();
             if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
-                if let Some(gap) = self.held_out_gap(trainer, &validated)? {
-                    reporter.on_validation(gap);
-                }
-                validated = trainer.env().ledger().clone();
-                self.save_checkpoint(trainer, reporter, interventions, &validated)?;
+                reporter.on_validation(steps, &self.validation_returns(trainer, random)?);
+                self.save_checkpoint(trainer, reporter, interventions)?;
                 saved = steps;
             }
             if let Some(signal) = self.stop.as_ref().and_then(StopRequests::noted) {
                 if saved < steps {
-                    self.save_checkpoint(trainer, reporter, interventions, &validated)?;
+                    self.save_checkpoint(trainer, reporter, interventions)?;
                 }
                 return Ok(ControlFlow::Break(TrainingStopped::BySignal { signal, step: steps }));
             }
@@ -350,35 +351,27 @@ impl Run<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Replays the validation dates, and compares the mean trade return with that in training since `validated`; `None` if either
-    /// has too few trades.
-    fn held_out_gap(&self, trainer: &Trainer<BatchEnv>, validated: &Ledger) -> anyhow::Result<Option<OverfitGap>> {
+    /// Replays the validation dates, and returns the trades beside random-legal ones.
+    fn validation_returns(&self, trainer: &Trainer<BatchEnv>, random: &RandomLegal) -> anyhow::Result<TradeReturns> {
         let days = self.inputs.market.days_in(&self.split.validation);
         let (market, config) = (&self.inputs.market, self.config);
-        let played = replay(trainer.policy(), market, &days, &config.env, Behaviour::Sampled, config.run.seed)?;
-        let enough = |ledger: &Ledger| ledger.mean_trade_return().filter(|_| ledger.closed() >= FEW_TRADES);
-        let pair = enough(&trainer.env().ledger().since(validated)).zip(enough(&played.ledger));
-        Ok(pair.map(|((train, a), (validation, b))| OverfitGap {
-            step: trainer.timesteps(),
-            train,
-            validation,
-            error: a.hypot(b),
-        }))
+        random_legal::returns_of(trainer.policy(), market, &days, &config.env, random, config.run.seed)
     }
 
-    fn monitor(&self, earlier: Option<MonitorState>) -> Monitor {
+    fn monitor(&self, earlier: Option<MonitorState>, random: &Arc<RandomLegal>) -> Monitor {
         let (rows, config) = (self.inputs.market.rows().collect(), self.config.health.clone());
-        match earlier {
+        let monitor = match earlier {
             Some(state) => Monitor::resume(rows, config, state),
             None => Monitor::new(rows, config),
-        }
+        };
+        monitor.with_random_legal(Arc::clone(random))
     }
 
-    /// Returns the mean net return of a trade of the random-legal policy on the training sessions; `None` for fewer than two
-    /// trades.
-    fn random_level(&self) -> anyhow::Result<Option<f64>> {
-        let (market, run) = (&self.inputs.market, &self.config.run);
-        Ok(random_legal_return(market, &market.days_in(&self.split.train), &self.config.env, run.seed)?)
+    /// Replays the random-legal policy on the training and validation sessions.
+    fn random_legal(&self) -> anyhow::Result<RandomLegal> {
+        let (market, config) = (&self.inputs.market, self.config);
+        let [train, validation] = [&self.split.train, &self.split.validation].map(|dates| market.days_in(dates));
+        Ok(random_legal::measure(market, [&train, &validation], &config.env, config.run.seed)?)
     }
 
     /// Returns the opportunity on the training dates, measured at the first call.
@@ -395,6 +388,20 @@ impl Run<'_> {
     }
 }
 
+/// Returns a note if most orders of the random-legal policy are refused, so that no policy can trade.
+fn refused_note(random: &Ledger) -> Option<String> {
+    let orders = random.opened + random.refused_orders;
+    (2 * random.refused_orders > orders).then(|| {
+        let share = percent(Some(random.refused_orders as f64 / orders as f64));
+        let cause = if 2 * random.unaffordable_orders > random.refused_orders {
+            "too little cash for one contract"
+        } else {
+            "there is no quote"
+        };
+        format!("{share} of random orders are refused: {cause}")
+    })
+}
+
 /// Formats a duration in seconds, minutes or hours.
 fn duration(seconds: f64) -> String {
     match seconds {
@@ -407,6 +414,17 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_without_cash_for_a_contract_is_named() {
+        let of = |opened, refused_orders, unaffordable_orders| {
+            refused_note(&Ledger { opened, refused_orders, unaffordable_orders, ..Ledger::default() })
+        };
+        assert_eq!([of(0, 0, 0), of(50, 50, 50)], [None, None]);
+        let note = "94.0% of random orders are refused: too little cash for one contract";
+        assert_eq!(of(6, 94, 94).as_deref(), Some(note));
+        assert!(of(6, 94, 3).unwrap().ends_with("there is no quote"));
+    }
 
     #[test]
     fn durations_are_readable() {

@@ -133,7 +133,7 @@ fn play<E: VecEnv>(
         env.step(action, out);
         rollout.mark_starts(0);
         if let Some(watch) = &mut watch {
-            watch(StepView::of(&rollout, 0, env.ledger()));
+            watch(StepView::of(&rollout, 0, &[], env.ledger()));
         }
         env.drain_episodes(&mut episodes);
         step += 1;

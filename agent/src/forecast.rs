@@ -62,7 +62,7 @@ pub use history::{
 pub use model::forecaster::{Forecaster, ForecasterFile};
 pub use samples::{ForecastData, Samples, TargetMoments};
 pub use scoring::{
-    gain::r2_gain,
+    gain::{r2_gain, r2_over},
     gate::{Gate, GateConfig, GateVerdict, Reference},
     outcomes::{Outcomes, TargetKind},
     scores::{ClassIntervals, ClassScores, RegressionIntervals, RegressionScores, Scores},

@@ -19,6 +19,7 @@ mod log_lines;
 mod monitor;
 mod rules;
 mod session_counts;
+mod trade_money;
 mod verdict;
 
 pub use checklist::{Check, checklist};
@@ -28,5 +29,6 @@ pub use interval_figures::{Learner, Opportunity, OverfitGap, PolicyFigures};
 pub use interval_report::IntervalReport;
 pub use monitor::{Monitor, MonitorState};
 pub use rules::{FEW_TRADES, IntervalVerdict};
+pub use trade_money::{RandomLegal, TradeMoney, TradeReturns};
 pub(crate) use verdict::Persistence;
 pub use verdict::Verdict;

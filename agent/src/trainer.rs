@@ -6,7 +6,7 @@ pub(crate) mod step_view;
 
 use std::collections::VecDeque;
 
-use market_env::{Episode, VecEnv};
+use market_env::{ClosedTrade, Episode, VecEnv};
 use statistics::{GoodnessOfFit, ratio};
 
 use crate::{
@@ -69,6 +69,7 @@ pub struct Trainer<E> {
     rollout: Rollout,
     progress: Progress,
     ended: Vec<Episode>,
+    closed: Vec<ClosedTrade>,
     uniforms: Vec<f64>,
     /// Shuffled sample (or sequence) numbers of the current and of the next pass.
     orders: [Vec<u32>; 2],
@@ -139,6 +140,7 @@ impl<E: VecEnv> Trainer<E> {
             rollout: Rollout::new(config.n_steps, config.n_envs, policy.spec.account.len()),
             streams: RandomStreams::new(progress.seed),
             ended: Vec::new(),
+            closed: Vec::new(),
             uniforms: vec![0.0; config.n_envs],
             orders: [(); 2].map(|()| vec![0; config.rollout_size() / sequence]),
             env,
@@ -202,7 +204,10 @@ impl<E: VecEnv> Trainer<E> {
             }
             self.rollout.mark_starts(time);
             self.record_episodes();
-            listener.on_step(self.progress.timesteps, &StepView::of(&self.rollout, time, self.env.ledger()));
+            self.closed.clear();
+            self.env.drain_closed(&mut self.closed);
+            let view = StepView::of(&self.rollout, time, &self.closed, self.env.ledger());
+            listener.on_step(self.progress.timesteps, &view);
         }
         self.engine.finish_rollout(&mut self.rollout)?;
         self.check_finite("the critic's value", &self.rollout.value)

@@ -14,8 +14,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionMask, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale, StepOut, Trade,
-    VecEnv,
+    ActionMask, ClosedTrade, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale,
+    StepOut, Trade, VecEnv,
     action::ACTION_NAMES,
     batch::{
         lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
@@ -34,7 +34,10 @@ struct Block {
     lanes: Vec<Lane>,
     ledger: Ledger,
     episodes: Vec<Episode>,
+    /// Positions that a replay closed.
     trades: Vec<Trade>,
+    /// Positions that training lanes closed.
+    closed: Vec<ClosedTrade>,
     /// Sales of each lane's open position in a replay; training records nothing.
     sales: Vec<Vec<Sale>>,
 }
@@ -264,6 +267,12 @@ impl VecEnv for BatchEnv {
         }
     }
 
+    fn drain_closed(&mut self, out: &mut Vec<ClosedTrade>) {
+        for block in &mut self.blocks {
+            out.append(&mut block.closed);
+        }
+    }
+
     fn state(&self) -> String {
         let state = State {
             lanes: self.blocks.iter().flat_map(|block| block.lanes.clone()).collect(),
@@ -308,7 +317,8 @@ impl Block {
         let lanes: Vec<Lane> = (first..(first + BLOCK).min(lanes)).map(open).collect();
         let episodes = Vec::with_capacity(lanes.len());
         let sales = vec![Vec::new(); if rules.deck.is_some() { 0 } else { lanes.len() }];
-        Self { first_lane: first as u32, lanes, ledger: Ledger::default(), episodes, trades: Vec::new(), sales }
+        let (ledger, trades, closed) = (Ledger::default(), Vec::new(), Vec::new());
+        Self { first_lane: first as u32, lanes, ledger, episodes, trades, closed, sales }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one slice per column of the rollout buffer")]
@@ -327,8 +337,11 @@ impl Block {
         let lanes = self.lanes.iter_mut().zip(self.first_lane..).zip(actions);
         for (((lane, number), &action), ((((row, account), mask), reward), terminated)) in lanes.zip(outputs) {
             let sales = self.sales.get_mut((number - self.first_lane) as usize);
-            let record = sales.map(|sales| Record { sales, trades: &mut self.trades });
-            let mut play = LaneStep { rules, number, ledger: &mut self.ledger, record };
+            let record = match sales {
+                Some(sales) => Record::Replay { sales, trades: &mut self.trades },
+                None => Record::Training(&mut self.closed),
+            };
+            let mut play = LaneStep { rules, number, ledger: &mut self.ledger, record: Some(record) };
             (*reward, *terminated) = play.step(lane, action);
             if *terminated {
                 self.episodes.push(rules.summary(lane, number));

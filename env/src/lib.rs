@@ -88,6 +88,6 @@ pub use option::{
 pub use reward::{PerTerm, RewardConfig, RewardTerm};
 pub use vec_env::{
     ObsOut, ObsSpec, StepBuffers, StepOut, VecEnv,
-    episode::{Episode, PriceOrigin, Sale, Trade},
+    episode::{ClosedTrade, Episode, PriceOrigin, Sale, Trade},
     ledger::{Ledger, SETUPS},
 };

@@ -7,7 +7,7 @@ pub(crate) mod ledger;
 
 use std::ops::Range;
 
-use crate::{Episode, Ledger, action::ActionMask};
+use crate::{ClosedTrade, Episode, Ledger, action::ActionMask};
 
 /// The layout of an observation; two specs are interchangeable only when they are equal.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -118,6 +118,10 @@ pub trait VecEnv {
 
     /// Moves the episodes that ended since the last call into `out`, in lane order within a step.
     fn drain_episodes(&mut self, out: &mut Vec<Episode>);
+
+    /// Moves the positions that were closed since the last call into `out`, in lane order within a step. A replay, which
+    /// records whole trades, and an environment without trades have none.
+    fn drain_closed(&mut self, _out: &mut Vec<ClosedTrade>) {}
 
     /// Returns the whole dynamic state as JSON; [`VecEnv::restore`] continues from it bit for bit.
     fn state(&self) -> String;

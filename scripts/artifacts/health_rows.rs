@@ -4,7 +4,7 @@
 use std::fmt;
 
 use market_data::DataStamp;
-use ppo_agent::health::{IntervalReport, Move, Verdict};
+use ppo_agent::health::{IntervalReport, Move, TradeMoney, Verdict};
 use serde::{Deserialize, Serialize};
 
 pub use ppo_agent::health::{Check, checklist};
@@ -79,6 +79,10 @@ pub struct HealthRow {
     /// Advice, one sentence each.
     #[serde(default)]
     pub advice: Vec<String>,
+    /// Money of the interval's trades, which says nothing about the training and the verdict nothing about it; absent without
+    /// trades.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<TradeMoney>,
 }
 
 impl HealthRow {
@@ -94,6 +98,7 @@ impl HealthRow {
             evidence: health.interval_verdict.evidence.clone(),
             checklist: checklist(health),
             advice: health.interval_verdict.advice.clone(),
+            money: health.money,
         }
     }
 }
@@ -143,7 +148,7 @@ mod tests {
     #[test]
     fn rows_are_written_as_they_are_documented() {
         let row: HealthRow = round_trip(
-            r#"{"data":"market","step":5000,"first_step":1,"verdict":"healthy","reading":"drifting","since":5000,"evidence":["flat HOLD 36.8%"],"checklist":[{"name":"hold","target":"30-40%","value":0.368,"pass":true},{"name":"loss","target":"finite","value":null,"pass":false}],"advice":["wait"]}"#,
+            r#"{"data":"market","step":5000,"first_step":1,"verdict":"healthy","reading":"drifting","since":5000,"evidence":["flat HOLD 36.8%"],"checklist":[{"name":"hold","target":"30-40%","value":0.368,"pass":true},{"name":"loss","target":"finite","value":null,"pass":false}],"advice":["wait"],"money":{"trades":40,"dates":9,"per_trade":-0.035,"random":-0.041,"interval":[-0.003,0.015]}}"#,
         );
         assert_eq!((row.checklist[0].value, row.checklist[1].value), (Some(0.368), None));
         round_trip::<MoveRow>(

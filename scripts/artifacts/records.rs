@@ -12,7 +12,6 @@ use std::{
 
 use anyhow::Context as _;
 use market_data::DataStamp;
-use market_env::Ledger;
 use ppo_agent::health::{Controller, MonitorState, OverfitGap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -67,9 +66,6 @@ pub struct Mark {
     pub monitor: MonitorState,
     /// Current settings, and the controller's history.
     pub controller: Controller,
-    /// Counters at the last replay of the validation dates; absent in marks of earlier versions, which stand at it.
-    #[serde(default)]
-    pub validated: Option<Ledger>,
 }
 
 /// One file of records that grows by whole lines.
@@ -117,6 +113,7 @@ pub struct Records {
     health: LineFile,
     last_health: Option<HealthRow>,
     moves: LineFile,
+    earlier_seconds: f64,
 }
 
 impl Records {
@@ -128,7 +125,17 @@ impl Records {
         let create = |name| LineFile::create(folder.join(name));
         let (csv, metrics, marks) = (create(CSV)?, create(METRICS)?, create(MARKS)?);
         let (health, moves) = (create(HEALTH)?, create(MOVES)?);
-        Ok(Self { data: data.to_owned(), columns: Vec::new(), csv, metrics, marks, health, last_health: None, moves })
+        Ok(Self {
+            data: data.to_owned(),
+            columns: Vec::new(),
+            csv,
+            metrics,
+            marks,
+            health,
+            last_health: None,
+            moves,
+            earlier_seconds: 0.0,
+        })
     }
 
     /// Continues the files of an earlier run after `step`, and returns the diagnostics rows that are kept. The row of the
@@ -139,6 +146,7 @@ impl Records {
     pub fn resume(folder: &Path, data: DataStamp, step: u64, due: Option<u64>) -> anyhow::Result<(Self, Vec<Row>)> {
         let closed = |at: u64| at <= step && due.is_none_or(|due| at < due);
         let (mut columns, mut rows, mut last_health) = (Vec::new(), Vec::<Row>::new(), None);
+        let mut earlier_seconds = 0.0;
         let csv = LineFile::resume(folder.join(CSV), |text| {
             let (kept, heading) = cut_csv(text, step);
             columns = heading;
@@ -147,6 +155,7 @@ impl Records {
         let metrics = LineFile::resume(folder.join(METRICS), |text| {
             rows = parse(text)?;
             rows.retain(|row| if row.kind == RowKind::Diagnostics { closed(row.step) } else { row.step <= step });
+            earlier_seconds = rows.iter().rev().find_map(seconds_of).unwrap_or_default();
             rows.iter().map(json_line).collect()
         })?;
         let marks = LineFile::resume(folder.join(MARKS), |text| cut::<Mark>(text, step, |mark| mark.step))?;
@@ -159,7 +168,8 @@ impl Records {
         })?;
         let moves = LineFile::resume(folder.join(MOVES), |text| cut::<MoveRow>(text, step, |row| row.step))?;
         rows.retain(|row| row.kind == RowKind::Diagnostics);
-        Ok((Self { data: data.to_owned(), columns, csv, metrics, marks, health, last_health, moves }, rows))
+        let data = data.to_owned();
+        Ok((Self { data, columns, csv, metrics, marks, health, last_health, moves, earlier_seconds }, rows))
     }
 
     /// Writes the row of an iteration to `progress.csv` and `metrics.jsonl`.
@@ -218,6 +228,11 @@ impl Records {
         self.moves.write(&json_line(row)?)
     }
 
+    /// Returns the seconds of training up to the resumed step; 0 for a new run.
+    pub fn earlier_seconds(&self) -> f64 {
+        self.earlier_seconds
+    }
+
     /// Returns the stamp of every row.
     pub fn stamp(&self) -> DataStamp {
         self.data
@@ -233,11 +248,9 @@ impl Records {
         sha256: String,
         monitor: &MonitorState,
         controller: &Controller,
-        validated: &Ledger,
     ) -> anyhow::Result<()> {
         let (data, monitor, controller) = (self.data, monitor.clone(), controller.clone());
-        let validated = Some(validated.clone());
-        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, validated })?)
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller })?)
     }
 }
 
@@ -269,7 +282,7 @@ pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
     let (health, marks) = (folder.join(HEALTH), folder.join(MARKS));
     let verdicts = whole_lines(&health).and_then(|text| parse(&text));
     let marks_read = whole_lines(&marks).and_then(|text| parse::<Mark>(&text));
-    // A checkpoint with too few trades repeats the comparison of an earlier one.
+    // A checkpoint between two comparisons repeats the earlier one.
     let gap = |mark: Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
     Ok(RunHistory {
         verdicts: verdicts.with_context(|| format!("reading {}", health.display()))?,
@@ -279,6 +292,13 @@ pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
             .filter_map(gap)
             .collect(),
     })
+}
+
+/// Returns the seconds of training up to the row of an iteration: steps over their rate, since the seconds are whole.
+fn seconds_of(row: &Row) -> Option<f64> {
+    let value = |key: &str| row.values.get(key).copied().flatten();
+    let by_rate = value("time/fps").filter(|&rate| rate > 0.0).map(|rate| row.step as f64 / rate);
+    Some(by_rate.unwrap_or_default().max(value("time/time_elapsed")?))
 }
 
 /// Returns a row of values; `data` is the data stamp.
@@ -317,14 +337,15 @@ fn cut_csv(text: &str, step: u64) -> (String, Vec<String>) {
 mod tests {
     use std::{fs, sync::Arc};
 
-    use market_env::RewardConfig;
-    use ppo_agent::health::{HealthConfig, Monitor};
+    use market_env::{ClosedTrade, Ledger, RewardConfig};
+    use ppo_agent::health::{HealthConfig, Monitor, RandomLegal, TradeReturns};
 
     use super::*;
 
     fn values(step: u64) -> Values {
         vec![
             ("rollout/ep_rew_mean".to_owned(), if step == 1 { f64::NAN } else { -0.5 }),
+            ("time/time_elapsed".to_owned(), 10.0 * step as f64),
             ("time/total_timesteps".to_owned(), step as f64),
         ]
     }
@@ -338,13 +359,25 @@ mod tests {
     fn the_history_holds_verdicts_and_the_checkpoints_with_enough_trades() {
         let folder = tempfile::tempdir().unwrap();
         let mut records = Records::create(folder.path(), DataStamp::Market).unwrap();
-        let mut monitor = Monitor::new(Arc::from([]), HealthConfig::default());
+        // Forty sessions on as many dates, on which random trades return nothing.
+        let random =
+            Arc::new(RandomLegal { returns: vec![Some(0.0); 40], date: (0..40).collect(), ledger: Ledger::default() });
+        let state = Monitor::new(Arc::from([]), HealthConfig::default()).state().clone();
+        let returns = |mean: f64| {
+            let mut returns = TradeReturns::default();
+            (0..40).for_each(|day| returns.add(ClosedTrade { day, net_return: mean }, &random));
+            returns
+        };
+        let mut state = serde_json::to_value(state).unwrap();
+        state["since_validation"] = serde_json::to_value(returns(0.0)).unwrap();
         let controller = Controller::new(0.06, RewardConfig::default());
         for step in 1..=3 {
+            let state = serde_json::from_value(state.clone()).unwrap();
+            let mut monitor = Monitor::resume(Arc::from([]), HealthConfig::default(), state);
             if step != 2 {
-                monitor.on_validation(OverfitGap { step, train: 0.0, validation: -0.01 * step as f64, error: 0.01 });
+                monitor.on_validation(step, &returns(-0.01 * step as f64));
             }
-            records.write_mark(step, String::new(), monitor.state(), &controller, &Ledger::default()).unwrap();
+            records.write_mark(step, String::new(), monitor.state(), &controller).unwrap();
         }
         let row = HealthRow {
             data: DataStamp::Market,
@@ -356,13 +389,14 @@ mod tests {
             evidence: Vec::new(),
             checklist: Vec::new(),
             advice: Vec::new(),
+            money: None,
         };
         records.write_health(row.clone()).unwrap();
         let history = read_history(folder.path()).unwrap();
         assert_eq!(history.verdicts, [row]);
         assert_eq!(
-            history.validation.iter().map(|gap| (gap.step, gap.validation)).collect::<Vec<_>>(),
-            [(1, -0.01), (3, -0.03)]
+            history.validation.iter().map(|gap| (gap.step, (100.0 * gap.validation).round())).collect::<Vec<_>>(),
+            [(1, -1.0), (3, -3.0)]
         );
         fs::write(folder.path().join(HEALTH), "{}\n").unwrap();
         assert!(read_history(folder.path()).unwrap_err().to_string().contains(HEALTH));
@@ -376,7 +410,7 @@ mod tests {
         let controller = Controller::new(0.06, RewardConfig::documented());
         for step in 1..=3 {
             write(&mut records, step);
-            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller, &Ledger::default()).unwrap();
+            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
             let moved = MoveRow {
                 data: DataStamp::Synthetic,
                 step,
@@ -391,10 +425,9 @@ mod tests {
         let whole = (read("progress.csv"), read("metrics.jsonl"));
         assert_eq!(
             whole.0,
-            "rollout/ep_rew_mean,time/total_timesteps,data\n,1,SYNTHETIC\n-0.5,2,SYNTHETIC\n-0.5,3,SYNTHETIC\n"
+            "rollout/ep_rew_mean,time/time_elapsed,time/total_timesteps,data\n,10,1,SYNTHETIC\n-0.5,20,2,SYNTHETIC\n-0.5,30,3,SYNTHETIC\n"
         );
-        let third =
-            r#"{"kind":"iteration","data":"SYNTHETIC","step":3,"rollout/ep_rew_mean":-0.5,"time/total_timesteps":3.0}"#;
+        let third = r#"{"kind":"iteration","data":"SYNTHETIC","step":3,"rollout/ep_rew_mean":-0.5,"time/time_elapsed":30.0,"time/total_timesteps":3.0}"#;
         assert!(whole.1.trim_end().ends_with(third), "{}", whole.1);
         assert!(whole.1.contains("\"rollout/ep_rew_mean\":null"));
 
@@ -405,6 +438,7 @@ mod tests {
         assert_eq!(read(MOVES).lines().count(), 2);
         assert!(read_mark(folder.path(), 3).unwrap_err().to_string().contains("no checkpoint at step 3"));
         assert_eq!(kept.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(records.earlier_seconds(), 20.0, "the time goes on from the row of the resumed step");
         assert_eq!(kept[0].values["actions/frac_hold"], Some(0.25));
         write(&mut records, 3);
         assert_eq!((read("progress.csv"), read("metrics.jsonl")), whole);

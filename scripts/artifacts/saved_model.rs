@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
-use market_data::{DataStamp, DateRange, Split};
+use market_data::{DataStamp, DateRange, Split, Symbol};
 use ppo_agent::{ModelFile, Policy, PolicyConfig, PolicyKind};
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -48,7 +48,7 @@ pub fn load(named: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
 
 impl ModelMeta {
     /// Returns a sentence for every market setting that differs from the model's training, since the same input then means
-    /// something else. A setting without a value is the default of its symbol.
+    /// something else, and one for the symbols that the training had not. A setting without a value is the default of its symbol.
     ///
     /// # Errors
     /// When a configuration cannot be written as TOML.
@@ -65,7 +65,18 @@ impl ModelMeta {
             let (then, now) = (quotes(&self.config), quotes(config));
             sentences.push(format!("the model was trained on {then}, this run replays {now}"));
         }
+        sentences.extend(self.unseen_symbols(config));
         Ok(sentences)
+    }
+
+    /// Returns a sentence on the symbols that the model's training had not, if there are any.
+    fn unseen_symbols(&self, config: &RunConfig) -> Option<String> {
+        let known = &self.config.run.symbols;
+        let unseen: Vec<&str> =
+            config.run.symbols.iter().filter(|symbol| !known.contains(symbol)).map(Symbol::as_str).collect();
+        let trained: Vec<&str> = known.iter().map(Symbol::as_str).collect();
+        (!unseen.is_empty())
+            .then(|| format!("the model never saw {}: it was trained on {}", unseen.join(", "), trained.join(", ")))
     }
 
     /// Returns a note if the forecasts come from another forecaster than in the model's training.

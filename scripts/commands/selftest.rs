@@ -10,7 +10,7 @@ use clap::Subcommand;
 use crate::output::console::Console;
 
 pub use self::{
-    diagnostics::{DiagnosticsFlags, DiagnosticsReport, TrialReport},
+    diagnostics::{CalendarReport, CalendarWindow, DiagnosticsFlags, DiagnosticsReport, TrialReport},
     evaluation::EvaluationFlags,
     forecast::ForecastFlags,
     learning::LearningFlags,

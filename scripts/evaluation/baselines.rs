@@ -25,9 +25,6 @@ pub use self::{
     staying_out::{explain_staying_out, stays_out},
 };
 
-/// Most sessions of [`random_legal_return`].
-const MAX_SESSIONS: usize = 200;
-
 /// Result of one scripted policy on the sessions. Money is after all costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Baseline {
@@ -129,25 +126,6 @@ impl Baselines {
     }
 }
 
-/// Returns the mean net return of random-legal trades, as a fraction of premium and fees paid at the entry; `None` for fewer than two
-/// trades. At most 200 sessions are replayed, spread evenly over `days`.
-///
-/// # Errors
-/// When the sessions cannot be replayed under these settings.
-pub fn random_legal_return(
-    market: &Arc<Market>,
-    days: &[u32],
-    config: &EnvConfig,
-    seed: u64,
-) -> Result<Option<f64>, EnvError> {
-    let some: Vec<u32> = days.iter().copied().step_by(days.len().div_ceil(MAX_SESSIONS).max(1)).collect();
-    if some.is_empty() {
-        return Ok(None);
-    }
-    let replay = Scripted::RandomLegal.play(market, &some, config, seed)?;
-    Ok(replay.ledger.mean_trade_return().map(|(mean, _)| mean))
-}
-
 /// Measured sessions, grouped by date.
 struct Sessions {
     dates: usize,
@@ -204,18 +182,6 @@ pub(crate) mod tests {
     use crate::commands::bench;
 
     pub(crate) use super::opportunity::tests::baselines;
-
-    #[test]
-    fn random_legal_trades_return_their_mean() {
-        let dataset = bench::dataset(6).unwrap();
-        let market = Arc::new(Market::build(&dataset.symbols, &MarketConfig::default()).unwrap());
-        let days: Vec<u32> = (0..market.days().len() as u32).collect();
-        let config = EnvConfig::default();
-        let found = random_legal_return(&market, &days, &config, 3).unwrap().unwrap();
-        let ledger = Scripted::RandomLegal.play(&market, &days, &config, 3).unwrap().ledger;
-        assert!((found - ledger.trade_return / ledger.closed() as f64).abs() < 1e-12);
-        assert_eq!(random_legal_return(&market, &[], &config, 3).unwrap(), None);
-    }
 
     #[test]
     fn sessions_of_one_date_are_one_observation() {

@@ -1,7 +1,7 @@
 //! Held-out replays after a training: the policy on validation and test dates, beside baselines without information.
 
 use market_data::DateRange;
-use ppo_agent::{Behaviour, Policy};
+use ppo_agent::{Behaviour, Policy, health::TradeMoney};
 use serde_json::Value;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         money::Money,
         performance::Performance,
         price_counts::PriceCounts,
+        random_legal,
         replay::{ReplayResult, replay},
     },
     inputs::Inputs,
@@ -48,6 +49,8 @@ pub struct Tested {
     pub figures: Value,
     /// Money of every behaviour, by name.
     pub money: Vec<(&'static str, Money)>,
+    /// Money of the most likely actions beside random-legal trades of the same sessions; `None` without trades.
+    pub over_random: Option<TradeMoney>,
     /// What policies without information earn on these dates; measured for a policy that stays out.
     pub opportunity: Option<Opportunity>,
     /// Trades of the most likely actions by the origin of their prices.
@@ -92,7 +95,8 @@ impl HeldOut<'_> {
         };
         let money = replays.iter().map(|(name, result)| (*name, Money::of(result))).collect();
         let (prices, in_sample) = (PriceCounts::of(&replays[1].1.trades), self.in_sample(dates).0);
-        Ok(Tested { dates, figures, money, opportunity, prices, in_sample })
+        let over_random = random_legal::compare(&replays[1].1, &replays[3].1);
+        Ok(Tested { dates, figures, money, over_random, opportunity, prices, in_sample })
     }
 
     fn replays(

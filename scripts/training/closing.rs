@@ -48,7 +48,7 @@ impl Closing<'_> {
         console.show(format!("\n{}", self.table().join("\n")))?;
         console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
         console.say(format!("Option prices: {}.", self.tested.prices.text()))?;
-        console.show("")?;
+        console.show(format!("{}\n", self.beside_random().join("\n")))?;
         console.say_all(self.sentences())?;
         console.show(format!("\n{}", self.next().join("\n")))
     }
@@ -63,6 +63,14 @@ impl Closing<'_> {
     fn sentences(&self) -> Vec<String> {
         let money = wrap_for_screen(&self.sentence()).into_iter().map(|line| self.painted(&line));
         money.chain(wrap_for_screen(&self.training_sentence())).collect()
+    }
+
+    /// Returns the money of the policy beside random-legal trades of the same sessions, in lines of at most 80 columns.
+    fn beside_random(&self) -> Vec<String> {
+        let clause = self.tested.over_random.map(|money| money.clause());
+        wrap_for_screen(
+            &clause.map_or_else(|| "Money: no trade to compare.".to_owned(), |text| format!("Money: {text}.")),
+        )
     }
 
     fn table(&self) -> Vec<String> {
@@ -130,6 +138,7 @@ mod tests {
     use anstream::adapter::strip_str;
     use jiff::civil::date;
     use market_data::DateRange;
+    use ppo_agent::health::TradeMoney;
     use serde_json::Value;
 
     use super::*;
@@ -146,11 +155,15 @@ mod tests {
         ];
         let dates = DateRange { first: date(2025, 6, 24), last: date(2025, 6, 30) };
         let prices = PriceCounts { modelled: 4, real: 0 };
-        let tested = Tested { dates, figures: Value::Null, money: money.into(), opportunity: None, prices, in_sample };
+        let over_random =
+            Some(TradeMoney { trades: 4, dates: 2, per_trade: -0.03, random: -0.041, interval: Some((-0.01, 0.03)) });
+        let (figures, money) = (Value::Null, money.into());
+        let tested = Tested { dates, figures, money, over_random, opportunity: None, prices, in_sample };
         let config = RunConfig::default();
         let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
         let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };
-        let parts = [vec![closing.heading()], closing.table(), closing.sentences(), closing.next()];
+        let parts =
+            [vec![closing.heading()], closing.table(), closing.beside_random(), closing.sentences(), closing.next()];
         strip_str(&parts.concat().join("\n")).to_string()
     }
 
@@ -158,7 +171,8 @@ mod tests {
     fn money_comes_first_and_healthy_never_stands_alone() {
         let text = screen(&[-0.03, -0.03, -0.031, -0.031], "healthy", 0);
         let (money, training) = (text.find("Loses 3.0% per trade").unwrap(), text.find("sound (healthy)").unwrap());
-        assert!(money < training, "{text}");
+        let beside = text.find("Money: -3.0% per trade after costs, random-legal -4.1% on the same").unwrap();
+        assert!(beside < money && money < training, "{text}");
         assert!(
             text.starts_with("RESULT after all costs, 2 test dates 2025-06-24 to 2025-06-30 (SYNTHETIC DATA)")
                 && text.contains("random entries"),

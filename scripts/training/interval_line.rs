@@ -2,13 +2,14 @@
 
 use anstyle::{AnsiColor, Style};
 use market_env::Action;
-use ppo_agent::health::{IntervalReport, Verdict};
+use ppo_agent::health::{IntervalReport, TradeMoney, Verdict};
 use statistics::share;
 
 use crate::output::table::{percent, thousands};
 
-/// Headings above the lines. "strong" is the share of BUY on strong setups, "a trade" the mean net return of a trade.
-pub(super) const HEADING: &str = "      step HOLD CALL  PUT strong a trade random  verdict            step/s left";
+/// Headings above the lines. "strong" is the share of BUY on strong setups, "a trade" the mean net return of a trade, "vs random"
+/// its difference from random-legal trades of the same sessions with half its 95 % interval, "training" the verdict.
+pub(super) const HEADING: &str = "      step HOLD CALL  PUT strong a trade vs random training           per s left";
 
 /// Pace of a training.
 #[derive(Debug, Clone, Copy)]
@@ -19,28 +20,49 @@ pub(super) struct Pace {
     pub(super) seconds_left: f64,
 }
 
-/// Returns the line of an interval. `random` is the mean net return of a trade of the random-legal policy on the training
-/// sessions.
-pub(super) fn interval_line(step: u64, report: &IntervalReport, random: Option<f64>, pace: Pace) -> String {
+/// Returns the line of an interval.
+pub(super) fn interval_line(step: u64, report: &IntervalReport, pace: Pace) -> String {
     let ledger = &report.interval;
     let flat = |action| whole_percent(share(ledger.flat(action), ledger.flat_steps()));
     let per_trade = ledger.mean_trade_return().map(|(mean, _)| mean);
     let verdict = report.confirmed.0;
     format!(
-        "{:>10} {:>4} {:>4} {:>4} {:>6} {:>7} {:>6}  {}{:<18}{} {:>6} {:>4}",
+        "{:>10} {:>4} {:>4} {:>4} {:>6} {:>7} {}{:>9}{} {}{:<18}{} {:>5} {:>4}",
         thousands(step as i64),
         flat(Action::Hold),
         flat(Action::BuyCall),
         flat(Action::BuyPut),
         whole_percent(share(ledger.strong_buys(), ledger.strong_states())),
         percent(per_trade),
-        percent(random),
+        money_style(report.money.as_ref()).render(),
+        over_random(report.money.as_ref()),
+        money_style(report.money.as_ref()).render_reset(),
         style(verdict).render(),
         verdict.to_string(),
         style(verdict).render_reset(),
         short_count(pace.steps_per_second),
         short_time(pace.seconds_left),
     )
+}
+
+/// Returns the difference from random-legal trades with half its interval, such as +0.6±0.9%.
+fn over_random(money: Option<&TradeMoney>) -> String {
+    let Some(money) = money else { return "-".to_owned() };
+    let value = 100.0 * money.difference();
+    match money.interval.map(|(low, high)| 50.0 * (high - low)) {
+        None => format!("{value:+.1}%"),
+        Some(half) if half < 9.95 && value.abs() < 9.95 => format!("{value:+.1}±{half:.1}%"),
+        Some(half) => format!("{value:+.0}±{:.0}%", half.min(999.0)),
+    }
+}
+
+fn money_style(money: Option<&TradeMoney>) -> Style {
+    let color = match money.and_then(|money| money.interval) {
+        Some((low, _)) if low > 0.0 => AnsiColor::Green,
+        Some((_, high)) if high < 0.0 => AnsiColor::Red,
+        _ => return Style::new(),
+    };
+    Style::new().fg_color(Some(color.into()))
 }
 
 fn style(verdict: Verdict) -> Style {
@@ -100,6 +122,14 @@ mod tests {
             learner: None,
             layers: Vec::new(),
             gap: None,
+            money: Some(TradeMoney {
+                trades: 40,
+                dates: 9,
+                per_trade: -0.035,
+                random: -0.041,
+                interval: Some((-0.003, 0.015)),
+            }),
+            random: None,
             interval_verdict: IntervalVerdict { verdict, evidence: Vec::new(), advice: Vec::new() },
             confirmed: (verdict, 5_000),
         }
@@ -109,12 +139,23 @@ mod tests {
     fn the_longest_line_and_the_heading_fit_the_terminal() {
         let pace = Pace { steps_per_second: 98_211.0, seconds_left: 59.0 };
         let longest = report(Verdict::Collapsed(Action::BuyCall));
-        let line = strip_str(&interval_line(10_000_000, &longest, Some(-0.041), pace)).to_string();
-        assert_eq!(line, "10,000,000  54%  29%  17%    75%   -3.5%  -4.1%  collapsed:BUY_CALL    98k  59s");
-        assert!(line.len() <= 80 && HEADING.len() <= 80, "{} and {}", line.len(), HEADING.len());
-        let empty = IntervalReport { interval: Ledger::default(), ..report(Verdict::Inconclusive) };
-        let line = strip_str(&interval_line(5_000, &empty, None, pace)).to_string();
-        assert!(line.starts_with("     5,000    -    -    -      -       -      -  inconclusive"), "{line}");
+        let line = strip_str(&interval_line(10_000_000, &longest, pace)).to_string();
+        assert_eq!(line, "10,000,000  54%  29%  17%    75%   -3.5% +0.6±0.9% collapsed:BUY_CALL   98k  59s");
+        assert!(line.chars().count() == 80 && HEADING.len() <= 80, "{} and {}", line.chars().count(), HEADING.len());
+        let empty = IntervalReport { interval: Ledger::default(), money: None, ..report(Verdict::Inconclusive) };
+        let line = strip_str(&interval_line(5_000, &empty, pace)).to_string();
+        assert!(line.starts_with("     5,000    -    -    -      -       -         - inconclusive"), "{line}");
+    }
+
+    #[test]
+    fn differences_from_random_trades_are_short() {
+        let of = |per_trade, interval| {
+            over_random(Some(&TradeMoney { trades: 9, dates: 9, per_trade, random: 0.0, interval }))
+        };
+        assert_eq!(of(0.006, Some((-0.003, 0.015))), "+0.6±0.9%");
+        assert_eq!(of(-0.123, Some((-0.21, -0.01))), "-12±10%");
+        assert_eq!(of(-1.0, Some((-20.0, 20.0))), "-100±999%");
+        assert_eq!([of(-0.05, None), over_random(None)], ["-5.0%", "-"]);
     }
 
     #[test]

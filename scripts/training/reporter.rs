@@ -1,9 +1,8 @@
 //! Reporter of a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
 
-use market_env::Ledger;
 use ppo_agent::{
     AgentError, Cadence, Iteration, LayerActivity, Listener, StepView,
-    health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, OverfitGap, Verdict},
+    health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, TradeReturns, Verdict},
 };
 
 use crate::{
@@ -28,6 +27,8 @@ pub struct Reporter<'a> {
     events: EventWriter,
     cadence: Cadence,
     stopwatch: Stopwatch,
+    /// Seconds of the training before this program resumed it.
+    earlier_seconds: f64,
     started_at: u64,
     /// Steps of the whole training.
     total: u64,
@@ -88,12 +89,14 @@ impl<'a> Reporter<'a> {
     /// Creates a reporter of a run; `rows` and `steps` are those of a resumed run so far.
     pub fn new(parts: ReporterParts<'a>, run: &RunSection, rows: Vec<Row>, steps: u64) -> Self {
         let ReporterParts { console, records, events, monitor, opportunity, random } = parts;
+        let earlier_seconds = records.earlier_seconds();
         Self {
             console,
             records,
             events,
             cadence: Cadence::new(run.diagnostics_freq, steps),
             stopwatch: Stopwatch::start(),
+            earlier_seconds,
             started_at: steps,
             total: run.timesteps,
             monitor,
@@ -135,9 +138,9 @@ impl<'a> Reporter<'a> {
         self.monitor.on_activity(layers);
     }
 
-    /// Passes a comparison of training and validation to the monitor.
-    pub fn on_validation(&mut self, gap: OverfitGap) {
-        self.monitor.on_validation(gap);
+    /// Passes a replay of the validation dates to the monitor.
+    pub fn on_validation(&mut self, step: u64, validation: &TradeReturns) {
+        self.monitor.on_validation(step, validation);
     }
 
     /// Records a change of a setting; if `loud`, prints it too.
@@ -170,6 +173,7 @@ impl<'a> Reporter<'a> {
             evidence: reading.evidence,
             checklist: Vec::new(),
             advice: reading.advice,
+            money: None,
         };
         self.records.write_health(row)
     }
@@ -178,14 +182,8 @@ impl<'a> Reporter<'a> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_mark(
-        &mut self,
-        step: u64,
-        sha256: String,
-        controller: &Controller,
-        validated: &Ledger,
-    ) -> anyhow::Result<()> {
-        self.records.write_mark(step, sha256, self.monitor.state(), controller, validated)
+    pub fn save_mark(&mut self, step: u64, sha256: String, controller: &Controller) -> anyhow::Result<()> {
+        self.records.write_mark(step, sha256, self.monitor.state(), controller)
     }
 
     /// Returns the seconds since training began.
@@ -215,7 +213,7 @@ impl<'a> Reporter<'a> {
         if self.rows.is_empty() {
             self.console.brief(HEADING)?;
         }
-        self.console.brief(interval_line(step, &health, self.random, self.pace(step)))?;
+        self.console.brief(interval_line(step, &health, self.pace(step)))?;
         let values = health.metrics();
         self.events.scalars(step, &values)?;
         let (row, verdict) =
@@ -233,8 +231,8 @@ impl<'a> Reporter<'a> {
     }
 
     fn tabulate(&mut self, iteration: &Iteration) -> anyhow::Result<()> {
-        let seconds = self.seconds();
-        let fps = self.pace(iteration.timesteps).steps_per_second;
+        let seconds = self.earlier_seconds + self.seconds();
+        let fps = iteration.timesteps as f64 / seconds.max(1e-9);
         let values = iteration_values(iteration, fps, seconds);
         let cells = values.iter().filter(|(_, value)| value.is_finite());
         let cells: Vec<_> = cells.map(|(key, value)| (key.clone(), cell(key, *value))).collect();
@@ -265,7 +263,7 @@ impl Listener for Reporter<'_> {
 const OPTIONAL_METRICS: [&str; 4] =
     ["rollout/ep_len_mean", "rollout/ep_rew_mean", "critic/calibration_slope_mc", "critic/explained_variance_mc"];
 
-/// Returns an iteration's metrics and timings; missing ones are NaN.
+/// Returns an iteration's metrics and timings since step 0, over all programs that trained; missing ones are NaN.
 fn iteration_values(iteration: &Iteration, fps: f64, seconds: f64) -> Values {
     let mut values: Values = iteration.metrics().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     for key in OPTIONAL_METRICS {

@@ -4,8 +4,11 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use market_data::DateRange;
-use market_env::{BatchEnv, Ledger};
-use ppo_agent::{ModelFile, Trainer, health::MonitorState};
+use market_env::BatchEnv;
+use ppo_agent::{
+    ModelFile, Trainer,
+    health::{Monitor, RandomLegal},
+};
 use serde_json::Value;
 
 use super::Run;
@@ -46,14 +49,15 @@ impl Run<'_> {
         &'s self,
         trainer: &Trainer<BatchEnv>,
         earlier: Option<ResumeState>,
-        monitor: Option<MonitorState>,
+        monitor: Monitor,
+        random: &RandomLegal,
         console: &'c mut Console,
     ) -> anyhow::Result<Reporter<'c>>
     where
         's: 'c,
     {
         let Paths { log, run, .. } = self.paths;
-        let (resumed, due) = (earlier.is_some(), monitor.as_ref().and_then(MonitorState::due));
+        let (resumed, due) = (earlier.is_some(), monitor.state().due());
         self.paths.create_folders()?;
         match self.resume {
             Some((prior, _)) => {
@@ -87,9 +91,9 @@ impl Run<'_> {
             console,
             records,
             events,
-            monitor: self.monitor(monitor),
+            monitor,
             opportunity: self.opportunity(),
-            random: self.random_level()?,
+            random: random.ledger.mean_trade_return().map(|(mean, _)| mean),
         };
         Ok(Reporter::new(parts, &self.config.run, earlier.rows, earlier.steps))
     }
@@ -99,11 +103,10 @@ impl Run<'_> {
         trainer: &Trainer<BatchEnv>,
         reporter: &mut Reporter<'_>,
         interventions: &Interventions,
-        validated: &Ledger,
     ) -> anyhow::Result<()> {
         let path = self.paths.checkpoint(trainer.timesteps());
         trainer.checkpoint()?.save(&path, self.inputs.stamp().as_str())?;
-        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, interventions.controller(), validated)
+        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, interventions.controller())
     }
 
     pub(super) fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {

@@ -169,11 +169,16 @@ mod tests {
         TrainingChart { title, rows, verdicts: &[], validation: &[], cost: 0.038, random_legal: Some(-0.041) }
     }
 
+    fn gap(step: u64) -> OverfitGap {
+        let (train_random, validation_random) = (-0.03, -0.06);
+        OverfitGap { step, train: -0.03, validation: -0.06, train_random, validation_random, error: 0.01, limit: 3.0 }
+    }
+
     #[test]
     fn every_series_is_drawn_and_named() {
         let rows = rows();
         let verdicts = [verdict(5_000, "healthy"), verdict(10_000, "collapsed:HOLD")];
-        let validation = [OverfitGap { step: 10_000, train: -0.03, validation: -0.06, error: 0.01 }];
+        let validation = [gap(10_000)];
         let svg = TrainingChart { verdicts: &verdicts, validation: &validation, ..chart(&rows) }.draw().unwrap();
         assert_house_style(&svg);
         for part in [
@@ -210,7 +215,7 @@ mod tests {
     #[test]
     fn the_axis_reaches_a_validation_replay_after_the_last_interval() {
         let rows = rows();
-        let validation = [OverfitGap { step: 10_240, train: -0.03, validation: -0.06, error: 0.01 }];
+        let validation = [gap(10_240)];
         let late = TrainingChart { validation: &validation, ..chart(&rows) };
         assert_eq!((late.last_step(), chart(&rows).last_step(), chart(&[]).last_step()), (10_240.0, 10_000.0, 1.0));
         assert!(late.returns().y.contains(&-6.0));

@@ -2,6 +2,7 @@
 //! training is real, on a small synthetic market.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Output,
@@ -142,17 +143,25 @@ fn the_metrics_of_an_interval_are_consistent() {
         assert!((sum("reward_terms/") - value("reward/total")).abs() < 1e-6);
         let band = ["_low", "", "_high"].map(|end| value(&format!("actions_strong/state_dependence{end}")));
         assert!(band.is_sorted() && band[0] < band[2], "{band:?}");
-        for key in ["actions_strong/direction_accuracy", "policy/entropy_norm", "policy/max_prob_mean"] {
+        for key in ["actions_strong/direction_accuracy", "policy_interval/entropy_norm", "policy/max_prob_mean"] {
             assert!((0.0..=1.0).contains(&value(key)), "{key}: {}", value(key));
         }
-        assert!(value("policy/variance_across_states") > 0.0 && value("critic/variance_ratio") > 0.0);
-        assert!(value("critic/pred_min") < value("critic/pred_max") && value("critic/pred_std") > 0.0);
-        for key in ["critic/explained_variance_mc", "critic/calibration_slope", "net/effective_rank_actor.0"] {
-            value(key);
+        assert!(value("policy/variance_across_states") > 0.0 && value("critic_interval/variance_ratio") > 0.0);
+        assert!(value("critic_interval/pred_min") < value("critic_interval/pred_max"));
+        assert!(value("critic_interval/pred_std") > 0.0);
+        for key in ["explained_variance_mc", "calibration_slope"].map(|name| format!("critic_interval/{name}")) {
+            value(&key);
         }
+        value("net/effective_rank_actor.0");
         opened += value("env/opened") - value("env/completed");
         assert_eq!(opened, value("env/open_at_end"), "what is opened and not completed is open");
     }
+    let keys = |kind| {
+        let rows = of_kind(kind).flat_map(|row| row.as_object().unwrap().keys());
+        rows.filter(|key| key.contains('/')).cloned().collect::<BTreeSet<_>>()
+    };
+    let both: Vec<String> = keys("diagnostics").intersection(&keys("iteration")).cloned().collect();
+    assert_eq!(both, Vec::<String>::new(), "one key has one window");
     for row in of_kind("iteration") {
         let value = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} is no number in {row}"));
         assert!(value("train/approx_kl_max") >= value("train/approx_kl") && value("train/value_loss") > 0.0);

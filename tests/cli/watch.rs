@@ -94,7 +94,7 @@ fn the_stored_verdict_decides_the_exit_code() {
             "  the last interval alone: drifting",
             "  to try: a larger ppo.ent_coef",
             &format!("History: healthy 5,000, {verdict} 10,000"),
-            "hold  30-40%      1.0%  fail",
+            "hold  30-40%      1.0%       -  fail",
         ] {
             assert!(people.contains(part), "{part} is missing in:\n{people}");
         }

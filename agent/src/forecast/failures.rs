@@ -161,7 +161,7 @@ impl Failure {
         let first = scores[0]
             .as_ref()
             .ok_or_else(|| AgentError::Forecast("the test samples have no known outcome".to_owned()))?;
-        let gate = Gate::of(data.targets[0].kind, first, reference.as_ref(), &attempt.config.gate);
+        let gate = Gate::of(data.targets[0].kind, first, reference.as_ref(), None, &attempt.config.gate);
         Ok(Outcome { fitted, scores, gate })
     }
 }

@@ -80,7 +80,7 @@ impl Trial {
     }
 
     fn judged_beside(&self, reference: Option<&Reference>) -> Gate {
-        let gate = Gate::of(self.kind, &self.scores(), reference, &GateConfig::default());
+        let gate = Gate::of(self.kind, &self.scores(), reference, None, &GateConfig::default());
         assert!(!gate.evidence.is_empty());
         assert_eq!(serde_json::to_string(&gate.verdict).unwrap(), format!("\"{}\"", gate.verdict));
         gate
@@ -196,7 +196,7 @@ fn the_third_run_has_collapsed() {
     });
     trial.train_mean = 0.937;
     let judged = trial.judged();
-    assert!((trial.scores().r2() + 0.207).abs() < 0.02);
+    assert!((trial.scores().r2_train_mean() + 0.207).abs() < 0.02);
     assert_eq!(judged.verdict, GateVerdict::Collapsed, "{judged:?}");
     assert!(judged.evidence[1].starts_with("the forecasts are biased by -0.2"), "{judged:?}");
     assert!(judged.evidence[2].starts_with("their standard deviation is only 3.4%"), "{judged:?}");
@@ -240,6 +240,30 @@ fn implausible_scores_are_a_suspected_leak() {
     assert_eq!(leaking.predicting(|p| p / 30.0).verdict(), GateVerdict::LeakSuspected, "at any scale");
     assert_eq!(Trial::of_volatilities(9, 0.6).verdict(), GateVerdict::Healthy, "usual for a volatility");
     assert_eq!(Trial::of_volatilities(9, 0.97).verdict(), GateVerdict::LeakSuspected);
+}
+
+#[test]
+fn an_honest_forecaster_is_no_leak_after_a_change_of_level() {
+    // Volatilities double after the training; forecasts follow and explain 20 % around the new level.
+    let mut honest = Trial::of_volatilities(13, 0.2);
+    honest.train_mean = 2.0;
+    let scores = honest.scores();
+    assert!((scores.r2() - 0.2).abs() < 0.03 && scores.r2_train_mean() > 0.93, "{scores:?}");
+    assert_eq!(honest.verdict(), GateVerdict::Healthy, "{:?}", honest.judged());
+    let mut blind = Trial::of_volatilities(14, 1e-4);
+    blind.train_mean = 2.0;
+    let judged = blind.judged();
+    assert_eq!(judged.verdict, GateVerdict::NoSkill, "{judged:?}");
+    assert!(judged.evidence[0].starts_with("better than the training mean by the level of these dates alone: R² "));
+}
+
+#[test]
+fn a_volatility_that_its_last_value_forecasts_is_no_leak() {
+    let calm = Trial::of_volatilities(9, 0.97);
+    let over = |value: f64| statistics::ConfidenceInterval { value, low: value - 0.05, high: value + 0.05, blocks: 60 };
+    let judged = |over_last| Gate::of(calm.kind, &calm.scores(), None, over_last, &GateConfig::default()).verdict;
+    assert_eq!([judged(Some(over(0.3))), judged(Some(over(0.95)))], [GateVerdict::Healthy, GateVerdict::LeakSuspected]);
+    assert_eq!(judged(None), GateVerdict::LeakSuspected);
 }
 
 #[test]

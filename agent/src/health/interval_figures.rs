@@ -1,9 +1,11 @@
 //! Figures of one diagnostics interval that the rules read: policy, learner, opportunity, overfit gap.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use statistics::mean;
 
-use crate::Iteration;
+use crate::{Iteration, format::percent};
 
 /// Policy probabilities over every decision of an interval, averaged over all actions, chosen or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -115,7 +117,11 @@ pub enum Opportunity {
     Unclear(String),
 }
 
-/// Trade returns on the training sessions and on the validation sessions.
+/// Trade returns on the training sessions and on the validation sessions, each beside those of random-legal trades of the
+/// same sessions.
+///
+/// The dates differ between the two, and with them prices and costs. The random-legal policy carries that difference, so that
+/// the rest is about the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OverfitGap {
     /// Lane-steps at the time of the validation replay.
@@ -124,13 +130,52 @@ pub struct OverfitGap {
     pub train: f64,
     /// Mean net return per trade on the validation dates, with sampled actions.
     pub validation: f64,
-    /// Standard error of their difference.
+    /// Mean net return of random-legal trades of the same training sessions.
+    #[serde(default)]
+    pub train_random: f64,
+    /// Mean net return of random-legal trades of the validation sessions.
+    #[serde(default)]
+    pub validation_random: f64,
+    /// Standard error of the gap, by session date.
     pub error: f64,
+    /// Standard errors beyond which the gap is no chance: 3 for many dates, more for few.
+    #[serde(default = "many_dates")]
+    pub limit: f64,
+}
+
+/// Returns the limit of a comparison over many dates.
+fn many_dates() -> f64 {
+    3.0
 }
 
 impl OverfitGap {
-    /// Returns the difference in standard errors; a large positive value means overfitting.
+    /// Returns how much more than random-legal the policy earns per trade in training than on the validation dates.
+    pub fn gap(&self) -> f64 {
+        (self.train - self.train_random) - (self.validation - self.validation_random)
+    }
+
+    /// Returns the gap in standard errors; a large positive value means overfitting.
     pub fn z(&self) -> f64 {
-        (self.train - self.validation) / self.error.max(f64::MIN_POSITIVE)
+        self.gap() / self.error.max(f64::MIN_POSITIVE)
+    }
+
+    /// Returns whether the policy earns clearly more in training than on the validation dates.
+    pub fn rings(&self) -> bool {
+        self.z() > self.limit
+    }
+}
+
+impl fmt::Display for OverfitGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [train, train_random] = [self.train, self.train_random].map(|mean| percent(Some(mean)));
+        let [validation, validation_random] = [self.validation, self.validation_random].map(|mean| percent(Some(mean)));
+        write!(
+            f,
+            "a trade returns {train} in training (random-legal {train_random}), {validation} on the validation dates \
+             (random-legal {validation_random}); gap {}, z {:.1} of {:.1}",
+            percent(Some(self.gap())),
+            self.z(),
+            self.limit
+        )
     }
 }

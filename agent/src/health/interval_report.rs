@@ -9,6 +9,7 @@ use crate::{
     health::{
         interval_figures::{Learner, OverfitGap, PolicyFigures},
         log_block,
+        trade_money::TradeMoney,
     },
 };
 
@@ -33,6 +34,10 @@ pub struct IntervalReport {
     pub layers: Vec<LayerActivity>,
     /// Training against validation returns, after a validation replay.
     pub gap: Option<OverfitGap>,
+    /// Money of the interval's trades; `None` without trades or without a random-legal policy to compare with.
+    pub money: Option<TradeMoney>,
+    /// Counters of the random-legal policy on the training sessions.
+    pub random: Option<Ledger>,
     /// Verdict of this interval alone.
     pub interval_verdict: IntervalVerdict,
     /// Confirmed verdict, and the step since which it holds.
@@ -53,7 +58,8 @@ impl IntervalReport {
         ratio(right, ledger.strong_buys() as f64)
     }
 
-    /// Returns every figure under its metric key. The window is the interval unless the key says otherwise.
+    /// Returns every figure under its metric key. The window is the interval unless the key says otherwise. No key is one of
+    /// [`Iteration::metrics`](crate::Iteration::metrics), whose window is an iteration: a chart of a key has one window.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let mut metrics = log_block::metrics(&self.interval, &self.total);
         let mut put = |key: String, value: Option<f64>| metrics.extend(value.map(|value| (key, value)));
@@ -69,7 +75,7 @@ impl IntervalReport {
         put("actions_strong/direction_accuracy".into(), Self::direction_accuracy(&self.interval));
         put("actions_strong_cum/direction_accuracy".into(), Self::direction_accuracy(&self.total));
         put("policy/variance_across_states".into(), self.policy.variance);
-        put("policy/entropy_norm".into(), self.policy.entropy_norm);
+        put("policy_interval/entropy_norm".into(), self.policy.entropy_norm);
         put("policy/max_prob_mean".into(), self.policy.max_prob);
         put("policy_cum/variance_across_states".into(), self.policy_total.variance);
         put("policy_cum/entropy_norm".into(), self.policy_total.entropy_norm);
@@ -82,12 +88,18 @@ impl IntervalReport {
         }
         put("reward/total".into(), Some(self.interval.reward_terms.total()));
         if let Some(learner) = &self.learner {
-            put("critic/explained_variance_mc".into(), learner.explained_variance_mc);
-            put("critic/variance_ratio".into(), Some(learner.variance_ratio));
-            put("critic/calibration_slope".into(), Some(learner.slope));
-            put("critic/pred_std".into(), Some(learner.pred_std));
-            put("critic/pred_min".into(), Some(learner.pred_range.0));
-            put("critic/pred_max".into(), Some(learner.pred_range.1));
+            put("critic_interval/explained_variance_mc".into(), learner.explained_variance_mc);
+            put("critic_interval/variance_ratio".into(), Some(learner.variance_ratio));
+            put("critic_interval/calibration_slope".into(), Some(learner.slope));
+            put("critic_interval/pred_std".into(), Some(learner.pred_std));
+            put("critic_interval/pred_min".into(), Some(learner.pred_range.0));
+            put("critic_interval/pred_max".into(), Some(learner.pred_range.1));
+        }
+        if let Some(money) = &self.money {
+            put("env/random_trade_return".into(), Some(money.random));
+            put("env/over_random".into(), Some(money.difference()));
+            put("env/over_random_low".into(), money.interval.map(|(low, _)| low));
+            put("env/over_random_high".into(), money.interval.map(|(_, high)| high));
         }
         for layer in &self.layers {
             put(format!("net/dormant_frac_{}", layer.name), Some(layer.dormant));
@@ -95,7 +107,8 @@ impl IntervalReport {
         }
         if let Some(gap) = &self.gap {
             put("eval/mean_trade_return".into(), Some(gap.validation));
-            put("eval/overfit_gap".into(), Some(gap.train - gap.validation));
+            put("eval/random_trade_return".into(), Some(gap.validation_random));
+            put("eval/overfit_gap".into(), Some(gap.gap()));
             put("eval/overfit_gap_z".into(), Some(gap.z()));
         }
         metrics
@@ -149,7 +162,19 @@ mod tests {
 
     #[test]
     fn an_overfit_gap_is_in_standard_errors() {
-        let gap = OverfitGap { step: 1, train: 0.02, validation: -0.04, error: 0.02 };
-        assert!((gap.z() - 3.0).abs() < 1e-12);
+        let (train_random, validation_random) = (-0.01, -0.03);
+        let gap = OverfitGap {
+            step: 1,
+            train: 0.02,
+            validation: -0.04,
+            train_random,
+            validation_random,
+            error: 0.01,
+            limit: 3.0,
+        };
+        assert!((gap.z() - 4.0).abs() < 1e-12 && gap.rings());
+        let without_random: OverfitGap =
+            serde_json::from_str(r#"{"step":1,"train":0.02,"validation":-0.04,"error":0.02}"#).unwrap();
+        assert!((without_random.z() - 3.0).abs() < 1e-12, "marks of earlier versions are read");
     }
 }

@@ -26,22 +26,16 @@ impl IntervalReport {
         }
         self.layer_line(&mut text);
         if let Some(gap) = &self.gap {
-            line(
-                &mut text,
-                format_args!(
-                    "Overfit   mean trade return {} in training since the previous checkpoint, {} on the validation dates (z {:.1}, at step {})",
-                    percent(Some(gap.train)),
-                    percent(Some(gap.validation)),
-                    gap.z(),
-                    thousands(gap.step)
-                ),
-            );
+            line(&mut text, format_args!("Overfit   at step {}: {gap}", thousands(gap.step)));
         }
         self.verdict_lines(&mut text);
+        let money = self.money.map_or_else(|| "no closed trade to compare".to_owned(), |money| money.clause());
+        line(&mut text, format_args!("Money     {money}"));
         for check in checklist(self) {
-            let value = check.value.map_or_else(|| "-".to_owned(), |value| show(&check.name, value));
-            let word = if check.pass { "pass" } else { "FAIL" };
-            line(&mut text, format_args!("Checklist {word} {}: {value}, target {}", check.name, check.target));
+            let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| show(&check.name, value));
+            let random = check.random.map_or_else(String::new, |_| format!(" (random-legal {})", show(check.random)));
+            let (word, value) = (if check.pass { "pass" } else { "FAIL" }, show(check.value));
+            line(&mut text, format_args!("Checklist {word} {}: {value}{random}, target {}", check.name, check.target));
         }
         text
     }

@@ -10,6 +10,7 @@ use super::{
     HealthConfig, IntervalReport, Learner, Opportunity, OverfitGap, Persistence, PolicyFigures,
     rules::{RuleInputs, TrainingBaseline, earns},
     session_counts::{self, SessionCounts},
+    trade_money::{Comparison, RandomLegal, TradeReturns},
 };
 use crate::{Iteration, LayerActivity, StepView, ppo::distribution::MAX_ACTIONS};
 
@@ -123,6 +124,12 @@ pub struct MonitorState {
     last: Option<Iteration>,
     layers: Vec<LayerActivity>,
     gap: Option<OverfitGap>,
+    /// Trades of the interval.
+    #[serde(default)]
+    returns: TradeReturns,
+    /// Trades since the last replay of the validation dates.
+    #[serde(default)]
+    since_validation: TradeReturns,
     #[serde(rename = "calm")]
     baseline: TrainingBaseline,
     #[serde(rename = "judge")]
@@ -186,6 +193,7 @@ pub struct Monitor {
     /// Setup class and day of every tape row. `[T]`
     rows: Arc<[(Setup, u32)]>,
     config: HealthConfig,
+    comparison: Comparison,
     state: MonitorState,
 }
 
@@ -204,15 +212,24 @@ impl Monitor {
             last: None,
             layers: Vec::new(),
             gap: None,
+            returns: TradeReturns::default(),
+            since_validation: TradeReturns::default(),
             baseline: TrainingBaseline::default(),
             persistence: Persistence::default(),
         };
-        Self { rows, config, state }
+        Self { rows, config, comparison: Comparison::default(), state }
     }
 
     /// Restores a monitor from its state.
     pub fn resume(rows: Arc<[(Setup, u32)]>, config: HealthConfig, state: MonitorState) -> Self {
-        Self { rows, config, state }
+        Self { rows, config, comparison: Comparison::default(), state }
+    }
+
+    /// Compares trades with those of the random-legal policy on the same sessions; without it no money is reported and no
+    /// overfitting found.
+    #[must_use]
+    pub fn with_random_legal(self, random: Arc<RandomLegal>) -> Self {
+        Self { comparison: Comparison(Some(random)), ..self }
     }
 
     /// Returns the state for a resumed run.
@@ -225,7 +242,8 @@ impl Monitor {
     /// # Panics
     /// If the row of a lane lies beyond the tape.
     pub fn on_step(&mut self, step: &StepView<'_>) {
-        let MonitorState { sums, blocks, .. } = &mut self.state;
+        let MonitorState { sums, blocks, returns, since_validation, .. } = &mut self.state;
+        self.comparison.add(step.closed, &mut [returns, since_validation]);
         for (lane, (&mask, &action)) in step.mask.iter().zip(step.action).enumerate() {
             sums.record(&step.prob[lane], mask, action);
             let may_enter = mask.0 & FLAT_MASK.0 & !1 != 0;
@@ -254,9 +272,11 @@ impl Monitor {
         self.state.layers = layers;
     }
 
-    /// Records a comparison of training and validation.
-    pub fn on_validation(&mut self, gap: OverfitGap) {
-        self.state.gap = Some(gap);
+    /// Compares the training since the last call with a replay of the validation dates. Too few trades withdraw the earlier
+    /// comparison.
+    pub fn on_validation(&mut self, step: u64, validation: &TradeReturns) {
+        self.state.gap = OverfitGap::of(step, &self.state.since_validation, validation);
+        self.state.since_validation.clear();
     }
 
     /// Closes the current interval and starts the next one. `opportunity` is evaluated only when the policy stays out of
@@ -264,6 +284,7 @@ impl Monitor {
     pub fn close(&mut self, ledger: &Ledger, opportunity: &mut dyn FnMut() -> Opportunity) -> IntervalReport {
         let state = &mut self.state;
         let (interval, pooled) = (ledger.since(&state.mark), ledger.since(&state.pooled_since));
+        let money = std::mem::take(&mut state.returns).money();
         let dependence = session_counts::dependence(&state.blocks, ledger.steps);
         let mut sums = std::mem::take(&mut state.sums);
         sums.close_window();
@@ -307,6 +328,8 @@ impl Monitor {
             learner,
             layers: state.layers.clone(),
             gap: state.gap,
+            money,
+            random: self.comparison.ledger(),
             interval_verdict,
             confirmed,
         }
@@ -361,6 +384,8 @@ pub(super) mod tests {
             learner: Some(learner()),
             layers: Vec::new(),
             gap: None,
+            money: None,
+            random: None,
             interval_verdict,
             confirmed: (Verdict::Healthy, 5000),
         }

@@ -22,8 +22,6 @@ const MIN_NORMALISED_ENTROPY: f64 = 0.05;
 const CLEAR_T: f64 = 4.0;
 /// Fewest trades of a usable mean return.
 pub const FEW_TRADES: u64 = 30;
-/// Standard errors beyond which training and validation differ.
-const OVERFIT_T: f64 = 3.0;
 /// KL divergence of an update, in nats, beyond which it destroys the policy.
 const KL_EXPLODING: f64 = 1.0;
 /// KL divergence of an update, in nats, far outside the trust region.
@@ -34,6 +32,8 @@ const MIN_POLICY_VARIANCE: f64 = 1e-8;
 const MIN_VARIANCE_GROWTH: f64 = 1.5;
 /// Value loss at the level of rounding.
 const ROUNDING_LOSS: f64 = 1e-12;
+/// Share of refused orders beyond which the actions of a policy have no consequence.
+const MOSTLY_REFUSED: f64 = 0.5;
 /// Share of dormant units beyond which a layer has lost its capacity to learn.
 const MOSTLY_DORMANT: f64 = 0.6;
 
@@ -116,6 +116,7 @@ impl RuleInputs<'_> {
             .or_else(|| self.too_little())
             .or_else(|| self.collapsed(opportunity))
             .or_else(|| self.blind())
+            .or_else(|| self.unrewarded())
             .or_else(|| self.drifting());
         let (verdict, mut evidence) = found.unwrap_or((Verdict::Healthy, Vec::new()));
         evidence.push(self.shares());
@@ -266,6 +267,29 @@ impl RuleInputs<'_> {
         })
     }
 
+    /// Returns a finding where trades were rewarded with nothing at all.
+    fn unrewarded(&self) -> Found {
+        (self.interval.opened > 0 && self.interval.reward_terms_abs.total() == 0.0).then(|| {
+            let trades = thousands(self.interval.opened);
+            let text = format!("every reward was zero, with {trades} trades: there is nothing to learn (env.reward)");
+            (Verdict::Inconclusive, vec![text])
+        })
+    }
+
+    /// Returns evidence that most orders were refused, if they were.
+    fn refused(&self) -> Option<String> {
+        let Ledger { refused_orders: refused, unaffordable_orders: poor, opened, .. } = *self.interval;
+        let share = refused as f64 / (opened + refused).max(1) as f64;
+        (opened + refused >= FEW_TRADES && share > MOSTLY_REFUSED).then(|| {
+            let cause = if 2 * poor > refused {
+                "the account cannot pay for one contract (env.account.capital)"
+            } else {
+                "there was no quote"
+            };
+            format!("{} of {} orders were refused: {cause}", percent(Some(share)), thousands(opened + refused))
+        })
+    }
+
     fn drifting(&self) -> Found {
         let config = self.config;
         let mut evidence = Vec::new();
@@ -288,23 +312,15 @@ impl RuleInputs<'_> {
                 percent(Some(dependence.high))
             ));
         }
-        if let Some(text) = self.paid_for_losses() {
-            evidence.push(text);
-        }
+        evidence.extend(self.paid_for_losses().into_iter().chain(self.refused()));
         if let Some(learner) = self.learner.filter(|learner| learner.kl > KL_DRIFTING) {
             evidence.push(format!("the mean KL divergence of an update is {:.3} nats", learner.kl));
         }
         for layer in self.layers.iter().filter(|layer| layer.dormant > MOSTLY_DORMANT) {
             evidence.push(format!("{} of the units of {} are dormant", percent(Some(layer.dormant)), layer.name));
         }
-        if let Some(gap) = self.gap.filter(|gap| gap.z() > OVERFIT_T) {
-            evidence.push(format!(
-                "at step {} the mean trade return was {} in training and {} on the validation dates: z {:.1}",
-                thousands(gap.step),
-                percent(Some(gap.train)),
-                percent(Some(gap.validation)),
-                gap.z()
-            ));
+        if let Some(gap) = self.gap.filter(OverfitGap::rings) {
+            evidence.push(format!("overfit at step {}: {gap}", thousands(gap.step)));
         }
         (!evidence.is_empty()).then_some((Verdict::Drifting, evidence))
     }

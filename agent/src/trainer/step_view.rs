@@ -1,6 +1,6 @@
 //! Read-only view of one environment step, for listeners.
 
-use market_env::{ActionMask, Ledger};
+use market_env::{ActionMask, ClosedTrade, Ledger};
 
 use crate::ppo::{
     distribution::MAX_ACTIONS,
@@ -27,13 +27,15 @@ pub struct StepView<'a> {
     pub reward: &'a [f32],
     /// Lanes with an episode terminated or truncated by this step. `[N]`
     pub ended: &'a [bool],
+    /// Positions that training lanes closed in this step; none in an evaluation.
+    pub closed: &'a [ClosedTrade],
     /// Counters of the environment since its construction, this step included.
     pub ledger: &'a Ledger,
 }
 
 impl<'a> StepView<'a> {
     /// Returns the view of the last step of a rollout.
-    pub(crate) fn of(rollout: &'a Rollout, time: usize, ledger: &'a Ledger) -> Self {
+    pub(crate) fn of(rollout: &'a Rollout, time: usize, closed: &'a [ClosedTrade], ledger: &'a Ledger) -> Self {
         let ObsView { row, account, mask } = rollout.obs.at(time);
         let now = time * rollout.lanes..(time + 1) * rollout.lanes;
         let Rollout { action, prob, value, reward, .. } = rollout;
@@ -46,6 +48,7 @@ impl<'a> StepView<'a> {
             action: &action[now.clone()],
             reward: &reward[now],
             ended: rollout.starts(time + 1),
+            closed,
             ledger,
         }
     }

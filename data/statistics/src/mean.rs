@@ -34,6 +34,11 @@ impl Mean {
     }
 
     /// As [`Mean::of_groups`], from the sum and the number of the values of each group; a group without a value is left out.
+    ///
+    /// ```
+    /// use statistics::Mean;
+    /// assert_eq!(Mean::of_sums([[5.0, 2.0], [4.0, 1.0]]), Mean::of_groups([vec![1.0, 4.0], vec![4.0]]));
+    /// ```
     pub fn of_sums(groups: impl IntoIterator<Item = [f64; 2]>) -> Option<Self> {
         let sums: Vec<[f64; 2]> = groups.into_iter().filter(|&[_, count]| count > 0.0).collect();
         let (total, n) = sums.iter().fold((0.0, 0.0), |(total, n), [sum, count]| (total + sum, n + count));

@@ -3,7 +3,7 @@
 //! A minute without a bar holds no trade of the underlying: no order fills in it. The mark goes on with the last price.
 
 use crate::{
-    ActionMask, Day, Fill, Ledger, Position, Sale, Trade,
+    ActionMask, ClosedTrade, Day, Fill, Ledger, Position, Sale, Trade,
     account::{
         Refusal,
         execution::FillRule,
@@ -21,16 +21,16 @@ pub(crate) struct LaneStep<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) number: u32,
     pub(crate) ledger: &'a mut Ledger,
-    /// Record of a replay's trades; training keeps none.
+    /// Record of the closed positions; `None` for none.
     pub(crate) record: Option<Record<'a>>,
 }
 
-/// The trades of a replay.
-pub(crate) struct Record<'a> {
-    /// Sales of the lane's open position.
-    pub(crate) sales: &'a mut Vec<Sale>,
-    /// Closed positions of all lanes.
-    pub(crate) trades: &'a mut Vec<Trade>,
+/// Record of the closed positions of all lanes.
+pub(crate) enum Record<'a> {
+    /// Whole trades of a replay, and the sales of the lane's open position.
+    Replay { sales: &'a mut Vec<Sale>, trades: &'a mut Vec<Trade> },
+    /// Day and return alone.
+    Training(&'a mut Vec<ClosedTrade>),
 }
 
 impl LaneStep<'_> {
@@ -126,9 +126,10 @@ impl LaneStep<'_> {
                 }
                 PerTerm::default()
             }
-            Err(Refusal::NoQuote | Refusal::NoCash) => {
+            Err(refusal) => {
                 lane.entry = None;
                 self.ledger.refused_orders += 1;
+                self.ledger.unaffordable_orders += u64::from(refusal == Refusal::NoCash);
                 PerTerm::default()
             }
             Ok(fill) => {
@@ -232,8 +233,8 @@ impl LaneStep<'_> {
     /// Counts a sale, records it in a replay, and closes the position after its last contract.
     fn book_sale(&mut self, lane: &mut Lane, day: &Day, fill: Fill, reason: ExitReason, bar: u32) {
         self.count_fill(lane, fill);
-        if let Some(record) = &mut self.record {
-            record.sales.push(Sale {
+        if let Some(Record::Replay { sales, .. }) = &mut self.record {
+            sales.push(Sale {
                 ts_ns: day.bar_ns(bar),
                 contracts: fill.contracts,
                 price: fill.premium as f64 / (MULTIPLIER * i64::from(fill.contracts)) as f64 / 100.0,
@@ -299,9 +300,16 @@ impl LaneStep<'_> {
         self.ledger.wins += u64::from(net_pnl_cents > 0);
         self.ledger.trade_return += net_return;
         self.ledger.trade_return_squares += net_return * net_return;
-        let Some(record) = &mut self.record else { return };
-        let prices = self.rules.market.price_origin(day, closed.contract, lane.entry_bar, record.sales);
-        record.trades.push(Trade {
+        let (sales, trades) = match &mut self.record {
+            Some(Record::Replay { sales, trades }) => (sales, trades),
+            Some(Record::Training(trades)) => {
+                trades.push(ClosedTrade { day: lane.day, net_return });
+                return;
+            }
+            None => return,
+        };
+        let prices = self.rules.market.price_origin(day, closed.contract, lane.entry_bar, sales);
+        trades.push(Trade {
             lane: self.number,
             symbol: day.symbol.to_string(),
             date: day.date,
@@ -313,7 +321,7 @@ impl LaneStep<'_> {
             contracts: closed.bought,
             entry_price: f64::from(closed.entry_price) / 100.0,
             entry_fees_cents: closed.entry_fees(),
-            sales: std::mem::take(record.sales),
+            sales: std::mem::take(*sales),
             exit_price: closed.sold_premium as f64 / (MULTIPLIER * i64::from(closed.bought)) as f64 / 100.0,
             fees_cents: closed.fees,
             net_pnl_cents,

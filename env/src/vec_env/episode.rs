@@ -25,6 +25,15 @@ pub struct Episode {
     pub held_steps: u32,
 }
 
+/// The net return of a position that a training lane closed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClosedTrade {
+    /// Index of the played day in its market.
+    pub day: u32,
+    /// Net P&L as a fraction of premium and fees paid at the entry.
+    pub net_return: f64,
+}
+
 /// One sale of a position's contracts: an order's fill at a bar's open, or the settlement at the session's end.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Sale {

@@ -52,6 +52,9 @@ ledger! {
     bad_chase: u64,
     /// Orders of the policy that were refused at the market: no quote, or too little cash.
     refused_orders: u64,
+    /// Entries among them that the account could not afford.
+    #[serde(default)]
+    unaffordable_orders: u64,
     /// Reward by term.
     reward_terms: PerTerm<f64>,
     /// Absolute reward by term.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{bail, ensure};
 use market_data::DataStamp;
+use ppo_agent::health::TradeMoney;
 use serde::Serialize;
 
 use crate::{
@@ -37,6 +38,8 @@ pub(super) struct Diagnosis {
     pub evidence: Vec<String>,
     /// Advice, one sentence each.
     pub advice: Vec<String>,
+    /// Money of the last interval's trades beside random-legal ones of the same sessions; null without trades, or in a log.
+    pub money: Option<TradeMoney>,
     /// The exit code that goes with the verdict.
     pub exit_code: u8,
     /// The verdicts one after the other, oldest first.
@@ -120,6 +123,7 @@ impl Diagnosis {
             reading: row.reading,
             evidence: row.evidence,
             advice: row.advice,
+            money: row.money,
             basis,
             source: view.source,
             data: view.data,
@@ -150,6 +154,7 @@ impl Diagnosis {
             reading: verdict.into(),
             evidence,
             advice: Vec::new(),
+            money: None,
             basis,
             source: view.source,
             data: view.data,

@@ -8,6 +8,7 @@ use crate::{
     output::{
         synthetic::mark,
         table::{columns, percent, significant, thousands},
+        wrap::wrap_for_screen,
     },
 };
 
@@ -21,6 +22,7 @@ pub(super) fn lines(diagnosis: &Diagnosis) -> Vec<String> {
     }
     lines.extend(evidence.iter().map(|sentence| format!("  {sentence}")));
     lines.extend(advice.iter().map(|sentence| format!("  to try: {sentence}")));
+    lines.extend(diagnosis.money.iter().flat_map(|money| wrap_for_screen(&format!("Money: {}", money.clause()))));
     if let Some(last) = last {
         lines.push(String::new());
         lines.push(interval_table(last));
@@ -62,12 +64,14 @@ fn checklist(list: &Checklist) -> String {
         .map(|check| {
             // Targets in per cent are shares.
             let share = check.target.contains('%');
-            let value =
-                check.value.map_or_else(|| "-".to_owned(), |x| if share { percent(Some(x)) } else { significant(x) });
-            vec![check.name.clone(), check.target.clone(), value, if check.pass { "pass" } else { "fail" }.to_owned()]
+            let text = |value: Option<f64>| {
+                value.map_or_else(|| "-".to_owned(), |x| if share { percent(Some(x)) } else { significant(x) })
+            };
+            let word = if check.pass { "pass" } else { "fail" }.to_owned();
+            vec![check.name.clone(), check.target.clone(), text(check.value), text(check.random), word]
         })
         .collect();
-    format!("\nTargets at step {}\n{}", whole(list.step), columns(&["", "target", "measured", ""], &rows))
+    format!("\nTargets at step {}\n{}", whole(list.step), columns(&["", "target", "measured", "random", ""], &rows))
 }
 
 fn whole(steps: u64) -> String {
@@ -76,6 +80,8 @@ fn whole(steps: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ppo_agent::health::TradeMoney;
+
     use super::*;
     use crate::{
         artifacts::health_rows::{Check, MoveRow},
@@ -95,6 +101,7 @@ mod tests {
             name: name.to_owned(),
             target: target.to_owned(),
             value,
+            random: value.map(|_| 0.33),
             pass,
         };
         let span = |verdict: &str, from, to| Span { verdict: verdict.into(), from, to };
@@ -110,6 +117,7 @@ mod tests {
             reading: "drifting".into(),
             evidence: vec!["flat HOLD 40.0%".to_owned()],
             advice: vec!["wait".to_owned()],
+            money: Some(TradeMoney { trades: 9, dates: 1, per_trade: -0.08, random: -0.041, interval: None }),
             exit_code: 0,
             history: vec![span("inconclusive", 5_000, 5_000), span("healthy", 10_000, 25_000)],
             checklists: vec![Checklist {
@@ -136,6 +144,8 @@ Verdict: healthy, since step 5,000
   the last interval alone: drifting
   flat HOLD 40.0%
   to try: wait
+Money: -8.0% per trade after costs, random-legal -4.1% on the same sessions: one
+date is too few for an interval
 
 steps        HOLD  CALL  PUT  strong BUY  weak BUY  in market  net P&L
 ----------  -----  ----  ---  ----------  --------  ---------  -------
@@ -146,10 +156,10 @@ History: inconclusive 5,000, healthy 10,000 to 25,000
 Move at step 8,192: ppo.ent_coef 0.06 to 0.08: HOLD 71%
 
 Targets at step 10,000
-            target  measured
-----------  ------  --------  ----
-hold        30-40%     40.0%  pass
-value loss  finite         -  fail";
+            target  measured  random
+----------  ------  --------  ------  ----
+hold        30-40%     40.0%   33.0%  pass
+value loss  finite         -       -  fail";
         assert_eq!(lines(&diagnosis()).join("\n"), expected);
     }
 }

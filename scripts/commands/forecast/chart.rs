@@ -79,7 +79,7 @@ pub(crate) fn epochs(title: &str, epochs: &[Epoch], targets: &[Target]) -> anyho
     };
     let panels = [
         panel("Loss", losses(epochs), &[]),
-        panel("R² of the validation samples against the training mean", curves(r2), &[0.0]),
+        panel("R² of the validation samples", curves(r2), &[0.0]),
         panel("Spread: deviation of forecasts over that of realised values", curves(|scores| scores.std_ratio), &[0.0]),
     ];
     page(title, &panels)

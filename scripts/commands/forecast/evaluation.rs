@@ -5,8 +5,8 @@ use market_data::{DataStamp, DateRange};
 use ppo_agent::{
     AgentError,
     forecast::{
-        ForecastData, Forecaster, Gate, GateConfig, Reference, Ridge, Scores, Target, TargetKind, TargetMoments,
-        boosted, scores,
+        ForecastData, Forecaster, Gate, GateConfig, Outcomes, Reference, Ridge, Scores, Target, TargetKind,
+        TargetMoments, boosted, r2_over, scores,
     },
 };
 use rayon::prelude::*;
@@ -37,6 +37,9 @@ pub struct Judged {
     pub target: Target,
     /// Verdict on the forecaster.
     pub gate: Gate,
+    /// R² of the forecaster against the last value, with its interval over dates; of volatilities alone.
+    #[serde(default)]
+    pub r2_last_value: Option<ConfidenceInterval>,
     /// Scores by predictor, the forecaster first.
     pub predictors: Vec<Predicted>,
 }
@@ -131,6 +134,15 @@ impl Evaluator<'_> {
             scores(targets, &samples, &forecasts, moments, Scores::with_intervals)
         };
         let found: Vec<Vec<Option<Scores>>> = predictors.iter().map(score).collect();
+        let over_last = |index: usize| {
+            let column = |name: &str| -> Option<Vec<f32>> {
+                let forecasts = &predictors.iter().find(|predictor| predictor.name == name)?.forecasts;
+                Some(positions.iter().map(|&position| forecasts[position * targets.len() + index]).collect())
+            };
+            let (own, last, actual) = (column("forecaster")?, column("last_value")?, samples.column(index));
+            let (block, train_mean) = (&samples.block, moments.mean[index]);
+            r2_over(&Outcomes { predicted: &own, actual: &actual, block, train_mean }, &last)
+        };
         let judged = |(index, &target): (usize, &Target)| {
             let of = |predictor: &Predictor, scores: &[Option<Scores>]| {
                 Some(Predicted { predictor: predictor.name.to_owned(), scores: scores[index].clone()? })
@@ -142,8 +154,9 @@ impl Evaluator<'_> {
                 .collect::<Option<_>>()?;
             let linear = predictors.iter().find(|found| found.predictor == "linear")?;
             let reference = Reference::of("a linear predictor", &linear.scores);
-            let gate = Gate::of(target.kind, &predictors[0].scores, reference.as_ref(), self.gate);
-            Some(Judged { symbol: symbol.to_owned(), target, gate, predictors })
+            let over_last = (target.kind == TargetKind::Volatility).then(|| over_last(index)).flatten();
+            let gate = Gate::of(target.kind, &predictors[0].scores, reference.as_ref(), over_last, self.gate);
+            Some(Judged { symbol: symbol.to_owned(), target, gate, r2_last_value: over_last, predictors })
         };
         targets.iter().enumerate().filter_map(judged).collect()
     }
@@ -197,7 +210,8 @@ impl Judgement {
 
 impl Judged {
     /// Names of [`Self::figures`].
-    pub(super) const FIGURES: [&str; 6] = ["R² or Brier skill", "IC or AUC", "hit rate", "spread", "slope", "verdict"];
+    pub(super) const FIGURES: [&str; 7] =
+        ["R² or Brier skill", "against training mean", "IC or AUC", "hit rate", "spread", "slope", "verdict"];
 
     /// Returns the scores of the forecaster.
     pub(super) fn mine(&self) -> &Scores {
@@ -205,19 +219,19 @@ impl Judged {
     }
 
     /// Returns the forecaster's scores with intervals and the verdict, as text.
-    pub(super) fn figures(&self) -> [String; 6] {
-        let [r2, rank, right, spread, slope] = shown(self.target.kind, self.mine());
-        [r2, rank, right, spread, slope, self.gate.verdict.to_string()]
+    pub(super) fn figures(&self) -> [String; 7] {
+        let [r2, train, rank, right, spread, slope] = shown(self.target.kind, self.mine());
+        [r2, train, rank, right, spread, slope, self.gate.verdict.to_string()]
     }
 
-    /// Returns the other predictors without the constant, whose R² is zero by definition.
+    /// Returns the other predictors without the constant, whose R² shows the change of level alone.
     fn others(&self) -> impl Iterator<Item = &Predicted> {
         self.predictors.iter().skip(1).filter(|found| found.predictor != "constant")
     }
 }
 
 /// Returns scores as table cells, in the order of [`Judged::FIGURES`] without the verdict.
-fn shown(kind: TargetKind, scores: &Scores) -> [String; 5] {
+fn shown(kind: TargetKind, scores: &Scores) -> [String; 6] {
     let (rank, right) = match scores {
         Scores::Regression(found) => {
             let intervals = found.intervals.as_ref();
@@ -234,7 +248,8 @@ fn shown(kind: TargetKind, scores: &Scores) -> [String; 5] {
     };
     let fit = scores.fit();
     let spread = 100.0 * fit.pred_std / fit.outcome_std.max(f64::MIN_POSITIVE);
-    [r2_of(scores), rank, right, format!("{spread:.1} %"), format!("{:.2}", fit.slope)]
+    let train = format!("{:.4}", scores.r2_train_mean());
+    [r2_of(scores), train, rank, right, format!("{spread:.1} %"), format!("{:.2}", fit.slope)]
 }
 
 fn r2_of(scores: &Scores) -> String {

@@ -48,8 +48,9 @@ fn columns_of(target: &Target) -> &'static [&'static str] {
     if target.kind == TargetKind::Direction { &DIRECTION } else { &REGRESSION }
 }
 
-const REGRESSION: [&str; 16] = [
+const REGRESSION: [&str; 17] = [
     "r2",
+    "r2_train_mean",
     "std_ratio",
     "variance_ratio",
     "slope",
@@ -66,7 +67,8 @@ const REGRESSION: [&str; 16] = [
     "mape",
     "mape_left_out",
 ];
-const DIRECTION: [&str; 6] = ["brier", "brier_skill", "log_loss", "auc", "accuracy", "pred_std"];
+const DIRECTION: [&str; 7] =
+    ["brier", "brier_skill", "brier_skill_train_mean", "log_loss", "auc", "accuracy", "pred_std"];
 
 fn cells(scores: &Scores) -> Vec<String> {
     let values: Vec<Option<f64>> = match scores {
@@ -75,6 +77,7 @@ fn cells(scores: &Scores) -> Vec<String> {
             let interval = s.intervals.and_then(|found| found.directional_accuracy);
             let spread = [
                 s.r2,
+                s.r2_train_mean,
                 s.std_ratio,
                 fit.variance_ratio,
                 fit.slope,
@@ -89,7 +92,11 @@ fn cells(scores: &Scores) -> Vec<String> {
             let errors = [s.mae, s.rmse, s.mape, s.mape_left_out as f64];
             spread.map(Some).into_iter().chain(right).chain(errors.map(Some)).collect()
         }
-        Scores::Class(s) => [s.brier, s.brier_skill, s.log_loss, s.auc, s.accuracy, s.fit.pred_std].map(Some).to_vec(),
+        Scores::Class(s) => {
+            [s.brier, s.brier_skill, s.brier_skill_train_mean, s.log_loss, s.auc, s.accuracy, s.fit.pred_std]
+                .map(Some)
+                .to_vec()
+        }
     };
     values.into_iter().map(|value| value.map_or_else(String::new, |value| value.to_string())).collect()
 }

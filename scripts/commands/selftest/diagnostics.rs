@@ -1,6 +1,7 @@
 //! `zerodte selftest diagnostics`: tests the verdicts in both directions. Planted faults must be diagnosed, and healthy
-//! trainings, however unusual, must raise no alarm.
+//! trainings, however unusual, must raise no alarm. Policies that never learn must not ring on any window of the calendar.
 
+mod calendar;
 mod catalogue;
 mod plant;
 mod trial;
@@ -9,11 +10,15 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
+use market_data::Symbol;
 use rayon::prelude::*;
 use serde::Serialize;
 use statistics::median;
 
-use self::catalogue::{Markets, REPEATS, trials};
+use self::{
+    calendar::MEMORISING,
+    catalogue::{Markets, REPEATS, trials},
+};
 use crate::{
     config::flags::PrintFlags,
     output::{
@@ -24,17 +29,31 @@ use crate::{
     },
 };
 
-pub use self::trial::TrialReport;
+pub use self::{
+    calendar::{CalendarReport, CalendarWindow},
+    trial::TrialReport,
+};
 
+/// Windows of the calendar, unless asked for otherwise.
+const WINDOWS: u64 = 40;
 /// Share of the planted faults that must be diagnosed.
 const DETECTED: f64 = 0.99;
 
 /// Flags of `zerodte selftest diagnostics`.
 #[derive(Debug, Clone, Args)]
 pub struct DiagnosticsFlags {
-    /// Trainings of each kind, with the seeds 0, 1, ...
-    #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u64).range(1..=100))]
+    /// Trainings of each kind, with the seeds 0, 1, ...; 0 for the calendar windows alone
+    #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u64).range(0..=100))]
     pub repeats: u64,
+    /// Windows of the calendar for policies that never learn
+    #[arg(long, value_name = "N", default_value_t = WINDOWS, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub windows: u64,
+    /// Folder with the bars of the windows; made-up bars without it
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Symbols of the windows
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "SPY,QQQ,SPX")]
+    pub symbols: Vec<Symbol>,
     /// Output on the terminal and in files.
     #[command(flatten)]
     pub output: DiagnosticsOutput,
@@ -71,10 +90,12 @@ pub struct DiagnosticsReport {
     pub steps_to_detection: Option<(f64, f64)>,
     /// One entry per training.
     pub rows: Vec<TrialReport>,
+    /// Alarms of policies that never learn, and of ones that learn by heart.
+    pub calendar: CalendarReport,
 }
 
 impl DiagnosticsReport {
-    fn of(rows: Vec<TrialReport>) -> Self {
+    fn of(rows: Vec<TrialReport>, calendar: CalendarReport) -> Self {
         let planted = rows.iter().filter(|row| row.planted).count();
         let mut steps: Vec<f64> = rows.iter().filter_map(|row| row.detected_at).map(|step| step as f64).collect();
         steps.sort_by(f64::total_cmp);
@@ -83,15 +104,16 @@ impl DiagnosticsReport {
             planted,
             healthy: rows.len() - planted,
             detected: steps.len(),
-            detection_rate: steps.len() as f64 / planted.max(1) as f64,
+            detection_rate: if planted == 0 { 1.0 } else { steps.len() as f64 / planted as f64 },
             false_alarms: rows.iter().filter(|row| !row.planted && row.alarm.is_some()).count(),
             steps_to_detection: steps.last().map(|&longest| (median(&steps), longest)),
             rows,
+            calendar,
         }
     }
 
     fn passes(&self) -> bool {
-        self.detection_rate >= DETECTED && self.false_alarms == 0
+        self.detection_rate >= DETECTED && self.false_alarms == 0 && self.calendar.passes()
     }
 
     fn table(&self) -> String {
@@ -116,24 +138,25 @@ impl DiagnosticsReport {
             format!(" after {median} steps (median; {longest} at most)")
         });
         format!(
-            "{} trainings: {} of {} planted faults diagnosed ({}){steps}; {} false alarms in {} healthy ones",
+            "{} trainings: {} of {} planted faults diagnosed ({}){steps}; {} false alarms in {} healthy ones\n{}",
             self.runs,
             self.detected,
             self.planted,
             percent(Some(self.detection_rate)),
             self.false_alarms,
-            self.healthy
+            self.healthy,
+            self.calendar.summary()
         )
     }
 }
 
 /// Runs all trainings, several at a time.
-fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
+fn report(repeats: u64, calendar: CalendarReport) -> anyhow::Result<DiagnosticsReport> {
     let grounds = Markets::new()?;
     let trials = trials(&grounds, repeats);
     // One training per piece of work: some end early.
     let rows = trials.par_iter().with_max_len(1).map(|trial| trial.run()).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(DiagnosticsReport::of(rows))
+    Ok(DiagnosticsReport::of(rows, calendar))
 }
 
 /// Runs the self-test and prints its result.
@@ -143,7 +166,8 @@ fn report(repeats: u64) -> anyhow::Result<DiagnosticsReport> {
 pub(super) fn run(flags: &DiagnosticsFlags, console: &mut Console) -> anyhow::Result<()> {
     let file = OutputFile::requested("", flags.output.out.as_ref())?;
     let watch = Stopwatch::start();
-    let report = report(flags.repeats)?;
+    let calendar = calendar::report(flags.windows as usize, MEMORISING, flags.data_dir.as_deref(), &flags.symbols)?;
+    let report = report(flags.repeats, calendar)?;
     if flags.output.print.json {
         console.say(serde_json::to_string(&report)?)?;
     } else {
@@ -163,7 +187,8 @@ mod tests {
 
     #[test]
     fn planted_faults_are_called_by_their_names_and_healthy_trainings_left_alone() {
-        let report = report(1).unwrap();
+        let symbols = ["SPY", "QQQ"].map(|name| Symbol::new(name).unwrap());
+        let report = report(1, calendar::report(20, 1, None, &symbols).unwrap()).unwrap();
         assert!(report.runs >= 24 && report.planted == report.healthy, "{}", report.summary());
         assert!(report.passes(), "{}\n{}", report.table(), report.summary());
     }

@@ -1,5 +1,7 @@
 //! Text form of a view: a whole frame for a terminal, one line per interval for a file. Pure: the same view gives the same text.
 
+use std::iter::repeat;
+
 use market_data::DataStamp;
 
 use super::{
@@ -62,6 +64,12 @@ pub fn line(view: &View, index: usize) -> String {
         pair("strong BUY", |stats| stats.strong_buy),
         format!("weak BUY {}", percent(interval.weak_buy)),
         format!("P&L {} (total {})", money(interval.net_pnl_usd), money(total.net_pnl_usd)),
+        match view.verdict_at(snapshot.step).and_then(|row| row.money) {
+            Some(money) => {
+                format!("a trade {} (random {})", percent(Some(money.per_trade)), percent(Some(money.random)))
+            }
+            None => "a trade - (random -)".to_owned(),
+        },
         learner_text(&snapshot.learner),
         match view.verdict_at(snapshot.step) {
             Some(row) => row.verdict.to_string(),
@@ -103,6 +111,11 @@ fn verdict(view: &View) -> Vec<String> {
     let mut lines = vec![labelled("verdict", &said)];
     let wrapped = evidence.iter().flat_map(|sentence| wrap(sentence, WIDTH - INDENT));
     lines.extend(wrapped.map(|text| labelled("", &text)));
+    let money = view.health.last().and_then(|row| row.money).map_or_else(Vec::new, |money| {
+        let wrapped = wrap(&money.clause(), WIDTH - INDENT).into_iter().zip(["money"].into_iter().chain(repeat("")));
+        wrapped.map(|(text, name)| labelled(name, &text)).collect()
+    });
+    lines.extend(money);
     lines
 }
 
@@ -180,6 +193,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use ppo_agent::health::TradeMoney;
+
     use super::*;
     use crate::{
         artifacts::health_rows::{HealthRow, MoveRow},
@@ -213,7 +228,7 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
         assert_eq!(
             line(&view, 4),
             "step 100,000 | HOLD 6.4% (total 38.2%) | strong BUY 97.4% (total 68.3%) | weak BUY 86.6% | P&L - (total -) | \
-             entropy 0.69 nats, explained variance -11.50, 102 steps/s | shares: drifting"
+             a trade - (random -) | entropy 0.69 nats, explained variance -11.50, 102 steps/s | shares: drifting"
         );
         assert_eq!(line(&view, 5), "");
     }
@@ -237,6 +252,8 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
             total: stats(0.3),
             learner,
         };
+        let money =
+            TradeMoney { trades: 40, dates: 9, per_trade: -0.035, random: -0.041, interval: Some((-0.003, 0.015)) };
         let health = |step, verdict: &str, reading: &str| HealthRow {
             data: DataStamp::Synthetic,
             step,
@@ -247,6 +264,7 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
             evidence: vec!["flat HOLD 25.0%".to_owned()],
             checklist: Vec::new(),
             advice: Vec::new(),
+            money: Some(money),
         };
         View {
             source: format!("{}/runs/one", "long".repeat(20)),
@@ -276,12 +294,14 @@ learner     entropy 0.69 nats, explained variance -11.50, 102 steps/s
         assert!(lines[0].ends_with("long/runs/one  SYNTHETIC DATA  step 500,000 of 100,000"), "{}", lines[0]);
         assert_eq!(lines[2], "verdict     healthy since step 5,000; this interval alone: drifting");
         assert_eq!(lines[3], "            flat HOLD 25.0%");
-        assert!(lines[7].ends_with("75.0%   0.0%  25.0%       25.0%         -      50.0%  -$1,234"), "{}", lines[7]);
-        assert_eq!(lines[10], format!("HOLD        {}▃▅▇", "▃▅▇▁".repeat(16)));
-        assert_eq!(lines[12], "            the last 67 of 100 intervals, 0 to 100%");
-        assert_eq!(lines[14], "learner     entropy 0.95 of maximum, explained variance 0.10, 81,234 steps/s");
-        assert_eq!(lines[15], "moves       1, the last at step 40,960: ppo.ent_coef 0.06 to 0.08");
-        assert_eq!(lines[16], "            last written 2026-11-27 05:32:01 UTC; finished");
+        assert_eq!(lines[4], "money       -3.5% per trade after costs, random-legal -4.1% on the same");
+        assert_eq!(lines[5], "            sessions: 0.6% [-0.3%, 1.5%], no better than random");
+        assert!(lines[9].ends_with("75.0%   0.0%  25.0%       25.0%         -      50.0%  -$1,234"), "{}", lines[9]);
+        assert_eq!(lines[12], format!("HOLD        {}▃▅▇", "▃▅▇▁".repeat(16)));
+        assert_eq!(lines[14], "            the last 67 of 100 intervals, 0 to 100%");
+        assert_eq!(lines[16], "learner     entropy 0.95 of maximum, explained variance 0.10, 81,234 steps/s");
+        assert_eq!(lines[17], "moves       1, the last at step 40,960: ppo.ent_coef 0.06 to 0.08");
+        assert_eq!(lines[18], "            last written 2026-11-27 05:32:01 UTC; finished");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         let last = line(&run(), 99);
         assert!(last.starts_with("SYNTHETIC | step 500,000 | HOLD 75.0%") && last.ends_with(" | healthy"), "{last}");

@@ -182,6 +182,7 @@ fn verdict(line: &str, view: &View) -> Option<HealthRow> {
         evidence: Vec::new(),
         checklist: Vec::new(),
         advice: Vec::new(),
+        money: None,
     })
 }
 

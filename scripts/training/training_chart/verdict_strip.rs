@@ -122,6 +122,7 @@ pub(super) mod tests {
             evidence: Vec::new(),
             checklist: Vec::new(),
             advice: Vec::new(),
+            money: None,
         }
     }
 

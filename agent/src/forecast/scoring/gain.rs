@@ -2,7 +2,10 @@
 
 use statistics::{ConfidenceInterval, bootstrap_interval, ratio};
 
-use super::outcomes::{Outcomes, Pairs};
+use super::{
+    measure::explained,
+    outcomes::{Outcomes, Pairs},
+};
 
 /// Seed of the bootstrap.
 const SEED: u64 = 0;
@@ -17,11 +20,28 @@ pub fn r2_gain(mine: &Outcomes<'_>, theirs: &[f32]) -> Option<ConfidenceInterval
     if a.not_finite + b.not_finite > 0 {
         return None;
     }
+    let centre = a.mean(|_, y| y);
     let row = |i: usize, p: f64, y: f64| {
         let other = f64::from(b.values[i].0);
-        [(y - other).powi(2) - (y - p).powi(2), (y - a.train_mean).powi(2)]
+        [1.0, y - centre, (y - centre).powi(2), (y - p).powi(2), (y - other).powi(2)]
     };
-    bootstrap_interval(&a.sums(row), |&[saved, whole]: &[f64; 2]| ratio(saved, whole), SEED)
+    let gain = |&[n, y, yy, own, other]: &[f64; 5]| Some(explained(n, y, yy, own)? - explained(n, y, yy, other)?);
+    bootstrap_interval(&a.sums(row), gain, SEED)
+}
+
+/// Returns the share of the squared error of forecasts `theirs` `[N]` that forecasts `mine` save on the same samples, with a
+/// confidence interval over dates: R² against another predictor, such as the last value. Returns `None` for fewer than five
+/// dates or a non-finite forecast of either.
+///
+/// # Panics
+/// If lengths differ.
+pub fn r2_over(mine: &Outcomes<'_>, theirs: &[f32]) -> Option<ConfidenceInterval> {
+    let (a, b) = (Pairs::of(mine)?, Pairs::of(&Outcomes { predicted: theirs, ..*mine })?);
+    if a.not_finite + b.not_finite > 0 {
+        return None;
+    }
+    let row = |i: usize, p: f64, y: f64| [(y - p).powi(2), (y - f64::from(b.values[i].0)).powi(2)];
+    bootstrap_interval(&a.sums(row), |&[own, other]: &[f64; 2]| ratio(other - own, other), SEED)
 }
 
 #[cfg(test)]
@@ -45,5 +65,10 @@ mod tests {
         let alone = a.intervals.unwrap().r2.unwrap();
         assert!(gain.low > 0.0 && gain.high - gain.low < (alone.high - alone.low) / 3.0, "{gain:?} {alone:?}");
         assert_eq!(r2_gain(&outcomes(&better), &vec![f32::NAN; 400]), None);
+        // Over a constant forecast of the mean it is R² itself; over itself it is nothing.
+        let over = |theirs: &[f32]| r2_over(&outcomes(&better), theirs).unwrap().value;
+        let mean = statistics::mean(actual.iter().map(|&y| f64::from(y))) as f32;
+        assert!((over(&[mean; 400]) - a.r2).abs() < 1e-6 && over(&better) == 0.0);
+        assert_eq!(r2_over(&outcomes(&better), &vec![f32::NAN; 400]), None);
     }
 }

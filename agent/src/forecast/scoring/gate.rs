@@ -23,6 +23,9 @@ const SHRUNK_SLOPE: f64 = 3.42;
 const CLEAR_HALF_WIDTHS: f64 = 1.5;
 /// Slopes that are compatible with calibration.
 const CALIBRATED_SLOPES: [f64; 2] = [0.5, 1.5];
+/// Share of the last value's squared error above which a volatility forecast is implausible. A process that the last value
+/// forecasts with a correlation ρ leaves at most (1 - ρ) / 2 to the best forecast; noise in the last value adds to it.
+const OVER_LAST_VALUE: f64 = 0.75;
 /// Share of the outcomes' standard deviation below which biased forecasts are nearly constant.
 const NARROW_SPREAD: f64 = 0.1;
 
@@ -30,11 +33,11 @@ const NARROW_SPREAD: f64 = 0.1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateVerdict {
-    /// Better than the training mean, and calibrated.
+    /// Skill beyond the level of the judged dates, and calibrated.
     Healthy,
-    /// No better than the training mean.
+    /// No better than a constant.
     NoSkill,
-    /// Better than the training mean, but the slope is too small or too large.
+    /// Skill, but the slope is too small or too large.
     Miscalibrated,
     /// More spread than the skill supports.
     Overdispersed,
@@ -91,7 +94,8 @@ pub struct GateConfig {
     /// R² of returns above which a leak is suspected, above 0, below 1. The best published is 0.004, of months (Gu,
     /// Kelly & Xiu 2020).
     pub return_r2: f64,
-    /// R² of volatilities above which a leak is suspected, above 0, below 1. 0.2 to 0.6 is common.
+    /// R² of volatilities above which a leak is suspected, above 0, below 1, unless the last value explains most of it. 0.2 to
+    /// 0.6 is common.
     pub volatility_r2: f64,
     /// Area under the curve of directions above which a leak is suspected, above 0.5, below 1. 0.55 would be excellent.
     pub direction_auc: f64,
@@ -145,7 +149,7 @@ impl GateConfig {
 pub struct Reference {
     /// Name, such as "ridge regression".
     pub name: String,
-    /// R² against the training mean, or the Brier skill.
+    /// R², or the Brier skill.
     pub r2: ConfidenceInterval,
 }
 
@@ -173,9 +177,16 @@ pub struct Gate {
 
 impl Gate {
     /// Returns the verdict on the forecasts of a target, from scores with intervals; without intervals only non-finite
-    /// and constant forecasts are detected.
-    pub fn of(kind: TargetKind, scores: &Scores, reference: Option<&Reference>, config: &GateConfig) -> Self {
-        Case::of(kind, scores, reference, config).verdict()
+    /// and constant forecasts are detected. `over_last` is the R² against the last value ([`r2_over`](super::gain::r2_over)); a
+    /// volatility that the last value forecasts as well is no leak.
+    pub fn of(
+        kind: TargetKind,
+        scores: &Scores,
+        reference: Option<&Reference>,
+        over_last: Option<ConfidenceInterval>,
+        config: &GateConfig,
+    ) -> Self {
+        Case { over_last, ..Case::of(kind, scores, reference, config) }.verdict()
     }
 }
 
@@ -190,6 +201,9 @@ struct Case<'a> {
     bias: f64,
     train_mean: f64,
     r2: Option<ConfidenceInterval>,
+    /// R² against the training mean, and against the last value.
+    r2_train_mean: Option<ConfidenceInterval>,
+    over_last: Option<ConfidenceInterval>,
     slope: Option<ConfidenceInterval>,
     /// Rank measure, and its value by chance.
     ranks: Option<ConfidenceInterval>,
@@ -208,8 +222,23 @@ impl<'a> Case<'a> {
             Scores::Regression(s) => (s.intervals.and_then(|i| i.slope), s.intervals.and_then(|i| i.rank_ic), 0.0),
             Scores::Class(s) => (s.intervals.and_then(|i| i.slope), s.intervals.and_then(|i| i.auc), 0.5),
         };
-        let (fit, r2) = (scores.fit(), scores.r2_interval());
-        Self { kind, config, reference, fit, not_finite, sessions, bias, train_mean, r2, slope, ranks, chance }
+        let (fit, r2, r2_train_mean) = (scores.fit(), scores.r2_interval(), scores.r2_train_mean_interval());
+        Self {
+            kind,
+            config,
+            reference,
+            fit,
+            not_finite,
+            sessions,
+            bias,
+            train_mean,
+            r2,
+            r2_train_mean,
+            over_last: None,
+            slope,
+            ranks,
+            chance,
+        }
     }
 
     fn verdict(&self) -> Gate {
@@ -258,6 +287,10 @@ impl<'a> Case<'a> {
     }
 
     fn leak(&self) -> Finding {
+        let persistent = self.over_last.is_some_and(|over| over.low <= OVER_LAST_VALUE);
+        if self.kind == TargetKind::Volatility && persistent {
+            return None;
+        }
         let (max_r2, max_ranks) = self.config.ceilings(self.kind);
         let too_good = |name: &str, interval: Option<ConfidenceInterval>, most: f64| {
             let interval = interval.filter(|interval| interval.low > most)?;
@@ -269,7 +302,7 @@ impl<'a> Case<'a> {
     }
 
     fn worse_than_constant(&self) -> Finding {
-        let r2 = self.r2.filter(|r2| r2.high < -self.config.negligible_loss)?;
+        let r2 = self.r2_train_mean.filter(|r2| r2.high < -self.config.negligible_loss)?;
         let mut evidence = vec![format!("worse than the training mean: R² {r2}")];
         let wrong_level = self.level_explains_loss();
         if wrong_level {
@@ -356,10 +389,15 @@ impl<'a> Case<'a> {
             let text = format!("R² {r2} may be zero, while {} has {}", reference.name, reference.r2);
             return Some((GateVerdict::Inconclusive, vec![text]));
         }
-        let text = if r2.high < 0.0 {
-            format!("worse than the training mean, but no more than overfitting to noise explains: R² {r2}")
+        let by_level = self.r2_train_mean.filter(|train| train.low > 0.0);
+        let text = if let Some(train) = by_level {
+            format!(
+                "better than the training mean by the level of these dates alone: R² {r2}, against the training mean {train}"
+            )
+        } else if r2.high < 0.0 {
+            format!("worse than the mean of these dates, but no more than overfitting to noise explains: R² {r2}")
         } else {
-            format!("not shown to beat the training mean: R² {r2}")
+            format!("not shown to beat the mean of these dates: R² {r2}")
         };
         Some((GateVerdict::NoSkill, vec![text]))
     }
@@ -379,7 +417,14 @@ impl<'a> Case<'a> {
             thousands(self.sessions as u64),
             percent(Some(self.spread()))
         );
-        for (name, interval) in [("R²", self.r2), ("slope", self.slope), (self.rank_measure(), self.ranks)] {
+        let over_last = self.over_last.filter(|_| self.kind == TargetKind::Volatility);
+        for (name, interval) in [
+            ("R²", self.r2),
+            ("R² against the training mean", self.r2_train_mean),
+            ("against the last value", over_last),
+            ("slope", self.slope),
+            (self.rank_measure(), self.ranks),
+        ] {
             text.extend(interval.map(|interval| format!("; {name} {interval}")));
         }
         let reference = self.reference.map(|reference| format!("{}: R² {}", reference.name, reference.r2));
@@ -395,7 +440,7 @@ impl<'a> Case<'a> {
 fn advice(verdict: GateVerdict) -> Option<&'static str> {
     match verdict {
         GateVerdict::Healthy | GateVerdict::Inconclusive => None,
-        GateVerdict::NoSkill => Some("use the training mean; try more data or other inputs before a larger model"),
+        GateVerdict::NoSkill => Some("use a constant; try more data or other inputs before a larger model"),
         GateVerdict::Miscalibrated => {
             Some("recalibrate: multiply the deviation of each forecast from the mean by the slope")
         }

@@ -25,8 +25,21 @@ impl<const K: usize> Measure<K> {
     }
 }
 
+/// Returns the share of the variance of the outcomes around their own mean that the forecasts explain.
+pub(in crate::forecast) fn skill(pairs: &Pairs) -> Measure<4> {
+    let centre = pairs.mean(|_, y| y);
+    let sums = pairs.sums(|_, p, y| [1.0, y - centre, (y - centre).powi(2), (y - p).powi(2)]);
+    Measure { sums, score: |&[n, y, yy, errors]| explained(n, y, yy, errors) }
+}
+
+/// Returns the share of the variance around the mean, given count, sum and squares of the outcomes, that errors leave out.
+pub(in crate::forecast) fn explained(n: f64, y: f64, yy: f64, errors: f64) -> Option<f64> {
+    let around_mean = yy - y * y / n;
+    ratio(around_mean - errors, around_mean)
+}
+
 /// Returns the share of the squared error of the training mean that the forecasts save.
-pub(in crate::forecast) fn skill(pairs: &Pairs) -> Measure<2> {
+pub(in crate::forecast) fn skill_over_train_mean(pairs: &Pairs) -> Measure<2> {
     let squares = |_, p: f64, y: f64| [(y - p).powi(2), (y - pairs.train_mean).powi(2)];
     Measure { sums: pairs.sums(squares), score: |&[model, mean]| ratio(mean - model, mean) }
 }
@@ -114,7 +127,7 @@ mod tests {
         // y = p / 2 + noise, their variances 1 and 7/8, each with a part that a whole session shares, and loud sessions
         // beside quiet ones. The slope is 1/2, and R² is 1 - (1/4 + 7/8) / (1/4 + 7/8) = 0.
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let mut covered = [0; 2];
+        let mut covered = [0; 3];
         for _ in 0..400 {
             let (mut p, mut y, mut block) = (vec![], vec![], vec![]);
             for date in 0..80 {
@@ -129,8 +142,9 @@ mod tests {
             }
             let outcomes = Outcomes { predicted: &p, actual: &y, block: &block, train_mean: 0.0 };
             let pairs = Pairs::of(&outcomes).unwrap();
-            covered[0] += u32::from(covers(skill(&pairs).interval(), 0.0));
+            covered[0] += u32::from(covers(skill_over_train_mean(&pairs).interval(), 0.0));
             covered[1] += u32::from(covers(slope(&pairs).interval(), 0.5));
+            covered[2] += u32::from(covers(skill(&pairs).interval(), 0.0));
         }
         assert!(covered.iter().all(|covered| (362..=395).contains(covered)), "{covered:?} of 400");
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use statistics::{ConfidenceInterval, GoodnessOfFit};
 
 use super::{
-    measure::{auc, class_accuracy, rank_ic, sign_accuracy, skill, slope},
+    measure::{auc, class_accuracy, rank_ic, sign_accuracy, skill, skill_over_train_mean, slope},
     outcomes::{Outcomes, Pairs, TargetKind},
 };
 
@@ -24,13 +24,17 @@ pub struct RegressionScores {
     pub train_mean: f64,
     /// Spread, slope and range of the forecasts.
     pub fit: GoodnessOfFit,
-    /// 1 - Σ(outcome - forecast)² / Σ(outcome - `train_mean`)²: out-of-sample R² against the training mean, so bias is
-    /// penalised; 0 when all outcomes equal the training mean.
+    /// 1 - Σ(outcome - forecast)² / Σ(outcome - mean outcome)²: R² against the mean of the scored outcomes, so bias is
+    /// penalised, and a change of level since the training is no skill; 0 when all outcomes are equal.
+    pub r2: f64,
+    /// The same against `train_mean`: out-of-sample R² of a forecaster beside the constant forecast. A change of level
+    /// since the training raises it towards 1 for any forecast of the new level.
     ///
     /// # Source
     /// Campbell & Thompson 2008, "Predicting excess stock returns out of sample: can anything beat the historical
     /// average?", eq. 1.
-    pub r2: f64,
+    #[serde(default)]
+    pub r2_train_mean: f64,
     /// Standard deviation of the forecasts over that of the outcomes; its square is `fit.variance_ratio`.
     pub std_ratio: f64,
     /// Largest forecast less the smallest.
@@ -59,6 +63,9 @@ pub struct RegressionScores {
 pub struct RegressionIntervals {
     /// Of `r2`.
     pub r2: Option<ConfidenceInterval>,
+    /// Of `r2_train_mean`.
+    #[serde(default)]
+    pub r2_train_mean: Option<ConfidenceInterval>,
     /// Of `fit.slope`.
     pub slope: Option<ConfidenceInterval>,
     /// Of `rank_ic`.
@@ -84,6 +91,7 @@ impl RegressionScores {
         let pairs = Pairs::of(outcomes)?;
         let intervals = RegressionIntervals {
             r2: skill(&pairs).interval(),
+            r2_train_mean: skill_over_train_mean(&pairs).interval(),
             slope: slope(&pairs).interval(),
             rank_ic: rank_ic(&pairs).interval(),
             directional_accuracy: signed(kind).then(|| sign_accuracy(&pairs).interval()).flatten(),
@@ -103,6 +111,7 @@ impl RegressionScores {
             train_mean: pairs.train_mean,
             fit,
             r2: skill(pairs).value().unwrap_or_default(),
+            r2_train_mean: skill_over_train_mean(pairs).value().unwrap_or_default(),
             std_ratio: fit.variance_ratio.sqrt(),
             pred_range: fit.pred_max - fit.pred_min,
             rank_ic: rank_ic(pairs).value().unwrap_or_default(),
@@ -137,9 +146,11 @@ pub struct ClassScores {
     pub fit: GoodnessOfFit,
     /// Mean squared error of the probability.
     pub brier: f64,
-    /// 1 - `brier` / Brier score of the training share, the analogue of R²; 0 when all outcomes equal the training
-    /// share.
+    /// 1 - `brier` / Brier score of `base_rate`, the analogue of R²; 0 when all outcomes are equal.
     pub brier_skill: f64,
+    /// The same against the Brier score of the training share.
+    #[serde(default)]
+    pub brier_skill_train_mean: f64,
     /// Mean negative log-likelihood of the outcomes, with probabilities clamped to 1e-7.
     pub log_loss: f64,
     /// Probability that a rise has a higher forecast than a fall, ties counting half; 0.5 when either class is absent.
@@ -161,6 +172,9 @@ pub struct ClassScores {
 pub struct ClassIntervals {
     /// Of `brier_skill`.
     pub brier_skill: Option<ConfidenceInterval>,
+    /// Of `brier_skill_train_mean`.
+    #[serde(default)]
+    pub brier_skill_train_mean: Option<ConfidenceInterval>,
     /// Of `fit.slope`.
     pub slope: Option<ConfidenceInterval>,
     /// Of `auc`.
@@ -186,6 +200,7 @@ impl ClassScores {
         let pairs = Pairs::of(outcomes)?;
         let intervals = ClassIntervals {
             brier_skill: skill(&pairs).interval(),
+            brier_skill_train_mean: skill_over_train_mean(&pairs).interval(),
             slope: slope(&pairs).interval(),
             auc: auc(&pairs).interval(),
             accuracy: class_accuracy(&pairs).interval(),
@@ -207,6 +222,7 @@ impl ClassScores {
             fit,
             brier: pairs.mean(|p, y| (y - p).powi(2)),
             brier_skill: skill(pairs).value().unwrap_or_default(),
+            brier_skill_train_mean: skill_over_train_mean(pairs).value().unwrap_or_default(),
             log_loss: pairs.mean(negative_log_likelihood),
             auc: auc(pairs).value().unwrap_or(0.5),
             accuracy: class_accuracy(pairs).value().unwrap_or_default(),
@@ -267,7 +283,7 @@ impl Scores {
         }
     }
 
-    /// Returns the share of the squared error of the training mean that the forecasts save: R², or the Brier skill.
+    /// Returns the share of the variance of the scored outcomes that the forecasts explain: R², or the Brier skill.
     pub fn r2(&self) -> f64 {
         match self {
             Self::Regression(scores) => scores.r2,
@@ -280,6 +296,22 @@ impl Scores {
         match self {
             Self::Regression(scores) => scores.intervals?.r2,
             Self::Class(scores) => scores.intervals?.brier_skill,
+        }
+    }
+
+    /// Returns R² or the Brier skill against the training mean, the constant forecast.
+    pub fn r2_train_mean(&self) -> f64 {
+        match self {
+            Self::Regression(scores) => scores.r2_train_mean,
+            Self::Class(scores) => scores.brier_skill_train_mean,
+        }
+    }
+
+    /// Returns the confidence interval of [`Self::r2_train_mean`], if requested.
+    pub fn r2_train_mean_interval(&self) -> Option<ConfidenceInterval> {
+        match self {
+            Self::Regression(scores) => scores.intervals?.r2_train_mean,
+            Self::Class(scores) => scores.intervals?.brier_skill_train_mean,
         }
     }
 
@@ -341,6 +373,24 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_level_is_no_skill() {
+        // Outcomes have a variance of 1.25 around a level that lies 4 above the training mean; forecasts follow the level and
+        // explain a fifth of the rest: errors of 1 beside a variance of 1.25.
+        let (p, y): (Vec<f32>, Vec<f32>) = (0..16)
+            .map(|i| {
+                let (known, noise) = (if i % 2 == 0 { 0.5 } else { -0.5 }, if i / 2 % 2 == 0 { 1.0 } else { -1.0 });
+                (4.0 + known, 4.0 + known + noise)
+            })
+            .unzip();
+        let scores = amount(&p, &y, 0.0);
+        near(scores.r2, 0.2);
+        // Against the training mean: 1 - 1 / (16 + 1.25).
+        near(scores.r2_train_mean, 1.0 - 1.0 / 17.25);
+        let intervals = scores.intervals.unwrap();
+        assert!(intervals.r2.unwrap().high < 0.6 && intervals.r2_train_mean.unwrap().low > 0.9, "{intervals:?}");
+    }
+
+    #[test]
     fn rank_ic_matches_scipys_example_with_a_tie() {
         let ic = |p: &[f32], y: &[f32]| amount(p, y, 0.0).rank_ic;
         near(ic(&[1.0, 2.0, 3.0, 4.0, 5.0], &[5.0, 6.0, 7.0, 8.0, 7.0]), 0.820_782_681_668_123_3);
@@ -358,11 +408,13 @@ mod tests {
         let r2 = perfect.intervals.unwrap().r2.unwrap();
         assert_eq!((r2.low, r2.high, r2.blocks), (1.0, 1.0, 6));
         let mean = amount(&[0.5; 6], &y, 0.5);
-        assert_eq!((mean.r2, mean.std_ratio, mean.rank_ic), (0.0, 0.0, 0.0));
+        assert_eq!((mean.r2_train_mean, mean.std_ratio, mean.rank_ic), (0.0, 0.0, 0.0));
+        near(mean.r2, -6.0 / 77.5);
         assert_eq!(mean.directional_accuracy, Some(4.0 / 6.0), "always up");
         assert!(amount(&[7.0; 6], &y, 0.5).r2 < -1.0, "bias is penalised");
         let wrong = amount(&y.map(|y| -y), &y, 0.0);
-        assert_eq!((wrong.r2, wrong.rank_ic, wrong.directional_accuracy), (-3.0, -1.0, Some(0.0)));
+        assert_eq!((wrong.r2_train_mean, wrong.rank_ic, wrong.directional_accuracy), (-3.0, -1.0, Some(0.0)));
+        near(wrong.r2, 1.0 - 364.0 / 77.5);
     }
 
     #[test]
@@ -374,7 +426,8 @@ mod tests {
         let auc = perfect.intervals.unwrap().auc.unwrap();
         assert_eq!((auc.low, auc.high), (1.0, 1.0));
         let constant = rise(&[0.5; 6], &y, 0.5);
-        assert_eq!((constant.brier_skill, constant.auc, constant.accuracy), (0.0, 0.5, 0.5));
+        assert_eq!((constant.brier_skill_train_mean, constant.auc, constant.accuracy), (0.0, 0.5, 0.5));
+        near(constant.brier_skill, 1.0 - 0.25 / (2.0 / 9.0));
         near(constant.log_loss, std::f64::consts::LN_2);
         near(constant.base_rate, 4.0 / 6.0);
         let wrong = rise(&y.map(|y| 1.0 - y), &y, 0.5);
@@ -399,7 +452,7 @@ mod tests {
     #[test]
     fn non_finite_forecasts_are_counted_and_not_scored() {
         let scores = amount(&[1.0, f32::NAN, 3.0, f32::NAN], &[1.0, 2.0, f32::NAN, f32::NAN], 0.0);
-        assert_eq!((scores.samples, scores.not_finite, scores.r2), (1, 1, 1.0));
+        assert_eq!((scores.samples, scores.not_finite, scores.r2_train_mean), (1, 1, 1.0));
         let broken = Scores::of(TargetKind::Return, &outcomes(&[f32::NAN; 2], &[1.0; 2], 0.0)).unwrap();
         assert_eq!((broken.r2(), broken.fit().samples), (0.0, 0));
         assert_eq!(Scores::of(TargetKind::Direction, &outcomes(&[0.5; 2], &[f32::NAN; 2], 0.0)), None);

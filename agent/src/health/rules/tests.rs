@@ -12,6 +12,7 @@ struct Case {
     learner: Learner,
     calm: TrainingBaseline,
     opportunity: Opportunity,
+    gap: Option<OverfitGap>,
 }
 
 fn flat(hold: u64, call: u64, put: u64) -> [[u64; 6]; 3] {
@@ -28,6 +29,7 @@ impl Case {
             learner: learner(),
             calm: TrainingBaseline { loss: Some(0.04), norm: Some(20.0), ..TrainingBaseline::default() },
             opportunity: Opportunity::Unclear("nobody knows".into()),
+            gap: None,
         }
     }
 
@@ -39,7 +41,7 @@ impl Case {
             policy: self.policy,
             learner: Some(&self.learner),
             layers: &[],
-            gap: None,
+            gap: self.gap,
             calm: self.calm,
         };
         figures.read(&mut || self.opportunity.clone())
@@ -177,4 +179,40 @@ fn a_small_but_real_spread_of_the_critic_is_healthy() {
         (case.learner.pred_std, case.learner.target_std) = (0.0126, 0.2);
     };
     assert_eq!(Case::verdict(small), "healthy");
+}
+
+#[test]
+fn an_overfit_gap_is_drifting_until_it_closes() {
+    let of = |train: f64| OverfitGap {
+        step: 9,
+        train,
+        validation: -0.05,
+        train_random: -0.03,
+        validation_random: -0.05,
+        error: 0.01,
+        limit: 3.0,
+    };
+    // Training dates cost 2 % less than validation dates, which is no fault of the policy.
+    assert_eq!(Case::verdict(|case| case.gap = Some(of(-0.02))), "healthy");
+    assert_eq!(Case::verdict(|case| case.gap = Some(of(0.02))), "drifting");
+    assert_eq!(Case::verdict(|case| case.gap = Some(of(-0.03))), "healthy");
+}
+
+#[test]
+fn rewards_of_zero_and_refused_orders_are_no_health() {
+    let traded = |reward: f64| {
+        Case::verdict(|case| {
+            case.interval.opened = 300;
+            case.interval.reward_terms_abs[RewardTerm::Pnl] = reward;
+        })
+    };
+    assert_eq!([traded(3.0), traded(0.0)], ["healthy", "inconclusive"]);
+    let refused = |orders: u64| {
+        Case::verdict(|case| {
+            (case.interval.refused_orders, case.interval.unaffordable_orders) = (orders, orders);
+            (case.interval.opened, case.interval.reward_terms_abs[RewardTerm::Pnl]) = (60, 3.0);
+        })
+    };
+    assert_eq!([refused(60), refused(61), refused(940)], ["healthy", "drifting", "drifting"]);
+    assert_eq!(Case::verdict(|case| case.interval.refused_orders = FEW_TRADES - 1), "healthy", "too few to say");
 }

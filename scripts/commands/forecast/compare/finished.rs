@@ -150,6 +150,7 @@ pub(super) mod tests {
             symbol: ALL.to_owned(),
             target: config.forecast.targets()[0],
             gate: Gate { verdict: GateVerdict::Healthy, evidence: Vec::new(), advice: None },
+            r2_last_value: None,
             predictors: vec![Predicted {
                 predictor: "forecaster".to_owned(),
                 scores: Scores::with_intervals(TargetKind::Return, &outcomes).unwrap(),

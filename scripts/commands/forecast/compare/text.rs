@@ -227,7 +227,7 @@ mod tests {
             "SYNTHETIC DATA in narrow, wide:",
             "| wide | SYNTHETIC | 2025-01-02 to 2025-03-31 | gru | 3 | mse | std x 0.5 | 0.1 | 0 | 3 | 2 | last epoch | 12.3 |",
             "## return_5\n",
-            "| wide (best) | 0.7500 |",
+            "| wide (best) | 0.7500 [0.7500, 0.7500] | 0.7500 |",
             "| narrow | 0.0199 [",
             "wide is clearly better than narrow",
             "| forecast.loss.variance_term | none | std |",

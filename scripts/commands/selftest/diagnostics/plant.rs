@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use market_env::{
-    ACCOUNT_COLUMNS, Action, ActionMask, BatchEnv, Episode, FEATURES, FLAT_MASK, Ledger, ObsOut, ObsSpec, StepOut,
-    VecEnv,
+    ACCOUNT_COLUMNS, Action, ActionMask, BatchEnv, ClosedTrade, Episode, FEATURES, FLAT_MASK, Ledger, ObsOut, ObsSpec,
+    StepOut, VecEnv,
 };
 
 /// Account column that shows the clock, and its index among the policy's inputs.
@@ -122,6 +122,10 @@ impl VecEnv for Planted {
 
     fn drain_episodes(&mut self, out: &mut Vec<Episode>) {
         self.env.drain_episodes(out);
+    }
+
+    fn drain_closed(&mut self, out: &mut Vec<ClosedTrade>) {
+        self.env.drain_closed(out);
     }
 
     fn state(&self) -> String {
