@@ -98,7 +98,7 @@ impl Default for PpoConfig {
 impl PpoConfig {
     /// Returns the samples of one rollout: `T · N`.
     pub fn rollout_size(&self) -> usize {
-        self.n_steps * self.n_envs
+        self.n_steps.saturating_mul(self.n_envs)
     }
 
     /// Returns every fault, each with its path; empty when the configuration can be used.

@@ -1,9 +1,10 @@
 //! `zerodte audit`: re-derives the cash flow of every trade from a trade log and compares it.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use market_data::input_file;
 
 use crate::{
     artifacts::{
@@ -58,7 +59,7 @@ pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
     let resolved = CommandContext::open(&flags.config, console, |_| flags.resolve(&trained))?;
     let Some((context, config)) = resolved else { return Ok(()) };
     let report = |path: &PathBuf| -> anyhow::Result<Claims> {
-        Claims::of_report(&serde_json::from_str(&fs::read_to_string(path)?)?)
+        Claims::of_report(&serde_json::from_str(&input_file::read_text(path)?)?)
     };
     let claims = flags
         .report

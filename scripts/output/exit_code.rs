@@ -9,7 +9,7 @@ use ppo_agent::{
     health::Verdict,
 };
 
-use crate::output::signals;
+use crate::output::{console, signals};
 
 /// One or more faults of flags or configuration; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +168,7 @@ pub fn report(end: &anyhow::Result<Outcome>) -> ExitCode {
     };
     if let Some(message) = message {
         // A closed stderr is no error.
-        let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+        let _ = writeln!(std::io::stderr().lock(), "error: {}", console::shown(&message));
     }
     ExitCode::from(code)
 }

@@ -97,9 +97,9 @@ impl Run<'_> {
         policy.check_spec(env.spec())?;
         saved_model::check_shape(policy.config(), &self.config.policy)
             .with_context(|| format!("--load-model {}", path.display()))?;
-        for note in meta
-            .changed_inputs(self.config)?
+        for note in saved_model::unsealed_note(path)?
             .into_iter()
+            .chain(meta.changed_inputs(self.config)?)
             .chain(meta.changed_forecaster(self.inputs.forecaster_record()))
         {
             console.say(format!("Note: {note}"))?;

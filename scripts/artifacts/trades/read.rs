@@ -1,9 +1,10 @@
 //! Reader of trades files.
 
-use std::{fs::File, path::Path, str::FromStr};
+use std::{path::Path, str::FromStr};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::{Timestamp, ToSpan as _, civil::Date};
+use market_data::input_file;
 use market_env::{Action, ExitReason, PriceOrigin, Sale, Trade};
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _, TimeUnit};
 
@@ -25,7 +26,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Trade>> {
 }
 
 fn open_parquet(path: &Path) -> anyhow::Result<DataFrame> {
-    Ok(ParquetReader::new(File::open(path)?).finish()?)
+    Ok(ParquetReader::new(input_file::open(path)?).finish()?)
 }
 
 fn read_rows(rows: usize, cells: &impl Cells) -> anyhow::Result<Vec<Trade>> {

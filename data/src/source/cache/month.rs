@@ -15,7 +15,7 @@ use polars::prelude::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    DataError,
+    DataError, input_file,
     source::{
         files::{cells::unreadable, parquet},
         vendor::VendorError,
@@ -36,7 +36,7 @@ pub(super) fn read_asked_from(path: &Path) -> Result<Date, DataError> {
 }
 
 fn read_entry<T: DeserializeOwned>(path: &Path) -> Result<T, DataError> {
-    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let file = input_file::open(path).map_err(|error| unreadable(path, error))?;
     let mut reader = ParquetReader::new(file);
     let metadata = reader.get_metadata().map_err(|error| unreadable(path, error))?;
     let entries = metadata.key_value_metadata.iter().flatten();

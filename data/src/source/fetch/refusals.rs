@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Symbol,
+    Symbol, input_file,
     source::{cache::temporary_path, vendor::VendorError},
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Reads the refusals; an unreadable file holds none.
     pub(super) fn read(file: &Path) -> Self {
-        serde_json::from_str(&fs::read_to_string(file).unwrap_or_default()).unwrap_or_default()
+        serde_json::from_str(&input_file::read_text(file).unwrap_or_default()).unwrap_or_default()
     }
 
     /// Writes the refusals if they differ from the file.

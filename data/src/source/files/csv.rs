@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{BufReader, Read},
     path::{Path, PathBuf},
     str::FromStr,
@@ -24,7 +23,7 @@ use super::{
     columns::{self, BarNames},
     epoch,
 };
-use crate::{BarColumn, DataError};
+use crate::{BarColumn, DataError, input_file};
 
 /// Largest number in a column that counts rows; as epoch seconds it lies in 1973.
 const LARGEST_ROW_NUMBER: i64 = 100_000_000;
@@ -76,7 +75,7 @@ pub(in crate::source) fn header(path: &Path) -> Result<Vec<String>, DataError> {
 
 /// Opens a file; one that ends in `.gz` is unpacked while it is read.
 fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let file = input_file::open(path).map_err(|error| unreadable(path, error))?;
     let packed = path.extension().is_some_and(|ending| ending == "gz");
     Ok(if packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
 }
