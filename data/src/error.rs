@@ -318,8 +318,8 @@ pub enum DataError {
     },
     /// A symbol without a usable session on the requested dates.
     #[error(
-        "{symbol} has no usable session from {first} to {last}; its bars run from {bars_first} to {bars_last}, \
-         {refused} days were refused for missing minutes and {warmup} are reserved as warm-up; choose other dates"
+        "{symbol} has no usable session from {first} to {last}; its bars run from {bars_first} to {bars_last}: {causes}; \
+         choose other dates"
     )]
     NoSessions {
         /// The symbol.
@@ -332,10 +332,8 @@ pub enum DataError {
         bars_first: Date,
         /// Exchange date of the last bar.
         bars_last: Date,
-        /// Days refused in the range.
-        refused: usize,
-        /// Days reserved as warm-up.
-        warmup: usize,
+        /// The sessions that were looked at, counted by the reason for which each is not used.
+        causes: String,
     },
     /// Too few sessions for a split.
     #[error(
