@@ -10,6 +10,8 @@ use std::{
 
 /// Most bytes of a text that is read whole: a configuration, a sidecar, a report.
 const LARGEST_TEXT: u64 = 16 << 20;
+/// Most bytes of any file that is read whole, such as the weights of a model.
+const LARGEST_FILE: u64 = 4 << 30;
 
 /// Opens a regular file, or the one that a link leads to.
 ///
@@ -31,14 +33,18 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads a whole regular file.
+/// Reads a whole regular file of at most 4 GiB.
 ///
 /// # Errors
 /// As for [`open`].
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = open(path)?;
+    let size = file.metadata()?.len();
+    if size > LARGEST_FILE {
+        return Err(too_large(LARGEST_FILE));
+    }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?)?;
+    bytes.try_reserve_exact(size as usize)?;
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -52,10 +58,14 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     file.take(LARGEST_TEXT + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST_TEXT {
-        let text = format!("it is larger than {} MiB; such a text is not expected here", LARGEST_TEXT >> 20);
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        return Err(too_large(LARGEST_TEXT));
     }
     Ok(text)
+}
+
+fn too_large(most: u64) -> io::Error {
+    let text = format!("it is larger than {} MiB, the most that such a file has", most >> 20);
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 #[cfg(test)]
@@ -86,6 +96,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(1 << 40).unwrap();
         let error = read_text(file.path()).unwrap_err().to_string();
-        assert_eq!(error, "it is larger than 16 MiB; such a text is not expected here");
+        assert_eq!(error, "it is larger than 16 MiB, the most that such a file has");
+        let error = read(file.path()).unwrap_err().to_string();
+        assert_eq!(error, "it is larger than 4096 MiB, the most that such a file has");
     }
 }

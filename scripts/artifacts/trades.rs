@@ -11,7 +11,8 @@ use anyhow::{Context as _, bail};
 use jiff::civil::Date;
 use market_data::DataStamp;
 use market_env::{Sale, Setup, Trade};
-use polars::prelude::{Column, DataFrame, DataType, NamedFrom as _, ParquetWriter, Series, TimeUnit};
+use polars_core::prelude::{Column, DataFrame, DataType, NamedFrom as _, Series, TimeUnit};
+use polars_io::prelude::ParquetWriter;
 use sha2::{Digest as _, Sha256};
 
 pub use read::read;
@@ -234,7 +235,7 @@ mod tests {
     use std::io::Cursor;
 
     use market_env::{ExitReason, PriceOrigin, action::Action};
-    use polars::prelude::{ParquetReader, SerReader as _};
+    use polars_io::prelude::{ParquetReader, SerReader as _};
 
     use super::*;
 

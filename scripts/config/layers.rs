@@ -41,6 +41,13 @@ impl Layer {
     /// A sentence with the origin, if the text is not TOML.
     pub fn text(origin: String, text: &str) -> Result<Self, UsageError> {
         let table: Table = text.parse().map_err(|error| UsageError::one(broken(&origin, text, &error)))?;
+        let mut given = Vec::new();
+        leaves(&table, "", &mut given);
+        if given.len() > MAX_KEYS {
+            let (count, first) = (given.len(), quoted(&given[0].0));
+            let text = format!("{origin}: {count} keys, more than a configuration has; the first is {first}");
+            return Err(UsageError::one(text));
+        }
         Ok(Self { origin, table: renamed(plain(table)) })
     }
 
@@ -145,6 +152,8 @@ pub fn differences<T: Serialize>(first: &T, second: &T) -> anyhow::Result<Vec<Di
     Ok(keys.into_iter().map(pair).filter(|pair| pair.first != pair.second).collect())
 }
 
+/// Most keys of a file: a configuration has some hundreds.
+const MAX_KEYS: usize = 5_000;
 /// Most faults that are reported at once.
 const MAX_FAULTS: usize = 20;
 

@@ -196,9 +196,8 @@ pub(super) fn is_csv(path: &Path) -> bool {
 mod tests {
     use std::fs;
 
-    use polars::prelude::{
-        Column, DataFrame, IntoColumn, IntoSeries, NamedFrom, ParquetWriter, Series, TimeUnit, TimeZone,
-    };
+    use polars_core::prelude::{Column, DataFrame, IntoColumn, IntoSeries, NamedFrom, Series, TimeUnit, TimeZone};
+    use polars_io::prelude::ParquetWriter;
     use tempfile::TempDir;
 
     use super::*;

@@ -6,7 +6,8 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::{Timestamp, ToSpan as _, civil::Date};
 use market_data::{DataStamp, input_file, quotation::quoted};
 use market_env::{Action, ExitReason, PriceOrigin, Sale, Trade};
-use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _, TimeUnit};
+use polars_core::prelude::{AnyValue, DataFrame, TimeUnit};
+use polars_io::prelude::{ParquetReader, SerReader as _};
 
 use super::{EPOCH, SETUPS, TradeLog, TradesFormat};
 

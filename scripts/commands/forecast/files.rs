@@ -5,9 +5,8 @@ use std::{fmt::Write as _, path::Path};
 use anyhow::Context as _;
 use jiff::civil::Date;
 use market_data::{DataStamp, input_file};
-use polars::prelude::{
-    Column, DataFrame, DataType, NamedFrom as _, ParquetReader, ParquetWriter, SerReader as _, Series,
-};
+use polars_core::prelude::{Column, DataFrame, DataType, NamedFrom as _, Series};
+use polars_io::prelude::{ParquetReader, ParquetWriter, SerReader as _};
 use ppo_agent::forecast::{Epoch, Scores, Target, TargetKind};
 
 use super::dataset::{ForecastDataset, SelectedSamples};

@@ -9,10 +9,8 @@ use std::{
 };
 
 use jiff::civil::Date;
-use polars::prelude::{
-    Column, DataFrame, DataType, IntoColumn as _, KeyValueMetadata, NamedFrom as _, ParquetReader, ParquetWriter,
-    SerReader as _, Series,
-};
+use polars_core::prelude::{Column, DataFrame, DataType, IntoColumn as _, NamedFrom as _, Series};
+use polars_io::prelude::{KeyValueMetadata, ParquetReader, ParquetWriter, SerReader as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{

@@ -10,7 +10,8 @@ use jiff::{
     ToSpan,
     civil::{Date, date},
 };
-use polars::prelude::{ArrowDataType, Column, DataFrame, DataType, ParquetReader, SerReader, StringChunked, TimeUnit};
+use polars_core::prelude::{ArrowDataType, Column, DataFrame, DataType, StringChunked, TimeUnit};
+use polars_io::prelude::{ParquetReader, SerReader};
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
