@@ -6,6 +6,7 @@
 //! audit shares only the record types and the published contract terms.
 
 mod auditor;
+mod cash_flow;
 mod claims;
 mod figures;
 mod terms;
@@ -14,7 +15,7 @@ use market_data::DataStamp;
 use market_env::Trade;
 use serde::Serialize;
 
-use self::auditor::{Auditor, CashFlow};
+use self::{auditor::Auditor, cash_flow::CashFlow};
 use crate::{
     artifacts::trades::TradeLog,
     output::table::{dollars_and_cents, thousands},

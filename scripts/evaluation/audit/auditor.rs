@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     FigureCounts, TRADES_HASH,
+    cash_flow::CashFlow,
     claims::{Claims, SessionTotals},
     figures,
     terms::{Fill, FillKind, Terms},
@@ -20,22 +21,6 @@ use crate::{artifacts::trades::TradeLog, output::table::dollars_and_cents};
 
 /// Shares per contract: a price in cents times this is the contract's premium in cents.
 const SHARES: i64 = 100;
-
-/// Cash flow of one trade, in cents.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CashFlow {
-    pub(super) premium: i64,
-    entry_fees: i64,
-    pub(super) fees: i64,
-    pub(super) net: i64,
-}
-
-impl CashFlow {
-    /// Returns the net P&L over premium and fees paid at the entry.
-    pub(super) fn net_return(&self) -> f64 {
-        self.net as f64 / (self.premium + self.entry_fees) as f64
-    }
-}
 
 /// Totals by symbol and date, derived from the trades.
 pub(super) type TotalsBySession = BTreeMap<(String, Date), SessionTotals>;

@@ -9,7 +9,7 @@ use market_env::Trade;
 use serde_json::{Map, Value, json};
 use statistics::{daily_sharpe, max_drawdown, profit_factor, ratio};
 
-use super::auditor::CashFlow;
+use super::cash_flow::CashFlow;
 use crate::{
     artifacts::saved_model::{count_dates_before, count_dates_in},
     evaluation::{performance::holding_minutes, price_counts::PriceCounts},
