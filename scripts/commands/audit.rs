@@ -112,8 +112,9 @@ pub fn run(flags: &AuditFlags, console: &mut Console) -> anyhow::Result<()> {
     })?;
     let Some((mut context, config)) = resolved else { return Ok(()) };
     let report = flags.report.as_deref().map(read_report).transpose()?;
+    let replay = flags.backtest(report.as_ref())?;
     let (log, terms) = (trades::read(&flags.trades)?, Terms::of(&config));
-    let again = flags.backtest(report.as_ref())?.map(|flags| backtest::replayed(&flags)).transpose()?;
+    let again = replay.map(|flags| backtest::replayed(&flags)).transpose()?;
     let mut claims = report.map(Claims::of_report).transpose().context("reading the report")?;
     if let Some((figures, ..)) = &again {
         claims = claims.map(|claims| anyhow::Ok(claims.with_replay(figures.value()?))).transpose()?;

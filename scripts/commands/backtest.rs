@@ -172,8 +172,8 @@ impl Backtest<'_> {
     /// Audits the file of trades if one was written, otherwise the trades in memory.
     fn audit(&self, played: &ReplayResult, report: &BacktestReport) -> anyhow::Result<Audit> {
         let days = self.inputs.market.days();
-        let claims =
-            Claims::of_report(report.value()?)?.with_sessions(played, |day| days[day as usize].symbol.to_string());
+        let claims = Claims::of_report(report.clone().signed()?.value()?)?
+            .with_sessions(played, |day| days[day as usize].symbol.to_string());
         let log = match &self.flags.output.trades {
             Some(path) => trades::read(path)?,
             None => TradeLog::of(played.trades.clone(), self.inputs.stamp()),

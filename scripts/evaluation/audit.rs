@@ -107,8 +107,8 @@ impl Audit {
             let equal = if self.disagreements.is_empty() { ", all equal" } else { "" };
             let rest = match (all - derived, signed) {
                 (0, _) => String::new(),
-                (rest, true) => format!("; the other {rest} are signed"),
-                (rest, false) => format!("; the other {rest} are not signed"),
+                (_, true) => "; the rest is signed".to_owned(),
+                (_, false) => "; the rest is not signed".to_owned(),
             };
             format!("Report: {derived} of {all} figures derived again{equal}{rest}")
         });
@@ -288,7 +288,7 @@ mod tests {
         let claims = Claims::of_report(report.clone()).unwrap();
         let found = Audit::of(&rows(&log()), &terms(), Some(&claims));
         assert_eq!(found.figures, Some(FigureCounts { derived: 9, all: 10, signed: true }));
-        assert_eq!(found.lines()[1], "Report: 9 of 10 figures derived again, all equal; the other 1 are signed");
+        assert_eq!(found.lines()[1], "Report: 9 of 10 figures derived again, all equal; the rest is signed");
         report["strong_buy"] = json!(0.6);
         assert_eq!(audit(&log(), &report), ["report: its figures are not those that it was signed with"]);
         report["strong_buy"] = json!(0.5);
