@@ -32,6 +32,12 @@ impl Layer {
         let name = path.display();
         let text = input_file::read_text(path)
             .map_err(|e| UsageError::one(format!("cannot read the config file {name}: {e}")))?;
+        if text.len() > LARGEST {
+            let size = text.len();
+            let text =
+                format!("cannot read the config file {name}: it has {size} bytes, more than a configuration has");
+            return Err(UsageError::one(text));
+        }
         Self::text(name.to_string(), &text)
     }
 
@@ -152,6 +158,8 @@ pub fn differences<T: Serialize>(first: &T, second: &T) -> anyhow::Result<Vec<Di
     Ok(keys.into_iter().map(pair).filter(|pair| pair.first != pair.second).collect())
 }
 
+/// Most bytes of a file: a configuration has some ten thousand.
+const LARGEST: usize = 1 << 20;
 /// Most keys of a file: a configuration has some hundreds.
 const MAX_KEYS: usize = 5_000;
 /// Most faults that are reported at once.

@@ -242,6 +242,11 @@ fn of_parquet() -> Vec<Case> {
 /// Inputs that are huge.
 fn of_size() -> Vec<Case> {
     let columns = |count: usize| (0..count).map(|n| format!("column{n}")).collect::<Vec<_>>().join(",") + "\n1\n";
+    let wide = format!(
+        "timestamp,open,high,low,close,volume{}\n2024-10-01T13:30:00Z,1,1,1,1,1{}\n",
+        ",c".repeat(100_000),
+        ",1".repeat(100_000)
+    );
     let keys = |count: usize| (0..count).map(|n| format!("k{n} = 1\n")).collect::<String>();
     let cell = |size: usize| format!("timestamp,open,high,low,close,volume\n{},1,1,1,1,1\n", "x".repeat(size));
     let sparse = |name: &'static str| {
@@ -252,6 +257,8 @@ fn of_size() -> Vec<Case> {
     let with_config = CONFIG;
     vec![
         case("100,000 columns", "train", FILES, bars(columns(100_000))),
+        case("100,006 columns, those of bars among them", "train", FILES, bars(wide)),
+        case("60,000 unknown keys", "train", with_config, config(keys(60_000))),
         case("a cell of 10 MB", "train", FILES, bars(cell(10_000_000))),
         case("a heading of 10 MB", "train", FILES, bars("y".repeat(10_000_000))),
         case("300,000 unknown keys", "train", with_config, config(keys(300_000))),
