@@ -56,7 +56,7 @@ impl<'a> Auditor<'a> {
 
     /// Derives the cash flow of one trade and compares the record with it.
     pub(super) fn trade(&mut self, row: usize, trade: &Trade) -> CashFlow {
-        let place = format!("trade {row} ({} {} {} {})", trade.symbol, trade.date, trade.side.name(), trade.strike);
+        let place = place_of(row, trade);
         let entry = self.whole_cents(&place, "the entry price", trade.entry_price);
         let premium = entry * SHARES * i64::from(trade.contracts);
         self.fees(
@@ -168,7 +168,7 @@ impl<'a> Auditor<'a> {
     /// Checks the cells of the log that follow from others of their row.
     pub(super) fn cells(&mut self, log: &TradeLog) {
         for (row, (trade, minutes)) in log.trades.iter().zip(&log.minutes_held).enumerate() {
-            let (held, place) = (trade.minutes_held(), format!("trade {}", row + 1));
+            let (held, place) = (trade.minutes_held(), place_of(row + 1, trade));
             self.require(*minutes == held, &place, || {
                 format!("the minutes held are {minutes}, by entry and exit {held}")
             });
@@ -230,6 +230,11 @@ impl<'a> Auditor<'a> {
             self.require(false, "report", || format!("{} was traded but is not among its symbols", quoted(symbol)));
         }
     }
+}
+
+/// Returns the name of a trade in sentences; rows count from 1.
+fn place_of(row: usize, trade: &Trade) -> String {
+    format!("trade {row} ({} {} {} {})", quoted(&trade.symbol), trade.date, trade.side.name(), trade.strike)
 }
 
 /// Returns whether a figure that a report lacks says nothing.
