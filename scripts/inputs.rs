@@ -10,8 +10,10 @@ use std::{collections::BTreeSet, io, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
-use market_data::{DataError, DataStamp, Dataset, DateRange, History, Split, SymbolSessions, calendar, source};
-use market_env::{Expiry, Market, MarketConfig, PricingConfig};
+use market_data::{
+    DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, calendar, source,
+};
+use market_env::{Expiry, FEATURES, Market, MarketConfig, PricingConfig, QuotePair};
 use ppo_agent::require_libtorch;
 use serde_json::json;
 
@@ -19,7 +21,7 @@ use crate::{
     artifacts::{files, saved_forecaster::ForecasterRecord},
     config::{DataSource, RunConfig, data_folder},
     inputs::{forecast_columns::ForecastColumns, option_rows::OptionRows},
-    output::table::thousands,
+    output::{memory, table::thousands},
 };
 
 /// Data that a run reads, and the market built from them.
@@ -86,6 +88,23 @@ fn sessions_of(config: &RunConfig, history: &History) -> anyhow::Result<Dataset>
     Ok(Dataset::build(history, &window, &config.data)?)
 }
 
+/// Returns the least bytes of the tapes of a market: features, and the quotes of the strikes that each session's prices span.
+fn tape_bytes(dataset: &Dataset, config: &MarketConfig) -> u64 {
+    let cell = size_of::<QuotePair>() + if config.use_greeks { 4 * size_of::<f32>() } else { 0 };
+    let of_symbol = |symbol: &SymbolSessions| -> u64 {
+        // An unknown symbol is refused when its market is built.
+        let step = config.contract(&symbol.symbol).map_or(f64::INFINITY, |spec| spec.strike_step);
+        let of_day = |day: &SessionBars| {
+            let high = day.high.iter().copied().fold(0.0, f64::max);
+            let low = day.low.iter().copied().fold(high, f64::min);
+            let strikes = ((high - low) / step).min(1e6) as usize + 1;
+            (day.close.len() * (2 * strikes * cell + FEATURES.len() * size_of::<f32>())) as u64
+        };
+        symbol.days.iter().map(of_day).sum()
+    };
+    dataset.symbols.iter().map(of_symbol).sum()
+}
+
 impl Inputs {
     /// Loads the bars of a configuration and builds their market.
     ///
@@ -109,6 +128,11 @@ impl Inputs {
     fn of_dataset(config: &RunConfig, mut dataset: Dataset) -> anyhow::Result<Self> {
         let options = OptionRows::load(config, &mut dataset)?;
         let forecast_columns = config.run.forecaster.as_deref().map(ForecastColumns::load).transpose()?;
+        memory::require(
+            tape_bytes(&dataset, &config.market),
+            "the option tapes of these sessions",
+            "choose fewer dates or symbols",
+        )?;
         let market = Arc::new(build_market(&dataset, options.as_ref(), forecast_columns.as_ref(), &config.market)?);
         if !market.unlisted().is_empty() {
             let played: BTreeSet<Date> = market.days().iter().map(|day| day.date).collect();

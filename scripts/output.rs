@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod console;
 pub mod exit_code;
+pub(crate) mod memory;
 pub mod output_file;
 pub mod panic_report;
 pub(crate) mod progress;

@@ -1,7 +1,9 @@
 //! The binaries as a user runs them, one module per command or subject; the helpers that they share stand here.
 
+pub(crate) mod audit;
 pub(crate) mod audit_reward;
 pub(crate) mod bad_bars;
+pub(crate) mod bad_inputs;
 pub(crate) mod calibrate;
 pub(crate) mod evaluate;
 #[cfg(feature = "torch")]

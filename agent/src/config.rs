@@ -98,7 +98,14 @@ impl Default for PpoConfig {
 impl PpoConfig {
     /// Returns the samples of one rollout: `T · N`.
     pub fn rollout_size(&self) -> usize {
-        self.n_steps * self.n_envs
+        self.n_steps.saturating_mul(self.n_envs)
+    }
+
+    /// Returns the bytes of the rollout buffer and of the orders of its samples, for lanes with `columns` columns of their own.
+    pub fn rollout_bytes(&self, columns: usize) -> u64 {
+        // Row, log-probability, value, reward, last value, advantage, target and two orders of 4 bytes; five of one byte.
+        let sample = 4 * (columns as u64 + 9) + 5;
+        (self.rollout_size() as u64).saturating_mul(sample)
     }
 
     /// Returns every fault, each with its path; empty when the configuration can be used.

@@ -152,5 +152,10 @@ pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
 pub use health::log_block::Cadence;
 pub use policy::{Policy, normalizer::Normalizer};
-pub use storage::{atomic_file::write_atomically, checkpoint::Checkpoint, model_file::ModelFile};
+pub use storage::{
+    atomic_file::write_atomically,
+    checkpoint::Checkpoint,
+    model_file::ModelFile,
+    sidecar::{content_sha256, is_sealed},
+};
 pub use trainer::{Listener, Trainer, dormant_units::LayerActivity, iteration::Iteration, step_view::StepView};

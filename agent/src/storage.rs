@@ -3,4 +3,5 @@
 pub(crate) mod atomic_file;
 pub(crate) mod checkpoint;
 pub(crate) mod model_file;
+pub(crate) mod sidecar;
 pub(crate) mod tensor_file;

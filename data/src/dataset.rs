@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{ToSpan, civil::Date};
 
 use crate::{
-    Bars, DataConfig, DataError, DateRange, GridReport, SessionBars, Symbol, VOLATILITY_SESSIONS, VolColumns,
-    VolSource, Volatility,
+    Bars, DataConfig, DataError, DateRange, GridReport, MissingAt, SessionBars, Symbol, VOLATILITY_SESSIONS,
+    VolColumns, VolSource, Volatility,
     calendar::{self, Session},
     grid::{self, SessionOutcome},
     history::{FileRecord, History},
@@ -207,8 +207,7 @@ fn symbol_sessions(
             last: range.last,
             bars_first: span.first,
             bars_last: span.last,
-            refused: report.refused.len(),
-            warmup: config.warmup_sessions,
+            causes: causes(&report, config.warmup_sessions),
         });
     }
     report.refused.sort_unstable();
@@ -217,6 +216,25 @@ fn symbol_sessions(
     let outliers = OutlierCount::of(&days);
     let vol = volatility.columns(&days);
     Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup, days, vol, report, outliers })
+}
+
+/// Counts the sessions of a report by the reason for which they are not used.
+fn causes(report: &GridReport, warmup: usize) -> String {
+    let refused = |is: fn(&MissingAt) -> bool| report.refused.iter().filter(|session| is(&session.at)).count();
+    let counts = [
+        (report.absent.len(), "without a bar"),
+        (refused(|at| matches!(at, MissingAt::Open(_))), "refused because the first minutes are missing"),
+        (refused(|at| matches!(at, MissingAt::Close(_))), "refused because the last minutes are missing"),
+        (refused(|at| matches!(at, MissingAt::Inside)), "refused because minutes are missing inside"),
+        (report.kept.min(warmup), "kept as warm-up"),
+    ];
+    let examined: usize = counts.iter().map(|(count, _)| count).sum();
+    let parts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, cause)| format!("{count} {cause}"));
+    match examined {
+        0 => format!("none of them lies in a session of these dates ({warmup} sessions are reserved as warm-up)"),
+        1 => format!("of 1 session, {}", parts.collect::<Vec<_>>().join(", ")),
+        _ => format!("of {examined} sessions, {}", parts.collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// Counts the bars on the dates from the first to the last session that start in none of the sessions.
@@ -302,7 +320,15 @@ mod tests {
         let short = Window { to: Some(date("2025-06-03")), ..Window::default() };
         let message = Dataset::build(&history, &short, &config).unwrap_err().to_string();
         assert!(message.contains("SPY has no usable session"), "{message}");
-        assert!(message.contains("2 are reserved as warm-up"), "{message}");
+        assert!(message.ends_with(": of 2 sessions, 2 kept as warm-up; choose other dates"), "{message}");
+        let morning = |ts: i64| {
+            calendar::session(calendar::exchange_date(ts)).is_some_and(|day| ts < day.open_ns + 100 * MINUTE_NS)
+        };
+        let mut cut = history.clone();
+        cut.bars = vec![altered(&history.bars[0], morning, |_, price| price)];
+        let message = Dataset::build(&cut, &short, &config).unwrap_err().to_string();
+        let cause = "of 2 sessions, 2 refused because the last minutes are missing; choose other dates";
+        assert!(message.ends_with(cause), "{message}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use crate::{
     bar_format::{BarColumn, ClockTimes, Zone},
+    quotation::quoted,
     symbol::{Symbol, SymbolError},
 };
 
@@ -317,8 +318,8 @@ pub enum DataError {
     },
     /// A symbol without a usable session on the requested dates.
     #[error(
-        "{symbol} has no usable session from {first} to {last}; its bars run from {bars_first} to {bars_last}, \
-         {refused} days were refused for missing minutes and {warmup} are reserved as warm-up; choose other dates"
+        "{symbol} has no usable session from {first} to {last}; its bars run from {bars_first} to {bars_last}: {causes}; \
+         choose other dates"
     )]
     NoSessions {
         /// The symbol.
@@ -331,10 +332,8 @@ pub enum DataError {
         bars_first: Date,
         /// Exchange date of the last bar.
         bars_last: Date,
-        /// Days refused in the range.
-        refused: usize,
-        /// Days reserved as warm-up.
-        warmup: usize,
+        /// The sessions that were looked at, counted by the reason for which each is not used.
+        causes: String,
     },
     /// Too few sessions for a split.
     #[error(
@@ -363,8 +362,15 @@ pub enum DataError {
     },
 }
 
-fn listed_or_nothing(names: &[String]) -> String {
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+/// Joins the first 20 names with commas, and counts the rest; "nothing" without a name.
+pub(crate) fn listed_or_nothing(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| quoted(name)).collect();
+    match names.len() {
+        0 => "nothing".to_owned(),
+        count if count > SHOWN => format!("{} and {} more", shown.join(", "), count - SHOWN),
+        _ => shown.join(", "),
+    }
 }
 
 /// Returns the way to name a column; an empty text for a file without columns.
@@ -380,7 +386,7 @@ fn cure_of_missing(column: BarColumn, found: &[String]) -> String {
 
 fn rows_of(wanted: Option<&Symbol>, found: &[String]) -> String {
     const SHOWN: usize = 10;
-    let names = found.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let names = found.iter().take(SHOWN).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
     let more = if found.len() > SHOWN { format!(" and {} more", found.len() - SHOWN) } else { String::new() };
     match wanted {
         Some(symbol) => format!("no row of {symbol}; its rows are of {names}{more}"),
@@ -398,5 +404,5 @@ fn length(seconds: i64) -> String {
 }
 
 fn quoted_cell(text: &str) -> String {
-    if text.is_empty() { "the cell is empty".to_owned() } else { format!("{text:?}") }
+    if text.is_empty() { "the cell is empty".to_owned() } else { format!("\"{}\"", quoted(text)) }
 }

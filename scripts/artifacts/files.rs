@@ -1,13 +1,13 @@
 //! File hashes, free names, and earlier results set aside.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use market_data::FileRecord;
+use market_data::{FileRecord, input_file};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -42,7 +42,7 @@ pub fn set_aside(path: &Path) -> anyhow::Result<Option<PathBuf>> {
 /// When the file cannot be read.
 pub fn sha256(path: &Path) -> anyhow::Result<String> {
     let hash = || -> io::Result<String> {
-        let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
+        let (mut file, mut hasher, mut buffer) = (input_file::open(path)?, Sha256::new(), vec![0; 1 << 16]);
         loop {
             match file.read(&mut buffer)? {
                 0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use market_data::{input_file, quotation::printable};
 
 /// A growing file, and the position up to which it was read.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Follower {
     /// # Errors
     /// When the file exists but cannot be read.
     pub fn poll(&mut self) -> anyhow::Result<NewLines> {
-        let found = match File::open(&self.path) {
+        let found = match input_file::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(NewLines::default()),
             opened => opened.and_then(|file| self.read(file)),
         };
@@ -72,7 +73,7 @@ impl Follower {
         file.read_to_end(&mut bytes)?;
         bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
         self.at += bytes.len() as u64;
-        let lines = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
+        let lines = String::from_utf8_lossy(&bytes).lines().map(|line| printable(line).into_owned()).collect();
         Ok(NewLines { restarted, lines })
     }
 }

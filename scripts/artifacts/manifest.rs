@@ -13,7 +13,8 @@ use crate::{artifacts::files, config::RunConfig, output::clock};
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// Packages whose version can change a number.
-const PACKAGES: [&str; 8] = ["arrow", "jiff", "polars", "rand", "rand_chacha", "rand_distr", "rayon", "safetensors"];
+const PACKAGES: [&str; 8] =
+    ["arrow", "jiff", "polars-core", "rand", "rand_chacha", "rand_distr", "rayon", "safetensors"];
 
 /// Further ones of a build with libtorch.
 const PACKAGES_WITH_LIBTORCH: [&str; 3] = ["forust-ml", "ndarray", "tch"];

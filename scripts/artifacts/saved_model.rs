@@ -46,6 +46,19 @@ pub fn load(named: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
     Ok((policy, meta))
 }
 
+/// Returns a note if the weights of a model do not vouch for its training record: models of earlier versions do not.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn unsealed_note(named: &Path) -> anyhow::Result<Option<String>> {
+    let path = model_path(named);
+    let sealed = ppo_agent::is_sealed(&path)?;
+    Ok((!sealed && path.with_extension("json").exists()).then(|| {
+        let name = named.display();
+        format!("{name} is of an earlier version: an edit of its {name}.json would not be noticed; train again to bind the two")
+    }))
+}
+
 impl ModelMeta {
     /// Returns a sentence for every market setting that differs from the model's training, since the same input then means
     /// something else, and one for the symbols that the training had not. A setting without a value is the default of its symbol.

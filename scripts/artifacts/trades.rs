@@ -5,15 +5,80 @@
 
 mod read;
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use jiff::civil::Date;
 use market_data::DataStamp;
 use market_env::{Sale, Setup, Trade};
-use polars::prelude::{Column, DataFrame, DataType, NamedFrom as _, ParquetWriter, Series, TimeUnit};
+use polars_core::prelude::{Column, DataFrame, DataType, NamedFrom as _, Series, TimeUnit};
+use polars_io::prelude::ParquetWriter;
+use sha2::{Digest as _, Sha256};
 
 pub use read::read;
+
+/// Columns of a trades file, in order.
+const COLUMNS: [&str; 21] = [
+    "symbol",
+    "date",
+    "expiry",
+    "side",
+    "strike",
+    "entry_utc",
+    "exit_utc",
+    "minutes_held",
+    "contracts",
+    "entry_price",
+    "exit_price",
+    "entry_fees_usd",
+    "fees_usd",
+    "net_pnl_usd",
+    "net_return",
+    "reason",
+    "setup",
+    "sales",
+    "lane",
+    "prices",
+    "data",
+];
+
+/// Rows of a trades file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TradeLog {
+    /// The trades.
+    pub trades: Vec<Trade>,
+    /// The column `minutes_held`, which also follows from entry and exit.
+    pub minutes_held: Vec<i64>,
+    /// The column `data`; empty in files that lack it.
+    pub data: Vec<DataStamp>,
+}
+
+impl TradeLog {
+    /// Returns the rows that a file of these trades has.
+    pub fn of(trades: Vec<Trade>, data: DataStamp) -> Self {
+        let minutes_held = trades.iter().map(Trade::minutes_held).collect();
+        Self { minutes_held, data: vec![data; trades.len()], trades }
+    }
+
+    /// Returns the rows as columns with their cells in a CSV file.
+    pub fn rows(&self) -> impl Iterator<Item = Vec<(&'static str, String)>> {
+        let stamp = |row: usize| self.data.get(row).copied().unwrap_or(DataStamp::Market);
+        self.trades
+            .iter()
+            .enumerate()
+            .map(move |(row, trade)| COLUMNS.into_iter().zip(cells(trade, stamp(row))).collect())
+    }
+
+    /// Returns the SHA-256 of the rows as a CSV file, whatever the format of theirs.
+    pub fn sha256(&self) -> String {
+        sha256(&self.trades, self.data.first().copied().unwrap_or(DataStamp::Market))
+    }
+}
+
+/// Returns the SHA-256 of trades as a CSV file, in hexadecimal.
+pub fn sha256(trades: &[Trade], data: DataStamp) -> String {
+    Sha256::digest(csv(trades, data)).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Day 0 of Parquet's dates.
 pub(crate) const EPOCH: Date = jiff::civil::date(1970, 1, 1);
@@ -86,37 +151,38 @@ fn sales_text(sales: &[Sale]) -> String {
     sales.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
+/// Returns the cells of a trade in a CSV file, in the order of [`COLUMNS`].
+fn cells(trade: &Trade, data: DataStamp) -> [String; 21] {
+    let t = trade;
+    [
+        t.symbol.clone(),
+        t.date.to_string(),
+        t.expiry.to_string(),
+        t.side.name().to_owned(),
+        t.strike.to_string(),
+        utc(t.entry_ts_ns),
+        utc(t.exit_ts_ns),
+        t.minutes_held().to_string(),
+        t.contracts.to_string(),
+        format!("{:.2}", t.entry_price),
+        t.exit_price.to_string(),
+        usd(t.entry_fees_cents),
+        usd(t.fees_cents),
+        usd(t.net_pnl_cents),
+        t.net_return.to_string(),
+        t.reason.to_string(),
+        setup_name(t.setup).to_owned(),
+        sales_text(&t.sales),
+        t.lane.to_string(),
+        t.prices.name().to_owned(),
+        data.to_string(),
+    ]
+}
+
 fn csv(trades: &[Trade], data: DataStamp) -> String {
-    let mut out = "symbol,date,expiry,side,strike,entry_utc,exit_utc,minutes_held,contracts,entry_price,exit_price,\
-                   entry_fees_usd,fees_usd,net_pnl_usd,net_return,reason,setup,sales,lane,prices,data\n"
-        .to_owned();
-    for t in trades {
-        let _ = writeln!(
-            out,
-            "{},{},{},{},{},{},{},{},{},{:.2},{},{},{},{},{},{},{},{},{},{},{data}",
-            t.symbol,
-            t.date,
-            t.expiry,
-            t.side.name(),
-            t.strike,
-            utc(t.entry_ts_ns),
-            utc(t.exit_ts_ns),
-            t.minutes_held(),
-            t.contracts,
-            t.entry_price,
-            t.exit_price,
-            usd(t.entry_fees_cents),
-            usd(t.fees_cents),
-            usd(t.net_pnl_cents),
-            t.net_return,
-            t.reason,
-            setup_name(t.setup),
-            sales_text(&t.sales),
-            t.lane,
-            t.prices.name(),
-        );
-    }
-    out
+    let rows = trades.iter().map(|trade| cells(trade, data).join(","));
+    let lines = std::iter::once(COLUMNS.join(",")).chain(rows);
+    lines.map(|line| line + "\n").collect()
 }
 
 fn parquet(trades: &[Trade], data: DataStamp) -> anyhow::Result<Vec<u8>> {
@@ -169,7 +235,7 @@ mod tests {
     use std::io::Cursor;
 
     use market_env::{ExitReason, PriceOrigin, action::Action};
-    use polars::prelude::{ParquetReader, SerReader as _};
+    use polars_io::prelude::{ParquetReader, SerReader as _};
 
     use super::*;
 

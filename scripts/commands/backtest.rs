@@ -7,8 +7,8 @@ pub use flags::BacktestFlags;
 
 use std::sync::Arc;
 
-use market_data::DateRange;
-use market_env::Market;
+use market_data::{DataStamp, DateRange};
+use market_env::{Market, Trade};
 use ppo_agent::{Behaviour, Policy};
 use statistics::Moments;
 
@@ -17,7 +17,7 @@ use crate::{
         paths::model_path,
         registry::{Kind, Registry, Row, identity::configuration_hash, looks_line},
         saved_model::{self, ModelMeta, count_dates_before, count_dates_in, ranges_text},
-        trades::{self, TradesFormat},
+        trades::{self, TradeLog, TradesFormat},
     },
     commands::backtest::report::BacktestReport,
     config::{RunConfig, context::CommandContext},
@@ -44,6 +44,7 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     let (policy, meta) = saved_model::load(&flags.model)?;
     let resolved = CommandContext::open(&flags.config, console, |notes| {
         let config = flags.resolve(&meta.config, notes)?;
+        notes.extend(saved_model::unsealed_note(&flags.model)?);
         notes.extend(meta.changed_inputs(&config)?);
         Ok(config)
     })?;
@@ -56,11 +57,24 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     let inputs = Inputs::load(&config)?;
     context.notes.extend(meta.changed_forecaster(inputs.forecaster_record()));
     let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
-    let report = backtest.report(trades.as_ref(), &mut context)?;
+    let report = backtest.report(trades.as_ref(), &mut context)?.signed()?;
     if let Some(file) = json {
         file.save_json(&report, context.console)?;
     }
     report.audit.map_or(Ok(()), |audit| audit.verdict())
+}
+
+/// Replays as a backtest with these flags does; returns its report, its trades and the stamp of its data.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) fn replayed(flags: &BacktestFlags) -> anyhow::Result<(BacktestReport, Vec<Trade>, DataStamp)> {
+    let (policy, meta) = saved_model::load(&flags.model)?;
+    let config = flags.resolve(&meta.config, &mut Vec::new())?;
+    let inputs = Inputs::load(&config)?;
+    let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
+    let played = backtest.play(&inputs.market, backtest.behaviour())?;
+    Ok((backtest.summary(&played)?, played.trades, inputs.stamp()))
 }
 
 /// A model and the data of its replay.
@@ -135,7 +149,9 @@ impl Backtest<'_> {
             daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
             real_options: inputs.market.real_options().cloned(),
             cost_sensitivity: None,
+            trades_sha256: trades::sha256(&played.trades, inputs.stamp()),
             audit: None,
+            sha256: None,
         })
     }
 
@@ -192,10 +208,13 @@ impl Backtest<'_> {
     /// Audits the file of trades if one was written, otherwise the trades in memory.
     fn audit(&self, played: &ReplayResult, report: &BacktestReport) -> anyhow::Result<Audit> {
         let days = self.inputs.market.days();
-        let claims = Claims::of_report(&serde_json::to_value(report)?)?
+        let claims = Claims::of_report(report.clone().signed()?.value()?)?
             .with_sessions(played, |day| days[day as usize].symbol.to_string());
-        let log = self.flags.output.trades.as_deref().map(trades::read).transpose()?;
-        Ok(Audit::of(log.as_ref().unwrap_or(&played.trades), &Terms::of(self.config), Some(&claims)))
+        let log = match &self.flags.output.trades {
+            Some(path) => trades::read(path)?,
+            None => TradeLog::of(played.trades.clone(), self.inputs.stamp()),
+        };
+        Ok(Audit::of(&log, &Terms::of(self.config), Some(&claims)))
     }
 
     fn heading(&self, report: &BacktestReport) -> Vec<String> {

@@ -35,6 +35,7 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     let (policy, meta) = saved_model::load(&flags.model)?;
     let resolved = CommandContext::open(&flags.config, console, |notes| {
         let config = flags.resolve(&meta.config, notes)?;
+        notes.extend(saved_model::unsealed_note(&flags.model)?);
         notes.extend(meta.changed_inputs(&config)?);
         Ok(config)
     })?;

@@ -10,7 +10,7 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use market_data::{Bars, Symbol};
+use market_data::{Bars, Symbol, input_file};
 
 use self::detection::Detected;
 use crate::{
@@ -102,7 +102,7 @@ fn outputs(series: &BTreeMap<Symbol, Bars>, folder: &OutputFolder, flags: &Impor
             faults.insert(format!("{}: {text}", csv.display()));
         }
         let bytes = bar_file::parquet(bars)?;
-        let earlier = file.path().exists().then(|| std::fs::read(file.path())).transpose()?;
+        let earlier = file.path().exists().then(|| input_file::read(file.path())).transpose()?;
         let unchanged = earlier.as_ref() == Some(&bytes);
         if earlier.is_some() && !unchanged && !flags.replace {
             let text = "exists with other bars; --replace puts the imported ones in their place";

@@ -2,10 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::Path,
 };
 
+use market_data::{input_file, quotation::quoted};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
@@ -30,8 +30,14 @@ impl Layer {
     /// A sentence with the file's name, if it cannot be read or is not TOML.
     pub fn file(path: &Path) -> Result<Self, UsageError> {
         let name = path.display();
-        let text = fs::read_to_string(path)
+        let text = input_file::read_text(path)
             .map_err(|e| UsageError::one(format!("cannot read the config file {name}: {e}")))?;
+        if text.len() > LARGEST {
+            let size = text.len();
+            let text =
+                format!("cannot read the config file {name}: it has {size} bytes, more than a configuration has");
+            return Err(UsageError::one(text));
+        }
         Self::text(name.to_string(), &text)
     }
 
@@ -40,7 +46,14 @@ impl Layer {
     /// # Errors
     /// A sentence with the origin, if the text is not TOML.
     pub fn text(origin: String, text: &str) -> Result<Self, UsageError> {
-        let table: Table = text.parse().map_err(|e| UsageError::one(format!("{origin} is not valid TOML: {e}")))?;
+        let table: Table = text.parse().map_err(|error| UsageError::one(broken(&origin, text, &error)))?;
+        let mut given = Vec::new();
+        leaves(&table, "", &mut given);
+        if given.len() > MAX_KEYS {
+            let (count, first) = (given.len(), quoted(&given[0].0));
+            let text = format!("{origin}: {count} keys, more than a configuration has; the first is {first}");
+            return Err(UsageError::one(text));
+        }
         Ok(Self { origin, table: renamed(plain(table)) })
     }
 
@@ -101,6 +114,19 @@ where
     }
 }
 
+/// Returns the sentence on a text that is not TOML, with the line of the fault.
+fn broken(origin: &str, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = text.lines().nth(before.matches('\n').count()).unwrap_or_default();
+    let number = before.matches('\n').count() + 1;
+    format!("{origin} is not valid TOML: line {number}, \"{}\": {}", quoted(line.trim()), one_line(error.message()))
+}
+
+/// Joins the lines of a message of a library, cut to the length of a quotation.
+fn one_line(message: &str) -> String {
+    quoted(&message.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
+}
+
 /// A key whose value differs between two configurations; a missing value is absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
@@ -132,6 +158,10 @@ pub fn differences<T: Serialize>(first: &T, second: &T) -> anyhow::Result<Vec<Di
     Ok(keys.into_iter().map(pair).filter(|pair| pair.first != pair.second).collect())
 }
 
+/// Most bytes of a file: a configuration has some ten thousand.
+const LARGEST: usize = 1 << 20;
+/// Most keys of a file: a configuration has some hundreds.
+const MAX_KEYS: usize = 5_000;
 /// Most faults that are reported at once.
 const MAX_FAULTS: usize = 20;
 
@@ -167,15 +197,16 @@ fn sift<T: DeserializeOwned>(base: Table, layers: &[Layer]) -> (Vec<String>, Tab
 /// Turns serde's message about the value at `path` into a sentence with the nearest known name.
 fn sentence(base: &Table, path: &str, message: &str) -> String {
     // serde quotes the offender and then every legal name in backticks.
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let offender = quoted.next().unwrap_or_default();
-    let known: Vec<&str> = quoted.collect();
+    let mut words = message.split('`').skip(1).step_by(2);
+    let offender = words.next().unwrap_or_default();
+    let known: Vec<&str> = words.collect();
     if message.starts_with("unknown variant") {
         let hint = nearest(offender, &known).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-        return format!("{path}: \"{offender}\" is not one of {}{hint}", known.join(", "));
+        let offender = quoted(offender);
+        return format!("{}: \"{offender}\" is not one of {}{hint}", quoted(path), known.join(", "));
     }
     if !message.starts_with("unknown field") {
-        return format!("{path}: {message}");
+        return format!("{}: {}", quoted(path), one_line(message));
     }
     let parts: Vec<&str> = path.split('.').collect();
     let depth = parts.iter().position(|&part| part == offender).unwrap_or(0);
@@ -185,6 +216,7 @@ fn sentence(base: &Table, path: &str, message: &str) -> String {
     let last = parts[parts.len() - 1];
     let elsewhere = everywhere.iter().map(|(path, _)| path).find(|path| path.rsplit('.').next() == Some(last));
     let near = nearest(offender, &known).map(|name| format!("{parent}{name}"));
+    let (parent, offender) = (quoted(&parent), quoted(offender));
     match near.as_ref().or(elsewhere) {
         Some(name) => format!("{parent}{offender}: unknown key; did you mean {name}?"),
         None => format!("{parent}{offender}: unknown key; known here: {}", known.join(", ")),

@@ -1,23 +1,47 @@
-//! Audit of a trade log: the cash flow of every trade, derived again and compared with the log and the report.
+//! Audit of a trade log: the cash flow of every trade, derived again and compared with the log; the figures of the report,
+//! derived again from the trades; and, with bars and model, the trades of a second replay.
 //!
+//! What does not follow from the trades is protected by hashes: the report holds one of the trades and one of itself.
 //! The arithmetic is independent of the environment's: whole cents in integers, fees in exact units of 10⁻¹⁰ dollars. The
 //! audit shares only the record types and the published contract terms.
 
 mod auditor;
+mod cash_flow;
 mod claims;
+mod figures;
 mod terms;
 
+use market_data::DataStamp;
 use market_env::Trade;
 use serde::Serialize;
 
-use self::auditor::{Auditor, CashFlow};
-use crate::output::table::{dollars_and_cents, thousands};
+use self::{auditor::Auditor, cash_flow::CashFlow};
+use crate::{
+    artifacts::trades::TradeLog,
+    output::table::{dollars_and_cents, thousands},
+};
 
-pub use claims::Claims;
+pub use claims::{Claims, signature_of};
 pub use terms::Terms;
 
 /// Most disagreements printed.
 const MAX_PRINTED: usize = 20;
+
+/// Key of a report with the hash of its other figures.
+const SIGNATURE: &str = "sha256";
+/// Key of a report with the hash of the trades.
+const TRADES_HASH: &str = "trades_sha256";
+
+/// Figures of a report that were compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct FigureCounts {
+    /// Figures that were derived again.
+    pub derived: usize,
+    /// All figures of the report.
+    pub all: usize,
+    /// Whether the report is signed, which protects the figures that were not derived.
+    pub signed: bool,
+}
 
 /// Result of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -28,29 +52,75 @@ pub struct Audit {
     pub sales: usize,
     /// Premium paid, in dollars.
     pub premium_usd: f64,
+    /// Figures of the report, if one was given.
+    pub figures: Option<FigureCounts>,
+    /// Trades of a second replay that were compared, if there was one.
+    pub replayed: Option<usize>,
     /// Every disagreement, in the order of the log.
     pub disagreements: Vec<String>,
 }
 
 impl Audit {
     /// Audits a log against its terms and, if given, the claims of its report.
-    pub fn of(trades: &[Trade], terms: &Terms, claims: Option<&Claims>) -> Self {
-        let mut auditor = Auditor::new(terms);
+    pub fn of(log: &TradeLog, terms: &Terms, claims: Option<&Claims>) -> Self {
+        let (trades, mut auditor) = (&log.trades, Auditor::new(terms));
+        auditor.cells(log);
         let flows: Vec<CashFlow> = trades.iter().zip(1..).map(|(trade, row)| auditor.trade(row, trade)).collect();
         let sessions = auditor.sessions(trades, &flows);
-        if let Some(claims) = claims {
-            auditor.totals(trades, &flows, &sessions, claims);
-        }
+        let figures = claims.map(|claims| {
+            auditor.session_totals(&sessions, claims);
+            auditor.report(log, &flows, claims)
+        });
         let premium: i64 = flows.iter().map(|flow| flow.premium).sum();
         Self {
             trades: trades.len(),
             sales: trades.iter().map(|trade| trade.sales.len()).sum(),
             premium_usd: premium as f64 / 100.0,
+            figures,
+            replayed: None,
             disagreements: auditor.disagreements,
         }
     }
 
-    /// Returns the result as lines of text: one if everything agrees, else the first disagreements too.
+    /// Compares the log with the trades of a second replay of the same sessions, cell by cell.
+    #[must_use]
+    pub fn with_replay(mut self, log: &TradeLog, again: &[Trade], stamp: DataStamp) -> Self {
+        let again = TradeLog::of(again.to_vec(), stamp);
+        let (found, replayed) = (log.trades.len(), again.trades.len());
+        if found != replayed {
+            self.disagreements.push(format!("replay: the log has {found} trades, the same model makes {replayed}"));
+        }
+        for (row, (log, again)) in log.rows().zip(again.rows()).enumerate() {
+            let differing = log.iter().zip(&again).filter(|((_, log), (_, again))| log != again);
+            let sentences = differing.map(|((column, log), (_, again))| {
+                format!("trade {}: {column} is {log}, in the replay {again}", row + 1)
+            });
+            self.disagreements.extend(sentences);
+        }
+        self.replayed = Some(replayed);
+        self
+    }
+
+    /// Returns the lines on figures and replay, if there were any.
+    fn more_lines(&self) -> Vec<String> {
+        let figures = self.figures.map(|FigureCounts { derived, all, signed }| {
+            let equal = if self.disagreements.is_empty() { ", all equal" } else { "" };
+            let rest = match (all - derived, signed) {
+                (0, _) => String::new(),
+                (_, true) => "; the rest is signed".to_owned(),
+                (_, false) => "; the rest is not signed".to_owned(),
+            };
+            format!("Report: {derived} of {all} figures derived again{equal}{rest}")
+        });
+        let replay = self.replayed.map(|count| {
+            let outcome =
+                if self.disagreements.is_empty() { "the same in every cell" } else { "compared in every cell" };
+            format!("Replay: {} trades of the model on these bars, {outcome}", thousands(count as i64))
+        });
+        figures.into_iter().chain(replay).collect()
+    }
+
+    /// Returns the result as lines of text: a few if everything agrees, else the first disagreements too.
     pub fn lines(&self) -> Vec<String> {
         let summary = format!(
             "Audit: {} trades, {} sales, {} premium",
@@ -59,13 +129,13 @@ impl Audit {
             dollars_and_cents((self.premium_usd * 100.0).round() as i64)
         );
         if self.disagreements.is_empty() {
-            return vec![format!("{summary}, all agree to the cent")];
+            return std::iter::once(format!("{summary}, all agree to the cent")).chain(self.more_lines()).collect();
         }
         let count = self.disagreements.len();
         let shown = self.disagreements.iter().take(MAX_PRINTED).map(|found| format!("  {found}"));
         let more = (count > MAX_PRINTED).then(|| format!("  and {} more", thousands((count - MAX_PRINTED) as i64)));
         let first = format!("{summary}, {} disagreements:", thousands(count as i64));
-        std::iter::once(first).chain(shown).chain(more).collect()
+        std::iter::once(first).chain(shown).chain(more).chain(self.more_lines()).collect()
     }
 
     /// Returns an error if anything disagreed.
@@ -143,15 +213,19 @@ mod tests {
         Terms::of(&config)
     }
 
+    fn rows(trades: &[Trade]) -> TradeLog {
+        TradeLog::of(trades.to_vec(), DataStamp::Market)
+    }
+
     fn audit(trades: &[Trade], report: &Value) -> Vec<String> {
-        let claims = Claims::of_report(report).unwrap();
-        Audit::of(trades, &terms(), Some(&claims)).disagreements
+        let claims = Claims::of_report(report.clone()).unwrap();
+        Audit::of(&rows(trades), &terms(), Some(&claims)).disagreements
     }
 
     #[test]
     fn a_sound_log_agrees_to_the_cent() {
         assert_eq!(audit(&log(), &report()), Vec::<String>::new());
-        let audit = Audit::of(&log(), &terms(), None);
+        let audit = Audit::of(&rows(&log()), &terms(), None);
         assert_eq!(audit.lines(), ["Audit: 2 trades, 4 sales, $2,500.00 premium, all agree to the cent"]);
         audit.verdict().unwrap();
         let mut idle = report();
@@ -187,7 +261,7 @@ mod tests {
             ("exit time and reason", |log| log[0].exit_ts_ns += MINUTE_NS),
             ("the net return", |log| log[0].net_return *= 1.001),
             ("the strike is not on the grid", |log| log[0].strike += 0.5),
-            ("it counts 2 trades, the log has 1", |log| log.truncate(1)),
+            ("report: trades is 2, derived again 1", |log| log.truncate(1)),
         ];
         for (expected, tamper) in tamperings {
             let mut log = log();
@@ -195,14 +269,44 @@ mod tests {
             let found = audit(&log, &report());
             assert!(found.iter().any(|sentence| sentence.contains(expected)), "{expected}: {found:?}");
         }
-        for key in ["trades", "net_pnl_usd", "fees_usd", "win_rate", "worst_trade_return"] {
+        for key in ["trades", "net_pnl_usd", "fees_usd", "win_rate", "worst_trade_return", "mean_trade_return"] {
             let mut report = report();
             report[key] = json!(report[key].as_f64().unwrap() + 0.01 + f64::from(u8::from(key == "trades")));
             assert_eq!(audit(&log(), &report).len(), 1, "{key}");
         }
         let mut report = report();
         report["daily_pnl_usd"]["2025-06-03"] = json!(0.01);
-        assert_eq!(audit(&log(), &report), ["report: the P&L of 2025-06-03 is $0.01, by the cash flow $0.00"]);
+        assert_eq!(audit(&log(), &report), ["report: daily_pnl_usd.2025-06-03 is 0.01, derived again 0.0"]);
+    }
+
+    #[test]
+    fn a_signature_protects_the_figures_that_do_not_follow_from_trades() {
+        let mut report = report();
+        report["strong_buy"] = json!(0.5);
+        report[TRADES_HASH] = rows(&log()).sha256().into();
+        report[SIGNATURE] = signature_of(&report).into();
+        let claims = Claims::of_report(report.clone()).unwrap();
+        let found = Audit::of(&rows(&log()), &terms(), Some(&claims));
+        assert_eq!(found.figures, Some(FigureCounts { derived: 9, all: 10, signed: true }));
+        assert_eq!(found.lines()[1], "Report: 9 of 10 figures derived again, all equal; the rest is signed");
+        report["strong_buy"] = json!(0.6);
+        assert_eq!(audit(&log(), &report), ["report: its figures are not those that it was signed with"]);
+        report["strong_buy"] = json!(0.5);
+        let mut other = log();
+        other[0].setup = Setup::Weak;
+        assert!(audit(&other, &report)[0].starts_with("report: trades_sha256 is "), "{:?}", audit(&other, &report));
+    }
+
+    #[test]
+    fn a_replay_is_compared_cell_by_cell() {
+        let (log, mut again) = (rows(&log()), log());
+        let of = |again: &[Trade]| Audit::of(&log, &terms(), None).with_replay(&log, again, DataStamp::Market);
+        assert_eq!(of(&again).lines()[1], "Replay: 2 trades of the model on these bars, the same in every cell");
+        again[1].setup = Setup::Weak;
+        assert_eq!(of(&again).disagreements, ["trade 2: setup is bull_strong, in the replay weak"]);
+        assert!(of(&again[..1]).disagreements[0].starts_with("replay: the log has 2 trades, the same model makes 1"));
+        let synthetic = Audit::of(&log, &terms(), None).with_replay(&log, &again, DataStamp::Synthetic);
+        assert_eq!(synthetic.disagreements[0], "trade 1: data is market, in the replay SYNTHETIC");
     }
 
     #[test]
@@ -211,7 +315,7 @@ mod tests {
         settled.sales[1] = sale(390, 6, 1.05, 0, ExitReason::Settled);
         (settled.exit_ts_ns, settled.reason) = (OPEN + 390 * MINUTE_NS, ExitReason::Settled);
         (settled.fees_cents, settled.net_pnl_cents, settled.net_return) = (980, -2_980, -2_980.0 / 125_700.0);
-        let found = |trade: &Trade| Audit::of(std::slice::from_ref(trade), &terms(), None).disagreements;
+        let found = |trade: &Trade| Audit::of(&rows(std::slice::from_ref(trade)), &terms(), None).disagreements;
         assert_eq!(found(&settled), Vec::<String>::new());
         settled.sales[1].fees_cents = 1;
         assert!(found(&settled)[0].contains("sale 2 of 6 at $1.05 pays fees of $0.01, by the schedule $0.00"));

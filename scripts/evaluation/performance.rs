@@ -34,7 +34,7 @@ pub struct HoldingMinutes {
 ///
 /// # Errors
 /// When a holding time is longer than ten sessions, which no replay can produce.
-fn holding_minutes(minutes: &[i64]) -> anyhow::Result<Option<HoldingMinutes>> {
+pub(crate) fn holding_minutes(minutes: &[i64]) -> anyhow::Result<Option<HoldingMinutes>> {
     if minutes.is_empty() {
         return Ok(None);
     }

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use market_data::source::vendor::{CredentialSource, NamedKey, Secret, VendorError};
+use market_data::{
+    input_file,
+    source::vendor::{CredentialSource, NamedKey, Secret, VendorError},
+};
 use url::Url;
 
 /// Variables of the environment and of the `.env` files.
@@ -31,7 +34,7 @@ impl Credentials {
     /// Reads some files; the first one that sets a variable wins.
     fn of(paths: impl Iterator<Item = PathBuf>) -> Self {
         let mut files = BTreeMap::new();
-        for text in paths.filter_map(|path| std::fs::read_to_string(path).ok()) {
+        for text in paths.filter_map(|path| input_file::read_text(&path).ok()) {
             // Some editors write a byte-order mark before the first line.
             let pairs = dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()).flatten();
             for (name, value) in pairs.filter(|(_, value)| !value.trim().is_empty()) {

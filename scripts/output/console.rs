@@ -5,6 +5,7 @@
 //! text is printed.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Write},
@@ -15,6 +16,7 @@ use std::{
 use anstream::{AutoStream, adapter::strip_str};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use market_data::quotation::printable;
 use serde::Serialize;
 
 /// Amount of text on the screen.
@@ -110,7 +112,7 @@ impl Console {
     }
 
     fn log(&mut self, text: &str) -> io::Result<()> {
-        let text = strip_str(text);
+        let text = shown(&strip_str(text).to_string()).into_owned();
         match &mut self.log {
             Some(log) => writeln!(log, "{text}"),
             None => {
@@ -124,6 +126,7 @@ impl Console {
         if !self.screen || !levels.contains(&self.level) {
             return Ok(());
         }
+        let text = shown(text);
         let printed = self.bar.suspend(|| {
             let mut stdout = AutoStream::auto(io::stdout()).lock();
             writeln!(stdout, "{text}").and_then(|()| stdout.flush())
@@ -172,7 +175,7 @@ impl Console {
     /// When the screen cannot be written.
     pub fn redraw(&mut self, text: &str) -> io::Result<()> {
         // Move to the upper left corner, overwrite every line to its end, clear the rest: no flicker.
-        let lines = text.replace('\n', "\u{1b}[K\n");
+        let lines = shown(text).replace('\n', "\u{1b}[K\n");
         let mut stdout = io::stdout().lock();
         write!(stdout, "\u{1b}[H{lines}\u{1b}[K\n\u{1b}[J")?;
         stdout.flush()
@@ -231,6 +234,33 @@ impl Console {
     }
 }
 
+/// Returns a text with its control characters written as escapes, except line ends, tabs, and sequences that only set colours:
+/// names and texts of files may stand in it.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len() + 16), text);
+    while let Some(at) = rest.find(|c| !is_plain(c)) {
+        let colour = colour_length(&rest[at..]);
+        let end = at + if colour > 0 { colour } else { rest[at..].chars().next().map_or(0, char::len_utf8) };
+        out.push_str(&rest[..at]);
+        out.push_str(if colour > 0 { &rest[at..end] } else { "" });
+        out.push_str(&if colour > 0 { Cow::Borrowed("") } else { printable(&rest[at..end]) });
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Returns the bytes of the sequence that sets a colour or style at the beginning of a text; 0 if there is none.
+fn colour_length(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let parameters = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+    if rest[parameters..].starts_with('m') { parameters + 3 } else { 0 }
+}
+
 /// Cuts a log after the last iteration table that shows at most `steps` total timesteps, so that a resumed run can
 /// append. A log without such a table is left unchanged.
 ///
@@ -260,7 +290,7 @@ pub fn cut_log(path: &Path, steps: u64) -> anyhow::Result<()> {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn read_whole_characters(path: &Path) -> io::Result<String> {
-    let bytes = std::fs::read(path)?;
+    let bytes = market_data::input_file::read(path)?;
     let end = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
     Ok(String::from_utf8_lossy(&bytes[..end]).into_owned())
 }
@@ -270,6 +300,14 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn colours_pass_and_other_control_characters_are_written_as_escapes() {
+        assert_eq!(shown("a\tb\nc é"), "a\tb\nc é");
+        assert_eq!(shown("\u{1b}[1;31mred\u{1b}[0m"), "\u{1b}[1;31mred\u{1b}[0m");
+        let hostile = "\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}[31Hx\r\u{9b}m\u{1b}[1";
+        assert_eq!(shown(hostile), r"\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}[31Hx\r\u{9b}m\u{1b}[1");
+    }
 
     #[test]
     fn the_log_holds_the_text_from_before_and_after_it_was_attached() {

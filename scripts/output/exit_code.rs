@@ -9,7 +9,7 @@ use ppo_agent::{
     health::Verdict,
 };
 
-use crate::output::signals;
+use crate::output::{console, signals};
 
 /// One or more faults of flags or configuration; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,9 +187,21 @@ pub fn report(end: &anyhow::Result<Outcome>) -> ExitCode {
     };
     if let Some(message) = message {
         // A closed stderr is no error.
-        let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+        let _ = writeln!(std::io::stderr().lock(), "error: {}", cut(&console::shown(&message)));
     }
     ExitCode::from(code)
+}
+
+/// Most characters of a line of an error: a library may quote the whole of what it cannot read.
+const LONGEST_LINE: usize = 1_200;
+
+/// Cuts the lines of a message to a length that can be read.
+fn cut(message: &str) -> String {
+    let cut = |line: &str| match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{}… ({} bytes)", &line[..end], line.len()),
+        None => line.to_owned(),
+    };
+    message.split('\n').map(cut).collect::<Vec<_>>().join("\n")
 }
 
 fn error_code(error: &anyhow::Error) -> u8 {
@@ -208,6 +220,12 @@ fn error_code(error: &anyhow::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        assert_eq!(cut("one\ntwo"), "one\ntwo");
+        assert_eq!(cut(&"é".repeat(2_000)), format!("{}… (4000 bytes)", "é".repeat(1_200)));
+    }
 
     #[test]
     fn every_kind_of_end_has_its_code() {

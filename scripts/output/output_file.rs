@@ -1,7 +1,9 @@
 //! Files that a command writes at its end, in folders that were checked before its work began.
 
 use std::{
+    ffi::OsStr,
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -56,8 +58,8 @@ pub(crate) fn json_text<T: Serialize>(value: &T) -> anyhow::Result<String> {
 /// Files that every run folder has.
 const RECORDS: [&str; 4] = ["config.toml", "health.jsonl", "manifest.json", "metrics.jsonl"];
 
-/// Refuses a path where a report would destroy a model or the records of a run.
-fn check_replaceable(path: &Path) -> anyhow::Result<()> {
+/// Refuses a path where a report would destroy a model, the records of a run, or a file that no command wrote as `content`.
+fn check_replaceable(content: &str, path: &Path) -> anyhow::Result<()> {
     let of_a_model = path.extension().is_some_and(|ending| ending == "safetensors")
         || path.extension().is_some_and(|ending| ending == "json") && path.with_extension("safetensors").exists();
     let of_a_run = path.file_name().is_some_and(|name| RECORDS.iter().any(|record| name == *record))
@@ -66,7 +68,35 @@ fn check_replaceable(path: &Path) -> anyhow::Result<()> {
         let owner = if of_a_model { "model" } else { "run" };
         bail!("{} belongs to a {owner}; choose another file", path.display());
     }
+    if !is_ours(content, path)? {
+        bail!("{} holds something else than this command writes; remove it or choose another file", path.display());
+    }
     Ok(())
+}
+
+/// Returns whether a file is absent, empty, no regular file, or may be one that a command wrote as `content`; bars, settings and
+/// logs of the user may not.
+fn is_ours(content: &str, path: &Path) -> anyhow::Result<bool> {
+    if fs::metadata(path).map_or(true, |found| !found.is_file() || found.len() == 0) {
+        return Ok(true);
+    }
+    let mut start = Vec::new();
+    let file = fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    file.take(64).read_to_end(&mut start).with_context(|| format!("reading {}", path.display()))?;
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| start.starts_with(beginning.as_bytes()));
+    let lower = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().to_lowercase();
+    let (name, ending) = (lower(path.file_stem()), lower(path.extension()));
+    let is_a_series = name.ends_with("_1m") || name.ends_with("_1d");
+    Ok(!is_a_series
+        && match ending.as_str() {
+            "json" => begins(&["{", "["]),
+            "csv" => content != "Trades" || begins(&["symbol,date,expiry,side,"]),
+            "parquet" => begins(&["PAR1"]),
+            "svg" => begins(&["<"]),
+            "toml" => content == "Parameters",
+            "env" | "log" | "jsonl" | "rs" => false,
+            _ => true,
+        })
 }
 
 /// A file that a command will write.
@@ -86,7 +116,7 @@ impl OutputFile {
         // A dash means stdout, as for other programs.
         let path = if path == Path::new("-") { Path::new("/dev/stdout") } else { path };
         path.parent().map_or(Ok(()), check_writable)?;
-        check_replaceable(path)?;
+        check_replaceable(content, path)?;
         Ok(Self { content, path: path.to_owned() })
     }
 
@@ -189,6 +219,25 @@ mod tests {
         let sidecar = OutputFile::checked("", &path).unwrap_err().to_string();
         assert!(sidecar.ends_with("report.json belongs to a model; choose another file"), "{sidecar}");
         assert_eq!(OutputFile::checked("", Path::new("-")).unwrap().path(), Path::new("/dev/stdout"));
+        let refusal = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            OutputFile::checked("Trades", &path).map(drop).map_err(|error| error.to_string())
+        };
+        for (name, text) in
+            [("a.json", "{}"), ("a.csv", "symbol,date,expiry,side,x\n"), ("a.svg", "<svg>"), ("a.csv", "")]
+        {
+            refusal(name, text).unwrap();
+        }
+        for (name, text) in [
+            ("b.json", "timesteps = 5"),
+            ("bars.csv", "timestamp,open\n"),
+            ("SPY_1m.parquet", "PAR1"),
+            ("c.toml", "[run]\n"),
+        ] {
+            let error = refusal(name, text).unwrap_err();
+            assert!(error.contains("holds something else than this command writes"), "{name}: {error}");
+        }
         let below_a_file = OutputFile::checked("", &path.join("report.json")).unwrap_err().to_string();
         assert!(below_a_file.starts_with("cannot write to the folder "), "{below_a_file}");
     }

@@ -2,11 +2,11 @@
 //! run, and the stop on a verdict.
 
 use std::{
-    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
+use market_data::input_file;
 use market_env::{BatchEnv, RewardConfig};
 use ppo_agent::{
     EntropySchedule, Trainer,
@@ -145,7 +145,7 @@ fn apply(made: &Move, trainer: &mut Trainer<BatchEnv>, reporter: &mut Reporter<'
 /// Reads the moves of an earlier run and tries each on `controller`, so that a faulty one is reported before training starts.
 fn read_moves(path: &Path, mut controller: Controller) -> anyhow::Result<Vec<MoveRow>> {
     let name = path.display();
-    let text = fs::read_to_string(path)
+    let text = input_file::read_text(path)
         .map_err(|error| UsageError::one(format!("--replay-moves: cannot read {name}: {error}")))?;
     let mut earlier = 0;
     let mut read = |line: &str| -> Result<MoveRow, String> {
@@ -168,6 +168,8 @@ fn reward_at(base: &RewardConfig, timesteps: u64, total: u64) -> RewardConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

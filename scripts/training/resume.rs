@@ -1,12 +1,9 @@
 //! Resuming of a run, allowed only with its own configuration, bars and checkpoints.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use market_data::DateRange;
+use market_data::{DateRange, input_file};
 use ppo_agent::{Backend, Checkpoint, DeviceChoice, PolicyKind};
 use serde_json::Value;
 
@@ -41,7 +38,7 @@ impl PriorRun {
     pub fn read(run: &RunSection) -> anyhow::Result<Self> {
         let folder = Paths::of(run).run;
         let path = folder.join("config.toml");
-        let text = fs::read_to_string(&path).map_err(|error| {
+        let text = input_file::read_text(&path).map_err(|error| {
             UsageError::one(format!(
                 "--resume: there is no run of {} to resume: {}: {error}",
                 run.model_name,
@@ -50,7 +47,7 @@ impl PriorRun {
         })?;
         let config = toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
         let path = folder.join("manifest.json");
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = input_file::read_text(&path).with_context(|| format!("reading {}", path.display()))?;
         let manifest = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
         Ok(Self { config, folder, manifest })
     }

@@ -4,14 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use market_data::DateRange;
-use market_env::{BatchEnv, VecEnv as _};
+use market_env::{ACCOUNT_COLUMNS, BatchEnv, VecEnv as _};
 use ppo_agent::{Policy, PolicyConfig, Trainer};
 use serde_json::Value;
 
 use super::Run;
 use crate::{
     artifacts::{manifest, saved_model},
-    output::{console::Console, synthetic::training_notice, table::thousands},
+    output::{console::Console, memory, synthetic::training_notice, table::thousands},
     training::{interventions::Interventions, reporter::ResumeState, resume::PriorRun},
 };
 
@@ -32,6 +32,8 @@ impl Run<'_> {
         if let Some(forecast_columns) = &self.inputs.forecast_columns {
             forecast_columns.check_dates(self.split.train.first)?;
         }
+        let rollout = self.config.ppo.rollout_bytes(ACCOUNT_COLUMNS.len());
+        memory::require(rollout, "the rollout of ppo.n_steps x ppo.n_envs", "lower one of the two")?;
         let dataset = self.inputs.manifest(self.split)?;
         let (trainer, earlier, trained_on) = match self.resume {
             Some((prior, which)) => {
@@ -97,9 +99,9 @@ impl Run<'_> {
         policy.check_spec(env.spec())?;
         saved_model::check_shape(policy.config(), &self.config.policy)
             .with_context(|| format!("--load-model {}", path.display()))?;
-        for note in meta
-            .changed_inputs(self.config)?
+        for note in saved_model::unsealed_note(path)?
             .into_iter()
+            .chain(meta.changed_inputs(self.config)?)
             .chain(meta.changed_forecaster(self.inputs.forecaster_record()))
         {
             console.say(format!("Note: {note}"))?;

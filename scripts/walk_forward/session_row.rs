@@ -2,7 +2,8 @@
 
 use jiff::civil::Date;
 use market_env::{Market, Trade};
-use polars::prelude::{Column, DataFrame, DataType, NamedFrom as _, ParquetWriter, Series};
+use polars_core::prelude::{Column, DataFrame, DataType, NamedFrom as _, Series};
+use polars_io::prelude::ParquetWriter;
 use serde::{Deserialize, Serialize};
 
 use crate::{artifacts::trades::days_since_epoch, evaluation::replay::ReplayResult};

@@ -11,9 +11,8 @@ use market_data::{
     calendar::{self, MINUTE_NS},
     source::files,
 };
-use polars::prelude::{
-    Column, DataFrame, IntoColumn as _, IntoSeries as _, NamedFrom as _, ParquetWriter, Series, TimeUnit,
-};
+use polars_core::prelude::{Column, DataFrame, IntoColumn as _, IntoSeries as _, NamedFrom as _, Series, TimeUnit};
+use polars_io::prelude::ParquetWriter;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -265,3 +265,39 @@ fn loops_of_pages_are_refused_and_keys_are_removed_from_their_addresses() {
     fixture.fetch(&["SPY"], week(), &RecordingProgress::default()).unwrap();
     fixture.assert_exact(&["SPY"], week());
 }
+
+#[test]
+fn a_vendor_that_is_silent_drips_or_stays_busy_is_given_up_in_a_stated_time() {
+    let patient = |patience: u64, fault: &Fault| {
+        let mut fixture = FetchFixture::new(|rules| rules.faults = always(fault));
+        fixture.patience = Duration::from_millis(patience);
+        let (began, progress) = (std::time::Instant::now(), RecordingProgress::default());
+        let error = fixture.fetch(&["SPY"], week(), &progress).unwrap_err().to_string();
+        let waits: Duration = progress.waits.lock().unwrap().iter().map(|(wait, _)| *wait).sum();
+        (error, progress.calls(), began.elapsed(), waits)
+    };
+    // Six attempts of at most twice the patience each; the waits between them pass on the simulated clock.
+    for fault in [Fault::Slow(60_000), Fault::Drip(20)] {
+        let (error, calls, real, waits) = patient(150, &fault);
+        assert!(error.contains("in 6 attempts"), "{fault:?}: {error}");
+        assert!(calls == 6 && real < Duration::from_secs(6) && waits < Duration::from_secs(60), "{real:?}, {waits:?}");
+    }
+    for (fault, calls) in [(Fault::RetryAfter429(100_000), 5), (Fault::EmptyBody429, 10)] {
+        let (error, found, _, waits) = patient(10_000, &fault);
+        assert!(error.contains("too many calls"), "{error}");
+        assert!(found <= calls + 1 && waits <= Duration::from_secs(600), "{found} calls, {waits:?}");
+    }
+}
+
+#[test]
+fn without_a_key_nothing_is_created() {
+    let fixture = FetchFixture::new(|_| ());
+    let (progress, cache) = (RecordingProgress::default(), fixture.cache());
+    let pace = Pace::new(0, &cache.calls("massive"));
+    let massive = Massive::new(fixture.server.url().parse().unwrap(), None, pace, &fixture.clock, &progress);
+    let symbols = crate::util::symbols(&["SPY"]);
+    let options = market_data::source::fetch::FetchOptions::default();
+    let fetched = fixture.fetcher(&massive, &cache, &progress).fetch(&symbols, week(), options, &mut |_| ());
+    assert!(matches!(fetched, Err(VendorError::NoKey { .. })), "{fetched:?}");
+    assert_eq!(std::fs::read_dir(fixture.folder.path()).unwrap().count(), 0, "neither a lock nor a folder");
+}

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AdamState, AgentError, Normalizer, Policy, PolicyConfig, PpoConfig,
+    policy::layout::Layout,
     storage::{atomic_file::write_atomically, tensor_file},
 };
 
@@ -113,6 +114,9 @@ impl Checkpoint {
         let envelope = tensor_file::metadata(bytes, KEY)?.ok_or_else(|| format!("it is not marked `{KEY}`"))?;
         let Envelope { sha256, state: text } = serde_json::from_str(&envelope).map_err(|error| error.to_string())?;
         let state: State = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let layout = Layout::new(&state.spec, &state.policy);
+        tensor_file::check_holds(bytes, layout.len())?;
+        tensor_file::check_holds(bytes, state.ppo.n_envs.saturating_mul(layout.state()))?;
         let normalizer = Normalizer::identity(state.spec.features.len());
         let policy = Policy::untrained(&state.spec, &state.policy, normalizer).map_err(|error| error.to_string())?;
         let mut adam = AdamState::new(policy.params.len());

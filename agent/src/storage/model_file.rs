@@ -1,6 +1,6 @@
 //! Model files: `<name>.safetensors` with the named tensors, and the sidecar `<name>.json` with their meaning.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use market_env::ObsSpec;
 use safetensors::SafeTensors;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentError, Normalizer, Policy, PolicyConfig,
-    storage::{atomic_file::write_atomically, tensor_file},
+    policy::layout::Layout,
+    storage::{atomic_file::write_atomically, sidecar, tensor_file},
 };
 
 /// Format mark of the sidecar, and metadata key of the tensor file; the number changes with the meaning of either.
@@ -56,7 +57,7 @@ struct Sidecar {
 
 impl ModelFile {
     /// Writes the tensors to `path` and the sidecar beside it with the extension `.json`. The text `data` of the
-    /// metadata stamps both.
+    /// metadata stamps both, and each holds a hash of the other.
     ///
     /// # Errors
     /// [`AgentError::Io`] when a file cannot be written.
@@ -69,19 +70,21 @@ impl ModelFile {
         tensors.push(("normalizer.mean".into(), features.clone(), &normalizer.mean));
         tensors.push(("normalizer.scale".into(), features, &normalizer.scale));
         let stamp = self.meta[STAMP].as_str().unwrap_or_default();
-        let weights = tensor_file::to_safetensors(&tensors, (FORMAT, stamp.to_owned())).map_err(refused)?;
-        let sidecar = Sidecar {
+        let mut sidecar = Sidecar {
             format: FORMAT.into(),
             schema_sha256: schema_sha256(spec),
-            weights_sha256: tensor_file::sha256(&[&weights]),
+            weights_sha256: String::new(),
             policy: config.clone(),
             spec: spec.clone(),
             meta: self.meta.clone(),
         };
+        let seal = sidecar::seal(stamp, &sidecar).map_err(refused)?;
+        let weights = tensor_file::to_safetensors(&tensors, (FORMAT, seal)).map_err(refused)?;
+        sidecar.weights_sha256 = tensor_file::sha256(&[&weights]);
         let mut text = serde_json::to_string_pretty(&sidecar).map_err(|error| refused(error.to_string()))?;
         text.push('\n');
         write_atomically(path, &weights)?;
-        write_atomically(&sidecar_path(path), text.as_bytes())
+        write_atomically(&sidecar::path_of(path), text.as_bytes())
     }
 
     /// Reads a model from its tensor file `path` and the sidecar beside it.
@@ -95,13 +98,9 @@ impl ModelFile {
     }
 
     fn parse(path: &Path, weights: &[u8]) -> Result<Self, String> {
-        let sidecar = read_sidecar(&sidecar_path(path))?;
-        if tensor_file::metadata(weights, FORMAT)?.is_none() {
-            return Err(format!("it is a safetensors file, but not marked `{FORMAT}`"));
-        }
-        if tensor_file::sha256(&[weights]) != sidecar.weights_sha256 {
-            return Err("its sidecar belongs to other weights; copy the two files together".into());
-        }
+        let value = sidecar::read(&sidecar::path_of(path))?;
+        let sidecar = parse_sidecar(path, &value)?;
+        sidecar::check(weights, FORMAT, &value)?;
         let tensors = SafeTensors::deserialize(weights).map_err(|error| error.to_string())?;
         let features = sidecar.spec.features.len();
         let mut normalizer = Normalizer::identity(features);
@@ -110,6 +109,7 @@ impl ModelFile {
         if let Some(column) = normalizer.scale.iter().position(|&scale| scale <= 0.0) {
             return Err(format!("the scale of feature `{}` is not above zero", sidecar.spec.features[column]));
         }
+        tensor_file::check_holds(weights, Layout::new(&sidecar.spec, &sidecar.policy).len())?;
         let mut policy = Policy::untrained(&sidecar.spec, &sidecar.policy, normalizer).map_err(|e| e.to_string())?;
         for (name, shape, range) in policy.layout.tensors() {
             tensor_file::tensor(&tensors, &name, &shape, &mut policy.params[range])?;
@@ -118,19 +118,14 @@ impl ModelFile {
     }
 }
 
-fn sidecar_path(path: &Path) -> PathBuf {
-    path.with_extension("json")
-}
-
-fn read_sidecar(path: &Path) -> Result<Sidecar, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("its sidecar {}: {error}", path.display()))?;
-    let broken = |error: serde_json::Error| format!("its sidecar {}: {error}", path.display());
+/// Reads the fields of the sidecar of a tensor file.
+fn parse_sidecar(path: &Path, value: &serde_json::Value) -> Result<Sidecar, String> {
     // Check the format first: another format has other fields.
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
     if let Some(format) = value["format"].as_str().filter(|format| *format != FORMAT) {
         return Err(format!("its sidecar has the format `{format}` instead of `{FORMAT}`"));
     }
-    let sidecar: Sidecar = serde_json::from_value(value).map_err(broken)?;
+    let broken = |error| format!("its sidecar {}: {error}", sidecar::path_of(path).display());
+    let sidecar: Sidecar = Sidecar::deserialize(value).map_err(broken)?;
     let schema = schema_sha256(&sidecar.spec);
     if sidecar.schema_sha256 != schema {
         return Err(format!("the columns in its sidecar were edited: their hash is {schema}"));
@@ -145,7 +140,7 @@ fn schema_sha256(spec: &ObsSpec) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, path::PathBuf};
 
     use serde_json::json;
 
@@ -202,6 +197,48 @@ mod tests {
         assert!(refusal(&path).contains("has the format `ppo-agent model 9`"));
         fs::remove_file(&sidecar).unwrap();
         assert!(refusal(&path).contains("its sidecar"));
+    }
+
+    #[test]
+    fn an_edited_sidecar_is_refused_and_one_of_before_the_seal_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, path) = saved(folder.path());
+        let sidecar = path.with_extension("json");
+        let text = fs::read_to_string(&sidecar).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        fs::write(&sidecar, value.to_string()).unwrap();
+        assert_eq!(ModelFile::load(&path).unwrap(), model, "blanks and the order of keys do not count");
+        for (pointer, edit) in [
+            ("/meta/symbols/0", json!("QQQ")),
+            ("/meta/data", json!("market")),
+            ("/meta", json!({ "symbols": ["SPY"], "data": "SYNTHETIC", "more": 1 })),
+            ("/policy/backend", json!("tch")),
+        ] {
+            let mut edited = value.clone();
+            *edited.pointer_mut(pointer).unwrap() = edit;
+            fs::write(&sidecar, edited.to_string()).unwrap();
+            assert!(refusal(&path).contains("its sidecar was edited"), "{pointer}: {}", refusal(&path));
+        }
+        assert!(sidecar::is_sealed(&path).unwrap());
+
+        let bytes = fs::read(&path).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let data = tensors.iter().map(|(name, view)| {
+            let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            (name.to_owned(), view.shape().to_vec(), numbers.collect::<Vec<f32>>())
+        });
+        let data: Vec<_> = data.collect();
+        let named: Vec<_> = data.iter().map(|(name, shape, data)| (name.clone(), shape.clone(), &data[..])).collect();
+        let older = tensor_file::to_safetensors(&named, (FORMAT, "SYNTHETIC".to_owned())).unwrap();
+        fs::write(&path, &older).unwrap();
+        value["weights_sha256"] = json!(tensor_file::sha256(&[&older]));
+        fs::write(&sidecar, value.to_string()).unwrap();
+        assert_eq!(ModelFile::load(&path).unwrap(), model);
+        assert!(!sidecar::is_sealed(&path).unwrap());
+
+        value["policy"]["net_arch"] = json!(vec![4096; 1000]);
+        fs::write(&sidecar, value.to_string()).unwrap();
+        assert!(refusal(&path).contains("its networks need"), "{}", refusal(&path));
     }
 
     #[test]

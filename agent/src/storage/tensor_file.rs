@@ -1,7 +1,8 @@
 //! Tensor files in the safetensors format, with checks on reading.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, path::Path};
 
+use market_data::input_file;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
@@ -9,7 +10,7 @@ use crate::AgentError;
 
 /// Reads a whole file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, AgentError> {
-    fs::read(path).map_err(|source| AgentError::Io { action: "read", path: path.to_owned(), source })
+    input_file::read(path).map_err(|source| AgentError::Io { action: "read", path: path.to_owned(), source })
 }
 
 /// Returns the SHA-256 of some bytes as lower-case hexadecimal.
@@ -57,6 +58,20 @@ pub(crate) fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize], out: &
 
 /// Returns the value of a metadata entry of a safetensors file.
 pub(crate) fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>, String> {
+    Ok(all_metadata(bytes)?.remove(key))
+}
+
+/// Returns every metadata entry of a safetensors file.
+pub(crate) fn all_metadata(bytes: &[u8]) -> Result<HashMap<String, String>, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-    Ok(header.metadata().as_ref().and_then(|entries| entries.get(key).cloned()))
+    Ok(header.metadata().clone().unwrap_or_default())
+}
+
+/// Refuses networks of more parameters than a file can hold, before memory is taken for them.
+pub(crate) fn check_holds(bytes: &[u8], parameters: usize) -> Result<(), String> {
+    let size = bytes.len();
+    if parameters.checked_mul(4).is_none_or(|needed| needed > size) {
+        return Err(format!("its networks need {parameters} numbers, but the file has {size} bytes"));
+    }
+    Ok(())
 }

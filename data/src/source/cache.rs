@@ -20,7 +20,7 @@ use jiff::civil::Date;
 use super::vendor::{Adjustment, Row, VendorError};
 use crate::{BarColumns, Bars, DailySeries, DataError, DateRange, FileRecord, Symbol, calendar};
 
-pub(crate) use self::month::temporary_path;
+pub(crate) use self::month::replace;
 pub use self::{
     month::{MonthRecord, SessionRecord},
     rows::{CachedRow, OptionRow},

@@ -37,7 +37,9 @@ use self::{
     suspicion::Suspicion,
 };
 use super::check_symbols;
-use crate::{BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility};
+use crate::{
+    BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility, error::listed_or_nothing,
+};
 
 /// Endings of files.
 const ENDINGS: [&str; 3] = [".parquet", ".csv", ".csv.gz"];
@@ -168,9 +170,9 @@ impl<'a> Folder<'a> {
 
     /// Returns sentences on what was allowed, and on columns that are not read.
     fn notes(&self) -> Vec<String> {
-        let names: Vec<&str> = self.unused.iter().map(String::as_str).collect();
-        let unused =
-            (!names.is_empty()).then(|| format!("columns of bar files that are not used: {}", names.join(", ")));
+        let names: Vec<String> = self.unused.iter().cloned().collect();
+        let unused = (!names.is_empty())
+            .then(|| format!("columns of bar files that are not used: {}", listed_or_nothing(&names)));
         self.allowed.iter().cloned().chain(unused).collect()
     }
 
@@ -194,9 +196,8 @@ pub(super) fn is_csv(path: &Path) -> bool {
 mod tests {
     use std::fs;
 
-    use polars::prelude::{
-        Column, DataFrame, IntoColumn, IntoSeries, NamedFrom, ParquetWriter, Series, TimeUnit, TimeZone,
-    };
+    use polars_core::prelude::{Column, DataFrame, IntoColumn, IntoSeries, NamedFrom, Series, TimeUnit, TimeZone};
+    use polars_io::prelude::ParquetWriter;
     use tempfile::TempDir;
 
     use super::*;

@@ -82,10 +82,10 @@ fn read(
 mod tests {
     use std::{fs, io::Write as _};
 
-    use polars::prelude::{
-        Categories, Column, DataFrame, DataType, IntoColumn, IntoSeries, NamedFrom, ParquetWriter, Series, TimeUnit,
-        TimeZone,
+    use polars_core::prelude::{
+        Categories, Column, DataFrame, DataType, IntoColumn, IntoSeries, NamedFrom, Series, TimeUnit, TimeZone,
     };
+    use polars_io::prelude::ParquetWriter;
     use tempfile::TempDir;
 
     use super::*;

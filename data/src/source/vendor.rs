@@ -128,6 +128,12 @@ pub trait Vendor: Sync {
     /// [`VendorError::Unsupported`].
     fn check(&self, symbol: &Symbol) -> Result<(), VendorError>;
 
+    /// Refuses every request if a key is needed and missing, before anything is written.
+    ///
+    /// # Errors
+    /// [`VendorError::NoKey`].
+    fn check_key(&self) -> Result<(), VendorError>;
+
     /// Returns the maximum number of calendar days per request.
     fn window_days(&self, symbol: &Symbol) -> i32;
 

@@ -1,35 +1,53 @@
 //! Reader of trades files.
 
-use std::{fs::File, path::Path, str::FromStr};
+use std::{io, path::Path, str::FromStr};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::{Timestamp, ToSpan as _, civil::Date};
+use market_data::{DataStamp, input_file, quotation::quoted};
 use market_env::{Action, ExitReason, PriceOrigin, Sale, Trade};
-use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _, TimeUnit};
+use polars_core::prelude::{AnyValue, DataFrame, TimeUnit};
+use polars_io::prelude::{ParquetReader, SerReader as _};
 
-use super::{EPOCH, SETUPS, TradesFormat};
+use super::{EPOCH, SETUPS, TradeLog, TradesFormat};
 
-/// Returns the trades in file order. Columns may stand in any order; unknown columns are ignored. Files written before the column
+/// Returns the rows in file order. Columns may stand in any order; unknown columns are ignored. Files written before the column
 /// `prices` existed count as modelled.
 ///
 /// # Errors
 /// When the file cannot be read, lacks a column, or a cell is of the wrong kind.
-pub fn read(path: &Path) -> anyhow::Result<Vec<Trade>> {
-    let trades = match TradesFormat::of(path)? {
+pub fn read(path: &Path) -> anyhow::Result<TradeLog> {
+    let log = match TradesFormat::of(path)? {
         TradesFormat::Parquet => open_parquet(path).and_then(|frame| read_rows(frame.height(), &frame)),
-        TradesFormat::Csv => std::fs::read_to_string(path)
+        TradesFormat::Csv => input_file::read(path)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
             .map_err(anyhow::Error::from)
             .and_then(|text| Csv::new(&text).and_then(|csv| read_rows(csv.rows.len(), &csv))),
     };
-    trades.with_context(|| format!("reading the trades of {}", path.display()))
+    log.with_context(|| format!("reading the trades of {}", path.display()))
 }
 
 fn open_parquet(path: &Path) -> anyhow::Result<DataFrame> {
-    Ok(ParquetReader::new(File::open(path)?).finish()?)
+    Ok(ParquetReader::new(input_file::open(path)?).finish()?)
 }
 
-fn read_rows(rows: usize, cells: &impl Cells) -> anyhow::Result<Vec<Trade>> {
-    (0..rows).map(|row| trade(cells, row).with_context(|| format!("row {}", row + 1))).collect()
+fn read_rows(rows: usize, cells: &impl Cells) -> anyhow::Result<TradeLog> {
+    let mut log = TradeLog { trades: Vec::new(), minutes_held: Vec::new(), data: Vec::new() };
+    let mut read = |row| {
+        log.trades.push(trade(cells, row)?);
+        log.minutes_held.push(i64::from(cells.whole(row, "minutes_held")?));
+        if cells.has("data") {
+            log.data.push(data_stamp(&cells.text(row, "data")?)?);
+        }
+        anyhow::Ok(())
+    };
+    (0..rows).try_for_each(|row| read(row).with_context(|| format!("row {}", row + 1)))?;
+    Ok(log)
+}
+
+fn data_stamp(text: &str) -> anyhow::Result<DataStamp> {
+    let found = [DataStamp::Market, DataStamp::Synthetic].into_iter().find(|stamp| stamp.as_str() == text);
+    found.with_context(|| format!("column data: \"{}\" is neither market nor SYNTHETIC", quoted(text)))
 }
 
 /// Typed cells of a table, by row and column.
@@ -43,7 +61,9 @@ trait Cells {
 
     /// Returns an amount of dollars in cents.
     fn cents(&self, row: usize, column: &str) -> anyhow::Result<i64> {
-        Ok((self.real(row, column)? * 100.0).round() as i64)
+        let cents = self.real(row, column)? * 100.0;
+        ensure!((cents - cents.round()).abs() < 1e-4, "column {column}: {} is not in whole cents", cents / 100.0);
+        Ok(cents.round() as i64)
     }
 }
 
@@ -76,11 +96,11 @@ fn trade(cells: &impl Cells, row: usize) -> anyhow::Result<Trade> {
 
 fn price_origin(text: &str) -> anyhow::Result<PriceOrigin> {
     let found = PriceOrigin::ALL.into_iter().find(|origin| origin.name() == text);
-    found.with_context(|| format!("column prices: {text:?} is neither modelled nor real"))
+    found.with_context(|| format!("column prices: \"{}\" is neither modelled nor real", quoted(text)))
 }
 
 fn exit_reason(text: &str, column: &str) -> anyhow::Result<ExitReason> {
-    text.parse().map_err(|error| anyhow!("column {column}: {error}"))
+    quoted(text).parse().map_err(|error| anyhow!("column {column}: {error}"))
 }
 
 /// Reads what `sales_text` writes.
@@ -88,7 +108,7 @@ fn sales(text: &str) -> anyhow::Result<Vec<Sale>> {
     let sale = |text: &str| {
         let parts: Vec<&str> = text.split(' ').collect();
         let [time, contracts, "@", price, "fees", fees, reason] = parts[..] else {
-            bail!("column sales: {text:?} is not of the form `TIME CONTRACTS @ PRICE fees DOLLARS REASON`")
+            bail!("column sales: \"{}\" is not of the form `TIME CONTRACTS @ PRICE fees DOLLARS REASON`", quoted(text))
         };
         Ok(Sale {
             ts_ns: parsed(time, "sales", "a time").and_then(nanoseconds)?,
@@ -102,7 +122,7 @@ fn sales(text: &str) -> anyhow::Result<Vec<Sale>> {
 }
 
 fn parsed<T: FromStr>(cell: &str, column: &str, kind: &str) -> anyhow::Result<T> {
-    cell.parse().map_err(|_| anyhow!("column {column}: {cell:?} is not {kind}"))
+    cell.parse().map_err(|_| anyhow!("column {column}: \"{}\" is not {kind}", quoted(cell)))
 }
 
 fn nanoseconds(time: Timestamp) -> anyhow::Result<i64> {
@@ -169,7 +189,7 @@ fn cell_value<T>(
     convert: impl FnOnce(&AnyValue<'_>) -> Option<T>,
 ) -> anyhow::Result<T> {
     let cell = frame.column(column)?.get(row)?;
-    convert(&cell).with_context(|| format!("column {column}: {cell} is not {kind}"))
+    convert(&cell).with_context(|| format!("column {column}: {} is not {kind}", quoted(&cell.to_string())))
 }
 
 impl Cells for DataFrame {
@@ -208,8 +228,6 @@ impl Cells for DataFrame {
 
 #[cfg(test)]
 mod tests {
-    use market_data::DataStamp;
-
     use super::{
         super::{encode, tests::trade},
         *,
@@ -225,7 +243,7 @@ mod tests {
             let path = folder.path().join(name);
             for trades in [vec![trade(), unsold.clone()], Vec::new()] {
                 std::fs::write(&path, encode(&path, &trades, DataStamp::Market).unwrap()).unwrap();
-                assert_eq!(read(&path).unwrap(), trades, "{name}");
+                assert_eq!(read(&path).unwrap(), TradeLog::of(trades, DataStamp::Market), "{name}");
             }
         }
     }
@@ -237,7 +255,7 @@ mod tests {
         std::fs::write(&path, encode(&path, &[trade()], DataStamp::Market).unwrap()).unwrap();
         let older = std::fs::read_to_string(&path).unwrap().replace(",prices", "").replace(",real,", ",");
         std::fs::write(&path, older).unwrap();
-        assert_eq!(read(&path).unwrap(), [Trade { prices: PriceOrigin::Modelled, ..trade() }]);
+        assert_eq!(read(&path).unwrap().trades, [Trade { prices: PriceOrigin::Modelled, ..trade() }]);
     }
 
     #[test]

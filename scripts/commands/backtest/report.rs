@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use market_data::{DataStamp, DateRange};
 use market_env::RealOptions;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::evaluation::{
-    audit::Audit, cost_sensitivity::CostSensitivity, performance::Performance, price_counts::PriceCounts,
+    audit::{Audit, signature_of},
+    cost_sensitivity::CostSensitivity,
+    performance::Performance,
+    price_counts::PriceCounts,
 };
 
 /// Report written by `zerodte backtest --json`.
@@ -54,12 +58,34 @@ pub struct BacktestReport {
     /// The same replay at several multiples of the spread, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_sensitivity: Option<CostSensitivity>,
+    /// SHA-256 of the trades as a CSV file, as `--trades` writes it.
+    pub trades_sha256: String,
     /// Findings of the audit of the trades, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
+    /// Signature: SHA-256 of everything else in the report, in canonical form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 impl BacktestReport {
+    /// Returns the report as a reader of its file finds it.
+    ///
+    /// # Errors
+    /// If it has no JSON form.
+    pub fn value(&self) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&serde_json::to_string(self)?)?)
+    }
+
+    /// Returns the report with its signature.
+    ///
+    /// # Errors
+    /// As [`BacktestReport::value`].
+    pub fn signed(self) -> anyhow::Result<Self> {
+        let signature = signature_of(&self.value()?);
+        Ok(Self { sha256: Some(signature), ..self })
+    }
+
     /// Returns a sentence on the position of the dates to those of the training, whose ranges `trained_on` names.
     pub fn sample_line(&self, dates: usize, trained_on: &str) -> String {
         match (self.in_sample_dates, self.dates_before_training) {

@@ -1,8 +1,7 @@
 //! Page of the demonstration: both results with their pictures, in one HTML file that needs no network.
 
-use std::fs;
-
 use anyhow::Context as _;
+use market_data::input_file;
 
 use super::Demonstrated;
 use crate::{artifacts::paths::Paths, output::synthetic::SYNTHETIC_DATA};
@@ -34,7 +33,7 @@ pub(super) fn html(shown: &[Demonstrated], money: &str) -> anyhow::Result<String
 
 fn section(shown: &Demonstrated) -> anyhow::Result<String> {
     let picture = Paths::of(&shown.config.run).run.join("training.svg");
-    let svg = fs::read_to_string(&picture).with_context(|| format!("reading {}", picture.display()))?;
+    let svg = input_file::read_text(&picture).with_context(|| format!("reading {}", picture.display()))?;
     let (title, text) = (escaped(shown.market.title), escaped(&shown.result.join("\n")));
     Ok(format!("<h2>{title}</h2>\n<pre>{text}</pre>\n{svg}\n"))
 }

@@ -4,10 +4,9 @@ use std::{fmt::Write as _, path::Path};
 
 use anyhow::Context as _;
 use jiff::civil::Date;
-use market_data::DataStamp;
-use polars::prelude::{
-    Column, DataFrame, DataType, NamedFrom as _, ParquetReader, ParquetWriter, SerReader as _, Series,
-};
+use market_data::{DataStamp, input_file};
+use polars_core::prelude::{Column, DataFrame, DataType, NamedFrom as _, Series};
+use polars_io::prelude::{ParquetReader, ParquetWriter, SerReader as _};
 use ppo_agent::forecast::{Epoch, Scores, Target, TargetKind};
 
 use super::dataset::{ForecastDataset, SelectedSamples};
@@ -153,7 +152,7 @@ pub(crate) struct Pairs {
 /// When the file cannot be read or lacks the target.
 pub(crate) fn read_pairs(path: &Path, target: &str) -> anyhow::Result<Pairs> {
     let read = || -> anyhow::Result<Pairs> {
-        let frame = ParquetReader::new(std::fs::File::open(path)?).finish()?;
+        let frame = ParquetReader::new(input_file::open(path)?).finish()?;
         let numbers = |name: String| anyhow::Ok(frame.column(&name)?.f32()?.clone());
         let (forecast, actual) = (numbers(format!("{target}/forecast"))?, numbers(format!("{target}/actual"))?);
         let days = frame.column("date")?.cast(&DataType::Int32)?;

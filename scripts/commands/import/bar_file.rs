@@ -1,9 +1,10 @@
 //! Bars as a Parquet file with the project's own columns.
 
 use market_data::Bars;
-use polars::prelude::{
-    Column, DataFrame, IntoColumn as _, IntoSeries as _, NamedFrom as _, ParquetWriter, Series, TimeUnit, TimeZone,
+use polars_core::prelude::{
+    Column, DataFrame, IntoColumn as _, IntoSeries as _, NamedFrom as _, Series, TimeUnit, TimeZone,
 };
+use polars_io::prelude::ParquetWriter;
 
 /// Returns the bytes of a Parquet file: `timestamp` as a UTC date-time in microseconds, prices and volume as doubles.
 ///

@@ -1,8 +1,12 @@
 //! Run folder, read while the run writes it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, ensure};
+use market_data::{
+    input_file,
+    quotation::{printable, quoted},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -41,7 +45,7 @@ impl Folder {
             path.display()
         );
         let config: toml::Table =
-            fs::read_to_string(config).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
+            input_file::read_text(&config).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
         let planned = config.get("run").and_then(|run| run.get("timesteps")?.as_integer());
         view.planned = planned.and_then(|steps| u64::try_from(steps).ok());
         Ok(Self {
@@ -105,7 +109,7 @@ impl Folder {
     }
 
     fn finished(&self) -> bool {
-        let manifest = fs::read_to_string(self.metrics.path().with_file_name(MANIFEST)).ok();
+        let manifest = input_file::read_text(&self.metrics.path().with_file_name(MANIFEST)).ok();
         let manifest = manifest.and_then(|text| serde_json::from_str::<Value>(&text).ok());
         manifest.is_some_and(|manifest| manifest["finished"].is_string())
     }
@@ -123,9 +127,22 @@ fn refresh<T: DeserializeOwned>(follower: &mut Follower, known: &mut Vec<T>) -> 
 
 fn rows<T: DeserializeOwned>(follower: &Follower, lines: &[String]) -> anyhow::Result<Vec<T>> {
     let parse = |line: &String| {
-        serde_json::from_str(line).with_context(|| format!("{}: malformed row {line}", follower.path().display()))
+        let row = serde_json::from_str(line).map(without_escapes).and_then(serde_json::from_value);
+        row.with_context(|| format!("{}: malformed row {}", follower.path().display(), quoted(line)))
     };
     lines.iter().map(parse).collect()
+}
+
+/// Writes the control characters in the texts of a row as escapes: a terminal would follow them.
+fn without_escapes(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(printable(&text).into_owned()),
+        Value::Array(items) => items.into_iter().map(without_escapes).collect(),
+        Value::Object(entries) => {
+            entries.into_iter().map(|(key, value)| (printable(&key).into_owned(), without_escapes(value))).collect()
+        }
+        other => other,
+    }
 }
 
 /// Adds a row of `metrics.jsonl` to the view.
@@ -166,6 +183,8 @@ fn window_stats(row: &Row, actions: &str, strong: &str, [in_market, money]: [&st
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use market_data::DataStamp;
     use market_env::{Ledger, Setup};
     use ppo_agent::health::log_block;

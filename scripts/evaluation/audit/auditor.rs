@@ -1,34 +1,26 @@
 //! Audit arithmetic: per trade, per session and in total.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use market_data::calendar::{self, MINUTE_NS};
+use market_data::{
+    calendar::{self, MINUTE_NS},
+    quotation::quoted,
+};
 use market_env::{Action, Trade};
+use serde_json::Value;
 
 use super::{
+    FigureCounts, TRADES_HASH,
+    cash_flow::CashFlow,
     claims::{Claims, SessionTotals},
+    figures,
     terms::{Fill, FillKind, Terms},
 };
-use crate::output::table::dollars_and_cents;
+use crate::{artifacts::trades::TradeLog, output::table::dollars_and_cents};
 
 /// Shares per contract: a price in cents times this is the contract's premium in cents.
 const SHARES: i64 = 100;
-
-/// Cash flow of one trade, in cents.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CashFlow {
-    pub(super) premium: i64,
-    entry_fees: i64,
-    fees: i64,
-    net: i64,
-}
-
-impl CashFlow {
-    fn net_return(&self) -> f64 {
-        self.net as f64 / (self.premium + self.entry_fees) as f64
-    }
-}
 
 /// Totals by symbol and date, derived from the trades.
 pub(super) type TotalsBySession = BTreeMap<(String, Date), SessionTotals>;
@@ -64,7 +56,7 @@ impl<'a> Auditor<'a> {
 
     /// Derives the cash flow of one trade and compares the record with it.
     pub(super) fn trade(&mut self, row: usize, trade: &Trade) -> CashFlow {
-        let place = format!("trade {row} ({} {} {} {})", trade.symbol, trade.date, trade.side.name(), trade.strike);
+        let place = place_of(row, trade);
         let entry = self.whole_cents(&place, "the entry price", trade.entry_price);
         let premium = entry * SHARES * i64::from(trade.contracts);
         self.fees(
@@ -173,35 +165,22 @@ impl<'a> Auditor<'a> {
         totals
     }
 
-    /// Compares the totals with the report.
-    pub(super) fn totals(&mut self, trades: &[Trade], flows: &[CashFlow], totals: &TotalsBySession, claims: &Claims) {
-        let place = "report";
-        let count = trades.len() as i64;
-        self.require(claims.trades == count, place, || {
-            format!("it counts {} trades, the log has {count}", claims.trades)
+    /// Checks the cells of the log that follow from others of their row.
+    pub(super) fn cells(&mut self, log: &TradeLog) {
+        for (row, (trade, minutes)) in log.trades.iter().zip(&log.minutes_held).enumerate() {
+            let (held, place) = (trade.minutes_held(), place_of(row + 1, trade));
+            self.require(*minutes == held, &place, || {
+                format!("the minutes held are {minutes}, by entry and exit {held}")
+            });
+        }
+        let mixed = log.data.windows(2).position(|pair| pair[0] != pair[1]);
+        self.require(mixed.is_none(), "log", || {
+            format!("its rows have two data stamps, first in row {}", mixed.unwrap_or(0) + 2)
         });
-        self.cents(place, "the net P&L", claims.net_pnl_cents, flows.iter().map(|flow| flow.net).sum());
-        self.cents(place, "the sum of fees", claims.fees_cents, flows.iter().map(|flow| flow.fees).sum());
-        let returns: Vec<f64> = flows.iter().map(CashFlow::net_return).collect();
-        let n = returns.len() as f64;
-        let wins = flows.iter().filter(|flow| flow.net > 0).count() as f64;
-        let worst = returns.iter().copied().min_by(f64::total_cmp);
-        let ratios = [
-            ("the win rate", claims.win_rate, wins / n),
-            ("the mean trade return", claims.mean_trade_return, returns.iter().sum::<f64>() / n),
-            ("the worst trade return", claims.worst_trade_return, worst.unwrap_or(0.0)),
-        ];
-        for (what, claimed, derived) in ratios {
-            if let Some(claimed) = claimed {
-                self.ratio(place, what, claimed, derived);
-            }
-        }
-        let mut daily: BTreeMap<Date, i64> = claims.daily_pnl_cents.keys().map(|&date| (date, 0)).collect();
-        totals.iter().for_each(|((_, date), end)| *daily.entry(*date).or_default() += end.0);
-        for (date, derived) in daily {
-            let claimed = claims.daily_pnl_cents.get(&date).copied().unwrap_or(0);
-            self.cents(place, &format!("the P&L of {date}"), claimed, derived);
-        }
+    }
+
+    /// Compares the totals of every session with those of the replay, if they are at hand.
+    pub(super) fn session_totals(&mut self, totals: &TotalsBySession, claims: &Claims) {
         for ((symbol, date), &(pnl, fees, trades)) in claims.sessions.iter().flatten() {
             let place = format!("session {symbol} {date}");
             let end = totals.get(&(symbol.clone(), *date)).copied().unwrap_or((0, 0, 0));
@@ -211,4 +190,54 @@ impl<'a> Auditor<'a> {
             self.require(trades == end.2, &place, || format!("it counts {trades} trades, the log has {}", end.2));
         }
     }
+
+    /// Derives the figures of the report again and compares them; returns their numbers.
+    pub(super) fn report(&mut self, log: &TradeLog, flows: &[CashFlow], claims: &Claims) -> FigureCounts {
+        let (place, report) = ("report", &claims.report);
+        let derived = figures::of_trades(report, &log.trades, flows, self.terms.capital_cents);
+        let mut derived = derived.unwrap_or_default();
+        if report[TRADES_HASH].is_string() {
+            derived.insert(TRADES_HASH.to_owned(), log.sha256().into());
+        }
+        if let Some(stamp) = log.data.first() {
+            derived.insert("data".to_owned(), stamp.as_str().into());
+        }
+        derived.extend(claims.again.iter().flat_map(figures::of_replay));
+        let claimed = figures::leaves(report);
+        let compared: Vec<_> =
+            derived.iter().filter_map(|(path, value)| Some((path, claimed.get(path)?, value))).collect();
+        for (path, claimed, derived) in &compared {
+            self.require(figures::equal(claimed, derived), place, || {
+                format!("{path} is {}, derived again {derived}", quoted(&claimed.to_string()))
+            });
+        }
+        // A date or a reason that only the trades have; a report of an earlier version may lack whole figures.
+        let of_report = |path: &str| report.get(path.split('.').next().unwrap_or_default()).is_some();
+        for (path, value) in derived.iter().filter(|(path, value)| !claimed.contains_key(*path) && !is_nothing(value)) {
+            self.require(!of_report(path), place, || format!("{path} is missing, derived again {value}"));
+        }
+        self.listed_symbols(report, &log.trades);
+        let signed = claims.is_signed();
+        self.require(signed.is_some(), place, || "its figures are not those that it was signed with".to_owned());
+        FigureCounts { derived: compared.len(), all: claimed.len(), signed: signed == Some(true) }
+    }
+
+    /// Checks that the report lists the symbols of the trades.
+    fn listed_symbols(&mut self, report: &Value, trades: &[Trade]) {
+        let Some(listed) = report["symbols"].as_array() else { return };
+        let unknown: BTreeSet<&str> = trades.iter().map(|trade| trade.symbol.as_str()).collect();
+        for symbol in unknown.into_iter().filter(|symbol| !listed.iter().any(|name| name == symbol)) {
+            self.require(false, "report", || format!("{} was traded but is not among its symbols", quoted(symbol)));
+        }
+    }
+}
+
+/// Returns the name of a trade in sentences; rows count from 1.
+fn place_of(row: usize, trade: &Trade) -> String {
+    format!("trade {row} ({} {} {} {})", quoted(&trade.symbol), trade.date, trade.side.name(), trade.strike)
+}
+
+/// Returns whether a figure that a report lacks says nothing.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_f64() == Some(0.0)
 }

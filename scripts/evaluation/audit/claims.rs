@@ -2,27 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::ensure;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use super::{SIGNATURE, figures};
 use crate::evaluation::replay::ReplayResult;
 
 /// Totals of a session: net P&L and fees in cents, and number of trades.
 pub(super) type SessionTotals = (i64, i64, u32);
 
-/// Totals claimed by the report of a replay.
+/// Report of a replay, and what is known beside it.
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
-    pub(super) trades: i64,
-    pub(super) net_pnl_cents: i64,
-    pub(super) fees_cents: i64,
-    pub(super) win_rate: Option<f64>,
-    pub(super) mean_trade_return: Option<f64>,
-    pub(super) worst_trade_return: Option<f64>,
-    pub(super) daily_pnl_cents: BTreeMap<Date, i64>,
+    pub(super) report: Value,
     /// Totals by symbol and date, if the replay itself is at hand.
     pub(super) sessions: Option<BTreeMap<(String, Date), SessionTotals>>,
+    /// Report of a second replay of the same sessions, if there was one.
+    pub(super) again: Option<Value>,
 }
 
 impl Claims {
@@ -30,26 +27,12 @@ impl Claims {
     ///
     /// # Errors
     /// When a key is missing.
-    pub fn of_report(report: &Value) -> anyhow::Result<Self> {
-        let number = |key: &str| report[key].as_f64().with_context(|| format!("the report has no number {key}"));
-        let cents = |dollars: f64| (dollars * 100.0).round() as i64;
-        let daily = report["daily_pnl_usd"].as_object().context("the report has no daily_pnl_usd")?;
-        let day = |(date, pnl): (&String, &Value)| {
-            anyhow::Ok((
-                date.parse()?,
-                cents(pnl.as_f64().with_context(|| format!("the P&L of {date} is not a number"))?),
-            ))
-        };
-        Ok(Self {
-            trades: number("trades")? as i64,
-            net_pnl_cents: cents(number("net_pnl_usd")?),
-            fees_cents: cents(number("fees_usd")?),
-            win_rate: report["win_rate"].as_f64(),
-            mean_trade_return: report["mean_trade_return"].as_f64(),
-            worst_trade_return: report["worst_trade_return"].as_f64(),
-            daily_pnl_cents: daily.iter().map(day).collect::<Result<_, _>>()?,
-            sessions: None,
-        })
+    pub fn of_report(report: Value) -> anyhow::Result<Self> {
+        for key in ["trades", "net_pnl_usd", "fees_usd"] {
+            ensure!(report[key].is_number(), "the report has no number {key}");
+        }
+        figures::daily_pnl_cents(&report)?;
+        Ok(Self { report, ..Self::default() })
     }
 
     /// Adds the totals of every session of the replay; `symbol_of` returns the symbol of a day of its market.
@@ -62,4 +45,25 @@ impl Claims {
         self.sessions = Some(result.sessions.iter().map(end).collect());
         self
     }
+
+    /// Adds the report of a second replay of the same sessions.
+    #[must_use]
+    pub fn with_replay(self, report: Value) -> Self {
+        Self { again: Some(report), ..self }
+    }
+
+    /// Returns whether the report is signed; `None` where the signature is not that of its figures.
+    pub(super) fn is_signed(&self) -> Option<bool> {
+        let Some(signature) = self.report[SIGNATURE].as_str() else { return Some(false) };
+        (signature == signature_of(&self.report)).then_some(true)
+    }
+}
+
+/// Returns the signature of a report: a hash of all of its figures.
+pub fn signature_of(report: &Value) -> String {
+    let mut report = report.clone();
+    if let Some(entries) = report.as_object_mut() {
+        entries.remove(SIGNATURE);
+    }
+    ppo_agent::content_sha256(&report)
 }

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     CloseAtOnce,
     /// The response is late by this many real milliseconds.
     Slow(u64),
+    /// The body arrives byte by byte, one in this many real milliseconds.
+    Drip(u64),
     /// A 200 with truncated JSON.
     GarbageJson,
     /// Bars of another ticker than the requested one.
@@ -116,6 +118,7 @@ pub(crate) fn edit_reply(faults: &[Fault], reply: &mut Reply) {
                 reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
             }
             Fault::CutBody => reply.sending = Sending::Cut,
+            Fault::Drip(ms) => reply.sending = Sending::Drip(*ms),
             _ => {}
         }
     }

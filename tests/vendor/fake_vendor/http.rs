@@ -62,6 +62,8 @@ pub(crate) enum Sending {
     Cut,
     /// The connection is closed without a byte.
     Nothing,
+    /// The body is sent byte by byte, one in this many milliseconds, until the client gives up.
+    Drip(u64),
 }
 
 /// A reply.
@@ -131,6 +133,13 @@ pub(crate) fn write(stream: &mut TcpStream, reply: &Reply) -> bool {
     let mut head = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: {length}\r\n");
     let headers = reply.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
     head.extend(headers.chain(["\r\n".to_owned()]));
+    if let Sending::Drip(ms) = reply.sending {
+        let mut send = |byte: &[u8]| {
+            std::thread::sleep(std::time::Duration::from_millis(ms));
+            stream.write_all(byte).and_then(|()| stream.flush()).is_ok()
+        };
+        return send(head.as_bytes()) && reply.body.chunks(1).all(send);
+    }
     let whole = reply.sending == Sending::Whole;
     let body = if whole { &reply.body[..] } else { &reply.body[..reply.body.len() / 2] };
     let bytes = [head.as_bytes(), body].concat();

@@ -1,6 +1,6 @@
 //! Trained forecaster: inputs, targets, parameters; in memory and on disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::layout::ParamLayout;
 use crate::{
     AgentError, Normalizer,
     forecast::{ForecastConfig, Target, TargetMoments},
-    storage::{atomic_file::write_atomically, tensor_file},
+    storage::{atomic_file::write_atomically, sidecar, tensor_file},
 };
 
 /// Format mark of the sidecar, and metadata key of the tensor file; the number changes with the meaning of either.
@@ -122,10 +122,9 @@ impl ForecasterFile {
         tensors.push(("normalizer.mean".into(), vec![features.len()], &normalizer.mean));
         tensors.push(("normalizer.scale".into(), vec![features.len()], &normalizer.scale));
         let stamp = self.meta[STAMP].as_str().unwrap_or_default();
-        let weights = tensor_file::to_safetensors(&tensors, (FORMAT, stamp.to_owned())).map_err(refused)?;
-        let sidecar = Sidecar {
+        let mut sidecar = Sidecar {
             format: FORMAT.into(),
-            weights_sha256: tensor_file::sha256(&[&weights]),
+            weights_sha256: String::new(),
             config: config.clone(),
             features: features.clone(),
             targets: targets.clone(),
@@ -133,9 +132,12 @@ impl ForecasterFile {
             target_std: moments.std.clone(),
             meta: self.meta.clone(),
         };
+        let seal = sidecar::seal(stamp, &sidecar).map_err(refused)?;
+        let weights = tensor_file::to_safetensors(&tensors, (FORMAT, seal)).map_err(refused)?;
+        sidecar.weights_sha256 = tensor_file::sha256(&[&weights]);
         let text = serde_json::to_string_pretty(&sidecar).map_err(|error| refused(error.to_string()))?;
         write_atomically(path, &weights)?;
-        write_atomically(&sidecar_path(path), (text + "\n").as_bytes())
+        write_atomically(&sidecar::path_of(path), (text + "\n").as_bytes())
     }
 
     /// Reads a forecaster from its tensor file `path` and the sidecar beside it.
@@ -149,21 +151,15 @@ impl ForecasterFile {
     }
 
     fn parse(path: &Path, weights: &[u8]) -> Result<Self, String> {
-        let beside = sidecar_path(path);
-        let of_sidecar = |error: String| format!("its sidecar {}: {error}", beside.display());
-        let text = std::fs::read_to_string(&beside).map_err(|error| of_sidecar(error.to_string()))?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| of_sidecar(error.to_string()))?;
+        let beside = sidecar::path_of(path);
+        let value = sidecar::read(&beside)?;
         if value["format"] != FORMAT {
             let format = value["format"].as_str().unwrap_or("nothing");
             return Err(format!("its sidecar has the format `{format}` instead of `{FORMAT}`"));
         }
-        let sidecar: Sidecar = serde_json::from_value(value).map_err(|error| of_sidecar(error.to_string()))?;
-        if tensor_file::metadata(weights, FORMAT)?.is_none() {
-            return Err(format!("it is a safetensors file, but not marked `{FORMAT}`"));
-        }
-        if tensor_file::sha256(&[weights]) != sidecar.weights_sha256 {
-            return Err("its sidecar belongs to other weights; copy the two files together".into());
-        }
+        let sidecar =
+            Sidecar::deserialize(&value).map_err(|error| format!("its sidecar {}: {error}", beside.display()))?;
+        sidecar::check(weights, FORMAT, &value)?;
         let faults = sidecar.config.check();
         if !faults.is_empty() {
             return Err(format!("its configuration is invalid: {}", faults.join("; ")));
@@ -181,6 +177,7 @@ impl Sidecar {
         let tensors = SafeTensors::deserialize(weights).map_err(|error| error.to_string())?;
         let features = self.features.len();
         let layout = ParamLayout::new(&self.config, features, self.targets.len());
+        tensor_file::check_holds(weights, layout.len())?;
         let (mut normalizer, mut params) = (Normalizer::identity(features), vec![0.0; layout.len()]);
         tensor_file::tensor(&tensors, "normalizer.mean", &[features], &mut normalizer.mean)?;
         tensor_file::tensor(&tensors, "normalizer.scale", &[features], &mut normalizer.scale)?;
@@ -191,10 +188,6 @@ impl Sidecar {
         let Self { config, features, targets, .. } = self.clone();
         Ok(Forecaster { config, features, targets, moments, normalizer, params })
     }
-}
-
-fn sidecar_path(path: &Path) -> PathBuf {
-    path.with_extension("json")
 }
 
 #[cfg(all(test, feature = "torch"))]
@@ -218,7 +211,7 @@ mod tests {
         std::fs::write(&sidecar, text.replace("forecaster 1", "model 1")).unwrap();
         assert!(refusal().contains("has the format `ppo-agent model 1` instead of"), "{}", refusal());
         std::fs::write(&sidecar, text.replace("\"hidden_size\": 8", "\"hidden_size\": 9")).unwrap();
-        assert!(refusal().contains("tensor encoder.0.weight is "), "{}", refusal());
+        assert!(refusal().contains("its sidecar was edited"), "{}", refusal());
         std::fs::write(&sidecar, text.replace("weights_sha256\": \"", "weights_sha256\": \"0")).unwrap();
         assert!(refusal().contains("belongs to other weights"), "{}", refusal());
         std::fs::remove_file(&sidecar).unwrap();

@@ -2,20 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    fs::{self, File, OpenOptions},
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    io,
+    path::Path,
 };
 
 use jiff::civil::Date;
-use polars::prelude::{
-    Column, DataFrame, DataType, IntoColumn as _, KeyValueMetadata, NamedFrom as _, ParquetReader, ParquetWriter,
-    SerReader as _, Series,
-};
+use polars_core::prelude::{Column, DataFrame, DataType, IntoColumn as _, NamedFrom as _, Series};
+use polars_io::prelude::{KeyValueMetadata, ParquetReader, ParquetWriter, SerReader as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    DataError,
+    DataError, input_file,
     source::{
         files::{cells::unreadable, parquet},
         vendor::VendorError,
@@ -36,7 +35,7 @@ pub(super) fn read_asked_from(path: &Path) -> Result<Date, DataError> {
 }
 
 fn read_entry<T: DeserializeOwned>(path: &Path) -> Result<T, DataError> {
-    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let file = input_file::open(path).map_err(|error| unreadable(path, error))?;
     let mut reader = ParquetReader::new(file);
     let metadata = reader.get_metadata().map_err(|error| unreadable(path, error))?;
     let entries = metadata.key_value_metadata.iter().flatten();
@@ -64,11 +63,13 @@ pub(super) fn write_daily(path: &Path, days: &[(Date, f64)], asked_from: Date) -
     write_table(path, vec![dates.into_column(), closes.into_column()], &asked_from)
 }
 
-/// Returns a temporary path beside a file, unique across programs and threads.
-pub(crate) fn temporary_path(path: &Path) -> PathBuf {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    let count = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    path.with_extension(format!("part-{}-{count}", std::process::id()))
+/// Replaces a file by what `write` writes: under an unpredictable name beside it, which is created exclusively, so that no link is
+/// followed, and then renamed.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let part = path.with_extension(format!("part-{:016x}", RandomState::new().build_hasher().finish()));
+    let file = OpenOptions::new().write(true).create_new(true).open(&part)?;
+    let kept = write(&file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&part, path));
+    kept.inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
 fn write_table(path: &Path, columns: Vec<Column>, record: &impl Serialize) -> Result<(), VendorError> {
@@ -78,13 +79,12 @@ fn write_table(path: &Path, columns: Vec<Column>, record: &impl Serialize) -> Re
     }
     let text = serde_json::to_string(record).map_err(|error| unreadable(path, error))?;
     let entries = Some(KeyValueMetadata::from_static(vec![(KEY.to_owned(), text)]));
-    let part = temporary_path(path);
     let mut table = DataFrame::new_infer_height(columns).map_err(|error| unreadable(path, error))?;
-    let file = File::create(&part).map_err(fault("writing"))?;
-    let written = ParquetWriter::new(&file).with_key_value_metadata(entries).finish(&mut table);
-    let kept =
-        written.map_err(std::io::Error::other).and_then(|_| file.sync_all()).and_then(|()| fs::rename(&part, path));
-    kept.inspect_err(|_| drop(fs::remove_file(&part))).map_err(fault("writing"))
+    let write = |file: &File| {
+        let written = ParquetWriter::new(file).with_key_value_metadata(entries).finish(&mut table);
+        written.map(drop).map_err(io::Error::other)
+    };
+    replace(path, write).map_err(fault("writing"))
 }
 
 /// Record of one session.

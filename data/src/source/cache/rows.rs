@@ -3,7 +3,9 @@
 use std::{cmp::Ordering, path::Path};
 
 use jiff::civil::Date;
-use polars::prelude::{Column, DataType, IntoColumn as _, IntoSeries as _, NamedFrom as _, Series, TimeUnit, TimeZone};
+use polars_core::prelude::{
+    Column, DataType, IntoColumn as _, IntoSeries as _, NamedFrom as _, Series, TimeUnit, TimeZone,
+};
 
 use crate::{
     BarColumns, DataError, Right,

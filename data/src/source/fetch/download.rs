@@ -71,6 +71,10 @@ impl Fetcher<'_> {
             self.vendor.check(symbol)?;
             all_series.insert(symbol.clone(), self.series(symbol));
         }
+        if !self.plan(symbols, dates, options)?.windows.is_empty() {
+            // Before a lock creates the folder.
+            self.vendor.check_key()?;
+        }
         let _locks = lock(all_series.values(), self.progress)?;
         // Planned under the lock: another program may just have fetched these sessions.
         let plan = self.plan(symbols, dates, options)?;

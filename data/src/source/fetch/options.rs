@@ -85,6 +85,10 @@ impl Fetcher<'_> {
         planned: &mut dyn FnMut(&OptionPlan),
     ) -> Result<usize, VendorError> {
         let series = self.option_series(underlying);
+        if !self.plan_options(vendor, underlying, dates, around)?.days.is_empty() {
+            // Before a lock creates the folder.
+            vendor.check_key()?;
+        }
         let _locks = lock(std::iter::once(&series), self.progress)?;
         let plan = self.plan_options(vendor, underlying, dates, around)?;
         planned(&plan);

@@ -1,13 +1,13 @@
 //! Requests that the data plan refused, cached for a week.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io::Write as _, path::Path};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Symbol,
-    source::{cache::temporary_path, vendor::VendorError},
+    Symbol, input_file,
+    source::{cache, vendor::VendorError},
 };
 
 /// Days for which a refusal is valid; then the request is tried again.
@@ -26,7 +26,7 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Reads the refusals; an unreadable file holds none.
     pub(super) fn read(file: &Path) -> Self {
-        serde_json::from_str(&fs::read_to_string(file).unwrap_or_default()).unwrap_or_default()
+        serde_json::from_str(&input_file::read_text(file).unwrap_or_default()).unwrap_or_default()
     }
 
     /// Writes the refusals if they differ from the file.
@@ -36,9 +36,8 @@ impl Refusals {
         }
         let fault = |source| VendorError::Cache { path: file.to_owned(), doing: "writing", source };
         let text = serde_json::to_string_pretty(self).map_err(std::io::Error::other).map_err(fault)?;
-        let part = temporary_path(file);
         fs::create_dir_all(file.parent().unwrap_or(file)).map_err(fault)?;
-        fs::write(&part, text).and_then(|()| fs::rename(&part, file)).map_err(fault)
+        cache::replace(file, |mut part| part.write_all(text.as_bytes())).map_err(fault)
     }
 
     /// Returns the time and message of a valid refusal.

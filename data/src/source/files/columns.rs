@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::{BarColumn, DataError};
+use crate::{BarColumn, DataError, quotation::quoted};
 
 /// Names that yfinance, pandas and vendors give the columns, folded by [`folded`].
 const KNOWN: [(BarColumn, &[&str]); 6] = [
@@ -206,7 +206,8 @@ fn folded(name: &str) -> String {
 
 /// Returns a name as notes show it: with quotes where it is empty or has blanks at its ends.
 fn shown(name: &str) -> String {
-    if name.is_empty() || name.trim() != name { format!("{name:?}") } else { name.to_owned() }
+    let text = quoted(name);
+    if name.is_empty() || name.trim() != name { format!("\"{text}\"") } else { text.into_owned() }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{BufReader, Read},
     path::{Path, PathBuf},
     str::FromStr,
@@ -24,10 +23,13 @@ use super::{
     columns::{self, BarNames},
     epoch,
 };
-use crate::{BarColumn, DataError};
+use crate::{BarColumn, DataError, input_file};
 
 /// Largest number in a column that counts rows; as epoch seconds it lies in 1973.
 const LARGEST_ROW_NUMBER: i64 = 100_000_000;
+
+/// Most cells that are read at once.
+const CELLS_AT_ONCE: usize = 1 << 21;
 
 /// Reads bars. `named` holds meanings of columns by their names in the file.
 pub(super) fn bars(path: &Path, named: &BTreeMap<String, BarColumn>, with_volume: bool) -> Result<BarCells, DataError> {
@@ -76,9 +78,14 @@ pub(in crate::source) fn header(path: &Path) -> Result<Vec<String>, DataError> {
 
 /// Opens a file; one that ends in `.gz` is unpacked while it is read.
 fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let file = input_file::open(path).map_err(|error| unreadable(path, error))?;
     let packed = path.extension().is_some_and(|ending| ending == "gz");
     Ok(if packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
+}
+
+/// Returns the rows that are read at once: fewer where a row has many columns, since the reader takes memory for the cells of all.
+fn rows_at_once(columns: usize) -> usize {
+    (CELLS_AT_ONCE / columns.max(1)).clamp(1, 65_536)
 }
 
 /// The wanted columns of a file as text.
@@ -101,7 +108,7 @@ impl Text {
         let reader = ReaderBuilder::new(Arc::new(Schema::new(fields)))
             .with_header(true)
             .with_truncated_rows(true)
-            .with_batch_size(65_536)
+            .with_batch_size(rows_at_once(header.len()))
             .with_projection(positions)
             .build(open(path)?)
             .map_err(|error| unreadable(path, error))?;

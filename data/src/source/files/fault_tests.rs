@@ -3,10 +3,10 @@
 use std::{fs, io::Write as _, path::Path};
 
 use flate2::{Compression, write::GzEncoder};
-use polars::prelude::{
-    Categories, Column, DataFrame, DataType, IntoColumn as _, IntoSeries as _, NamedFrom as _, ParquetWriter, Series,
-    TimeUnit,
+use polars_core::prelude::{
+    Categories, Column, DataFrame, DataType, IntoColumn as _, IntoSeries as _, NamedFrom as _, Series, TimeUnit,
 };
+use polars_io::prelude::ParquetWriter;
 use tempfile::TempDir;
 
 use super::{load, load_in};

@@ -10,7 +10,8 @@ use jiff::{
     ToSpan,
     civil::{Date, date},
 };
-use polars::prelude::{ArrowDataType, Column, DataFrame, DataType, ParquetReader, SerReader, StringChunked, TimeUnit};
+use polars_core::prelude::{ArrowDataType, Column, DataFrame, DataType, StringChunked, TimeUnit};
+use polars_io::prelude::{ParquetReader, SerReader};
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
@@ -21,7 +22,7 @@ use super::{
     epoch,
     plain_types::plain,
 };
-use crate::{BarColumn, DataError, bar_format::clock_time};
+use crate::{BarColumn, DataError, bar_format::clock_time, input_file};
 
 /// Reads bars. `named` holds meanings of columns by their names in the file.
 pub(super) fn bars(path: &Path, named: &BTreeMap<String, BarColumn>, with_volume: bool) -> Result<BarCells, DataError> {
@@ -112,7 +113,7 @@ pub(in crate::source) fn header(path: &Path) -> Result<Vec<String>, DataError> {
 }
 
 fn open(path: &Path) -> Result<ParquetReader<File>, DataError> {
-    File::open(path).map(ParquetReader::new).map_err(|error| unreadable(path, error))
+    input_file::open(path).map(ParquetReader::new).map_err(|error| unreadable(path, error))
 }
 
 fn columns_of(path: &Path, reader: &mut ParquetReader<File>) -> Result<Vec<String>, DataError> {

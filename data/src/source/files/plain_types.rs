@@ -1,6 +1,6 @@
 //! Columns of Parquet files in the few types that the readers of cells expect.
 
-use polars::prelude::{Column, DataFrame, DataType, PolarsResult};
+use polars_core::prelude::{Column, DataFrame, DataType, PolarsResult};
 
 /// Casts decimals to floats, dictionary columns to text and small integers to 64 bits; other columns stay as they are.
 pub(super) fn plain(table: DataFrame) -> PolarsResult<DataFrame> {

@@ -7,7 +7,7 @@ use jiff::{
     civil::{Date, Time, date},
     tz::{TimeZone, TimeZoneDatabase},
 };
-use polars::prelude::{Column, DataType, TimeUnit};
+use polars_core::prelude::{Column, DataType, TimeUnit};
 
 use crate::{
     DataError, calendar,
@@ -88,7 +88,7 @@ fn nanoseconds(unit: TimeUnit) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use polars::prelude::{IntoColumn, IntoSeries, NamedFrom, Series, TimeZone as ColumnZone};
+    use polars_core::prelude::{IntoColumn, IntoSeries, NamedFrom, Series, TimeZone as ColumnZone};
 
     use super::*;
 

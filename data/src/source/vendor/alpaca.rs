@@ -214,6 +214,10 @@ impl Vendor for Alpaca<'_> {
         Ok(())
     }
 
+    fn check_key(&self) -> Result<(), VendorError> {
+        self.client.check_key()
+    }
+
     fn window_days(&self, _: &Symbol) -> i32 {
         90
     }

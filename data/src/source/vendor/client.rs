@@ -16,6 +16,8 @@ use super::{
 const MINUTE: Duration = Duration::from_secs(61);
 /// Upper bound of a wait that a server requests.
 const MAX_WAIT: Duration = Duration::from_secs(120);
+/// Upper bound of all waits between the attempts of one request: after that a vendor that is too busy is given up.
+const MAX_WAITS: Duration = Duration::from_secs(600);
 /// Maximum number of redirects, all on the vendor's own host.
 const REDIRECTS: u32 = 3;
 /// Maximum length of a vendor's message in an error, in characters.
@@ -128,6 +130,17 @@ impl<'a> Client<'a> {
         self
     }
 
+    /// Refuses requests without a key.
+    ///
+    /// # Errors
+    /// [`VendorError::NoKey`].
+    pub fn check_key(&self) -> Result<(), VendorError> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        Err(VendorError::NoKey { vendor: self.vendor, names: self.missing.clone() })
+    }
+
     /// Replaces the HTTP client.
     #[must_use]
     pub fn with_http(mut self, http: Http) -> Self {
@@ -211,10 +224,8 @@ impl<'a> Client<'a> {
 
     /// Repeats a request until `parse` accepts the response or the attempts are used up.
     fn get<T>(&self, what: &str, url: &Url, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<T, VendorError> {
-        if !self.missing.is_empty() {
-            return Err(VendorError::NoKey { vendor: self.vendor, names: self.missing.clone() });
-        }
-        let (mut url, mut redirects) = (url.clone(), 0);
+        self.check_key()?;
+        let (mut url, mut redirects, mut waited) = (url.clone(), 0, Duration::ZERO);
         let mut reasons = Vec::new();
         loop {
             if self.progress.stopped() {
@@ -234,7 +245,9 @@ impl<'a> Client<'a> {
                 Outcome::Redirect(_) => return Err(self.malformed(what, "the redirects form a loop")),
                 Outcome::Retry { wait, message, reason } => {
                     reasons.push(reason);
-                    if reasons.iter().filter(|one| **one == reason).count() >= reason.max_attempts() {
+                    waited += wait;
+                    let attempts = reasons.iter().filter(|one| **one == reason).count();
+                    if attempts >= reason.max_attempts() || waited > MAX_WAITS {
                         return Err(self.give_up(what, message, reason, attempt));
                     }
                     self.progress.waiting(wait, &message);

@@ -10,10 +10,16 @@ use super::Secret;
 /// Maximum size of a body in bytes; a page of 50,000 bars has 7 MB.
 const BODY_LIMIT: u64 = 256 << 20;
 
+/// Longest transfer of a response, in units of the patience: a vendor that sends a byte now and then is not waited for.
+const LONGEST_TRANSFER: u32 = 2;
+/// The same for a file of a whole day, which has up to some gigabytes.
+const LONGEST_STREAM: u32 = 30;
+
 /// HTTP client. All threads share one, which keeps connections open.
 #[derive(Clone)]
 pub struct Http {
     agent: Agent,
+    patience: Duration,
 }
 
 impl fmt::Debug for Http {
@@ -43,7 +49,8 @@ pub(super) struct Header {
 }
 
 impl Http {
-    /// Returns a client that waits for a response no longer than `patience`.
+    /// Returns a client that waits for a response no longer than `patience`, and for a whole one no longer than twice that; for
+    /// the file of a day thirty times that.
     #[must_use]
     pub fn new(patience: Duration) -> Self {
         let config = Agent::config_builder()
@@ -56,12 +63,12 @@ impl Http {
             .tls_config(TlsConfig::default())
             .user_agent("Mozilla/5.0 (compatible; zerodte)")
             .build();
-        Self { agent: config.new_agent() }
+        Self { agent: config.new_agent(), patience }
     }
 
     /// Sends one GET request and reads the whole response.
     pub(super) fn get(&self, url: &Url, headers: &[Header]) -> Result<Reply, String> {
-        let mut response = self.send(url, headers)?;
+        let mut response = self.send(url, headers, LONGEST_TRANSFER)?;
         let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
         let reply = Reply {
             status: response.status().as_u16(),
@@ -76,12 +83,14 @@ impl Http {
 
     /// Sends one GET request and returns the status and a reader of the body.
     pub(crate) fn stream(&self, url: &Url) -> Result<(u16, impl Read + use<>), String> {
-        let response = self.send(url, &[])?;
+        let response = self.send(url, &[], LONGEST_STREAM)?;
         Ok((response.status().as_u16(), response.into_body().into_with_config().limit(u64::MAX).reader()))
     }
 
-    fn send(&self, url: &Url, headers: &[Header]) -> Result<Response<ureq::Body>, String> {
-        let mut request = self.agent.get(url.as_str());
+    /// Sends a request whose whole response may take `longest` times the patience.
+    fn send(&self, url: &Url, headers: &[Header], longest: u32) -> Result<Response<ureq::Body>, String> {
+        let limit = self.patience * longest;
+        let mut request = self.agent.get(url.as_str()).config().timeout_global(Some(limit)).build();
         for header in headers {
             request = request.header(header.name, header.value.reveal());
         }

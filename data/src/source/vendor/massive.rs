@@ -274,6 +274,10 @@ impl Vendor for Massive<'_> {
         Ok(())
     }
 
+    fn check_key(&self) -> Result<(), VendorError> {
+        self.client.check_key()
+    }
+
     fn window_days(&self, symbol: &Symbol) -> i32 {
         // One page holds 52 days of 960 minutes, or 123 days of an index.
         if is_index(symbol) { 175 } else { 70 }

@@ -190,6 +190,10 @@ impl Vendor for Yahoo<'_> {
         Ok(())
     }
 
+    fn check_key(&self) -> Result<(), VendorError> {
+        self.client.check_key()
+    }
+
     fn window_days(&self, _: &Symbol) -> i32 {
         7
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use market_data::input_file;
 use zip::{CompressionMethod, DateTime, System, ZipWriter, write::SimpleFileOptions};
 
 use super::finished::Finished;
@@ -87,7 +88,7 @@ fn archive(folder: &str, entries: &[Entry]) -> anyhow::Result<Vec<u8>> {
         .unix_permissions(0o644);
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, path) in entries {
-        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = input_file::read(path).with_context(|| format!("reading {}", path.display()))?;
         writer.start_file(format!("{folder}/{name}"), options.large_file(bytes.len() >= LARGE))?;
         writer.write_all(&bytes)?;
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use market_data::input_file;
 use ppo_agent::forecast::Target;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -116,7 +117,7 @@ fn json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 }
 
 fn read<T>(path: &Path, parse: impl Fn(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let parsed = || parse(&fs::read_to_string(path)?);
+    let parsed = || parse(&input_file::read_text(path)?);
     parsed().with_context(|| format!("{} cannot be used", path.display()))
 }
 

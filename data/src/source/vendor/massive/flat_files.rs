@@ -158,9 +158,7 @@ impl<'a> FlatFiles<'a> {
         date: Date,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Option<FlatDay>, VendorError> {
-        if self.credentials.is_none() {
-            return Err(VendorError::NoKey { vendor: DISPLAY_NAME, names: vec![KEYS[0].0, KEYS[0].1] });
-        }
+        self.check_key()?;
         let key = format!("{}/minute_aggs_v1/{}.csv.gz", class.folder(), date.strftime("%Y/%m/%Y-%m-%d"));
         let mut message = String::new();
         for attempt in 1..=ATTEMPTS {
@@ -245,6 +243,13 @@ impl Vendor for FlatFiles<'_> {
 
     fn check(&self, _: &Symbol) -> Result<(), VendorError> {
         Ok(())
+    }
+
+    fn check_key(&self) -> Result<(), VendorError> {
+        match &self.credentials {
+            Some(_) => Ok(()),
+            None => Err(VendorError::NoKey { vendor: DISPLAY_NAME, names: vec![KEYS[0].0, KEYS[0].1] }),
+        }
     }
 
     fn window_days(&self, _: &Symbol) -> i32 {
