@@ -7,4 +7,5 @@ pub mod held_out;
 pub mod money;
 pub mod performance;
 pub mod price_counts;
+pub mod price_level;
 pub mod replay;

@@ -24,10 +24,14 @@ use crate::{
         cost_sensitivity::{self, CostSensitivity},
         performance::Performance,
         price_counts::PriceCounts,
+        price_level::{PriceLevel, Replayed},
         replay::{ReplayResult, replay},
     },
     inputs::Inputs,
-    output::{console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice},
+    output::{
+        console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice,
+        wrap::wrap_for_screen,
+    },
 };
 
 /// Runs a backtest and prints its report.
@@ -89,6 +93,11 @@ impl Backtest<'_> {
         let console = &mut *context.console;
         console.say_all(self.heading(&report).into_iter().chain(report.figures.lines()))?;
         console.say(format!("{:<21}{}", "Option prices", report.prices.text()))?;
+        report.price_level = self.price_level(&played, report.dates)?;
+        if let Some(level) = &report.price_level {
+            console.say(format!("{:<21}{} (sd {:.0} % a session)", "Price level", level.interval(), level.sd_pct))?;
+            console.say_all(level.sentence().iter().flat_map(|text| wrap_for_screen(text)))?;
+        }
         console.say_all(&report.staying_out)?;
         if let Some(multiples) = &flags.cost_sensitivity {
             let costs = CostSensitivity::of(multiples, |multiple| self.play_at(multiple, &played))?;
@@ -128,9 +137,17 @@ impl Backtest<'_> {
             staying_out: stays_out(&played.ledger).then(|| self.staying_out(played)).transpose()?,
             daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
             real_options: inputs.market.real_options().cloned(),
+            price_level: None,
             cost_sensitivity: None,
             audit: None,
         })
+    }
+
+    /// Replays at other levels of the modelled prices.
+    fn price_level(&self, played: &ReplayResult, dates: DateRange) -> anyhow::Result<Option<PriceLevel>> {
+        let Self { policy, config, inputs, .. } = *self;
+        let replayed = Replayed { policy, inputs, market: &config.market, env: &config.env, seed: config.run.seed };
+        Ok(replayed.price_levels(&dates, &[(self.behaviour(), played)])?.remove(0))
     }
 
     /// Explains a policy that almost never buys.

@@ -10,6 +10,7 @@ use crate::{
     evaluation::{
         held_out::Tested,
         money::{self, Money},
+        price_level::PriceLevel,
     },
     output::{console::Console, synthetic, table::percent, wrap::wrap_for_screen},
 };
@@ -48,6 +49,8 @@ impl Closing<'_> {
         console.show(format!("\n{}", self.table().join("\n")))?;
         console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
         console.say(format!("Option prices: {}.", self.tested.prices.text()))?;
+        let level = self.tested.price_level.as_ref();
+        console.say_all(level.map(|level| format!("Price level: {}.", level.interval())))?;
         console.show("")?;
         console.say_all(self.sentences())?;
         console.show(format!("\n{}", self.next().join("\n")))
@@ -62,7 +65,9 @@ impl Closing<'_> {
     /// Returns what the policy earns and what is said of the training, in lines of at most 80 columns.
     fn sentences(&self) -> Vec<String> {
         let money = wrap_for_screen(&self.sentence()).into_iter().map(|line| self.painted(&line));
-        money.chain(wrap_for_screen(&self.training_sentence())).collect()
+        let level = self.tested.price_level.as_ref().and_then(PriceLevel::sentence);
+        let level = level.iter().flat_map(|sentence| wrap_for_screen(sentence));
+        money.chain(level).chain(wrap_for_screen(&self.training_sentence())).collect()
     }
 
     fn table(&self) -> Vec<String> {
@@ -146,7 +151,15 @@ mod tests {
         ];
         let dates = DateRange { first: date(2025, 6, 24), last: date(2025, 6, 30) };
         let prices = PriceCounts { modelled: 4, real: 0 };
-        let tested = Tested { dates, figures: Value::Null, money: money.into(), opportunity: None, prices, in_sample };
+        let tested = Tested {
+            dates,
+            figures: Value::Null,
+            money: money.into(),
+            opportunity: None,
+            prices,
+            price_level: None,
+            in_sample,
+        };
         let config = RunConfig::default();
         let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
         let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };

@@ -3,10 +3,15 @@
 
 use jiff::civil::{Date, date};
 
-use crate::VolModel;
+use crate::{LevelSd, VolModel};
 
 /// First and last date of the SPY prints that the models were fitted on.
 pub(crate) const FITTED: (Date, Date) = (date(2024, 1, 2), date(2025, 6, 30));
+
+/// Standard deviation of a session's level error, in percent of volatility.
+pub(crate) const LEVEL_SD: LevelSd = LevelSd { vix1d: 9.5, vix: 14.0, vix_daily: 16.0, realised: 18.0 };
+/// Share of its variance that sessions of months have in common.
+pub(crate) const LEVEL_PERSISTENCE: f64 = 0.4;
 
 /// With VIX1D by the minute.
 pub(crate) const VIX1D: VolModel = VolModel {

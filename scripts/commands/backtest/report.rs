@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::evaluation::{
     audit::Audit, cost_sensitivity::CostSensitivity, performance::Performance, price_counts::PriceCounts,
+    price_level::PriceLevel,
 };
 
 /// Report written by `zerodte backtest --json`.
@@ -47,6 +48,9 @@ pub struct BacktestReport {
     /// Basis of the quotes, if real options were replayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real_options: Option<RealOptions>,
+    /// Net P&L over draws of the level of the modelled prices; absent without trades, and for real options and made-up bars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_level: Option<PriceLevel>,
     /// The same replay at several multiples of the spread, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_sensitivity: Option<CostSensitivity>,
