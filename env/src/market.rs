@@ -492,7 +492,7 @@ fn sheets(
         let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
         let before = day.checked_sub(1).map(|before| &symbol.days[before]);
         let features = session_features(before, bars, vol, config.setup_threshold);
-        let (symbol, level) = (&symbol.symbol, levels.on(bars.session.date, vol.atm_source));
+        let (symbol, level) = (&symbol.symbol, levels.on(bars.session.date, expiry, vol.atm_source));
         let tape = TapeBuilder { symbol, bars, vol, spec: &spec, config, expiry, level, options }.build()?;
         Ok(Some(SessionTape { rows: features, tape, spec: spec.clone(), expiry }))
     };

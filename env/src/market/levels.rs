@@ -34,10 +34,11 @@ impl<'a> SymbolLevels<'a> {
         Ok(Self { symbol, pricing, spec, levels, history })
     }
 
-    /// Returns the shift of a session's log volatility.
-    pub(crate) fn on(&self, date: Date, source: VolSource) -> f64 {
+    /// Returns the shift of a session's log volatility. Errors of same-day options say nothing of later expiries.
+    pub(crate) fn on(&self, date: Date, expiry: Date, source: VolSource) -> f64 {
         let sd = self.pricing.level_sd(source, &self.spec);
-        self.history.before(date, self.pricing) + self.levels.shift(date, self.symbol.symbol.as_str(), sd)
+        let followed = if expiry == date { self.history.before(date, self.pricing) } else { 0.0 };
+        followed + self.levels.shift(date, self.symbol.symbol.as_str(), sd)
     }
 }
 

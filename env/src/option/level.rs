@@ -12,11 +12,11 @@ use crate::{PricingConfig, SessionPricer};
 /// Sessions before a session whose errors its level follows.
 const LEVEL_SESSIONS: usize = 30;
 /// Prints of a session below which its level is unknown.
-const LEAST_PRINTS: usize = 20;
+pub const LEVEL_PRINTS: usize = 20;
 /// Smallest premium of a print, in dollars; below it a tick is a large part of the price.
 const LEAST_PREMIUM: f64 = 0.20;
 /// Standard deviations from the money within which a print shows the level.
-const REACH: f64 = 1.0;
+pub const LEVEL_REACH: f64 = 0.5;
 /// First minute of a session whose prints count: at the open they come from auctions, and VIX1D is not yet published.
 const FIRST_SLOT: usize = 2;
 
@@ -28,7 +28,7 @@ pub fn level_error(model: &SessionPricer<'_>, bars: &SessionBars, rows: &OptionS
     let quoted =
         rows.quotes.iter().filter_map(|row| Some((usize::from(row.slot), row.strike, row.right, middle(row.sides()?))));
     let mut errors: Vec<f64> = traded.chain(quoted).filter_map(|print| print_error(model, bars, print)).collect();
-    (errors.len() >= LEAST_PRINTS).then(|| quantile(&mut errors, 0.5))
+    (errors.len() >= LEVEL_PRINTS).then(|| quantile(&mut errors, 0.5))
 }
 
 /// Returns the log of implied over modelled volatility of one price near the money.
@@ -43,7 +43,7 @@ fn print_error(
     }
     let inputs = model.at_close(slot, strike);
     let deviation = model.at_close(slot, inputs.spot).vol * inputs.years.sqrt();
-    if (strike / inputs.spot).ln().abs() >= REACH * deviation {
+    if (strike / inputs.spot).ln().abs() >= LEVEL_REACH * deviation {
         return None;
     }
     Some((inputs.implied_vol(right, premium)? / inputs.vol).ln())
@@ -83,9 +83,10 @@ impl LevelHistory {
         if weights > 0.0 { sum / weights } else { 0.0 }
     }
 
-    /// Returns the sessions whose error is known, ascending by date.
-    pub fn known(&self) -> impl Iterator<Item = (Date, f64)> + '_ {
-        self.sessions.iter().filter_map(|&(date, error)| Some((date, error?)))
+    /// Returns the error of a session, if prints show it.
+    pub fn on(&self, date: Date) -> Option<f64> {
+        let at = self.sessions.binary_search_by_key(&date, |(session, _)| *session).ok()?;
+        self.sessions[at].1
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
         assert!((history.before(day(5), &pricing(1.0, 1.25)) - expected / 2.0).abs() < 1e-12);
         assert_eq!(history.before(day(2), &pricing(1.0, 0.0)), 0.0, "no earlier session");
         assert_eq!(history.before(day(5), &pricing(0.0, 0.5)), 0.0, "switched off");
-        assert_eq!(history.known().count(), 3);
+        assert_eq!([3, 4].map(|d| history.on(day(d))), [None, Some(0.4)]);
     }
 
     #[test]
