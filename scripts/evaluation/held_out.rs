@@ -146,7 +146,8 @@ impl HeldOut<'_> {
         console.detail(format!("\n{heading}{synthetic}, {dates}:"))?;
         console.detail(columns(&Performance::HEADINGS, &rows))?;
         for ((name, _), level) in replays.iter().zip(&levels) {
-            console.detail_all(level.iter().map(|level| format!("Price level, {name}: {}", level.interval())))?;
+            console
+                .detail_all(level.iter().map(|level| format!("Price level, {name}: net P&L {}", level.interval())))?;
         }
         let (seen, all) = self.in_sample(dates);
         if seen > 0 {

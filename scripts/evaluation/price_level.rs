@@ -178,10 +178,10 @@ fn between(deviations: f64, pnl: &[f64]) -> f64 {
 }
 
 impl PriceLevel {
-    /// Returns the interval as a clause.
+    /// Returns the interval of the net P&L as a clause.
     pub fn interval(&self) -> String {
         let [low, high] = self.net_pnl_95_usd.map(dollars);
-        format!("net P&L {low} to {high} in 95 % of {} draws", self.draws)
+        format!("{low} to {high} in 95 % of {} draws", self.draws)
     }
 
     /// Returns a sentence where the result is smaller than the uncertainty of the price model.

@@ -50,7 +50,7 @@ impl Closing<'_> {
         console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
         console.say(format!("Option prices: {}.", self.tested.prices.text()))?;
         let level = self.tested.price_level.as_ref();
-        console.say_all(level.map(|level| format!("Price level: {}.", level.interval())))?;
+        console.say_all(level.map(|level| format!("Price level: net P&L {}.", level.interval())))?;
         console.show("")?;
         console.say_all(self.sentences())?;
         console.show(format!("\n{}", self.next().join("\n")))
