@@ -158,9 +158,9 @@ impl Inputs {
                 None => squares.push((day.symbol.as_str(), square, 1.0)),
             }
         }
-        let of = |(symbol, sum, count): &(&str, f64, f64)| format!("{symbol} {:.0} %", 100.0 * (sum / count).sqrt());
+        let of = |(symbol, sum, count): &(&str, f64, f64)| format!("{symbol} {:.1} %", 100.0 * (sum / count).sqrt());
         let by_symbol: Vec<String> = squares.iter().map(of).collect();
-        format!("modelled; sd of a session's level: {}", by_symbol.join(", "))
+        format!("modelled; sd of level: {}", by_symbol.join(", "))
     }
 
     /// Returns the stamp of the data.

@@ -95,7 +95,7 @@ impl Backtest<'_> {
         console.say(format!("{:<21}{}", "Option prices", report.prices.text()))?;
         report.price_level = self.price_level(&played, report.dates)?;
         if let Some(level) = &report.price_level {
-            console.say(format!("{:<21}net {} (sd {:.0} %)", "Price level", level.interval(), level.sd_pct))?;
+            console.say(format!("{:<21}net {} (sd {:.1} %)", "Price level", level.interval(), level.sd_pct))?;
             console.say_all(level.sentence().iter().flat_map(|text| wrap_for_screen(text)))?;
         }
         console.say_all(&report.staying_out)?;

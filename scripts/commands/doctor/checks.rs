@@ -196,7 +196,8 @@ mod tests {
     fn a_fit_is_too_old_for_bars_long_after_its_prints() {
         let pricing = PricingConfig::default();
         let last = pricing.fitted_to.unwrap();
-        let state = |months| pricing_fit(&pricing, Some(last.saturating_add(jiff::Span::new().months(months)))).state;
+        let state =
+            |months: i64| pricing_fit(&pricing, Some(last.saturating_add(jiff::Span::new().months(months)))).state;
         assert_eq!([state(-6), state(9), state(10)], [State::Yes, State::Yes, State::No]);
         assert_eq!(pricing_fit(&pricing, None).text, "on prints of 2024-01-02 to 2025-06-30");
         let unknown = PricingConfig { fitted_from: None, ..pricing };
