@@ -9,6 +9,7 @@ pub mod matched_random;
 pub mod money;
 pub mod performance;
 pub mod price_counts;
+pub mod price_level;
 pub mod random_legal;
 pub mod replay;
 pub mod sessions;

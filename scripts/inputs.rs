@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use market_data::{
     DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, calendar, source,
 };
-use market_env::{Expiry, FEATURES, Market, MarketConfig, PricingConfig, QuotePair};
+use market_env::{Expiry, FEATURES, LevelNoise, Levels, Market, MarketConfig, PricingConfig, QuotePair};
 use ppo_agent::require_libtorch;
 use serde_json::json;
 
@@ -133,7 +133,9 @@ impl Inputs {
             "the option tapes of these sessions",
             "choose fewer dates or symbols",
         )?;
-        let market = Arc::new(build_market(&dataset, options.as_ref(), forecast_columns.as_ref(), &config.market)?);
+        let market = Arc::new(
+            Tapes::of(&dataset, options.as_ref(), forecast_columns.as_ref()).build(&config.market, Levels::Model)?,
+        );
         if !market.unlisted().is_empty() {
             let played: BTreeSet<Date> = market.days().iter().map(|day| day.date).collect();
             dataset.dates.retain(|date| played.contains(date));
@@ -149,7 +151,55 @@ impl Inputs {
     /// # Errors
     /// As [`Market::build`].
     pub fn market_under(&self, config: &MarketConfig) -> anyhow::Result<Arc<Market>> {
-        Ok(Arc::new(build_market(&self.dataset, self.options.as_ref(), self.forecast_columns.as_ref(), config)?))
+        Ok(Arc::new(self.tapes().build(config, Levels::Model)?))
+    }
+
+    /// Builds the market of the sessions on some dates with modelled prices at other levels.
+    ///
+    /// # Errors
+    /// As [`Market::build`].
+    pub fn market_on(&self, dates: &DateRange, config: &MarketConfig, levels: Levels) -> anyhow::Result<Arc<Market>> {
+        let symbols: Vec<SymbolSessions> =
+            self.dataset.symbols.iter().filter_map(|symbol| sessions_on(symbol, dates)).collect();
+        Ok(Arc::new(Tapes { symbols: &symbols, ..self.tapes() }.build(config, levels)?))
+    }
+
+    fn tapes(&self) -> Tapes<'_> {
+        Tapes::of(&self.dataset, self.options.as_ref(), self.forecast_columns.as_ref())
+    }
+
+    /// Returns whether the level of the option prices is uncertain: prices of real bars by the model alone. Made-up bars have
+    /// made-up prices, and real options show their level.
+    pub fn level_is_uncertain(&self) -> bool {
+        !self.dataset.synthetic && self.options.is_none()
+    }
+
+    /// Returns a line on the draws of the price level in training, if they are on.
+    pub fn noise_line(&self, pricing: &PricingConfig) -> Option<&'static str> {
+        let line = if self.level_is_uncertain() {
+            "Noise      the level of prices is drawn for every training session"
+        } else {
+            "Noise      none: market.pricing.level_noise is for modelled prices of real bars"
+        };
+        (pricing.level_noise == LevelNoise::On).then_some(line)
+    }
+
+    /// Returns the basis of modelled prices and the uncertainty of their level by symbol.
+    fn modelled(&self) -> String {
+        if !self.level_is_uncertain() {
+            return "modelled".to_owned();
+        }
+        let mut squares: Vec<(&str, f64, f64)> = Vec::new();
+        for day in self.market.days() {
+            let square = day.level_sd.iter().map(|sd| sd * sd).sum::<f64>();
+            match squares.last_mut().filter(|(symbol, ..)| *symbol == day.symbol.as_str()) {
+                Some((_, sum, count)) => (*sum, *count) = (*sum + square, *count + 1.0),
+                None => squares.push((day.symbol.as_str(), square, 1.0)),
+            }
+        }
+        let of = |(symbol, sum, count): &(&str, f64, f64)| format!("{symbol} {:.1} %", 100.0 * (sum / count).sqrt());
+        let by_symbol: Vec<String> = squares.iter().map(of).collect();
+        format!("modelled; sd of level: {}", by_symbol.join(", "))
     }
 
     /// Returns the stamp of the data.
@@ -185,6 +235,8 @@ impl Inputs {
         });
         let quality = quality::line(&self.dataset).map(|line| format!("  Quality: {line}"));
         let options = self.options.iter().zip(self.market.real_options()).flat_map(|(rows, real)| rows.lines(real));
+        let level = self.level_is_uncertain().then(|| format!("  Option prices {}", self.modelled()));
+        let options = options.chain(level);
         let forecasts = self.forecast_columns.iter().map(|columns| format!("  {}", columns.line()));
         let listing = self.unlisted_line().into_iter().chain(self.events_line.clone()).map(|line| format!("  {line}"));
         files.chain(symbols).chain(quality).chain(options).chain(listing).chain(forecasts).chain(self.notes()).collect()
@@ -204,7 +256,7 @@ impl Inputs {
         let quality = quality::short_line(dataset).map(|line| format!("Quality    {line}"));
         let prices = match self.options.as_ref().zip(self.market.real_options()) {
             Some((rows, real)) => rows.short_lines(real),
-            None => vec!["Prices     modelled".to_owned()],
+            None => vec![format!("Prices     {}", self.modelled())],
         };
         let short = dataset.symbols.iter().filter_map(SymbolSessions::history_report);
         let listing = self.unlisted_line().into_iter().chain(self.events_line.clone());
@@ -315,21 +367,49 @@ fn pricing_in_sample(sessions: impl Iterator<Item = Date>, fitted: &DateRange) -
     (inside > 0).then(sentence)
 }
 
-fn build_market(
-    dataset: &Dataset,
-    options: Option<&OptionRows>,
-    forecast_columns: Option<&ForecastColumns>,
-    config: &MarketConfig,
-) -> anyhow::Result<Market> {
-    // Made-up bars have made-up contracts.
-    let config = MarketConfig { listed_only: config.listed_only && !dataset.synthetic, ..config.clone() };
-    let market = match options {
-        None => Market::build(&dataset.symbols, &config)?,
-        Some(options) => Market::replay_options(&dataset.symbols, options.histories(), &config)?,
-    };
-    match forecast_columns {
-        None => Ok(market),
-        Some(columns) => columns.add_to(market),
+/// Returns the sessions of a symbol on some dates, with the session before as warm-up; `None` without one.
+fn sessions_on(symbol: &SymbolSessions, dates: &DateRange) -> Option<SymbolSessions> {
+    let end = symbol.days.partition_point(|day| day.session.date <= dates.last);
+    let first = symbol.days.partition_point(|day| day.session.date < dates.first).max(symbol.warmup);
+    let from = first.saturating_sub(1);
+    (first < end).then(|| SymbolSessions {
+        symbol: symbol.symbol.clone(),
+        warmup: first - from,
+        days: symbol.days[from..end].to_vec(),
+        vol: symbol.vol[from..end].to_vec(),
+        report: symbol.report.clone(),
+        outliers: symbol.outliers.clone(),
+    })
+}
+
+/// The inputs of a market's tapes.
+struct Tapes<'a> {
+    symbols: &'a [SymbolSessions],
+    synthetic: bool,
+    options: Option<&'a OptionRows>,
+    forecast_columns: Option<&'a ForecastColumns>,
+}
+
+impl<'a> Tapes<'a> {
+    fn of(
+        dataset: &'a Dataset,
+        options: Option<&'a OptionRows>,
+        forecast_columns: Option<&'a ForecastColumns>,
+    ) -> Self {
+        Self { symbols: &dataset.symbols, synthetic: dataset.synthetic, options, forecast_columns }
+    }
+
+    fn build(&self, config: &MarketConfig, levels: Levels) -> anyhow::Result<Market> {
+        // Made-up bars have made-up contracts.
+        let config = MarketConfig { listed_only: config.listed_only && !self.synthetic, ..config.clone() };
+        let market = match self.options {
+            None => Market::build_at(self.symbols, &config, levels)?,
+            Some(options) => Market::replay_options(self.symbols, options.histories(), &config)?,
+        };
+        match self.forecast_columns {
+            None => Ok(market),
+            Some(columns) => columns.add_to(market),
+        }
     }
 }
 

@@ -148,6 +148,7 @@ fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Cons
     console.say(format!("Training {} on {symbols}: {} steps", run.model_name, thousands(run.timesteps as i64)))?;
     console.detail_all(inputs.lines())?;
     console.brief_all(inputs.short_lines())?;
+    console.say_all(inputs.noise_line(&config.market.pricing))?;
     console.say(reward_line(&config.env.reward))?;
     for (name, dates) in [("Train", &split.train), ("Validation", &split.validation), ("Test", &split.test)] {
         let days = inputs.market.days_in(dates);

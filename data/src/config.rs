@@ -17,8 +17,8 @@ use crate::source::vendor::{alpaca::AlpacaConfig, massive::MassiveConfig, yahoo:
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Least number of sessions before the first traded one, 0 to 20: of those before the window, else of its first ones.
-    /// One makes the indicators warm at the first open. Realised volatility uses up to six sessions before the window
-    /// where the bars hold them.
+    /// One makes the indicators warm at the first open. Volatility, the level of option prices and daily features use up to
+    /// 90 sessions before the window where the bars hold them.
     pub warmup_sessions: usize,
     /// Moment of its minute by which a bar of a file is named.
     pub bar_stamp: BarStamp,

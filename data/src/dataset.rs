@@ -13,6 +13,10 @@ use crate::{
     quality::OutlierCount,
 };
 
+/// Sessions before the window that are kept as history. Volatility needs [`VOLATILITY_SESSIONS`], the level of option prices
+/// 30, and daily forecasters 30 before each of up to 60 rows.
+pub const HISTORY_SESSIONS: usize = 90;
+
 /// Dates to replay; by default all dates of the bars.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Window {
@@ -59,7 +63,7 @@ pub struct SymbolSessions {
     pub vol: Vec<VolColumns>,
     /// Minutes filled, sessions refused, and bars left out.
     pub report: GridReport,
-    /// Suspicious prices of all `days`.
+    /// Suspicious prices of the window and of the sessions that its volatility depends on.
     pub outliers: OutlierCount,
 }
 
@@ -134,8 +138,8 @@ pub struct Dataset {
 impl Dataset {
     /// Extracts the sessions of `window` from every series of `history`.
     ///
-    /// The warm-up of a symbol consists of its last sessions before the window: as many as a session's columns depend on, so
-    /// that a session is the same in every window, and at least `warmup_sessions`. If the bars do not reach back as far as
+    /// The warm-up of a symbol consists of its last [`HISTORY_SESSIONS`] sessions before the window: more than anything in a session
+    /// depends on, so that a session is the same in every window, and at least `warmup_sessions`. If the bars do not reach back as far as
     /// `warmup_sessions`, the first sessions of the window are used instead, so that a traded session always has warm
     /// indicators. The report covers the window and `warmup_sessions` sessions before it.
     ///
@@ -180,7 +184,7 @@ fn symbol_sessions(
 ) -> Result<SymbolSessions, DataError> {
     let mut report = GridReport::new(bars.symbol().clone());
     let (mut examined, mut days) = (Vec::new(), Vec::new());
-    let history = config.warmup_sessions.max(VOLATILITY_SESSIONS);
+    let history = config.warmup_sessions.max(HISTORY_SESSIONS);
     for session in calendar::sessions(span.first, range.first.saturating_sub(1.day())).into_iter().rev() {
         if days.len() == history {
             break;
@@ -213,7 +217,8 @@ fn symbol_sessions(
     report.refused.sort_unstable();
     report.absent.sort_unstable();
     report.outside_hours = outside_hours(bars, &mut examined);
-    let outliers = OutlierCount::of(&days);
+    // Those of the window and of the sessions that its volatility depends on.
+    let outliers = OutlierCount::of(&days[warmup.saturating_sub(config.warmup_sessions.max(VOLATILITY_SESSIONS))..]);
     let vol = volatility.columns(&days);
     Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup, days, vol, report, outliers })
 }
@@ -308,7 +313,7 @@ mod tests {
         let dataset = Dataset::build(&history, &window, &config).unwrap();
         let spy = &dataset.symbols[0];
         let dates: Vec<Date> = spy.days.iter().map(|day| day.session.date).collect();
-        assert_eq!((spy.warmup, dates[0], dates[6]), (6, date("2025-06-06"), date("2025-06-16")));
+        assert_eq!((spy.warmup, dates[0], dates[10]), (10, date("2025-06-02"), date("2025-06-16")));
         assert_eq!(spy.report.kept, 2 + 13, "the report leaves out the history beyond the warm-up sessions");
         assert_eq!((dataset.symbols.len(), dataset.dates.len(), dataset.dates[0]), (2, 13, date("2025-06-16")));
         assert_eq!(dataset.symbols[0].days.len(), dataset.symbols[0].vol.len());

@@ -48,7 +48,7 @@ mod volatility;
 pub use bar_format::{BarColumn, BarFormat, BarStamp, ClockFault, ClockTimes, Zone, ZoneError};
 pub use bars::{BarColumns, Bars};
 pub use config::DataConfig;
-pub use dataset::{Dataset, SymbolSessions, Window};
+pub use dataset::{Dataset, HISTORY_SESSIONS, SymbolSessions, Window};
 pub use dates::DateRange;
 pub use error::DataError;
 pub use grid::{GridConfig, GridReport, MissingAt, RefusedSession, SessionBars};

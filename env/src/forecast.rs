@@ -10,11 +10,9 @@ mod path;
 
 use jiff::civil::Date;
 use market_data::{DateRange, Symbol, SymbolSessions};
+use rayon::prelude::*;
 
-use self::{
-    daily::{DAILY_FEATURES, DailyStream},
-    path::Path,
-};
+use self::{daily::DAILY_FEATURES, path::Path};
 pub use self::{
     horizon::{BarSize, Horizon},
     path::Move,
@@ -118,8 +116,8 @@ impl ForecastTape {
         let closes: Vec<f64> = sessions.days.iter().map(|day| day.close[day.close.len() - 1]).collect();
         let Some(first) = sessions.days.first() else { return };
         let (path, first_row) = (Path::new(first.open[0], &closes), self.rows());
-        let mut stream = DailyStream::default();
-        self.features.extend(sessions.days.iter().zip(&sessions.vol).flat_map(|(bars, vol)| stream.push(bars, vol)));
+        let rows = (0..sessions.days.len()).into_par_iter().map(|index| daily::row(sessions, index));
+        self.features.extend(rows.collect::<Vec<_>>().iter().flatten());
         for (index, bars) in sessions.days.iter().enumerate().skip(sessions.warmup) {
             let sample = Sample { row: first_row + index as u32, first_row, symbol, date: bars.session.date };
             self.append(sample, &path, index, |end| sessions.days[end].session.date);
@@ -243,6 +241,32 @@ mod tests {
         assert!((f64::from(ahead[1].log_return) - log(100, last)).abs() < 1e-3);
         let behind = tape.behind(100);
         assert!((f64::from(behind[0].log_return) - log(97, 100)).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_daily_row_is_the_same_whatever_the_first_date() {
+        let config = DataConfig::default();
+        let history = synthetic::generate(&config.synthetic, &[Symbol::new("SPY").unwrap()]).unwrap();
+        let of = |from: Option<Date>| {
+            let data = Dataset::build(&history, &Window { from, ..Window::default() }, &config).unwrap();
+            ForecastTape::build(&data.symbols, BarSize::Day, &horizons(&["1d", "5d"]), 4).unwrap()
+        };
+        let all = of(None);
+        let (samples, width) = (all.samples().len(), all.feature_names().len());
+        for back in [5, 40] {
+            let first = all.samples()[samples - back];
+            let late = of(Some(first.date));
+            assert_eq!((late.samples()[0].date, late.samples().len()), (first.date, back));
+            for frame in 0..60 {
+                let row = |sample: Sample, tape: &ForecastTape| {
+                    let at = (sample.row - frame) as usize * width;
+                    tape.features()[at..at + width].to_vec()
+                };
+                assert_eq!(row(late.samples()[0], &late), row(first, &all), "{back} samples, frame {frame}");
+            }
+            let before = all.behind((samples - back) as u32).iter().zip(late.behind(0));
+            assert!(before.into_iter().all(|(all, late)| (all.log_return - late.log_return).abs() < 1e-2));
+        }
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub use option::{
     contract::{ContractSpec, Expiry, Settlement, TickRule},
     events::EventCalendar,
     fees::{FeeSchedule, Side},
+    level::{LEVEL_PRINTS, LEVEL_REACH, LevelHistory, level_error},
+    level_draw::{LevelNoise, LevelSd, Levels},
     pricing::{Premium, PricingConfig, SessionPricer, vol_ratio},
     quote::{Quote, QuotePair, Size},
     strike::{StrikeConfig, StrikeRule},

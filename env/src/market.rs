@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 mod contracts;
+mod levels;
 pub(crate) mod quote_overlay;
 pub(crate) mod real_options;
 mod strike_grid;
@@ -15,11 +16,12 @@ use market_data::{DateRange, OptionHistory, SessionBars, Symbol, SymbolSessions,
 use rayon::prelude::*;
 
 use crate::{
-    ContractSpec, EnvConfig, EnvError, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
+    ContractSpec, EnvConfig, EnvError, Levels, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
     account::{self, execution::Terms},
     features::{FEATURES, FeatureRow, session_features, setup::SetupScore},
     market::{
         contracts::{Contracts, listed_contracts},
+        levels::SymbolLevels,
         real_options::{RealOptions, option_rows},
         tape::{GreekRow, OptionTape, SizeRow, UNKNOWN_SIZE},
         tape_builder::TapeBuilder,
@@ -47,6 +49,8 @@ pub struct Day {
     pub vix_at_open: f64,
     /// Facts of the option contract.
     pub spec: ContractSpec,
+    /// Standard deviation of the model's level error as a fraction of volatility: of its volatility source, and of the underlying.
+    pub level_sd: [f64; 2],
     /// The underlying's last price of the session, in cents: the settlement price.
     pub settlement_cents: u32,
     /// Tape row of the first bar.
@@ -157,10 +161,19 @@ impl Market {
     /// A configuration fault, a symbol without a contract, prices whose strikes are too many for a session's grid, or no
     /// session at all.
     pub fn build(symbols: &[SymbolSessions], config: &MarketConfig) -> Result<Self, EnvError> {
-        Self::assemble(symbols, None, config)
+        Self::assemble(symbols, None, config, Levels::Model)
     }
 
-    /// Builds the tapes from trades and quotes of real options; sessions without a row are left out.
+    /// Builds the tapes of modelled options at other levels of volatility.
+    ///
+    /// # Errors
+    /// As for [`Market::build`].
+    pub fn build_at(symbols: &[SymbolSessions], config: &MarketConfig, levels: Levels) -> Result<Self, EnvError> {
+        Self::assemble(symbols, None, config, levels)
+    }
+
+    /// Builds the tapes from trades and quotes of real options; sessions without a row are left out. Rows of earlier sessions
+    /// correct the level of a session before its first print.
     ///
     /// # Errors
     /// As for [`Market::build`], or a symbol without option rows.
@@ -169,13 +182,14 @@ impl Market {
         options: &[OptionHistory],
         config: &MarketConfig,
     ) -> Result<Self, EnvError> {
-        Self::assemble(symbols, Some(options), config)
+        Self::assemble(symbols, Some(options), config, Levels::Model)
     }
 
     fn assemble(
         symbols: &[SymbolSessions],
         options: Option<&[OptionHistory]>,
         config: &MarketConfig,
+        levels: Levels,
     ) -> Result<Self, EnvError> {
         let faults = config.check();
         if !faults.is_empty() {
@@ -206,7 +220,8 @@ impl Market {
             if let Some((real, unused)) = market.real.as_mut().zip(unused) {
                 real.unused += unused;
             }
-            let sheets = sheets(symbol, &contracts, config)?;
+            let levels = SymbolLevels::of(symbol, options, config, levels)?;
+            let sheets = sheets(symbol, &contracts, config, &levels)?;
             let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
             for ((bars, vol), sheet) in played.zip(sheets) {
                 let left_out = market.real.as_mut().map_or(&mut market.unlisted, |real| &mut real.left_out);
@@ -262,6 +277,7 @@ impl Market {
             strikes: sheet.tape.strikes,
             first_cell: self.quotes.len(),
             settlement_cents: (bars.close[bars.close.len() - 1] * 100.0).round() as u32,
+            level_sd: config.pricing.level_sd(vol.atm_source, &sheet.spec),
             spec: sheet.spec.on(bars.session.date),
         });
         self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
@@ -458,6 +474,7 @@ fn sheets(
     symbol: &SymbolSessions,
     contracts: &[Option<Contracts<'_>>],
     config: &MarketConfig,
+    levels: &SymbolLevels<'_>,
 ) -> Result<Vec<Option<SessionTape>>, EnvError> {
     let spec = config.contract(&symbol.symbol)?;
     if symbol.days.len() != symbol.vol.len() {
@@ -475,7 +492,8 @@ fn sheets(
         let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
         let before = day.checked_sub(1).map(|before| &symbol.days[before]);
         let features = session_features(before, bars, vol, config.setup_threshold);
-        let tape = TapeBuilder { symbol: &symbol.symbol, bars, vol, spec: &spec, config, expiry, options }.build()?;
+        let (symbol, level) = (&symbol.symbol, levels.on(bars.session.date, expiry, vol.atm_source));
+        let tape = TapeBuilder { symbol, bars, vol, spec: &spec, config, expiry, level, options }.build()?;
         Ok(Some(SessionTape { rows: features, tape, spec: spec.clone(), expiry }))
     };
     (symbol.warmup..symbol.days.len()).into_par_iter().map(sheet).collect()

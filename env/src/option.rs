@@ -5,6 +5,8 @@ pub(crate) mod contract;
 pub(crate) mod events;
 pub(crate) mod fees;
 pub(crate) mod fitted_models;
+pub(crate) mod level;
+pub(crate) mod level_draw;
 pub(crate) mod listing;
 pub(crate) mod pricing;
 pub(crate) mod quote;

@@ -27,10 +27,14 @@ use crate::{
         cost_sensitivity::{self, CostSensitivity},
         performance::Performance,
         price_counts::PriceCounts,
+        price_level::{PriceLevel, Replayed},
         replay::{ReplayResult, replay},
     },
     inputs::Inputs,
-    output::{console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice},
+    output::{
+        console::Console, exit_code::UsageError, output_file::OutputFile, synthetic::training_notice,
+        wrap::wrap_for_screen,
+    },
 };
 
 /// Runs a backtest and prints its report.
@@ -107,6 +111,11 @@ impl Backtest<'_> {
         console.say_all(self.heading(&report).into_iter().chain(report.figures.lines()))?;
         console.say(format!("{:<21}{}", "Option prices", report.prices.text()))?;
         console.say(format!("{:<21}{}", "Looks", self.record(&report)?))?;
+        report.price_level = self.price_level(&played, report.dates)?;
+        if let Some(level) = &report.price_level {
+            console.say(format!("{:<21}net {} (sd {:.1} %)", "Price level", level.interval(), level.sd_pct))?;
+            console.say_all(level.sentence().iter().flat_map(|text| wrap_for_screen(text)))?;
+        }
         console.say_all(&report.staying_out)?;
         if let Some(multiples) = &flags.cost_sensitivity {
             let costs = CostSensitivity::of(multiples, |multiple| self.play_at(multiple, &played))?;
@@ -148,6 +157,7 @@ impl Backtest<'_> {
             staying_out: stays_out(&played.ledger).then(|| self.staying_out(played)).transpose()?,
             daily_pnl_usd: played.daily_pnl().into_iter().map(|(date, pnl)| (date.to_string(), pnl)).collect(),
             real_options: inputs.market.real_options().cloned(),
+            price_level: None,
             cost_sensitivity: None,
             trades_sha256: trades::sha256(&played.trades, inputs.stamp()),
             audit: None,
@@ -183,6 +193,13 @@ impl Backtest<'_> {
         }
         let others = registry.read()?.lookers(report.dates, report.data).len().saturating_sub(1);
         Ok(looks_line("these dates", others))
+    }
+
+    /// Replays at other levels of the modelled prices.
+    fn price_level(&self, played: &ReplayResult, dates: DateRange) -> anyhow::Result<Option<PriceLevel>> {
+        let Self { policy, config, inputs, .. } = *self;
+        let replayed = Replayed { policy, inputs, market: &config.market, env: &config.env, seed: config.run.seed };
+        Ok(replayed.price_levels(&dates, &[(self.behaviour(), played)])?.remove(0))
     }
 
     /// Explains a policy that almost never buys.

@@ -5,6 +5,7 @@ mod errors;
 mod fit;
 mod fit_command;
 pub mod flags;
+mod level;
 mod lines;
 mod measure;
 mod pair;
@@ -19,7 +20,7 @@ use self::measure::Measured;
 use crate::{
     commands::calibrate::pair::Pair,
     config::{RunConfig, context::CommandContext},
-    inputs,
+    inputs::{self, option_rows},
     output::{
         console::Console,
         exit_code::UsageError,
@@ -31,7 +32,8 @@ pub use market_data::parity::ParityStats;
 
 pub use self::{
     errors::{Bucket, ErrorStats, SessionBias},
-    report::{CalibrationReport, OptionFile, OptionFiles, Parity, Spreads},
+    level::LevelReport,
+    report::{CalibrationReport, FitAlone, OptionFile, OptionFiles, Parity, Spreads},
     spread::{QuoteCounts, SpreadBucket, SpreadStats},
 };
 
@@ -78,8 +80,10 @@ fn load(config: &RunConfig) -> anyhow::Result<Vec<Pair>> {
     let dates = option_dates(config, &dataset)?;
     let Dataset { symbols, synthetic, .. } = dataset;
     let pair = |sessions: SymbolSessions| {
-        let options = inputs::option_rows::load_options(path, &sessions.symbol, &dates, config.data.options_stamp)?;
-        Ok(Pair { sessions, options, synthetic })
+        let stamp = config.data.options_stamp;
+        let options = option_rows::load_options(path, &sessions.symbol, &dates, stamp)?;
+        let earlier = option_rows::earlier_sessions(path, &sessions, dates.first, stamp)?;
+        Ok(Pair { sessions, options, earlier, synthetic })
     };
     symbols.into_iter().map(pair).collect()
 }

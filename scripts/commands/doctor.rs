@@ -26,7 +26,9 @@ pub fn run(flags: &DoctorFlags, console: &mut Console) -> anyhow::Result<()> {
     let Some((mut context, config)) = resolved else { return Ok(()) };
     let mut checks = vendor(flags, &config)?;
     let folder = config.run.data_folder();
-    checks.extend(checks::cache(&Cache::new(&folder), &folder));
+    let cache = Cache::new(&folder);
+    checks.extend(checks::cache(&cache, &folder));
+    checks.push(checks::pricing_fit(&config.market.pricing, checks::newest(&cache)));
     checks.extend(checks::machine(&folder));
     context.say_notes()?;
     Ok(context.console.say(checks::table(&checks))?)

@@ -12,6 +12,7 @@ use crate::{
         money::Money,
         performance::Performance,
         price_counts::PriceCounts,
+        price_level::{PriceLevel, Replayed},
         random_legal,
         replay::{ReplayResult, replay},
     },
@@ -55,6 +56,8 @@ pub struct Tested {
     pub opportunity: Option<Opportunity>,
     /// Trades of the most likely actions by the origin of their prices.
     pub prices: PriceCounts,
+    /// P&L of the most likely actions over draws of the price level; absent without trades, and for real options and made-up bars.
+    pub price_level: Option<PriceLevel>,
     /// Dates among them on which the policy or its parents were trained.
     pub in_sample: usize,
 }
@@ -73,7 +76,7 @@ impl HeldOut<'_> {
     /// When the dates cannot be replayed or the table cannot be written.
     pub fn validation(&self, dates: DateRange, console: &mut Console) -> anyhow::Result<Value> {
         let replays = self.replays(dates, &BEHAVIOURS[..2])?;
-        self.table("Validation", dates, &replays, console)
+        Ok(self.table("Validation", dates, &replays, console)?.0)
     }
 
     /// Replays the test dates with the policy and its baselines, and explains a policy that stays out; returns the figures.
@@ -82,7 +85,7 @@ impl HeldOut<'_> {
     /// As for [`HeldOut::validation`].
     pub fn test(&self, dates: DateRange, console: &mut Console) -> anyhow::Result<Tested> {
         let replays = self.replays(dates, &BEHAVIOURS)?;
-        let figures = self.table("Out of sample", dates, &replays, console)?;
+        let (figures, price_level) = self.table("Out of sample", dates, &replays, console)?;
         let greedy = &replays[1].1.ledger;
         let opportunity = if stays_out(greedy) {
             let (market, config) = (&self.inputs.market, self.config);
@@ -96,7 +99,7 @@ impl HeldOut<'_> {
         let money = replays.iter().map(|(name, result)| (*name, Money::of(result))).collect();
         let (prices, in_sample) = (PriceCounts::of(&replays[1].1.trades), self.in_sample(dates).0);
         let over_random = random_legal::compare(&replays[1].1, &replays[3].1);
-        Ok(Tested { dates, figures, money, over_random, opportunity, prices, in_sample })
+        Ok(Tested { dates, figures, money, over_random, opportunity, prices, price_level, in_sample })
     }
 
     fn replays(
@@ -110,23 +113,46 @@ impl HeldOut<'_> {
         behaviours.iter().map(|&(name, behaviour)| Ok((name, play(behaviour)?))).collect()
     }
 
-    /// Prints the figures of replays as a table and returns them.
+    /// Replays the policy's two behaviours at other levels of the modelled prices.
+    fn price_levels(
+        &self,
+        dates: DateRange,
+        replays: &[(&str, ReplayResult)],
+    ) -> anyhow::Result<Vec<Option<PriceLevel>>> {
+        let Self { policy, inputs, config, .. } = *self;
+        let points: Vec<_> =
+            BEHAVIOURS[..2].iter().zip(replays).map(|((_, behaviour), (_, played))| (*behaviour, played)).collect();
+        Replayed { policy, inputs, market: &config.market, env: &config.env, seed: config.run.seed }
+            .price_levels(&dates, &points)
+    }
+
+    /// Prints the figures of replays as a table, with the P&L over draws of the price level; returns them, and that of the most
+    /// likely actions.
     fn table(
         &self,
         heading: &str,
         dates: DateRange,
-        replays: &[(&str, ReplayResult)],
+        replays: &[(&'static str, ReplayResult)],
         console: &mut Console,
-    ) -> anyhow::Result<Value> {
+    ) -> anyhow::Result<(Value, Option<PriceLevel>)> {
+        let mut levels = self.price_levels(dates, replays)?;
         let (mut rows, mut results) = (Vec::new(), serde_json::Map::new());
-        for (name, result) in replays {
+        for (index, (name, result)) in replays.iter().enumerate() {
             let figures = Performance::of(result)?;
             rows.push(figures.cells(name));
-            results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
+            let mut value = serde_json::to_value(&figures)?;
+            if let Some(level) = levels.get(index).and_then(Option::as_ref) {
+                value["price_level"] = serde_json::to_value(level)?;
+            }
+            results.insert(name.to_lowercase().replace('-', "_"), value);
         }
         let synthetic = synthetic::mark(self.inputs.dataset.synthetic, " (", ")");
         console.detail(format!("\n{heading}{synthetic}, {dates}:"))?;
         console.detail(columns(&Performance::HEADINGS, &rows))?;
+        for ((name, _), level) in replays.iter().zip(&levels) {
+            console
+                .detail_all(level.iter().map(|level| format!("Price level, {name}: net P&L {}", level.interval())))?;
+        }
         let (seen, all) = self.in_sample(dates);
         if seen > 0 {
             console.say(format!(
@@ -135,7 +161,8 @@ impl HeldOut<'_> {
                 ranges_text(&self.trained_on)
             ))?;
         }
-        Ok(Value::Object(results))
+        let greedy = levels.pop().flatten();
+        Ok((Value::Object(results), greedy))
     }
 
     /// Returns how many of the session dates in a range were trained on, and how many there are.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use jiff::civil::Date;
+use jiff::{ToSpan as _, civil::Date};
 use market_data::{
-    DataError, Dataset, DateRange, OptionHistory, OptionStamp, Symbol, SymbolSessions, calendar,
+    DataError, Dataset, DateRange, OptionHistory, OptionSession, OptionStamp, Symbol, SymbolSessions, calendar,
     parity::{self, ParityReport},
     source::option_files,
 };
@@ -20,6 +20,7 @@ use crate::{
 /// Option rows of all symbols.
 #[derive(Debug)]
 pub struct OptionRows {
+    /// Those of the warm-up sessions included, where the level of prices follows them.
     histories: Vec<OptionHistory>,
     /// Put-call parity of the rows, one entry per symbol.
     parity: Vec<ParityReport>,
@@ -44,7 +45,7 @@ impl OptionRows {
             Ok((options, report))
         };
         let loaded: anyhow::Result<Vec<(OptionHistory, ParityReport)>> = dataset.symbols.iter().map(load).collect();
-        let (histories, parity): (Vec<OptionHistory>, Vec<ParityReport>) = loaded?.into_iter().unzip();
+        let (mut histories, parity): (Vec<OptionHistory>, Vec<ParityReport>) = loaded?.into_iter().unzip();
         for file in histories.iter().flat_map(|history| &history.files) {
             if !dataset.files.contains(file) {
                 dataset.files.push(file.clone());
@@ -52,6 +53,12 @@ impl OptionRows {
         }
         let has_options = |date: &Date| histories.iter().any(|history| !history.on(*date).is_empty());
         dataset.dates.retain(has_options);
+        if config.market.pricing.level_half_life > 0.0 {
+            for (symbol, history) in dataset.symbols.iter().zip(&mut histories) {
+                let earlier = earlier_sessions(path, symbol, first, config.data.options_stamp)?;
+                history.sessions.splice(0..0, earlier);
+            }
+        }
         Ok(Some(Self { histories, parity }))
     }
 
@@ -121,6 +128,29 @@ impl OptionRows {
                 .to_owned();
         }
         format!("  Put-call parity with the bars, median: {}", fits.join(", "))
+    }
+}
+
+/// Returns the option sessions of a symbol's warm-up before a date, which show the level of its prices; none where no file
+/// reaches back.
+///
+/// # Errors
+/// As for [`load_options`].
+pub fn earlier_sessions(
+    path: &Path,
+    symbol: &SymbolSessions,
+    before: Date,
+    stamp: OptionStamp,
+) -> anyhow::Result<Vec<OptionSession>> {
+    let first = symbol.days.first().map_or(before, |day| day.session.date);
+    let dates = DateRange { first, last: before.saturating_sub(1.day()) };
+    if dates.first > dates.last {
+        return Ok(Vec::new());
+    }
+    match option_files::load_options(path, &symbol.symbol, &dates, stamp) {
+        Ok(history) => Ok(history.sessions),
+        Err(DataError::NoOptions { .. } | DataError::OptionsOutsideHours { .. }) => Ok(Vec::new()),
+        Err(error) => Err(anyhow!(error).context("reading option files of earlier sessions")),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     evaluation::{
         held_out::Tested,
         money::{self, Money},
+        price_level::PriceLevel,
     },
     output::{console::Console, synthetic, table::percent, wrap::wrap_for_screen},
 };
@@ -48,7 +49,10 @@ impl Closing<'_> {
         console.show(format!("\n{}", self.table().join("\n")))?;
         console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
         console.say(format!("Option prices: {}.", self.tested.prices.text()))?;
-        console.show(format!("{}\n", self.beside_random().join("\n")))?;
+        console.show(self.beside_random().join("\n"))?;
+        let level = self.tested.price_level.as_ref();
+        console.say_all(level.map(|level| format!("Price level: net P&L {}.", level.interval())))?;
+        console.show("")?;
         console.say_all(self.sentences())?;
         console.show(format!("\n{}", self.next().join("\n")))
     }
@@ -62,7 +66,9 @@ impl Closing<'_> {
     /// Returns what the policy earns and what is said of the training, in lines of at most 80 columns.
     fn sentences(&self) -> Vec<String> {
         let money = wrap_for_screen(&self.sentence()).into_iter().map(|line| self.painted(&line));
-        money.chain(wrap_for_screen(&self.training_sentence())).collect()
+        let level = self.tested.price_level.as_ref().and_then(PriceLevel::sentence);
+        let level = level.iter().flat_map(|sentence| wrap_for_screen(sentence));
+        money.chain(level).chain(wrap_for_screen(&self.training_sentence())).collect()
     }
 
     /// Returns the money of the policy beside random-legal trades of the same sessions, in lines of at most 80 columns.
@@ -157,8 +163,16 @@ mod tests {
         let prices = PriceCounts { modelled: 4, real: 0 };
         let over_random =
             Some(TradeMoney { trades: 4, dates: 2, per_trade: -0.03, random: -0.041, interval: Some((-0.01, 0.03)) });
-        let (figures, money) = (Value::Null, money.into());
-        let tested = Tested { dates, figures, money, over_random, opportunity: None, prices, in_sample };
+        let tested = Tested {
+            dates,
+            figures: Value::Null,
+            money: money.into(),
+            over_random,
+            opportunity: None,
+            prices,
+            price_level: None,
+            in_sample,
+        };
         let config = RunConfig::default();
         let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
         let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };

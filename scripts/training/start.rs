@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use market_data::DateRange;
-use market_env::{ACCOUNT_COLUMNS, BatchEnv, VecEnv as _};
+use market_env::{ACCOUNT_COLUMNS, BatchEnv, LevelNoise, Levels, VecEnv as _};
 use ppo_agent::{Policy, PolicyConfig, Trainer};
 use serde_json::Value;
 
@@ -59,9 +59,17 @@ impl Run<'_> {
     }
 
     fn env(&self) -> anyhow::Result<BatchEnv> {
-        let days = self.inputs.market.days_in(&self.split.train);
-        let config = self.config;
-        let market = Arc::clone(&self.inputs.market);
+        let (inputs, config) = (self.inputs, self.config);
+        let days = inputs.market.days_in(&self.split.train);
+        let noisy = config.market.pricing.level_noise == LevelNoise::On && inputs.level_is_uncertain();
+        let market = match inputs.dataset.dates.first().zip(inputs.dataset.dates.last()).filter(|_| noisy) {
+            // The same sessions and rows, so that the days and the monitor's rows mean the same.
+            Some((&first, &last)) => {
+                let levels = Levels::Drawn { seed: config.run.seed };
+                inputs.market_on(&DateRange { first, last }, &config.market, levels)?
+            }
+            None => Arc::clone(&inputs.market),
+        };
         Ok(BatchEnv::new(market, days, config.env.clone(), config.ppo.n_envs, config.run.seed)?)
     }
 

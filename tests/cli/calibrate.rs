@@ -83,7 +83,8 @@ fn prices_of_the_model_itself_show_no_error() {
     let near = &report["near_money"];
     assert!(near["count"].as_u64().unwrap() > 1_000, "{near}");
     for key in ["median_abs_pct", "p90_abs_pct", "bias_pct", "mean_bias_pct", "median_abs_usd", "p90_abs_usd"] {
-        assert_eq!(near[key], 0.0, "{key}");
+        assert_eq!(report["fit_alone"]["near_money"][key], 0.0, "{key}");
+        assert!(near[key].as_f64().unwrap().abs() < 1e-6, "{key}: the level follows rounding noise alone");
     }
     // Parity holds for the model's prices up to rounding, and for its quotes up to a tick.
     let parity = &report["parity"][0];
@@ -104,7 +105,8 @@ fn prices_of_the_model_itself_show_no_error() {
 fn prints_at_twice_the_model_show_a_bias_of_minus_half() {
     let folder = market(2.0);
     let fitted = ["--set", "market.pricing.fitted_from=2024-01-02", "--set", "market.pricing.fitted_to=2024-12-04"];
-    let (said, report) = calibrate(&folder.path().join("options"), &folder.path().join("bars"), &fitted);
+    let alone = [&fitted[..], &["--set", "market.pricing.level_half_life=0"]].concat();
+    let (said, report) = calibrate(&folder.path().join("options"), &folder.path().join("bars"), &alone);
     let in_sample = report["in_sample_sessions"].as_u64().unwrap();
     assert_eq!(in_sample + 2, report["sessions"].as_u64().unwrap(), "the last sessions are 2024-12-05 and 06");
     assert!(said.contains(&format!("IN SAMPLE: {in_sample} of")), "{said}");
@@ -123,6 +125,26 @@ fn prints_at_twice_the_model_show_a_bias_of_minus_half() {
         report[breakdown].as_array().unwrap().iter().map(|bucket| bucket["count"].as_u64().unwrap()).sum()
     };
     assert_eq!(count("by_half_hour"), report["near_money"]["count"].as_u64().unwrap());
+}
+
+/// The level of a session follows those before it, also those before the dates asked for; the fit alone stays beside it.
+#[test]
+fn the_level_of_earlier_sessions_is_measured_beside_the_fit() {
+    let folder = market(2.0);
+    let (options, bars) = (folder.path().join("options"), folder.path().join("bars"));
+    let (said, all) = calibrate(&options, &bars, &[]);
+    let bias = |report: &Value| report["at_the_money"]["bias_pct"].as_f64().unwrap();
+    assert!((bias(&all["fit_alone"]) + 50.0).abs() < 1e-9, "{}", all["fit_alone"]);
+    assert!(bias(&all).abs() < 12.0, "{}", all["at_the_money"]);
+    let level = &all["level_noise"];
+    let rms = level["fit_rms_pct"].as_f64().unwrap();
+    assert!(rms > 60.0 && level["followed_rms_pct"].as_f64().unwrap() < 0.6 * rms, "{level}");
+    assert_eq!(level["coverage_95"], 0.0, "twice the price lies outside every interval: {level}");
+    assert!(said.contains("The same by the fit alone"), "{said}");
+    let last = all["dates"]["last"].as_str().unwrap();
+    let (_, alone) = calibrate(&options, &bars, &["--start-date", last]);
+    assert_eq!(alone["sessions"], 1);
+    assert!(bias(&alone).abs() < 8.0, "options before the first date show the level: {}", alone["at_the_money"]);
 }
 
 #[test]

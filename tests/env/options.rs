@@ -128,6 +128,69 @@ fn the_tape_follows_the_prints() {
     assert!(counts.origin.stale_surface > 0, "nothing is known at the first open");
 }
 
+/// Middle of the call at the money of a bar's close, on the tape.
+fn mark_at_the_money(market: &Market, sessions: &SymbolSessions, day: usize, bar: usize) -> f64 {
+    let strike = sessions.days[sessions.warmup + day].close[bar].round();
+    let close = market.quotes_at(&market.days()[day], strike, bar as u32).unwrap().0.close;
+    (f64::from(close.bid) + f64::from(close.ask.unwrap().get())) / 200.0
+}
+
+/// Prints of every minute from `first` of a session on, and of all later sessions, times a factor.
+fn dearer_from(options: &OptionHistory, session: usize, first: u16, factor: f64) -> OptionHistory {
+    let mut options = options.clone();
+    for (at, rows) in options.sessions.iter_mut().enumerate().skip(session) {
+        for row in rows.trades.iter_mut().filter(|row| at > session || row.slot >= first) {
+            (row.open, row.high, row.low) = (row.open * factor, row.high * factor, row.low * factor);
+            (row.close, row.vwap) = (row.close * factor, row.vwap * factor);
+        }
+    }
+    options
+}
+
+#[test]
+fn the_level_of_a_session_follows_earlier_sessions_before_its_first_print() {
+    let dataset = dataset(&["SPY"], 12, 3, 0.0);
+    let sessions = &dataset.symbols[0];
+    let mut options = prints(sessions, Listed::All);
+    let day = 7;
+    // No print in the first minutes of the last session that is looked at.
+    options.sessions[sessions.warmup + day].trades.retain(|row| row.slot >= 30);
+    let off = MarketConfig {
+        pricing: PricingConfig { level_half_life: 0.0, ..PricingConfig::default() },
+        ..MarketConfig::default()
+    };
+    let frozen = Market::replay_options(&dataset.symbols, std::slice::from_ref(&options), &off).unwrap();
+    let followed = replay(&dataset, options);
+    let (bars, vol) = (&sessions.days[sessions.warmup + day], &sessions.vol[sessions.warmup + day]);
+    let truth = truth();
+    let pricer = SessionPricer::new(bars, vol, &spy(), &truth);
+    for bar in [2, 20] {
+        let right = pricer.at_close(bar, bars.close[bar].round()).prices().0;
+        let error = |market: &Market| (mark_at_the_money(market, sessions, day, bar) / right - 1.0).abs();
+        assert!(error(&frozen) > 0.12, "the model alone is a fifth too cheap: {}", error(&frozen));
+        assert!(error(&followed) < 0.06, "earlier sessions say so: {}", error(&followed));
+    }
+}
+
+#[test]
+fn prints_of_today_and_later_change_no_earlier_minute() {
+    let dataset = dataset(&["SPY"], 12, 3, 0.0);
+    let sessions = &dataset.symbols[0];
+    let (options, day, first) = (prints(sessions, Listed::All), 5, 5);
+    let changed = dearer_from(&options, sessions.warmup + day, first, 1.5);
+    let (before, after) = (replay(&dataset, options), replay(&dataset, changed));
+    let marks = |market: &Market, day, bars: std::ops::Range<usize>| -> Vec<f64> {
+        bars.map(|bar| mark_at_the_money(market, sessions, day, bar)).collect()
+    };
+    for day in 0..day {
+        assert_eq!(marks(&before, day, 0..389), marks(&after, day, 0..389), "session {day}");
+    }
+    let first = usize::from(first);
+    assert_eq!(marks(&before, day, 0..first), marks(&after, day, 0..first));
+    assert_ne!(marks(&before, day, first..40), marks(&after, day, first..40), "the prints themselves move the surface");
+    assert_ne!(marks(&before, day + 1, 0..1), marks(&after, day + 1, 0..1), "and the level of the next session");
+}
+
 /// Masks that a policy sees, and the strikes of the tape.
 fn visible(market: &Arc<Market>) -> (Vec<u8>, Vec<u32>) {
     let mut masks = Vec::new();
@@ -187,7 +250,8 @@ fn later_rows_change_nothing_before_them() {
     let rows = prints(&dataset.symbols[0], Listed::All);
     let now = 120;
     let mut other = rows.clone();
-    for session in &mut other.sessions {
+    // Those of the second traded session and of all after it; earlier ones may move its level.
+    for session in other.sessions.iter_mut().skip(dataset.symbols[0].warmup + 1) {
         session.trades.retain(|row| usize::from(row.slot) < now || (row.strike as u32).is_multiple_of(2));
         for row in session.trades.iter_mut().filter(|row| usize::from(row.slot) >= now) {
             row.vwap *= 3.0;

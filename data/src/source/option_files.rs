@@ -11,7 +11,7 @@
 //! | `right` | `C` or `P` |
 //! | `root`, `settlement` | optional: `SPX` or `SPXW`, `AM` or `PM`; contracts that settle at the open are kept apart |
 //!
-//! and with at least one of these groups (other columns are not read):
+//! and with at least one of these groups (other columns are not read, and the note on the file names them):
 //!
 //! | columns | result |
 //! |---|---|
@@ -224,6 +224,14 @@ mod tests {
         let dir = folder(&[("both.csv", &format!("{heading}{rows}"))]);
         let history = load(dir.path(), "SPY", "2025-06-02", "2025-06-02").unwrap();
         assert_eq!((history.trades(), history.quotes(), history.left_out.no_print), (0, 2, 0));
+    }
+
+    #[test]
+    fn columns_that_are_not_used_are_named() {
+        let heading = "timestamp,underlying,expiry,strike,right,bid,ask,delta,iv\n";
+        let dir = folder(&[("quotes.csv", &format!("{heading}1748871000,SPY,2025-06-02,590,C,1,1.1,0.5,0.2\n"))]);
+        let history = load(dir.path(), "SPY", "2025-06-02", "2025-06-02").unwrap();
+        assert!(history.files[0].note.ends_with("; columns not used: delta, iv"), "{}", history.files[0].note);
     }
 
     #[test]

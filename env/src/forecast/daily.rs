@@ -1,14 +1,17 @@
-//! Features of daily bars, each known at its session's close.
+//! Features of daily bars, each known at its session's close. They depend on the last 30 sessions alone, so a row is the same
+//! whatever the first date asked for, where bars reach back.
 
 use std::collections::VecDeque;
 
-use market_data::{SessionBars, VolColumns};
+use market_data::{SessionBars, SymbolSessions, VolColumns};
 
 use crate::features::indicator::{Ema, Rsi};
 
 /// Sessions that the longest column spans.
 const MONTH: usize = 20;
 const WEEK: usize = 5;
+/// Sessions, its own included, that a row depends on. Ten more than the longest column spans, for the exponential averages.
+const HISTORY: usize = 30;
 
 /// Columns of a daily row: name and definition. A return is logarithmic, in percent; with too few sessions before, it spans the
 /// available ones.
@@ -36,9 +39,19 @@ struct SessionHistory {
     realised: f64,
 }
 
+/// Returns the row of a session, from the 30 sessions that end with it.
+pub(super) fn row(sessions: &SymbolSessions, index: usize) -> [f32; DAILY_FEATURES.len()] {
+    let mut stream = DailyStream::default();
+    let mut row = [0.0; DAILY_FEATURES.len()];
+    for at in (index + 1).saturating_sub(HISTORY)..=index {
+        row = stream.push(&sessions.days[at], &sessions.vol[at]);
+    }
+    row
+}
+
 /// Daily features of one symbol, fed session by session.
 #[derive(Debug, Default)]
-pub(super) struct DailyStream {
+struct DailyStream {
     /// The last sessions, newest last.
     past: VecDeque<SessionHistory>,
     volume: Option<Ema>,
@@ -47,7 +60,7 @@ pub(super) struct DailyStream {
 
 impl DailyStream {
     /// Returns the row of the next session.
-    pub(super) fn push(&mut self, bars: &SessionBars, vol: &VolColumns) -> [f32; DAILY_FEATURES.len()] {
+    fn push(&mut self, bars: &SessionBars, vol: &VolColumns) -> [f32; DAILY_FEATURES.len()] {
         let last = bars.close.len() - 1;
         let (open, close, vix) = (bars.open[0], bars.close[last], vol.vix[last]);
         let high = bars.high.iter().fold(f64::MIN, |a, &b| a.max(b));

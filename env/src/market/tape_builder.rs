@@ -26,6 +26,8 @@ pub(crate) struct TapeBuilder<'a> {
     pub(crate) config: &'a MarketConfig,
     /// Expiry of the contracts.
     pub(crate) expiry: Date,
+    /// Shift of the model's log volatility.
+    pub(crate) level: f64,
     /// Trades and quotes of real options; without them the tape is modelled.
     pub(crate) options: Option<&'a OptionSession>,
 }
@@ -39,8 +41,8 @@ impl TapeBuilder<'_> {
     /// # Errors
     /// A grid of more strikes than a session may have; nothing is allocated then.
     pub(crate) fn build(&self) -> Result<OptionTape, EnvError> {
-        let Self { symbol, bars, vol, spec, config, expiry, options } = *self;
-        let model = SessionPricer::expiring(expiry, bars, vol, spec, &config.pricing);
+        let Self { symbol, bars, vol, spec, config, expiry, level, options } = *self;
+        let model = SessionPricer::expiring(expiry, bars, vol, spec, &config.pricing).at_level(level);
         let surface = options.map(|rows| surface::follow(&model, bars, spec, rows, &config.surface));
         let pricer = match &surface {
             Some(surface) => model.corrected(surface.points.iter().map(|point| point.correction)),

@@ -3,10 +3,17 @@
 
 use jiff::civil::{Date, date};
 
-use crate::VolModel;
+use crate::{LevelSd, VolModel};
 
 /// First and last date of the SPY prints that the models were fitted on.
 pub(crate) const FITTED: (Date, Date) = (date(2024, 1, 2), date(2025, 6, 30));
+
+/// Standard deviation of a session's level error, in percent of volatility: the larger of two root mean squares, rounded up.
+/// One is that of `zerodte calibrate --fit`, over fits to all months before 2024-09 to 2025-06 and the sessions after each; the
+/// other that of one fit to 2024-01 to 2024-09, on the nine months after it.
+pub(crate) const LEVEL_SD: LevelSd = LevelSd { vix1d: 9.5, vix: 19.5, vix_daily: 18.5, realised: 16.0 };
+/// Share of its variance that sessions of months have in common: 0.33 and 0.43 in these two ways with VIX1D.
+pub(crate) const LEVEL_PERSISTENCE: f64 = 0.4;
 
 /// With VIX1D by the minute.
 pub(crate) const VIX1D: VolModel = VolModel {

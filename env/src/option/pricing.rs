@@ -16,6 +16,7 @@ use crate::{
     option::{
         black_scholes::Inputs,
         fitted_models,
+        level_draw::{LevelNoise, LevelSd},
         vol_model::{SMILE_REACH, log_smile},
     },
 };
@@ -68,6 +69,19 @@ pub struct PricingConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub fitted_to: Option<Date>,
+    /// Sessions after which the error of a session counts half in the level of later ones, 0 to 250; 0 switches it off. Where
+    /// option files reach back, the errors of the 30 sessions before correct a session's volatility before its first print.
+    pub level_half_life: f64,
+    /// Weight of no error in the mean of those errors, in sessions, 0 to 1000.
+    pub level_shrinkage: f64,
+    /// Draws of one level per training session from the distribution of the model's error: off or on. Held-out sessions and
+    /// backtests are priced at the model's own level, with an interval over the draws beside it. Real options and made-up
+    /// bars ignore it.
+    pub level_noise: LevelNoise,
+    /// Standard deviation of a session's level error, in percent of volatility.
+    pub level_sd_pct: LevelSd,
+    /// Share of its variance that sessions of months have in common, 0 to 1.
+    pub level_persistence: f64,
     /// Scheduled events.
     pub events: EventCalendar,
     /// Volatility on days with VIX1D by the minute.
@@ -88,6 +102,11 @@ impl Default for PricingConfig {
             opening_multiplier: 1.5,
             fitted_from: Some(fitted_models::FITTED.0),
             fitted_to: Some(fitted_models::FITTED.1),
+            level_half_life: 4.0,
+            level_shrinkage: 0.5,
+            level_noise: LevelNoise::Off,
+            level_sd_pct: fitted_models::LEVEL_SD,
+            level_persistence: fitted_models::LEVEL_PERSISTENCE,
             events: EventCalendar::default(),
             vix1d: fitted_models::VIX1D,
             vix: fitted_models::VIX,
@@ -107,6 +126,13 @@ impl PricingConfig {
         demand("rate", self.rate, (-0.1..=0.5).contains(&self.rate));
         demand("spread_multiplier", self.spread_multiplier, self.spread_multiplier >= 0.0);
         demand("opening_multiplier", self.opening_multiplier, self.opening_multiplier >= 1.0);
+        demand("level_half_life", self.level_half_life, (0.0..=250.0).contains(&self.level_half_life));
+        demand("level_shrinkage", self.level_shrinkage, (0.0..=1000.0).contains(&self.level_shrinkage));
+        demand("level_persistence", self.level_persistence, (0.0..=1.0).contains(&self.level_persistence));
+        let LevelSd { vix1d, vix, vix_daily, realised } = self.level_sd_pct;
+        for (name, sd) in [("vix1d", vix1d), ("vix", vix), ("vix_daily", vix_daily), ("realised", realised)] {
+            demand(&format!("level_sd_pct.{name}"), sd, (0.0..=100.0).contains(&sd));
+        }
         let models =
             [("vix1d", &self.vix1d), ("vix", &self.vix), ("vix_daily", &self.vix_daily), ("realised", &self.realised)];
         for (name, model) in models {
@@ -122,6 +148,12 @@ impl PricingConfig {
             VolSource::VixDaily => &self.vix_daily,
             VolSource::Realised => &self.realised,
         }
+    }
+
+    /// Returns the standard deviation of a session's level error as a fraction of volatility, in two independent parts: of the
+    /// volatility source, which symbols share, and of the underlying.
+    pub fn level_sd(&self, source: VolSource, spec: &ContractSpec) -> [f64; 2] {
+        [self.level_sd_pct.of(source), spec.level_sd_pct].map(|pct| pct / 100.0)
     }
 
     /// Returns the half-spread of a premium with an intrinsic value, in dollars, `since_open` minutes after the open and `to_expiry`
@@ -242,6 +274,13 @@ impl<'a> SessionPricer<'a> {
         for (point, correction) in self.points.iter_mut().zip(corrections) {
             point.factors.iter_mut().zip(correction).for_each(|(factor, more)| *factor += more);
         }
+        self
+    }
+
+    /// Returns the pricer with the logarithm of all its volatilities shifted.
+    #[must_use]
+    pub fn at_level(mut self, shift: f64) -> Self {
+        self.points.iter_mut().for_each(|point| point.factors[0] += shift);
         self
     }
 

@@ -12,6 +12,7 @@ use crate::evaluation::{
     cost_sensitivity::CostSensitivity,
     performance::Performance,
     price_counts::PriceCounts,
+    price_level::PriceLevel,
 };
 
 /// Report written by `zerodte backtest --json`.
@@ -55,6 +56,9 @@ pub struct BacktestReport {
     /// Basis of the quotes, if real options were replayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real_options: Option<RealOptions>,
+    /// Net P&L over draws of the level of the modelled prices; absent without trades, and for real options and made-up bars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_level: Option<PriceLevel>,
     /// The same replay at several multiples of the spread, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_sensitivity: Option<CostSensitivity>,

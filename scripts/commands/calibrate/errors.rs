@@ -11,6 +11,8 @@ pub(crate) struct Print {
     pub(crate) real: f64,
     /// Model price, in dollars per share.
     pub(crate) model: f64,
+    /// Price by the fit alone, without the level of earlier sessions.
+    pub(crate) fitted: f64,
     /// `strike / spot - 1`.
     pub(crate) distance: f64,
     /// `ln(strike / spot)` in standard deviations of the underlying until the close, by the model's volatility.
@@ -54,6 +56,11 @@ impl Print {
     /// Returns whether the option is at or out of the money.
     pub(crate) fn is_out_of_the_money(&self) -> bool {
         if self.right == Right::Call { self.distance >= 0.0 } else { self.distance <= 0.0 }
+    }
+
+    /// Returns the print against the price by the fit alone.
+    pub(crate) fn of_the_fit(self) -> Self {
+        Self { model: self.fitted, ..self }
     }
 
     /// Returns model minus real, in dollars.
@@ -207,7 +214,8 @@ mod tests {
     use super::*;
 
     fn print(real: f64, model: f64, minutes_left: u16) -> Print {
-        Print { real, model, distance: 0.0, deviations: 0.3, minutes_left, right: Right::Put, vix1d: Some(13.0) }
+        let (right, vix1d) = (Right::Put, Some(13.0));
+        Print { real, model, fitted: model, distance: 0.0, deviations: 0.3, minutes_left, right, vix1d }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use market_data::{
     OptionHistory, SessionBars, SymbolSessions, TradeMinute, VolColumns, VolSource, calendar::TRADING_MINUTES_PER_YEAR,
 };
 use market_env::{
-    ContractSpec, LEVEL_PARAMETERS, PricingConfig, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE, VolInputs, VolModel,
-    log_smile,
+    ContractSpec, LEVEL_PARAMETERS, LEVEL_REACH, PricingConfig, SMILE_PARAMETERS, SMILE_REACH, VOL_REFERENCE,
+    VolInputs, VolModel, log_smile,
     option::black_scholes::{Inputs, Right},
     vol_ratio,
 };
@@ -51,6 +51,8 @@ pub(crate) struct Sample {
     option: Inputs,
     right: Right,
     premium: f64,
+    /// Implied volatility, where the premium implies one.
+    implied: Option<f64>,
     date: Date,
     near: bool,
     /// Weight by the distance from the money.
@@ -85,7 +87,8 @@ pub(crate) fn samples(
             let at_the_money = distance <= Print::AT_THE_MONEY;
             let share = if at_the_money { MONEY_WEIGHT } else { [FAR_WEIGHT, 1.0][usize::from(near)] };
             let ratio = ratio * spec.option_vol * inputs.ordinary_evening();
-            Some(Sample { inputs, option, right: row.right, premium: row.close, date, near, share, ratio })
+            let implied = option.implied_vol(row.right, row.close);
+            Some(Sample { inputs, option, right: row.right, premium: row.close, implied, date, near, share, ratio })
         };
         Some((date, rows.trades.iter().filter_map(sample).collect()))
     };
@@ -99,15 +102,29 @@ impl Sample {
         let x = self.moneyness(model);
         let smile = log_smile(model.smile(&self.inputs), x).exp();
         let option = Inputs { vol: self.ratio * model.at_the_money(&self.inputs) * smile, ..self.option };
+        let price = option.price(self.right);
         Print {
             real: self.premium,
-            model: option.price(self.right),
+            model: price,
+            fitted: price,
             distance: option.strike / option.spot - 1.0,
             deviations: x,
             minutes_left: self.inputs.minutes_left as u16,
             right: self.right,
             vix1d: None,
         }
+    }
+
+    /// Returns the log of the implied volatility over that of a model, for a print that shows the level: see
+    /// [`market_env::level_error`].
+    pub(crate) fn level_error(&self, model: &VolModel) -> Option<f64> {
+        let x = self.moneyness(model);
+        let shows_level = x.abs() < LEVEL_REACH && self.premium >= Print::LEAST_PREMIUM;
+        let vol = || {
+            let smile = log_smile(model.smile(&self.inputs), x).exp();
+            self.ratio * model.at_the_money(&self.inputs) * smile
+        };
+        Some((self.implied.filter(|_| shows_level)? / vol()).ln())
     }
 
     /// Returns the log-moneyness standardised by a model's at-the-money volatility.

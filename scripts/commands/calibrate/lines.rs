@@ -26,8 +26,16 @@ impl CalibrationReport {
             named("all strikes", &self.all_strikes),
         ];
         let whole = near.into_iter().filter(|row| row.errors.count > 0).collect::<Vec<_>>();
-        let sections: [(&str, &[Bucket]); 8] = [
-            ("Errors, model minus print", &whole),
+        let alone = vec![
+            named("at the money", &self.fit_alone.at_the_money),
+            named("near the money", &self.fit_alone.near_money),
+        ];
+        let alone = alone.into_iter().filter(|row| row.errors.count > 0).collect::<Vec<_>>();
+        let sections: [(&str, &[Bucket]); 11] = [
+            ("Errors, model minus print, with the level of earlier sessions", &whole),
+            ("The same by the fit alone", &alone),
+            ("At the money, by month", &self.at_the_money_by_month),
+            ("At the money, by month, by the fit alone", &self.fit_alone.at_the_money_by_month),
             ("Near the money, by underlying", if self.by_symbol.len() > 1 { &self.by_symbol } else { &[] }),
             ("Near the money, by minutes to the close", &self.by_two_hours),
             ("Near the money, by half hour (minutes to the close)", &self.by_half_hour),
@@ -69,6 +77,8 @@ impl CalibrationReport {
             lines.push(self.fitted_sentence());
         }
         lines.extend(self.at_the_money_sentence());
+        lines.extend(self.fit_alone_sentence());
+        lines.extend(self.level_noise.sentence());
         lines.extend(error_sentence("prints", &self.near_money));
         lines.extend(error_sentence("quote midpoints", &self.quoted_near_money));
         lines.extend(error_sentence("prices of the next session's options", &self.next_session_near_money));
@@ -93,6 +103,17 @@ impl CalibrationReport {
                 errors.median_abs_pct,
                 errors.p90_abs_pct,
                 errors.bias_pct
+            )
+        })
+    }
+
+    fn fit_alone_sentence(&self) -> Option<String> {
+        let errors = &self.fit_alone.at_the_money;
+        (errors.count > 0).then(|| {
+            format!(
+                "The same by the fit alone, without the level of earlier sessions: median error {:.1} %, 90th percentile {:.1} %, bias \
+                 {:+.1} % in the median.",
+                errors.median_abs_pct, errors.p90_abs_pct, errors.bias_pct
             )
         })
     }

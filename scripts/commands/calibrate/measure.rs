@@ -7,7 +7,7 @@ use market_data::{
     OptionSession, QuoteMinute, Right, SessionBars, Settles, VolColumns, VolSource, calendar,
     parity::{Residual, pairs, quoted, traded},
 };
-use market_env::{ContractSpec, EnvError, MarketConfig, PricingConfig, SessionPricer};
+use market_env::{ContractSpec, EnvError, LevelHistory, MarketConfig, PricingConfig, SessionPricer, level_error};
 use rayon::prelude::*;
 
 use super::{errors::Print, pair::Pair, spread::Width};
@@ -41,8 +41,22 @@ pub(crate) struct Compared {
     pub(crate) date: Date,
     /// Source of its volatility.
     pub(crate) source: VolSource,
+    /// Error of the fit's level, the correction by earlier sessions, and the stated standard deviation, as logs of volatility;
+    /// `None` with too few prints.
+    pub(crate) level: Option<SessionLevel>,
     /// Its range in [`Measured::prints`].
     pub(crate) prints: std::ops::Range<usize>,
+}
+
+/// Level of one session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionLevel {
+    /// Log of the volatility that prints imply over that of the fit.
+    pub(crate) error: f64,
+    /// Correction by the errors of earlier sessions.
+    pub(crate) followed: f64,
+    /// Standard deviation of `error` that the configuration states.
+    pub(crate) sd: f64,
 }
 
 impl Measured {
@@ -92,6 +106,7 @@ pub(crate) struct Model<'a> {
     pair: &'a Pair,
     spec: ContractSpec,
     pricing: &'a PricingConfig,
+    levels: LevelHistory,
 }
 
 /// One session with the model's prices.
@@ -99,12 +114,22 @@ pub(crate) struct Priced<'a> {
     pub(crate) bars: &'a SessionBars,
     pub(crate) vol: &'a VolColumns,
     pub(crate) pricer: SessionPricer<'a>,
+    /// The same without the level of earlier sessions.
+    fitted: SessionPricer<'a>,
 }
 
 impl<'a> Model<'a> {
     pub(crate) fn new(pair: &'a Pair, config: &'a MarketConfig) -> Result<Self, EnvError> {
         let spec = config.contract(&pair.sessions.symbol)?;
-        Ok(Self { pair, spec, pricing: &config.pricing })
+        let pricing = &config.pricing;
+        let error = |(bars, vol): (&SessionBars, &VolColumns)| {
+            let date = bars.session.date;
+            let model = || SessionPricer::new(bars, vol, &spec, pricing);
+            (date, pair.same_day(date).and_then(|rows| level_error(&model(), bars, rows)))
+        };
+        let days = pair.sessions.days.par_iter().zip(&pair.sessions.vol);
+        let levels: Vec<(Date, Option<f64>)> = days.map(error).collect();
+        Ok(Self { pair, spec, pricing, levels: levels.into_iter().collect() })
     }
 
     /// Returns the bars of a date with the model's prices of an expiry, or `None` without bars.
@@ -112,7 +137,9 @@ impl<'a> Model<'a> {
         let sessions = &self.pair.sessions;
         let at = sessions.days.binary_search_by_key(&date, |day| day.session.date).ok()?;
         let (bars, vol) = (&sessions.days[at], &sessions.vol[at]);
-        Some(Priced { bars, vol, pricer: SessionPricer::expiring(expiry, bars, vol, &self.spec, self.pricing) })
+        let fitted = SessionPricer::expiring(expiry, bars, vol, &self.spec, self.pricing);
+        let followed = if expiry == date { self.levels.before(date, self.pricing) } else { 0.0 };
+        Some(Priced { bars, vol, pricer: fitted.clone().at_level(followed), fitted })
     }
 
     fn measure(&self, day: &OptionSession) -> Measured {
@@ -135,7 +162,11 @@ impl<'a> Model<'a> {
         measured.traded_parity = priced.parity(traded(day));
         measured.quoted_parity = priced.parity(quoted(day));
         let (source, prints) = (priced.vol.atm_source, 0..measured.prints.len());
-        measured.compared.push(Compared { date, source, prints });
+        let level = self.levels.on(date).map(|error| {
+            let [of_source, own] = self.pricing.level_sd(source, &self.spec);
+            SessionLevel { error, followed: self.levels.before(date, self.pricing), sd: of_source.hypot(own) }
+        });
+        measured.compared.push(Compared { date, source, level, prints });
         measured
     }
 
@@ -188,6 +219,7 @@ impl Priced<'_> {
         let print = Print {
             real,
             model: inputs.price(right),
+            fitted: self.fitted.at_close(t, strike).price(right),
             distance: strike / inputs.spot - 1.0,
             deviations: (strike / inputs.spot).ln() / deviation,
             minutes_left,

@@ -15,13 +15,15 @@ use super::{
         BY_HALF_HOUR, BY_MONEYNESS, BY_PREMIUM, BY_RIGHT, BY_TWO_HOURS, BY_VIX1D, Breakdown, Bucket, ErrorStats, Print,
         SessionBias,
     },
+    level::{LevelReport, by_month},
     measure::Measured,
     pair::Pair,
     spread::{self, QuoteCounts, SpreadBucket, SpreadStats, Width},
 };
 use crate::config::RunConfig;
 
-/// Comparison of the model with real options. Errors are model minus real.
+/// Comparison of the model with real options. Errors are model minus real. The level of a session follows the errors of earlier
+/// sessions on file, as in a run with these files; `fit_alone` holds the errors without it.
 #[derive(Debug, Clone, Serialize)]
 pub struct CalibrationReport {
     /// `market`, or `SYNTHETIC` for generated bars.
@@ -44,6 +46,12 @@ pub struct CalibrationReport {
     pub near_money: ErrorStats,
     /// The same within 0.08 % of the money, where entries buy.
     pub at_the_money: ErrorStats,
+    /// At the money by month.
+    pub at_the_money_by_month: Vec<Bucket>,
+    /// Errors of the fit alone, without the level of earlier sessions.
+    pub fit_alone: FitAlone,
+    /// The session's level error, and the interval that the configuration states for the fit alone.
+    pub level_noise: LevelReport,
     /// Bias at the money by session, with its interval; absent with fewer than two sessions.
     pub at_the_money_by_session: Option<SessionBias>,
     /// Near the money, without the limit on the strike.
@@ -74,6 +82,28 @@ pub struct CalibrationReport {
     pub spreads: Vec<Spreads>,
     /// Option files read, and rows skipped.
     pub options: Vec<OptionFiles>,
+}
+
+/// Errors of the fit alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct FitAlone {
+    /// Near the money.
+    pub near_money: ErrorStats,
+    /// At the money.
+    pub at_the_money: ErrorStats,
+    /// At the money by month.
+    pub at_the_money_by_month: Vec<Bucket>,
+}
+
+impl FitAlone {
+    fn of(measured: &[Measured]) -> Self {
+        let prints: Vec<Print> = measured.iter().flat_map(|of| &of.prints).map(|print| print.of_the_fit()).collect();
+        Self {
+            near_money: near_money(prints.iter()),
+            at_the_money: ErrorStats::of(prints.iter().filter(|print| print.is_at_the_money())),
+            at_the_money_by_month: by_month(measured, Print::of_the_fit),
+        }
+    }
 }
 
 /// Put-call parity of the real prices: `C - P - (S - K e^(-rT))`.
@@ -162,6 +192,9 @@ impl CalibrationReport {
             volatility,
             near_money: near_money(prints()),
             at_the_money: ErrorStats::of(prints().filter(|print| print.is_at_the_money())),
+            at_the_money_by_month: by_month(measured, |print| print),
+            fit_alone: FitAlone::of(measured),
+            level_noise: LevelReport::of(measured),
             at_the_money_by_session: SessionBias::of(measured.iter().flat_map(Measured::at_the_money)),
             all_strikes: ErrorStats::of(prints().filter(|print| print.is_worth_comparing())),
             by_symbol: by_symbol(pairs, measured),

@@ -2,14 +2,21 @@
 
 use std::{fs, path::Path};
 
-use market_data::source::{
-    cache::{Cache, Kind},
-    vendor::{Adjustment, CredentialSource as _, KeyVariables, VENDORS, VendorKeys},
+use jiff::civil::Date;
+use market_data::{
+    DateRange,
+    source::{
+        cache::{Cache, Kind},
+        vendor::{Adjustment, CredentialSource as _, KeyVariables, VENDORS, VendorKeys},
+    },
 };
-
+use market_env::PricingConfig;
 use ppo_agent::require_libtorch;
 
 use crate::{artifacts::manifest::LIBTORCH, inputs::credentials::Credentials, output::table::thousands};
+
+/// Months after its prints for which the error of a fit is measured.
+const FIT_MONTHS: i32 = 9;
 
 /// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +110,42 @@ pub(super) fn cache(cache: &Cache, folder: &Path) -> Vec<Check> {
     checks
 }
 
+/// Returns the newest date of bars in the cache.
+pub(super) fn newest(cache: &Cache) -> Option<Date> {
+    let folders = VENDORS.iter().flat_map(|vendor| vendor.folders);
+    let all = folders.flat_map(|vendor| [Adjustment::Split, Adjustment::Raw].map(|adjustment| (vendor, adjustment)));
+    let last = |(vendor, adjustment): (&&str, Adjustment)| {
+        let symbols = cache.symbols(vendor, adjustment, Kind::Minute).into_iter();
+        let span = |symbol| cache.series(vendor, adjustment, Kind::Minute, &symbol).span().ok().flatten();
+        symbols.filter_map(span).map(|dates| dates.last).max()
+    };
+    all.filter_map(last).max()
+}
+
+/// Compares the dates of the prints that the pricing model was fitted on with the newest bars.
+pub(super) fn pricing_fit(pricing: &PricingConfig, newest: Option<Date>) -> Check {
+    let name = "fit of option prices";
+    let Some((first, last)) = pricing.fitted_from.zip(pricing.fitted_to) else {
+        return Check::fact(name, "the configuration does not state its dates");
+    };
+    let fitted = format!("on prints of {}", DateRange { first, last });
+    let months = newest.map_or(0, |newest| {
+        let whole = (i32::from(newest.year()) - i32::from(last.year())) * 12;
+        whole + i32::from(newest.month()) - i32::from(last.month())
+    });
+    match newest {
+        Some(newest) if months > FIT_MONTHS => Check::no(
+            name,
+            format!(
+                "{fitted}; the bars reach {newest}, {months} months later, and its error is measured for {FIT_MONTHS}: refit with zerodte \
+                 calibrate --fit"
+            ),
+        ),
+        Some(newest) => Check::yes(name, format!("{fitted}; the bars reach {newest}")),
+        None => Check::fact(name, fitted),
+    }
+}
+
 /// Lists the resources of the machine: libtorch, GPUs, cores, free disk space.
 pub(super) fn machine(folder: &Path) -> Vec<Check> {
     let gpu = match ppo_agent::gpus() {
@@ -148,6 +191,18 @@ fn megabytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fit_is_too_old_for_bars_long_after_its_prints() {
+        let pricing = PricingConfig::default();
+        let last = pricing.fitted_to.unwrap();
+        let state =
+            |months: i64| pricing_fit(&pricing, Some(last.saturating_add(jiff::Span::new().months(months)))).state;
+        assert_eq!([state(-6), state(9), state(10)], [State::Yes, State::Yes, State::No]);
+        assert_eq!(pricing_fit(&pricing, None).text, "on prints of 2024-01-02 to 2025-06-30");
+        let unknown = PricingConfig { fitted_from: None, ..pricing };
+        assert_eq!(pricing_fit(&unknown, Some(last)).state, State::Fact);
+    }
 
     #[test]
     fn the_table_is_aligned() {

@@ -29,6 +29,8 @@ pub(super) struct Columns {
     names: Vec<&'static str>,
     /// Columns that the folders above the file state, each with the value of all rows.
     stated: Vec<(&'static str, String)>,
+    /// Columns of the file that are not read, in file order.
+    unused: Vec<String>,
     cells: Cells,
     rows: usize,
 }
@@ -59,13 +61,19 @@ impl Columns {
         };
         let value = |name: &'static str| Some((name, file.keys.iter().find(|(key, _)| key == name)?.1.clone()));
         let stated = stated.into_iter().filter_map(value).collect();
-        let mut columns = Self { path: path.clone(), names, stated, cells, rows: 0 };
+        let unused = in_file.into_iter().filter(|column| !names.iter().any(|name| name == column)).collect();
+        let mut columns = Self { path: path.clone(), names, stated, unused, cells, rows: 0 };
         columns.rows = columns.height();
         Ok(Some(columns))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns a clause on the columns that are not used, if there are any.
+    pub(super) fn unused(&self) -> String {
+        if self.unused.is_empty() { String::new() } else { format!("; columns not used: {}", self.unused.join(", ")) }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -84,7 +84,7 @@ impl<'a> OptionRows<'a> {
         }
         self.files.push(columns.path().display().to_string());
         self.add(columns, &times, &ours)?;
-        let note = format!("{kept} rows of {} in the dates; timestamps: {note}", self.symbol);
+        let note = format!("{kept} rows of {} in the dates; timestamps: {note}{}", self.symbol, columns.unused());
         Ok(Some(FileRecord::new(columns.path(), times.len(), note)))
     }
 
