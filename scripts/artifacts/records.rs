@@ -17,7 +17,10 @@ use ppo_agent::health::{Controller, MonitorState, OverfitGap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow},
+    artifacts::{
+        candidate::Candidate,
+        health_rows::{HEALTH, HealthRow, MOVES, MoveRow},
+    },
     output::console::read_whole_characters,
 };
 
@@ -70,6 +73,9 @@ pub struct Mark {
     /// Counters at the last replay of the validation dates; absent in marks of earlier versions, which stand at it.
     #[serde(default)]
     pub validated: Option<Ledger>,
+    /// Money on the validation dates, where a model is chosen by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<Candidate>,
 }
 
 /// One file of records that grows by whole lines.
@@ -223,7 +229,8 @@ impl Records {
         self.data
     }
 
-    /// Writes the mark for resuming from the checkpoint at `step`; `sha256` is the hash of its file.
+    /// Writes the mark for resuming from the checkpoint at `step`; `sha256` is the hash of its file, `money` its earnings on the
+    /// validation dates where a model is chosen by them.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -234,10 +241,11 @@ impl Records {
         monitor: &MonitorState,
         controller: &Controller,
         validated: &Ledger,
+        money: Option<Candidate>,
     ) -> anyhow::Result<()> {
         let (data, monitor, controller) = (self.data, monitor.clone(), controller.clone());
         let validated = Some(validated.clone());
-        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, validated })?)
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, validated, money })?)
     }
 }
 
@@ -259,6 +267,8 @@ pub struct RunHistory {
     pub verdicts: Vec<HealthRow>,
     /// Training against validation returns at every checkpoint with enough trades.
     pub validation: Vec<OverfitGap>,
+    /// Money on the validation dates at every checkpoint that was compared by it.
+    pub money: Vec<Candidate>,
 }
 
 /// Reads the history of a run from its folder.
@@ -270,14 +280,12 @@ pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
     let verdicts = whole_lines(&health).and_then(|text| parse(&text));
     let marks_read = whole_lines(&marks).and_then(|text| parse::<Mark>(&text));
     // A checkpoint with too few trades repeats the comparison of an earlier one.
-    let gap = |mark: Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
+    let gap = |mark: &Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
+    let marks = marks_read.with_context(|| format!("reading {}", marks.display()))?;
     Ok(RunHistory {
         verdicts: verdicts.with_context(|| format!("reading {}", health.display()))?,
-        validation: marks_read
-            .with_context(|| format!("reading {}", marks.display()))?
-            .into_iter()
-            .filter_map(gap)
-            .collect(),
+        validation: marks.iter().filter_map(gap).collect(),
+        money: marks.iter().filter_map(|mark| mark.money).collect(),
     })
 }
 
@@ -344,7 +352,7 @@ mod tests {
             if step != 2 {
                 monitor.on_validation(OverfitGap { step, train: 0.0, validation: -0.01 * step as f64, error: 0.01 });
             }
-            records.write_mark(step, String::new(), monitor.state(), &controller, &Ledger::default()).unwrap();
+            records.write_mark(step, String::new(), monitor.state(), &controller, &Ledger::default(), None).unwrap();
         }
         let row = HealthRow {
             data: DataStamp::Market,
@@ -376,7 +384,9 @@ mod tests {
         let controller = Controller::new(0.06, RewardConfig::documented());
         for step in 1..=3 {
             write(&mut records, step);
-            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller, &Ledger::default()).unwrap();
+            records
+                .write_mark(step, format!("hash {step}"), monitor.state(), &controller, &Ledger::default(), None)
+                .unwrap();
             let moved = MoveRow {
                 data: DataStamp::Synthetic,
                 step,

@@ -37,6 +37,8 @@ pub struct HeldOut<'a> {
     pub config: &'a RunConfig,
     /// The training dates of the run and of the models that it started from.
     pub trained_on: Vec<DateRange>,
+    /// What the policy is, such as "model of the last step, 10,240".
+    pub label: String,
 }
 
 /// Result of a test on dates that the training never saw.
@@ -121,7 +123,7 @@ impl HeldOut<'_> {
             results.insert(name.to_lowercase().replace('-', "_"), serde_json::to_value(&figures)?);
         }
         let synthetic = synthetic::mark(self.inputs.dataset.synthetic, " (", ")");
-        console.detail(format!("\n{heading}{synthetic}, {dates}:"))?;
+        console.detail(format!("\n{heading}{synthetic}, {dates}, {}:", self.label))?;
         console.detail(columns(&Performance::HEADINGS, &rows))?;
         let (seen, all) = self.in_sample(dates);
         if seen > 0 {
