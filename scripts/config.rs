@@ -159,7 +159,7 @@ pub struct RunSection {
     pub out_dir: PathBuf,
     /// Steps between checkpoints, 1 to 10^12. One is written at the end of the iteration that reaches a multiple.
     pub checkpoint_freq: u64,
-    /// Newest checkpoints that are kept; older ones are removed, except the best. 0 = all. One takes 70 KB with the default
+    /// Newest checkpoints that are kept; older ones are removed, except the best. 0 = all. One takes 180 KB with the default
     /// networks.
     pub keep_checkpoints: usize,
     /// Policy that becomes the model: the last one, or the best checkpoint by the money of the most likely actions on the

@@ -27,7 +27,11 @@ use serde_json::Value;
 use self::start::Start;
 use crate::{
     artifacts::{
-        candidate::Candidate, health_rows::WrittenVerdict, paths::Paths, records::read_history, run_lock::RunLock,
+        candidate::Candidate,
+        health_rows::WrittenVerdict,
+        paths::Paths,
+        records::{Mark, read_history},
+        run_lock::RunLock,
     },
     config::{RunConfig, context::CommandContext, profiles},
     evaluation::{
@@ -45,8 +49,13 @@ use crate::{
         wrap::wrap_for_screen,
     },
     training::{
-        closing::Closing, flags::TrainFlags, interventions::Interventions, kept::Kept, learn::Course,
-        reporter::ResumeState, resume::PriorRun,
+        closing::Closing,
+        flags::TrainFlags,
+        interventions::Interventions,
+        kept::Kept,
+        learn::{Course, MarkedCourse},
+        reporter::ResumeState,
+        resume::PriorRun,
     },
 };
 
@@ -255,7 +264,7 @@ impl Run<'_> {
         self.save_model(&kept, &trained_on)?;
         console.detail(if end.is_continue() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
-        console.say_all(kept.sentence())?;
+        console.say_all(kept.sentence().iter().flat_map(|sentence| wrap_for_screen(sentence)))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
         if let ControlFlow::Break(TrainingStopped::BySignal { .. }) = end {
             console.say(self.resume_hint())?;
@@ -320,12 +329,17 @@ impl Run<'_> {
         console: &mut Console,
     ) -> anyhow::Result<Learned> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
-        let (monitor, validated) = mark.map_or((None, None), |mark| (Some(mark.monitor), mark.validated));
+        let (monitor, marked) = match mark {
+            Some(Mark { monitor, validated, stopped, .. }) => {
+                (Some(monitor), Some(MarkedCourse { validated, stopped }))
+            }
+            None => (None, None),
+        };
         let mut reporter = self.open(trainer, earlier, monitor, console)?;
         self.write_manifest(manifest)?;
         // A new run has no marks yet.
         let compared = read_history(&self.paths.run)?.money;
-        let mut course = Course::new(trainer, validated, compared);
+        let mut course = Course::new(trainer, marked, compared);
         let end = self.learn(trainer, &mut reporter, &mut interventions, &mut course)?;
         self.write_chart(&reporter)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());

@@ -3,6 +3,7 @@
 pub(crate) mod audit_reward;
 pub(crate) mod bad_bars;
 pub(crate) mod calibrate;
+pub(crate) mod events;
 #[cfg(feature = "torch")]
 pub(crate) mod forecast_compare;
 pub(crate) mod golden;
@@ -13,6 +14,7 @@ pub(crate) mod options;
 pub(crate) mod recurrent;
 pub(crate) mod reproduce_collapse;
 pub(crate) mod resume;
+pub(crate) mod runs;
 pub(crate) mod stop;
 pub(crate) mod train;
 pub(crate) mod train_script;

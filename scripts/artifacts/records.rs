@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use market_data::DataStamp;
 use market_env::Ledger;
-use ppo_agent::health::{Controller, MonitorState, OverfitGap};
+use ppo_agent::health::{Controller, MonitorState, OverfitGap, Verdict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -76,6 +76,26 @@ pub struct Mark {
     /// Money on the validation dates, where a model is chosen by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Candidate>,
+    /// Verdict that ended the training here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Verdict>,
+}
+
+/// What a mark holds beside the monitor's state.
+#[derive(Debug, Clone)]
+pub struct MarkOf<'a> {
+    /// Timesteps of the checkpoint.
+    pub step: u64,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+    /// Current settings, and the controller's history.
+    pub controller: &'a Controller,
+    /// Counters at the last replay of the validation dates.
+    pub validated: &'a Ledger,
+    /// Money on the validation dates, where a model is chosen by it.
+    pub money: Option<Candidate>,
+    /// Verdict that ended the training here.
+    pub stopped: Option<Verdict>,
 }
 
 /// One file of records that grows by whole lines.
@@ -229,23 +249,15 @@ impl Records {
         self.data
     }
 
-    /// Writes the mark for resuming from the checkpoint at `step`; `sha256` is the hash of its file, `money` its earnings on the
-    /// validation dates where a model is chosen by them.
+    /// Writes the mark for resuming from a checkpoint.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_mark(
-        &mut self,
-        step: u64,
-        sha256: String,
-        monitor: &MonitorState,
-        controller: &Controller,
-        validated: &Ledger,
-        money: Option<Candidate>,
-    ) -> anyhow::Result<()> {
+    pub fn write_mark(&mut self, monitor: &MonitorState, of: MarkOf<'_>) -> anyhow::Result<()> {
+        let MarkOf { step, sha256, controller, validated, money, stopped } = of;
         let (data, monitor, controller) = (self.data, monitor.clone(), controller.clone());
         let validated = Some(validated.clone());
-        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, validated, money })?)
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, validated, money, stopped })?)
     }
 }
 
@@ -342,6 +354,10 @@ mod tests {
         records.write_iteration(step, &values(step)).unwrap();
     }
 
+    fn mark_of<'a>(step: u64, controller: &'a Controller, validated: &'a Ledger) -> MarkOf<'a> {
+        MarkOf { step, sha256: format!("hash {step}"), controller, validated, money: None, stopped: None }
+    }
+
     #[test]
     fn the_history_holds_verdicts_and_the_checkpoints_with_enough_trades() {
         let folder = tempfile::tempdir().unwrap();
@@ -352,7 +368,7 @@ mod tests {
             if step != 2 {
                 monitor.on_validation(OverfitGap { step, train: 0.0, validation: -0.01 * step as f64, error: 0.01 });
             }
-            records.write_mark(step, String::new(), monitor.state(), &controller, &Ledger::default(), None).unwrap();
+            records.write_mark(monitor.state(), mark_of(step, &controller, &Ledger::default())).unwrap();
         }
         let row = HealthRow {
             data: DataStamp::Market,
@@ -384,9 +400,7 @@ mod tests {
         let controller = Controller::new(0.06, RewardConfig::documented());
         for step in 1..=3 {
             write(&mut records, step);
-            records
-                .write_mark(step, format!("hash {step}"), monitor.state(), &controller, &Ledger::default(), None)
-                .unwrap();
+            records.write_mark(monitor.state(), mark_of(step, &controller, &Ledger::default())).unwrap();
             let moved = MoveRow {
                 data: DataStamp::Synthetic,
                 step,

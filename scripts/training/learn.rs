@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use market_env::{BatchEnv, Ledger, VecEnv as _};
 use ppo_agent::{
     AgentError, Behaviour, Trainer,
-    health::{FEW_TRADES, OverfitGap},
+    health::{FEW_TRADES, OnCollapse, OverfitGap, Verdict},
 };
 
 use super::{Run, interventions::Interventions, reporter::Reporter};
 use crate::{
-    artifacts::{candidate::Candidate, files},
+    artifacts::{candidate::Candidate, files, records::MarkOf},
     config::keep::Keep,
     evaluation::replay::replay,
     output::{exit_code::TrainingStopped, signals::StopRequests, table::thousands},
@@ -25,14 +25,24 @@ pub(super) struct Course {
     validated: Ledger,
     /// Money of the checkpoints that were compared.
     pub(super) candidates: Vec<Candidate>,
+    /// Verdict that ended the training at the last checkpoint.
+    stopped: Option<Verdict>,
 }
 
 impl Course {
-    /// Starts with the counters of the trainer, or with those of a resumed run.
-    pub(super) fn new(trainer: &Trainer<BatchEnv>, validated: Option<Ledger>, candidates: Vec<Candidate>) -> Self {
+    /// Starts with the counters of the trainer, or where a resumed run was at its mark.
+    pub(super) fn new(trainer: &Trainer<BatchEnv>, mark: Option<MarkedCourse>, candidates: Vec<Candidate>) -> Self {
+        let MarkedCourse { validated, stopped } = mark.unwrap_or_default();
         let validated = validated.unwrap_or_else(|| trainer.env().ledger().clone());
-        Self { saved: trainer.timesteps(), validated, candidates }
+        Self { saved: trainer.timesteps(), validated, candidates, stopped }
     }
+}
+
+/// The part of a mark that a course goes on from.
+#[derive(Debug, Default)]
+pub(super) struct MarkedCourse {
+    pub(super) validated: Option<Ledger>,
+    pub(super) stopped: Option<Verdict>,
 }
 
 impl Run<'_> {
@@ -46,7 +56,7 @@ impl Run<'_> {
     ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let run = &self.config.run;
         reporter.console().start_bar(run.timesteps, trainer.timesteps());
-        let mut end = ControlFlow::Continue(());
+        let mut end = self.ended_before(trainer.timesteps(), course, reporter);
         while end.is_continue() && trainer.timesteps() < run.timesteps && !self.gains_nothing(course, reporter)? {
             let used = self.iterate(trainer, reporter, interventions)?;
             end = interventions.follow(trainer, reporter, used)?;
@@ -63,9 +73,21 @@ impl Run<'_> {
                 end = ControlFlow::Break(TrainingStopped::BySignal { signal, step: steps });
             }
         }
+        if let ControlFlow::Break(TrainingStopped::ByVerdict { verdict, .. }) = &end {
+            course.stopped = Some(*verdict);
+        }
         self.close(trainer, reporter, interventions, course, end.is_continue())?;
         reporter.console().stop_bar();
         Ok(end)
+    }
+
+    /// Returns the end of a run that its verdict had stopped at the resumed checkpoint, unless verdicts now have no consequence.
+    fn ended_before(&self, step: u64, course: &mut Course, reporter: &Reporter<'_>) -> ControlFlow<TrainingStopped> {
+        let stopped = course.stopped.take().filter(|_| self.config.health.on_collapse != OnCollapse::Warn);
+        let evidence = || reporter.last_health().map_or_else(Vec::new, |row| row.evidence.clone());
+        stopped.map_or(ControlFlow::Continue(()), |verdict| {
+            ControlFlow::Break(TrainingStopped::ByVerdict { verdict, step, evidence: evidence() })
+        })
     }
 
     /// Runs one iteration and returns the entropy weight of its update.
@@ -138,7 +160,14 @@ impl Run<'_> {
         let steps = trainer.timesteps();
         let path = self.paths.checkpoint(steps);
         trainer.checkpoint()?.save(&path, self.inputs.stamp().as_str())?;
-        reporter.save_mark(steps, files::sha256(&path)?, interventions.controller(), &course.validated, money)?;
+        reporter.save_mark(MarkOf {
+            step: steps,
+            sha256: files::sha256(&path)?,
+            controller: interventions.controller(),
+            validated: &course.validated,
+            money,
+            stopped: course.stopped,
+        })?;
         course.saved = steps;
         course.candidates.extend(money);
         let best = Candidate::best(&course.candidates).map(|best| best.step);

@@ -1,16 +1,14 @@
 //! Reporter of a training run: tables, diagnostics and verdicts on the console, rows in the records, scalars for TensorBoard.
 
-use market_env::Ledger;
 use ppo_agent::{
     AgentError, Cadence, Iteration, LayerActivity, Listener, StepView,
-    health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, OverfitGap, Verdict},
+    health::{IntervalVerdict, Monitor, Move, Opportunity, OverfitGap, Verdict},
 };
 
 use crate::{
     artifacts::{
-        candidate::Candidate,
         health_rows::{HealthRow, MoveRow},
-        records::{Mark, Records, Row, Values},
+        records::{Mark, MarkOf, Records, Row, Values},
         tensorboard::EventWriter,
     },
     config::RunSection,
@@ -178,19 +176,12 @@ impl<'a> Reporter<'a> {
         self.records.write_health(row)
     }
 
-    /// Writes the mark of the checkpoint at `step`; `sha256` is the hash of its file, `money` its earnings on the validation dates.
+    /// Writes the mark of a checkpoint.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_mark(
-        &mut self,
-        step: u64,
-        sha256: String,
-        controller: &Controller,
-        validated: &Ledger,
-        money: Option<Candidate>,
-    ) -> anyhow::Result<()> {
-        self.records.write_mark(step, sha256, self.monitor.state(), controller, validated, money)
+    pub fn save_mark(&mut self, of: MarkOf<'_>) -> anyhow::Result<()> {
+        self.records.write_mark(self.monitor.state(), of)
     }
 
     /// Returns the seconds since training began.
