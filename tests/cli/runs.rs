@@ -112,6 +112,22 @@ fn a_run_goes_on_or_starts_and_its_length_is_told() {
 }
 
 #[test]
+fn a_run_stopped_by_its_verdict_goes_on_only_without_that_consequence() {
+    let out = TempDir::new().unwrap();
+    let flags = ["--symbols", "SPY", "--set", "run.diagnostics_freq=2048", "--learning-rate", "1e-12"];
+    let stopped = again(out.path(), &[&flags[..], &["--on-collapse", "stop"]].concat());
+    refused(&stopped, 4, &["training was stopped at step ", "frozen"]);
+    let steps = checkpoints(out.path());
+    assert!(steps.len() == 1 && steps[0] < 10_240, "{steps:?}");
+    let rows = metrics(out.path(), "smoke");
+    assert_eq!(text(&again(out.path(), &["--resume", "auto"]).stderr), text(&stopped.stderr), "it is over");
+    assert!(checkpoints(out.path()) == steps && metrics(out.path(), "smoke") == rows);
+    smoke(out.path(), &["--resume", "auto", "--on-collapse", "warn"]);
+    assert_eq!(checkpoints(out.path()), [steps[0], 10_240]);
+    assert!(metrics(out.path(), "smoke").starts_with(&rows));
+}
+
+#[test]
 fn resuming_an_older_checkpoint_sets_aside_what_came_after_it() {
     let out = TempDir::new().unwrap();
     smoke(out.path(), &["--checkpoint-freq", "4000"]);
