@@ -120,9 +120,10 @@ fn a_run_stopped_by_its_verdict_goes_on_only_without_that_consequence() {
     let steps = checkpoints(out.path());
     assert!(steps.len() == 1 && steps[0] < 10_240, "{steps:?}");
     let rows = metrics(out.path(), "smoke");
-    assert_eq!(text(&again(out.path(), &["--resume", "auto"]).stderr), text(&stopped.stderr), "it is over");
+    let resumed = again(out.path(), &[&flags[..], &["--on-collapse", "stop", "--resume", "auto"]].concat());
+    assert_eq!((resumed.status.code(), text(&resumed.stderr)), (Some(4), text(&stopped.stderr)), "it is over");
     assert!(checkpoints(out.path()) == steps && metrics(out.path(), "smoke") == rows);
-    smoke(out.path(), &["--resume", "auto", "--on-collapse", "warn"]);
+    smoke(out.path(), &[&flags[..], &["--resume", "auto", "--on-collapse", "warn"]].concat());
     assert_eq!(checkpoints(out.path()), [steps[0], 10_240]);
     assert!(metrics(out.path(), "smoke").starts_with(&rows));
 }
