@@ -1,5 +1,6 @@
 //! Files that a run writes and later commands read: models, records, trades, logs.
 
+pub mod candidate;
 pub mod files;
 pub mod follow;
 pub mod health_rows;
@@ -7,6 +8,8 @@ pub mod manifest;
 pub mod paths;
 pub mod records;
 pub mod registry;
+pub mod run_folder;
+pub mod run_lock;
 pub mod saved_forecaster;
 pub mod saved_model;
 pub mod tensorboard;

@@ -3,3 +3,4 @@
 pub(crate) mod captions;
 pub(crate) mod panel;
 pub mod style;
+pub(crate) mod thin;

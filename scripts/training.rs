@@ -4,28 +4,33 @@ pub mod closing;
 pub mod flags;
 mod interval_line;
 pub mod interventions;
+mod kept;
+mod learn;
 mod looks;
 mod notes;
 pub mod reporter;
 pub mod resume;
 mod save;
+mod seeds;
 mod start;
 pub mod training_chart;
 
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use market_data::Split;
+use market_data::{DateRange, Split};
 use market_env::{BatchEnv, Ledger, RewardConfig};
 use ppo_agent::{
     AgentError, Trainer,
-    health::{Monitor, MonitorState, Opportunity, RandomLegal, TradeReturns, Verdict},
+    health::{Monitor, MonitorState, Opportunity, RandomLegal, Verdict},
 };
 use serde_json::Value;
 
 use self::start::Start;
 use crate::{
-    artifacts::{health_rows::WrittenVerdict, paths::Paths},
+    artifacts::{
+        candidate::Candidate, health_rows::WrittenVerdict, paths::Paths, records::read_history, run_lock::RunLock,
+    },
     config::{RunConfig, context::CommandContext, profiles},
     evaluation::{
         baselines::Baselines,
@@ -36,32 +41,32 @@ use crate::{
     output::{
         clock,
         console::Console,
-        exit_code::TrainingStopped,
+        exit_code::{TrainingStopped, UsageError},
         signals::StopRequests,
         synthetic,
         table::{percent, thousands},
         wrap::wrap_for_screen,
     },
     training::{
-        closing::Closing,
-        flags::TrainFlags,
-        interventions::Interventions,
-        reporter::{Reporter, ResumeState},
-        resume::PriorRun,
+        closing::Closing, flags::TrainFlags, interventions::Interventions, kept::Kept, learn::Course,
+        reporter::ResumeState, resume::PriorRun,
     },
 };
 
 /// Runs a training.
 ///
 /// # Errors
-/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. ResumeState results are intact
+/// [`crate::output::exit_code::UsageError`] for flags and configuration; anything else is a run that failed. Earlier results are intact
 /// either way.
 pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
-    let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
+    if let Some(list) = &flags.seeds {
+        return seeds::run(flags, &list.0, console);
+    }
+    let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, None, notes))?;
     let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
     config.policy.check_backend(config.run.device)?;
     let paths = Paths::of(&config.run);
-    paths.check_writable()?;
+    let _lock = lock(&paths, &config, flags.dry_run)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
     threads.build_global().context("starting the threads")?;
     let inputs = Inputs::load(&config)?;
@@ -88,13 +93,23 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     end
 }
 
+/// Checks the folders of a run and locks it; a dry run only checks that it is free.
+fn lock(paths: &Paths, config: &RunConfig, dry_run: bool) -> anyhow::Result<Option<RunLock>> {
+    paths.check_writable()?;
+    let name = &config.run.model_name;
+    if dry_run {
+        return RunLock::check(&paths.lock(), name).map(|()| None);
+    }
+    RunLock::acquire(&paths.lock(), name).map(Some)
+}
+
 /// Runs a new training of a configuration, with all of its files, and returns its result.
 ///
 /// # Errors
 /// As for [`run`].
 pub fn train(config: &RunConfig, inputs: &Inputs, console: &mut Console) -> anyhow::Result<Finished> {
     let (paths, split) = (Paths::of(&config.run), inputs.split(config)?);
-    paths.check_writable()?;
+    let _lock = lock(&paths, config, false)?;
     console.say_all(synthetic::notice(inputs.dataset.synthetic))?;
     header(config, inputs, &split, console)?;
     let run = Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None, show_test: true };
@@ -115,15 +130,30 @@ fn pin_dates(mut config: RunConfig, inputs: &Inputs) -> RunConfig {
     config
 }
 
-/// Resolves the configuration; a resumed run starts from that of its run folder instead of the defaults.
-fn resolve(flags: &TrainFlags, notes: &mut Vec<String>) -> anyhow::Result<(RunConfig, Option<PriorRun>)> {
-    let named = flags.resolve(&flags.base(), notes)?;
-    if flags.resume.is_none() {
-        return Ok((named, None));
+/// Resolves the configuration, of one of several seeds if it is given; a resumed run starts from that of its run folder instead of
+/// the defaults.
+fn resolve(
+    flags: &TrainFlags,
+    seed: Option<u64>,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<(RunConfig, Option<PriorRun>)> {
+    let mut named = flags.resolve(&flags.base(), notes)?;
+    if let Some(seed) = seed {
+        named.run.seed = seed;
+        named.run.model_name += &format!("-seed{seed}");
+        UsageError::check(named.check())?;
     }
-    let prior = PriorRun::read(&named.run)?;
+    let Some(which) = &flags.resume else { return Ok((named, None)) };
+    let Some(prior) = PriorRun::find(&named.run, which)? else {
+        let name = &named.run.model_name;
+        notes.push(format!("--resume auto: there is no checkpoint of {name} to go on from; a new run starts"));
+        return Ok((named, None));
+    };
     notes.clear();
-    let config = flags.resolve(&prior.config, notes)?;
+    let mut config = flags.resolve(&prior.config, notes)?;
+    if seed.is_some() {
+        (config.run.seed, config.run.model_name) = (named.run.seed, named.run.model_name);
+    }
     prior.check_config(&config)?;
     notes.extend(prior.revision_note());
     notes.extend(prior.engine_note(&config));
@@ -207,7 +237,9 @@ struct Learned {
     seconds: f64,
     /// Last called verdict; `None` for a run shorter than an interval.
     verdict: Option<WrittenVerdict>,
-    /// Breaks off where a verdict ended the training early.
+    /// Money of the checkpoints that were compared.
+    candidates: Vec<Candidate>,
+    /// Breaks off where a verdict or a signal ended the training early.
     end: ControlFlow<TrainingStopped>,
 }
 
@@ -225,7 +257,7 @@ impl Run<'_> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
         let learned = self.learn_and_chart(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
-        let Learned { seconds, verdict, end } = match learned {
+        let Learned { seconds, verdict, candidates, end } = match learned {
             Ok(learned) => learned,
             Err(error) => {
                 if matches!(error.downcast_ref(), Some(AgentError::NonFinite { .. })) {
@@ -236,29 +268,17 @@ impl Run<'_> {
                 return Err(error);
             }
         };
-        self.save_model(&trainer, &trained_on)?;
+        let kept = self.kept(&trainer, candidates)?;
+        self.save_model(&kept, &trained_on)?;
         console.detail(if end.is_continue() { "TRAINING COMPLETE" } else { "TRAINING STOPPED" })?;
         console.say(format!("Model saved: {}", self.paths.model.display()))?;
+        console.say_all(kept.sentence().iter().flat_map(|sentence| wrap_for_screen(sentence)))?;
         console.say(format!("Training time: {}", duration(seconds)))?;
         if let ControlFlow::Break(TrainingStopped::BySignal { .. }) = end {
             console.say(self.resume_hint())?;
         }
-        let mut tested = None;
-        if end.is_continue() {
-            let held_out = HeldOut { policy: trainer.policy(), inputs: self.inputs, config: self.config, trained_on };
-            manifest["validation"] = held_out.validation(self.split.validation, console)?;
-            if self.show_test {
-                let looks = self.look()?;
-                let result = held_out.test(self.split.test, console)?;
-                console.say(looks)?;
-                manifest["out_of_sample"] = result.figures.clone();
-                manifest["test_prices"] = serde_json::to_value(result.prices)?;
-                manifest["over_random"] = serde_json::to_value(result.over_random)?;
-                tested = Some(result);
-            } else {
-                console.say(self.unseen_line())?;
-            }
-        }
+        let tested = if end.is_continue() { self.test(&kept, trained_on, &mut manifest, console)? } else { None };
+        manifest["kept"] = kept.entry();
         manifest["verdict"] = serde_json::to_value(&verdict)?;
         manifest["training_seconds"] = seconds.into();
         manifest["finished"] = clock::timestamp().into();
@@ -271,10 +291,37 @@ impl Run<'_> {
         let market = &self.inputs.market;
         let cost = market.round_trip_cost(&market.days_in(&self.split.test), &self.config.env);
         if let Some(tested) = &tested {
-            let (synthetic, verdict) = (self.inputs.dataset.synthetic, verdict.as_ref());
-            Closing { paths: self.paths, synthetic, tested, cost, verdict }.print(console)?;
+            let (synthetic, verdict, label) = (self.inputs.dataset.synthetic, verdict.as_ref(), &kept.label());
+            Closing { paths: self.paths, synthetic, label, tested, cost, verdict }.print(console)?;
         }
         Ok(Finished { seconds, verdict, tested, cost, end })
+    }
+
+    /// Replays validation and test dates with the model, and puts the results into the manifest.
+    fn test(
+        &self,
+        kept: &Kept,
+        trained_on: Vec<DateRange>,
+        manifest: &mut Value,
+        console: &mut Console,
+    ) -> anyhow::Result<Option<Tested>> {
+        let (policy, label) = (&kept.policy, kept.label());
+        let held_out = HeldOut { policy, inputs: self.inputs, config: self.config, trained_on, label };
+        manifest["validation"] = held_out.validation(self.split.validation, console)?;
+        if kept.sentence().is_some() {
+            console.detail("The model was chosen on the validation dates; their figures flatter it")?;
+        }
+        if !self.show_test {
+            console.say(self.unseen_line())?;
+            return Ok(None);
+        }
+        let looks = self.look()?;
+        let result = held_out.test(self.split.test, console)?;
+        console.say(looks)?;
+        manifest["out_of_sample"] = result.figures.clone();
+        manifest["test_prices"] = serde_json::to_value(result.prices)?;
+        manifest["over_random"] = serde_json::to_value(result.over_random)?;
+        Ok(Some(result))
     }
 
     /// Returns the command that goes on with the training.
@@ -298,65 +345,18 @@ impl Run<'_> {
     ) -> anyhow::Result<Learned> {
         let mark = earlier.as_mut().and_then(|earlier| earlier.mark.take());
         let random = Arc::new(self.random_legal()?);
-        let monitor = self.monitor(mark.map(|mark| mark.monitor), &random);
+        let (monitor, stopped) = mark.map_or((None, None), |mark| (Some(mark.monitor), mark.stopped));
+        let monitor = self.monitor(monitor, &random);
         let mut reporter = self.open(trainer, earlier, monitor, &random, console)?;
         reporter.console().say_all(refused_note(&random.ledger).map(|note| format!("Note: {note}")))?;
         self.write_manifest(manifest)?;
-        let end = self.learn(trainer, &mut reporter, &mut interventions, &random)?;
+        // A new run has no marks yet.
+        let compared = read_history(&self.paths.run)?.money;
+        let mut course = Course::new(trainer, stopped, compared, random);
+        let end = self.learn(trainer, &mut reporter, &mut interventions, &mut course)?;
         self.write_chart(&reporter)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
-        Ok(Learned { seconds: reporter.seconds(), verdict, end })
-    }
-
-    fn learn(
-        &self,
-        trainer: &mut Trainer<BatchEnv>,
-        reporter: &mut Reporter<'_>,
-        interventions: &mut Interventions,
-        random: &RandomLegal,
-    ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
-        let run = &self.config.run;
-        let mut saved = trainer.timesteps();
-        reporter.console().start_bar(run.timesteps, saved);
-        while trainer.timesteps() < run.timesteps {
-            interventions.prepare(trainer)?;
-            let ent_coef = trainer.ent_coef();
-            if let Err(error) = trainer.iterate(reporter) {
-                if matches!(error, AgentError::NonFinite { .. }) {
-                    reporter.record_failure(trainer.timesteps(), &error)?;
-                }
-                return Err(error.into());
-            }
-            reporter.check()?;
-            let (steps, next) = (trainer.timesteps(), trainer.config().rollout_size() as u64);
-            if (steps + next) / run.diagnostics_freq > steps / run.diagnostics_freq {
-                reporter.on_activity(trainer.activity()?);
-            }
-            if let stop @ ControlFlow::Break(_) = interventions.follow(trainer, reporter, ent_coef)? {
-                return Ok(stop);
-            }
-            let steps = trainer.timesteps();
-            if steps / run.checkpoint_freq > saved / run.checkpoint_freq {
-                reporter.on_validation(steps, &self.validation_returns(trainer, random)?);
-                self.save_checkpoint(trainer, reporter, interventions)?;
-                saved = steps;
-            }
-            if let Some(signal) = self.stop.as_ref().and_then(StopRequests::noted) {
-                if saved < steps {
-                    self.save_checkpoint(trainer, reporter, interventions)?;
-                }
-                return Ok(ControlFlow::Break(TrainingStopped::BySignal { signal, step: steps }));
-            }
-        }
-        reporter.console().stop_bar();
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// Replays the validation dates, and returns the trades beside random-legal ones.
-    fn validation_returns(&self, trainer: &Trainer<BatchEnv>, random: &RandomLegal) -> anyhow::Result<TradeReturns> {
-        let days = self.inputs.market.days_in(&self.split.validation);
-        let (market, config) = (&self.inputs.market, self.config);
-        random_legal::returns_of(trainer.policy(), market, &days, &config.env, random, config.run.seed)
+        Ok(Learned { seconds: reporter.seconds(), verdict, candidates: course.candidates, end })
     }
 
     fn monitor(&self, earlier: Option<MonitorState>, random: &Arc<RandomLegal>) -> Monitor {

@@ -6,6 +6,7 @@ pub(crate) mod bad_bars;
 pub(crate) mod bad_inputs;
 pub(crate) mod calibrate;
 pub(crate) mod evaluate;
+pub(crate) mod events;
 #[cfg(feature = "torch")]
 pub(crate) mod forecast_compare;
 pub(crate) mod golden;
@@ -16,6 +17,7 @@ pub(crate) mod options;
 pub(crate) mod recurrent;
 pub(crate) mod reproduce_collapse;
 pub(crate) mod resume;
+pub(crate) mod runs;
 pub(crate) mod stop;
 pub(crate) mod train;
 pub(crate) mod train_script;

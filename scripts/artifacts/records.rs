@@ -12,11 +12,14 @@ use std::{
 
 use anyhow::Context as _;
 use market_data::DataStamp;
-use ppo_agent::health::{Controller, MonitorState, OverfitGap};
+use ppo_agent::health::{Controller, MonitorState, OverfitGap, Verdict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow},
+    artifacts::{
+        candidate::Candidate,
+        health_rows::{HEALTH, HealthRow, MOVES, MoveRow},
+    },
     output::console::read_whole_characters,
 };
 
@@ -66,6 +69,27 @@ pub struct Mark {
     pub monitor: MonitorState,
     /// Current settings, and the controller's history.
     pub controller: Controller,
+    /// Money on the validation dates, where a model is chosen by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<Candidate>,
+    /// Verdict that ended the training here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Verdict>,
+}
+
+/// What a mark holds beside the monitor's state.
+#[derive(Debug, Clone)]
+pub struct MarkOf<'a> {
+    /// Timesteps of the checkpoint.
+    pub step: u64,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+    /// Current settings, and the controller's history.
+    pub controller: &'a Controller,
+    /// Money on the validation dates, where a model is chosen by it.
+    pub money: Option<Candidate>,
+    /// Verdict that ended the training here.
+    pub stopped: Option<Verdict>,
 }
 
 /// One file of records that grows by whole lines.
@@ -238,19 +262,14 @@ impl Records {
         self.data
     }
 
-    /// Writes the mark for resuming from the checkpoint at `step`; `sha256` is the hash of its file.
+    /// Writes the mark for resuming from a checkpoint.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_mark(
-        &mut self,
-        step: u64,
-        sha256: String,
-        monitor: &MonitorState,
-        controller: &Controller,
-    ) -> anyhow::Result<()> {
+    pub fn write_mark(&mut self, monitor: &MonitorState, of: MarkOf<'_>) -> anyhow::Result<()> {
+        let MarkOf { step, sha256, controller, money, stopped } = of;
         let (data, monitor, controller) = (self.data, monitor.clone(), controller.clone());
-        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller })?)
+        self.marks.write(&json_line(&Mark { data, step, sha256, monitor, controller, money, stopped })?)
     }
 }
 
@@ -272,6 +291,8 @@ pub struct RunHistory {
     pub verdicts: Vec<HealthRow>,
     /// Training against validation returns at every checkpoint with enough trades.
     pub validation: Vec<OverfitGap>,
+    /// Money on the validation dates at every checkpoint that was compared by it.
+    pub money: Vec<Candidate>,
 }
 
 /// Reads the history of a run from its folder.
@@ -283,14 +304,12 @@ pub fn read_history(folder: &Path) -> anyhow::Result<RunHistory> {
     let verdicts = whole_lines(&health).and_then(|text| parse(&text));
     let marks_read = whole_lines(&marks).and_then(|text| parse::<Mark>(&text));
     // A checkpoint between two comparisons repeats the earlier one.
-    let gap = |mark: Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
+    let gap = |mark: &Mark| mark.monitor.overfit_gap().filter(|gap| gap.step == mark.step);
+    let marks = marks_read.with_context(|| format!("reading {}", marks.display()))?;
     Ok(RunHistory {
         verdicts: verdicts.with_context(|| format!("reading {}", health.display()))?,
-        validation: marks_read
-            .with_context(|| format!("reading {}", marks.display()))?
-            .into_iter()
-            .filter_map(gap)
-            .collect(),
+        validation: marks.iter().filter_map(gap).collect(),
+        money: marks.iter().filter_map(|mark| mark.money).collect(),
     })
 }
 
@@ -355,6 +374,10 @@ mod tests {
         records.write_iteration(step, &values(step)).unwrap();
     }
 
+    fn mark_of(step: u64, controller: &Controller) -> MarkOf<'_> {
+        MarkOf { step, sha256: format!("hash {step}"), controller, money: None, stopped: None }
+    }
+
     #[test]
     fn the_history_holds_verdicts_and_the_checkpoints_with_enough_trades() {
         let folder = tempfile::tempdir().unwrap();
@@ -377,7 +400,7 @@ mod tests {
             if step != 2 {
                 monitor.on_validation(step, &returns(-0.01 * step as f64));
             }
-            records.write_mark(step, String::new(), monitor.state(), &controller).unwrap();
+            records.write_mark(monitor.state(), mark_of(step, &controller)).unwrap();
         }
         let row = HealthRow {
             data: DataStamp::Market,
@@ -410,7 +433,7 @@ mod tests {
         let controller = Controller::new(0.06, RewardConfig::documented());
         for step in 1..=3 {
             write(&mut records, step);
-            records.write_mark(step, format!("hash {step}"), monitor.state(), &controller).unwrap();
+            records.write_mark(monitor.state(), mark_of(step, &controller)).unwrap();
             let moved = MoveRow {
                 data: DataStamp::Synthetic,
                 step,

@@ -5,12 +5,18 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
 use market_data::{DataStamp, DateRange, Split, Symbol};
-use ppo_agent::{ModelFile, Policy, PolicyConfig, PolicyKind};
+use ppo_agent::{Checkpoint, ModelFile, Policy, PolicyConfig, PolicyKind};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use crate::{
-    artifacts::{paths::model_path, saved_forecaster::ForecasterRecord},
+    artifacts::{
+        files::sha256,
+        paths::model_path,
+        records::read_mark,
+        run_folder::{RunFolder, newest_checkpoint},
+        saved_forecaster::ForecasterRecord,
+    },
     config::{
         RunConfig,
         layers::{Difference, differences},
@@ -35,12 +41,20 @@ pub struct ModelMeta {
     pub forecaster: Option<ForecasterRecord>,
 }
 
-/// Reads a model, named with or without its extension, and its training record.
+/// Reads a model and its training record: a model file named with or without its extension, a checkpoint, or the newest checkpoint
+/// of a run folder.
 ///
 /// # Errors
 /// When a file is missing or damaged, or is no model of this program.
 pub fn load(named: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
-    let ModelFile { policy, meta } = ModelFile::load(&model_path(named))?;
+    let path = model_path(named);
+    if !path.exists() && named.is_dir() {
+        return of_checkpoint(&newest_checkpoint(named)?);
+    }
+    if Checkpoint::is_marked(&path) {
+        return of_checkpoint(&path);
+    }
+    let ModelFile { policy, meta } = ModelFile::load(&path)?;
     let meta =
         serde_json::from_value(meta).with_context(|| format!("reading the training record of {}", named.display()))?;
     Ok((policy, meta))
@@ -57,6 +71,29 @@ pub fn unsealed_note(named: &Path) -> anyhow::Result<Option<String>> {
         let name = named.display();
         format!("{name} is of an earlier version: an edit of its {name}.json would not be noticed; train again to bind the two")
     }))
+}
+
+/// Reads the policy of a checkpoint; its training record is that of the run folder, whose mark must name this very file.
+fn of_checkpoint(path: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
+    let checkpoint = Checkpoint::load(path)?;
+    let record = || {
+        let folder = RunFolder::of_checkpoint(path)
+            .context("the file name is not <model>_<steps>_steps.safetensors, so its run is unknown")?;
+        let (mark, run) = (read_mark(&folder, checkpoint.timesteps())?, RunFolder::read(&folder)?);
+        ensure!(mark.sha256 == sha256(path)?, "the run in {} wrote another one at this step", folder.display());
+        Ok(ModelMeta {
+            data: run.stamp()?,
+            timesteps: checkpoint.timesteps(),
+            split: run.split()?,
+            trained_on: run.trained_on()?,
+            forecaster: run.forecaster()?,
+            config: run.config,
+        })
+    };
+    let meta = record().with_context(|| {
+        format!("{} is a checkpoint; its run folder must lie beside it, as the training left it", path.display())
+    })?;
+    Ok((checkpoint.policy().clone(), meta))
 }
 
 impl ModelMeta {

@@ -3,6 +3,8 @@
 //! # Source
 //! `tensorflow/core/lib/io/record_writer.cc` (framing, masked CRC-32C) and `tensorflow/core/util/event.proto` (fields).
 
+mod cut;
+
 use std::{
     fs::{File, OpenOptions},
     io::Write,
@@ -42,6 +44,15 @@ impl EventWriter {
             writer.record(&event(now, step, &field_bytes(7, &start)))?;
         }
         Ok(writer)
+    }
+
+    /// Cuts the files of the folder at the checkpoint of `step`, and starts another. The interval `due` was still open at that step.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn resume(folder: &Path, step: u64, due: Option<u64>) -> anyhow::Result<Self> {
+        cut::cut_events(folder, step, due)?;
+        Self::create(folder, Some(step + 1))
     }
 
     /// Writes scalars of one step; values that are not finite are left out.

@@ -13,6 +13,7 @@ use plotters::{
 use crate::chart::{
     captions::{Heading, Legend, MARGIN, Symbol},
     style::{Area, INK, LINE_HEIGHT, TEXT, WIDTH, font, house_style, picture},
+    thin::{thin_band, thin_line},
 };
 
 const HEIGHT: u32 = 340;
@@ -241,10 +242,11 @@ impl Panel {
         let color = series.color;
         let clamp = |y: f64| y.clamp(self.y.start, self.y.end);
         let edge = |&(x, y): &(f64, f64)| (x, clamp(y));
+        let columns = chart.plotting_area().dim_in_pixel().0 as usize;
         let inside = |(x, y): &&(f64, f64)| (self.x.range.start..=self.x.range.end).contains(x) && self.y.contains(y);
         match &series.mark {
             Mark::Curve(points) | Mark::Line(points) => {
-                let points: Vec<_> = points.iter().map(edge).collect();
+                let points = thin_line(points.iter().map(edge).collect(), columns);
                 if matches!(series.mark, Mark::Curve(_)) && points.len() <= MAX_MARKED_POINTS {
                     chart.draw_series(points.iter().map(|&at| Circle::new(at, 3, color.filled())))?;
                 }
@@ -268,6 +270,7 @@ impl Panel {
                 chart.draw_series(bars.iter().map(bar))?;
             }
             Mark::Band(points, opacity) => {
+                let points = thin_band(points, columns);
                 let upper = points.iter().map(|&(x, _, high)| (x, clamp(high)));
                 let lower = points.iter().rev().map(|&(x, low, _)| (x, clamp(low)));
                 let outline: Vec<_> = upper.chain(lower).collect();

@@ -39,6 +39,8 @@ pub struct HeldOut<'a> {
     pub config: &'a RunConfig,
     /// The training dates of the run and of the models that it started from.
     pub trained_on: Vec<DateRange>,
+    /// What the policy is, such as "model of the last step, 10,240".
+    pub label: String,
 }
 
 /// Result of a test on dates that the training never saw.
@@ -147,7 +149,7 @@ impl HeldOut<'_> {
             results.insert(name.to_lowercase().replace('-', "_"), value);
         }
         let synthetic = synthetic::mark(self.inputs.dataset.synthetic, " (", ")");
-        console.detail(format!("\n{heading}{synthetic}, {dates}:"))?;
+        console.detail(format!("\n{heading}{synthetic}, {dates}, {}:", self.label))?;
         console.detail(columns(&Performance::HEADINGS, &rows))?;
         for ((name, _), level) in replays.iter().zip(&levels) {
             console

@@ -261,8 +261,8 @@ fn colour_length(text: &str) -> usize {
     if rest[parameters..].starts_with('m') { parameters + 3 } else { 0 }
 }
 
-/// Cuts a log after the last iteration table that shows at most `steps` total timesteps, so that a resumed run can
-/// append. A log without such a table is left unchanged.
+/// Cuts a log after the last iteration table that shows at most `steps` total timesteps, and after the moves of that step, so that
+/// a resumed run can append. A log without such a table is left unchanged.
 ///
 /// # Errors
 /// When the log cannot be read or written.
@@ -277,12 +277,23 @@ pub fn cut_log(path: &Path, steps: u64) -> anyhow::Result<()> {
             inside = total <= steps;
         } else if inside && line.starts_with("---") {
             (end, inside) = (Some(at), false);
+        } else if end == Some(at - line.len()) && line.strip_prefix(MOVE).is_some_and(|rest| number(rest) <= steps) {
+            end = Some(at);
         }
     }
     match end {
         Some(end) => Ok(ppo_agent::write_atomically(path, &text.as_bytes()[..end])?),
         None => Ok(()),
     }
+}
+
+/// Start of the line on a change of a setting; its step follows.
+pub(crate) const MOVE: &str = "Adapted   step ";
+
+/// Returns the number at the start of a text, which may have separators; `u64::MAX` without one.
+fn number(text: &str) -> u64 {
+    let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == ',').filter(|c| *c != ',').collect();
+    digits.parse().unwrap_or(u64::MAX)
 }
 
 /// Reads the text of a file up to the first bytes that are no character: a killed program may have torn its last one.
@@ -353,5 +364,9 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), whole, "half a character is dropped");
         cut_log(&path, 10).unwrap();
         assert!(fs::read_to_string(&path).unwrap().ends_with("------\n"));
+        let moves = format!("{}{MOVE}8,192: a\n{MOVE}8,192: b\n", table(8192));
+        fs::write(&path, format!("{moves}block\n{MOVE}8,192: not at the table\n{}", table(12288))).unwrap();
+        cut_log(&path, 8192).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), moves);
     }
 }

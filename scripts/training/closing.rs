@@ -22,6 +22,8 @@ pub struct Closing<'a> {
     pub paths: &'a Paths,
     /// True for made-up bars.
     pub synthetic: bool,
+    /// What the model is, such as "model of the last step, 10,240".
+    pub label: &'a str,
     /// Money on the test dates.
     pub tested: &'a Tested,
     /// Average cost of a round trip on them, as a fraction of premium.
@@ -45,7 +47,7 @@ impl Closing<'_> {
     /// # Errors
     /// When log or screen cannot be written.
     pub fn print(&self, console: &mut Console) -> io::Result<()> {
-        console.show(format!("\n{}", self.heading()))?;
+        console.show(format!("\n{}\nThe {}", self.heading(), self.label))?;
         console.show(format!("\n{}", self.table().join("\n")))?;
         console.show(format!("A round trip at the money costs {} of the premium.", percent(Some(self.cost))))?;
         console.say(format!("Option prices: {}.", self.tested.prices.text()))?;
@@ -175,7 +177,8 @@ mod tests {
         };
         let config = RunConfig::default();
         let (paths, verdict) = (Paths::of(&config.run), WrittenVerdict::from(verdict));
-        let closing = Closing { paths: &paths, synthetic: true, tested: &tested, cost: 0.038, verdict: Some(&verdict) };
+        let (paths, tested, verdict) = (&paths, &tested, Some(&verdict));
+        let closing = Closing { paths, synthetic: true, label: "model", tested, cost: 0.038, verdict };
         let parts =
             [vec![closing.heading()], closing.table(), closing.beside_random(), closing.sentences(), closing.next()];
         strip_str(&parts.concat().join("\n")).to_string()

@@ -1,6 +1,6 @@
 //! Flags as the user types them: every one optional, each the name of a configuration key.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{collections::BTreeSet, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser};
 use market_env::RewardConfig;
@@ -26,8 +26,11 @@ pub struct TrainFlags {
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = count)]
     pub timesteps: Option<u64>,
     /// Sets `run.seed`.
-    #[arg(long, value_name = "N", help_heading = "Run")]
-    pub seed: Option<u64>,
+    #[arg(long, value_name = "N", help_heading = "Run", conflicts_with = "seeds")]
+    pub seed: Vec<u64>,
+    /// Trains these seeds side by side, such as 0,1,2, each as <model name>-seed<N>; the threads are divided
+    #[arg(long, value_name = "LIST", help_heading = "Run")]
+    pub seeds: Option<SeedList>,
     /// Sets `run.device`.
     #[arg(long, help_heading = "Run")]
     pub device: Option<String>,
@@ -37,6 +40,15 @@ pub struct TrainFlags {
     /// Sets `run.checkpoint_freq`.
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = count)]
     pub checkpoint_freq: Option<u64>,
+    /// Sets `run.keep_checkpoints`.
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub keep_checkpoints: Option<u64>,
+    /// Sets `run.keep`.
+    #[arg(long, value_name = "WHICH", help_heading = "Run")]
+    pub keep: Option<String>,
+    /// Sets `run.stop_after_no_gain`.
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub stop_after_no_gain: Option<u64>,
     /// Sets `run.load_model`.
     #[arg(long, value_name = "MODEL", help_heading = "Run", conflicts_with = "resume")]
     pub load_model: Option<PathBuf>,
@@ -46,9 +58,9 @@ pub struct TrainFlags {
     /// Sets `run.forecaster_transfer`.
     #[arg(long, help_heading = "Run", requires = "forecaster")]
     pub forecaster_transfer: bool,
-    /// Continues a run from a checkpoint: its path, or the newest good one of the model name. The configuration of the
-    /// run folder takes the place of the defaults
-    #[arg(long, value_name = "PATH|latest", num_args = 0..=1, default_missing_value = "latest", help_heading = "Run")]
+    /// Continues a run from a checkpoint: its path, or the newest good one of the model name; auto starts a new run where
+    /// there is none. The configuration of the run folder takes the place of the defaults
+    #[arg(long, value_name = "PATH|latest|auto", num_args = 0..=1, default_missing_value = "latest", help_heading = "Run")]
     pub resume: Option<PathBuf>,
     /// Replays the test dates at the end, prints the result, and counts it as a look at them; false leaves them unseen
     /// [default: true]
@@ -138,6 +150,24 @@ impl FromStr for EntCoef {
             "auto" => Ok(Self::Auto),
             _ => text.parse().map(Self::Weight).map_err(|_| "expected a number, or auto".to_owned()),
         }
+    }
+}
+
+/// Value of `--seeds`: two or more seeds, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeedList(pub Vec<u64>);
+
+impl FromStr for SeedList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seeds: Result<Vec<u64>, _> = text.split(',').map(|seed| seed.trim().parse()).collect();
+        let seeds = seeds.map_err(|_| "expected whole numbers, such as 0,1,2".to_owned())?;
+        let distinct: BTreeSet<&u64> = seeds.iter().collect();
+        if distinct.len() < seeds.len() || seeds.len() < 2 {
+            return Err("expected two or more seeds, each once".to_owned());
+        }
+        Ok(Self(seeds))
     }
 }
 
@@ -246,14 +276,21 @@ impl TrainFlags {
     }
 
     fn layer(&self, notes: &mut Vec<String>) -> anyhow::Result<Layer> {
+        if let [_, _, ..] = self.seed[..] {
+            let list = self.seed.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            let fault = format!("--seed is given {} times; --seeds {list} trains them side by side", self.seed.len());
+            return Err(UsageError::one(fault).into());
+        }
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
         self.policy.put(&mut layer)?;
         let ppo = &self.ppo;
         let whole = [
             ("run.timesteps", self.timesteps),
-            ("run.seed", self.seed),
+            ("run.seed", self.seed.first().copied()),
             ("run.checkpoint_freq", self.checkpoint_freq),
+            ("run.keep_checkpoints", self.keep_checkpoints),
+            ("run.stop_after_no_gain", self.stop_after_no_gain),
             ("run.num_threads", self.num_threads.map(|n| n as u64)),
             ("ppo.n_steps", ppo.n_steps),
             ("ppo.n_envs", ppo.n_envs),
@@ -286,6 +323,7 @@ impl TrainFlags {
         }
         layer.put_some("health.on_collapse", self.on_collapse.clone());
         layer.put_some("run.replay_moves", self.replay_moves.as_ref().map(|path| path.display().to_string()));
+        layer.put_some("run.keep", self.keep.clone());
         layer.put_some("run.device", self.device.clone());
         self.output.put(&mut layer);
         layer.put_some("run.load_model", self.load_model.as_ref().map(|path| path.display().to_string()));
@@ -370,7 +408,7 @@ mod tests {
     #[test]
     fn flags_win_over_defaults_later_ones_over_earlier_and_set_over_flags() {
         let config = resolved(
-            "train --gamma 0.5 --seed 6 --seed 7 --set ppo.gamma=0.6 --start-date 2025-01-02 --set ppo.n_steps=64",
+            "train --gamma 0.4 --gamma 0.5 --seed 7 --set ppo.gamma=0.6 --start-date 2025-01-02 --set ppo.n_steps=64",
         )
         .unwrap();
         assert_eq!(config.ppo.gamma, 0.6);
@@ -386,6 +424,8 @@ mod tests {
             ("train --data-source flies", "did you mean files?"),
             ("train --symbols SPY,,a/b", "not a symbol"),
             ("train --n-envs 0", "ppo.n_envs"),
+            ("train --seed 6 --seed 7", "--seed is given 2 times; --seeds 6,7 trains them side by side"),
+            ("train --keep bets", "did you mean best?"),
             ("train --on-collapse stopp", "did you mean stop?"),
             ("train --shaping-final 1.5", "env.reward.shaping_final: 1.5 is not in 0..=1"),
             ("train --net-arch 64x64", "--net-arch 64x64: write it as"),
@@ -396,6 +436,11 @@ mod tests {
             assert!(error.to_string().contains(part), "{line}: {error}");
             assert!(error.downcast_ref::<UsageError>().is_some(), "{line}");
         }
+        for seeds in ["0", "0,1,0", "0,x", "0,-1"] {
+            let refusal = TrainFlags::try_parse_from(["train", "--seeds", seeds]).unwrap_err().to_string();
+            assert!(refusal.contains("expected "), "{refusal}");
+        }
+        assert!(TrainFlags::try_parse_from(["train", "--seeds", "0,1", "--seed", "2"]).is_err());
         let unknown = TrainFlags::try_parse_from(["train", "--timestep", "5"]).unwrap_err();
         assert!(unknown.to_string().contains("--timesteps"), "{unknown}");
     }

@@ -2,22 +2,25 @@
 
 use ppo_agent::{
     AgentError, Cadence, Iteration, LayerActivity, Listener, StepView,
-    health::{Controller, IntervalVerdict, Monitor, Move, Opportunity, TradeReturns, Verdict},
+    health::{IntervalVerdict, Monitor, Move, Opportunity, TradeReturns, Verdict},
 };
 
 use crate::{
     artifacts::{
         health_rows::{HealthRow, MoveRow},
-        records::{Mark, Records, Row, Values},
+        records::{Mark, MarkOf, Records, Row, Values},
         tensorboard::EventWriter,
     },
     config::RunSection,
     output::{
         clock::Stopwatch,
-        console::Console,
+        console::{Console, MOVE},
         table::{boxed, significant, thousands},
     },
-    training::interval_line::{HEADING, Pace, interval_line},
+    training::{
+        interval_line::{HEADING, Pace, interval_line},
+        training_chart::TrainingChart,
+    },
 };
 
 /// Listener that prints and records a run's figures while it trains.
@@ -103,7 +106,7 @@ impl<'a> Reporter<'a> {
             opportunity,
             random,
             verdicts: Vec::new(),
-            rows,
+            rows: rows.into_iter().map(of_the_chart).collect(),
             failure: None,
         }
     }
@@ -113,7 +116,7 @@ impl<'a> Reporter<'a> {
         self.console
     }
 
-    /// Returns the diagnostics rows so far.
+    /// Returns the diagnostics rows so far, with the values that the chart shows.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
@@ -150,7 +153,7 @@ impl<'a> Reporter<'a> {
     pub fn record_move(&mut self, step: u64, made: &Move, loud: bool) -> anyhow::Result<()> {
         if loud {
             let (step, Move { key, from, to, reason }) = (thousands(step as i64), made);
-            self.console.say(format!("Adapted   step {step}: {key} {from} to {to} ({reason})"))?;
+            self.console.say(format!("{MOVE}{step}: {key} {from} to {to} ({reason})"))?;
         }
         let row = MoveRow::of(self.records.stamp(), step, made);
         self.records.write_move(&row)
@@ -178,12 +181,12 @@ impl<'a> Reporter<'a> {
         self.records.write_health(row)
     }
 
-    /// Writes the mark of the checkpoint at `step`; `sha256` is the hash of its file.
+    /// Writes the mark of a checkpoint.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_mark(&mut self, step: u64, sha256: String, controller: &Controller) -> anyhow::Result<()> {
-        self.records.write_mark(step, sha256, self.monitor.state(), controller)
+    pub fn save_mark(&mut self, of: MarkOf<'_>) -> anyhow::Result<()> {
+        self.records.write_mark(self.monitor.state(), of)
     }
 
     /// Returns the seconds since training began.
@@ -220,7 +223,7 @@ impl<'a> Reporter<'a> {
             (self.records.write_diagnostics(step, &values)?, HealthRow::of(self.records.stamp(), step, &health));
         self.console.row(&row)?;
         self.console.row(&verdict)?;
-        self.rows.push(row);
+        self.rows.push(of_the_chart(row));
         self.verdicts.push(health.acting_verdict());
         self.records.write_health(verdict)
     }
@@ -257,6 +260,12 @@ impl Listener for Reporter<'_> {
         let result = self.tabulate(iteration);
         self.keep_failure(result);
     }
+}
+
+/// Drops the values that the chart does not show, since a long run has very many rows.
+fn of_the_chart(mut row: Row) -> Row {
+    row.values.retain(|key, _| TrainingChart::shows(key));
+    row
 }
 
 /// Metrics that an iteration may lack, before an episode has ended.

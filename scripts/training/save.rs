@@ -1,4 +1,4 @@
-//! Files of a training: run folder, checkpoints, model, manifest.
+//! Files of a training: run folder, model, manifest, chart.
 
 use std::{fs, path::Path};
 
@@ -27,7 +27,7 @@ use crate::{
         synthetic::title_mark,
     },
     training::{
-        interventions::Interventions,
+        kept::Kept,
         reporter::{Reporter, ReporterParts, ResumeState},
         training_chart::TrainingChart,
     },
@@ -59,8 +59,14 @@ impl Run<'_> {
         let Paths { log, run, .. } = self.paths;
         let (resumed, due) = (earlier.is_some(), monitor.state().due());
         self.paths.create_folders()?;
+        self.paths.remove_leftovers()?;
         match self.resume {
-            Some((prior, _)) => {
+            Some((prior, which)) => {
+                if prior.went_beyond(trainer.timesteps(), which, self.paths)? {
+                    for aside in self.paths.set_later_aside(trainer.timesteps(), &prior.log(&self.config.run))? {
+                        console.say(format!("What the run did after this step is kept as {}", aside.display()))?;
+                    }
+                }
                 continue_log(&prior.log(&self.config.run), log)?;
                 if log.exists() {
                     cut_log(log, trainer.timesteps())?;
@@ -83,8 +89,9 @@ impl Run<'_> {
         } else {
             Records::create(run, data)?
         };
-        let mut events = EventWriter::create(run, resumed.then_some(earlier.steps + 1))?;
-        if self.inputs.dataset.synthetic {
+        let mut events =
+            if resumed { EventWriter::resume(run, earlier.steps, due)? } else { EventWriter::create(run, None)? };
+        if self.inputs.dataset.synthetic && !resumed {
             events.scalars(earlier.steps, &[(format!("data/{data}"), 1.0)])?;
         }
         let parts = ReporterParts {
@@ -98,27 +105,16 @@ impl Run<'_> {
         Ok(Reporter::new(parts, &self.config.run, earlier.rows, earlier.steps))
     }
 
-    pub(super) fn save_checkpoint(
-        &self,
-        trainer: &Trainer<BatchEnv>,
-        reporter: &mut Reporter<'_>,
-        interventions: &Interventions,
-    ) -> anyhow::Result<()> {
-        let path = self.paths.checkpoint(trainer.timesteps());
-        trainer.checkpoint()?.save(&path, self.inputs.stamp().as_str())?;
-        reporter.save_mark(trainer.timesteps(), files::sha256(&path)?, interventions.controller())
-    }
-
-    pub(super) fn save_model(&self, trainer: &Trainer<BatchEnv>, trained_on: &[DateRange]) -> anyhow::Result<()> {
+    pub(super) fn save_model(&self, kept: &Kept, trained_on: &[DateRange]) -> anyhow::Result<()> {
         let meta = saved_model::ModelMeta {
             data: self.inputs.stamp(),
-            timesteps: trainer.timesteps(),
+            timesteps: kept.step,
             config: self.config.clone(),
             split: self.split.clone(),
             trained_on: trained_on.to_vec(),
             forecaster: self.inputs.forecast_columns.as_ref().map(|forecast_columns| forecast_columns.record().clone()),
         };
-        let model = ModelFile { policy: trainer.policy().clone(), meta: serde_json::to_value(meta)? };
+        let model = ModelFile { policy: kept.policy.clone(), meta: serde_json::to_value(meta)? };
         model.save(&self.paths.model)?;
         Ok(())
     }

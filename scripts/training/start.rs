@@ -12,7 +12,11 @@ use super::Run;
 use crate::{
     artifacts::{manifest, saved_model},
     output::{console::Console, memory, synthetic::training_notice, table::thousands},
-    training::{interventions::Interventions, reporter::ResumeState, resume::PriorRun},
+    training::{
+        interventions::Interventions,
+        reporter::ResumeState,
+        resume::{PriorRun, asks_for_newest, check_length},
+    },
 };
 
 /// Starting point of a training.
@@ -34,6 +38,7 @@ impl Run<'_> {
         }
         let rollout = self.config.ppo.rollout_bytes(ACCOUNT_COLUMNS.len());
         memory::require(rollout, "the rollout of ppo.n_steps x ppo.n_envs", "lower one of the two")?;
+        self.check_validation()?;
         let dataset = self.inputs.manifest(self.split)?;
         let (trainer, earlier, trained_on) = match self.resume {
             Some((prior, which)) => {
@@ -126,20 +131,23 @@ impl Run<'_> {
         which: &Path,
         console: &mut Console,
     ) -> anyhow::Result<(Trainer<BatchEnv>, ResumeState)> {
-        let latest = which == Path::new("latest");
-        let paths = if latest {
+        let newest = asks_for_newest(which);
+        let paths = if newest {
             self.paths.checkpoints()?.into_iter().map(|(_, path)| path).collect()
         } else {
             vec![which.to_owned()]
         };
         for path in &paths {
             match self.resume_from(prior, path) {
-                Ok((trainer, earlier)) => {
+                Ok((mut trainer, earlier, planned)) => {
+                    let notes = check_length(self.config, planned, trainer.timesteps())?;
+                    trainer.set_total(self.config.run.timesteps);
                     let steps = thousands(trainer.timesteps() as i64);
                     console.say(format!("Resumed from {} at step {steps}", path.display()))?;
+                    console.say_all(notes.into_iter().map(|note| format!("Note: {note}")))?;
                     return Ok((trainer, earlier));
                 }
-                Err(error) if latest => console.say(format!("Skipped a checkpoint: {error:#}"))?,
+                Err(error) if newest => console.say(format!("Skipped a checkpoint: {error:#}"))?,
                 Err(error) => return Err(error),
             }
         }
@@ -150,11 +158,12 @@ impl Run<'_> {
         )
     }
 
-    fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, ResumeState)> {
+    /// Returns trainer and state of a checkpoint, and its planned number of steps.
+    fn resume_from(&self, prior: &PriorRun, path: &Path) -> anyhow::Result<(Trainer<BatchEnv>, ResumeState, u64)> {
         let (checkpoint, mark) = prior.checkpoint(path)?;
-        let mut trainer = Trainer::resume(checkpoint, self.env()?, self.config.run.device)?;
-        trainer.set_total(self.config.run.timesteps);
+        let planned = checkpoint.total();
+        let trainer = Trainer::resume(checkpoint, self.env()?, self.config.run.device)?;
         let steps = trainer.timesteps();
-        Ok((trainer, ResumeState { rows: Vec::new(), mark: Some(mark), steps }))
+        Ok((trainer, ResumeState { rows: Vec::new(), mark: Some(mark), steps }, planned))
     }
 }

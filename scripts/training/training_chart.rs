@@ -11,6 +11,7 @@ use crate::{
         captions::Heading,
         panel::{Mark, Panel, Series, Ticks, padded_range},
         style::{CALL, GAIN, HOLD, INK, LOSS, PUT, STRONG_BUY, WIDTH, percent_label, picture, steps_label},
+        thin::thin_line,
     },
     output::table::percent,
     training::training_chart::verdict_strip::VerdictStrip,
@@ -19,6 +20,9 @@ use crate::{
 /// Heights of the panels, in pixels.
 const SHARES: u32 = 290;
 const RETURNS: u32 = 430;
+
+/// Most dots of validation replays that are told apart.
+const MOST_DOTS: usize = 200;
 
 /// Lines of the upper panel: label, key of the diagnostics row, colour.
 const LINES: [(&str, &str, RGBColor); 4] = [
@@ -50,6 +54,11 @@ pub struct TrainingChart<'a> {
 }
 
 impl TrainingChart<'_> {
+    /// Returns whether the chart shows a value of the diagnostics rows.
+    pub fn shows(key: &str) -> bool {
+        LINES.iter().map(|line| line.1).chain([TRADE_RETURN, TRADE_RETURN_ERROR]).any(|shown| shown == key)
+    }
+
     /// Draws the chart as SVG text.
     ///
     /// # Errors
@@ -106,7 +115,8 @@ impl TrainingChart<'_> {
     fn returns(&self) -> Panel {
         let end = self.last_step();
         let earned = self.points(TRADE_RETURN);
-        let validation: Vec<_> = self.validation.iter().map(|gap| (gap.step as f64, 100.0 * gap.validation)).collect();
+        let validation = self.validation.iter().map(|gap| (gap.step as f64, 100.0 * gap.validation)).collect();
+        let validation = thin_line(validation, MOST_DOTS / 2);
         let levels = [Some(0.0), Some(-self.cost), self.random_legal].into_iter().flatten();
         let shown = earned.iter().chain(&validation).map(|point| point.1).chain(levels.map(|level| 100.0 * level));
         let y = padded_range(shown);
@@ -210,6 +220,26 @@ mod tests {
         let nothing = TrainingChart { random_legal: None, ..chart(&[]) };
         assert_eq!(nothing.summary(), "No trade was closed in the last interval. A round trip costs 3.8%.");
         assert!(nothing.draw().unwrap().contains("</svg>"));
+    }
+
+    #[test]
+    fn the_chart_of_a_very_long_run_stays_small() {
+        let values = |i: u64| {
+            let mut values: Vec<_> =
+                LINES.iter().map(|line| (line.1.to_owned(), (i * 7919 % 100) as f64 / 100.0)).collect();
+            values.push((TRADE_RETURN.to_owned(), (i * 104_729 % 100) as f64 / 1000.0));
+            values.push((TRADE_RETURN_ERROR.to_owned(), 0.01));
+            values
+        };
+        let rows: Vec<Row> =
+            (1..=20_000).map(|i| row(RowKind::Diagnostics, DataStamp::Market, 5_000 * i, &values(i))).collect();
+        let verdicts: Vec<_> =
+            (1..=20_000).map(|i| verdict(5_000 * i, if i % 3 == 0 { "healthy" } else { "drifting" })).collect();
+        let gap =
+            |i: u64| OverfitGap { step: 50_000 * i, validation: (i % 10) as f64 / 100.0, ..gap(0) };
+        let validation: Vec<_> = (1..=2_000).map(gap).collect();
+        let svg = TrainingChart { verdicts: &verdicts, validation: &validation, ..chart(&rows) }.draw().unwrap();
+        assert!(svg.len() < 300_000, "{} bytes", svg.len());
     }
 
     #[test]

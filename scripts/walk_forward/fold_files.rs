@@ -58,7 +58,7 @@ impl FoldFiles<'_> {
         if file.plan_sha256 != self.plan_sha256 || file.result.fold != *fold {
             return Ok(None);
         }
-        let read = |seed: &u64| trades::read(&folder.join(trades_name(*seed)));
+        let read = |seed: &u64| Ok(trades::read(&folder.join(trades_name(*seed)))?.trades);
         let trades = self.seeds.iter().map(read).collect::<anyhow::Result<_>>()?;
         Ok(Some(TestedFold { result: file.result, trades, judged: Vec::new() }))
     }

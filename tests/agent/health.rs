@@ -249,7 +249,7 @@ fn adapt_escalates_and_its_moves_can_be_replayed_and_resumed() {
     let run = ["--symbols", "SPY", "--set", "run.diagnostics_freq=3000", "--set", "health.patience=1"];
     // Lazier still: one escalation step alone must not bring the policy back.
     let lazier = ["--set", "env.reward.hold_tax=2", "--set", "env.reward.missed_opportunity=2"];
-    let length = ["--timesteps", "34000", "--checkpoint-freq", "2048"];
+    let length = ["--timesteps", "34000", "--checkpoint-freq", "2048", "--keep-checkpoints", "0"];
     let run = [&run[..], &EDGE, &LAZY, &lazier, &length].concat();
     let adapt = [&run[..], &["--on-collapse", "adapt"]].concat();
     smoke(first.path(), &adapt);

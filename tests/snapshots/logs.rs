@@ -69,7 +69,9 @@ fn passages_that_only_some_trainings_have() {
     passage(&mut shell, "a training that explodes", "--symbols SPY --learning-rate 1e30", "Verdict ");
     shell.run(&format!("{SMOKE} --dry-run"));
     shell.quiet(&format!("{SMOKE} --checkpoint-freq 4000"));
-    fs::remove_file(shell.path("out/models/checkpoints/smoke_8192_steps.safetensors")).unwrap();
+    for steps in [8_192, 10_240] {
+        fs::remove_file(shell.path(&format!("out/models/checkpoints/smoke_{steps}_steps.safetensors"))).unwrap();
+    }
     passage(&mut shell, "resumed", "--checkpoint-freq 4000 --resume latest", "SYNTHETIC DATA");
     let child = "--load-model out/models/smoke --model-name child --end-date 2024-11-20 --set market.setup_threshold=3";
     let said = super::printed(&shell.output(&format!("{SMOKE} {child} --timesteps 2000")));

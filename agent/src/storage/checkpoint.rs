@@ -75,6 +75,17 @@ impl Checkpoint {
         self.progress.iteration
     }
 
+    /// Returns the planned lane-steps, where schedules end; zero if unknown.
+    pub fn total(&self) -> u64 {
+        self.progress.total
+    }
+
+    /// Returns whether a file is marked as a checkpoint of this version; false for a file that cannot be read.
+    pub fn is_marked(path: &Path) -> bool {
+        let marked = |bytes: Vec<u8>| tensor_file::metadata(&bytes, KEY).is_ok_and(|envelope| envelope.is_some());
+        tensor_file::read(path).is_ok_and(marked)
+    }
+
     /// Writes the checkpoint with the stamp of its data; an older file of this name stays intact until the new one is
     /// complete.
     ///
@@ -199,6 +210,7 @@ mod tests {
         let checkpoint = trainer.checkpoint().unwrap();
         checkpoint.save(&path, "SYNTHETIC").unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
+        assert!(Checkpoint::is_marked(&path) && !Checkpoint::is_marked(&folder.path().join("none")));
 
         let whole = fs::read(&path).unwrap();
         assert!(String::from_utf8_lossy(&whole).contains("SYNTHETIC"));
@@ -213,6 +225,7 @@ mod tests {
         let foreign =
             tensor_file::to_safetensors(&[("params".into(), vec![1], &[1.0])], ("format", "pt".into())).unwrap();
         fs::write(&path, foreign).unwrap();
+        assert!(!Checkpoint::is_marked(&path));
         assert!(refusal().ends_with("it is not marked `ppo-agent checkpoint 1`"), "{}", refusal());
     }
 }

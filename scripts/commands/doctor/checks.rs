@@ -114,7 +114,7 @@ pub(super) fn cache(cache: &Cache, folder: &Path) -> Vec<Check> {
 pub(super) fn newest(cache: &Cache) -> Option<Date> {
     let folders = VENDORS.iter().flat_map(|vendor| vendor.folders);
     let all = folders.flat_map(|vendor| [Adjustment::Split, Adjustment::Raw].map(|adjustment| (vendor, adjustment)));
-    let last = |(vendor, adjustment): (&&str, Adjustment)| {
+    let last = |(vendor, adjustment): (&&'static str, Adjustment)| {
         let symbols = cache.symbols(vendor, adjustment, Kind::Minute).into_iter();
         let span = |symbol| cache.series(vendor, adjustment, Kind::Minute, &symbol).span().ok().flatten();
         symbols.filter_map(span).map(|dates| dates.last).max()

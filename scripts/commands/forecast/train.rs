@@ -22,6 +22,7 @@ use crate::{
         files::{lines as file_lines, set_aside},
         manifest,
         paths::Paths,
+        run_lock::RunLock,
         saved_forecaster::ForecasterMeta,
     },
     config::{RunConfig, context::CommandContext},
@@ -65,6 +66,7 @@ pub(super) fn run(flags: &ForecastTrainFlags, console: &mut Console) -> anyhow::
     let mut paths = Paths::of(&config.run);
     paths.log = paths.log.with_file_name(format!("{}_forecast.log", config.run.model_name));
     paths.check_writable()?;
+    let _lock = RunLock::acquire(&paths.lock(), &config.run.model_name)?;
     let material = ForecastDataset::load(&config, &config.forecast)?;
     let split = material.split(&config).context("splitting the sessions by date")?;
     context.say_notes()?;

@@ -45,11 +45,14 @@ impl VerdictStrip {
         let room = f64::from(WIDTH as i32 - LEFT - RIGHT);
         let x = |step: u64| LEFT + (room * (step as f64 / last_step).min(1.0)).round() as i32;
         let mut stretches: Vec<Stretch> = Vec::new();
-        for row in verdicts {
+        for row in worst_by_column(verdicts, |row| x(row.step)) {
             let (from, to) = (x(row.first_step.saturating_sub(1)), x(row.step));
             match stretches.last_mut() {
                 Some(last) if last.verdict == row.verdict => last.to = to,
-                _ => stretches.push(Stretch { from, to, verdict: row.verdict.clone() }),
+                _ => {
+                    let from = stretches.last().map_or(from, |last| from.min(last.to));
+                    stretches.push(Stretch { from, to, verdict: row.verdict.clone() });
+                }
             }
         }
         let words = words(&stretches);
@@ -75,6 +78,16 @@ impl VerdictStrip {
         }
         Ok(())
     }
+}
+
+/// Returns the worst of the verdicts that share a column of pixels, the first of equals.
+fn worst_by_column<'a>(
+    verdicts: &'a [HealthRow],
+    column: impl Fn(&HealthRow) -> i32,
+) -> impl Iterator<Item = &'a HealthRow> {
+    verdicts
+        .chunk_by(move |a, b| column(a) == column(b))
+        .filter_map(|rows| rows.iter().rev().max_by_key(|row| row.verdict.exit_code()))
 }
 
 /// Places the word of every stretch in the first line that has room for it.
@@ -136,6 +149,15 @@ pub(super) mod tests {
         let stretch = |from, to, word: &str| Stretch { from, to, verdict: word.into() };
         assert_eq!(strip.stretches, [stretch(LEFT, two_thirds, "healthy"), stretch(two_thirds, end, "frozen")]);
         assert_eq!(strip.words, [(LEFT, 0, "healthy".to_owned()), (two_thirds, 0, "frozen".to_owned())]);
+    }
+
+    #[test]
+    fn of_the_verdicts_within_a_pixel_the_worst_is_shown() {
+        let word = |i: u64| if i == 7_777 { "frozen" } else { "healthy" };
+        let rows: Vec<HealthRow> = (1..=20_000).map(|i| verdict(5_000 * i, word(i))).collect();
+        let strip = VerdictStrip::new(&rows, 100_000_000.0);
+        let shown: Vec<String> = strip.stretches.iter().map(|stretch| stretch.verdict.to_string()).collect();
+        assert_eq!(shown, ["healthy", "frozen", "healthy"]);
     }
 
     #[test]
