@@ -105,7 +105,15 @@ impl SideBySide<'_> {
     fn run<'r>(&'r self, job: &'r Job, paths: &'r Paths) -> Run<'r> {
         let resume = job.prior.as_ref().zip(self.flags.resume.as_deref());
         let (config, inputs, split) = (&job.config, self.inputs, self.split);
-        Run { config, paths, inputs, split, resume, stop: Some(self.stop.clone()), show_test: self.flags.show_test.unwrap_or(true) }
+        Run {
+            config,
+            paths,
+            inputs,
+            split,
+            resume,
+            stop: Some(self.stop.clone()),
+            show_test: self.flags.show_test.unwrap_or(true),
+        }
     }
 
     /// Trains one seed; its text goes to its log.

@@ -235,8 +235,7 @@ mod tests {
             (1..=20_000).map(|i| row(RowKind::Diagnostics, DataStamp::Market, 5_000 * i, &values(i))).collect();
         let verdicts: Vec<_> =
             (1..=20_000).map(|i| verdict(5_000 * i, if i % 3 == 0 { "healthy" } else { "drifting" })).collect();
-        let gap =
-            |i: u64| OverfitGap { step: 50_000 * i, validation: (i % 10) as f64 / 100.0, ..gap(0) };
+        let gap = |i: u64| OverfitGap { step: 50_000 * i, validation: (i % 10) as f64 / 100.0, ..gap(0) };
         let validation: Vec<_> = (1..=2_000).map(gap).collect();
         let svg = TrainingChart { verdicts: &verdicts, validation: &validation, ..chart(&rows) }.draw().unwrap();
         assert!(svg.len() < 300_000, "{} bytes", svg.len());

@@ -115,7 +115,7 @@ fn sessions_trades_and_evaluation_hold_the_same_cents() {
     };
     let traded = |seed: i64| -> i64 {
         let trades = trades::read(&folder.join(format!("trades-seed{seed}.parquet"))).unwrap();
-        trades.iter().map(|trade| trade.net_pnl_cents).sum()
+        trades.trades.iter().map(|trade| trade.net_pnl_cents).sum()
     };
     assert_eq!((of_seed(0), of_seed(1)), (traded(0), traded(1)));
     let evaluation = json(&folder.join("evaluation.json"));
