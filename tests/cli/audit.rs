@@ -69,11 +69,13 @@ fn every_changed_cell_of_the_trades_is_noticed() {
     assert!(last >= 3, "too few trades to change: {sound}");
     let mut changes = Vec::new();
     for row in [1, last] {
-        for (at, column) in rows[0].iter().enumerate() {
+        // The stamp of the data must be the same in every row.
+        let checked = |column: &str| row == 1 || column == "data";
+        for (at, column) in rows[0].iter().enumerate().filter(|(_, column)| checked(column)) {
             changes.extend(changed(column, rows[row][at]).into_iter().map(|cell| (row, at, cell)));
         }
     }
-    assert!(changes.len() > 80, "{} changes", changes.len());
+    assert!(changes.len() > 40, "{} changes", changes.len());
     let unnoticed: Vec<String> = changes
         .par_iter()
         .filter_map(|(row, at, cell)| {

@@ -17,7 +17,7 @@ const MINUTE: Duration = Duration::from_secs(61);
 /// Upper bound of a wait that a server requests.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 /// Upper bound of all waits between the attempts of one request: after that a vendor that is too busy is given up.
-const MAX_WAITS: Duration = Duration::from_secs(600);
+const MAX_WAITS: Duration = Duration::from_secs(900);
 /// Maximum number of redirects, all on the vendor's own host.
 const REDIRECTS: u32 = 3;
 /// Maximum length of a vendor's message in an error, in characters.
