@@ -72,7 +72,9 @@ impl SuperiorAbility {
         let valid = |k: usize| root * means[k] / deviations[k] >= limit;
         let resampled = resampled_means(series, resamples);
         let p = |center: &dyn Fn(usize) -> f64| {
-            let reaches = |row: &&[f64]| largest(&|k| root * (row[k] - center(k)) / scales[k]) > statistic;
+            // Where nothing earns, every resample reaches the statistic of 0.
+            let star = |row: &[f64]| largest(&|k| root * (row[k] - center(k)) / scales[k]);
+            let reaches = |row: &&[f64]| statistic == 0.0 || star(row) > statistic;
             let count = resampled.chunks_exact(series.len()).filter(reaches).count();
             (1 + count) as f64 / (resamples.count() + 1) as f64
         };
@@ -141,6 +143,8 @@ mod tests {
         let rows = golden_rows();
         assert_eq!(SuperiorAbility::of(&[vec![0.0; 60]], &rows, 1.0), None);
         assert_eq!(reality_check(&[], &rows), None);
+        let loses = SuperiorAbility::of(&[b()[0].iter().map(|x| x - 90.0).collect()], &rows, 1.0).unwrap();
+        assert_eq!((loses.statistic, loses.lower, loses.consistent, loses.upper), (0.0, 1.0, 1.0, 1.0));
     }
 
     #[test]
