@@ -118,6 +118,22 @@ pub(crate) mod tests {
 
     use super::*;
 
+    /// P&L by seed `[S][n]` around a mean, of deviation 30 by date, of which half is common to the seeds.
+    pub(crate) fn noise(seeds: usize, n: usize, mean: f64) -> Vec<Vec<f64>> {
+        let draw = |stream: usize, date: usize| {
+            let mut z = ((stream * 100_003 + date) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((z ^ (z >> 31)) >> 11) as f64 / 2_f64.powi(53) - 0.5
+        };
+        let scale = 30.0 * 6_f64.sqrt();
+        let pnl = |seed: usize| (0..n).map(|date| scale * (draw(0, date) + draw(seed + 1, date))).collect::<Vec<_>>();
+        let mut all: Vec<Vec<f64>> = (0..seeds).map(pnl).collect();
+        let grand = statistics::mean(all.iter().flatten());
+        all.iter_mut().flatten().for_each(|x| *x += mean - grand);
+        all
+    }
+
     /// Trials on consecutive dates; each series is a seed.
     pub(crate) fn series(trials: Vec<(&str, Vec<Vec<f64>>)>) -> SessionSeries {
         let n = trials[0].1[0].len();

@@ -28,7 +28,8 @@ impl Run<'_> {
         let others = earlier.iter().filter(|config| **config != row.config).count();
         registry.append(row)?;
         let line = looks_line("these test dates", others);
-        Ok(format!("Looks: {line} ({})", registry.path().display()))
+        let path = registry.path();
+        Ok(format!("Looks: {line} ({})", path.strip_prefix(".").unwrap_or(path).display()))
     }
 
     /// Records the end of the training, a failed one too.

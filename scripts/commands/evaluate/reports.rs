@@ -174,7 +174,8 @@ impl Trials {
             }
         }
         groups.iter().try_for_each(|group| check_seeds(group))?;
-        let names: Vec<String> = groups.iter().map(|group| group[0].name()).collect();
+        let seeds = |count: usize| if count > 1 { format!(", {count} seeds") } else { String::new() };
+        let names: Vec<String> = groups.iter().map(|group| group[0].name() + &seeds(group.len())).collect();
         let unique = names.iter().collect::<BTreeSet<_>>().len() == names.len();
         let name = |k: usize| if unique { names[k].clone() } else { groups[k][0].path.display().to_string() };
         let sessions = SessionSeries {
@@ -264,7 +265,7 @@ mod tests {
         let sessions = &trials.sessions;
         sessions.check().unwrap();
         assert_eq!((sessions.trials.len(), sessions.capital_usd, sessions.modelled_prices), (2, 20_000.0, true));
-        assert_eq!((sessions.trials[0].name.as_str(), &sessions.trials[0].seeds), ("a1", &vec![1, 2]));
+        assert_eq!((sessions.trials[0].name.as_str(), &sessions.trials[0].seeds), ("a1, 2 seeds", &vec![1, 2]));
         assert_eq!(sessions.trials[0].pnl_usd, [[10.0, 0.0], [20.0, 0.0]]);
         assert_eq!(
             (trials.configurations, trials.at_wider_spread),

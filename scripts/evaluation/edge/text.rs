@@ -55,7 +55,7 @@ fn heading(evaluation: &Evaluation) -> Vec<String> {
         thousands(unit.trades as i64)
     );
     let dates = format!("{} session dates, {} to {}{synthetic}", thousands(unit.dates as i64), unit.first, unit.last);
-    [row("EVALUATION", &dates), row("", &basis), row("judged", &evaluation.judged)].concat()
+    [row("EVALUATION", &dates), row("", &basis), row("judged", &shortened(&evaluation.judged, 80 - LABEL))].concat()
 }
 
 fn money(evaluation: &Evaluation) -> Vec<String> {
@@ -65,13 +65,13 @@ fn money(evaluation: &Evaluation) -> Vec<String> {
     let of_dates = interval(low_dates_only, high_dates_only);
     let several = evaluation.unit.seeds > 1;
     let per_date = match (&wide, several) {
-        (Some(wide), true) => format!("{} {wide}  95 %, a new training, other dates", dollars(value)),
-        (Some(wide), false) => format!("{} {wide}  95 %, this network, other dates", dollars(value)),
+        (Some(wide), true) => format!("{} {wide} 95 %, a new training", dollars(value)),
+        (Some(wide), false) => format!("{} {wide} 95 %, this network", dollars(value)),
         (None, _) => format!("{}, without an interval: too few dates", dollars(value)),
     };
     let mut lines = row("net, a date", &per_date);
     if let Some(of_dates) = of_dates.filter(|_| several) {
-        lines.extend(row("", &format!("{of_dates}  95 %, these networks, other dates")));
+        lines.extend(row("", &format!("{of_dates} 95 %, these networks")));
     }
     let total = value * evaluation.unit.dates as f64;
     lines.extend(row("all dates", &format!("{} (the mean of the seeds)", dollars(total))));
@@ -144,7 +144,7 @@ fn trials(evaluation: &Evaluation) -> Vec<String> {
         format!("{:<NAME$} {:>12} {:>8} {:>9} {:>11}", "trial", "net, a date", "t", "p", "adjusted p"),
     ];
     for TrialResult { name, mean_usd, t, p, p_adjusted } in rows.iter().take(LISTED) {
-        let (name, mean) = (shortened(name), dollars(*mean_usd));
+        let (name, mean) = (shortened(name, NAME), dollars(*mean_usd));
         lines.push(format!("{name:<NAME$} {mean:>12} {t:>8.2} {p:>9.4} {p_adjusted:>11.4}"));
     }
     if rows.len() > LISTED {
@@ -160,7 +160,7 @@ fn beside(evaluation: &Evaluation) -> Vec<String> {
     let mut lines =
         vec![String::new(), format!("{:<NAME$} {:>12} {:>8} {:>11}", "beside it", "net, a date", "t", "adjusted p")];
     let with_t = |row: &TrialResult| {
-        let (name, mean) = (shortened(&row.name), dollars(row.mean_usd));
+        let (name, mean) = (shortened(&row.name, NAME), dollars(row.mean_usd));
         format!("{name:<NAME$} {mean:>12} {:>8.2} {:>11.4}", row.t, row.p_adjusted)
     };
     lines.push(with_t(own));
@@ -178,11 +178,11 @@ fn beside(evaluation: &Evaluation) -> Vec<String> {
     lines
 }
 
-/// Returns the end of a name that is longer than its column.
-fn shortened(name: &str) -> String {
+/// Returns a name, or its end where it is longer than `width`.
+fn shortened(name: &str, width: usize) -> String {
     let length = name.chars().count();
-    let cut = length.saturating_sub(NAME - 1);
-    if length <= NAME { name.to_owned() } else { format!("…{}", name.chars().skip(cut).collect::<String>()) }
+    let cut = length.saturating_sub(width - 1);
+    if length <= width { name.to_owned() } else { format!("…{}", name.chars().skip(cut).collect::<String>()) }
 }
 
 fn verdict(evaluation: &Evaluation) -> Vec<String> {
@@ -215,7 +215,7 @@ mod tests {
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
         let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is missing in {text}"));
         assert!(at("net, a date") < at("Sharpe, a year") && at("PBO") < at("VERDICT"), "{text}");
-        assert_eq!(shortened("short"), "short");
-        assert_eq!(shortened(long).chars().count(), NAME);
+        assert_eq!(shortened("short", NAME), "short");
+        assert_eq!(shortened(long, NAME).chars().count(), NAME);
     }
 }
