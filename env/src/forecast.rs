@@ -264,8 +264,8 @@ mod tests {
                 };
                 assert_eq!(row(late.samples()[0], &late), row(first, &all), "{back} samples, frame {frame}");
             }
-            let before = all.behind((samples - back) as u32).iter().zip(late.behind(0));
-            assert!(before.into_iter().all(|(all, late)| (all.log_return - late.log_return).abs() < 1e-2));
+            let mut before = all.behind((samples - back) as u32).iter().zip(late.behind(0));
+            assert!(before.all(|(all, late)| (all.log_return - late.log_return).abs() < 1e-2));
         }
     }
 

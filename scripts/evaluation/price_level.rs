@@ -122,15 +122,16 @@ struct Table {
 
 impl Table {
     fn add(&mut self, deviations: f64, market: &Market, played: &ReplayResult) {
-        let mut net_pnl_usd = 0.0;
+        let mut cents = 0;
         for (date, episode) in &played.sessions {
             let day = &market.days()[episode.day as usize];
             let pnl = episode.net_pnl_cents as f64 / 100.0;
             let session =
                 self.sessions.entry((day.symbol.clone(), *date)).or_insert_with(|| (day.level_sd, Vec::new()));
             session.1.push(pnl);
-            net_pnl_usd += pnl;
+            cents += episode.net_pnl_cents;
         }
+        let net_pnl_usd = cents as f64 / 100.0;
         self.levels.push(LevelLine { deviations, trades: played.trades.len(), net_pnl_usd });
     }
 

@@ -82,6 +82,10 @@ fn windows_agree(bars: &Path) {
         assert_eq!(&report[key], value, "{key} of the training's own test");
     }
     assert!(!trades.is_empty(), "the comparison sees trades");
+    let level = &report["price_level"];
+    assert_eq!(level["net_pnl_usd"], report["net_pnl_usd"], "the point of the interval over price levels: {level}");
+    let levels: Vec<_> = level["levels"].as_array().unwrap().iter().map(|line| &line["net_pnl_usd"]).collect();
+    assert!(levels.len() == 7 && levels[0] != levels[6], "{level}");
     let pnl = &report["daily_pnl_usd"][trained.last()];
     for from in [trained.last(), &trained.first_training_date] {
         let (other, same) = trained.backtest(from);
