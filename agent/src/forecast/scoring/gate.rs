@@ -177,7 +177,7 @@ pub struct Gate {
 
 impl Gate {
     /// Returns the verdict on the forecasts of a target, from scores with intervals; without intervals only non-finite
-    /// and constant forecasts are detected. `over_last` is the R² against the last value ([`r2_over`](super::gain::r2_over)); a
+    /// and constant forecasts are detected. `over_last` is the R² against the last value ([`r2_over`](crate::forecast::r2_over)); a
     /// volatility that the last value forecasts as well is no leak.
     pub fn of(
         kind: TargetKind,
