@@ -16,11 +16,19 @@ pub struct SplitConfig {
     pub validation: f64,
     /// Sessions left out between two parts, 0 to 20. One keeps overnight effects from carrying over.
     pub gap_sessions: usize,
+    /// Last date of the training; takes the place of the share `train`. Absent: by the shares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub train_end: Option<Date>,
+    /// Last date of the validation, after `train_end`. Absent: by the shares of what the training leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub validation_end: Option<Date>,
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { train: 0.70, validation: 0.15, gap_sessions: 1 }
+        Self { train: 0.70, validation: 0.15, gap_sessions: 1, train_end: None, validation_end: None }
     }
 }
 
@@ -39,10 +47,31 @@ impl SplitConfig {
                 self.train, self.validation
             ));
         }
+        match (self.train_end, self.validation_end) {
+            (None, Some(_)) => faults.push("data.split.validation_end: name data.split.train_end, too".to_owned()),
+            (Some(train), Some(validation)) if validation <= train => faults
+                .push(format!("data.split.validation_end: {validation} is not after data.split.train_end {train}")),
+            _ => {}
+        }
         if self.gap_sessions > 20 {
             faults.push(format!("data.split.gap_sessions: {} is more than 20", self.gap_sessions));
         }
         faults
+    }
+
+    /// Returns the sessions of training, validation and test with a training that ends on a date, or `None` if one of them would be
+    /// empty.
+    fn counts_from(&self, dates: &[Date], train_end: Date) -> Option<[usize; 3]> {
+        let until = |last: Date| dates.partition_point(|date| *date <= last);
+        let train = until(train_end);
+        let rest = dates.len().checked_sub(train + 2 * self.gap_sessions)?;
+        let by_share = || (rest as f64 * self.validation / (1.0 - self.train)).round() as usize;
+        let validation = match self.validation_end {
+            Some(last) => until(last).checked_sub(train + self.gap_sessions)?,
+            None => by_share(),
+        };
+        let test = rest.checked_sub(validation)?;
+        (train.min(validation).min(test) > 0).then_some([train, validation, test])
     }
 
     /// Returns the sessions of training, validation and test, or `None` if one of them would be empty.
@@ -83,7 +112,11 @@ pub fn split(dates: &[Date], config: &SplitConfig) -> Result<Split, DataError> {
         return Err(DataError::Config { faults });
     }
     let gap = config.gap_sessions;
-    let Some([train, validation, _]) = config.counts(dates.len()) else { return Err(too_short(dates.len(), config)) };
+    let counts = match config.train_end {
+        Some(train_end) => config.counts_from(dates, train_end).ok_or_else(|| too_near(dates, train_end, config)),
+        None => config.counts(dates.len()).ok_or_else(|| too_short(dates.len(), config)),
+    };
+    let [train, validation, _] = counts?;
     let (second, third) = (train + gap, train + gap + validation + gap);
     let range = |part: &[Date]| DateRange { first: part[0], last: part[part.len() - 1] };
     Ok(Split {
@@ -92,6 +125,21 @@ pub fn split(dates: &[Date], config: &SplitConfig) -> Result<Split, DataError> {
         test: range(&dates[third..]),
         gap: [&dates[train..second], &dates[second + validation..third]].concat(),
     })
+}
+
+/// Returns the error of dates that leave a part without a session.
+fn too_near(dates: &[Date], train_end: Date, config: &SplitConfig) -> DataError {
+    let bars =
+        dates.first().zip(dates.last()).map_or_else(String::new, |(first, last)| format!(" of {first} to {last}"));
+    let validation =
+        config.validation_end.map_or_else(String::new, |end| format!(" and data.split.validation_end {end}"));
+    let gap = config.gap_sessions;
+    let faults = vec![format!(
+        "data.split.train_end {train_end}{validation}: with {gap} session(s) left out between two parts, the {} session dates{bars} leave \
+         training, validation or test without one",
+        dates.len()
+    )];
+    DataError::Config { faults }
 }
 
 fn too_short(sessions: usize, config: &SplitConfig) -> DataError {
@@ -132,6 +180,28 @@ mod tests {
     }
 
     #[test]
+    fn parts_end_on_the_dates_that_are_named() {
+        let dates = dates(42);
+        let ends = |train_end: Date, validation_end: Option<Date>| {
+            split(&dates, &SplitConfig { train_end: Some(train_end), validation_end, ..SplitConfig::default() })
+        };
+        let both = ends(dates[19], Some(dates[29])).unwrap();
+        assert_eq!((both.train.last, both.validation.first), (dates[19], dates[21]));
+        assert_eq!((both.validation.last, both.test.first, both.test.last), (dates[29], dates[31], dates[41]));
+        // A Saturday ends with the Friday before. Without a second date the rest is halved, as the default shares are equal.
+        let saturday = jiff::civil::date(2024, 1, 20);
+        let alone = ends(saturday, None).unwrap();
+        assert_eq!(alone.train.last, jiff::civil::date(2024, 1, 19));
+        let sessions = |range: &DateRange| dates.iter().filter(|date| range.contains(**date)).count();
+        assert_eq!((sessions(&alone.validation), sessions(&alone.test)), (14, 13));
+        let error = ends(dates[40], None).unwrap_err().to_string();
+        assert!(error.contains("data.split.train_end") && error.contains("42 session dates"), "{error}");
+        assert!(ends(dates[19], Some(dates[5])).unwrap_err().to_string().contains("is not after data.split.train_end"));
+        let config = SplitConfig { validation_end: Some(dates[5]), ..SplitConfig::default() };
+        assert_eq!(config.check(), ["data.split.validation_end: name data.split.train_end, too"]);
+    }
+
+    #[test]
     fn the_error_for_too_few_sessions_names_the_minimum() {
         let config = SplitConfig::default();
         let message = split(&dates(5), &config).unwrap_err().to_string();
@@ -142,7 +212,7 @@ mod tests {
 
     #[test]
     fn shares_that_leave_no_test_are_faults() {
-        let config = SplitConfig { train: 0.9, validation: 0.1, gap_sessions: 30 };
+        let config = SplitConfig { train: 0.9, validation: 0.1, gap_sessions: 30, ..SplitConfig::default() };
         let faults = config.check();
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].starts_with("data.split.validation: "), "{faults:?}");
@@ -154,7 +224,7 @@ mod tests {
         fn parts_are_ordered_disjoint_and_use_every_session(count in 1_usize..400, train in 0.05..0.9_f64,
                                                             rest in 0.1..0.9_f64, gap in 0_usize..5) {
             let dates = dates(count);
-            let config = SplitConfig { train, validation: (1.0 - train) * rest, gap_sessions: gap };
+            let config = SplitConfig { train, validation: (1.0 - train) * rest, gap_sessions: gap, ..SplitConfig::default() };
             if let Ok(split) = split(&dates, &config) {
                 prop_assert_eq!(split.gap.len(), 2 * gap);
                 prop_assert!(split.train.last < split.validation.first && split.validation.last < split.test.first);

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser};
+use jiff::civil::Date;
 use market_env::RewardConfig;
 
 use crate::{
@@ -22,6 +23,12 @@ pub struct TrainFlags {
     /// Which bars to use.
     #[command(flatten)]
     pub data: DataFlags,
+    /// Sets `data.split.train_end` [default: 70 % of the session dates]
+    #[arg(long, value_name = "DATE", help_heading = "Data")]
+    pub train_end: Option<Date>,
+    /// Sets `data.split.validation_end` [default: half of the dates after the training]
+    #[arg(long, value_name = "DATE", help_heading = "Data")]
+    pub validation_end: Option<Date>,
     /// Sets `run.timesteps`, such as 100000, 100_000 or 1e5
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = count)]
     pub timesteps: Option<u64>,
@@ -275,6 +282,11 @@ impl TrainFlags {
         Ok(self.config.resolve(base, self.layer(notes)?)?)
     }
 
+    fn put_split(&self, layer: &mut Layer) {
+        layer.put_some("data.split.train_end", self.train_end.map(|date| date.to_string()));
+        layer.put_some("data.split.validation_end", self.validation_end.map(|date| date.to_string()));
+    }
+
     fn layer(&self, notes: &mut Vec<String>) -> anyhow::Result<Layer> {
         if let [_, _, ..] = self.seed[..] {
             let list = self.seed.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -283,6 +295,7 @@ impl TrainFlags {
         }
         let mut layer = Layer::new("flags");
         self.data.put(&mut layer, notes);
+        self.put_split(&mut layer);
         self.policy.put(&mut layer)?;
         let ppo = &self.ppo;
         let whole = [
