@@ -317,7 +317,7 @@ impl Run<'_> {
         }
         let looks = self.look()?;
         let result = held_out.test(self.split.test, console)?;
-        console.say(looks)?;
+        console.show(looks)?;
         manifest["out_of_sample"] = result.figures.clone();
         manifest["test_prices"] = serde_json::to_value(result.prices)?;
         manifest["over_random"] = serde_json::to_value(result.over_random)?;

@@ -80,6 +80,13 @@ pub(crate) fn metrics(out: &Path, model: &str) -> Vec<String> {
     fs::read_to_string(path).unwrap().lines().map(strip).collect()
 }
 
+/// The numbers of a file of tensors, without its header, which holds a hash of the settings.
+pub(crate) fn tensors(path: &Path) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[8 + header..].to_vec()
+}
+
 /// Runs a shell pipeline on a log file, which is its first argument.
 pub(crate) fn shell(script: &str, log: &str) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();

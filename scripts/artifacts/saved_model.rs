@@ -60,14 +60,18 @@ pub fn load(named: &Path) -> anyhow::Result<(Policy, ModelMeta)> {
     Ok((policy, meta))
 }
 
-/// Returns a note if the weights of a model do not vouch for its training record: models of earlier versions do not.
+/// Returns a note if the weights of a model do not vouch for its training record: models of earlier versions do not. A checkpoint has
+/// no sidecar.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn unsealed_note(named: &Path) -> anyhow::Result<Option<String>> {
     let path = model_path(named);
+    if !path.with_extension("json").exists() {
+        return Ok(None);
+    }
     let sealed = ppo_agent::is_sealed(&path)?;
-    Ok((!sealed && path.with_extension("json").exists()).then(|| {
+    Ok((!sealed).then(|| {
         let name = named.display();
         format!("{name} is of an earlier version: an edit of its {name}.json would not be noticed; train again to bind the two")
     }))

@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(found.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["pnl", "anti_collapse"]);
         assert_ne!(found.0[0].1.env.reward, found.0[1].1.env.reward);
         assert!(configs("pnl,pnl").unwrap_err().contains("named twice"));
-        assert!(configs("pln").unwrap_err().contains("did you mean pnl?"));
+        assert!(configs("tune3").unwrap_err().contains("did you mean tune2?"));
         let error = configs("pnl,smoke").unwrap_err();
         assert!(error.contains("candidate smoke: it changes run.* or data.*"), "{error}");
         let only = CandidateNames::default();

@@ -174,7 +174,7 @@ mod tests {
         plan.write_or_check(folder.path(), true).unwrap();
         let other = Plan { seeds: vec![0], refit: true, ..plan.clone() };
         let error = other.write_or_check(folder.path(), true).unwrap_err().to_string();
-        assert!(error.contains("differs from this command in seeds, refit"), "{error}");
+        assert!(error.contains("differs from this command in refit, seeds"), "{error}");
         assert_ne!(plan.sha256().unwrap(), other.sha256().unwrap());
     }
 }

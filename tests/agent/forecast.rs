@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use zerodte_scripts::inputs::forecast_columns::ForecastColumns;
 
 use crate::{
-    cli::{command, refused, text},
+    cli::{command, refused, tensors, text},
     util::{dataset, real_bars},
 };
 
@@ -86,7 +86,7 @@ fn a_run_writes_all_its_files_and_repeats_bit_by_bit() {
 
     train(out.path(), "b", &[]);
     train(out.path(), "c", &["--seed", "4"]);
-    let model = |name: &str| fs::read(out.path().join(format!("models/{name}.safetensors"))).unwrap();
+    let model = |name: &str| tensors(&out.path().join(format!("models/{name}.safetensors")));
     assert_eq!(model("a"), model("b"));
     assert_ne!(model("a"), model("c"));
     let again = train(out.path(), "a", &[]);

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zerodte_scripts::artifacts::health_rows::{HEALTH, HealthRow, MOVES, MoveRow, WrittenVerdict};
 
-use crate::cli::{command, metrics, refused, shell, smoke, text};
+use crate::cli::{command, metrics, refused, shell, smoke, tensors, text};
 
 /// Bars whose shape shows the direction of the price: entries earn there.
 const EDGE: [&str; 4] = ["--set", "data.synthetic.planted_edge=0.5", "--set", "data.synthetic.edge_visibility=1"];
@@ -47,7 +47,7 @@ fn rows<T: DeserializeOwned>(out: &TempDir, name: &str) -> Vec<T> {
 }
 
 fn model(out: &TempDir) -> Vec<u8> {
-    fs::read(out.path().join("models/smoke.safetensors")).unwrap()
+    tensors(&out.path().join("models/smoke.safetensors"))
 }
 
 fn log(out: &TempDir) -> String {

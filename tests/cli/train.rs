@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    cli::{command, metrics, refused, smoke, text, train},
+    cli::{command, metrics, refused, smoke, tensors, text, train},
     util::{real_bars, symbols},
 };
 
@@ -238,7 +238,7 @@ fn a_saved_model_is_loaded_and_replayed() {
     // A warm start begins with the weights of the loaded model; at this learning rate no weight moves.
     let frozen = ["--load-model", model, "--model-name", "warm", "--learning-rate", "1e-30"];
     smoke(out.path(), &frozen);
-    let weights = |name: &str| fs::read(out.path().join(format!("models/{name}.safetensors"))).unwrap();
+    let weights = |name: &str| tensors(&out.path().join(format!("models/{name}.safetensors")));
     assert!(weights("smoke") == weights("warm"));
     let other = ["--load-model", model, "--model-name", "other", "--set", "market.frames=3"];
     let args = [&["--config", "configs/smoke.toml", "--out-dir", out.path().to_str().unwrap()], &other[..]].concat();
@@ -251,7 +251,11 @@ fn wrong_usage_is_refused_with_the_nearest_valid_name() {
     refused(&train(&["--set", "ppo.gama=0.9"]), 2, &["ppo.gama", "gamma"]);
     refused(&train(&["--set", "ppo.gamma=1.5", "--set", "market.frames=0"]), 2, &["ppo.gamma", "market.frames"]);
     let cache = TempDir::new().unwrap();
-    refused(&train(&["--data-source", "massive", "--data-dir", cache.path().to_str().unwrap()]), 2, &["massive"]);
+    refused(
+        &train(&["--data-source", "massive", "--data-dir", cache.path().to_str().unwrap()]),
+        2,
+        &["Massive needs a key"],
+    );
     refused(&train(&["--use-features"]), 2, &["--human-momentum"]);
     refused(&train(&["--symbols", "SPY,,QQQ"]), 2, &["symbol"]);
     refused(&train(&["--config", "no_such.toml"]), 2, &["no_such.toml"]);

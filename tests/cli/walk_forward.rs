@@ -128,7 +128,7 @@ fn sessions_trades_and_evaluation_hold_the_same_cents() {
     assert_eq!((names.len(), names[0], names[1]), (25, "walk-forward", "always-HOLD"));
     let p = evaluation["matched_random"]["p"].as_f64().unwrap();
     assert!((0.1..=1.0).contains(&p), "{p}");
-    let audit = command("zerodte", &["audit", folder.join("trades-seed0.parquet").to_str().unwrap()]);
+    let audit = command("zerodte", &["audit", "--trades", folder.join("trades-seed0.parquet").to_str().unwrap()]);
     assert!(audit.status.success(), "{}{}", text(&audit.stdout), text(&audit.stderr));
 
     // Markets without direction: the same procedure, kept and resumed.
@@ -209,7 +209,10 @@ fn requests_that_cannot_be_judged_are_refused() {
     };
     refused(&run("a", &["--train-sessions", "300"]), 2, &["session dates are too few", "more. Use earlier bars"]);
     refused(&run("a", &["--seeds", "1,1"]), 2, &["seed 1 is named twice"]);
-    refused(&run("a", &["--candidates", "pnl,smoke"]), 2, &["candidate smoke: it changes run.* or data.*"]);
+    let other = root.path().join("other.toml");
+    fs::write(&other, "[data.split]\ngap_sessions = 2\n").unwrap();
+    let both = format!("pnl,{}", other.display());
+    refused(&run("a", &["--candidates", &both]), 2, &["candidate other: it changes run.* or data.*"]);
     refused(&run("a", &["--resume"]), 1, &["there is no plan to go on with; leave out --resume"]);
     assert!(!root.path().join("a").exists(), "a refused test leaves nothing behind");
     let placebo = command("zerodte", &["placebo", "--like", root.path().to_str().unwrap()]);

@@ -16,6 +16,10 @@ use crate::AgentError;
 /// Key of the sidecar with the hash of the tensor file; the hash in the tensor file leaves it out.
 const WEIGHTS: &str = "weights_sha256";
 
+/// Settings of a run that name places and threads. They mean nothing for the policy, so that the same training gives the same
+/// file in every folder; the hash leaves them out.
+const PLACES: [&str; 4] = ["model_name", "out_dir", "data_dir", "num_threads"];
+
 /// Text under the format mark in the metadata of a tensor file. Files of earlier versions hold the stamp alone.
 #[derive(Debug, Serialize, Deserialize)]
 struct Seal {
@@ -73,14 +77,17 @@ pub fn is_sealed(path: &Path) -> Result<bool, AgentError> {
     Ok(marks.values().any(|mark| serde_json::from_str::<Seal>(mark).is_ok()))
 }
 
-/// Returns a hash of what a JSON object says, without the hash of the tensor file: neither the order of keys nor blanks count.
+/// Returns a hash of what a sidecar says, without the hash of the tensor file and without [`PLACES`]: neither the order of keys nor
+/// blanks count.
 fn meaning_sha256(sidecar: &Value) -> String {
-    let mut text = String::new();
-    match sidecar.as_object() {
-        Some(entries) => write_object(entries.iter().filter(|(key, _)| *key != WEIGHTS), &mut text),
-        None => write_canonical(sidecar, &mut text),
+    let mut sidecar = sidecar.clone();
+    if let Some(entries) = sidecar.as_object_mut() {
+        entries.remove(WEIGHTS);
     }
-    tensor_file::sha256(&[text.as_bytes()])
+    if let Some(run) = sidecar.pointer_mut("/meta/config/run").and_then(Value::as_object_mut) {
+        PLACES.iter().for_each(|place| drop(run.remove(*place)));
+    }
+    content_sha256(&sidecar)
 }
 
 /// Returns a hash of what a JSON value says: neither the order of keys nor blanks nor the spelling of numbers count.
@@ -126,6 +133,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn places_and_threads_are_no_meaning() {
+        let of = |out_dir: &str, seed: u64| {
+            let run = json!({ "out_dir": out_dir, "model_name": out_dir, "num_threads": seed, "seed": seed });
+            meaning_sha256(&json!({ "weights_sha256": out_dir, "meta": { "config": { "run": run } } }))
+        };
+        assert_eq!(of("a", 1), of("b", 1));
+        assert_ne!(of("a", 1), of("a", 2));
+    }
 
     #[test]
     fn a_hash_is_that_of_the_meaning() {

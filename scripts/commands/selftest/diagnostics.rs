@@ -52,7 +52,7 @@ pub struct DiagnosticsFlags {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Symbols of the windows
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "SPY,QQQ,SPX")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "SPY,QQQ,SPX", help_heading = "Data")]
     pub symbols: Vec<Symbol>,
     /// Output on the terminal and in files.
     #[command(flatten)]
