@@ -378,7 +378,7 @@ fn sessions_on(symbol: &SymbolSessions, dates: &DateRange) -> Option<SymbolSessi
         days: symbol.days[from..end].to_vec(),
         vol: symbol.vol[from..end].to_vec(),
         report: symbol.report.clone(),
-        outliers: symbol.outliers.clone(),
+        outliers: symbol.outliers,
     })
 }
 

@@ -69,7 +69,7 @@ pub struct WalkForwardResult {
 impl WalkForwardResult {
     /// Returns the mean P&L of a test date in dollars: all symbols together, mean over seeds.
     pub fn mean_per_date(&self) -> f64 {
-        statistics::mean(&choice::by_date_and_seed(self.rows().filter(|row| row.part == Part::Test)).concat())
+        statistics::mean(choice::by_date_and_seed(self.rows().filter(|row| row.part == Part::Test)).concat())
     }
 
     /// Returns the session rows of all folds.

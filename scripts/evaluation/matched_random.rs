@@ -192,7 +192,7 @@ mod tests {
         let trades = |policy: Scripted| policy.play(&market, &days, &EnvConfig::default(), 3).unwrap().trades;
         let (few, many) = (trades(few), trades(many));
         assert!(many.len() > 20 * few.len());
-        assert!(statistics::mean(&drawn(vec![&many], 8)) < 0.0, "every minute pays the spread");
+        assert!(statistics::mean(drawn(vec![&many], 8)) < 0.0, "every minute pays the spread");
         assert_eq!(drawn(vec![&[]], 3), [0.0; 3]);
         let both = drawn(vec![&many, &[]], 3);
         assert_eq!(both, drawn(vec![&many], 3).iter().map(|pnl| pnl / 2.0).collect::<Vec<_>>()[..].to_vec());

@@ -116,8 +116,16 @@ impl Replayed<'_> {
 #[derive(Debug, Default)]
 struct Table {
     levels: Vec<LevelLine>,
-    /// Standard deviations of a session's level, and its net P&L at the levels, in dollars.
-    sessions: BTreeMap<(Symbol, Date), ([f64; 2], Vec<f64>)>,
+    sessions: BTreeMap<(Symbol, Date), Session>,
+}
+
+/// One session of the table.
+#[derive(Debug)]
+struct Session {
+    /// Standard deviations of its level.
+    sd: [f64; 2],
+    /// Net P&L at the levels, in dollars.
+    pnl: Vec<f64>,
 }
 
 impl Table {
@@ -126,9 +134,11 @@ impl Table {
         for (date, episode) in &played.sessions {
             let day = &market.days()[episode.day as usize];
             let pnl = episode.net_pnl_cents as f64 / 100.0;
-            let session =
-                self.sessions.entry((day.symbol.clone(), *date)).or_insert_with(|| (day.level_sd, Vec::new()));
-            session.1.push(pnl);
+            let session = self
+                .sessions
+                .entry((day.symbol.clone(), *date))
+                .or_insert_with(|| Session { sd: day.level_sd, pnl: Vec::new() });
+            session.pnl.push(pnl);
             cents += episode.net_pnl_cents;
         }
         let net_pnl_usd = cents as f64 / 100.0;
@@ -142,7 +152,7 @@ impl Table {
         let same = totals.iter().filter(|total| **total * net_pnl_usd > 0.0).count();
         let net_pnl_95_usd = [0.025, 0.975].map(|share| quantile(&mut totals, share));
         let square = |sd: &[f64; 2]| sd.iter().map(|sd| sd * sd).sum::<f64>();
-        let squares: Vec<f64> = self.sessions.values().map(|(sd, _)| square(sd)).collect();
+        let squares: Vec<f64> = self.sessions.values().map(|session| square(&session.sd)).collect();
         PriceLevel {
             sd_pct: 100.0 * statistics::mean(&squares).sqrt(),
             persistence,
@@ -158,7 +168,7 @@ impl Table {
     /// Returns the net P&L of all sessions in one draw.
     fn total(&self, pair: u64, sign: f64, persistence: f64, seed: u64) -> f64 {
         let levels = Levels::Drawn { seed: seed.wrapping_mul(PAIRS).wrapping_add(pair) };
-        let of_session = |((symbol, date), (sd, pnl)): (&(Symbol, Date), &([f64; 2], Vec<f64>))| {
+        let of_session = |((symbol, date), Session { sd, pnl }): (&(Symbol, Date), &Session)| {
             let shift = |date| levels.shift(date, symbol.as_str(), *sd) / sd[0].hypot(sd[1]).max(f64::MIN_POSITIVE);
             between(sign * (persistence.sqrt() * shift(COMMON) + (1.0 - persistence).sqrt() * shift(*date)), pnl)
         };
@@ -208,7 +218,7 @@ mod tests {
     fn table(slope: f64, sessions: i8) -> Table {
         let of = |day| {
             let pnl = DEVIATIONS.map(|level| 100.0 + slope * level).to_vec();
-            (("SPY".parse().unwrap(), date(2025, 6, day)), ([0.1, 0.0], pnl))
+            (("SPY".parse().unwrap(), date(2025, 6, day)), Session { sd: [0.1, 0.0], pnl })
         };
         let line = |deviations| {
             let net_pnl_usd = f64::from(sessions) * (100.0 + slope * deviations);
@@ -261,7 +271,7 @@ mod tests {
         DEVIATIONS.iter().for_each(|&level| {
             table.add(level, &market, &ReplayResult { sessions: sessions.to_vec(), ..ReplayResult::default() });
         });
-        assert!(table.sessions.len() == 3 && table.sessions.values().all(|(_, pnl)| pnl == &[50.0; 7]));
+        assert!(table.sessions.len() == 3 && table.sessions.values().all(|session| session.pnl == [50.0; 7]));
         assert_eq!(table.drawn(0.4, 1).net_pnl_95_usd, [150.0, 150.0]);
     }
 }

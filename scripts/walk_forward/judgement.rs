@@ -170,7 +170,7 @@ impl Judgement<'_> {
             total.iter_mut().zip(drawn).for_each(|(sum, usd)| *sum += usd);
         }
         let dates = sessions.dates.len() as f64;
-        let own = statistics::mean(&sessions.trials[0].mean_pnl()) * dates;
+        let own = statistics::mean(sessions.trials[0].mean_pnl()) * dates;
         let as_good = total.iter().filter(|usd| **usd >= own).count();
         Ok(Some(MatchedRandom {
             p: (1 + as_good) as f64 / (1 + self.matched_draws) as f64,

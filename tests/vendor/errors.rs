@@ -267,6 +267,7 @@ fn loops_of_pages_are_refused_and_keys_are_removed_from_their_addresses() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test is about the time after which a vendor is given up")]
 fn a_vendor_that_is_silent_drips_or_stays_busy_is_given_up_in_a_stated_time() {
     let patient = |patience: u64, fault: &Fault| {
         let mut fixture = FetchFixture::new(|rules| rules.faults = always(fault));

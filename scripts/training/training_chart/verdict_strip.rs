@@ -81,10 +81,7 @@ impl VerdictStrip {
 }
 
 /// Returns the worst of the verdicts that share a column of pixels, the first of equals.
-fn worst_by_column<'a>(
-    verdicts: &'a [HealthRow],
-    column: impl Fn(&HealthRow) -> i32,
-) -> impl Iterator<Item = &'a HealthRow> {
+fn worst_by_column(verdicts: &[HealthRow], column: impl Fn(&HealthRow) -> i32) -> impl Iterator<Item = &HealthRow> {
     verdicts
         .chunk_by(move |a, b| column(a) == column(b))
         .filter_map(|rows| rows.iter().rev().max_by_key(|row| row.verdict.exit_code()))
