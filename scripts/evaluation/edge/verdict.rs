@@ -101,12 +101,14 @@ impl Evidence<'_> {
     /// Returns the first verdict whose conditions hold, from the gravest fault down.
     pub(super) fn verdict(&self) -> Verdict {
         let conditions = self.conditions();
+        // A choice on dates that others looked at flatters a result, so it cannot excuse a loss.
         let (word, sentence) = self
-            .contaminated()
+            .trained_on()
             .or_else(|| self.too_little())
-            .or_else(|| self.too_good())
             .or_else(|| self.loses())
             .or_else(|| self.no_edge())
+            .or_else(|| self.looked_at())
+            .or_else(|| self.too_good())
             .unwrap_or_else(|| self.survives(&conditions));
         let evidence = conditions.into_iter().map(|condition| {
             let state = match condition.met {
@@ -119,22 +121,23 @@ impl Evidence<'_> {
         Verdict { word, sentence, evidence: evidence.collect() }
     }
 
-    fn contaminated(&self) -> Option<(Word, String)> {
+    fn trained_on(&self) -> Option<(Word, String)> {
         let (inside, n) = (self.sessions.in_sample_dates, self.pnl.len());
+        let sentence = || format!("{inside} of {n} dates lie within training dates: nothing here is evidence.");
+        (inside > 0).then(|| (Word::Contaminated, sentence()))
+    }
+
+    fn looked_at(&self) -> Option<(Word, String)> {
         let outside = self.beside.looks.map_or(0, |looks| looks.outside);
-        let sentence = if inside > 0 {
-            format!("{inside} of {n} dates lie within training dates: nothing here is evidence.")
-        } else if outside > self.config.max_outside_looks {
+        let sentence = || {
             format!(
                 "{outside} other {} looked at these dates and {} not among the reports: a choice among them cannot be \
                  corrected for.",
                 if outside == 1 { "configuration" } else { "configurations" },
                 if outside == 1 { "is" } else { "are" },
             )
-        } else {
-            return None;
         };
-        Some((Word::Contaminated, sentence))
+        (outside > self.config.max_outside_looks).then(|| (Word::Contaminated, sentence()))
     }
 
     fn too_little(&self) -> Option<(Word, String)> {
@@ -350,6 +353,7 @@ mod tests {
             |outside| Beside { looks: Some(Looks { configurations: 1 + outside, outside }), ..Beside::default() };
         assert_eq!(word(&sessions(8.0, 5), &looks(1)), Word::Contaminated);
         assert_eq!(word(&sessions(8.0, 5), &looks(0)), Word::EdgeSurvives);
+        assert_eq!(word(&sessions(-20.0, 5), &looks(1)), Word::Loses, "a choice flatters, and it loses nevertheless");
         let mut idle = sessions(0.0, 5);
         idle.trials[0].trades = 0;
         assert!(judge(&idle, &Beside::default()).sentence.starts_with("No trade on 80 session dates"));
