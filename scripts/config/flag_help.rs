@@ -110,7 +110,7 @@ pub(crate) mod tests {
             return (*name).to_owned();
         }
         match (path, default.as_deref()) {
-            ("run.start_date" | "run.end_date", _) => "2025-01-02".to_owned(),
+            ("run.start_date" | "run.end_date" | "data.split.train_end", _) => "2025-01-02".to_owned(),
             ("run.device", _) => "cpu".to_owned(),
             ("data.columns", _) => "Datetime=timestamp".to_owned(),
             ("data.timestamp_zone", _) => "UTC".to_owned(),

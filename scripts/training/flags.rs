@@ -26,7 +26,7 @@ pub struct TrainFlags {
     /// Sets `data.split.train_end` [default: 70 % of the session dates]
     #[arg(long, value_name = "DATE", help_heading = "Data")]
     pub train_end: Option<Date>,
-    /// Sets `data.split.validation_end` [default: half of the dates after the training]
+    /// Last validation date, after --train-end [default: by the shares of `data.split`]
     #[arg(long, value_name = "DATE", help_heading = "Data")]
     pub validation_end: Option<Date>,
     /// Sets `run.timesteps`, such as 100000, 100_000 or 1e5

@@ -163,7 +163,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(next) = folders.pop() {
         for path in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
             let name = path.strip_prefix(folder).unwrap().display().to_string();
-            if name.starts_with("runs/smoke.") || name.contains(".log.") {
+            if name.starts_with("runs/smoke.") || name.contains(".log.") || name == "registry.jsonl" {
                 continue;
             }
             if path.is_dir() {

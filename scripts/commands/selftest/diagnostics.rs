@@ -49,7 +49,7 @@ pub struct DiagnosticsFlags {
     #[arg(long, value_name = "N", default_value_t = WINDOWS, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub windows: u64,
     /// Folder with the bars of the windows; made-up bars without it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
     /// Symbols of the windows
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "SPY,QQQ,SPX", help_heading = "Data")]
