@@ -5,6 +5,7 @@ pub mod flags;
 mod interval_line;
 pub mod interventions;
 mod looks;
+mod page;
 pub mod reporter;
 pub mod resume;
 mod save;
@@ -24,7 +25,7 @@ use serde_json::Value;
 
 use self::start::Start;
 use crate::{
-    artifacts::{health_rows::WrittenVerdict, paths::Paths},
+    artifacts::{health_rows::WrittenVerdict, paths::Paths, records::Row},
     config::{RunConfig, context::CommandContext, profiles},
     evaluation::{
         baselines::{Baselines, random_legal_return},
@@ -36,6 +37,7 @@ use crate::{
         clock,
         console::Console,
         exit_code::TrainingStopped,
+        output_file::OutputFile,
         signals::StopRequests,
         synthetic,
         table::{percent, thousands},
@@ -59,6 +61,7 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, notes))?;
     let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
     config.policy.check_backend(config.run.device)?;
+    let report = page::requested(flags)?;
     let paths = Paths::of(&config.run);
     paths.check_writable()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
@@ -73,7 +76,8 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let resume = prior.as_ref().zip(flags.resume.as_deref());
     let stop = Some(StopRequests::watch().context("watching for Ctrl-C")?);
     let show_test = flags.show_test.unwrap_or(true);
-    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume, stop, show_test };
+    let report = report.as_ref();
+    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume, stop, show_test, report };
     let start = run.start(console)?;
     if flags.dry_run {
         console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
@@ -95,7 +99,8 @@ pub fn train(config: &RunConfig, inputs: &Inputs, console: &mut Console) -> anyh
     paths.check_writable()?;
     console.say_all(synthetic::notice(inputs.dataset.synthetic))?;
     header(config, inputs, &split, console)?;
-    let run = Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None, show_test: true };
+    let run =
+        Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None, show_test: true, report: None };
     let start = run.start(console)?;
     run.train(start, console)
 }
@@ -182,6 +187,8 @@ struct Run<'a> {
     stop: Option<StopRequests>,
     /// Replay of the test dates at the end, which counts as a look.
     show_test: bool,
+    /// Page of training and test.
+    report: Option<&'a OutputFile>,
 }
 
 /// A finished training.
@@ -206,6 +213,8 @@ struct Learned {
     verdict: Option<WrittenVerdict>,
     /// Breaks off where a verdict ended the training early.
     end: ControlFlow<TrainingStopped>,
+    /// Diagnostics rows by step.
+    rows: Vec<Row>,
 }
 
 impl Run<'_> {
@@ -222,7 +231,7 @@ impl Run<'_> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
         let learned = self.learn_and_chart(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
-        let Learned { seconds, verdict, end } = match learned {
+        let Learned { seconds, verdict, end, rows } = match learned {
             Ok(learned) => learned,
             Err(error) => {
                 if matches!(error.downcast_ref(), Some(AgentError::NonFinite { .. })) {
@@ -250,6 +259,7 @@ impl Run<'_> {
                 console.say(looks)?;
                 manifest["out_of_sample"] = result.figures.clone();
                 manifest["test_prices"] = serde_json::to_value(result.prices)?;
+                self.write_page(&held_out, &result, rows, console)?;
                 tested = Some(result);
             } else {
                 console.say(self.unseen_line())?;
@@ -299,7 +309,7 @@ impl Run<'_> {
         let end = self.learn(trainer, &mut reporter, &mut interventions, validated)?;
         self.write_chart(&reporter)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
-        Ok(Learned { seconds: reporter.seconds(), verdict, end })
+        Ok(Learned { seconds: reporter.seconds(), verdict, end, rows: reporter.rows().to_vec() })
     }
 
     fn learn(
