@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod man;
 pub mod placebo;
 pub mod registry;
+pub mod report;
 pub mod reproduce_collapse;
 pub mod selftest;
 pub mod train;
@@ -33,8 +34,8 @@ use crate::{
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
         doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool,
         import::ImportFlags, inspect::InspectFlags, man::ManFlags, placebo::PlaceboFlags, registry::RegistryTool,
-        reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags, walk_forward::WalkForwardFlags,
-        watch::WatchFlags,
+        report::ReportPageFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags,
+        walk_forward::WalkForwardFlags, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -72,6 +73,8 @@ pub enum Tool {
     WalkForward(WalkForwardFlags),
     /// Repeats a walk-forward test on markets without direction, and ranks the real result among them.
     Placebo(PlaceboFlags),
+    /// Writes the page of a walk-forward test again, from the files of its folder.
+    Report(ReportPageFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
@@ -130,6 +133,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Man(flags) => man::run(flags, console),
         Tool::Registry(tool) => registry::run(tool, console),
         Tool::Placebo(flags) => return placebo::run(flags, console),
+        Tool::Report(flags) => report::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
         Tool::Train(flags) => return train::run(flags, console),

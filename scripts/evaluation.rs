@@ -2,9 +2,12 @@
 
 pub mod audit;
 pub mod baselines;
+pub mod break_even;
+pub mod breakdown;
 pub mod cost_sensitivity;
 pub mod edge;
 pub mod held_out;
+pub mod market_facts;
 pub mod matched_random;
 pub mod money;
 pub mod performance;

@@ -6,7 +6,7 @@
 //! Imports point in one direction:
 //!
 //! ```text
-//! commands ─► training, walk_forward ─► evaluation ─► inputs ─► artifacts ─► config ─► output        chart stands beside them
+//! commands ─► training ─► report_page ─► walk_forward ─► evaluation ─► inputs ─► artifacts ─► config ─► output        chart stands beside them
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -18,5 +18,6 @@ pub mod config;
 pub mod evaluation;
 pub mod inputs;
 pub mod output;
+pub mod report_page;
 pub mod training;
 pub mod walk_forward;

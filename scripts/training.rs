@@ -8,6 +8,7 @@ mod kept;
 mod learn;
 mod looks;
 mod notes;
+mod page;
 pub mod reporter;
 pub mod resume;
 mod save;
@@ -29,7 +30,11 @@ use serde_json::Value;
 use self::start::Start;
 use crate::{
     artifacts::{
-        candidate::Candidate, health_rows::WrittenVerdict, paths::Paths, records::read_history, run_lock::RunLock,
+        candidate::Candidate,
+        health_rows::WrittenVerdict,
+        paths::Paths,
+        records::{Row, read_history},
+        run_lock::RunLock,
     },
     config::{RunConfig, context::CommandContext, profiles},
     evaluation::{
@@ -42,6 +47,7 @@ use crate::{
         clock,
         console::Console,
         exit_code::{TrainingStopped, UsageError},
+        output_file::OutputFile,
         signals::StopRequests,
         synthetic,
         table::{percent, thousands},
@@ -65,6 +71,7 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, None, notes))?;
     let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
     config.policy.check_backend(config.run.device)?;
+    let report = page::requested(flags)?;
     let paths = Paths::of(&config.run);
     let _lock = lock(&paths, &config, flags.dry_run)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(config.run.num_threads);
@@ -80,7 +87,8 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let resume = prior.as_ref().zip(flags.resume.as_deref());
     let stop = Some(StopRequests::watch().context("watching for Ctrl-C")?);
     let show_test = flags.show_test.unwrap_or(true);
-    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume, stop, show_test };
+    let report = report.as_ref();
+    let run = Run { config: &config, paths: &paths, inputs: &inputs, split: &split, resume, stop, show_test, report };
     let start = run.start(console)?;
     if flags.dry_run {
         console.say("DRY RUN: configuration, data, folders and model are sound; nothing was trained or written")?;
@@ -112,7 +120,8 @@ pub fn train(config: &RunConfig, inputs: &Inputs, console: &mut Console) -> anyh
     let _lock = lock(&paths, config, false)?;
     console.say_all(synthetic::notice(inputs.dataset.synthetic))?;
     header(config, inputs, &split, console)?;
-    let run = Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None, show_test: true };
+    let run =
+        Run { config, paths: &paths, inputs, split: &split, resume: None, stop: None, show_test: true, report: None };
     let start = run.start(console)?;
     run.train(start, console)
 }
@@ -215,6 +224,8 @@ struct Run<'a> {
     stop: Option<StopRequests>,
     /// Replay of the test dates at the end, which counts as a look.
     show_test: bool,
+    /// Page of training and test.
+    report: Option<&'a OutputFile>,
 }
 
 /// A finished training.
@@ -241,6 +252,8 @@ struct Learned {
     candidates: Vec<Candidate>,
     /// Breaks off where a verdict or a signal ended the training early.
     end: ControlFlow<TrainingStopped>,
+    /// Diagnostics rows by step.
+    rows: Vec<Row>,
 }
 
 impl Run<'_> {
@@ -257,7 +270,7 @@ impl Run<'_> {
         let Start { mut trainer, earlier, interventions, trained_on, mut manifest } = start;
         let learned = self.learn_and_chart(&mut trainer, earlier, interventions, &manifest, console);
         manifest["timesteps"] = trainer.timesteps().into();
-        let Learned { seconds, verdict, candidates, end } = match learned {
+        let Learned { seconds, verdict, candidates, end, rows } = match learned {
             Ok(learned) => learned,
             Err(error) => {
                 if matches!(error.downcast_ref(), Some(AgentError::NonFinite { .. })) {
@@ -277,7 +290,7 @@ impl Run<'_> {
         if let ControlFlow::Break(TrainingStopped::BySignal { .. }) = end {
             console.say(self.resume_hint())?;
         }
-        let tested = if end.is_continue() { self.test(&kept, trained_on, &mut manifest, console)? } else { None };
+        let tested = if end.is_continue() { self.test(&kept, trained_on, rows, &mut manifest, console)? } else { None };
         manifest["kept"] = kept.entry();
         manifest["verdict"] = serde_json::to_value(&verdict)?;
         manifest["training_seconds"] = seconds.into();
@@ -302,6 +315,7 @@ impl Run<'_> {
         &self,
         kept: &Kept,
         trained_on: Vec<DateRange>,
+        rows: Vec<Row>,
         manifest: &mut Value,
         console: &mut Console,
     ) -> anyhow::Result<Option<Tested>> {
@@ -321,6 +335,7 @@ impl Run<'_> {
         manifest["out_of_sample"] = result.figures.clone();
         manifest["test_prices"] = serde_json::to_value(result.prices)?;
         manifest["over_random"] = serde_json::to_value(result.over_random)?;
+        self.write_page(&held_out, &result, rows, console)?;
         Ok(Some(result))
     }
 
@@ -356,7 +371,8 @@ impl Run<'_> {
         let end = self.learn(trainer, &mut reporter, &mut interventions, &mut course)?;
         self.write_chart(&reporter)?;
         let verdict = reporter.last_health().map(|row| row.verdict.clone());
-        Ok(Learned { seconds: reporter.seconds(), verdict, candidates: course.candidates, end })
+        let rows = reporter.rows().to_vec();
+        Ok(Learned { seconds: reporter.seconds(), verdict, candidates: course.candidates, end, rows })
     }
 
     fn monitor(&self, earlier: Option<MonitorState>, random: &Arc<RandomLegal>) -> Monitor {

@@ -9,6 +9,7 @@
 
 pub mod candidate;
 pub mod choice;
+pub mod finished;
 mod fold;
 mod fold_files;
 pub mod folds;

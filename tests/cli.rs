@@ -15,6 +15,7 @@ pub(crate) mod inspect;
 pub(crate) mod options;
 #[cfg(feature = "torch")]
 pub(crate) mod recurrent;
+pub(crate) mod report_page;
 pub(crate) mod reproduce_collapse;
 pub(crate) mod resume;
 pub(crate) mod runs;

@@ -12,8 +12,19 @@ use std::{
 };
 
 /// Folders of `scripts/`, from the commands down. A folder imports only folders to its right.
-const SCRIPTS_ORDER: [&str; 10] =
-    ["commands", "training", "walk_forward", "evaluation", "inputs", "artifacts", "chart", "config", "output", "lib"];
+const SCRIPTS_ORDER: [&str; 11] = [
+    "commands",
+    "training",
+    "report_page",
+    "walk_forward",
+    "evaluation",
+    "inputs",
+    "artifacts",
+    "chart",
+    "config",
+    "output",
+    "lib",
+];
 /// Lines that a file may have.
 const MAX_FILE_LINES: usize = 500;
 /// Lines that a function may have.

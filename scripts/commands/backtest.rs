@@ -1,6 +1,7 @@
 //! `zerodte backtest`: replays sessions in order with a trained model and reports its earnings.
 
 pub mod flags;
+mod page;
 pub mod report;
 
 pub use flags::BacktestFlags;
@@ -58,10 +59,11 @@ pub fn run(flags: &BacktestFlags, console: &mut Console) -> anyhow::Result<()> {
     }
     let json = flags.output.report.json("Report")?;
     let trades = OutputFile::requested("Trades", flags.output.trades.as_ref())?;
+    let page = OutputFile::requested("Page", flags.output.page.as_ref())?;
     let inputs = Inputs::load(&config)?;
     context.notes.extend(meta.changed_forecaster(inputs.forecaster_record()));
     let backtest = Backtest { flags, policy: &policy, meta: &meta, config: &config, inputs: &inputs };
-    let report = backtest.report(trades.as_ref(), &mut context)?.signed()?;
+    let report = backtest.report((trades.as_ref(), page.as_ref()), &mut context)?.signed()?;
     if let Some(file) = json {
         file.save_json(&report, context.console)?;
     }
@@ -100,8 +102,12 @@ impl Backtest<'_> {
         replay(self.policy, market, &days, &self.config.env, behaviour, self.config.run.seed)
     }
 
-    /// Replays, prints everything that the flags request, and writes the trades.
-    fn report(&self, file: Option<&OutputFile>, context: &mut CommandContext<'_>) -> anyhow::Result<BacktestReport> {
+    /// Replays, prints everything that the flags request, and writes trades and page.
+    fn report(
+        &self,
+        (file, page): (Option<&OutputFile>, Option<&OutputFile>),
+        context: &mut CommandContext<'_>,
+    ) -> anyhow::Result<BacktestReport> {
         let (flags, inputs) = (self.flags, self.inputs);
         let played = self.play(&inputs.market, self.behaviour())?;
         let mut report = self.summary(&played)?;
@@ -129,6 +135,9 @@ impl Backtest<'_> {
             let audit = self.audit(&played, &report)?;
             console.say_all(audit.lines())?;
             report.audit = Some(audit);
+        }
+        if let Some(page) = page {
+            page.save(self.page(&played, &report)?.html()?, console)?;
         }
         Ok(report)
     }

@@ -17,6 +17,7 @@ use crate::{
         signals::StopRequests,
         table::dollars,
     },
+    report_page,
     walk_forward::{
         candidate::CandidateConfigs,
         placebo::{PlaceboTest, PlaceboWorlds},
@@ -79,6 +80,7 @@ pub fn run(flags: &PlaceboFlags, console: &mut Console) -> anyhow::Result<Outcom
         why.remove("placebo");
     }
     folder.file("evaluation.json").save_json(&evaluation, console)?;
+    report_page::folder::rewrite(folder.path(), console)?;
     Ok(Outcome::Finished)
 }
 

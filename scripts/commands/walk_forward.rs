@@ -24,6 +24,7 @@ use crate::{
         signals::StopRequests,
         table::{dollars, thousands},
     },
+    report_page,
     walk_forward::{
         FoldResult, WalkForward,
         candidate::{Candidate, CandidateConfigs},
@@ -90,6 +91,7 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     let evaluation = judgement.evaluate(looks)?;
     console.say_all(text::lines(&evaluation))?;
     folder.file("evaluation.json").save_json(&evaluation, console)?;
+    report_page::folder::write(folder.path(), (&plan, &candidates), &result, &inputs, console)?;
     flags.check(evaluation.verdict.word)?;
     Ok(Outcome::Finished)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
-use anyhow::ensure;
+use anyhow::Context as _;
 use jiff::civil::Date;
 use market_data::calendar::MINUTE_NS;
 use market_env::{Action, Day, Market, Quote, Trade};
@@ -187,20 +187,32 @@ fn break_even(lines: &[CostLine]) -> (Option<f64>, String) {
 
 /// Returns the mean cost of the trades as a fraction of their premium; `None` without a trade.
 fn cost_per_trade(market: &Market, trades: &[Trade]) -> anyhow::Result<Option<f64>> {
-    let days: BTreeMap<(&str, Date), &Day> =
-        market.days().iter().map(|day| ((day.symbol.as_str(), day.date), day)).collect();
-    let mut sum = 0.0;
-    for trade in trades {
-        let day = days.get(&(trade.symbol.as_str(), trade.date));
-        ensure!(day.is_some(), "a trade of {} on {} belongs to no session", trade.symbol, trade.date);
-        sum += day.map_or(0.0, |day| trade_cost(market, day, trade));
-    }
+    let cost = |(spread, trade): (f64, &Trade)| {
+        let premium = trade.entry_price * 100.0 * f64::from(trade.contracts);
+        (spread + trade.fees_cents as f64 / 100.0) / premium
+    };
+    let sum: f64 = spread_costs(market, trades)?.into_iter().zip(trades).map(cost).sum();
     Ok(ratio(sum, trades.len() as f64))
 }
 
-/// Returns the cost of a trade in spreads and fees, as a fraction of its premium. A settlement has no quote and pays no
-/// spread.
-fn trade_cost(market: &Market, day: &Day, trade: &Trade) -> f64 {
+/// Returns the spread that every trade paid, in dollars: the distance of its fills from the mid of their quotes. A settlement has no
+/// quote and pays none.
+///
+/// # Errors
+/// For a trade of a session that the market lacks.
+pub fn spread_costs(market: &Market, trades: &[Trade]) -> anyhow::Result<Vec<f64>> {
+    let days: BTreeMap<(&str, Date), &Day> =
+        market.days().iter().map(|day| ((day.symbol.as_str(), day.date), day)).collect();
+    let cost = |trade: &Trade| {
+        let day = days.get(&(trade.symbol.as_str(), trade.date));
+        let day =
+            day.with_context(|| format!("a trade of {} on {} belongs to no session", trade.symbol, trade.date))?;
+        Ok(spread_cost(market, day, trade))
+    };
+    trades.iter().map(cost).collect()
+}
+
+fn spread_cost(market: &Market, day: &Day, trade: &Trade) -> f64 {
     let middle = |ts_ns: i64| {
         let bar = u32::try_from((ts_ns - day.open_ns) / MINUTE_NS).ok().filter(|&bar| bar < day.bars)?;
         let (call, put) = market.quotes_at(day, trade.strike, bar)?;
@@ -211,10 +223,8 @@ fn trade_cost(market: &Market, day: &Day, trade: &Trade) -> f64 {
         middle(ts_ns).map_or(0.0, |middle| (price - middle).abs() * 100.0 * f64::from(contracts))
     };
     let sales = trade.sales.iter().filter(|sale| !sale.reason.is_settlement());
-    let spreads = paid(trade.entry_ts_ns, trade.entry_price, trade.contracts)
-        + sales.map(|sale| paid(sale.ts_ns, sale.price, sale.contracts)).sum::<f64>();
-    let premium = trade.entry_price * 100.0 * f64::from(trade.contracts);
-    (spreads + trade.fees_cents as f64 / 100.0) / premium
+    paid(trade.entry_ts_ns, trade.entry_price, trade.contracts)
+        + sales.map(|sale| paid(sale.ts_ns, sale.price, sale.contracts)).sum::<f64>()
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ pub mod figures;
 pub mod text;
 pub mod verdict;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
-use serde::Serialize;
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 use statistics::{
     BlockLength, Blocks, DeflatedSharpe, Moments, Resamples, SuperiorAbility, errors_for_power, min_backtest_years,
     p_error, reality_check, romano_wolf,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// Looks at the dates of an evaluation, as the registry counts them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Looks {
     /// Configurations that have looked at some of the dates, the evaluated ones included.
     pub configurations: usize,
@@ -39,7 +40,7 @@ pub struct Looks {
 }
 
 /// Result of random entries that match the policy's in number, side, hour and setup.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MatchedRandom {
     /// Share of random policies that earn as much, the policy itself counted.
     pub p: f64,
@@ -48,7 +49,7 @@ pub struct MatchedRandom {
 }
 
 /// Rank of the result among markets without direction.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Placebo {
     /// Placebo worlds.
     pub worlds: usize,
@@ -76,7 +77,7 @@ pub struct Beside {
 }
 
 /// All figures and the verdict. An undefined figure is null, and `why` gives the reason under its key.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Verdict, its sentence and its evidence.
     pub verdict: Verdict,
@@ -129,7 +130,7 @@ pub struct Evaluation {
     /// Monte Carlo standard error of a p-value of 5 %.
     pub p_error: f64,
     /// Reasons of null figures, by key.
-    pub why: BTreeMap<&'static str, String>,
+    pub why: BTreeMap<String, String>,
 }
 
 /// Returns the index of the trial with the largest t of its mean.
@@ -140,6 +141,16 @@ pub fn best_trial(sessions: &SessionSeries) -> usize {
 }
 
 impl Evaluation {
+    /// Reads the evaluation that a command wrote.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("reading {}: finish the walk-forward test first", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
     /// Evaluates trials on the same dates. `seed` is that of the resamples, such as a hash of the plan.
     ///
     /// # Errors
@@ -218,8 +229,11 @@ impl Evaluation {
             ("looks", self.looks.is_none(), "no registry: the number of trials is unknown, at least those evaluated"),
             ("needed_dates", self.needed_dates.is_none(), few.as_str()),
         ];
-        self.why =
-            reasons.into_iter().filter(|(_, absent, _)| *absent).map(|(key, _, why)| (key, why.to_owned())).collect();
+        self.why = reasons
+            .into_iter()
+            .filter(|(_, absent, _)| *absent)
+            .map(|(key, _, why)| (key.to_owned(), why.to_owned()))
+            .collect();
     }
 }
 
@@ -280,11 +294,12 @@ mod tests {
         assert!(
             mean.low.unwrap() <= mean.low_dates_only.unwrap() && mean.high.unwrap() >= mean.high_dates_only.unwrap()
         );
-        assert_eq!(found.why.keys().copied().collect::<Vec<_>>(), ["ceiling", "matched_random", "placebo"]);
+        assert_eq!(found.why.keys().collect::<Vec<_>>(), ["ceiling", "matched_random", "placebo"]);
         let value = serde_json::to_value(&found).unwrap();
         let null = value.as_object().unwrap().iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.as_str());
         assert!(null.clone().all(|key| found.why.contains_key(key)), "{:?}", null.collect::<Vec<_>>());
         assert_eq!(value["romano_wolf"][1]["name"], "better");
+        assert_eq!(serde_json::from_value::<Evaluation>(value).unwrap(), found, "it is read back");
     }
 
     #[test]

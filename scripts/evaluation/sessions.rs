@@ -134,10 +134,15 @@ pub(crate) mod tests {
         all
     }
 
+    /// Consecutive dates.
+    pub(crate) fn dates(n: usize) -> Vec<Date> {
+        (0..n).map(|day| date(2025, 1, 2) + (day as i64).days()).collect()
+    }
+
     /// Trials on consecutive dates; each series is a seed.
     pub(crate) fn series(trials: Vec<(&str, Vec<Vec<f64>>)>) -> SessionSeries {
         let n = trials[0].1[0].len();
-        let dates: Vec<Date> = (0..n).map(|day| date(2025, 1, 2) + (day as i64).days()).collect();
+        let dates = dates(n);
         let trial = |(name, pnl_usd): (&str, Vec<Vec<f64>>)| Trial {
             name: name.to_owned(),
             seeds: (0..pnl_usd.len() as u64).collect(),

@@ -108,6 +108,9 @@ pub struct TrainFlags {
     /// Amount of text on the screen.
     #[command(flatten)]
     pub screen: ScreenFlags,
+    /// Writes a page of training and test, one HTML file that a browser opens
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
     /// Places of what is written.
     #[command(flatten)]
     pub output: RunOutputFlags,

@@ -113,6 +113,7 @@ impl SideBySide<'_> {
             resume,
             stop: Some(self.stop.clone()),
             show_test: self.flags.show_test.unwrap_or(true),
+            report: None,
         }
     }
 

@@ -59,7 +59,7 @@ fn arguments(root: &Path, name: &str, more: &[&str]) -> Vec<String> {
     own.into_iter().chain(SMALL.iter().chain(more).map(|&argument| argument.to_owned())).collect()
 }
 
-fn walk(root: &Path, name: &str, more: &[&str]) -> String {
+pub(crate) fn walk(root: &Path, name: &str, more: &[&str]) -> String {
     let arguments = arguments(root, name, more);
     let output = command("zerodte", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));

@@ -56,6 +56,9 @@ pub struct BacktestOutput {
     /// Writes every trade, as .parquet or .csv
     #[arg(long, value_name = "FILE")]
     pub trades: Option<PathBuf>,
+    /// Writes a page of the result, one HTML file that a browser opens
+    #[arg(long = "report", value_name = "FILE")]
+    pub page: Option<PathBuf>,
 }
 
 impl BacktestFlags {

@@ -1,7 +1,7 @@
 //! Figures of an evaluation, as `evaluation.json` holds them.
 
 use market_data::DataStamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statistics::{
     ConfidenceInterval, DateSum, DatesBySeeds, DeflatedSharpe, Moments, NewTraining, Overfitting, Resamples,
     SESSIONS_PER_YEAR, Score, Stepdown, SuperiorAbility, blocks_for, interquartile_interval, max_drawdown,
@@ -11,7 +11,7 @@ use statistics::{
 use crate::evaluation::sessions::SessionSeries;
 
 /// Size of the sample.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unit {
     /// Session dates.
     pub dates: usize,
@@ -36,7 +36,7 @@ pub struct Unit {
 }
 
 /// Mean net P&L of a session date, in dollars, with 95 % intervals.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeanPerDate {
     /// The mean over dates and seeds.
     pub value: f64,
@@ -83,7 +83,7 @@ impl MeanPerDate {
 }
 
 /// Sharpe ratio of the P&L of session dates.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sharpe {
     /// Per date.
     pub per_date: f64,
@@ -121,7 +121,7 @@ impl Sharpe {
 }
 
 /// Deflated Sharpe ratio.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Dsr {
     /// Probability that the true Sharpe ratio exceeds that of the best of so many worthless trials.
     pub value: f64,
@@ -140,7 +140,7 @@ impl From<DeflatedSharpe> for Dsr {
 }
 
 /// Probability of backtest overfitting.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pbo {
     /// Share of halves in which the best trial inside ranks in the lower half outside.
     pub value: f64,
@@ -169,14 +169,14 @@ impl Pbo {
 }
 
 /// Test of the best of all trials.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RealityCheck {
     /// p-value.
     pub p: f64,
 }
 
 /// Test of superior predictive ability, with three centres.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spa {
     /// p-value with losing trials recentred to zero: too small.
     pub lower: f64,
@@ -193,7 +193,7 @@ impl From<SuperiorAbility> for Spa {
 }
 
 /// One trial in the stepdown test of all.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialResult {
     /// Name of the trial.
     pub name: String,
@@ -214,7 +214,7 @@ impl TrialResult {
 }
 
 /// The seeds as trainings: interquartile mean of their P&L per date and fold. It compares trainings and is no money.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Seeds {
     /// Interquartile mean, in dollars.
     pub iqm: f64,
@@ -236,7 +236,7 @@ impl Seeds {
 }
 
 /// Components of the variance of the P&L by date and seed, in squared dollars.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VarianceParts {
     /// Of dates: all seeds together.
     pub date: f64,
@@ -253,7 +253,7 @@ impl VarianceParts {
 }
 
 /// Largest fall of the cumulative P&L, in dollars.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drawdown {
     /// On these dates.
     pub usd: f64,
@@ -273,7 +273,7 @@ impl Drawdown {
 }
 
 /// One fold.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fold {
     /// Number of the fold, from 0.
     pub fold: usize,

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::evaluation::EvaluationConfig,
@@ -19,7 +19,7 @@ const FIVE_YEARS: u64 = 1_260;
 const CEILING_SHARE: f64 = 0.5;
 
 /// Verdict in one word.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
     /// The dates were trained on, or others have looked at them.
@@ -67,7 +67,7 @@ impl FromStr for Word {
 }
 
 /// Verdict on an edge.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The word.
     pub word: Word,

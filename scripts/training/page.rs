@@ -1,0 +1,77 @@
+//! Page of a training: its course, and its test.
+
+use ppo_agent::Behaviour;
+
+use super::{Run, flags::TrainFlags};
+use crate::{
+    artifacts::{
+        records::{Row, read_history},
+        registry::{Registry, identity::configuration_hash},
+        saved_model::ranges_text,
+    },
+    evaluation::{
+        edge::Looks,
+        held_out::{HeldOut, Tested},
+        replay::replay,
+    },
+    output::{console::Console, exit_code::UsageError, output_file::OutputFile},
+    report_page::{Training, replayed::Replayed},
+};
+
+/// Checks the place of the page that the flags request.
+///
+/// # Errors
+/// A folder that cannot be written, or test dates that stay unseen.
+pub(super) fn requested(flags: &TrainFlags) -> anyhow::Result<Option<OutputFile>> {
+    if flags.report.is_some() && flags.show_test == Some(false) {
+        let text = "--report shows the test dates, which --final false leaves unseen: leave out one of them";
+        return Err(UsageError::one(text).into());
+    }
+    OutputFile::requested("Page", flags.report.as_ref())
+}
+
+impl Run<'_> {
+    /// Writes the page, if one is requested: the test dates with the most likely actions, and the course of the training.
+    pub(super) fn write_page(
+        &self,
+        held_out: &HeldOut<'_>,
+        tested: &Tested,
+        rows: Vec<Row>,
+        console: &mut Console,
+    ) -> anyhow::Result<()> {
+        let Some(file) = self.report else { return Ok(()) };
+        let (config, inputs) = (self.config, self.inputs);
+        let (market, run) = (&inputs.market, &config.run);
+        let days = market.days_in(&tested.dates);
+        let played = replay(held_out.policy, market, &days, &config.env, Behaviour::Greedy, run.seed)?;
+        let symbols = run.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let replayed = Replayed {
+            title: format!("{} on {symbols}: training and test", run.model_name),
+            name: &run.model_name,
+            seed: run.seed,
+            played: &played,
+            inputs,
+            capital_usd: config.env.account.capital,
+            evaluation: &config.evaluation,
+            in_sample_dates: tested.in_sample,
+            looks: self.looks()?,
+            training: Some(Training { rows, verdicts: read_history(&self.paths.run)?.verdicts }),
+            costs: None,
+            provenance: vec![
+                ("Run folder".to_owned(), self.paths.run.display().to_string()),
+                ("Behaviour".to_owned(), "greedy".to_owned()),
+                ("Trained on".to_owned(), ranges_text(&held_out.trained_on)),
+                ("SHA-256 of the settings".to_owned(), configuration_hash(config)?),
+            ],
+        };
+        file.save(replayed.page()?.html()?, console)
+    }
+
+    /// Returns the looks at the test dates, this one included.
+    fn looks(&self) -> anyhow::Result<Option<Looks>> {
+        let (content, own) = (Registry::in_folder(&self.config.run.out_dir).read()?, configuration_hash(self.config)?);
+        let lookers = content.lookers(self.split.test, self.inputs.stamp());
+        let outside = lookers.iter().filter(|config| **config != own).count();
+        Ok(Some(Looks { configurations: 1 + outside, outside }))
+    }
+}
