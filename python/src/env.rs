@@ -306,10 +306,11 @@ impl PyBatchEnv {
 
     /// Returns the whole dynamic state; `restore` continues from it bit for bit.
     fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, self.lanes.state().map_err(error::runtime)?.as_bytes()))
+        Ok(PyBytes::new(py, self.lanes.state(self.seed).map_err(error::runtime)?.as_bytes()))
     }
 
-    /// Continues from a state that `state` returned for the same market, sessions, lanes and autoreset mode.
+    /// Continues from a state that `state` returned for the same market, sessions, lanes and autoreset mode; the seed is that of
+    /// the state.
     ///
     /// Raises
     /// ------
@@ -317,7 +318,11 @@ impl PyBatchEnv {
     ///     The state does not fit.
     fn restore(&mut self, py: Python<'_>, state: &[u8]) -> PyResult<()> {
         let text = std::str::from_utf8(state).map_err(|_| error::value("not a state of this environment"))?;
-        self.lanes.restore(text).map_err(error::value)?;
+        let state = self.lanes.parse(text).map_err(error::value)?;
+        if state.seed != self.seed {
+            self.reseed(py, state.seed)?;
+        }
+        self.lanes.restore(state).map_err(error::value)?;
         self.fresh = false;
         self.buffers.show(py, &self.lanes)
     }

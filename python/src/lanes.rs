@@ -223,10 +223,11 @@ impl Lanes {
         out.iter_mut().zip(terms).for_each(|(out, value)| *out = value);
     }
 
-    /// Returns the whole dynamic state as JSON.
-    pub(crate) fn state(&self) -> Result<String, String> {
+    /// Returns the whole dynamic state as JSON; `seed` is that of the environment.
+    pub(crate) fn state(&self, seed: u64) -> Result<String, String> {
         let (last_row, last_account) = self.buffers.last();
         let state = State {
+            seed,
             env: self.env.state(),
             waiting: self.waiting.clone(),
             last_row: last_row.to_vec(),
@@ -237,30 +238,35 @@ impl Lanes {
         serde_json::to_string(&state).map_err(|fault| fault.to_string())
     }
 
-    /// Continues from a state.
+    /// Reads a state and checks that it fits these lanes.
     ///
     /// # Errors
-    /// A sentence, when the state does not fit.
-    pub(crate) fn restore(&mut self, state: &str) -> Result<(), String> {
+    /// A sentence, when it does not.
+    pub(crate) fn parse(&self, state: &str) -> Result<State, String> {
         let state: State =
             serde_json::from_str(state).map_err(|fault| format!("not a state of this environment: {fault}"))?;
-        if state.waiting.len() != self.waiting.len() {
-            return Err(format!(
-                "the state has {} lanes, this environment {}",
-                state.waiting.len(),
-                self.waiting.len()
-            ));
+        let (columns, lanes) = (self.env.spec().account.len(), self.waiting.len());
+        if state.waiting.len() != lanes {
+            return Err(format!("the state has {} lanes, this environment {lanes}", state.waiting.len()));
         }
         if self.autoreset == Autoreset::SameStep && state.waiting.contains(&true) {
             return Err("the state is that of another autoreset mode".to_owned());
         }
-        let last = self.buffers.output().last;
-        if (last.row.len(), last.account.len()) != (state.last_row.len(), state.last_account.len()) {
+        if (state.last_row.len(), state.last_account.len()) != (lanes, lanes * columns) {
             return Err("the state has another number of columns".to_owned());
         }
+        Ok(state)
+    }
+
+    /// Continues from a state that [`Lanes::parse`] read; the environment must have its seed.
+    ///
+    /// # Errors
+    /// A sentence, when the environment refuses it.
+    pub(crate) fn restore(&mut self, state: State) -> Result<(), String> {
+        self.env.restore(&state.env, self.buffers.observation())?;
+        let last = self.buffers.output().last;
         last.row.copy_from_slice(&state.last_row);
         last.account.copy_from_slice(&state.last_account);
-        self.env.restore(&state.env, self.buffers.observation())?;
         self.waiting = state.waiting;
         self.replaced.fill(false);
         (self.replaced_total, self.dice, self.ended) = (state.replaced_total, state.dice, Vec::new());
@@ -271,7 +277,9 @@ impl Lanes {
 /// The dynamic state of lanes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+pub(crate) struct State {
+    /// Seed of the environment, which decides on its later sessions.
+    pub(crate) seed: u64,
     env: String,
     waiting: Vec<bool>,
     last_row: Vec<u32>,

@@ -13,7 +13,7 @@ use market_data::{
 };
 use market_env::{ACCOUNT_COLUMNS, ACTION_NAMES, Market};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray2};
-use pyo3::{intern, prelude::*, types::PyDict};
+use pyo3::{exceptions::PyTypeError, intern, prelude::*, types::PyDict};
 
 use crate::{
     error,
@@ -36,7 +36,12 @@ pub(crate) struct PyMarket {
     pub(crate) symbols: Vec<String>,
     dates: Vec<Date>,
     notes: Vec<String>,
+    /// False with columns of the user, which a configuration does not hold.
+    rebuildable: bool,
 }
+
+/// Symbols and configuration of a made-up market.
+type Recipe<'py> = (Vec<String>, Bound<'py, PyAny>);
 
 #[pymethods]
 impl PyMarket {
@@ -196,6 +201,7 @@ impl PyMarket {
             symbols: symbols.clone(),
             dates: dates.clone(),
             notes: notes.clone(),
+            rebuildable: false,
         })
     }
 
@@ -306,6 +312,17 @@ impl PyMarket {
         Ok(PyArray1::from_vec(py, days.into_iter().map(i64::from).collect()))
     }
 
+    /// Pickles a market of the generator as its configuration, from which a worker builds it again.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Recipe<'py>)> {
+        if !self.rebuildable {
+            return Err(PyTypeError::new_err(
+                "a market of the user's own bars or columns cannot be pickled: build it in the worker, or fork",
+            ));
+        }
+        let rebuild = py.import(intern!(py, "zerodte._market"))?.getattr(intern!(py, "rebuild"))?;
+        Ok((rebuild, (self.symbols.clone(), self.settings.to_dict(py)?)))
+    }
+
     fn __len__(&self) -> usize {
         self.market.days().len()
     }
@@ -344,6 +361,7 @@ impl PyMarket {
             symbols: history.bars.iter().map(|bars| bars.symbol().to_string()).collect(),
             dates: dataset.dates,
             notes,
+            rebuildable: dataset.synthetic,
         })
     }
 

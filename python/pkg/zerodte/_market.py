@@ -31,6 +31,11 @@ def market_of(
     return _MARKETS[key]
 
 
+def rebuild(symbols: list[str], config: dict[str, Any]) -> Market:
+    """Rebuilds a pickled market of the generator."""
+    return Market.synthetic(symbols, config=config)
+
+
 def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the arguments of `market_of`, and those of `BatchEnv`."""
     names = ("market", "symbols", "data_dir", "start", "end", "config")
