@@ -105,7 +105,7 @@ fn lanes_left_out_of_a_step_stay_as_they_are() {
     let mut seen = vec![Vec::new(); lanes];
     let per_step = whole[0].len() / steps;
     for _ in 0..steps {
-        let active: Vec<bool> = (0..lanes).map(|_| coin.next() % 3 > 0).collect();
+        let active: Vec<bool> = (0..lanes).map(|_| coin.roll(3) > 0).collect();
         let draw = |((&mask, dice), &active): ((_, &mut Dice), _)| if active { dice.legal(mask) } else { 9 };
         let actions: Vec<u8> = batch.lanes.mask.iter().zip(&mut dice).zip(&active).map(draw).collect();
         let (rows, accounts) = (batch.lanes.row.clone(), batch.lanes.account.clone());
