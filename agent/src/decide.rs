@@ -23,8 +23,8 @@ pub struct Decisions {
 }
 
 impl Policy {
-    /// Returns the decisions on observations `[N, W·F + A]`: the frames from the oldest to the newest, then the account columns, none of
-    /// them normalised. The actions are the most probable ones, or drawn with one uniform in [0, 1) per observation.
+    /// Returns the decisions on observations `[N, W·F + A]`: the frames from the oldest to the newest, then the account columns,
+    /// none of them normalised. The actions are the most probable ones, or drawn with one uniform in [0, 1) per observation.
     ///
     /// The computation is that of [`evaluate`](crate::evaluate()), so a model decides alike in both.
     ///
@@ -39,8 +39,8 @@ impl Policy {
     /// ```
     ///
     /// # Errors
-    /// [`AgentError::Spec`] for a recurrent policy, whose decisions depend on the steps before, for a mask without a legal action, for a
-    /// value that is not finite, and for slices of other lengths.
+    /// [`AgentError::Spec`] for a recurrent policy, whose decisions depend on the steps before, for a mask without a legal
+    /// action, for a value that is not finite, and for slices of other lengths.
     pub fn decide(
         &self,
         observations: &[f32],

@@ -211,8 +211,8 @@ impl BatchEnv {
         self.blocks.iter().flat_map(|block| &block.terms)
     }
 
-    /// Advances the lanes marked in `active` `[N]` by one action each, and leaves the others as they are: they earn nothing, count
-    /// nothing, and show their current observation. Their actions are ignored.
+    /// Advances the lanes marked in `active` `[N]` by one action each, and leaves the others as they are: they earn nothing,
+    /// count nothing, and show their current observation. Their actions are ignored.
     ///
     /// # Panics
     /// As [`VecEnv::step`].

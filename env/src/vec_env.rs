@@ -166,8 +166,8 @@ impl StepBuffers {
         ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask }
     }
 
-    /// Returns the observations at the ends of the last step's episodes, as [`StepOut::last`] holds them: tape rows `[N]` and account
-    /// columns `[N, A]`, undefined for lanes without an end.
+    /// Returns the observations at the ends of the last step's episodes, as [`StepOut::last`] holds them: tape rows `[N]` and
+    /// account columns `[N, A]`, undefined for lanes without an end.
     pub fn last(&self) -> (&[u32], &[f32]) {
         (&self.last.0, &self.last.1)
     }

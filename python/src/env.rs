@@ -42,18 +42,18 @@ const KEPT_EPISODES: usize = 100_000;
 /// illegal : {"hold", "raise"}
 ///     An illegal action becomes HOLD and is counted in `illegal_total`, or raises `ValueError`.
 /// normalize : bool
-///     Standardises the features by their moments on these sessions, clipped at 10; the account's columns stay. A `Policy` of this package
-///     holds its own normaliser and wants observations with False.
+///     Standardises the features by their moments on these sessions, clipped at 10; the account's columns stay. A `Policy` of
+///     this package holds its own normaliser and wants observations with False.
 /// copy : bool
 ///     False returns the environment's own arrays, which the next step overwrites.
 /// num_threads : int
 ///     1 steps on the calling thread; more pays from some thousand lanes. 0 stands for one per core.
 /// reward : callable, optional
-///     `reward(terms) -> float32 [N]` replaces the reward; `terms` are float32 [N, 5], with the columns of `reward_terms`. Episodes and
-///     ledger keep the environment's own reward.
+///     `reward(terms) -> float32 [N]` replaces the reward; `terms` are float32 [N, 5], with the columns of `reward_terms`.
+///     Episodes and ledger keep the environment's own reward.
 /// buffers : dict, optional
-///     Arrays of the caller that steps write into, C-contiguous: any of `observations` (float32 [N, I]), `masks` (bool [N, K]), `rewards`
-///     (float32 [N]), `terminated` (bool [N]).
+///     Arrays of the caller that steps write into, C-contiguous: any of `observations` (float32 [N, I]), `masks` (bool [N, K]),
+///     `rewards` (float32 [N]), `terminated` (bool [N]).
 ///
 /// Raises
 /// ------
@@ -116,7 +116,8 @@ impl PyBatchEnv {
     /// Parameters
     /// ----------
     /// seed : int, optional
-    ///     Starts all lanes anew from this seed, and the counters with them. Without a seed every lane goes on to its next session.
+    ///     Starts all lanes anew from this seed, and the counters with them. Without a seed every lane goes on to its next
+    ///     session.
     /// mask : bool array [N], optional
     ///     Resets these lanes only; the others keep their observation.
     ///
@@ -153,9 +154,11 @@ impl PyBatchEnv {
         self.observations(py)
     }
 
-    /// Advances every lane by one action and returns `(observations, rewards, terminated)`: float32 [N, I], float32 [N], bool [N].
+    /// Advances every lane by one action and returns `(observations, rewards, terminated)`: float32 [N, I], float32 [N], bool
+    /// [N].
     ///
-    /// A session always ends by termination: the account is flat at the bell, and the value of what follows is zero. The GIL is released.
+    /// A session always ends by termination: the account is flat at the bell, and the value of what follows is zero. The GIL is
+    /// released.
     ///
     /// Parameters
     /// ----------
@@ -229,8 +232,8 @@ impl PyBatchEnv {
         self.market.clone_ref(py)
     }
 
-    /// Names of an observation's columns, in order (I of them): the features of the frames from the oldest to the newest, then the
-    /// account's. Features of older frames end in `[-1]`, `[-2]` and so on.
+    /// Names of an observation's columns, in order (I of them): the features of the frames from the oldest to the newest, then
+    /// the account's. Features of older frames end in `[-1]`, `[-2]` and so on.
     #[getter]
     fn columns(&self) -> Vec<String> {
         let spec = self.lanes.env.spec();
@@ -277,7 +280,8 @@ impl PyBatchEnv {
         RewardTerm::ALL.map(RewardTerm::name).to_vec()
     }
 
-    /// The sessions that ended with the last step, as a dict: `lane` (int64 [E]), `final_observation` (float32 [E, I]), and the columns of
+    /// The sessions that ended with the last step, as a dict: `lane` (int64 [E]), `final_observation` (float32 [E, I]), and the
+    /// columns of
     /// `episodes()`.
     fn ended<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let ended = &self.lanes.ended;
@@ -292,7 +296,8 @@ impl PyBatchEnv {
         Ok(found)
     }
 
-    /// Returns the sessions that ended since the last call as a dict of columns: `lane`, `day`, `symbol`, `date`, `steps`, `reward`,
+    /// Returns the sessions that ended since the last call as a dict of columns: `lane`, `day`, `symbol`, `date`, `steps`,
+    /// `reward`,
     /// `net_pnl_cents`, `fees_cents`, `trades`, `held_steps`. The newest 100,000 are kept.
     fn episodes<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let ended: Vec<Episode> = self.episodes.drain(..).collect();

@@ -28,7 +28,8 @@ pub(crate) fn env(error: EnvError) -> PyErr {
     value(error)
 }
 
-/// Returns an error of the agent: `OSError` for a file that cannot be read or written, `RuntimeError` for a training that broke, and
+/// Returns an error of the agent: `OSError` for a file that cannot be read or written, `RuntimeError` for a training that broke,
+/// and
 /// `ValueError` for what the caller can correct.
 pub(crate) fn agent(error: AgentError) -> PyErr {
     match &error {

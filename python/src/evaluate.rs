@@ -28,7 +28,8 @@ use crate::{error, market::PyMarket, policy::PyPolicy, settings::object, table, 
 /// Returns
 /// -------
 /// dict
-///     `sessions` and `trades` are dicts of columns, for pandas or polars; `ledger` holds the counters; `net_pnl_usd`, `fees_usd`, `closed`,
+///     `sessions` and `trades` are dicts of columns, for pandas or polars; `ledger` holds the counters; `net_pnl_usd`,
+///     `fees_usd`, `closed`,
 ///     `win_rate` and `exits` are those of all sessions together.
 ///
 /// Raises

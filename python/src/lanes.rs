@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Autoreset {
     /// The observation returned is the first of the next session.
     SameStep,
-    /// The observation returned is the last of the session; the next step ignores the action and returns the first of the next one.
+    /// The observation returned is the last of the session; the next step ignores the action and returns the first of the next
+    /// one.
     NextStep,
     /// The observation returned is the last of the session; the caller resets.
     Disabled,
@@ -120,8 +121,8 @@ impl Lanes {
     /// Checks and takes the actions of the next step. `[N]`
     ///
     /// # Errors
-    /// A sentence that names the lane, for a number that is no action, an illegal action under [`Illegal::Raise`], and a lane that
-    /// waits for a reset under [`Autoreset::Disabled`].
+    /// A sentence that names the lane, for a number that is no action, an illegal action under [`Illegal::Raise`], and a lane
+    /// that waits for a reset under [`Autoreset::Disabled`].
     pub(crate) fn take(&mut self, actions: &[i64]) -> Result<(), String> {
         let kinds = self.env.spec().actions.len();
         if actions.len() != self.actions.len() {

@@ -1,7 +1,7 @@
 //! The compiled half of the Python package `zerodte`: market, batched environment, policies and trainer.
 //!
-//! It is the end of the chain data → env → agent, beside the program: a second consumer of the same crates, built without libtorch and
-//! polars. Arguments are checked before the GIL is released, so that no panic reaches Python.
+//! It is the end of the chain data → env → agent, beside the program: a second consumer of the same crates, built without
+//! libtorch and polars. Arguments are checked before the GIL is released, so that no panic reaches Python.
 
 mod arrays;
 mod env;

@@ -25,8 +25,8 @@ use crate::{
 
 /// Sessions of one or more symbols: features, legal option contracts and their quotes, built once and then read-only.
 ///
-/// Build one with `Market.synthetic`, `Market.from_bars` or `Market.from_files`. A market can be shared by any number of environments
-/// and threads.
+/// Build one with `Market.synthetic`, `Market.from_bars` or `Market.from_files`. A market can be shared by any number of
+/// environments and threads.
 #[pyclass(name = "Market", module = "zerodte", frozen)]
 #[derive(Debug)]
 pub(crate) struct PyMarket {
@@ -89,9 +89,10 @@ impl PyMarket {
     /// Parameters
     /// ----------
     /// bars : dict of str to frame
-    ///     One pandas or polars frame, or dict of numpy arrays, per symbol, with open, high, low, close and volume (optional for an
-    ///     index) in dollars and shares, one row per minute, in the order of time. Times are the start of a minute: a column
-    ///     `timestamp` (or `datetime`, `date`, `time`, `ts_ns`), or the index of a pandas frame; aware times, naive times of the zone
+    ///     One pandas or polars frame, or dict of numpy arrays, per symbol, with open, high, low, close and volume (optional for
+    ///     an index) in dollars and shares, one row per minute, in the order of time. Times are the start of a minute: a column
+    ///     `timestamp` (or `datetime`, `date`, `time`, `ts_ns`), or the index of a pandas frame; aware times, naive times of the
+    ///     zone
     ///     `config["data"]["timestamp_zone"]` (UTC unless given), or integers in nanoseconds since 1970.
     /// vix1d, vix : frame, optional
     ///     VIX1D and VIX by the minute, in points.
@@ -127,7 +128,8 @@ impl PyMarket {
         Self::of_columns(bars.py(), given, &window, settings)
     }
 
-    /// Builds a market from a folder of Parquet or CSV files, such as the program reads: `SPY_1m.parquet`, and optionally `VIX1D_1m`,
+    /// Builds a market from a folder of Parquet or CSV files, such as the program reads: `SPY_1m.parquet`, and optionally
+    /// `VIX1D_1m`,
     /// `VIX_1m` and `VIX_1d`.
     ///
     /// The files are read with polars, or with pandas where polars is not installed.
@@ -259,8 +261,8 @@ impl PyMarket {
         read_only(py, self.market.features(), self.market.feature_names().len())
     }
 
-    /// Returns the minute of every row of `tape`: `day` (int64 [T], an index into `sessions()`) and `ts_ns` (int64 [T], the start of
-    /// the minute, nanoseconds since 1970 in UTC). The W - 1 rows before a session's first repeat that one.
+    /// Returns the minute of every row of `tape`: `day` (int64 [T], an index into `sessions()`) and `ts_ns` (int64 [T], the start
+    /// of the minute, nanoseconds since 1970 in UTC). The W - 1 rows before a session's first repeat that one.
     fn rows<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (mut day, mut ts_ns) = (vec![0_i64; self.tape_rows()], vec![0_i64; self.tape_rows()]);
         for (index, session) in self.market.days().iter().enumerate() {
@@ -276,7 +278,8 @@ impl PyMarket {
         Ok(table)
     }
 
-    /// Returns one row per session as a dict of columns: `symbol`, `date`, `expiry`, `bars`, `open_ns`, `first_row`, `vix_at_open`.
+    /// Returns one row per session as a dict of columns: `symbol`, `date`, `expiry`, `bars`, `open_ns`, `first_row`,
+    /// `vix_at_open`.
     fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (days, table) = (self.market.days(), PyDict::new(py));
         table.set_item("symbol", days.iter().map(|day| day.symbol.to_string()).collect::<Vec<_>>())?;
@@ -305,7 +308,8 @@ impl PyMarket {
         Ok(table.unbind())
     }
 
-    /// Returns the indices of sessions, int64: of `"train"`, `"validation"`, `"test"` or `"all"`, or of a sequence, which is checked.
+    /// Returns the indices of sessions, int64: of `"train"`, `"validation"`, `"test"` or `"all"`, or of a sequence, which is
+    /// checked.
     #[pyo3(name = "days", signature = (part="all"))]
     fn days_named<'py>(&self, py: Python<'py>, part: &str) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let days = self.part(part)?;

@@ -12,8 +12,8 @@ use crate::{error, settings::object};
 
 /// A trained policy.
 ///
-/// Observations are those of `BatchEnv(normalize=False)`: the normaliser is part of the policy. Letters in shapes: N observations, I
-/// columns, K actions. A single observation [I] with its mask [K] is taken as N = 1.
+/// Observations are those of `BatchEnv(normalize=False)`: the normaliser is part of the policy. Letters in shapes: N
+/// observations, I columns, K actions. A single observation [I] with its mask [K] is taken as N = 1.
 #[pyclass(name = "Policy", module = "zerodte", frozen)]
 #[derive(Debug)]
 pub(crate) struct PyPolicy {
@@ -101,7 +101,8 @@ impl PyPolicy {
         Ok(PyArray1::from_vec(py, self.decide(py, &observations, None, None)?.value))
     }
 
-    /// Writes the policy as an ONNX model of opset 17: inputs `obs` (float32 [N, I]) and `mask` (bool [N, K]), outputs `action` (int64 [N]),
+    /// Writes the policy as an ONNX model of opset 17: inputs `obs` (float32 [N, I]) and `mask` (bool [N, K]), outputs `action`
+    /// (int64 [N]),
     /// `probabilities` (float32 [N, K]) and `value` (float32 [N]). Normaliser and mask are inside; the metadata hold the columns.
     ///
     /// Raises

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{error, settings::object};
 
-/// Returns one row per finished session: `lane`, `day`, `symbol`, `date`, `steps`, `reward`, `net_pnl_cents`, `fees_cents`, `trades`,
+/// Returns one row per finished session: `lane`, `day`, `symbol`, `date`, `steps`, `reward`, `net_pnl_cents`, `fees_cents`,
+/// `trades`,
 /// `held_steps`.
 ///
 /// # Errors

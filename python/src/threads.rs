@@ -1,6 +1,7 @@
 //! Pools of threads that belong to the running process.
 //!
-//! Threads do not exist in a forked child, but rayon's global pool would still wait for them there; so no code of this crate uses it.
+//! Threads do not exist in a forked child, but rayon's global pool would still wait for them there; so no code of this crate uses
+//! it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -32,8 +32,8 @@ use crate::{
 /// days : str or sequence of int
 ///     Sessions to train on, as for `BatchEnv`.
 /// config : dict or path of a TOML file, optional
-///     Replaces parts of the market's configuration; the sections `env`, `policy`, `ppo` and `health` are read. `ppo.n_envs` is the number of
-///     lanes.
+///     Replaces parts of the market's configuration; the sections `env`, `policy`, `ppo` and `health` are read. `ppo.n_envs` is
+///     the number of lanes.
 /// seed : int
 ///     The same seed, configuration, market and number of steps give the same policy, bit for bit, with any number of threads.
 /// total : int
@@ -200,7 +200,8 @@ impl PyTrainer {
         Ok(all)
     }
 
-    /// Returns the last verdict on the training as a dict, or None before the first: `verdict`, `since` (step), `step`, `alarm`, `evidence`,
+    /// Returns the last verdict on the training as a dict, or None before the first: `verdict`, `since` (step), `step`, `alarm`,
+    /// `evidence`,
     /// `advice`, `checklist` and `metrics`. The words are explained in docs/reading-a-run.md.
     fn verdict<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(report) = &self.watch.report else { return Ok(None) };
@@ -221,7 +222,8 @@ impl PyTrainer {
         object(py, &verdict).map(Some)
     }
 
-    /// Writes the complete state of the training, for `resume`: `path`, and beside it the state of the diagnostics with the ending
+    /// Writes the complete state of the training, for `resume`: `path`, and beside it the state of the diagnostics with the
+    /// ending
     /// `.health.json`.
     ///
     /// Raises

@@ -22,9 +22,10 @@ const ILLEGAL: f32 = -1e30;
 impl Policy {
     /// Returns the policy as an ONNX model (opset 17).
     ///
-    /// Inputs: `obs` `[N, W·F + A]`, single precision, as in [`Policy::decide`], and `mask` `[N, K]`, true for legal actions. Outputs:
-    /// `action` `[N]`, the most probable one, `probabilities` `[N, K]` and `value` `[N]`. The metadata hold the specification as JSON
-    /// (`spec`) and its hash (`schema_sha256`).
+    /// Inputs: `obs` `[N, W·F + A]`, single precision, as in [`Policy::decide`], and `mask` `[N, K]`, true for legal actions.
+    /// Outputs:
+    /// `action` `[N]`, the most probable one, `probabilities` `[N, K]` and `value` `[N]`. The metadata hold the specification as
+    /// JSON (`spec`) and its hash (`schema_sha256`).
     ///
     /// # Errors
     /// [`AgentError::Spec`] for a recurrent policy.

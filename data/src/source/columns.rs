@@ -74,8 +74,8 @@ pub struct GivenVolatility {
 /// ```
 ///
 /// # Errors
-/// A symbol that stands twice, a bad row, times that contradict the exchange's day, prices off by a factor; the message names origin,
-/// row and column.
+/// A symbol that stands twice, a bad row, times that contradict the exchange's day, prices off by a factor; the message names
+/// origin, row and column.
 pub fn history(bars: Vec<GivenBars>, volatility: GivenVolatility, format: &BarFormat) -> Result<History, DataError> {
     let symbols: Vec<Symbol> = bars.iter().map(|given| given.symbol.clone()).collect();
     check_symbols(&symbols)?;

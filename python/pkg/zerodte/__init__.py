@@ -6,12 +6,13 @@
 >>> observations = env.reset()
 >>> observations, rewards, terminated = env.step(env.sample())
 
-Faces for other libraries: `zerodte.gym` (Gymnasium), `zerodte.sb3` (Stable-Baselines3), `zerodte.puffer`, `zerodte.rllib`.
+Faces for other libraries: `zerodte.gym` (Gymnasium) and `zerodte.sb3` (Stable-Baselines3). Decisions during a session: `zerodte.live`.
 """
 
+from zerodte import live
 from zerodte._core import BatchEnv, Market, Policy, Trainer, __version__, evaluate
 
-__all__ = ["BatchEnv", "Market", "Policy", "Trainer", "__version__", "evaluate", "register_envs"]
+__all__ = ["BatchEnv", "Market", "Policy", "Trainer", "__version__", "evaluate", "live", "register_envs"]
 
 
 def register_envs() -> None:
