@@ -31,3 +31,8 @@ def test_ppo_in_one_file_learns_the_planted_edge():
     pytest.importorskip("torch")
     first, last = said("cleanrl_masked_ppo.py", "--steps", 200_000).split("first sessions ")[1].split(", last ")
     assert float(last.split(" ")[0].replace(",", "")) > float(first.replace(",", ""))
+
+
+def test_speeds_are_measured():
+    text = said("speed.py", "--steps", 40_000)
+    assert text.count("M/s") >= 8 and "Trainer" in text
