@@ -182,17 +182,10 @@ impl PyBatchEnv {
         if let (Some(reward), Some(waiting)) = (&self.reward, waiting) {
             self.buffers.replace_rewards(py, &self.lanes, reward.bind(py), &waiting)?;
         }
-        let rewards = if self.copy {
-            self.buffers.rewards.bind(py).call_method0(intern!(py, "copy"))?
-        } else {
-            self.buffers.rewards.bind(py).clone().into_any()
-        };
-        let terminated = if self.copy {
-            self.buffers.terminated.bind(py).call_method0(intern!(py, "copy"))?
-        } else {
-            self.buffers.terminated.bind(py).clone().into_any()
-        };
-        PyTuple::new(py, [self.observations(py)?.into_any(), rewards, terminated])
+        let Buffers { rewards, terminated, .. } = &self.buffers;
+        let shown =
+            [self.observations(py)?.into_any(), self.shown(rewards.bind(py))?, self.shown(terminated.bind(py))?];
+        PyTuple::new(py, shown)
     }
 
     /// Returns random legal actions, int64 [N], from a generator of its own; the seed of the environment starts it.
@@ -203,21 +196,13 @@ impl PyBatchEnv {
     /// The current observations, float32 [N, I]; a copy unless the environment was built with `copy=False`.
     #[getter]
     fn observations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let own = self.buffers.observations.bind(py);
-        if !self.copy {
-            return Ok(own.clone());
-        }
-        Ok(own.call_method0(intern!(py, "copy"))?.cast_into::<PyArray2<f32>>()?)
+        Ok(self.shown(self.buffers.observations.bind(py))?.cast_into::<PyArray2<f32>>()?)
     }
 
     /// The legal actions, bool [N, K], never without one; a copy unless the environment was built with `copy=False`.
     #[getter]
     fn masks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<bool>>> {
-        let own = self.buffers.masks.bind(py);
-        if !self.copy {
-            return Ok(own.clone());
-        }
-        Ok(own.call_method0(intern!(py, "copy"))?.cast_into::<PyArray2<bool>>()?)
+        Ok(self.shown(self.buffers.masks.bind(py))?.cast_into::<PyArray2<bool>>()?)
     }
 
     /// Number of lanes, N.
@@ -355,6 +340,11 @@ impl PyBatchEnv {
         self.episodes.clear();
         (self.seed, self.fresh) = (seed, true);
         Ok(())
+    }
+
+    /// Returns an array of the environment's, or a copy where copies are wanted.
+    fn shown<'py>(&self, own: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if self.copy { own.call_method0(intern!(own.py(), "copy")) } else { Ok(own.clone()) }
     }
 
     fn keep_episodes(&mut self) {

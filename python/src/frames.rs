@@ -30,7 +30,8 @@ struct Bars<'py> {
     high: PyReadonlyArray1<'py, f64>,
     low: PyReadonlyArray1<'py, f64>,
     close: PyReadonlyArray1<'py, f64>,
-    volume: PyReadonlyArray1<'py, f64>,
+    /// None without such a column.
+    volume: Option<PyReadonlyArray1<'py, f64>>,
     states_zone: bool,
 }
 
@@ -88,16 +89,27 @@ impl Read<'_> {
 
 impl Bars<'_> {
     fn given(self) -> PyResult<GivenBars> {
+        let symbol = Symbol::new(&self.symbol).map_err(error::value)?;
         let column = |values: &PyReadonlyArray1<'_, f64>| values.as_array().to_vec();
+        let volume = self
+            .volume
+            .as_ref()
+            .map(column)
+            .filter(|volume| !symbol.is_index() || volume.iter().any(|v| v.is_finite()));
+        let volume = match volume {
+            Some(volume) => volume,
+            None if symbol.is_index() => vec![0.0; self.ts_ns.as_array().len()],
+            None => return Err(error::value(format!("{}: no column volume, which {symbol} needs", self.origin))),
+        };
         Ok(GivenBars {
-            symbol: Symbol::new(&self.symbol).map_err(error::value)?,
+            symbol,
             columns: BarColumns {
                 ts_ns: self.ts_ns.as_array().to_vec(),
                 open: column(&self.open),
                 high: column(&self.high),
                 low: column(&self.low),
                 close: column(&self.close),
-                volume: column(&self.volume),
+                volume,
             },
             origin: self.origin,
             states_zone: self.states_zone,

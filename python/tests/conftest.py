@@ -1,7 +1,11 @@
 """Markets that several tests share. July and November 2024 hold half days, so that sessions do not all end at the same step."""
 
-import pytest
-import zerodte
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # Small networks: more threads of torch only wait for each other.
+
+import pytest  # noqa: E402
+import zerodte  # noqa: E402
 
 
 @pytest.fixture(scope="session")

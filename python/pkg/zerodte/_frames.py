@@ -18,7 +18,7 @@ ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 class Bars(NamedTuple):
-    """Minute bars of one symbol: nanoseconds since 1970 (int64), prices and volume (float64), all [T]."""
+    """Minute bars of one symbol: nanoseconds since 1970 (int64), prices and volume (float64, None without such a column), all [T]."""
 
     symbol: str
     origin: str
@@ -27,7 +27,7 @@ class Bars(NamedTuple):
     high: np.ndarray
     low: np.ndarray
     close: np.ndarray
-    volume: np.ndarray
+    volume: np.ndarray | None
     states_zone: bool
 
 
@@ -106,14 +106,7 @@ def minute_bars(symbol: str, origin: str, frame: Any) -> Bars:
     names = columns(origin, frame)
     ts_ns, states_zone = times(origin, time_column(origin, frame, names))
     prices = [numbers(origin, name, column(frame, require(origin, names, name))) for name in PRICES]
-    if "volume" in names:
-        volume = numbers(origin, "volume", column(frame, names["volume"]))
-        if symbol.startswith("VIX"):
-            volume = np.nan_to_num(volume)
-    elif symbol.startswith(("VIX", "SPX", "NDX", "RUT", "XSP")):
-        volume = np.zeros(len(ts_ns))
-    else:
-        raise ValueError(f"{origin}: no column volume; the frame has: {', '.join(map(str, names.values()))}")
+    volume = numbers(origin, "volume", column(frame, names["volume"])) if "volume" in names else None
     return Bars(symbol, origin, ts_ns, *prices, volume, states_zone)
 
 

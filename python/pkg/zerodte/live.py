@@ -249,6 +249,8 @@ def _before(bars: _frames.Bars, ns: int) -> _frames.Bars:
     if not bars.states_zone:
         raise ValueError(f"{bars.origin}: the times need a zone")
     kept = bars.ts_ns < ns
+    if bars.volume is None:
+        bars = bars._replace(volume=np.zeros(len(kept)))
     return bars._replace(**{name: getattr(bars, name)[kept] for name in COLUMNS})
 
 
