@@ -11,6 +11,7 @@ pub mod diagnose;
 pub mod doctor;
 pub mod evaluate;
 pub mod explain;
+pub mod export;
 pub mod fetch;
 pub mod forecast;
 pub mod import;
@@ -32,10 +33,10 @@ use crate::{
     commands::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
         calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
-        doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags, fetch::FetchFlags, forecast::ForecastTool,
-        import::ImportFlags, inspect::InspectFlags, man::ManFlags, placebo::PlaceboFlags, registry::RegistryTool,
-        report::ReportPageFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest, train::TrainFlags,
-        walk_forward::WalkForwardFlags, watch::WatchFlags,
+        doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags, export::ExportFlags, fetch::FetchFlags,
+        forecast::ForecastTool, import::ImportFlags, inspect::InspectFlags, man::ManFlags, placebo::PlaceboFlags,
+        registry::RegistryTool, report::ReportPageFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest,
+        train::TrainFlags, walk_forward::WalkForwardFlags, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -77,6 +78,8 @@ pub enum Tool {
     Report(ReportPageFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
+    /// Exports a model for other runtimes, as ONNX.
+    Export(ExportFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
     Audit(AuditFlags),
     /// Imports minute bars of a vendor, CSV or Parquet, into the folder that a training reads.
@@ -126,6 +129,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Doctor(flags) => doctor::run(flags, console),
         Tool::Evaluate(flags) => evaluate::run(flags, console),
         Tool::Explain(flags) => explain::run(flags, console),
+        Tool::Export(flags) => export::run(flags, console),
         Tool::Fetch(flags) => fetch::run(flags, console),
         Tool::Forecast(tool) => return forecast::run(tool, console),
         Tool::Import(flags) => import::run(flags, console),

@@ -120,6 +120,7 @@
 
 mod backend;
 mod config;
+mod decide;
 mod error;
 mod evaluate;
 #[cfg_attr(not(feature = "torch"), allow(dead_code, reason = "libtorch reads the rest"))]
@@ -148,6 +149,7 @@ pub use backend::{DeviceChoice, HAS_LIBTORCH, gpus, require_libtorch};
 pub use config::{
     Activation, Backend, EntropySchedule, PolicyConfig, PolicyKind, PpoConfig, Precision, Schedule, Trunk,
 };
+pub use decide::Decisions;
 pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
 pub use health::log_block::Cadence;

@@ -171,7 +171,6 @@ pub(crate) fn clock_time(local_ns: i64) -> DateTime {
 }
 
 /// Returns the nanoseconds since 1970-01-01 00:00 of a date and time on a clock; `None` outside the years 1678 to 2261.
-#[cfg(feature = "load")]
 pub(crate) fn clock_ns(time: DateTime) -> Option<i64> {
     i64::try_from(Offset::UTC.to_timestamp(time).ok()?.as_nanosecond()).ok()
 }

@@ -1,10 +1,11 @@
-//! Sources of bars and option minutes: files, vendors through a cache, and a generator of synthetic bars.
+//! Sources of bars and option minutes: files, columns in memory, vendors through a cache, and a generator of synthetic bars.
 
 #[cfg(feature = "fetch")]
 pub mod cache;
+pub mod columns;
 #[cfg(feature = "fetch")]
 pub mod fetch;
-#[cfg(feature = "load")]
+#[cfg_attr(not(feature = "load"), path = "source/files/without_load.rs")]
 pub mod files;
 #[cfg(feature = "load")]
 pub mod option_files;

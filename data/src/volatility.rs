@@ -122,7 +122,6 @@ impl DailySeries {
     }
 
     /// Returns the closes.
-    #[cfg(feature = "load")]
     pub(crate) fn close(&self) -> &[f64] {
         &self.close
     }

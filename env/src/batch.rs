@@ -14,8 +14,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionMask, ClosedTrade, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, RewardConfig, Sale,
-    StepOut, Trade, VecEnv,
+    ClosedTrade, EnvConfig, EnvError, Episode, Ledger, Market, ObsOut, ObsSpec, PerTerm, RewardConfig, Sale, StepOut,
+    Trade, VecEnv,
     action::ACTION_NAMES,
     batch::{
         lane::{ACCOUNT_COLUMNS, COLUMNS, Lane, Rules},
@@ -40,6 +40,8 @@ struct Block {
     closed: Vec<ClosedTrade>,
     /// Sales of each lane's open position in a replay; training records nothing.
     sales: Vec<Vec<Sale>>,
+    /// Reward of the last step by term, once [`BatchEnv::keep_reward_terms`] asked for it.
+    terms: Vec<PerTerm<f32>>,
 }
 
 /// Many accounts replaying sessions of one market.
@@ -78,6 +80,15 @@ pub struct BatchEnv {
     spec: ObsSpec,
     blocks: Vec<Block>,
     ledger: Ledger,
+    one_thread: bool,
+}
+
+/// The output of a step for the lanes of one block.
+struct BlockOut<'a> {
+    next: ObsOut<'a>,
+    reward: &'a mut [f32],
+    terminated: &'a mut [bool],
+    last: ObsOut<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,7 +155,7 @@ impl BatchEnv {
         };
         let rules = Rules::new(market, config, deck);
         let blocks = (0..lanes).step_by(BLOCK).map(|first| Block::new(first, lanes, &days, &rules)).collect();
-        Ok(Self { rules, days, spec, blocks, ledger: Ledger::default() })
+        Ok(Self { rules, days, spec, blocks, ledger: Ledger::default(), one_thread: false })
     }
 
     /// Returns the replayed market.
@@ -187,6 +198,71 @@ impl BatchEnv {
         }
     }
 
+    /// Steps all lanes on the calling thread from now on, without rayon. The results are the same.
+    pub fn use_one_thread(&mut self) {
+        self.one_thread = true;
+    }
+
+    /// Keeps the reward of every step by term from now on, for [`BatchEnv::reward_terms`].
+    pub fn keep_reward_terms(&mut self) {
+        for block in &mut self.blocks {
+            block.terms = vec![PerTerm::default(); block.lanes.len()];
+        }
+    }
+
+    /// Returns the reward of the last step by term, one entry per lane; none unless [`BatchEnv::keep_reward_terms`] was called.
+    pub fn reward_terms(&self) -> impl Iterator<Item = &PerTerm<f32>> {
+        self.blocks.iter().flat_map(|block| &block.terms)
+    }
+
+    /// Advances the lanes marked in `active` `[N]` by one action each, and leaves the others as they are: they earn nothing,
+    /// count nothing, and show their current observation. Their actions are ignored.
+    ///
+    /// # Panics
+    /// As [`VecEnv::step`].
+    pub fn step_some(&mut self, actions: &[u8], active: &[bool], out: StepOut<'_>) {
+        assert_eq!(active.len(), self.lanes(), "one mark per lane");
+        self.advance(actions, out, |lane| active[lane]);
+    }
+
+    /// Starts the next session in the lanes marked in `chosen` `[N]`, which give up the rest of their current one, and writes the
+    /// observation of every lane. A replay's lanes have no next session and finish.
+    ///
+    /// # Panics
+    /// If a slice has the wrong length.
+    pub fn reset_some(&mut self, chosen: &[bool], mut out: ObsOut<'_>) {
+        assert_eq!(chosen.len(), self.lanes(), "one mark per lane");
+        let lanes = self.blocks.iter_mut().flat_map(|block| &mut block.lanes).zip(0..);
+        for ((lane, number), _) in lanes.zip(chosen).filter(|(_, chosen)| **chosen) {
+            self.rules.next_session(lane, number);
+        }
+        self.observe(&mut out);
+    }
+
+    /// Advances the lanes for which `active` holds.
+    fn advance(&mut self, actions: &[u8], out: StepOut<'_>, active: impl Fn(usize) -> bool + Sync) {
+        let StepOut { next, reward, terminated, truncated, last } = out;
+        assert_eq!(actions.len(), self.lanes(), "one action per lane");
+        truncated.fill(false);
+        let rules = &self.rules;
+        if let [block] = self.blocks.as_mut_slice() {
+            block.step(rules, actions, BlockOut { next, reward, terminated, last }, active);
+        } else {
+            let outputs =
+                chunks(next).zip(reward.chunks_mut(BLOCK)).zip(terminated.chunks_mut(BLOCK)).zip(chunks(last));
+            let work = self.blocks.iter_mut().zip(actions.chunks(BLOCK)).zip(outputs);
+            let step = |((block, actions), (((next, reward), terminated), last)): ((&mut Block, _), _)| {
+                block.step(rules, actions, BlockOut { next, reward, terminated, last }, &active);
+            };
+            if self.one_thread {
+                work.for_each(step);
+            } else {
+                work.collect::<Vec<_>>().into_par_iter().for_each(step);
+            }
+        }
+        self.sum_ledgers();
+    }
+
     fn observe(&mut self, out: &mut ObsOut<'_>) {
         let lanes = self.blocks.iter_mut().flat_map(|block| &mut block.lanes);
         let rows = out.row.iter_mut().zip(out.account.chunks_exact_mut(COLUMNS)).zip(out.mask.iter_mut());
@@ -201,6 +277,13 @@ impl BatchEnv {
             self.ledger.add(&block.ledger);
         }
     }
+}
+
+/// Splits an observation into those of the blocks.
+fn chunks(out: ObsOut<'_>) -> impl Iterator<Item = ObsOut<'_>> {
+    let ObsOut { row, account, mask } = out;
+    let parts = row.chunks_mut(BLOCK).zip(account.chunks_mut(BLOCK * COLUMNS)).zip(mask.chunks_mut(BLOCK));
+    parts.map(|((row, account), mask)| ObsOut { row, account, mask })
 }
 
 impl VecEnv for BatchEnv {
@@ -223,34 +306,16 @@ impl VecEnv for BatchEnv {
     fn reset(&mut self, mut out: ObsOut<'_>) {
         let lanes = self.lanes();
         for block in &mut self.blocks {
+            let terms = std::mem::take(&mut block.terms);
             *block = Block::new(block.first_lane as usize, lanes, &self.days, &self.rules);
+            block.terms = terms;
         }
         self.sum_ledgers();
         self.observe(&mut out);
     }
 
     fn step(&mut self, actions: &[u8], out: StepOut<'_>) {
-        let StepOut { next, reward, terminated, truncated, .. } = out;
-        assert_eq!(actions.len(), self.lanes(), "one action per lane");
-        truncated.fill(false);
-        let rules = &self.rules;
-        if let [block] = self.blocks.as_mut_slice() {
-            block.step(rules, actions, next.row, next.account, next.mask, reward, terminated);
-        } else {
-            let work = (
-                self.blocks.par_iter_mut(),
-                actions.par_chunks(BLOCK),
-                next.row.par_chunks_mut(BLOCK),
-                next.account.par_chunks_mut(BLOCK * COLUMNS),
-                next.mask.par_chunks_mut(BLOCK),
-                reward.par_chunks_mut(BLOCK),
-                terminated.par_chunks_mut(BLOCK),
-            );
-            work.into_par_iter().for_each(|(block, actions, row, account, mask, reward, terminated)| {
-                block.step(rules, actions, row, account, mask, reward, terminated);
-            });
-        }
-        self.sum_ledgers();
+        self.advance(actions, out, |_| true);
     }
 
     fn ledger(&self) -> &Ledger {
@@ -317,37 +382,42 @@ impl Block {
         let lanes: Vec<Lane> = (first..(first + BLOCK).min(lanes)).map(open).collect();
         let episodes = Vec::with_capacity(lanes.len());
         let sales = vec![Vec::new(); if rules.deck.is_some() { 0 } else { lanes.len() }];
-        let (ledger, trades, closed) = (Ledger::default(), Vec::new(), Vec::new());
-        Self { first_lane: first as u32, lanes, ledger, episodes, trades, closed, sales }
+        Self {
+            first_lane: first as u32,
+            lanes,
+            ledger: Ledger::default(),
+            episodes,
+            trades: Vec::new(),
+            closed: Vec::new(),
+            sales,
+            terms: Vec::new(),
+        }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one slice per column of the rollout buffer")]
-    fn step(
-        &mut self,
-        rules: &Rules,
-        actions: &[u8],
-        row: &mut [u32],
-        account: &mut [f32],
-        mask: &mut [ActionMask],
-        reward: &mut [f32],
-        terminated: &mut [bool],
-    ) {
-        let account = account.chunks_exact_mut(COLUMNS);
-        let outputs = row.iter_mut().zip(account).zip(mask).zip(reward).zip(terminated);
-        let lanes = self.lanes.iter_mut().zip(self.first_lane..).zip(actions);
-        for (((lane, number), &action), ((((row, account), mask), reward), terminated)) in lanes.zip(outputs) {
-            let sales = self.sales.get_mut((number - self.first_lane) as usize);
-            let record = match sales {
-                Some(sales) => Record::Replay { sales, trades: &mut self.trades },
-                None => Record::Training(&mut self.closed),
-            };
-            let mut play = LaneStep { rules, number, ledger: &mut self.ledger, record: Some(record) };
-            (*reward, *terminated) = play.step(lane, action);
-            if *terminated {
+    /// Advances the lanes for which `active` holds; `[N]` slices hold the lanes of this block.
+    fn step(&mut self, rules: &Rules, actions: &[u8], out: BlockOut<'_>, active: impl Fn(usize) -> bool) {
+        let BlockOut { next, reward, terminated, last } = out;
+        for (index, (lane, &action)) in self.lanes.iter_mut().zip(actions).enumerate() {
+            let (number, own) = (self.first_lane + index as u32, index * COLUMNS..(index + 1) * COLUMNS);
+            let (mut terms, mut over) = (PerTerm::default(), false);
+            if active(number as usize) {
+                let record = match self.sales.get_mut(index) {
+                    Some(sales) => Record::Replay { sales, trades: &mut self.trades },
+                    None => Record::Training(&mut self.closed),
+                };
+                let mut play = LaneStep { rules, number, ledger: &mut self.ledger, record: Some(record) };
+                (terms, over) = play.step(lane, action);
+            }
+            if over {
+                rules.observe(lane, &mut last.row[index], &mut last.account[own.clone()], &mut last.mask[index]);
                 self.episodes.push(rules.summary(lane, number));
                 rules.next_session(lane, number);
             }
-            rules.observe(lane, row, account, mask);
+            rules.observe(lane, &mut next.row[index], &mut next.account[own], &mut next.mask[index]);
+            (reward[index], terminated[index]) = (terms.total(), over);
+            if let Some(kept) = self.terms.get_mut(index) {
+                *kept = terms;
+            }
         }
     }
 }

@@ -128,7 +128,7 @@ pub(crate) struct Signal {
 /// assert!(cost > 0.0 && cost < 0.5, "a round trip costs {:.1} % of the premium", 100.0 * cost);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Market {
     frames: usize,
     /// Names of the columns after [`FEATURES`].

@@ -52,7 +52,8 @@ pub struct StepOut<'a> {
     pub terminated: &'a mut [bool],
     /// Truncated episodes: the value of the final observation still counts. `[N]`
     pub truncated: &'a mut [bool],
-    /// The observation at a truncation, written only for truncated lanes; `mask` is ignored there.
+    /// The observation at an episode's end. Written for truncated lanes, and by [`BatchEnv`](crate::BatchEnv) for terminated ones
+    /// too; `mask` is ignored there.
     pub last: ObsOut<'a>,
 }
 
@@ -169,21 +170,29 @@ impl StepBuffers {
         ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask }
     }
 
+    /// Returns the observations at the ends of the last step's episodes, as [`StepOut::last`] holds them: tape rows `[N]` and
+    /// account columns `[N, A]`, undefined for lanes without an end.
+    pub fn last(&self) -> (&[u32], &[f32]) {
+        (&self.last.0, &self.last.1)
+    }
+
+    /// Returns the buffers of a step, for the environment to write.
+    pub fn output(&mut self) -> StepOut<'_> {
+        let (row, account, mask) = &mut self.last;
+        StepOut {
+            next: ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask },
+            reward: &mut self.reward,
+            terminated: &mut self.terminated,
+            truncated: &mut self.truncated,
+            last: ObsOut { row, account, mask },
+        }
+    }
+
     /// Advances the environment by one action per lane `[N]`.
     ///
     /// # Panics
     /// As [`VecEnv::step`].
     pub fn step(&mut self, env: &mut impl VecEnv, actions: &[u8]) {
-        let (row, account, mask) = &mut self.last;
-        env.step(
-            actions,
-            StepOut {
-                next: ObsOut { row: &mut self.row, account: &mut self.account, mask: &mut self.mask },
-                reward: &mut self.reward,
-                terminated: &mut self.terminated,
-                truncated: &mut self.truncated,
-                last: ObsOut { row, account, mask },
-            },
-        );
+        env.step(actions, self.output());
     }
 }

@@ -45,6 +45,9 @@ pub(super) fn run(
     seeds: &[u64],
     console: &mut Console,
 ) -> anyhow::Result<ControlFlow<TrainingStopped>> {
+    if flags.report.is_some() {
+        return Err(UsageError::one("--report shows one training: leave it out, or --seeds").into());
+    }
     let resolved = CommandContext::open(&flags.config, console, |notes| jobs(flags, seeds, notes))?;
     let Some((mut context, mut jobs)) = resolved else { return Ok(ControlFlow::Continue(())) };
     let config = jobs[0].config.clone();

@@ -198,3 +198,19 @@ fn a_backtest_reports_the_cost_of_the_spread_and_the_break_even() {
     let free = [&backtest[..], &["--cost-sensitivity", "--set", "market.pricing.spread_multiplier=0"]].concat();
     refused(&command("zerodte", &free), 2, &["spread_multiplier is 0"]);
 }
+
+#[test]
+fn an_export_names_its_inputs_and_refuses_recurrent_models() {
+    let (out, model) = trained(&[]);
+    let (file, name) = path(&out, "policy.onnx");
+    let output = zerodte(&["export", "--model", &model, "--onnx", &name]);
+    let said = text(&output.stdout);
+    assert!(said.contains("Inputs    obs [N, 38] float32, mask [N, 6] bool"), "{said}");
+    let bytes = fs::read(file).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("schema_sha256"));
+    if ppo_agent::HAS_LIBTORCH {
+        let lstm = ["--policy", "lstm", "--recurrent-size", "8", "--net-arch", "16", "--sequence-length", "16"];
+        let (_out, model) = trained(&lstm);
+        refused(&command("zerodte", &["export", "--model", &model, "--onnx", &name]), 1, &["it is recurrent"]);
+    }
+}

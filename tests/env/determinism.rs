@@ -92,3 +92,82 @@ fn an_environment_without_lanes_or_days_is_refused() {
     early.exits.flat_before_close = 120;
     assert!(BatchEnv::new(market.clone(), vec![0], early, 1, 1).is_ok(), "270 minutes are left of 390");
 }
+
+#[test]
+fn lanes_left_out_of_a_step_stay_as_they_are() {
+    let market = market(&dataset(&["SPY", "QQQ"], 8, 1, 0.0));
+    let (config, lanes, steps) = (EnvConfig::default(), 300, 450);
+    let whole = trace(&mut Batch::training(&market, &config, lanes, 11), steps, 5);
+    let mut batch = Batch::training(&market, &config, lanes, 11);
+    batch.env.use_one_thread();
+    let mut dice: Vec<Dice> = (0..lanes as u64).map(|lane| Dice(5 + 1000 * lane)).collect();
+    let mut coin = Dice(77);
+    let mut seen = vec![Vec::new(); lanes];
+    let per_step = whole[0].len() / steps;
+    for _ in 0..steps {
+        let active: Vec<bool> = (0..lanes).map(|_| coin.roll(3) > 0).collect();
+        let draw = |((&mask, dice), &active): ((_, &mut Dice), _)| if active { dice.legal(mask) } else { 9 };
+        let actions: Vec<u8> = batch.lanes.mask.iter().zip(&mut dice).zip(&active).map(draw).collect();
+        let (rows, accounts) = (batch.lanes.row.clone(), batch.lanes.account.clone());
+        batch.env.step_some(&actions, &active, batch.lanes.output());
+        for lane in 0..lanes {
+            let account: Vec<u64> = batch.lane_account(lane).iter().map(|x| u64::from(x.to_bits())).collect();
+            if !active[lane] {
+                let own = lane * account.len()..(lane + 1) * account.len();
+                assert_eq!((batch.lanes.row[lane], &batch.lanes.account[own.clone()]), (rows[lane], &accounts[own]));
+                assert_eq!((batch.lanes.reward[lane], batch.lanes.terminated[lane]), (0.0, false));
+                continue;
+            }
+            seen[lane].extend([u64::from(batch.lanes.row[lane]), u64::from(batch.lanes.mask[lane].0)]);
+            seen[lane].extend([u64::from(batch.lanes.reward[lane].to_bits()), u64::from(batch.lanes.terminated[lane])]);
+            seen[lane].extend(account);
+        }
+    }
+    for (lane, seen) in seen.iter().enumerate() {
+        assert!(seen.len() > 200 * per_step && seen.len() < steps * per_step);
+        assert_eq!(seen[..], whole[lane][..seen.len()], "lane {lane} goes through the same steps, only later");
+    }
+}
+
+#[test]
+fn a_session_ends_with_its_last_observation_and_resets_go_on() {
+    let market = market(&dataset(&["SPY"], 8, 1, 0.0));
+    let config = EnvConfig::default();
+    let mut batch = Batch::training(&market, &config, 3, 11);
+    let last_bar = |day: &market_env::Day| day.bars - config.exits.flat_before_close - 1;
+    let mut ended = Vec::new();
+    while ended.is_empty() {
+        batch.step(&[0, 0, 0]);
+        batch.env.drain_episodes(&mut ended);
+    }
+    let (row, account) = batch.lanes.last();
+    for episode in &ended {
+        let day = &market.days()[episode.day as usize];
+        assert_eq!(row[episode.lane as usize], (day.rows().start as u32) + last_bar(day));
+        assert!(account.iter().all(|&column| column == 0.0), "an account is flat at the bell");
+    }
+    let before = batch.lanes.row.clone();
+    batch.env.reset_some(&[false, true, false], batch.lanes.observation());
+    assert_eq!((batch.lanes.row[0], batch.lanes.row[2]), (before[0], before[2]));
+    let mut restarted = Batch::training(&market, &config, 3, 11);
+    (0..2).for_each(|_| restarted.env.reset_some(&[true; 3], restarted.lanes.observation()));
+    assert_eq!(batch.lanes.row[1], restarted.lanes.row[1], "the third session of its stream");
+}
+
+#[test]
+fn rewards_are_the_sums_of_their_terms() {
+    let market = market(&dataset(&["SPY"], 8, 1, 0.0));
+    let mut batch = Batch::training(&market, &EnvConfig::default(), 4, 11);
+    assert_eq!(batch.env.reward_terms().count(), 0);
+    batch.env.keep_reward_terms();
+    let mut dice = Dice(3);
+    let mut paid = 0;
+    for _ in 0..300 {
+        let actions: Vec<u8> = batch.lanes.mask.iter().map(|&mask| dice.legal(mask)).collect();
+        batch.step(&actions);
+        let sums: Vec<f32> = batch.env.reward_terms().map(market_env::PerTerm::total).collect();
+        assert_eq!(sums, batch.lanes.reward);
+        paid += sums.iter().filter(|&&sum| sum != 0.0).count();
+    }
+    assert!(paid > 50);
+}

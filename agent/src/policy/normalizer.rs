@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::AgentError;
 
 /// Clip range of normalised features in standard deviations, as in `VecNormalize` of Stable-Baselines3.
-const CLIP: f32 = 10.0;
+pub(crate) const CLIP: f32 = 10.0;
 /// Standard deviation, as a share of the mean, below which a feature counts as constant.
 const CONSTANT: f64 = 1e-6;
 

@@ -133,7 +133,8 @@ fn parse_sidecar(path: &Path, value: &serde_json::Value) -> Result<Sidecar, Stri
     Ok(sidecar)
 }
 
-fn schema_sha256(spec: &ObsSpec) -> String {
+/// Returns the hash of a specification; equal hashes mean equal inputs and actions.
+pub(crate) fn schema_sha256(spec: &ObsSpec) -> String {
     let json = serde_json::to_vec(spec).expect("names and numbers are always JSON");
     tensor_file::sha256(&[&json])
 }

@@ -23,19 +23,15 @@ pub mod placement;
 mod plain_types;
 mod price_unit;
 mod series;
-mod suspicion;
+pub(super) mod suspicion;
+pub(super) mod trust;
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-use self::{
-    cells::guarded,
-    exchange_day::{index_misplaced, misplaced},
-    series::Series,
-    suspicion::Suspicion,
-};
+use self::{cells::guarded, series::Series, suspicion::Suspicion};
 use super::check_symbols;
 use crate::{
     BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility, error::listed_or_nothing,
@@ -123,10 +119,7 @@ impl<'a> Folder<'a> {
             available: self.symbols(),
         })?;
         let series = Series::read(&path, symbol, self.format, !symbol.is_index())?;
-        exchange_day::check_interval_of_many(&series.bars)?;
-        let check = if symbol.as_str().starts_with("VIX") { index_misplaced } else { misplaced };
-        let misplaced = || check(&series.bars, self.format, series.states_zone);
-        let found = misplaced().or_else(|| suspicion::unit(&series.bars)).or_else(|| suspicion::jump(&series.bars));
+        let found = trust::doubt(&series.bars, self.format, series.states_zone)?;
         self.judge(&path, found)?;
         Ok(self.keep(series))
     }
@@ -135,8 +128,7 @@ impl<'a> Folder<'a> {
     fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
         let Some(path) = self.find(&format!("{symbol}_1m"))? else { return Ok(None) };
         let series = Series::read(&path, symbol, self.format, false)?;
-        let misplaced = || index_misplaced(&series.bars, self.format, series.states_zone);
-        let found = misplaced().or_else(|| suspicion::level(&series.bars));
+        let found = trust::index_doubt(&series.bars, self.format, series.states_zone);
         self.judge(&path, found)?;
         Ok(Some(self.keep(series)))
     }

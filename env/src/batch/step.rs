@@ -34,11 +34,11 @@ pub(crate) enum Record<'a> {
 }
 
 impl LaneStep<'_> {
-    /// Advances the lane from the decision at the close of `lane.bar` to the close of the next bar. Returns the reward, and
-    /// true at the session's end.
-    pub(crate) fn step(&mut self, lane: &mut Lane, action: u8) -> (f32, bool) {
+    /// Advances the lane from the decision at the close of `lane.bar` to the close of the next bar. Returns the reward by
+    /// term, and true at the session's end.
+    pub(crate) fn step(&mut self, lane: &mut Lane, action: u8) -> (PerTerm<f32>, bool) {
         if lane.finished {
-            return (0.0, false);
+            return (PerTerm::default(), false);
         }
         let (rules, mask) = (self.rules, lane.mask);
         let action = Action::from_index(action)
@@ -63,13 +63,12 @@ impl LaneStep<'_> {
         terms[RewardTerm::Pnl] = rules.config.reward.money(self.mark(lane, day, next), entry_cost);
         lane.bar = next;
         lane.steps += 1;
-        let reward = terms.total();
-        lane.reward += f64::from(reward);
+        lane.reward += f64::from(terms.total());
         self.count_terms(&terms);
         self.ledger.steps += 1;
         self.ledger.minutes_without_bar += u64::from(!rules.market.has_bar(day, next));
         self.ledger.sessions += u64::from(over);
-        (reward, over)
+        (terms, over)
     }
 
     /// Counts a flat account's decision, places its order, works it at the next open, and returns the shaping. The shaping

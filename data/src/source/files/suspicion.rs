@@ -5,11 +5,11 @@ use crate::{Bars, DailySeries, calendar::MINUTE_NS, quality::At};
 
 /// A reason not to trust a file, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Suspicion {
+pub(in crate::source) struct Suspicion {
     /// The fault, without the file's name.
-    pub(super) what: String,
+    pub(in crate::source) what: String,
     /// The remedy.
-    pub(super) cure: String,
+    pub(in crate::source) cure: String,
 }
 
 /// Smallest ratio of two prices of one session that no market makes within a minute.
@@ -86,7 +86,7 @@ pub(super) fn level(bars: &Bars) -> Option<Suspicion> {
 }
 
 /// Returns what is wrong with the level of VIX by the day.
-pub(super) fn daily_level(series: &DailySeries) -> Option<Suspicion> {
+pub(in crate::source) fn daily_level(series: &DailySeries) -> Option<Suspicion> {
     let (lowest, highest) = levels("VIX");
     let row = series.close().iter().position(|value| !(lowest..=highest).contains(value))?;
     Some(wrong_level(row, series.close()[row], (lowest, highest)))
