@@ -54,7 +54,7 @@ fn reports_of_five_seeds_give_a_verdict_on_their_procedure() {
 #[test]
 fn other_configurations_that_looked_at_the_dates_contaminate_them() {
     let (ours, theirs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    write_report(ours.path(), "a", "x", 1, 40, -20.0);
+    write_report(ours.path(), "a", "x", 1, 40, 12.0);
     write_report(theirs.path(), "b", "y", 1, 40, 3.0);
     let registry = ours.path().join("registry.jsonl");
     let path = registry.to_str().unwrap();
