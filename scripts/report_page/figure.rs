@@ -194,9 +194,9 @@ pub(super) fn table(caption: &str, heading: &[&str], rows: &[Vec<String>]) -> Ma
     }
 }
 
-/// Returns the class of a cell with an amount of money.
+/// Returns the class of a cell with a negative amount of money.
 fn sign_class(cell: &str) -> Option<&'static str> {
-    if cell.starts_with("-$") { Some("loss") } else { cell.starts_with('$').then_some("gain") }
+    cell.starts_with("-$").then_some("loss")
 }
 
 fn escaped(text: &str) -> String {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn money_carries_its_sign_as_a_class() {
-        assert_eq!([sign_class("-$5"), sign_class("$5"), sign_class("5")], [Some("loss"), Some("gain"), None]);
+    fn losses_carry_a_class() {
+        assert_eq!([sign_class("-$5"), sign_class("$5"), sign_class("-5%")], [Some("loss"), None, None]);
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn short_dollars(value: f64) -> String {
     match size {
         size if size >= 999_950.0 => text(size / 1e6, "M"),
         size if size >= 999.5 => text(size / 1e3, "k"),
+        size if size >= 99.95 => format!("{sign}${size:.0}"),
         size => text(size, ""),
     }
 }
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let texts = [1_500_000.0, -20_000.0, 300.0, 0.0, -2.5, 999_990.0].map(short_dollars);
+        let texts = [1_500_000.0, -20_000.0, 300.4, 0.0, -2.5, 999_990.0].map(short_dollars);
         assert_eq!(texts, ["$1.5M", "-$20k", "$300", "$0", "-$2.5", "$1M"]);
         assert_eq!([p_text(0.0001), p_text(0.05)], ["< 0.001", "0.050"]);
         assert_eq!(with_ends(-3.0, Some((-5.0, 1.0))), "-$3 [-$5, $1]");

@@ -78,7 +78,7 @@ fn setup_of(trade: &Trade) -> usize {
 /// Returns a table of a regime's thirds, or the reason of its absence.
 fn regime(name: &'static str, regime: &Regime, grouping: &Grouping<'_>, text: impl Fn(f64) -> String) -> Markup {
     let Some([low, high]) = regime.edges else {
-        return html! { div { h3 { (name) } (absent("No edges: the bars hold too few dates before the test.")) } };
+        return html! { div { h3 { (name) } (absent("Unknown: the bars held too few dates before the test, or the facts of the market are missing.")) } };
     };
     let ends = [format!("below {}", text(low)), format!("to {}", text(high)), format!("from {}", text(high))];
     let keys: Vec<String> = THIRDS.iter().zip(ends).map(|(third, ends)| format!("{third}, {ends}")).collect();

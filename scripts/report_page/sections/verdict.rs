@@ -9,6 +9,9 @@ use crate::{
     report_page::{Page, figure::Plot},
 };
 
+/// Further session dates that count as more than five years.
+const FIVE_YEARS: u64 = 1_260;
+
 pub(super) fn body(page: &Page) -> Markup {
     let evaluation = &page.evaluation;
     let (verdict, (sign, class)) = (&evaluation.verdict, look(evaluation.verdict.word));
@@ -153,9 +156,13 @@ fn limits(page: &Page) -> Vec<String> {
     }
     if let (Some(needed), Some(error)) = (page.evaluation.needed_dates, mean.error) {
         let error = with_ends(error, None);
+        let more = if needed > FIVE_YEARS {
+            "more than five years of dates".to_owned()
+        } else {
+            format!("about {} dates", thousands(needed as i64))
+        };
         lines.push(format!(
-            "The standard error is {error} a date; about {} more dates would find this edge, or the smallest of interest.",
-            thousands(needed as i64)
+            "The standard error is {error} a date; to find this edge, or the smallest of interest, would take {more} more."
         ));
     }
     lines.push("Past costs, liquidity and capital are assumed; larger orders were not tried.".to_owned());
