@@ -47,6 +47,17 @@ pub(crate) struct Lanes {
     dice: u64,
 }
 
+/// Legality of each action, by mask.
+const LEGAL: [[bool; 8]; 256] = {
+    let mut table = [[false; 8]; 256];
+    let mut cell = 0;
+    while cell < 256 * 8 {
+        table[cell / 8][cell % 8] = ActionMask((cell / 8) as u8).allows((cell % 8) as u8);
+        cell += 1;
+    }
+    table
+};
+
 /// Returns the next number of a generator. # Source: Steele et al. 2014, SplitMix.
 fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -191,31 +202,30 @@ impl Lanes {
         let spec = self.env.spec();
         let (columns, kinds, inputs) = (spec.account.len(), spec.actions.len(), spec.inputs());
         let outputs = observations.chunks_exact_mut(inputs).zip(masks.chunks_exact_mut(kinds));
+        let tape = self.tape.as_deref().unwrap_or_else(|| self.env.tape());
+        let features = spec.features.len();
         for (lane, (observation, legal)) in outputs.enumerate() {
             let own = lane * columns..(lane + 1) * columns;
-            let waits = self.waiting[lane];
-            let mask = if waits { ActionMask::of(&[0]) } else { mask[lane] };
-            let (row, account) = if waits { (last_row[lane], &last_account[own]) } else { (row[lane], &account[own]) };
-            self.write(row, account, observation);
-            legal.iter_mut().enumerate().for_each(|(action, legal)| *legal = mask.allows(action as u8));
+            let (row, account, mask) = if self.waiting[lane] {
+                (last_row[lane], &last_account[own], ActionMask::of(&[0]))
+            } else {
+                (row[lane], &account[own], mask[lane])
+            };
+            write(&tape[..(row as usize + 1) * features], account, observation);
+            legal.copy_from_slice(&LEGAL[usize::from(mask.0)][..kinds]);
         }
     }
 
     /// Writes the last observations of the sessions that ended with the last step, in the order of `lanes`. `[E, I]`
     pub(crate) fn write_finals(&self, lanes: impl Iterator<Item = usize>, observations: &mut [f32]) {
         let (row, account) = self.buffers.last();
-        let (inputs, columns) = (self.env.spec().inputs(), self.env.spec().account.len());
-        for (lane, observation) in lanes.zip(observations.chunks_exact_mut(inputs)) {
-            self.write(row[lane], &account[lane * columns..(lane + 1) * columns], observation);
-        }
-    }
-
-    fn write(&self, row: u32, account: &[f32], observation: &mut [f32]) {
+        let spec = self.env.spec();
+        let (inputs, columns, features) = (spec.inputs(), spec.account.len(), spec.features.len());
         let tape = self.tape.as_deref().unwrap_or_else(|| self.env.tape());
-        let (window, own) = observation.split_at_mut(observation.len() - account.len());
-        let end = (row as usize + 1) * self.env.spec().features.len();
-        window.copy_from_slice(&tape[end - window.len()..end]);
-        own.copy_from_slice(account);
+        for (lane, observation) in lanes.zip(observations.chunks_exact_mut(inputs)) {
+            let own = &account[lane * columns..(lane + 1) * columns];
+            write(&tape[..(row[lane] as usize + 1) * features], own, observation);
+        }
     }
 
     /// Writes the reward of the last step by term. `[N, terms]`
@@ -273,6 +283,14 @@ impl Lanes {
         (self.replaced_total, self.dice, self.ended) = (state.replaced_total, state.dice, Vec::new());
         Ok(())
     }
+}
+
+/// Writes an observation: the last rows of a tape, then the account's columns.
+#[inline]
+fn write(tape: &[f32], account: &[f32], observation: &mut [f32]) {
+    let (window, own) = observation.split_at_mut(observation.len() - account.len());
+    window.copy_from_slice(&tape[tape.len() - window.len()..]);
+    own.copy_from_slice(account);
 }
 
 /// The dynamic state of lanes.
