@@ -38,7 +38,8 @@ fn checkpoint(out: &Path, steps: u64) -> PathBuf {
 #[test]
 fn two_runs_of_one_name_do_not_mix() {
     let out = TempDir::new().unwrap();
-    let args = ["--config", "configs/smoke.toml", "--timesteps", "400000", "--out-dir", out.path().to_str().unwrap()];
+    // Longer than the test on any machine: it is killed.
+    let args = ["--config", "configs/smoke.toml", "--timesteps", "90000000", "--out-dir", out.path().to_str().unwrap()];
     let mut first = Command::new(env!("CARGO_BIN_EXE_train_historical_model"));
     first.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).stdout(Stdio::null()).stderr(Stdio::null());
     let mut first = first.spawn().unwrap();
