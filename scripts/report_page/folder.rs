@@ -73,7 +73,7 @@ pub fn write(
 /// Writes the page of a finished test again, and prints its path.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write()`].
 pub fn rewrite(folder: &Path, console: &mut Console) -> anyhow::Result<()> {
     let page = read(folder)?;
     OutputFile::checked("Page", &folder.join(page.file_name()))?.save(page.html()?, console)

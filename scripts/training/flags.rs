@@ -36,6 +36,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "N", help_heading = "Run", conflicts_with = "seeds")]
     pub seed: Vec<u64>,
     /// Trains these seeds side by side, such as 0,1,2, each as <model name>-seed<N>; the threads are divided
+    #[allow(rustdoc::invalid_html_tags, reason = "the help shows placeholders")]
     #[arg(long, value_name = "LIST", help_heading = "Run")]
     pub seeds: Option<SeedList>,
     /// Sets `run.device`.
