@@ -40,7 +40,7 @@ def test_a_training_is_judged(edge):
     trainer.learn(30_000)
     verdict = trainer.verdict()
     assert verdict["verdict"] in {"healthy", "drifting", "inconclusive"} and not verdict["alarm"]
-    assert verdict["step"] % 8 == 0 and "policy/entropy_norm" in verdict["metrics"]
+    assert verdict["step"] % 8 == 0 and "policy_interval/entropy_norm" in verdict["metrics"]
 
 
 def test_a_callback_ends_a_training(market):
