@@ -397,8 +397,7 @@ impl Run<'_> {
         Box::new(move || {
             let measure = || {
                 let days = self.inputs.market.days_in(&self.split.train);
-                let baselines = Baselines::measure(&self.inputs.market, &days, &self.config.env, self.config.run.seed);
-                baselines.map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.outlook())
+                Baselines::outlook_on(&self.inputs.market, &days, &self.config.env, self.config.run.seed)
             };
             found.get_or_insert_with(measure).clone()
         })

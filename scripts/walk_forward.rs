@@ -95,7 +95,7 @@ impl WalkForward<'_> {
     /// # Errors
     /// When a training or replay fails.
     pub fn run_in_memory(&self) -> anyhow::Result<Option<WalkForwardResult>> {
-        self.run_folds(false, |_| Ok(None), |_| Ok(()))
+        self.run_folds(|_| Ok(None), |_| Ok(()))
     }
 
     /// Runs every fold that the folder does not hold yet, and calls `finished` after each. Writes `sessions.parquet` and the trades of
@@ -120,7 +120,7 @@ impl WalkForward<'_> {
             finished(&tested.result);
             Ok(())
         };
-        let Some(result) = self.run_folds(true, read, written)? else { return Ok(None) };
+        let Some(result) = self.run_folds(read, written)? else { return Ok(None) };
         let rows: Vec<SessionRow> = result.rows().cloned().collect();
         write_file(&folder.join("sessions.parquet"), &session_row::parquet(&rows)?)?;
         for (seed, of_seed) in seeds.iter().zip(&result.trades) {
@@ -132,11 +132,10 @@ impl WalkForward<'_> {
 
     fn run_folds(
         &self,
-        at_wider_spread: bool,
         earlier: impl Fn(&Fold) -> anyhow::Result<Option<TestedFold>>,
         tested: impl Fn(&mut TestedFold) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<Option<WalkForwardResult>> {
-        let (settings, board) = (self.settings(at_wider_spread), Board::default());
+        let (settings, board) = (self.settings(), Board::default());
         let mut jobs = Vec::new();
         for fold in &self.plan.folds {
             match earlier(fold)? {
@@ -162,7 +161,7 @@ impl WalkForward<'_> {
         Ok(Some(WalkForwardResult::stitch(board.folds()?, self.plan.seeds.len())))
     }
 
-    fn settings(&self, at_wider_spread: bool) -> FoldSettings<'_> {
+    fn settings(&self) -> FoldSettings<'_> {
         let Plan { seeds, choice, refit, behaviour, .. } = self.plan;
         FoldSettings {
             candidates: self.candidates,
@@ -170,7 +169,6 @@ impl WalkForward<'_> {
             choice: *choice,
             refit: *refit,
             behaviour: *behaviour,
-            at_wider_spread,
             stop: self.stop.as_ref(),
         }
     }

@@ -154,6 +154,7 @@ pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
 pub use health::log_block::Cadence;
 pub use policy::{Policy, normalizer::Normalizer};
+pub use storage::protobuf;
 pub use storage::{
     atomic_file::write_atomically,
     checkpoint::Checkpoint,

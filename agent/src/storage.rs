@@ -4,6 +4,6 @@ pub(crate) mod atomic_file;
 pub(crate) mod checkpoint;
 pub(crate) mod model_file;
 pub(crate) mod onnx;
-pub(crate) mod protobuf;
+pub mod protobuf;
 pub(crate) mod sidecar;
 pub(crate) mod tensor_file;

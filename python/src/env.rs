@@ -38,7 +38,7 @@ const KEPT_EPISODES: usize = 100_000;
 /// seed : int
 ///     One seed for all lanes. The sessions of a lane depend on the seed and its number alone, not on the number of lanes.
 /// autoreset : {"same_step", "next_step", "disabled"}
-///     What follows the end of a session; the transitions are the same in all three.
+///     Behaviour after the end of a session; the transitions are the same in all three.
 /// illegal : {"hold", "raise"}
 ///     An illegal action becomes HOLD and is counted in `illegal_total`, or raises `ValueError`.
 /// normalize : bool

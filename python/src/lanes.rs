@@ -3,7 +3,7 @@
 use market_env::{ActionMask, BatchEnv, Episode, StepBuffers, VecEnv as _};
 use serde::{Deserialize, Serialize};
 
-/// What follows the end of a session.
+/// Behaviour after the end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Autoreset {
     /// The observation returned is the first of the next session.
@@ -15,7 +15,7 @@ pub(crate) enum Autoreset {
     Disabled,
 }
 
-/// What an illegal action is answered with.
+/// Answer to an illegal action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Illegal {
     /// HOLD in its place, counted.

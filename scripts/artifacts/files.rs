@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use market_data::{FileRecord, input_file};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -36,6 +37,15 @@ pub fn set_aside(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(aside))
 }
 
+/// Returns the SHA-256 of bytes, in hexadecimal.
+pub fn sha256_of(bytes: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Returns the SHA-256 of a file's bytes, in hexadecimal.
 ///
 /// # Errors
@@ -45,12 +55,21 @@ pub fn sha256(path: &Path) -> anyhow::Result<String> {
         let (mut file, mut hasher, mut buffer) = (input_file::open(path)?, Sha256::new(), vec![0; 1 << 16]);
         loop {
             match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+                0 => return Ok(hex(&hasher.finalize())),
                 n => hasher.update(&buffer[..n]),
             }
         }
     };
     hash().with_context(|| format!("hashing {}", path.display()))
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or does not hold such a value; the message names it.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let read = || -> anyhow::Result<T> { Ok(serde_json::from_slice(&input_file::read(path)?)?) };
+    read().with_context(|| format!("reading {}", path.display()))
 }
 
 /// Returns one line per file that was read; the months of a series and the files of a folder share one.

@@ -77,7 +77,7 @@ pub struct Mark {
     pub stopped: Option<Verdict>,
 }
 
-/// What a mark holds beside the monitor's state.
+/// Content of a mark beside the monitor's state.
 #[derive(Debug, Clone)]
 pub struct MarkOf<'a> {
     /// Timesteps of the checkpoint.

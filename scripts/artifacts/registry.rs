@@ -8,22 +8,24 @@ pub mod identity;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File, OpenOptions},
+    fs::OpenOptions,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use market_data::{DataStamp, DateRange};
+use market_data::{DataStamp, DateRange, input_file};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::output::{clock, output_file::create_parent};
+use crate::{
+    artifacts::files::sha256_of,
+    output::{clock, output_file::create_parent},
+};
 
 /// Name of the file in the folder of results.
 pub const FILE: &str = "registry.jsonl";
 
-/// What wrote a row.
+/// Origin of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -199,14 +201,16 @@ impl Registry {
     pub fn append(&self, row: Row) -> anyhow::Result<()> {
         let write = || -> anyhow::Result<()> {
             create_parent(&self.path)?;
+            if self.exists() {
+                input_file::open(&self.path)?;
+            }
             let mut file = OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
             file.lock()?;
             let mut text = Vec::new();
             file.read_to_end(&mut text)?;
             let text = String::from_utf8_lossy(&text);
             let lines = whole_lines(&text);
-            let previous =
-                lines.iter().rev().find(|line| parse(line).is_ok()).map(|line| hash(line)).unwrap_or_default();
+            let previous = lines.iter().rev().find(|line| parse(line).is_ok()).map(sha256_of).unwrap_or_default();
             let revision = crate::artifacts::manifest::revision().map(str::to_owned);
             let row = Row { time: clock::timestamp(), revision, previous, ..row };
             // A last line that a killed program did not finish is closed, not removed.
@@ -226,9 +230,11 @@ impl Registry {
             return Ok(Content::default());
         }
         let read = || -> anyhow::Result<String> {
-            let file = File::open(&self.path)?;
+            let mut file = input_file::open(&self.path)?;
             file.lock_shared()?;
-            Ok(String::from_utf8_lossy(&fs::read(&self.path)?).into_owned())
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         let text = read().with_context(|| format!("reading the registry {}", self.path.display()))?;
         Ok(Content::of(&text))
@@ -253,11 +259,6 @@ fn parse(line: &str) -> Line {
     serde_json::from_str(line).map_err(|error| error.to_string())
 }
 
-/// Returns the SHA-256 of a line in hexadecimal.
-fn hash(line: &str) -> String {
-    Sha256::digest(line.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl Content {
     fn of(text: &str) -> Self {
         let (mut content, mut previous) = (Self::default(), String::new());
@@ -268,7 +269,7 @@ impl Content {
                     if row.previous != previous {
                         content.faults.push(broken_chain(number, &row, &lines));
                     }
-                    previous = hash(line);
+                    previous = sha256_of(line);
                     content.rows.push(row);
                 }
                 Err(_) if number == lines.len() && !text.ends_with('\n') => content.torn = Some(number),
@@ -302,7 +303,7 @@ fn is_torn(line: &str) -> bool {
 
 /// Names the reason of a wrong hash, as far as the other lines show it.
 fn broken_chain(number: usize, row: &Row, lines: &[&str]) -> String {
-    let place = lines.iter().position(|line| hash(line) == row.previous);
+    let place = lines.iter().position(|line| sha256_of(line) == row.previous);
     match place {
         _ if row.previous.is_empty() => {
             format!("line {number} claims to be the first row: rows before it were added or joined")
@@ -315,6 +316,8 @@ fn broken_chain(number: usize, row: &Row, lines: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use std::{sync::Arc, thread};
 
     use jiff::civil::date;

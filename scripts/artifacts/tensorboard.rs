@@ -1,4 +1,4 @@
-//! A TensorBoard event file of scalars: length-prefixed, checksummed protobuf records, written by hand.
+//! A TensorBoard event file of scalars: length-prefixed, checksummed protobuf records.
 //!
 //! # Source
 //! `tensorflow/core/lib/io/record_writer.cc` (framing, masked CRC-32C) and `tensorflow/core/util/event.proto` (fields).
@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use ppo_agent::protobuf::Message;
 
 use crate::output::clock;
 
@@ -38,10 +39,9 @@ impl EventWriter {
         let mut writer =
             Self { file: file.with_context(|| format!("creating TensorBoard events in {}", folder.display()))? };
         let now = clock::unix_seconds();
-        writer.record(&event(now, 0, &field_bytes(3, b"brain.Event:2")))?;
+        writer.record(event(now, 0).text(3, "brain.Event:2"))?;
         if let Some(step) = resumed_at {
-            let start = [field_tag(1, 0), vec![1]].concat();
-            writer.record(&event(now, step, &field_bytes(7, &start)))?;
+            writer.record(event(now, step).message(7, &Message::default().integer(1, 1)))?;
         }
         Ok(writer)
     }
@@ -61,12 +61,12 @@ impl EventWriter {
     /// When the file cannot be written.
     pub fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> anyhow::Result<()> {
         let finite = values.iter().filter(|(_, value)| value.is_finite());
-        let summary: Vec<u8> = finite.flat_map(|(tag, value)| field_bytes(1, &scalar(tag, *value as f32))).collect();
-        self.record(&event(clock::unix_seconds(), step, &field_bytes(5, &summary)))
+        let values: Vec<Message> = finite.map(|(tag, value)| scalar(tag, *value as f32)).collect();
+        self.record(event(clock::unix_seconds(), step).message(5, &Message::default().messages(1, &values)))
     }
 
-    fn record(&mut self, data: &[u8]) -> anyhow::Result<()> {
-        self.file.write_all(&framed(data)).context("writing TensorBoard events")
+    fn record(&mut self, event: Message) -> anyhow::Result<()> {
+        self.file.write_all(&framed(&event.into_bytes())).context("writing TensorBoard events")
     }
 }
 
@@ -77,31 +77,13 @@ fn framed(data: &[u8]) -> Vec<u8> {
 }
 
 /// `Event { 1: double wall_time, 2: int64 step, … }`
-fn event(wall_time: f64, step: u64, rest: &[u8]) -> Vec<u8> {
-    [field_tag(1, 1), wall_time.to_le_bytes().to_vec(), field_tag(2, 0), varint(step), rest.to_vec()].concat()
+fn event(wall_time: f64, step: u64) -> Message {
+    Message::default().double(1, wall_time).integer(2, step)
 }
 
 /// `Summary.Value { 1: string tag, 2: float simple_value }`
-fn scalar(tag: &str, value: f32) -> Vec<u8> {
-    [field_bytes(1, tag.as_bytes()), field_tag(2, 5), value.to_le_bytes().to_vec()].concat()
-}
-
-fn field_tag(number: u64, wire_type: u64) -> Vec<u8> {
-    varint(number << 3 | wire_type)
-}
-
-fn field_bytes(number: u64, bytes: &[u8]) -> Vec<u8> {
-    [field_tag(number, 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
+fn scalar(tag: &str, value: f32) -> Message {
+    Message::default().text(1, tag).float(2, value)
 }
 
 /// Returns the masked CRC-32C (Castagnoli) of the record format: rotated, plus a constant.

@@ -13,9 +13,10 @@ use market_data::DataStamp;
 use market_env::{Sale, Setup, Trade};
 use polars_core::prelude::{Column, DataFrame, DataType, NamedFrom as _, Series, TimeUnit};
 use polars_io::prelude::ParquetWriter;
-use sha2::{Digest as _, Sha256};
 
 pub use read::read;
+
+use crate::artifacts::files::sha256_of;
 
 /// Columns of a trades file, in order.
 const COLUMNS: [&str; 21] = [
@@ -77,7 +78,7 @@ impl TradeLog {
 
 /// Returns the SHA-256 of trades as a CSV file, in hexadecimal.
 pub fn sha256(trades: &[Trade], data: DataStamp) -> String {
-    Sha256::digest(csv(trades, data)).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_of(csv(trades, data))
 }
 
 /// Day 0 of Parquet's dates.

@@ -60,7 +60,7 @@ pub fn run(flags: &EvaluateFlags, console: &mut Console) -> anyhow::Result<()> {
     if let Some(file) = json {
         file.save_json(&evaluation, context.console)?;
     }
-    flags.check(evaluation.verdict.word)
+    evaluation.verdict.word.require(flags.require)
 }
 
 /// Records a look of every trial and returns the number of configurations that have looked at the dates. `None` where there
@@ -85,8 +85,7 @@ fn looks(registry: &Registry, trials: &Trials, notes: &mut Vec<String>) -> anyho
     }
     let lookers = content.lookers(dates, sessions.data);
     let mine: BTreeSet<&str> = trials.configurations.iter().map(String::as_str).collect();
-    let outside = lookers.iter().filter(|config| !mine.contains(*config)).count();
-    Ok(existed.then_some(Looks { configurations: mine.len() + outside, outside }))
+    Ok(existed.then(|| Looks::of(&lookers, &mine)))
 }
 
 impl EvaluateFlags {
@@ -97,15 +96,5 @@ impl EvaluateFlags {
             _ => None,
         };
         self.json.clone().or_else(of_folder)
-    }
-
-    /// Fails if another verdict is required.
-    fn check(&self, word: Word) -> anyhow::Result<()> {
-        match self.require {
-            Some(required) if required != word => {
-                anyhow::bail!("--require {required}: the verdict is {word}")
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! `zerodte placebo`: the procedure of a walk-forward test on markets without direction, and the rank of the real result.
 
-use std::{fs, path::PathBuf, sync::Mutex};
+use std::{path::PathBuf, sync::Mutex};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -20,6 +20,7 @@ use crate::{
     report_page,
     walk_forward::{
         candidate::CandidateConfigs,
+        finished,
         placebo::{PlaceboTest, PlaceboWorlds},
         plan::Plan,
     },
@@ -46,10 +47,7 @@ pub struct PlaceboFlags {
 pub fn run(flags: &PlaceboFlags, console: &mut Console) -> anyhow::Result<Outcome> {
     let folder = OutputFolder::checked("", &flags.like)?;
     let plan = Plan::read(&flags.like)?;
-    let evaluation = flags.like.join("evaluation.json");
-    let text = fs::read_to_string(&evaluation)
-        .with_context(|| format!("reading {}: finish the walk-forward test first", evaluation.display()))?;
-    let mut evaluation: Value = serde_json::from_str(&text).context("reading evaluation.json")?;
+    let mut evaluation: Value = finished::evaluation(&flags.like)?;
     let real = evaluation["mean_per_date_usd"]["value"].as_f64().context("evaluation.json has no mean_per_date_usd")?;
     let configs = CandidateConfigs::read(&flags.like, &plan.candidates)?;
     let history = inputs::history(configs.shared())?;

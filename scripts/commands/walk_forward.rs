@@ -26,11 +26,7 @@ use crate::{
     },
     report_page,
     walk_forward::{
-        FoldResult, WalkForward,
-        candidate::{Candidate, CandidateConfigs},
-        judgement::Judgement,
-        plan::Plan,
-        session_row::Part,
+        FoldResult, WalkForward, candidate::CandidateConfigs, judgement::Judgement, plan::Plan, session_row::Part,
     },
 };
 
@@ -49,8 +45,7 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     context.say_notes()?;
     context.say_synthetic(inputs.dataset.synthetic)?;
     let console = context.console;
-    let saved = configs.clone();
-    let (plan, candidates) = plan(flags, configs, &inputs)?;
+    let plan = plan(flags, &configs, &inputs)?;
     console.say_all(heading(&plan, &inputs))?;
     if flags.dry_run {
         console.say_all(plan.folds.iter().map(|fold| {
@@ -59,8 +54,9 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
         console.say("DRY RUN: nothing was trained or written")?;
         return Ok(Outcome::Finished);
     }
+    let candidates = configs.with_markets(&inputs, true)?;
     plan.write_or_check(folder.path(), flags.resume)?;
-    saved.write(folder.path())?;
+    configs.write(folder.path())?;
     let stop = StopRequests::watch().context("watching for Ctrl-C")?;
     let watch = Stopwatch::start();
     let test =
@@ -92,7 +88,7 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     console.say_all(text::lines(&evaluation))?;
     folder.file("evaluation.json").save_json(&evaluation, console)?;
     report_page::folder::write(folder.path(), (&plan, &candidates), &result, &inputs, console)?;
-    flags.check(evaluation.verdict.word)?;
+    evaluation.verdict.word.require(flags.require)?;
     Ok(Outcome::Finished)
 }
 
@@ -107,23 +103,17 @@ fn look(registry: &Registry, judgement: &Judgement<'_>, folder: &Path) -> anyhow
     registry.append(Row { looked_at: Some(dates), steps: Some(plan.timesteps), ..row })?;
     let content = registry.read()?;
     let lookers = content.lookers(dates, plan.data);
-    let outside = lookers.iter().filter(|config| **config != procedure).count();
-    Ok(existed.then_some(Looks { configurations: 1 + outside, outside }))
+    Ok(existed.then(|| Looks::of(&lookers, &[procedure.as_str()].into())))
 }
 
-fn plan(
-    flags: &WalkForwardFlags,
-    configs: CandidateConfigs,
-    inputs: &Inputs,
-) -> anyhow::Result<(Plan, Vec<Candidate>)> {
+fn plan(flags: &WalkForwardFlags, configs: &CandidateConfigs, inputs: &Inputs) -> anyhow::Result<Plan> {
     let dates = &inputs.dataset.dates;
     let folds = flags.sizes.cut(dates)?;
-    let run = configs.shared().run.clone();
-    let candidates = configs.with_markets(inputs, true)?;
+    let run = &configs.shared().run;
     let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
         anyhow::bail!("there is no session to train on")
     };
-    let plan = Plan {
+    Ok(Plan {
         format: Plan::format(),
         data: inputs.stamp(),
         prices: inputs.prices().to_owned(),
@@ -131,15 +121,14 @@ fn plan(
         symbols: run.symbols.iter().map(ToString::to_string).collect(),
         dates: DateRange { first, last },
         timesteps: run.timesteps,
-        candidates: candidates.iter().map(Candidate::planned).collect::<anyhow::Result<_>>()?,
+        candidates: configs.planned()?,
         seeds: flags.seeds.0.clone(),
         sizes: flags.sizes,
         folds,
         choice: flags.select,
         refit: flags.refit,
         behaviour: if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy },
-    };
-    Ok((plan, candidates))
+    })
 }
 
 fn heading(plan: &Plan, inputs: &Inputs) -> Vec<String> {

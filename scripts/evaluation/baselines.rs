@@ -85,6 +85,12 @@ impl Baselines {
         })
     }
 
+    /// Measures the opportunity on these sessions in the form of training verdicts; unclear where they cannot be replayed.
+    pub fn outlook_on(market: &Arc<Market>, days: &[u32], config: &EnvConfig, seed: u64) -> health::Opportunity {
+        let found = Self::measure(market, days, config, seed);
+        found.map_or_else(|error| health::Opportunity::Unclear(error.to_string()), |found| found.outlook())
+    }
+
     /// Returns the result of one policy.
     pub fn of(&self, policy: Scripted) -> Option<&Baseline> {
         self.policies.iter().find(|baseline| baseline.policy == policy)

@@ -7,9 +7,8 @@ pub mod figures;
 pub mod text;
 pub mod verdict;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use statistics::{
     BlockLength, Blocks, DeflatedSharpe, Moments, Resamples, SuperiorAbility, errors_for_power, min_backtest_years,
@@ -38,6 +37,17 @@ pub struct Looks {
     /// Those that are not among the evaluated ones.
     pub outside: usize,
 }
+
+impl Looks {
+    /// Counts the configurations in `lookers`; `own` are the evaluated ones, which count whether or not they have looked before.
+    pub fn of(lookers: &BTreeSet<&str>, own: &BTreeSet<&str>) -> Self {
+        let outside = lookers.difference(own).count();
+        Self { configurations: own.len() + outside, outside }
+    }
+}
+
+/// Multiple of the spread at which an edge has to survive.
+pub const WIDER_SPREAD: f64 = 1.5;
 
 /// Result of random entries that match the policy's in number, side, hour and setup.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -141,16 +151,6 @@ pub fn best_trial(sessions: &SessionSeries) -> usize {
 }
 
 impl Evaluation {
-    /// Reads the evaluation that a command wrote.
-    ///
-    /// # Errors
-    /// When the file is missing or damaged.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("reading {}: finish the walk-forward test first", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
-    }
-
     /// Evaluates trials on the same dates. `seed` is that of the resamples, such as a hash of the plan.
     ///
     /// # Errors

@@ -1,12 +1,13 @@
 //! The page of a walk-forward test, from the files of its folder.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::{Folds, Page, Played};
 use crate::{
-    evaluation::{edge::Evaluation, market_facts::MarketFacts},
+    artifacts::files,
+    evaluation::market_facts::MarketFacts,
     inputs::Inputs,
     output::{
         console::Console,
@@ -32,7 +33,7 @@ const FACTS: &str = "market_facts.json";
 pub fn read(folder: &Path) -> anyhow::Result<Page> {
     let plan = Plan::read(folder)?;
     let result = finished::read(folder, &plan)?;
-    let evaluation = Evaluation::read(&folder.join("evaluation.json"))?;
+    let evaluation = finished::evaluation(folder)?;
     let placebo = PlaceboWorlds::read(folder, &plan)?;
     let facts = read_facts(&folder.join(FACTS))?;
     let names: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.name.as_str()).collect();
@@ -83,8 +84,7 @@ fn read_facts(path: &Path) -> anyhow::Result<MarketFacts> {
     if !path.exists() {
         return Ok(MarketFacts::default());
     }
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    files::read_json(path)
 }
 
 fn facts(

@@ -16,7 +16,7 @@ use maud::Markup;
 
 use super::{
     Page, Series, explorer,
-    text::{absent, p_text, short_dollars, with_ends},
+    text::{absent, p_text, result_rows, short_dollars, with_ends},
 };
 
 /// One section.

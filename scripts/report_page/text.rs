@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use crate::output::table::dollars;
+use crate::{evaluation::edge::figures::TrialResult, output::table::dollars};
 
 /// Returns the time zone of the exchange.
 pub(super) fn new_york() -> TimeZone {
@@ -41,6 +41,14 @@ pub(super) fn short_dollars(value: f64) -> String {
 /// Formats a p-value.
 pub(super) fn p_text(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// Returns the rows of results in a stepdown test: name, mean of a date, t, p, and p adjusted for the family.
+pub(super) fn result_rows<'a>(results: impl IntoIterator<Item = &'a TrialResult>) -> Vec<Vec<String>> {
+    let row = |of: &TrialResult| {
+        vec![of.name.clone(), dollars(of.mean_usd), format!("{:.1}", of.t), p_text(of.p), p_text(of.p_adjusted)]
+    };
+    results.into_iter().map(row).collect()
 }
 
 #[cfg(test)]

@@ -71,7 +71,6 @@ impl Run<'_> {
     fn looks(&self) -> anyhow::Result<Option<Looks>> {
         let (content, own) = (Registry::in_folder(&self.config.run.out_dir).read()?, configuration_hash(self.config)?);
         let lookers = content.lookers(self.split.test, self.inputs.stamp());
-        let outside = lookers.iter().filter(|config| **config != own).count();
-        Ok(Some(Looks { configurations: 1 + outside, outside }))
+        Ok(Some(Looks::of(&lookers, &[own.as_str()].into())))
     }
 }

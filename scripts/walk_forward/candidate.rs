@@ -10,9 +10,9 @@ use std::{
 use anyhow::ensure;
 use market_env::Market;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
+    artifacts::files::sha256_of,
     config::{
         RunConfig,
         context::{PrintConfig, titled},
@@ -20,12 +20,11 @@ use crate::{
         layers::{Layer, resolve},
         profiles,
     },
+    evaluation::edge::WIDER_SPREAD,
     inputs::Inputs,
     output::{exit_code::UsageError, output_file::write_file},
 };
 
-/// Multiple of the spread at which an edge has to survive.
-pub const WIDER_SPREAD: f64 = 1.5;
 /// Name of the only candidate where none is named: the configuration of the command.
 const CONFIGURED: &str = "settings";
 
@@ -95,7 +94,7 @@ impl CandidateConfigs {
             let path = Self::path(folder, &planned.name);
             let config = resolve(&RunConfig::default(), &[Layer::file(&path)?], RunConfig::check)?;
             ensure!(
-                hex(&Sha256::digest(config.to_toml()?)) == planned.config_sha256,
+                sha256_of(config.to_toml()?) == planned.config_sha256,
                 "{} is not the configuration of the plan: it was changed afterwards",
                 path.display()
             );
@@ -129,12 +128,23 @@ impl CandidateConfigs {
         &self.0[0].1
     }
 
+    /// Returns the entries of a plan.
+    ///
+    /// # Errors
+    /// When a configuration cannot be written as TOML.
+    pub fn planned(&self) -> anyhow::Result<Vec<PlannedCandidate>> {
+        let entry = |(name, config): &(String, RunConfig)| {
+            anyhow::Ok(PlannedCandidate { name: name.clone(), config_sha256: sha256_of(config.to_toml()?) })
+        };
+        self.0.iter().map(entry).collect()
+    }
+
     /// Builds the market of every candidate from the same bars; equal market settings share one. With `wider`, also the market at
     /// 1.5 times the spread.
     ///
     /// # Errors
     /// As [`Inputs::market_under`].
-    pub fn with_markets(self, inputs: &Inputs, wider: bool) -> anyhow::Result<Vec<Candidate>> {
+    pub fn with_markets(&self, inputs: &Inputs, wider: bool) -> anyhow::Result<Vec<Candidate>> {
         let first = self.shared().market.clone();
         let wider = |config: &RunConfig| {
             let mut market = config.market.clone();
@@ -142,7 +152,7 @@ impl CandidateConfigs {
             wider.then(|| inputs.market_under(&market)).transpose()
         };
         let mut candidates: Vec<Candidate> = Vec::new();
-        for (name, config) in self.0 {
+        for (name, config) in self.0.iter().cloned() {
             let known = candidates.iter().find(|known| known.config.market == config.market);
             let (market, wider) = match known {
                 Some(known) => (Arc::clone(&known.market), known.wider.clone()),
@@ -176,22 +186,6 @@ pub struct PlannedCandidate {
     pub name: String,
     /// SHA-256 of the configuration as TOML.
     pub config_sha256: String,
-}
-
-impl Candidate {
-    /// Returns the entry of the plan.
-    ///
-    /// # Errors
-    /// When the configuration cannot be written as TOML.
-    pub fn planned(&self) -> anyhow::Result<PlannedCandidate> {
-        let config_sha256 = hex(&Sha256::digest(self.config.to_toml()?));
-        Ok(PlannedCandidate { name: self.name.clone(), config_sha256 })
-    }
-}
-
-/// Returns bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use serde::de::DeserializeOwned;
 
 use super::{WalkForwardResult, fold_files::FoldFiles, plan::Plan};
+use crate::artifacts::files::read_json;
 
 /// Reads folds and trades of a finished test.
 ///
@@ -19,4 +21,14 @@ pub fn read(folder: &Path, plan: &Plan) -> anyhow::Result<WalkForwardResult> {
         found.with_context(place)
     };
     Ok(WalkForwardResult::stitch(plan.folds.iter().map(fold).collect::<anyhow::Result<_>>()?, plan.seeds.len()))
+}
+
+/// Reads `evaluation.json` of a folder.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn evaluation<T: DeserializeOwned>(folder: &Path) -> anyhow::Result<T> {
+    let path = folder.join("evaluation.json");
+    ensure!(path.exists(), "reading {}: finish the walk-forward test first", path.display());
+    read_json(&path)
 }

@@ -29,8 +29,6 @@ pub(super) struct FoldSettings<'a> {
     pub(super) choice: ChoiceRule,
     pub(super) refit: bool,
     pub(super) behaviour: Behaviour,
-    /// Replays the test dates at wider spreads, too.
-    pub(super) at_wider_spread: bool,
     pub(super) stop: Option<&'a StopRequests>,
 }
 
@@ -135,7 +133,7 @@ impl FoldSettings<'_> {
         Ok(Some(TestedFold { result, trades, judged }))
     }
 
-    /// Replays the test dates, also at wider spreads if the settings ask for it, and adds the rows.
+    /// Replays the test dates, also at wider spreads where the candidate has such a market, and adds the rows.
     fn test(
         &self,
         fold: &Fold,
@@ -150,7 +148,7 @@ impl FoldSettings<'_> {
             anyhow::Ok(played)
         };
         let played = replayed(&candidate.market, Part::Test)?;
-        if let Some(wider) = candidate.wider.as_ref().filter(|_| self.at_wider_spread) {
+        if let Some(wider) = &candidate.wider {
             replayed(wider, Part::WiderSpread)?;
         }
         Ok(played)

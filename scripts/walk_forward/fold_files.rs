@@ -1,9 +1,6 @@
 //! Files of finished folds, in the folder of a walk-forward test.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use market_data::{DataStamp, Split};
@@ -53,8 +50,7 @@ impl FoldFiles<'_> {
         if !path.exists() {
             return Ok(None);
         }
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let file: FoldFile = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+        let file: FoldFile = files::read_json(&path)?;
         if file.plan_sha256 != self.plan_sha256 || file.result.fold != *fold {
             return Ok(None);
         }

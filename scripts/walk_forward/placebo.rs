@@ -2,7 +2,7 @@
 //!
 //! No formula stands behind the result: it is the rank of the real result among those of the placebo markets.
 
-use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path, sync::Mutex};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Mutex};
 
 use anyhow::{Context as _, anyhow, ensure};
 use market_data::{History, placebo::without_direction};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{WalkForward, candidate::CandidateConfigs, plan::Plan, workers::run_in_order};
 use crate::{
+    artifacts::files,
     evaluation::edge::Placebo,
     inputs::Inputs,
     output::{
@@ -43,8 +44,7 @@ impl PlaceboWorlds {
     pub fn read(folder: &Path, plan: &Plan) -> anyhow::Result<Self> {
         let (path, plan_sha256) = (folder.join("placebo.json"), plan.sha256()?);
         if path.exists() {
-            let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            let found: Self = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+            let found: Self = files::read_json(&path)?;
             if found.plan_sha256 == plan_sha256 {
                 return Ok(found);
             }
@@ -105,7 +105,7 @@ impl PlaceboTest<'_> {
     /// Returns the mean P&L of a test date of the procedure on one placebo market.
     fn world(&self, seed: u64) -> anyhow::Result<Option<f64>> {
         let inputs = Inputs::of_history(self.configs.shared(), &without_direction(self.history, seed)?)?;
-        let candidates = self.configs.clone().with_markets(&inputs, false)?;
+        let candidates = self.configs.with_markets(&inputs, false)?;
         let test = WalkForward { plan: self.plan, candidates: &candidates, threads: 1, stop: self.stop.clone() };
         Ok(test.run_in_memory()?.map(|result| result.mean_per_date()))
     }

@@ -1,21 +1,20 @@
 //! Plan of a walk-forward test: everything that its result depends on, written before the first training.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use market_data::{DataStamp, DateRange, FileRecord};
 use ppo_agent::Behaviour;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::{
-    candidate::{PlannedCandidate, hex},
+    candidate::PlannedCandidate,
     choice::ChoiceRule,
     folds::{Fold, FoldSizes},
 };
 use crate::{
-    artifacts::files::manifest_entries,
+    artifacts::files::{manifest_entries, read_json, sha256_of},
     output::output_file::{json_text, write_file},
 };
 
@@ -67,7 +66,7 @@ impl Plan {
     /// # Errors
     /// When it has no JSON form.
     pub fn sha256(&self) -> anyhow::Result<String> {
-        Ok(hex(&Sha256::digest(json_text(self)?)))
+        Ok(sha256_of(json_text(self)?))
     }
 
     /// Refuses files that are not those of the plan.
@@ -95,9 +94,8 @@ impl Plan {
     /// When the folder holds none, or it is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join("plan.json");
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("reading {}: name the folder of a walk-forward test", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+        ensure!(path.exists(), "reading {}: name the folder of a walk-forward test", path.display());
+        read_json(&path)
     }
 
     /// Writes the plan to a new folder, or compares it with the plan of a folder that is resumed.
@@ -111,9 +109,7 @@ impl Plan {
             (true, false) => bail!("{} exists: add --resume to go on with it, or choose another --out", path.display()),
             (false, false) => write_file(&path, json_text(self)?.as_bytes()),
             (true, true) => {
-                let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-                let earlier: Value =
-                    serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+                let earlier: Value = read_json(&path)?;
                 let changed = changed_keys(&earlier, &serde_json::to_value(self)?);
                 ensure!(
                     changed.is_empty(),

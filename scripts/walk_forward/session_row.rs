@@ -1,7 +1,9 @@
 //! One replayed session of a walk-forward test.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
-use market_env::{Market, Trade};
+use market_env::Market;
 use polars_core::prelude::{Column, DataFrame, DataType, NamedFrom as _, Series};
 use polars_io::prelude::ParquetWriter;
 use serde::{Deserialize, Serialize};
@@ -69,10 +71,13 @@ pub(super) struct Origin<'a> {
 
 /// Returns one row per session of a replay, by date and symbol.
 pub(super) fn rows(origin: Origin<'_>, played: &ReplayResult, market: &Market) -> Vec<SessionRow> {
+    let mut premium: BTreeMap<(Date, &str), i64> = BTreeMap::new();
+    for trade in &played.trades {
+        let cents = (trade.entry_price * 100.0 * 100.0).round() as i64 * i64::from(trade.contracts);
+        *premium.entry((trade.date, &trade.symbol)).or_default() += cents;
+    }
     let of = |(date, session): &(Date, market_env::Episode)| {
         let symbol = market.days()[session.day as usize].symbol.to_string();
-        let premium = |trade: &Trade| (trade.entry_price * 100.0 * 100.0).round() as i64 * i64::from(trade.contracts);
-        let own = played.trades.iter().filter(|trade| trade.date == *date && trade.symbol == symbol);
         SessionRow {
             candidate: origin.candidate.to_owned(),
             seed: origin.seed,
@@ -82,7 +87,7 @@ pub(super) fn rows(origin: Origin<'_>, played: &ReplayResult, market: &Market) -
             net_cents: session.net_pnl_cents,
             fees_cents: session.fees_cents,
             trades: session.trades,
-            premium_cents: own.map(premium).sum(),
+            premium_cents: premium.get(&(*date, symbol.as_str())).copied().unwrap_or_default(),
             held_minutes: session.held_steps,
             symbol,
         }

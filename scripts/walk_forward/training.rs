@@ -15,14 +15,14 @@ use statistics::share;
 use super::candidate::Candidate;
 use crate::{evaluation::baselines::Baselines, output::signals::StopRequests};
 
-/// A trained policy, and what its training was like.
+/// A trained policy with the record of its training.
 #[derive(Debug, Clone)]
 pub(super) struct Trained {
     pub(super) policy: Policy,
     pub(super) record: TrainingRecord,
 }
 
-/// Record of a training. Shares are fractions of its last interval's decisions of a flat account.
+/// Record of a training. Shares are fractions of the decisions of a flat account in its last iteration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingRecord {
@@ -67,13 +67,7 @@ fn trained(
     let policy = Policy::for_env(&env, &config.policy, seed)?;
     let mut trainer = Trainer::new(env, policy, config.ppo.clone(), run.timesteps, seed, DeviceChoice::Cpu)?;
     let found = OnceLock::new();
-    let opportunity = || {
-        let measure = || {
-            Baselines::measure(market, &days, &config.env, run.seed)
-                .map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.outlook())
-        };
-        found.get_or_init(measure).clone()
-    };
+    let opportunity = || found.get_or_init(|| Baselines::outlook_on(market, &days, &config.env, run.seed)).clone();
     let monitor = Monitor::new(market.rows().collect(), config.health.clone());
     let mut watch = Watch { monitor, cadence: Cadence::new(run.diagnostics_freq, 0), opportunity, verdict: None };
     let mut since = Ledger::default();
@@ -103,7 +97,8 @@ fn trained(
     Ok(Some(Trained { policy: trainer.policy().clone(), record }))
 }
 
-/// Judges the intervals of a training as a run does.
+/// Judges the intervals of a training by its decisions and updates. A run knows more: hidden units that are dormant, and the money of
+/// random-legal trades.
 struct Watch<F> {
     monitor: Monitor,
     cadence: Cadence,

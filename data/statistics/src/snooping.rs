@@ -72,7 +72,7 @@ impl SuperiorAbility {
         let valid = |k: usize| root * means[k] / deviations[k] >= limit;
         let resampled = resampled_means(series, resamples);
         let p = |center: &dyn Fn(usize) -> f64| {
-            // Where nothing earns, every resample reaches the statistic of 0.
+            // Every resample reaches a statistic of 0: nothing earned.
             let star = |row: &[f64]| largest(&|k| root * (row[k] - center(k)) / scales[k]);
             let reaches = |row: &&[f64]| statistic == 0.0 || star(row) > statistic;
             let count = resampled.chunks_exact(series.len()).filter(reaches).count();

@@ -1,9 +1,8 @@
 //! Identity of a configuration in the registry: the settings that make it another trial.
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
-use crate::config::RunConfig;
+use crate::{artifacts::files::sha256_of, config::RunConfig};
 
 /// Settings that make no other trial: names, places, the machine, vendors, and the terms of the verdict on an edge. Another
 /// seed of the same settings is no other trial either, unless the best seed is taken.
@@ -38,7 +37,7 @@ pub fn configuration_hash(config: &RunConfig) -> anyhow::Result<String> {
     }
     // Keys of a JSON object are sorted.
     let text = serde_json::to_string(&settings)?;
-    Ok(Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256_of(text))
 }
 
 /// Removes a key, given by the pointer to it, if it is there.

@@ -38,7 +38,7 @@ impl Backtest<'_> {
     /// Returns the looks at the dates; `None` where the registry cannot be read.
     fn looks(&self, report: &BacktestReport) -> Option<Looks> {
         let content = Registry::of_model(&model_path(&self.flags.model)).read().ok()?;
-        let configurations = content.lookers(report.dates, report.data).len();
-        Some(Looks { configurations, outside: configurations.saturating_sub(1) })
+        let lookers = content.lookers(report.dates, report.data);
+        Some(Looks::of(&lookers, &[report.configuration.as_str()].into()))
     }
 }

@@ -8,17 +8,17 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::Date;
-use market_data::DataStamp;
+use market_data::{DataStamp, input_file};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    evaluation::sessions::{SessionSeries, Trial},
+    artifacts::files::sha256_of,
+    evaluation::{
+        edge::WIDER_SPREAD,
+        sessions::{SessionSeries, Trial},
+    },
     output::exit_code::UsageError,
 };
-
-/// Multiple of the spread at which an edge must still earn.
-const WIDER_SPREAD: f64 = 1.5;
 
 /// Trades by the origin of their prices.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -100,7 +100,7 @@ fn of_folder(folder: &Path) -> anyhow::Result<Vec<Report>> {
 /// Reads a report; `None` for JSON that has no P&L by date.
 fn parse(path: &Path) -> anyhow::Result<Option<Report>> {
     let read = || -> anyhow::Result<Option<Report>> {
-        let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+        let value: serde_json::Value = serde_json::from_slice(&input_file::read(path)?)?;
         if value.get("daily_pnl_usd").is_none() {
             return Ok(None);
         }
@@ -120,7 +120,7 @@ pub(crate) struct Trials {
 impl Report {
     /// Returns the hash of the settings; for a report without one, that of its model's name, so that it is a trial of its own.
     fn configuration(&self) -> String {
-        let of_name = || format!("model-{}", hex(&[self.model.as_bytes()])[..16].to_owned());
+        let of_name = || format!("model-{}", sha256_of(&self.model)[..16].to_owned());
         self.configuration.clone().unwrap_or_else(of_name)
     }
 
@@ -205,7 +205,7 @@ impl Trials {
         let dates = self.sessions.dates.iter().map(ToString::to_string).collect::<String>();
         let pnl = self.sessions.trials.iter().flat_map(|trial| trial.pnl_usd.iter().flatten());
         let bytes: Vec<u8> = pnl.flat_map(|x| x.to_le_bytes()).collect();
-        let digits = hex(&[dates.as_bytes(), &bytes]);
+        let digits = sha256_of([dates.as_bytes(), &bytes].concat());
         u64::from_str_radix(&digits[..15], 16).unwrap_or(0)
     }
 }
@@ -233,12 +233,6 @@ fn check_seeds(group: &[&Report]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn hex(parts: &[&[u8]]) -> String {
-    let mut hasher = Sha256::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

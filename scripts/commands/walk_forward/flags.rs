@@ -96,14 +96,6 @@ impl Seeds {
 }
 
 impl WalkForwardFlags {
-    /// Fails if another verdict is required.
-    pub(crate) fn check(&self, word: Word) -> anyhow::Result<()> {
-        match self.require {
-            Some(required) if required != word => anyhow::bail!("--require {required}: the verdict is {word}"),
-            _ => Ok(()),
-        }
-    }
-
     /// Lays files, flags and assignments over every candidate, and checks the results.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::evaluation::EvaluationConfig,
     evaluation::{
-        edge::{Beside, Evaluation},
+        edge::{Beside, Evaluation, WIDER_SPREAD},
         sessions::SessionSeries,
     },
     output::table::dollars,
@@ -47,6 +47,17 @@ impl Word {
         (Self::NoEdge, "no_edge"),
         (Self::EdgeSurvives, "edge_survives"),
     ];
+
+    /// Fails if another verdict is required.
+    ///
+    /// # Errors
+    /// A sentence with both.
+    pub fn require(self, required: Option<Self>) -> anyhow::Result<()> {
+        match required {
+            Some(required) if required != self => anyhow::bail!("--require {required}: the verdict is {self}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Word {
@@ -265,7 +276,7 @@ impl Evidence<'_> {
         }
         let wider = self.beside.at_wider_spread_usd;
         conditions.push(Condition {
-            text: format!("earns at 1.5 x the spread ({} a date)", shown(wider)),
+            text: format!("earns at {WIDER_SPREAD} x the spread ({} a date)", shown(wider)),
             met: earns(wider),
         });
         let random = self.beside.matched_random.map(|random| random.p);

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{absent, p_text, short_dollars};
+use super::{absent, p_text, result_rows, short_dollars};
 use crate::{
     evaluation::edge::{Evaluation, figures::TrialResult},
     output::table::dollars,
@@ -43,18 +43,7 @@ fn chart(evaluation: &Evaluation) -> Markup {
         format!("The judged policy ranks {rank} of {} with policies that know nothing, by money.", sorted.len());
     let least = shown.iter().map(|row| row.mean_usd).fold(0.0, f64::min);
     let most = shown.iter().map(|row| row.mean_usd).fold(0.0, f64::max);
-    let rows: Vec<Vec<String>> = sorted
-        .iter()
-        .map(|row| {
-            vec![
-                row.name.clone(),
-                dollars(row.mean_usd),
-                format!("{:.1}", row.t),
-                p_text(row.p),
-                p_text(row.p_adjusted),
-            ]
-        })
-        .collect();
+    let rows = result_rows(sorted.iter().copied());
     let heading = ["policy", "a date", "t", "p", "p, Romano-Wolf"];
     html! {
         figure {

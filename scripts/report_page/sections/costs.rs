@@ -8,7 +8,10 @@ use statistics::{BlockLength, Blocks, Resamples};
 
 use super::{absent, short_dollars, with_ends};
 use crate::{
-    evaluation::break_even::{FixedTrades, WithInterval, mean_with_interval},
+    evaluation::{
+        break_even::{FixedTrades, WithInterval, mean_with_interval},
+        edge::WIDER_SPREAD,
+    },
     output::table::dollars,
     report_page::{
         Page, Series,
@@ -21,8 +24,6 @@ use crate::{
 const MULTIPLES: [f64; 7] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
 /// Resamples behind the intervals.
 const RESAMPLES: usize = 1_999;
-/// Multiple of the spread in the second replay of a walk-forward test.
-const WIDER: f64 = 1.5;
 
 pub(super) fn body(page: &Page, series: &Series) -> Markup {
     let blocks = Blocks::Stationary(BlockLength::for_sessions(&series.mean));
@@ -60,7 +61,7 @@ fn decided_again(page: &Page, series: &Series, resamples: &Resamples) -> Vec<(f6
     }
     let seeds = page.seeds.len().max(1) as f64;
     let wider: Vec<f64> = cents.into_values().map(|cents| cents as f64 / 100.0 / seeds).collect();
-    let wider = (wider.len() == series.dates.len()).then(|| (WIDER, mean_with_interval(&wider, resamples)));
+    let wider = (wider.len() == series.dates.len()).then(|| (WIDER_SPREAD, mean_with_interval(&wider, resamples)));
     [own].into_iter().chain(wider).collect()
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use statistics::{DeflatedSharpe, Moments};
 
-use super::{absent, p_text, short_dollars};
+use super::{absent, p_text, result_rows, short_dollars};
 use crate::{
     evaluation::edge::{
         Evaluation,
@@ -42,19 +42,7 @@ fn missing(evaluation: &Evaluation, key: &str, name: &str) -> Markup {
 }
 
 fn trials(evaluation: &Evaluation) -> Markup {
-    let rows: Vec<Vec<String>> = evaluation
-        .romano_wolf
-        .iter()
-        .map(|row| {
-            vec![
-                row.name.clone(),
-                dollars(row.mean_usd),
-                format!("{:.1}", row.t),
-                p_text(row.p),
-                p_text(row.p_adjusted),
-            ]
-        })
-        .collect();
+    let rows = result_rows(&evaluation.romano_wolf);
     let tests = [
         evaluation.psr.map(|psr| format!("PSR, the probability of a Sharpe ratio above 0: {psr:.3}")),
         evaluation.reality_check.map(|check| format!("Reality Check of the best trial: p {}", p_text(check.p))),

@@ -83,10 +83,7 @@ impl TestMarket {
     }
 
     fn opportunity(&self) -> Opportunity {
-        let measure = || {
-            let found = Baselines::measure(&self.market, &self.days(), &self.config.env, 0);
-            found.map_or_else(|error| Opportunity::Unclear(error.to_string()), |found| found.outlook())
-        };
+        let measure = || Baselines::outlook_on(&self.market, &self.days(), &self.config.env, 0);
         self.opportunity.get_or_init(measure).clone()
     }
 }
