@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, io, sync::Arc};
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
 use market_data::{
-    DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, calendar, source,
+    DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, Window, calendar, source,
 };
 use market_env::{Expiry, FEATURES, LevelNoise, Levels, Market, MarketConfig, PricingConfig, QuotePair};
 use ppo_agent::require_libtorch;
@@ -43,17 +43,22 @@ pub struct Inputs {
     pub market: Arc<Market>,
 }
 
-/// Loads the bars of a configuration.
+/// Loads all bars of a configuration.
 ///
 /// # Errors
 /// As for [`Inputs::load`].
 pub fn history(config: &RunConfig) -> anyhow::Result<History> {
+    history_of(config, &Window::default())
+}
+
+/// Loads the bars of a configuration that the dates of `window` need.
+fn history_of(config: &RunConfig, window: &Window) -> anyhow::Result<History> {
     let run = &config.run;
     Ok(match run.data_source {
         DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
         DataSource::Files => {
             let format = config.data.bar_format();
-            source::files::load_in(&run.data_folder(), &run.symbols, &format).map_err(with_ways_to_bars)?
+            source::files::load_window(&run.data_folder(), &run.symbols, &format, window).map_err(with_ways_to_bars)?
         }
         DataSource::Vendor(_) => vendor::history(config)?,
     })
@@ -74,7 +79,7 @@ fn with_ways_to_bars(error: DataError) -> anyhow::Error {
 /// # Errors
 /// As for [`Inputs::load`].
 pub fn sessions(config: &RunConfig) -> anyhow::Result<Dataset> {
-    sessions_of(config, &history(config)?)
+    sessions_of(config, &history_of(config, &config.run.window())?)
 }
 
 /// Cuts bars into the sessions of a configuration.

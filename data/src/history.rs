@@ -9,7 +9,7 @@ use crate::{Bars, Volatility};
 pub struct FileRecord {
     /// The path as it was opened.
     pub path: String,
-    /// Data rows.
+    /// Data rows that were read.
     pub rows: usize,
     /// Detected format, such as `timestamps: RFC 3339`.
     pub note: String,
@@ -20,7 +20,7 @@ pub struct FileRecord {
 }
 
 impl FileRecord {
-    /// Returns the record of a file whose rows are all used.
+    /// Returns the record of a file that is identified by its own hash.
     #[must_use]
     pub fn new(path: &Path, rows: usize, note: String) -> Self {
         Self { path: path.display().to_string(), rows, note, digest: None, folder: None }

@@ -40,7 +40,8 @@ impl<'c> CommandContext<'c> {
     /// # Errors
     /// When the screen cannot be written.
     pub(crate) fn say_notes(&mut self) -> anyhow::Result<()> {
-        Ok(self.console.say_all(self.notes.drain(..).map(|note| format!("Note: {note}")))?)
+        let Self { console, notes } = self;
+        Ok(notes.drain(..).try_for_each(|note| console.say_sentence(&format!("Note: {note}")))?)
     }
 
     /// Prints the notice about synthetic bars, if the bars are synthetic.

@@ -73,15 +73,16 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
             UsageError::one(text)
         })?,
     };
-    let mut history = cache.history(fetcher.vendor, &run.symbols, dates)?;
+    let format = config.data.bar_format();
+    let mut history = cache.history(fetcher.vendor, &run.symbols, dates, &format)?;
     if let Some(earlier) = requested(run, VOLATILITY_SESSIONS)?.filter(|_| history.volatility.is_empty()) {
         let longer = DateRange { first: earlier.first.min(dates.first), last: dates.last };
         match fetch_missing(&fetcher, run, longer, &meter) {
-            Ok(_) => history = cache.history(fetcher.vendor, &run.symbols, longer)?,
+            Ok(_) => history = cache.history(fetcher.vendor, &run.symbols, longer, &format)?,
             Err(error) => meter.note(format!("realised volatility of the first sessions has less history: {error}")),
         }
     }
-    history.notes = meter.notes();
+    history.notes.extend(meter.notes());
     Ok(history)
 }
 

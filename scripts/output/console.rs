@@ -19,6 +19,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use market_data::quotation::printable;
 use serde::Serialize;
 
+use super::wrap::wrap_for_screen;
+
 /// Amount of text on the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Level {
@@ -73,6 +75,16 @@ impl Console {
     pub fn say(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         self.log(text.as_ref())?;
         self.print_at(&[Level::Normal, Level::Verbose], text.as_ref())
+    }
+
+    /// Logs a sentence as one line, and prints it; a terminal shows it in lines of at most 80 columns.
+    ///
+    /// # Errors
+    /// As for [`Console::say`].
+    pub fn say_sentence(&mut self, text: &str) -> io::Result<()> {
+        self.log(text)?;
+        let lines = if Self::is_terminal() { wrap_for_screen(text) } else { vec![text.to_owned()] };
+        lines.iter().try_for_each(|line| self.show(line))
     }
 
     /// Logs one or more lines, and prints them at [`Level::Verbose`].

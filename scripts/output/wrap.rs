@@ -22,7 +22,12 @@ pub(crate) fn wrap(text: &str, first: &str, rest: &str, fits: impl Fn(&str) -> b
 
 /// Breaks a text into lines of at most 80 columns.
 pub(crate) fn wrap_for_screen(text: &str) -> Vec<String> {
-    wrap(text, "", "", |line| line.chars().count() <= SCREEN)
+    wrap_to(text, SCREEN)
+}
+
+/// Breaks a text into lines of at most `width` characters.
+pub(crate) fn wrap_to(text: &str, width: usize) -> Vec<String> {
+    wrap(text, "", "", |line| line.chars().count() <= width)
 }
 
 #[cfg(test)]

@@ -5,16 +5,19 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::LazyLock,
     thread,
     time::Duration,
 };
 
+use market_data::source::{cache::CachedRow as _, vendor::Row};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     cli::{events, metrics, text},
     util::Dice,
+    vendor::fake_vendor::{FakeVendor, Rules, TEST_KEY},
 };
 
 /// A checkpoint after every iteration.
@@ -75,12 +78,38 @@ const LSTM: &[&str] = &[
     "1",
 ];
 
+/// Bars of a vendor, which the first start fetches into a cache.
+const VENDOR: &[&str] = &[
+    "--symbols",
+    "SPY",
+    "--data-source",
+    "massive",
+    "--data-dir",
+    "bars",
+    "--start-date",
+    "2025-05-12",
+    "--end-date",
+    "2025-07-18",
+    "--set",
+    "data.massive.calls_per_minute=0",
+    "--timesteps",
+    "60000",
+    "--checkpoint-freq",
+    "2048",
+];
+
+/// The vendor of the runs that fetch their bars.
+static SERVER: LazyLock<FakeVendor> = LazyLock::new(|| FakeVendor::start(Rules::default()));
+
 /// Returns the command that starts a run in a folder, or goes on with it.
 fn command(folder: &Path, flags: &[&str]) -> Command {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/smoke.toml");
     let mut command = Command::new(env!("CARGO_BIN_EXE_train_historical_model"));
     command.current_dir(folder).arg("--config").arg(config).args(flags).args(["--resume", "auto"]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
+    if flags == VENDOR {
+        command.env("MASSIVE_API_KEY", TEST_KEY).env("MASSIVE_API_BASE_URL", SERVER.url());
+    }
     command
 }
 
@@ -117,8 +146,9 @@ fn kills(flags: &[&str], count: u32, dice: &mut Dice) -> u32 {
         if turn == 1 {
             tear_newest(killed.path());
         }
-        let at = u64::from(dice.roll(size));
-        met += u32::from(killed_at(killed.path(), flags, at, u64::from(dice.roll(60))));
+        // The first kill meets the start of the process, or the reading or fetching of bars.
+        let (at, later) = if turn == 0 { (0, dice.roll(600)) } else { (dice.roll(size), dice.roll(60)) };
+        met += u32::from(killed_at(killed.path(), flags, at.into(), later.into()));
     }
     let output = command(killed.path(), flags).output().unwrap();
     assert_eq!(output.status.code(), whole.status.code(), "{}", text(&output.stderr));
@@ -163,7 +193,9 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(next) = folders.pop() {
         for path in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
             let name = path.strip_prefix(folder).unwrap().display().to_string();
-            if name.starts_with("runs/smoke.") || name.contains(".log.") || name == "registry.jsonl" {
+            let is_of = |stem: &str| name.rsplit('/').next() == Some(stem);
+            let set_aside = name.starts_with("runs/smoke.") || name.contains(".log.");
+            if set_aside || ["registry.jsonl", "calls", ".lock", "refusals.json"].into_iter().any(is_of) {
                 continue;
             }
             if path.is_dir() {
@@ -188,6 +220,9 @@ fn timeless(name: &str, folder: &Path, bytes: Vec<u8>) -> Vec<u8> {
             let manifest: Value = serde_json::from_slice(&bytes).unwrap();
             let results = ["timesteps", "kept", "verdict", "validation", "out_of_sample", "test_prices", "trained_on"];
             format!("{:#?}", results.map(|key| manifest[key].clone())).into_bytes()
+        }
+        month if name.contains("/minute/") && month.ends_with(".parquet") => {
+            format!("{:?}", Row::read(&folder.join(name)).unwrap()).into_bytes()
         }
         log if log.ends_with(".log") => {
             text(&bytes).lines().filter(|line| line.starts_with("Adapted   step ")).collect::<String>().into_bytes()
@@ -219,11 +254,18 @@ fn moves_schedules_and_the_choice_of_a_model_survive_kills() {
 }
 
 #[test]
+fn bars_and_models_of_a_vendor_survive_kills() {
+    let met = kills(VENDOR, 6, &mut Dice(7));
+    assert!(met > 3, "{met} kills met the run");
+}
+
+#[test]
 #[ignore = "several minutes; cargo test --release --workspace -- --ignored a_hundred_kills"]
 fn a_hundred_kills() {
     let kinds: &[&[&str]] = &[
         PLAIN,
         ADAPT,
+        VENDOR,
         #[cfg(feature = "torch")]
         LSTM,
     ];

@@ -2,18 +2,19 @@
 
 use jiff::{ToSpan as _, civil::Date};
 use market_data::{
-    Bars, DateRange, calendar,
+    BarFormat, Bars, DateRange, calendar,
     source::{
-        cache::Cache,
+        cache::{Cache, Kind, SessionRecord},
         fetch::{FetchOptions, FetchSummary, HistoryRequest},
         files,
-        vendor::VendorError,
+        vendor::{Adjustment, VendorError},
     },
 };
 
 use crate::{
     util,
     vendor::{
+        errors::always,
         fake_vendor::{
             Fault,
             market::{self, Instrument},
@@ -75,7 +76,7 @@ fn a_history_from_the_cache_equals_one_from_files() {
     let symbols = util::symbols(&["SPY"]);
     let of_files = files::load(folder.path(), &symbols).unwrap();
     let quiet = RecordingProgress::default();
-    let of_cache = fixture.cache().history(&fixture.massive(&quiet), &symbols, range).unwrap();
+    let of_cache = fixture.cache().history(&fixture.massive(&quiet), &symbols, range, &BarFormat::default()).unwrap();
     let prices = |bars: &Bars| [bars.open(), bars.high(), bars.low(), bars.close(), bars.volume()].map(<[f64]>::to_vec);
     assert_eq!((of_cache.bars.len(), of_files.bars.len()), (1, 1));
     for (one, other) in of_cache.bars.iter().zip(&of_files.bars) {
@@ -195,4 +196,35 @@ fn concurrent_programs_repeat_no_request() {
     let (days, _) =
         Cache::new(fixture.folder.path()).load_daily("massive", &util::symbols(&["VIX"])[0], ALL).unwrap().unwrap();
     assert_eq!(days, market_data::DailySeries::new("expected", date, close).unwrap());
+}
+
+#[test]
+fn bars_on_the_clock_of_new_york_are_refused_and_not_stored() {
+    let fixture = FetchFixture::new(|rules| rules.faults = always(&Fault::NewYorkClock));
+    let range = dates("2025-10-06", "2025-10-17");
+    let error = fetch_history(&fixture, range, &RecordingProgress::default()).unwrap_err().to_string();
+    for part in ["sent minute bars of SPY from 2025-10-06", "as times of America/New_York", "none of them is stored"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let progress = RecordingProgress::default();
+    assert_eq!(fixture.cache().span(&fixture.massive(&progress), &util::symbols(&["SPY"])).unwrap(), None);
+}
+
+#[test]
+fn a_cached_price_off_by_a_factor_is_refused_or_noted() {
+    let fixture = FetchFixture::new(|_| ());
+    let range = dates("2025-10-06", "2025-10-06");
+    let mut rows = expected("SPY", range.first).to_vec();
+    rows[100].close = rows[100].open / 100.0;
+    rows[100].low = rows[100].close;
+    let symbols = util::symbols(&["SPY"]);
+    let series = fixture.cache().series("massive", Adjustment::Split, Kind::Minute, &symbols[0]);
+    series.store(vec![(range.first, SessionRecord::default(), rows)]).unwrap();
+    let progress = RecordingProgress::default();
+    let read = |format: &BarFormat| fixture.cache().history(&fixture.massive(&progress), &symbols, range, format);
+    let error = read(&BarFormat::default()).unwrap_err().to_string();
+    assert!(error.contains("massive/split/minute/SPY: row 101, 2025-10-06"), "{error}");
+    assert!(error.contains("1/100 times the open") && error.contains("fetch again, or take another vendor"), "{error}");
+    let allowed = BarFormat { allow_suspicious: true, ..BarFormat::default() };
+    assert!(read(&allowed).unwrap().notes[0].contains("1/100 times the open"));
 }

@@ -318,7 +318,7 @@ impl CachedSeries {
                 if self.adjustment == Adjustment::Raw { "raw" } else { "split-adjusted" }
             );
             files.push(FileRecord { digest: Some(rows::digest(&rows)), ..FileRecord::new(&path, rows.len(), note) });
-            rows::append(&mut columns, &rows);
+            columns.extend(&rows);
         }
         let origin = self.folder.display().to_string();
         Ok((Bars::new(self.symbol.clone(), &origin, columns)?, files))

@@ -4,10 +4,7 @@ use jiff::civil::Date;
 
 use super::{
     check_symbols,
-    files::{
-        suspicion::{self, Suspicion},
-        trust,
-    },
+    files::trust::{Check, Trust},
 };
 use crate::{
     BarColumns, BarFormat, Bars, DailySeries, DataError, History, Symbol, Volatility, Zone, bar_format::clock_time,
@@ -79,32 +76,27 @@ pub struct GivenVolatility {
 pub fn history(bars: Vec<GivenBars>, volatility: GivenVolatility, format: &BarFormat) -> Result<History, DataError> {
     let symbols: Vec<Symbol> = bars.iter().map(|given| given.symbol.clone()).collect();
     check_symbols(&symbols)?;
-    let mut notes = Vec::new();
-    let bars = bars.into_iter().map(|given| trusted(given, format, &mut notes)).collect::<Result<Vec<_>, _>>()?;
+    let mut trust = Trust::new(format.clone());
+    let bars =
+        bars.into_iter().map(|given| trusted(given, format, &mut trust, Trust::bars)).collect::<Result<_, _>>()?;
     let GivenVolatility { vix1d, vix, vix_daily } = volatility;
-    let vix1d = vix1d.map(|given| trusted_index(given, format, &mut notes)).transpose()?;
-    let vix = vix.map(|given| trusted_index(given, format, &mut notes)).transpose()?;
-    let vix_daily = vix_daily.map(|given| trusted_closes(given, format, &mut notes)).transpose()?;
+    let mut index = |given: Option<GivenBars>| given.map(|given| trusted(given, format, &mut trust, Trust::index));
+    let (vix1d, vix) = (index(vix1d).transpose()?, index(vix).transpose()?);
+    let vix_daily = vix_daily.map(|given| trusted_closes(given, &mut trust)).transpose()?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
-    Ok(History { bars, volatility, files: Vec::new(), synthetic: false, notes })
+    Ok(History { bars, volatility, files: Vec::new(), synthetic: false, notes: trust.into_notes() })
 }
 
-fn trusted(given: GivenBars, format: &BarFormat, notes: &mut Vec<String>) -> Result<Bars, DataError> {
+fn trusted(given: GivenBars, format: &BarFormat, trust: &mut Trust, check: Check) -> Result<Bars, DataError> {
     let (bars, states_zone) = checked(given, format)?;
-    judge(bars.origin(), trust::doubt(&bars, format, states_zone)?, format, notes)?;
+    check(trust, bars.origin(), &bars, states_zone)?;
     Ok(bars)
 }
 
-fn trusted_index(given: GivenBars, format: &BarFormat, notes: &mut Vec<String>) -> Result<Bars, DataError> {
-    let (bars, states_zone) = checked(given, format)?;
-    judge(bars.origin(), trust::index_doubt(&bars, format, states_zone), format, notes)?;
-    Ok(bars)
-}
-
-fn trusted_closes(given: GivenCloses, format: &BarFormat, notes: &mut Vec<String>) -> Result<DailySeries, DataError> {
+fn trusted_closes(given: GivenCloses, trust: &mut Trust) -> Result<DailySeries, DataError> {
     let GivenCloses { origin, date, close } = given;
     let series = DailySeries::new(&origin, date, close)?;
-    judge(&origin, suspicion::daily_level(&series), format, notes)?;
+    trust.closes(&origin, &series)?;
     Ok(series)
 }
 
@@ -126,16 +118,6 @@ fn in_utc(origin: &str, zone: &Zone, clock: &[i64]) -> Result<Vec<i64>, DataErro
         times: fault.times,
         zone: zone.clone(),
     })
-}
-
-/// Refuses a series in doubt, or notes the doubt where the configuration allows it.
-fn judge(origin: &str, doubt: Option<Suspicion>, format: &BarFormat, notes: &mut Vec<String>) -> Result<(), DataError> {
-    let Some(Suspicion { what, cure }) = doubt else { return Ok(()) };
-    if !format.allow_suspicious {
-        return Err(DataError::Suspicious { path: origin.to_owned(), what, cure });
-    }
-    notes.push(format!("{origin} is read as data.allow_suspicious wants it, but {what}"));
-    Ok(())
 }
 
 #[cfg(test)]

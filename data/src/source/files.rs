@@ -18,6 +18,7 @@ mod exchange_day;
 #[cfg(test)]
 mod fault_tests;
 pub mod import;
+mod needed;
 pub(super) mod parquet;
 pub mod placement;
 mod plain_types;
@@ -31,10 +32,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::{cells::guarded, series::Series, suspicion::Suspicion};
+use self::{
+    cells::guarded,
+    series::Series,
+    trust::{Check, Trust},
+};
 use super::check_symbols;
 use crate::{
-    BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility, error::listed_or_nothing,
+    BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility, Window, calendar,
+    error::listed_or_nothing,
 };
 
 /// Endings of files.
@@ -61,38 +67,59 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
 /// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row, times that
 /// contradict the exchange's day, prices off by a factor; the message names file, row and column.
 pub fn load_in(dir: &Path, symbols: &[Symbol], format: &BarFormat) -> Result<History, DataError> {
+    load_window(dir, symbols, format, &Window::default())
+}
+
+/// As [`load_in`], for a run on the dates of `window`: Parquet files are read from the history of the first date on, and earlier rows
+/// are neither read nor checked.
+///
+/// # Errors
+/// As for [`load_in`].
+pub fn load_window(dir: &Path, symbols: &[Symbol], format: &BarFormat, window: &Window) -> Result<History, DataError> {
     check_symbols(symbols)?;
-    let mut folder = Folder::open(dir, format)?;
+    let mut folder = Folder::open(dir, format, window)?;
     let bars = symbols.iter().map(|symbol| folder.minute_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
+    // Days are counted from the last bar of a symbol, before which an index may end.
+    let last = bars.iter().filter_map(|bars| bars.ts_ns().last()).max();
+    folder.window.to = window.to.or(last.map(|&last| calendar::exchange_date(last)));
     let vix1d = folder.index(&Symbol::new("VIX1D")?)?;
     let vix = folder.index(&Symbol::new("VIX")?)?;
     let vix_daily = folder.daily("VIX_1d")?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
-    let notes = folder.notes();
-    Ok(History { bars, volatility, files: folder.read, synthetic: false, notes })
+    let files = std::mem::take(&mut folder.read);
+    Ok(History { bars, volatility, files, synthetic: false, notes: folder.into_notes() })
 }
 
 /// A folder, and records of the files read from it.
 struct Folder<'a> {
     dir: &'a Path,
     format: &'a BarFormat,
+    /// Dates of the run.
+    window: Window,
     /// Names of its files, ascending.
     names: BTreeSet<String>,
     read: Vec<FileRecord>,
     /// Columns that are not read.
     unused: BTreeSet<String>,
-    /// Suspicions that the configuration allows, one sentence each.
-    allowed: Vec<String>,
+    trust: Trust,
 }
 
 impl<'a> Folder<'a> {
-    fn open(dir: &'a Path, format: &'a BarFormat) -> Result<Self, DataError> {
+    fn open(dir: &'a Path, format: &'a BarFormat, window: &Window) -> Result<Self, DataError> {
         let fault = |source| DataError::Folder { path: dir.display().to_string(), source };
         let mut names = BTreeSet::new();
         for entry in std::fs::read_dir(dir).map_err(fault)? {
             names.insert(entry.map_err(fault)?.file_name().to_string_lossy().into_owned());
         }
-        Ok(Self { dir, format, names, read: Vec::new(), unused: BTreeSet::new(), allowed: Vec::new() })
+        Ok(Self {
+            dir,
+            format,
+            window: window.clone(),
+            names,
+            read: Vec::new(),
+            unused: BTreeSet::new(),
+            trust: Trust::new(format.clone()),
+        })
     }
 
     /// Returns the file with the stem `stem`, or the folder of that name, if one exists.
@@ -118,39 +145,40 @@ impl<'a> Folder<'a> {
             folder: self.dir.display().to_string(),
             available: self.symbols(),
         })?;
-        let series = Series::read(&path, symbol, self.format, !symbol.is_index())?;
-        let found = trust::doubt(&series.bars, self.format, series.states_zone)?;
-        self.judge(&path, found)?;
-        Ok(self.keep(series))
+        self.trusted(&path, symbol, !symbol.is_index(), Trust::bars)
     }
 
     /// Returns the minute bars of an index of volatility, which are optional.
     fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
         let Some(path) = self.find(&format!("{symbol}_1m"))? else { return Ok(None) };
-        let series = Series::read(&path, symbol, self.format, false)?;
-        let found = trust::index_doubt(&series.bars, self.format, series.states_zone);
-        self.judge(&path, found)?;
-        Ok(Some(self.keep(series)))
+        self.trusted(&path, symbol, false, Trust::index).map(Some)
+    }
+
+    /// Reads a series and checks it. Where the rows of the run's dates raise a doubt the whole file is read, so that errors count rows
+    /// from its first.
+    fn trusted(&mut self, path: &Path, symbol: &Symbol, with_volume: bool, check: Check) -> Result<Bars, DataError> {
+        let origin = path.display().to_string();
+        let read = |window: &Window| Series::read(path, symbol, self.format, with_volume, window);
+        if self.window != Window::default() {
+            let mut strict = Trust::new(BarFormat { allow_suspicious: false, ..self.format.clone() });
+            let trusts = |series: &Series| check(&mut strict, &origin, &series.bars, series.states_zone).is_ok();
+            if let Some(series) = read(&self.window).ok().filter(trusts) {
+                return Ok(self.keep(series));
+            }
+        }
+        let series = read(&Window::default())?;
+        check(&mut self.trust, &origin, &series.bars, series.states_zone)?;
+        Ok(self.keep(series))
     }
 
     fn daily(&mut self, stem: &str) -> Result<Option<DailySeries>, DataError> {
         let Some(path) = self.find(stem)? else { return Ok(None) };
         let columns = guarded(&path, || if is_csv(&path) { csv::daily(&path) } else { parquet::daily(&path) })?;
         self.read.push(FileRecord::new(&path, columns.date.len(), "daily closes".to_owned()));
-        let series = DailySeries::new(&path.display().to_string(), columns.date, columns.close)?;
-        self.judge(&path, suspicion::daily_level(&series))?;
+        let origin = path.display().to_string();
+        let series = DailySeries::new(&origin, columns.date, columns.close)?;
+        self.trust.closes(&origin, &series)?;
         Ok(Some(series))
-    }
-
-    /// Refuses a file under suspicion, or notes the suspicion where the configuration allows it.
-    fn judge(&mut self, path: &Path, found: Option<Suspicion>) -> Result<(), DataError> {
-        let Some(Suspicion { what, cure }) = found else { return Ok(()) };
-        let path = path.display().to_string();
-        if !self.format.allow_suspicious {
-            return Err(DataError::Suspicious { path, what, cure });
-        }
-        self.allowed.push(format!("{path} is read as data.allow_suspicious wants it, but {what}"));
-        Ok(())
     }
 
     /// Keeps the records of a series and returns its bars.
@@ -161,11 +189,11 @@ impl<'a> Folder<'a> {
     }
 
     /// Returns sentences on what was allowed, and on columns that are not read.
-    fn notes(&self) -> Vec<String> {
-        let names: Vec<String> = self.unused.iter().cloned().collect();
+    fn into_notes(self) -> Vec<String> {
+        let names: Vec<String> = self.unused.into_iter().collect();
         let unused = (!names.is_empty())
             .then(|| format!("columns of bar files that are not used: {}", listed_or_nothing(&names)));
-        self.allowed.iter().cloned().chain(unused).collect()
+        self.trust.into_notes().into_iter().chain(unused).collect()
     }
 
     /// Returns the symbols with minute bars in the folder, without the volatility indices.

@@ -11,6 +11,7 @@ use super::{
 use crate::output::{
     synthetic::mark,
     table::{columns, dollars, percent, thousands},
+    wrap::wrap_to,
 };
 
 /// Widest line of a frame, in characters.
@@ -109,10 +110,10 @@ fn verdict(view: &View) -> Vec<String> {
         (None, None) => ("none yet".to_owned(), Vec::new()),
     };
     let mut lines = vec![labelled("verdict", &said)];
-    let wrapped = evidence.iter().flat_map(|sentence| wrap(sentence, WIDTH - INDENT));
+    let wrapped = evidence.iter().flat_map(|sentence| wrap_to(sentence, WIDTH - INDENT));
     lines.extend(wrapped.map(|text| labelled("", &text)));
     let money = view.health.last().and_then(|row| row.money).map_or_else(Vec::new, |money| {
-        let wrapped = wrap(&money.clause(), WIDTH - INDENT).into_iter().zip(["money"].into_iter().chain(repeat("")));
+        let wrapped = wrap_to(&money.clause(), WIDTH - INDENT).into_iter().zip(["money"].into_iter().chain(repeat("")));
         wrapped.map(|(text, name)| labelled(name, &text)).collect()
     });
     lines.extend(money);
@@ -174,21 +175,6 @@ fn money(usd: Option<f64>) -> String {
 
 fn labelled(name: &str, text: &str) -> String {
     format!("{name:INDENT$}{text}").trim_end().to_owned()
-}
-
-/// Breaks a sentence between words so that no line is wider than `width`, but for a single longer word.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::{
     http::{Reply, Sending},
-    market::Bar,
+    market::{Bar, MINUTE_MS},
 };
 
 /// A fault of one request.
@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     NextUrlLoop,
     /// `next_url` carries the key as `apiKey`.
     NextUrlWithKey,
+    /// Times are those on the clock of New York in summer, as if that were UTC.
+    NewYorkClock,
     /// One row has its high below its low.
     BadPrice,
     /// One row lacks its close.
@@ -101,6 +103,7 @@ pub(crate) fn edit_rows(faults: &[Fault], rows: &mut Vec<Bar>, before: impl Fn()
         match fault {
             Fault::Duplicate => rows.insert(0, before().unwrap_or(rows[0])),
             Fault::Disorder if rows.len() > 1 => rows.swap(middle - 1, middle),
+            Fault::NewYorkClock => rows.iter_mut().for_each(|row| row.t_ms -= 4 * 60 * MINUTE_MS),
             Fault::BadPrice => rows[middle].h = (rows[middle].l * 5_000.0).floor() / 1e4,
             Fault::MissingField => rows[middle].c = f64::NAN,
             _ => {}

@@ -8,7 +8,7 @@ use polars_core::prelude::{
 };
 
 use crate::{
-    BarColumns, DataError, Right,
+    DataError, Right,
     source::{
         files::{EXPECTED_NUMBER, cells::bad_cell, parquet::Table},
         vendor::{Row, sha256},
@@ -150,16 +150,6 @@ fn bars(path: &Path, table: &Table) -> Result<Vec<Row>, DataError> {
         })
     };
     times.iter().enumerate().map(row).collect()
-}
-
-/// Adds rows to columns; an absent volume is zero.
-pub(super) fn append(columns: &mut BarColumns, rows: &[Row]) {
-    columns.ts_ns.extend(rows.iter().map(|row| row.ts_ns));
-    columns.open.extend(rows.iter().map(|row| row.open));
-    columns.high.extend(rows.iter().map(|row| row.high));
-    columns.low.extend(rows.iter().map(|row| row.low));
-    columns.close.extend(rows.iter().map(|row| row.close));
-    columns.volume.extend(rows.iter().map(|row| row.volume.unwrap_or(0.0)));
 }
 
 /// Returns the SHA-256 of daily closes.

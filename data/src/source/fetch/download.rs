@@ -10,10 +10,11 @@ use jiff::{Timestamp, ToSpan as _, civil::Date};
 
 use super::{FetchOptions, Fetcher, Plan, SessionRun, refusals::Refusals};
 use crate::{
-    DateRange, Symbol,
+    BarColumns, Bars, DateRange, Symbol,
     calendar::{self, MINUTE_NS},
     source::{
         cache::{CachedSeries, Lock, SessionRecord},
+        files::trust,
         vendor::{Page, Progress, Refusal, Row, Rows, VendorError},
     },
 };
@@ -241,16 +242,32 @@ impl<'a> WindowDownload<'a> {
         let count = rows.len();
         rows.retain(|row| self.span.contains(&row.ts_ns));
         self.rows.outside += count - rows.len();
-        self.rows.add(&rows, self.job.options.drop_bad).map_err(|message| VendorError::BadRow {
-            vendor: self.job.fetcher.vendor.name(),
-            what: format!("minute bars of {} from {}", self.run.symbol, self.run.dates),
-            message,
-        })?;
+        let (vendor, what) = (self.job.fetcher.vendor.name(), self.what());
+        let added = self.rows.add(&rows, self.job.options.drop_bad);
+        added.map_err(|message| VendorError::BadRow { vendor, what: what.clone(), message })?;
+        if let Some(message) = self.misplaced(&rows)? {
+            return Err(VendorError::Misplaced { vendor, what, message });
+        }
         self.bodies.push(sha256);
         if self.rows.last_ns().is_some() || self.accept_empty {
             self.store(last)?;
         }
         if self.job.fetcher.progress.stopped() { Err(VendorError::Stopped) } else { Ok(()) }
+    }
+
+    /// Returns what was requested, for errors.
+    fn what(&self) -> String {
+        format!("minute bars of {} from {}", self.run.symbol, self.run.dates)
+    }
+
+    /// Returns how the times of a page contradict the exchange's day. Only here the bars outside trading hours are still known.
+    fn misplaced(&self, rows: &[Row]) -> Result<Option<String>, VendorError> {
+        let mut rows: Vec<Row> = rows.iter().copied().filter(|row| row.fault().is_none()).collect();
+        rows.dedup();
+        let mut columns = BarColumns::default();
+        columns.extend(&rows);
+        let bars = Bars::new(self.run.symbol.clone(), &self.what(), columns)?;
+        Ok(trust::delivered_misplaced(&bars))
     }
 
     /// Stores the sessions whose close lies before the last row, or all of them after the last page.

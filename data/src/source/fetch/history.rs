@@ -4,9 +4,10 @@ use jiff::{ToSpan as _, civil::Date};
 
 use super::{FetchOptions, FetchSummary, Fetcher, Plan, last_final, refusals::Refusals};
 use crate::{
-    DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
+    BarFormat, DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
     source::{
         cache::{Cache, Kind},
+        files::trust::Trust,
         vendor::{Refusal, Vendor, VendorError},
     },
 };
@@ -232,11 +233,20 @@ impl Fetcher<'_> {
 }
 
 impl Cache {
-    /// Returns the cached history of some dates. Makes no request. A symbol without bars is an empty series.
+    /// Returns the cached history of some dates under the checks of files. Makes no request. A symbol without bars is an empty
+    /// series. Cached times are instants, so that of `format` only [`BarFormat::allow_suspicious`] counts.
     ///
     /// # Errors
-    /// A cache that cannot be read.
-    pub fn history(&self, vendor: &dyn Vendor, symbols: &[Symbol], dates: DateRange) -> Result<History, DataError> {
+    /// A cache that cannot be read, times that contradict the exchange's day, prices off by a factor.
+    pub fn history(
+        &self,
+        vendor: &dyn Vendor,
+        symbols: &[Symbol],
+        dates: DateRange,
+        format: &BarFormat,
+    ) -> Result<History, DataError> {
+        let format = BarFormat { allow_suspicious: format.allow_suspicious, ..BarFormat::default() };
+        let mut trust = Trust::of_vendor(format);
         let mut files: Vec<FileRecord> = Vec::new();
         let mut series = |symbol: &Symbol, dates: DateRange| {
             let series = self.series(vendor.name(), vendor.adjustment(), Kind::Minute, symbol);
@@ -251,14 +261,17 @@ impl Cache {
         let mut index =
             |name: &str| Ok::<_, DataError>(Some(series(&Symbol::new(name)?, dates)?).filter(|bars| !bars.is_empty()));
         let (vix1d, vix) = (index("VIX1D")?, index("VIX")?);
+        bars.iter().try_for_each(|bars| trust.bars(bars.origin(), bars, true))?;
+        [&vix1d, &vix].into_iter().flatten().try_for_each(|bars| trust.index(bars.origin(), bars, true))?;
         let before = DateRange { first: dates.first.saturating_sub(DAILY_MARGIN_DAYS.days()), last: dates.last };
         let daily = self.load_daily(vendor.name(), &Symbol::new("VIX")?, before)?;
+        let daily = daily.map(|(days, file)| trust.closes(&file.path, &days).map(|()| (days, file))).transpose()?;
         let daily = daily.map(|(days, file)| {
             files.push(file);
             days
         });
         let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), daily);
-        Ok(History { bars, volatility, files, synthetic: false, notes: Vec::new() })
+        Ok(History { bars, volatility, files, synthetic: false, notes: trust.into_notes() })
     }
 
     /// Returns the dates of the first and last cached session of any of the symbols.

@@ -10,7 +10,9 @@ use super::{
     clock::{self, FileTimes},
     columns, csv, exchange_day, is_csv, parquet, price_unit, series,
 };
-use crate::{BarColumn, BarColumns, BarStamp, Bars, DataError, Symbol, Zone, bars::check_order, calendar::MINUTE_NS};
+use crate::{
+    BarColumn, BarColumns, BarStamp, Bars, DataError, Symbol, Window, Zone, bars::check_order, calendar::MINUTE_NS,
+};
 
 /// Names of a column of symbols, without case, blanks, `_` and `-`.
 const SYMBOLS: [&str; 3] = ["symbol", "ticker", "sym"];
@@ -36,7 +38,7 @@ impl VendorFile {
     /// A file that cannot be read, columns that cannot be recognised, bad cells, several symbols of which none is chosen, times
     /// that neither ascend nor descend, or bars that are not one minute apart.
     pub fn read(path: &Path, named: &BTreeMap<String, BarColumn>, symbol: Option<&Symbol>) -> Result<Self, DataError> {
-        let BarCells { times, numbers, renamed, .. } = series::cells(path, named, false)?;
+        let BarCells { times, numbers, renamed, .. } = series::cells(path, named, false, &Window::default())?;
         let origin = path.display().to_string();
         let mut file =
             Self { path: path.to_owned(), origin, symbol: None, times, numbers, renamed, newest_first: false };

@@ -19,20 +19,30 @@ use super::{
     cells::{DailyColumns, bad_cell, require, unreadable},
     clock::{Clock, FileTimes},
     columns::BarNames,
-    epoch,
+    epoch, needed,
     plain_types::plain,
 };
-use crate::{BarColumn, DataError, bar_format::clock_time, input_file};
+use crate::{BarColumn, DataError, Window, bar_format::clock_time, input_file};
 
 /// Reads bars. `named` holds meanings of columns by their names in the file.
-pub(super) fn bars(path: &Path, named: &BTreeMap<String, BarColumn>, with_volume: bool) -> Result<BarCells, DataError> {
+///
+/// Rows before those of `window` are left out.
+pub(super) fn bars(
+    path: &Path,
+    named: &BTreeMap<String, BarColumn>,
+    with_volume: bool,
+    window: &Window,
+) -> Result<BarCells, DataError> {
     let mut reader = open(path)?;
     let found = columns_of(path, &mut reader)?;
     let are_times = date_times(path, &mut reader)?;
     let names = BarNames::find(path, &found, named, with_volume, |at| are_times[at])?;
     let in_file: Vec<&str> = names.positions().into_iter().map(|at| found[at].as_str()).collect();
-    let table = read(path, reader, &in_file)?;
-    let times = times(path, column(path, &table, in_file[0])?)?;
+    let table = read(path, reader, &in_file[..1])?;
+    let mut times = times(path, column(path, &table, in_file[0])?)?;
+    let first = needed::rows_before(window, &times.ns);
+    times.ns.drain(..first);
+    let table = read(path, open(path)?.with_slice(Some((first, times.ns.len()))), &in_file[1..])?;
     let mut cells = Vec::with_capacity(5);
     for (meaning, name) in names.meanings().into_iter().zip(in_file).skip(1) {
         let column = column(path, &table, name)?;

@@ -11,7 +11,7 @@ use super::{
     cells::{guarded, unreadable},
     csv, is_csv, parquet,
 };
-use crate::{BarColumn, BarColumns, BarFormat, Bars, DataError, FileRecord, Symbol};
+use crate::{BarColumn, BarColumns, BarFormat, Bars, DataError, FileRecord, Symbol, Window};
 
 /// Deepest folder below that of a series, as in `SPY_1m/year=2025/month=06/date=2025-06-02/`.
 const DEEPEST: usize = 4;
@@ -27,22 +27,29 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// Reads a file or a folder. An absent volume is zero unless `with_volume` asks for it.
+    /// Reads a file or a folder, of Parquet files only the rows from those of `window` on. An absent volume is zero unless
+    /// `with_volume` asks for it.
     ///
     /// # Errors
     /// A file that cannot be read, a bad column, cell or row, or two files with bars of the same time.
-    pub(super) fn read(path: &Path, symbol: &Symbol, format: &BarFormat, with_volume: bool) -> Result<Self, DataError> {
+    pub(super) fn read(
+        path: &Path,
+        symbol: &Symbol,
+        format: &BarFormat,
+        with_volume: bool,
+        window: &Window,
+    ) -> Result<Self, DataError> {
+        let read =
+            |file: &Path| Self::of_cells(file, symbol, format, cells(file, &format.columns, with_volume, window)?);
         if !path.is_dir() {
-            return Self::file(path, symbol, format, with_volume);
+            return read(path);
         }
         let files = parquet_files(path, 0)?;
-        let parts = files.iter().map(|file| Self::file(file, symbol, format, with_volume));
-        let parts: Vec<Self> = parts.collect::<Result<_, _>>()?;
+        let parts: Vec<Self> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
         Self::joined(path, symbol, parts)
     }
 
-    fn file(path: &Path, symbol: &Symbol, format: &BarFormat, with_volume: bool) -> Result<Self, DataError> {
-        let mut cells = cells(path, &format.columns, with_volume)?;
+    fn of_cells(path: &Path, symbol: &Symbol, format: &BarFormat, mut cells: BarCells) -> Result<Self, DataError> {
         let unused = std::mem::take(&mut cells.unused).into_iter().collect();
         let states_zone = cells.times.clock.is_none();
         let (columns, note) = cells.bars(path, format)?;
@@ -75,14 +82,17 @@ impl Series {
     }
 }
 
-/// Reads the cells of one file.
+/// Reads the cells of one file, of a Parquet file only those of the rows that `window` needs.
 pub(super) fn cells(
     path: &Path,
     named: &BTreeMap<String, BarColumn>,
     with_volume: bool,
+    window: &Window,
 ) -> Result<BarCells, DataError> {
-    let read = if is_csv(path) { csv::bars } else { parquet::bars };
-    guarded(path, || read(path, named, with_volume))
+    guarded(path, || match is_csv(path) {
+        true => csv::bars(path, named, with_volume),
+        false => parquet::bars(path, named, with_volume, window),
+    })
 }
 
 fn append(columns: &mut BarColumns, mut later: BarColumns) {

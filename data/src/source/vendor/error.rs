@@ -117,6 +117,16 @@ pub enum VendorError {
         /// The fault.
         message: String,
     },
+    /// Bars whose times contradict the exchange's day.
+    #[error("{vendor} sent {what}, but {message}; none of them is stored")]
+    Misplaced {
+        /// Name of the vendor.
+        vendor: &'static str,
+        /// The requested data.
+        what: String,
+        /// The contradiction.
+        message: String,
+    },
     /// Prices that differ from the cached ones by a factor: the two must not be mixed.
     #[error(
         "{vendor} has restated the prices of {symbol}, as after a split: those of {date} are now {ratio:.4} times the \

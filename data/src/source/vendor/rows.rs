@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{DateRange, bars::rfc3339, calendar};
+use crate::{BarColumns, DateRange, bars::rfc3339, calendar};
 
 /// One minute bar as a vendor sends it. Prices in dollars or index points.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,9 +47,23 @@ impl<T> JsonBar<T> {
     }
 }
 
+/// Adds rows to columns; an absent volume is zero.
+impl<'a> Extend<&'a Row> for BarColumns {
+    fn extend<I: IntoIterator<Item = &'a Row>>(&mut self, rows: I) {
+        for row in rows {
+            self.ts_ns.push(row.ts_ns);
+            self.open.push(row.open);
+            self.high.push(row.high);
+            self.low.push(row.low);
+            self.close.push(row.close);
+            self.volume.push(row.volume.unwrap_or(0.0));
+        }
+    }
+}
+
 impl Row {
     /// Returns the fault of the row, if it has one.
-    fn fault(&self) -> Option<String> {
+    pub(crate) fn fault(&self) -> Option<String> {
         let Self { ts_ns, open, high, low, close, volume, .. } = *self;
         let at = || rfc3339(ts_ns);
         let prices = [("open", open), ("high", high), ("low", low), ("close", close)];
