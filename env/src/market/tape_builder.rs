@@ -83,7 +83,15 @@ impl TapeBuilder<'_> {
         let (calls, puts) = (2 * k as usize * n, (2 * k as usize + 1) * n);
         for t in 0..n {
             let (open, close) = (pricer.at_open(t, strike), pricer.at_close(t, strike));
-            let (opens, closes) = (open.prices(), close.prices());
+            let opens = open.prices();
+            let closes = if config.use_greeks {
+                let (prices, greeks) = close.prices_and_greeks();
+                let [of_call, of_put] = greek_rows(greeks, prices, bars.close[t]);
+                (tape.greeks[calls + t], tape.greeks[puts + t]) = (of_call, of_put);
+                prices
+            } else {
+                close.prices()
+            };
             let at_open = |price| config.pricing.quote(spec, price, t, n - t + later);
             let at_close = |price| config.pricing.quote(spec, price, t + 1, n - t - 1 + later);
             let pair = |prices: [f64; 2], inside: [f64; 2]| {
@@ -93,23 +101,18 @@ impl TapeBuilder<'_> {
             let (above, below) = ([open, close].map(|at| at.spot - strike), [open, close].map(|at| strike - at.spot));
             tape.quotes[calls + t] = pair([opens.0, closes.0], above);
             tape.quotes[puts + t] = pair([opens.1, closes.1], below);
-            if config.use_greeks {
-                let (of_call, of_put) = close.greeks();
-                tape.greeks[calls + t] = greek_row(of_call, closes.0, bars.close[t]);
-                tape.greeks[puts + t] = greek_row(of_put, closes.1, bars.close[t]);
-            }
         }
     }
 }
 
-fn greek_row(greeks: Greeks, premium: f64, spot: f64) -> GreekRow {
-    // A cent of premium keeps the fractions of nearly worthless options finite.
-    let premium = premium.max(0.01);
-    [
-        greeks.delta,
-        (greeks.gamma * spot * 0.001).tanh(),
-        (greeks.theta / TRADING_MINUTES_PER_YEAR / premium * 10.0).tanh(),
-        (greeks.vega * 0.01 / premium * 5.0).tanh(),
-    ]
-    .map(|x| x as f32)
+/// Returns the rows of a call and a put with the same strike; their gamma is the same.
+fn greek_rows((of_call, of_put): (Greeks, Greeks), (call, put): (f64, f64), spot: f64) -> [GreekRow; 2] {
+    let gamma = (of_call.gamma * spot * 0.001).tanh();
+    [(of_call, call), (of_put, put)].map(|(greeks, premium)| {
+        // A cent of premium keeps the fractions of nearly worthless options finite.
+        let premium = premium.max(0.01);
+        let theta = (greeks.theta / TRADING_MINUTES_PER_YEAR / premium * 10.0).tanh();
+        let vega = (greeks.vega * 0.01 / premium * 5.0).tanh();
+        [greeks.delta, gamma, theta, vega].map(|x| x as f32)
+    })
 }
