@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use market_data::{
     DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, Window, calendar, source,
 };
-use market_env::{Expiry, FEATURES, LevelNoise, Levels, Market, MarketConfig, PricingConfig, QuotePair};
+use market_env::{CELL_BYTES, Expiry, FEATURES, LevelNoise, Levels, Market, MarketConfig, PricingConfig};
 use ppo_agent::require_libtorch;
 use serde_json::json;
 
@@ -95,7 +95,6 @@ fn sessions_of(config: &RunConfig, history: &History) -> anyhow::Result<Dataset>
 
 /// Returns the least bytes of the tapes of a market: features, and the quotes of the strikes that each session's prices span.
 fn tape_bytes(dataset: &Dataset, config: &MarketConfig) -> u64 {
-    let cell = size_of::<QuotePair>() + if config.use_greeks { 4 * size_of::<f32>() } else { 0 };
     let of_symbol = |symbol: &SymbolSessions| -> u64 {
         // An unknown symbol is refused when its market is built.
         let step = config.contract(&symbol.symbol).map_or(f64::INFINITY, |spec| spec.strike_step);
@@ -103,7 +102,7 @@ fn tape_bytes(dataset: &Dataset, config: &MarketConfig) -> u64 {
             let high = day.high.iter().copied().fold(0.0, f64::max);
             let low = day.low.iter().copied().fold(high, f64::min);
             let strikes = ((high - low) / step).min(1e6) as usize + 1;
-            (day.close.len() * (2 * strikes * cell + FEATURES.len() * size_of::<f32>())) as u64
+            (day.close.len() * (2 * strikes * CELL_BYTES + FEATURES.len() * size_of::<f32>())) as u64
         };
         symbol.days.iter().map(of_day).sum()
     };

@@ -14,6 +14,9 @@ pub enum EnvError {
         /// The symbols with a specification.
         known: String,
     },
+    /// Memory for the option tapes that the system refuses.
+    #[error("the system refuses the memory for the option tapes: {0}; choose fewer dates or symbols")]
+    Memory(std::io::Error),
     /// Bars and volatility of a symbol differ in length.
     #[error("{symbol}: {days} sessions of bars but {volatility} of volatility")]
     Misaligned {

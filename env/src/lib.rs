@@ -68,7 +68,7 @@ pub use error::EnvError;
 pub use features::{FEATURES, setup::Setup};
 pub use forecast::{BarSize, ForecastTape, Horizon, Move, Sample};
 pub use market::{
-    Day, Market,
+    CELL_BYTES, Day, Market,
     config::MarketConfig,
     real_options::RealOptions,
     tape::{QuoteOrigin, UnusedRows},

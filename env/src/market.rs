@@ -1,5 +1,6 @@
 //! The replayed market: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
+mod cells;
 pub(crate) mod config;
 mod contracts;
 mod levels;
@@ -9,17 +10,19 @@ mod strike_grid;
 pub(crate) mod tape;
 pub(crate) mod tape_builder;
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use jiff::civil::Date;
 use market_data::{DateRange, OptionHistory, SessionBars, Symbol, SymbolSessions, VolColumns, calendar::MINUTE_NS};
 use rayon::prelude::*;
 
+pub use self::cells::CELL_BYTES;
 use crate::{
     ContractSpec, EnvConfig, EnvError, Levels, MarketConfig, PriceOrigin, QuotePair, Sale, Setup,
     account::{self, execution::Terms},
     features::{FEATURES, FeatureRow, session_features, setup::SetupScore},
     market::{
+        cells::Cells,
         contracts::{Contracts, listed_contracts},
         levels::SymbolLevels,
         real_options::{RealOptions, option_rows},
@@ -33,34 +36,37 @@ use crate::{
 };
 
 /// One symbol-session on the tapes.
+///
+/// The fields that every step reads lie in one cache line.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub struct Day {
+    /// Index of the session's first cell among all cells.
+    pub(crate) first_cell: usize,
+    /// Tape row of the first bar.
+    pub(crate) first_row: u32,
+    /// Minutes of the session.
+    pub bars: u32,
+    /// Index of the lowest strike, in strike steps.
+    pub(crate) lowest_strike: u32,
+    /// Number of strikes on the tape.
+    pub(crate) strikes: u32,
+    /// The session's open, UTC nanoseconds.
+    pub open_ns: i64,
+    /// The underlying's last price of the session, in cents: the settlement price.
+    pub settlement_cents: u32,
     /// The underlying.
     pub symbol: Symbol,
     /// The session's date in New York.
     pub date: Date,
     /// The expiry of the contracts on its tape.
     pub expiry: Date,
-    /// The session's open, UTC nanoseconds.
-    pub open_ns: i64,
-    /// Minutes of the session.
-    pub bars: u32,
     /// VIX known before the open, in points.
     pub vix_at_open: f64,
     /// Facts of the option contract.
     pub spec: ContractSpec,
     /// Standard deviation of the model's level error as a fraction of volatility: of its volatility source, and of the underlying.
     pub level_sd: [f64; 2],
-    /// The underlying's last price of the session, in cents: the settlement price.
-    pub settlement_cents: u32,
-    /// Tape row of the first bar.
-    pub(crate) first_row: u32,
-    /// Index of the lowest strike, in strike steps.
-    pub(crate) lowest_strike: u32,
-    /// Number of strikes on the tape.
-    pub(crate) strikes: u32,
-    /// Index of the session's first cell among all quotes.
-    pub(crate) first_cell: usize,
 }
 
 impl Day {
@@ -135,8 +141,7 @@ pub struct Market {
     more: Vec<String>,
     features: Vec<f32>,
     signals: Vec<Signal>,
-    quotes: Vec<QuotePair>,
-    greeks: Vec<GreekRow>,
+    cells: Arc<Cells>,
     sizes: Vec<SizeRow>,
     /// Cells whose open quote is the contract's own, up to the last session that has any.
     own: Vec<bool>,
@@ -200,14 +205,14 @@ impl Market {
             more: Vec::new(),
             features: Vec::new(),
             signals: Vec::new(),
-            quotes: Vec::new(),
-            greeks: Vec::new(),
+            cells: Arc::new(Cells::reserve(0).map_err(EnvError::Memory)?),
             sizes: Vec::new(),
             own: Vec::new(),
             days: Vec::new(),
             real: options.map(|_| RealOptions::default()),
             unlisted: Vec::new(),
         };
+        let mut prepared = Vec::with_capacity(symbols.len());
         for symbol in symbols {
             let (contracts, unused) = match options {
                 Some(options) => {
@@ -221,16 +226,21 @@ impl Market {
                 real.unused += unused;
             }
             let levels = SymbolLevels::of(symbol, options, config, levels)?;
-            let sheets = sheets(symbol, &contracts, config, &levels)?;
+            prepared.push((symbol, sheets(symbol, &contracts, config, &levels)?));
+        }
+        let tapes = prepared.iter().flat_map(|(_, sheets)| sheets.iter().flatten());
+        let mut cells = Cells::reserve(tapes.map(|sheet| sheet.tape.quotes.len()).sum()).map_err(EnvError::Memory)?;
+        for (symbol, sheets) in prepared {
             let played = symbol.days.iter().zip(&symbol.vol).skip(symbol.warmup);
             for ((bars, vol), sheet) in played.zip(sheets) {
                 let left_out = market.real.as_mut().map_or(&mut market.unlisted, |real| &mut real.left_out);
                 match sheet {
-                    Some(sheet) => market.append(&symbol.symbol, bars, vol, sheet, config),
+                    Some(sheet) => market.append(&symbol.symbol, bars, vol, sheet, &mut cells, config),
                     None => left_out.push((symbol.symbol.clone(), bars.session.date)),
                 }
             }
         }
+        market.cells = Arc::new(cells);
         match (market.days.is_empty(), market.unlisted.first(), market.unlisted.last()) {
             (false, ..) => Ok(market),
             (true, Some(first), Some(last)) => Err(EnvError::NoneListed { first: first.clone(), last: last.clone() }),
@@ -244,6 +254,7 @@ impl Market {
         bars: &SessionBars,
         vol: &VolColumns,
         sheet: SessionTape,
+        cells: &mut Cells,
         config: &MarketConfig,
     ) {
         let buyable = |t: usize| match &self.real {
@@ -265,6 +276,7 @@ impl Market {
             self.features.extend(sheet.rows[0].0);
             self.signals.push(Signal::default());
         }
+        let first_cell = cells.len();
         self.days.push(Day {
             symbol: symbol.clone(),
             date: bars.session.date,
@@ -275,23 +287,22 @@ impl Market {
             first_row: self.signals.len() as u32,
             lowest_strike: sheet.tape.lowest,
             strikes: sheet.tape.strikes,
-            first_cell: self.quotes.len(),
+            first_cell,
             settlement_cents: (bars.close[bars.close.len() - 1] * 100.0).round() as u32,
             level_sd: config.pricing.level_sd(vol.atm_source, &sheet.spec),
             spec: sheet.spec.on(bars.session.date),
         });
         self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
         self.signals.extend(signals);
+        cells.extend(&sheet.tape);
         if !sheet.tape.sizes.is_empty() {
-            self.sizes.resize(self.quotes.len(), [UNKNOWN_SIZE; 2]);
+            self.sizes.resize(first_cell, [UNKNOWN_SIZE; 2]);
             self.sizes.extend(sheet.tape.sizes);
         }
         if !sheet.tape.own.is_empty() {
-            self.own.resize(self.quotes.len(), false);
+            self.own.resize(first_cell, false);
             self.own.extend(sheet.tape.own);
         }
-        self.quotes.extend(sheet.tape.quotes);
-        self.greeks.extend(sheet.tape.greeks);
         if let Some(real) = &mut self.real {
             real.sessions += 1;
             real.origin += sheet.tape.origin;
@@ -409,7 +420,7 @@ impl Market {
     /// Returns the quotes of a contract in a bar of a day.
     #[inline]
     pub fn quote(&self, day: &Day, contract: u32, bar: u32) -> QuotePair {
-        self.quotes[day.cells(contract) + bar as usize]
+        self.cells.quotes(day.cells(contract) + bar as usize)
     }
 
     /// Returns the sizes displayed at the best prices of a contract in a bar of a day; where the tape has none, the contract's
@@ -432,7 +443,8 @@ impl Market {
     #[cfg(test)]
     pub(crate) fn forget_open_quote(&mut self, day: usize, contract: u32, bar: u32) {
         let cell = self.days[day].cells(contract) + bar as usize;
-        self.quotes[cell].open = crate::Quote::default();
+        let cells = Arc::get_mut(&mut self.cells).expect("no other market shares the cells");
+        cells.change(cell, |quotes| quotes.open = crate::Quote::default());
     }
 
     /// Returns the quotes of the call and the put of a strike in dollars, where the day's tape holds it.
@@ -465,7 +477,7 @@ impl Market {
 
     #[inline]
     pub(crate) fn greeks(&self, day: &Day, contract: u32, bar: u32) -> GreekRow {
-        self.greeks.get(day.cells(contract) + bar as usize).copied().unwrap_or_default()
+        self.cells.greeks(day.cells(contract) + bar as usize)
     }
 }
 
