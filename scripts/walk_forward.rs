@@ -9,6 +9,7 @@
 
 pub mod candidate;
 pub mod choice;
+pub mod described;
 pub mod finished;
 mod fold;
 mod fold_files;

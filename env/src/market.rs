@@ -442,6 +442,13 @@ impl Market {
         held.then(|| (self.quote(day, contract, bar), self.quote(day, contract + 1, bar)))
     }
 
+    /// Returns the displayed sizes of the call and the put of a strike in dollars, where the day's tape holds it.
+    pub fn sizes_at(&self, day: &Day, strike: f64, bar: u32) -> Option<(Size, Size)> {
+        let contract = 2 * nearest_strike(strike, &day.spec).checked_sub(day.lowest_strike)?;
+        let held = self.holds_contract(day, contract + 1);
+        held.then(|| (self.size(day, contract, bar), self.size(day, contract + 1, bar)))
+    }
+
     /// Returns the strike that an entry decided at the close of a bar buys, in dollars.
     pub fn entry_strike(&self, day: &Day, bar: u32, right: Right) -> f64 {
         let contracts = self.signal(day.first_row + bar).contracts;

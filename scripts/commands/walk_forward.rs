@@ -26,7 +26,8 @@ use crate::{
     },
     report_page,
     walk_forward::{
-        FoldResult, WalkForward, candidate::CandidateConfigs, judgement::Judgement, plan::Plan, session_row::Part,
+        FoldResult, WalkForward, candidate::CandidateConfigs, described, judgement::Judgement, plan::Plan,
+        session_row::Part,
     },
 };
 
@@ -84,10 +85,12 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
         matched_draws: flags.matched_draws,
     };
     let looks = look(&Registry::in_folder(&config.run.out_dir), &judgement, folder.path())?;
-    let evaluation = judgement.evaluate(looks)?;
+    let mut evaluation = judgement.evaluate(looks)?;
+    let facts = described::facts(&plan, &candidates, &result, &inputs)?;
+    evaluation.set_details(described::details(&result, &evaluation, &facts));
     console.say_all(text::lines(&evaluation))?;
     folder.file("evaluation.json").save_json(&evaluation, console)?;
-    report_page::folder::write(folder.path(), (&plan, &candidates), &result, &inputs, console)?;
+    report_page::folder::write(folder.path(), &facts, console)?;
     evaluation.verdict.word.require(flags.require)?;
     Ok(Outcome::Finished)
 }

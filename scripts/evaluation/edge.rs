@@ -18,6 +18,7 @@ use statistics::{
 use crate::{
     config::evaluation::EvaluationConfig,
     evaluation::{
+        details::Details,
         edge::{
             figures::{
                 Drawdown, Dsr, Fold, MeanPerDate, Pbo, RealityCheck, Seeds, Sharpe, Spa, TrialResult, Unit,
@@ -50,6 +51,9 @@ impl Looks {
 /// Reason of an unknown probability of overfitting in a test with folds.
 const NO_DIAGNOSIS: &str =
     "the candidates that were not chosen have not played the test dates; walk-forward --diagnose-selection lets them";
+
+/// Reason of figures that need more than P&L by date.
+const NO_TRADES: &str = "needs trades and bars: a walk-forward test, or the page of a backtest or training";
 
 /// Multiple of the spread at which an edge has to survive.
 pub const WIDER_SPREAD: f64 = 1.5;
@@ -180,6 +184,9 @@ pub struct Evaluation {
     /// Power for every planted edge.
     #[serde(default)]
     pub power: Vec<Power>,
+    /// P&L by groups, at other costs, and with more capital.
+    #[serde(flatten)]
+    pub details: Details,
     /// Looks at the dates; null without a registry.
     pub looks: Option<Looks>,
     /// Further session dates needed to find this edge, or the smallest one of interest.
@@ -243,6 +250,7 @@ impl Evaluation {
             matched_random: beside.matched_random,
             placebo: beside.placebo,
             power: Vec::new(),
+            details: Details::default(),
             looks: beside.looks,
             needed_dates: needed_dates(&mean, sessions, trials, config),
             resamples: config.resamples,
@@ -253,6 +261,18 @@ impl Evaluation {
         let evidence = Evidence { evaluation: &evaluation, sessions, judged, pnl, trials, beside, config };
         evaluation.verdict = evidence.verdict();
         Ok(evaluation)
+    }
+
+    /// Adds the figures that need trades and bars.
+    pub fn set_details(&mut self, details: Details) {
+        for (key, known) in [("breakdown", details.breakdown.is_some()), ("break_even", details.break_even.is_some())] {
+            if known {
+                self.why.remove(key);
+            } else {
+                self.why.insert(key.to_owned(), "no trade, or no bars of these dates".to_owned());
+            }
+        }
+        self.details = details;
     }
 
     /// Gives the reason of every figure that is null.
@@ -277,6 +297,8 @@ impl Evaluation {
             ("ceiling", self.ceiling.is_none(), apart),
             ("matched_random", self.matched_random.is_none(), apart),
             ("placebo", self.placebo.is_none(), apart),
+            ("breakdown", true, NO_TRADES),
+            ("break_even", true, NO_TRADES),
             ("looks", self.looks.is_none(), "no registry: the number of trials is unknown, at least those evaluated"),
             ("needed_dates", self.needed_dates.is_none(), few.as_str()),
         ];
@@ -351,7 +373,7 @@ mod tests {
         assert!(
             mean.low.unwrap() <= mean.low_dates_only.unwrap() && mean.high.unwrap() >= mean.high_dates_only.unwrap()
         );
-        assert_eq!(found.why.keys().collect::<Vec<_>>(), ["ceiling", "matched_random", "placebo"]);
+        assert_eq!(found.why.keys().collect::<Vec<_>>(), ["break_even", "breakdown", "ceiling", "matched_random", "placebo"]);
         let value = serde_json::to_value(&found).unwrap();
         let null = value.as_object().unwrap().iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.as_str());
         assert!(null.clone().all(|key| found.why.contains_key(key)), "{:?}", null.collect::<Vec<_>>());

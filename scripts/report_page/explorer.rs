@@ -15,10 +15,11 @@ use serde_json::json;
 use super::{
     Page, Series,
     figure::table,
-    text::{absent, new_york},
+    text::absent,
 };
 use crate::{
     artifacts::trades::setup_name,
+    evaluation::groups::new_york,
     output::table::{dollars_and_cents, percent, thousands},
 };
 

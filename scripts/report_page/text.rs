@@ -1,14 +1,8 @@
 //! Short texts of the page.
 
-use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use crate::{evaluation::edge::figures::TrialResult, output::table::dollars};
-
-/// Returns the time zone of the exchange.
-pub(super) fn new_york() -> TimeZone {
-    TimeZone::get("America/New_York").unwrap_or(TimeZone::UTC)
-}
 
 /// Returns a paragraph that says why a figure is absent.
 pub(super) fn absent(text: &str) -> Markup {

@@ -1,13 +1,16 @@
 //! An evaluation as text of at most 80 columns: money first, then its uncertainty, then the verdict.
 
 use crate::{
-    evaluation::edge::{
-        Evaluation, MatchedRandom,
-        figures::{Dsr, MeanPerDate, Sharpe, TrialResult},
+    evaluation::{
+        details::{BreakEven, CapacityAt, Details},
+        edge::{
+            Evaluation, MatchedRandom,
+            figures::{Dsr, MeanPerDate, Sharpe, TrialResult},
+        },
     },
     output::{
         synthetic,
-        table::{dollars, thousands},
+        table::{dollars, dollars_and_cents, percent, thousands},
         wrap::wrap,
     },
 };
@@ -84,7 +87,35 @@ fn money(evaluation: &Evaluation) -> Vec<String> {
         );
         lines.extend(row("drawdown", &text));
     }
+    lines.extend(costs(evaluation));
     lines
+}
+
+/// Returns the spread at which fixed trades break even, and their money with more capital.
+fn costs(evaluation: &Evaluation) -> Vec<String> {
+    let Details { break_even, capacity, .. } = &evaluation.details;
+    let mut lines = Vec::new();
+    if let Some(BreakEven { multiple, low, high }) = break_even {
+        let ends = low.zip(*high).map_or_else(String::new, |(low, high)| format!(" [{low:.2}, {high:.2}]"));
+        lines.extend(row("break-even", &format!("at {multiple:.2} times the spread{ends}, the trades kept")));
+    }
+    if let [own, .., most] = &capacity[..] {
+        let each = |at: &CapacityAt| at.mean_per_contract.map_or_else(|| "-".to_owned(), cents);
+        let text = format!(
+            "{} a contract with impact; at {} times the capital {}, {} of the orders filled",
+            each(own),
+            most.multiple,
+            each(most),
+            percent(most.filled_share)
+        );
+        lines.extend(row("capacity", &text));
+    }
+    lines
+}
+
+/// Formats dollars with cents.
+fn cents(usd: f64) -> String {
+    dollars_and_cents((usd * 100.0).round() as i64)
 }
 
 fn range(low: f64, high: f64, format: impl Fn(f64) -> String) -> String {

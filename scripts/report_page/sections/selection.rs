@@ -49,10 +49,13 @@ fn trials(evaluation: &Evaluation) -> Markup {
         evaluation.spa.map(|spa| {
             format!("SPA: p {} (lower {}, upper {})", p_text(spa.consistent), p_text(spa.lower), p_text(spa.upper))
         }),
-        Some(format!(
-            "A backtest shorter than {:.1} years is expected to show an annual Sharpe ratio of 1 by luck alone",
-            evaluation.min_backtest_years
-        )),
+        (evaluation.min_backtest_years > 0.0).then(|| {
+            format!(
+                "A backtest shorter than {:.1} years is expected to show an annual Sharpe ratio of 1 by luck alone: the best of its \
+                 trials would",
+                evaluation.min_backtest_years
+            )
+        }),
     ];
     html! {
         @if !rows.is_empty() { (table("Trials in one family", &["trial", "a date", "t", "p", "p, Romano-Wolf"], &rows)) }

@@ -165,6 +165,6 @@ fn limits(page: &Page) -> Vec<String> {
             "The standard error is {error} a date; to find this edge, or the smallest of interest, would take {more} more."
         ));
     }
-    lines.push("Past costs, liquidity and capital are assumed; larger orders were not tried.".to_owned());
+    lines.push("Past costs and liquidity are assumed; larger orders are estimated from the displayed size.".to_owned());
     lines
 }
