@@ -11,7 +11,7 @@ use crate::{
         capacity::ASSUMED_IMPACT,
         details::{BreakEven, CapacityAt, CostAt, Details, MeanOfDates},
     },
-    output::table::{dollars, dollars_and_cents, percent},
+    output::table::{decimals, dollars, dollars_and_cents, percent},
     report_page::{
         Page, Series,
         figure::{Plot, figure, table},
@@ -92,11 +92,13 @@ fn curve(details: &Details) -> Markup {
 /// Returns the break-even spread as the end of a sentence.
 fn even(found: Option<BreakEven>) -> String {
     let Some(BreakEven { multiple, low, high }) = found else { return "paid no spread".to_owned() };
-    let ends = low.zip(high).map_or(String::new(), |(low, high)| format!(", 95 % interval {low:.2}x to {high:.2}x"));
+    let times = |multiple: f64| decimals(multiple, 2) + "x";
+    let ends = low.zip(high).map_or(String::new(), |(low, high)| format!(", 95 % interval {} to {}", times(low), times(high)));
+    let at = times(multiple);
     if multiple < 0.0 {
-        format!("lose even without a spread (the break-even multiple is {multiple:.2}x{ends})")
+        format!("lose even without a spread (the break-even multiple is {at}{ends})")
     } else {
-        format!("break even at {multiple:.2}x the spread{ends}")
+        format!("break even at {at} the spread{ends}")
     }
 }
 

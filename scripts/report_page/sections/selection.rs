@@ -9,7 +9,7 @@ use crate::{
         Evaluation,
         figures::{Dsr, Pbo},
     },
-    output::table::{dollars, thousands},
+    output::table::{decimals, dollars, thousands},
     report_page::{
         Folds, Page, Series,
         figure::{Plot, figure, table},
@@ -149,7 +149,7 @@ fn overfitting(pbo: &Pbo) -> Markup {
         thousands(pbo.combinations as i64),
         100.0 * pbo.loss
     );
-    figure(&finding, histogram(&pbo.logits, None, |logit| format!("{logit:.1}")), &[], None)
+    figure(&finding, histogram(&pbo.logits, None, |logit| decimals(logit, 1)), &[], None)
 }
 
 /// Draws a histogram with a mark at a value.
