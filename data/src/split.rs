@@ -32,14 +32,7 @@ pub struct SplitConfig {
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self {
-            train: 0.70,
-            validation: 0.15,
-            gap_sessions: 1,
-            all_dates: false,
-            train_end: None,
-            validation_end: None,
-        }
+        Self { train: 0.70, validation: 0.15, gap_sessions: 1, all_dates: false, train_end: None, validation_end: None }
     }
 }
 
@@ -59,7 +52,9 @@ impl SplitConfig {
             ));
         }
         if self.all_dates && (self.train_end.is_some() || self.validation_end.is_some()) {
-            faults.push("data.split.all_dates: a training on all dates has no train_end and no validation_end".to_owned());
+            faults.push(
+                "data.split.all_dates: a training on all dates has no train_end and no validation_end".to_owned(),
+            );
         }
         match (self.train_end, self.validation_end) {
             (None, Some(_)) => faults.push("data.split.validation_end: name data.split.train_end, too".to_owned()),

@@ -1,5 +1,6 @@
 //! The replayed market: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
+mod at_strike;
 pub(crate) mod config;
 mod contracts;
 mod levels;
@@ -26,10 +27,7 @@ use crate::{
         tape::{GreekRow, OptionTape, SizeRow, UNKNOWN_SIZE},
         tape_builder::TapeBuilder,
     },
-    option::{
-        black_scholes::Right,
-        quote::{Size, nearest_strike},
-    },
+    option::{black_scholes::Right, quote::Size},
 };
 
 /// One symbol-session on the tapes.
@@ -433,20 +431,6 @@ impl Market {
     pub(crate) fn forget_open_quote(&mut self, day: usize, contract: u32, bar: u32) {
         let cell = self.days[day].cells(contract) + bar as usize;
         self.quotes[cell].open = crate::Quote::default();
-    }
-
-    /// Returns the quotes of the call and the put of a strike in dollars, where the day's tape holds it.
-    pub fn quotes_at(&self, day: &Day, strike: f64, bar: u32) -> Option<(QuotePair, QuotePair)> {
-        let contract = 2 * nearest_strike(strike, &day.spec).checked_sub(day.lowest_strike)?;
-        let held = self.holds_contract(day, contract + 1);
-        held.then(|| (self.quote(day, contract, bar), self.quote(day, contract + 1, bar)))
-    }
-
-    /// Returns the displayed sizes of the call and the put of a strike in dollars, where the day's tape holds it.
-    pub fn sizes_at(&self, day: &Day, strike: f64, bar: u32) -> Option<(Size, Size)> {
-        let contract = 2 * nearest_strike(strike, &day.spec).checked_sub(day.lowest_strike)?;
-        let held = self.holds_contract(day, contract + 1);
-        held.then(|| (self.size(day, contract, bar), self.size(day, contract + 1, bar)))
     }
 
     /// Returns the strike that an entry decided at the close of a bar buys, in dollars.

@@ -58,7 +58,8 @@ pub fn add(
         market.days().iter().map(|day| ((day.symbol.as_str(), day.date), day)).collect();
     for trade in trades {
         let day = days.get(&(trade.symbol.as_str(), trade.date));
-        let day = day.with_context(|| format!("a trade of {} on {} belongs to no session", trade.symbol, trade.date))?;
+        let day =
+            day.with_context(|| format!("a trade of {} on {} belongs to no session", trade.symbol, trade.date))?;
         for scaled in &mut *all {
             let Filled { contracts, ordered, net_cents } = filled(market, day, execution, trade, scaled.multiple);
             *scaled.net_cents.entry(trade.date).or_default() += net_cents;
@@ -84,15 +85,19 @@ fn filled(market: &Market, day: &Day, execution: &ExecutionConfig, trade: &Trade
     let bought = entry.and_then(|(quote, size)| execution.buy_price(tick, quote, size, contracts));
     let paid = bought.map_or(trade.entry_price, |cents| f64::from(cents) / 100.0);
     let share = f64::from(contracts) / f64::from(trade.contracts.max(1));
-    let proceeds: f64 = trade.sales.iter().map(|sale| {
-        let number = f64::from(sale.contracts) * share;
-        let offer = if sale.reason.is_settlement() { None } else { offer(market, day, trade, sale.ts_ns) };
-        let price = offer.map_or(sale.price, |(quote, size)| {
-            let sold = execution.sell_price(tick, quote, size, number.ceil() as u32);
-            sold.map_or(0.0, |cents| f64::from(cents) / 100.0)
-        });
-        number * price
-    }).sum();
+    let proceeds: f64 = trade
+        .sales
+        .iter()
+        .map(|sale| {
+            let number = f64::from(sale.contracts) * share;
+            let offer = if sale.reason.is_settlement() { None } else { offer(market, day, trade, sale.ts_ns) };
+            let price = offer.map_or(sale.price, |(quote, size)| {
+                let sold = execution.sell_price(tick, quote, size, number.ceil() as u32);
+                sold.map_or(0.0, |cents| f64::from(cents) / 100.0)
+            });
+            number * price
+        })
+        .sum();
     let usd = (proceeds - f64::from(contracts) * paid) * MULTIPLIER;
     let fees = trade.fees_cents as f64 * share;
     Filled { contracts, ordered, net_cents: (usd * 100.0 - fees).round() as i64 }

@@ -239,7 +239,11 @@ mod tests {
         assert!(even.multiple == 3.0 && even.low.unwrap() < 3.0 && even.high.unwrap() > 3.0, "{even:?}");
         let [one, two] = &found.capacity[..] else { panic!("two multiples") };
         assert_eq!((one.mean, one.capital, two.capital), (10.0, 1_000.0, 2_000.0));
-        assert_eq!((two.mean_per_contract, two.filled_share), (Some(4.0), Some(0.5)), "320 dollars, 80 of 160 contracts");
+        assert_eq!(
+            (two.mean_per_contract, two.filled_share),
+            (Some(4.0), Some(0.5)),
+            "320 dollars, 80 of 160 contracts"
+        );
         let unknown = Described { facts: &MarketFacts::default(), trades: &[], ..described }.details();
         assert_eq!((unknown.breakdown, unknown.break_even, unknown.capacity.len()), (None, None, 0));
         assert_eq!(unknown.costs[0].fixed(), None);

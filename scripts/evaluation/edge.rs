@@ -373,7 +373,10 @@ mod tests {
         assert!(
             mean.low.unwrap() <= mean.low_dates_only.unwrap() && mean.high.unwrap() >= mean.high_dates_only.unwrap()
         );
-        assert_eq!(found.why.keys().collect::<Vec<_>>(), ["break_even", "breakdown", "ceiling", "matched_random", "placebo"]);
+        assert_eq!(
+            found.why.keys().collect::<Vec<_>>(),
+            ["break_even", "breakdown", "ceiling", "matched_random", "placebo"]
+        );
         let value = serde_json::to_value(&found).unwrap();
         let null = value.as_object().unwrap().iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.as_str());
         assert!(null.clone().all(|key| found.why.contains_key(key)), "{:?}", null.collect::<Vec<_>>());

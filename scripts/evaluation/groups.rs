@@ -64,7 +64,11 @@ impl Groups {
             hour_by_weekday: grouping.table(&cells, cell, |of, date| weekday(date) == of / HOURS.len()),
             symbol: grouping.table(symbols, of_symbol, whole),
             side: grouping.table(&named(&["call", "put"]), side, whole),
-            setup: grouping.table(&named(&["weak", "bull strong", "bear strong"]), |trade| Some(setup_of(trade)), whole),
+            setup: grouping.table(
+                &named(&["weak", "bull strong", "bear strong"]),
+                |trade| Some(setup_of(trade)),
+                whole,
+            ),
             event: grouping.table(
                 &named(&["no release", "rates, prices or jobs"]),
                 |trade| Some(is_event(trade.date)),

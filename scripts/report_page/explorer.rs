@@ -12,11 +12,7 @@ use market_env::{Action, ExitReason, Trade};
 use maud::{Markup, PreEscaped, html};
 use serde_json::json;
 
-use super::{
-    Page, Series,
-    figure::table,
-    text::absent,
-};
+use super::{Page, Series, figure::table, text::absent};
 use crate::{
     artifacts::trades::setup_name,
     evaluation::groups::new_york,

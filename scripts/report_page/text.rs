@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::{evaluation::edge::figures::TrialResult, output::table::{decimals, dollars}};
+use crate::{
+    evaluation::edge::figures::TrialResult,
+    output::table::{decimals, dollars},
+};
 
 /// Returns a paragraph that says why a figure is absent.
 pub(super) fn absent(text: &str) -> Markup {

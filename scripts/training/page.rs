@@ -10,11 +10,7 @@ use crate::{
         registry::{Registry, identity::configuration_hash},
         saved_model::ranges_text,
     },
-    evaluation::{
-        edge::Looks,
-        held_out::HeldOut,
-        replay::replay,
-    },
+    evaluation::{edge::Looks, held_out::HeldOut, replay::replay},
     output::{
         console::Console,
         exit_code::{TrainingStopped, UsageError},

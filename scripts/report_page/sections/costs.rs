@@ -93,7 +93,8 @@ fn curve(details: &Details) -> Markup {
 fn even(found: Option<BreakEven>) -> String {
     let Some(BreakEven { multiple, low, high }) = found else { return "paid no spread".to_owned() };
     let times = |multiple: f64| decimals(multiple, 2) + "x";
-    let ends = low.zip(high).map_or(String::new(), |(low, high)| format!(", 95 % interval {} to {}", times(low), times(high)));
+    let ends =
+        low.zip(high).map_or(String::new(), |(low, high)| format!(", 95 % interval {} to {}", times(low), times(high)));
     let at = times(multiple);
     if multiple < 0.0 {
         format!("lose even without a spread (the break-even multiple is {at}{ends})")

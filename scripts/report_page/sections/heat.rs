@@ -77,9 +77,8 @@ fn heat_map(name: &str, table: &[Group], hours: &[String]) -> Markup {
         let found = table.iter().filter(|group| group.trades > 0);
         if best { found.max_by(order) } else { found.min_by(order) }
     };
-    let text = |group: Option<&Group>| {
-        group.map_or(String::new(), |group| format!("{} ({})", group.key, dollars(group.mean)))
-    };
+    let text =
+        |group: Option<&Group>| group.map_or(String::new(), |group| format!("{} ({})", group.key, dollars(group.mean)));
     let finding = format!("Best cell {}, worst {}.", text(extreme(true)), text(extreme(false)));
     html! {
         div.scroll tabindex="0" role="region" aria-label=(name) {
