@@ -120,10 +120,11 @@ pub fn split(dates: &[Date], config: &SplitConfig) -> Result<Split, DataError> {
     if !faults.is_empty() {
         return Err(DataError::Config { faults });
     }
-    if let (true, [first, .., last]) | (true, [first @ last]) = (config.all_dates, dates) {
-        let none = DateRange::none_after(*last);
-        let train = DateRange { first: *first, last: *last };
-        return Ok(Split { train, validation: none, test: none, gap: Vec::new() });
+    if config.all_dates
+        && let (Some(&first), Some(&last)) = (dates.first(), dates.last())
+    {
+        let none = DateRange::none_after(last);
+        return Ok(Split { train: DateRange { first, last }, validation: none, test: none, gap: Vec::new() });
     }
     let gap = config.gap_sessions;
     let counts = match config.train_end {
