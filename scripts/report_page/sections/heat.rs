@@ -84,7 +84,7 @@ fn heat_map(name: &str, table: &[Group], hours: &[String]) -> Markup {
         div.scroll tabindex="0" role="region" aria-label=(name) {
             table.heat {
                 caption { (name) ", hour of entry in New York. " (finding) }
-                thead { tr { th scope="col" { "" } @for hour in hours { th scope="col" { (hour) } } } }
+                thead { tr { th scope="col" { "weekday" } @for hour in hours { th scope="col" { (hour) } } } }
                 tbody { @for (day, row) in WEEKDAYS.iter().zip(table.chunks(hours.len())) {
                     tr { th scope="row" { (day) }
                         @for group in row {
@@ -106,7 +106,7 @@ fn groups(name: &str, table: &[Group]) -> Markup {
         div.scroll tabindex="0" role="region" aria-label=(name) {
             table {
                 caption { (name) ": descriptive" }
-                thead { tr { th scope="col" { "" } th scope="col" { "a date" } th scope="col" { "95 %" } th scope="col" { "trades" }
+                thead { tr { th scope="col" { "group" } th scope="col" { "a date" } th scope="col" { "95 %" } th scope="col" { "trades" }
                     th scope="col" { "dates" } th scope="col" { "p" } } }
                 tbody { @for group in table {
                     @let (class, style) = shade(group, most);
