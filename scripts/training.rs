@@ -331,7 +331,7 @@ impl Run<'_> {
     ) -> anyhow::Result<Option<Tested>> {
         let held_out = self.held_out(kept, trained_on);
         if self.split.test.is_empty() {
-            console.say(self.nothing_held_out())?;
+            console.say_all(wrap_for_screen(&self.nothing_held_out()))?;
             self.write_page(&held_out, self.split.train, rows, console)?;
             return Ok(None);
         }

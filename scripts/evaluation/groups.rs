@@ -14,6 +14,7 @@ pub const HOURS: std::ops::Range<usize> = 9..16;
 /// Weekdays.
 pub const WEEKDAYS: [&str; 5] = ["Mon", "Tue", "Wed", "Thu", "Fri"];
 const THIRDS: [&str; 3] = ["low", "middle", "high"];
+
 /// All tables; each is one family of a Romano-Wolf stepdown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Groups {
