@@ -107,8 +107,12 @@ impl PlaceboTest<'_> {
         edge: PlantedEdge,
         finished: &(dyn Fn(usize, f64) + Sync),
     ) -> anyhow::Result<Option<PlaceboWorlds>> {
-        let of = |found: &mut PlaceboWorlds| &mut planted::of_edge(&mut found.planted, edge).mean_per_date_usd;
-        self.fill(folder, (worlds, edge.strength), of, finished)
+        self.fill(
+            folder,
+            (worlds, edge.strength),
+            |found| &mut planted::of_edge(&mut found.planted, edge).mean_per_date_usd,
+            finished,
+        )
     }
 
     fn fill(

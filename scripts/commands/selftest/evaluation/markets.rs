@@ -177,7 +177,7 @@ fn settings(sizes: Sizes, seed: u64) -> anyhow::Result<RunConfig> {
 /// When a market cannot be built or a training fails.
 pub(super) fn placebo(markets: usize, seed: u64) -> anyhow::Result<Claim> {
     let lab = Lab::new(SHORT, seed)?;
-    let run = |market| lab.judged(market, 0.0, Judgement::sessions);
+    let run = |market| lab.judged(market, 0.0, |judgement| judgement.sessions());
     let mut all = (1..=markets as u64).into_par_iter().map(run).collect::<anyhow::Result<Vec<_>>>()?;
     // Prices of the model may lie off the volatility that comes: what every market shares is no luck of one of them.
     let known = statistics::mean(
@@ -221,11 +221,11 @@ pub(super) fn best_of_many(markets: usize, networks: usize, seed: u64) -> anyhow
     let mut all = (1..=markets as u64).into_par_iter().map(run).collect::<anyhow::Result<Vec<_>>>()?;
     remove_known_means(&mut all);
     let config = EvaluationConfig { min_seeds: 1, too_good_sharpe: 100.0, ..lab.config().evaluation.clone() };
-    let judge = |(sessions, seed): (&SessionSeries, u64)| {
-        let found = Evaluation::of(sessions, &Beside::default(), &config, seed)?;
+    let judge = |(market, sessions): (usize, &SessionSeries)| {
+        let found = Evaluation::of(sessions, &Beside::default(), &config, market as u64)?;
         anyhow::Ok((found.verdict.word == Word::EdgeSurvives, found.psr.is_some_and(|psr| psr > 1.0 - LEVEL)))
     };
-    let found = all.par_iter().zip(0..all.len() as u64).map(judge).collect::<anyhow::Result<Vec<_>>>()?;
+    let found = all.par_iter().enumerate().map(judge).collect::<anyhow::Result<Vec<_>>>()?;
     let count = |of: fn(&(bool, bool)) -> bool| found.iter().filter(|found| of(found)).count();
     let most = (LEVEL * markets as f64) as usize;
     Ok([
