@@ -127,12 +127,9 @@ fn worlds(
         None => PlantedEdge::of(per_trade, test.configs.shared(), test.history)?,
     };
     let count = flags.planted_worlds;
-    console.say(format!(
-        "Planted edge: {} per trade with strong setups ({} as measured), by a trend in {} of the minutes; {count} markets",
-        percent(Some(edge.per_trade)),
-        percent(Some(edge.measured)),
-        percent(Some(edge.strength)),
-    ))?;
+    let [asked, measured, strength] = [edge.per_trade, edge.measured, edge.strength].map(|share| percent(Some(share)));
+    console.say(format!("Planted edge: {asked} per trade with strong setups, {measured} as measured"))?;
+    console.say(format!("by a trend in {strength} of the minutes, on {count} markets"))?;
     run(count, console, &|finished| test.run_planted(folder, count, edge, finished))
 }
 

@@ -28,7 +28,7 @@ use crate::{
         },
         sessions::{SessionSeries, Trial},
     },
-    output::table::significant,
+    output::table::{counted, significant},
 };
 
 /// Looks at the dates of an evaluation, as the registry counts them.
@@ -109,10 +109,10 @@ impl Power {
     /// Returns the power as a sentence.
     pub fn sentence(&self) -> String {
         format!(
-            "An edge of {}% per trade would have been found in {:.0}% of {} markets.",
+            "An edge of {}% per trade would have been found in {:.0}% of {}.",
             significant(100.0 * self.edge_per_trade),
             100.0 * self.share.unwrap_or(0.0),
-            self.worlds
+            counted(self.worlds, "market")
         )
     }
 }

@@ -131,8 +131,7 @@ fn claims(flags: &EvaluationFlags, console: &mut Console) -> anyhow::Result<Vec<
         return Ok(Vec::new());
     }
     let watch = Stopwatch::start();
-    console
-        .say(format!("\nWhole procedures without costs on {all} markets without direction, and with a planted edge"))?;
+    console.say(format!("\nWhole procedures without costs, on {all} markets with a known answer"))?;
     let mut claims = vec![markets::placebo(all, flags.seed)?];
     claims.extend(markets::best_of_many(few, NETWORKS, flags.seed)?);
     claims.extend(markets::planted(few, flags.seed)?);
