@@ -21,7 +21,10 @@ use crate::{
     artifacts::{files, saved_forecaster::ForecasterRecord},
     config::{DataSource, RunConfig, data_folder},
     inputs::{forecast_columns::ForecastColumns, option_rows::OptionRows},
-    output::{memory, table::thousands},
+    output::{
+        memory,
+        table::{counted, thousands},
+    },
 };
 
 /// Data that a run reads, and the market built from them.
@@ -253,9 +256,10 @@ impl Inputs {
         let sessions = cut - self.market.unlisted().len();
         let refused = refused(&dataset.symbols);
         let counts = format!(
-            "Data       {sessions} sessions of {} symbol(s) on {} dates{refused}",
-            dataset.symbols.len(),
-            dataset.dates.len()
+            "Data       {} of {} on {}{refused}",
+            counted(sessions, "session"),
+            counted(dataset.symbols.len(), "symbol"),
+            counted(dataset.dates.len(), "date")
         );
         let quality = quality::short_line(dataset).map(|line| format!("Quality    {line}"));
         let prices = match self.options.as_ref().zip(self.market.real_options()) {

@@ -21,7 +21,7 @@ use market_env::Trade;
 
 use crate::{
     artifacts::{health_rows::HealthRow, records::Row},
-    evaluation::{cost_sensitivity::CostSensitivity, edge::Evaluation, market_facts::MarketFacts},
+    evaluation::{edge::Evaluation, market_facts::MarketFacts},
     output::synthetic,
     walk_forward::{FoldResult, plan::Plan},
 };
@@ -80,8 +80,6 @@ pub struct Page {
     pub folds: Option<Folds>,
     /// Course of the training behind the policy.
     pub training: Option<Training>,
-    /// The same replay at several multiples of the spread.
-    pub costs: Option<CostSensitivity>,
     /// Origin of everything: label and value.
     pub provenance: Vec<(String, String)>,
 }

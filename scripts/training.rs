@@ -190,6 +190,10 @@ fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Cons
     console.say_all(inputs.noise_line(&config.market.pricing))?;
     console.say(reward_line(&config.env.reward))?;
     for (name, dates) in [("Train", &split.train), ("Validation", &split.validation), ("Test", &split.test)] {
+        if dates.is_empty() {
+            console.say(format!("{name:<11}none: data.split.all_dates trains on every session"))?;
+            continue;
+        }
         let days = inputs.market.days_in(dates);
         let bars: u32 = days.iter().map(|&day| inputs.market.days()[day as usize].bars).sum();
         let (bull, bear) = inputs.market.strong_shares(&days);
@@ -290,7 +294,13 @@ impl Run<'_> {
         if let ControlFlow::Break(TrainingStopped::BySignal { .. }) = end {
             console.say(self.resume_hint())?;
         }
-        let tested = if end.is_continue() { self.test(&kept, trained_on, rows, &mut manifest, console)? } else { None };
+        let tested = match &end {
+            ControlFlow::Continue(()) => self.test(&kept, trained_on, rows, &mut manifest, console)?,
+            ControlFlow::Break(stopped) => {
+                self.page_of_stopped(stopped, &self.held_out(&kept, trained_on), rows, console)?;
+                None
+            }
+        };
         manifest["kept"] = kept.entry();
         manifest["verdict"] = serde_json::to_value(&verdict)?;
         manifest["training_seconds"] = seconds.into();
@@ -319,8 +329,12 @@ impl Run<'_> {
         manifest: &mut Value,
         console: &mut Console,
     ) -> anyhow::Result<Option<Tested>> {
-        let (policy, label) = (&kept.policy, kept.label());
-        let held_out = HeldOut { policy, inputs: self.inputs, config: self.config, trained_on, label };
+        let held_out = self.held_out(kept, trained_on);
+        if self.split.test.is_empty() {
+            console.say_all(wrap_for_screen(&self.nothing_held_out()))?;
+            self.write_page(&held_out, self.split.train, rows, console)?;
+            return Ok(None);
+        }
         manifest["validation"] = held_out.validation(self.split.validation, console)?;
         if kept.sentence().is_some() {
             console.detail("The model was chosen on the validation dates; their figures flatter it")?;
@@ -335,8 +349,20 @@ impl Run<'_> {
         manifest["out_of_sample"] = result.figures.clone();
         manifest["test_prices"] = serde_json::to_value(result.prices)?;
         manifest["over_random"] = serde_json::to_value(result.over_random)?;
-        self.write_page(&held_out, &result, rows, console)?;
+        self.write_page(&held_out, self.split.test, rows, console)?;
         Ok(Some(result))
+    }
+
+    fn held_out<'k>(&'k self, kept: &'k Kept, trained_on: Vec<DateRange>) -> HeldOut<'k> {
+        HeldOut { policy: &kept.policy, inputs: self.inputs, config: self.config, trained_on, label: kept.label() }
+    }
+
+    /// Returns the sentence that takes the place of a test.
+    fn nothing_held_out(&self) -> String {
+        format!(
+            "Held out   none: all {} session dates were for training, so nothing says what the policy earns on others",
+            self.inputs.dataset.dates.len()
+        )
     }
 
     /// Returns the command that goes on with the training.

@@ -9,6 +9,7 @@
 
 pub mod candidate;
 pub mod choice;
+pub mod described;
 pub mod finished;
 mod fold;
 mod fold_files;
@@ -16,6 +17,7 @@ pub mod folds;
 pub mod judgement;
 pub mod placebo;
 pub mod plan;
+pub mod planted;
 pub mod session_row;
 mod training;
 mod workers;
@@ -90,12 +92,12 @@ impl WalkForwardResult {
 }
 
 impl WalkForward<'_> {
-    /// Runs every fold in memory. Returns `None` once a signal was noted.
+    /// Runs every fold in memory, without a diagnosis of the choice. Returns `None` once a signal was noted.
     ///
     /// # Errors
     /// When a training or replay fails.
     pub fn run_in_memory(&self) -> anyhow::Result<Option<WalkForwardResult>> {
-        self.run_folds(|_| Ok(None), |_| Ok(()))
+        self.run_folds(&self.settings(false), |_| Ok(None), |_| Ok(()))
     }
 
     /// Runs every fold that the folder does not hold yet, and calls `finished` after each. Writes `sessions.parquet` and the trades of
@@ -120,7 +122,8 @@ impl WalkForward<'_> {
             finished(&tested.result);
             Ok(())
         };
-        let Some(result) = self.run_folds(read, written)? else { return Ok(None) };
+        let settings = self.settings(self.plan.diagnose_selection);
+        let Some(result) = self.run_folds(&settings, read, written)? else { return Ok(None) };
         let rows: Vec<SessionRow> = result.rows().cloned().collect();
         write_file(&folder.join("sessions.parquet"), &session_row::parquet(&rows)?)?;
         for (seed, of_seed) in seeds.iter().zip(&result.trades) {
@@ -132,10 +135,11 @@ impl WalkForward<'_> {
 
     fn run_folds(
         &self,
+        settings: &FoldSettings<'_>,
         earlier: impl Fn(&Fold) -> anyhow::Result<Option<TestedFold>>,
         tested: impl Fn(&mut TestedFold) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<Option<WalkForwardResult>> {
-        let (settings, board) = (self.settings(), Board::default());
+        let board = Board::default();
         let mut jobs = Vec::new();
         for fold in &self.plan.folds {
             match earlier(fold)? {
@@ -161,7 +165,7 @@ impl WalkForward<'_> {
         Ok(Some(WalkForwardResult::stitch(board.folds()?, self.plan.seeds.len())))
     }
 
-    fn settings(&self) -> FoldSettings<'_> {
+    fn settings(&self, diagnose: bool) -> FoldSettings<'_> {
         let Plan { seeds, choice, refit, behaviour, .. } = self.plan;
         FoldSettings {
             candidates: self.candidates,
@@ -169,6 +173,7 @@ impl WalkForward<'_> {
             choice: *choice,
             refit: *refit,
             behaviour: *behaviour,
+            diagnose,
             stop: self.stop.as_ref(),
         }
     }

@@ -16,6 +16,10 @@ pub struct SplitConfig {
     pub validation: f64,
     /// Sessions left out between two parts, 0 to 20. One keeps overnight effects from carrying over.
     pub gap_sessions: usize,
+    /// True trains on every session and holds none out: nothing then says what the policy earns on other dates. Every other key of
+    /// the section is idle.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all_dates: bool,
     /// Last date of the training; takes the place of the share `train`. Absent: by the shares.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -28,7 +32,7 @@ pub struct SplitConfig {
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { train: 0.70, validation: 0.15, gap_sessions: 1, train_end: None, validation_end: None }
+        Self { train: 0.70, validation: 0.15, gap_sessions: 1, all_dates: false, train_end: None, validation_end: None }
     }
 }
 
@@ -46,6 +50,11 @@ impl SplitConfig {
                 "data.split.validation: train {} and validation {} leave less than 0.01 for the test",
                 self.train, self.validation
             ));
+        }
+        if self.all_dates && (self.train_end.is_some() || self.validation_end.is_some()) {
+            faults.push(
+                "data.split.all_dates: a training on all dates has no train_end and no validation_end".to_owned(),
+            );
         }
         match (self.train_end, self.validation_end) {
             (None, Some(_)) => faults.push("data.split.validation_end: name data.split.train_end, too".to_owned()),
@@ -90,9 +99,9 @@ impl SplitConfig {
 pub struct Split {
     /// Training dates.
     pub train: DateRange,
-    /// Validation dates, for the choice between models.
+    /// Validation dates, for the choice between models; an empty range where all dates are for training.
     pub validation: DateRange,
-    /// Test dates, used once at the end.
+    /// Test dates, used once at the end; an empty range where all dates are for training.
     pub test: DateRange,
     /// Sessions left out between the parts.
     pub gap: Vec<Date>,
@@ -110,6 +119,12 @@ pub fn split(dates: &[Date], config: &SplitConfig) -> Result<Split, DataError> {
     let faults = config.check();
     if !faults.is_empty() {
         return Err(DataError::Config { faults });
+    }
+    if config.all_dates
+        && let (Some(&first), Some(&last)) = (dates.first(), dates.last())
+    {
+        let none = DateRange::none_after(last);
+        return Ok(Split { train: DateRange { first, last }, validation: none, test: none, gap: Vec::new() });
     }
     let gap = config.gap_sessions;
     let counts = match config.train_end {
@@ -134,9 +149,10 @@ fn too_near(dates: &[Date], train_end: Date, config: &SplitConfig) -> DataError 
     let validation =
         config.validation_end.map_or_else(String::new, |end| format!(" and data.split.validation_end {end}"));
     let gap = config.gap_sessions;
+    let left_out = if gap == 1 { "session" } else { "sessions" };
     let faults = vec![format!(
-        "data.split.train_end {train_end}{validation}: with {gap} session(s) left out between two parts, the {} session dates{bars} leave \
-         training, validation or test without one",
+        "data.split.train_end {train_end}{validation}: with {gap} {left_out} left out between two parts, the {} session dates{bars} leave \
+         training, validation or test without one; data.split.all_dates trains on all of them",
         dates.len()
     )];
     DataError::Config { faults }
@@ -200,6 +216,20 @@ mod tests {
         assert!(ends(dates[19], Some(dates[5])).unwrap_err().to_string().contains("is not after data.split.train_end"));
         let config = SplitConfig { validation_end: Some(dates[5]), ..SplitConfig::default() };
         assert_eq!(config.check(), ["data.split.validation_end: name data.split.train_end, too"]);
+    }
+
+    #[test]
+    fn all_dates_may_be_for_training() {
+        let config = SplitConfig { all_dates: true, ..SplitConfig::default() };
+        let dates = dates(42);
+        let all = split(&dates, &config).unwrap();
+        assert_eq!((all.train.first, all.train.last, all.gap.len()), (dates[0], dates[41], 0));
+        assert!(all.validation.is_empty() && all.test.is_empty() && !all.train.is_empty());
+        assert_eq!((all.test.to_string().as_str(), dates.iter().any(|date| all.test.contains(*date))), ("none", false));
+        assert_eq!(split(&dates[..1], &config).unwrap().train.last, dates[0], "one session is enough");
+        assert!(split(&[], &config).is_err());
+        let both = SplitConfig { train_end: Some(dates[5]), ..config };
+        assert!(both.check()[0].starts_with("data.split.all_dates: "), "{:?}", both.check());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The replayed market: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
+mod at_strike;
 mod cells;
 pub(crate) mod config;
 mod contracts;
@@ -29,10 +30,7 @@ use crate::{
         tape::{GreekRow, OptionTape, SizeRow, UNKNOWN_SIZE},
         tape_builder::TapeBuilder,
     },
-    option::{
-        black_scholes::Right,
-        quote::{Size, nearest_strike},
-    },
+    option::{black_scholes::Right, quote::Size},
 };
 
 /// One symbol-session on the tapes.
@@ -445,13 +443,6 @@ impl Market {
         let cell = self.days[day].cells(contract) + bar as usize;
         let cells = Arc::get_mut(&mut self.cells).expect("no other market shares the cells");
         cells.change(cell, |quotes| quotes.open = crate::Quote::default());
-    }
-
-    /// Returns the quotes of the call and the put of a strike in dollars, where the day's tape holds it.
-    pub fn quotes_at(&self, day: &Day, strike: f64, bar: u32) -> Option<(QuotePair, QuotePair)> {
-        let contract = 2 * nearest_strike(strike, &day.spec).checked_sub(day.lowest_strike)?;
-        let held = self.holds_contract(day, contract + 1);
-        held.then(|| (self.quote(day, contract, bar), self.quote(day, contract + 1, bar)))
     }
 
     /// Returns the strike that an entry decided at the close of a bar buys, in dollars.

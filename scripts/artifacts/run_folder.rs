@@ -89,11 +89,14 @@ impl RunFolder {
         let range = |part: &str| {
             let found: Vec<Date> = self.entry(&format!("dataset.dates.{part}"), &dates[part])?;
             let ends = found.first().copied().zip(found.last().copied());
-            ends.map(|(first, last)| DateRange { first, last })
-                .with_context(|| format!("{} has no {part} dates", self.path.join("manifest.json").display()))
+            anyhow::Ok(ends.map(|(first, last)| DateRange { first, last }))
         };
+        let train = range("train")?;
+        let train =
+            train.with_context(|| format!("{} has no train dates", self.path.join("manifest.json").display()))?;
+        let held_out = |part| anyhow::Ok(range(part)?.unwrap_or(DateRange::none_after(train.last)));
         let gap = self.entry("dataset.dates.gap", &dates["gap"])?;
-        Ok(Split { train: range("train")?, validation: range("validation")?, test: range("test")?, gap })
+        Ok(Split { train, validation: held_out("validation")?, test: held_out("test")?, gap })
     }
 
     fn entry<T: DeserializeOwned>(&self, key: &str, value: &Value) -> anyhow::Result<T> {

@@ -26,7 +26,8 @@ use crate::{
     },
     report_page,
     walk_forward::{
-        FoldResult, WalkForward, candidate::CandidateConfigs, judgement::Judgement, plan::Plan, session_row::Part,
+        FoldResult, WalkForward, candidate::CandidateConfigs, described, judgement::Judgement, plan::Plan,
+        session_row::Part,
     },
 };
 
@@ -84,15 +85,17 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
         matched_draws: flags.matched_draws,
     };
     let looks = look(&Registry::in_folder(&config.run.out_dir), &judgement, folder.path())?;
-    let evaluation = judgement.evaluate(looks)?;
+    let mut evaluation = judgement.evaluate(looks)?;
+    let facts = described::facts(&plan, &candidates, &result, &inputs)?;
+    evaluation.set_details(described::details(&result, &evaluation, &facts));
     console.say_all(text::lines(&evaluation))?;
     folder.file("evaluation.json").save_json(&evaluation, console)?;
-    report_page::folder::write(folder.path(), (&plan, &candidates), &result, &inputs, console)?;
+    report_page::folder::write(folder.path(), &facts, console)?;
     evaluation.verdict.word.require(flags.require)?;
     Ok(Outcome::Finished)
 }
 
-/// Records the look of the procedure at its test dates, and returns the number of configurations that have looked at some of them;
+/// Records the look of the procedure at its test dates, and those of its candidates in a diagnosis of the choice. Returns the number of configurations that have looked at some of them;
 /// `None` where there was no registry before.
 fn look(registry: &Registry, judgement: &Judgement<'_>, folder: &Path) -> anyhow::Result<Option<Looks>> {
     let (existed, plan) = (registry.exists(), judgement.plan);
@@ -101,9 +104,16 @@ fn look(registry: &Registry, judgement: &Judgement<'_>, folder: &Path) -> anyhow
     let procedure = plan.procedure_sha256()?;
     let row = Row::new(Kind::WalkForward, folder.display().to_string(), &procedure, plan.data);
     registry.append(Row { looked_at: Some(dates), steps: Some(plan.timesteps), ..row })?;
+    let candidates = if plan.diagnose_selection { plan.candidates_sha256()? } else { Vec::new() };
+    for (candidate, config) in plan.candidates.iter().zip(&candidates) {
+        let name = format!("{}: {}, diagnosis", folder.display(), candidate.name);
+        let row = Row::new(Kind::WalkForward, name, config, plan.data);
+        registry.append(Row { looked_at: Some(dates), steps: Some(plan.timesteps), ..row })?;
+    }
     let content = registry.read()?;
     let lookers = content.lookers(dates, plan.data);
-    Ok(existed.then(|| Looks::of(&lookers, &[procedure.as_str()].into())))
+    let own = candidates.iter().map(String::as_str).chain([procedure.as_str()]).collect();
+    Ok(existed.then(|| Looks::of(&lookers, &own)))
 }
 
 fn plan(flags: &WalkForwardFlags, configs: &CandidateConfigs, inputs: &Inputs) -> anyhow::Result<Plan> {
@@ -128,6 +138,7 @@ fn plan(flags: &WalkForwardFlags, configs: &CandidateConfigs, inputs: &Inputs) -
         choice: flags.select,
         refit: flags.refit,
         behaviour: if flags.stochastic { Behaviour::Sampled } else { Behaviour::Greedy },
+        diagnose_selection: flags.diagnose_selection,
     })
 }
 
@@ -141,6 +152,12 @@ fn heading(plan: &Plan, inputs: &Inputs) -> Vec<String> {
         format!("Test       {} to {}, no training or choice sees them before", first.test.first, last.test.last),
         format!("Compete    {} with {seeds} seeds, {} steps each", names.join(", "), thousands(plan.timesteps as i64)),
         format!("Choice     {}", plan.choice),
+    ]);
+    lines.extend(
+        plan.diagnose_selection
+            .then(|| format!("Diagnosis  {} looks at the test dates, one per candidate", names.len())),
+    );
+    lines.extend([
         String::new(),
         format!("{:>7}  {:<24}  {:<16}  {:>12}  {:>12}", "done", "test dates", "chosen", "validation", "test"),
     ]);

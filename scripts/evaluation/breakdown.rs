@@ -5,6 +5,7 @@
 
 use jiff::civil::Date;
 use market_env::Trade;
+use serde::{Deserialize, Serialize};
 use statistics::{BlockLength, Blocks, DateSum, Resamples, romano_wolf, studentised_interval};
 
 /// Resamples of a table.
@@ -13,12 +14,12 @@ const RESAMPLES: usize = 1_999;
 pub const FEW_DATES: usize = 20;
 
 /// One group.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Name.
     pub key: String,
     /// Dates of the group, with or without a trade.
-    pub dates: usize,
+    pub n: usize,
     /// Dates with a trade of the group.
     pub traded_dates: usize,
     /// Trades, all seeds together.
@@ -26,20 +27,20 @@ pub struct Group {
     /// Total P&L, in cents, all seeds together.
     pub net_cents: i64,
     /// Mean P&L of a date of the group, in dollars.
-    pub mean_usd: f64,
-    /// Ends of its 95 % interval; `None` for few dates.
-    pub interval: Option<(f64, f64)>,
-    /// One-sided p-value of a gain, adjusted for all groups of the table; `None` for few dates.
+    pub mean: f64,
+    /// Lower end of its 95 % interval; null for few dates.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+    /// One-sided p-value of a gain, adjusted for all groups of the table; null for few dates.
     pub p_adjusted: Option<f64>,
 }
 
-/// A table of groups.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Breakdown {
-    /// Subject of the groups.
-    pub name: &'static str,
-    /// The groups, in a fixed order, empty ones included.
-    pub groups: Vec<Group>,
+impl Group {
+    /// Returns whether too few dates have a trade for an interval.
+    pub fn is_small(&self) -> bool {
+        self.traded_dates < FEW_DATES
+    }
 }
 
 /// Trades to break down.
@@ -58,14 +59,14 @@ impl<'a> Grouping<'a> {
         Self { dates, trades, resamples: Resamples::draw(dates.len(), RESAMPLES, block, seed) }
     }
 
-    /// Breaks the trades down. `group` names the group of a trade, or none; `owns` whether a date belongs to a group.
+    /// Breaks the trades down, in the order of the keys; a group without a trade is there, too. `group` names the group of a trade,
+    /// or none; `owns` whether a date belongs to a group.
     pub fn table(
         &self,
-        name: &'static str,
         keys: &[String],
         group: impl Fn(&Trade) -> Option<usize>,
         owns: impl Fn(usize, Date) -> bool,
-    ) -> Breakdown {
+    ) -> Vec<Group> {
         let mut cells = vec![vec![(0i64, 0usize); self.dates.len()]; keys.len()];
         for trade in self.trades.iter().flatten() {
             let (Some(of), Ok(date)) = (group(trade), self.dates.binary_search(&trade.date)) else { continue };
@@ -84,16 +85,17 @@ impl<'a> Grouping<'a> {
             let dates = own.iter().filter(|own| **own).count();
             Group {
                 key: key.clone(),
-                dates,
+                n: dates,
                 traded_dates: traded,
                 trades: cells[of].iter().map(|cell| cell.1).sum(),
                 net_cents: cells[of].iter().map(|cell| cell.0).sum(),
-                mean_usd: series[of].iter().sum::<f64>() / dates.max(1) as f64,
-                interval: interval.map(|found| (found.low, found.high)),
+                mean: series[of].iter().sum::<f64>() / dates.max(1) as f64,
+                low: interval.map(|found| found.low),
+                high: interval.map(|found| found.high),
                 p_adjusted: (traded >= FEW_DATES).then(|| stepdown[of].p_adjusted),
             }
         };
-        Breakdown { name, groups: keys.iter().enumerate().map(one).collect() }
+        keys.iter().enumerate().map(one).collect()
     }
 }
 
@@ -116,14 +118,14 @@ mod tests {
         let trades = vec![often.iter().cloned().chain(rare).collect::<Vec<_>>(), often.clone()];
         let grouping = Grouping::new(&dates, &trades, &vec![1.0; 40], 1);
         let keys = ["one", "two", "three"].map(str::to_owned);
-        let table = grouping.table("contracts", &keys, |trade| Some(trade.contracts as usize - 1), |_, _| true);
+        let table = grouping.table(&keys, |trade| Some(trade.contracts as usize - 1), |_, _| true);
         let total: i64 = trades.iter().flatten().map(|trade| trade.net_pnl_cents).sum();
-        assert_eq!(table.groups.iter().map(|group| group.net_cents).sum::<i64>(), total);
-        let [one, two, three] = &table.groups[..] else { panic!("three groups") };
-        assert_eq!((one.trades, one.traded_dates, one.mean_usd), (80, 40, 2.0), "both seeds earn 2 dollars a date");
-        assert!(one.interval.unwrap().0 < 2.0 && one.interval.unwrap().1 > 2.0);
-        assert_eq!((two.traded_dates, two.interval, two.p_adjusted), (10, None, None));
-        assert_eq!((two.mean_usd, three.trades, three.mean_usd), (0.875, 0, 0.0), "70 dollars, 2 seeds, 40 dates");
+        assert_eq!(table.iter().map(|group| group.net_cents).sum::<i64>(), total);
+        let [one, two, three] = &table[..] else { panic!("three groups") };
+        assert_eq!((one.trades, one.traded_dates, one.mean), (80, 40, 2.0), "both seeds earn 2 dollars a date");
+        assert!(one.low.unwrap() < 2.0 && one.high.unwrap() > 2.0 && !one.is_small());
+        assert_eq!((two.traded_dates, two.low, two.p_adjusted), (10, None, None));
+        assert_eq!((two.mean, three.trades, three.mean), (0.875, 0, 0.0), "70 dollars, 2 seeds, 40 dates");
     }
 
     #[test]
@@ -132,7 +134,7 @@ mod tests {
         let trades = vec![vec![Trade { date: dates[3], net_pnl_cents: 1_000, ..trade(0, 0.0, 1) }]];
         let grouping = Grouping::new(&dates, &trades, &vec![1.0; 40], 1);
         let early = |_: usize, date: Date| date < dates[10];
-        let table = grouping.table("early", &["early".to_owned()], |_| Some(0), early);
-        assert_eq!((table.groups[0].dates, table.groups[0].mean_usd), (10, 1.0));
+        let table = grouping.table(&["early".to_owned()], |_| Some(0), early);
+        assert_eq!((table[0].n, table[0].mean), (10, 1.0));
     }
 }

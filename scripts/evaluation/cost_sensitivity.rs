@@ -76,6 +76,9 @@ pub struct CostLine {
     pub win_rate: Option<f64>,
     /// Daily Sharpe ratio, as in the report.
     pub daily_sharpe: Option<f64>,
+    /// Net P&L of every date, ascending by date.
+    #[serde(skip)]
+    pub daily_usd: Vec<f64>,
 }
 
 /// The results at several multiples of the spread.
@@ -116,6 +119,7 @@ impl CostSensitivity {
                 mean_trade_return: figures.mean_trade_return,
                 win_rate: figures.win_rate,
                 daily_sharpe: figures.daily_sharpe,
+                daily_usd: result.daily_pnl().into_iter().map(|(_, usd)| usd).collect(),
             })
         };
         let multiples: Vec<CostLine> = multiples.values().iter().map(line).collect::<Result<_, _>>()?;
@@ -244,6 +248,7 @@ mod tests {
             mean_trade_return: Some(0.01),
             win_rate: Some(0.5),
             daily_sharpe: None,
+            daily_usd: Vec::new(),
         }
     }
 

@@ -18,6 +18,7 @@ use statistics::{
 use crate::{
     config::evaluation::EvaluationConfig,
     evaluation::{
+        details::Details,
         edge::{
             figures::{
                 Drawdown, Dsr, Fold, MeanPerDate, Pbo, RealityCheck, Seeds, Sharpe, Spa, TrialResult, Unit,
@@ -27,6 +28,7 @@ use crate::{
         },
         sessions::{SessionSeries, Trial},
     },
+    output::table::{counted, significant},
 };
 
 /// Looks at the dates of an evaluation, as the registry counts them.
@@ -45,6 +47,13 @@ impl Looks {
         Self { configurations: own.len() + outside, outside }
     }
 }
+
+/// Reason of an unknown probability of overfitting in a test with folds.
+const NO_DIAGNOSIS: &str =
+    "the candidates that were not chosen have not played the test dates; walk-forward --diagnose-selection lets them";
+
+/// Reason of figures that need more than P&L by date.
+const NO_TRADES: &str = "needs trades and bars: a walk-forward test, or the page of a backtest or training";
 
 /// Multiple of the spread at which an edge has to survive.
 pub const WIDER_SPREAD: f64 = 1.5;
@@ -69,11 +78,52 @@ pub struct Placebo {
     pub p: f64,
 }
 
+impl Placebo {
+    /// Returns the rank of a result among those of placebo worlds.
+    pub fn of<'a>(real_usd: f64, worlds: impl IntoIterator<Item = &'a f64>) -> Self {
+        let (mut count, mut rank) = (0, 0);
+        for usd in worlds {
+            count += 1;
+            rank += usize::from(*usd >= real_usd);
+        }
+        Self { worlds: count, rank, p: (1 + rank) as f64 / (1 + count) as f64 }
+    }
+}
+
+/// Share of markets with a planted edge in which the rank among placebo markets finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Power {
+    /// The planted edge as a fraction of premium and fees of a trade.
+    pub edge_per_trade: f64,
+    /// The edge as measured on one market.
+    pub measured: f64,
+    /// Markets with the edge.
+    pub worlds: usize,
+    /// Markets whose result has a rank of at most 5 % among the placebos.
+    pub found: usize,
+    /// Their share; null without a market.
+    pub share: Option<f64>,
+}
+
+impl Power {
+    /// Returns the power as a sentence.
+    pub fn sentence(&self) -> String {
+        format!(
+            "An edge of {}% per trade would have been found in {:.0}% of {}.",
+            significant(100.0 * self.edge_per_trade),
+            100.0 * self.share.unwrap_or(0.0),
+            counted(self.worlds, "market")
+        )
+    }
+}
+
 /// Facts from outside of the series; each may be unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Beside {
     /// Trial to judge; absent: the one with the largest t.
     pub judged: Option<usize>,
+    /// True if the judged trial is made of the others, fold by fold: the probability of overfitting is that of choosing among them.
+    pub composed: bool,
     /// Looks at the dates; absent without a registry.
     pub looks: Option<Looks>,
     /// Mean P&L of a date where every spread is wider by half, in dollars.
@@ -131,6 +181,12 @@ pub struct Evaluation {
     pub matched_random: Option<MatchedRandom>,
     /// Rank among placebo worlds.
     pub placebo: Option<Placebo>,
+    /// Power for every planted edge.
+    #[serde(default)]
+    pub power: Vec<Power>,
+    /// P&L by groups, at other costs, and with more capital.
+    #[serde(flatten)]
+    pub details: Details,
     /// Looks at the dates; null without a registry.
     pub looks: Option<Looks>,
     /// Further session dates needed to find this edge, or the smallest one of interest.
@@ -181,7 +237,7 @@ impl Evaluation {
             dsr: moments.and_then(|moments| DeflatedSharpe::of(&moments, &sharpes, trials)).map(Dsr::from),
             min_track_record_dates: moments.and_then(|moments| moments.min_track_record(0.0, 1.0 - config.alpha)),
             min_backtest_years: min_backtest_years(trials, 1.0),
-            pbo: Pbo::of(&series),
+            pbo: Pbo::of(&candidates(&series, judged, beside.composed)),
             reality_check: enough.then(|| reality_check(&series, &resamples)).flatten().map(|p| RealityCheck { p }),
             spa: enough.then(|| SuperiorAbility::of(&series, &resamples, block)).flatten().map(Spa::from),
             romano_wolf: if enough { romano_wolf.collect() } else { Vec::new() },
@@ -193,6 +249,8 @@ impl Evaluation {
             ceiling: beside.ceiling_usd,
             matched_random: beside.matched_random,
             placebo: beside.placebo,
+            power: Vec::new(),
+            details: Details::default(),
             looks: beside.looks,
             needed_dates: needed_dates(&mean, sessions, trials, config),
             resamples: config.resamples,
@@ -205,11 +263,24 @@ impl Evaluation {
         Ok(evaluation)
     }
 
+    /// Adds the figures that need trades and bars.
+    pub fn set_details(&mut self, details: Details) {
+        for (key, known) in [("breakdown", details.breakdown.is_some()), ("break_even", details.break_even.is_some())] {
+            if known {
+                self.why.remove(key);
+            } else {
+                self.why.insert(key.to_owned(), "no trade, or no bars of these dates".to_owned());
+            }
+        }
+        self.details = details;
+    }
+
     /// Gives the reason of every figure that is null.
     fn explain(&mut self, config: &EvaluationConfig) {
         let few = format!("fewer than {} dates", config.min_dates);
         let flat = if self.unit.dates < 2 { "one date" } else { "all dates are equal" };
         let one_trial = "one trial: nothing was chosen among several";
+        let choice = if self.unit.folds > 1 { NO_DIAGNOSIS } else { one_trial };
         let apart = "not measured by this command";
         let reasons = [
             ("mean_per_date_usd.low", self.mean_per_date_usd.low.is_none(), few.as_str()),
@@ -217,7 +288,7 @@ impl Evaluation {
             ("psr", self.psr.is_none(), flat),
             ("dsr", self.dsr.is_none(), if self.sharpe.is_none() { flat } else { one_trial }),
             ("min_track_record_dates", self.min_track_record_dates.is_none(), "the Sharpe ratio is not above 0"),
-            ("pbo", self.pbo.is_none(), if self.unit.dates < 40 { "fewer than 40 dates" } else { one_trial }),
+            ("pbo", self.pbo.is_none(), if self.unit.dates < 40 { "fewer than 40 dates" } else { choice }),
             ("reality_check", self.reality_check.is_none(), few.as_str()),
             ("spa", self.spa.is_none(), if self.reality_check.is_none() { &few } else { flat }),
             ("romano_wolf", self.romano_wolf.is_empty(), few.as_str()),
@@ -226,6 +297,8 @@ impl Evaluation {
             ("ceiling", self.ceiling.is_none(), apart),
             ("matched_random", self.matched_random.is_none(), apart),
             ("placebo", self.placebo.is_none(), apart),
+            ("breakdown", true, NO_TRADES),
+            ("break_even", true, NO_TRADES),
             ("looks", self.looks.is_none(), "no registry: the number of trials is unknown, at least those evaluated"),
             ("needed_dates", self.needed_dates.is_none(), few.as_str()),
         ];
@@ -235,6 +308,12 @@ impl Evaluation {
             .map(|(key, _, why)| (key.to_owned(), why.to_owned()))
             .collect();
     }
+}
+
+/// Returns the series among which a choice is cross-validated.
+fn candidates(series: &[Vec<f64>], judged: usize, composed: bool) -> Vec<Vec<f64>> {
+    let others = series.iter().enumerate().filter(|(k, _)| !composed || *k != judged);
+    others.map(|(_, pnl)| pnl.clone()).collect()
 }
 
 /// Tests the judged series and the policies without information together.
@@ -294,12 +373,28 @@ mod tests {
         assert!(
             mean.low.unwrap() <= mean.low_dates_only.unwrap() && mean.high.unwrap() >= mean.high_dates_only.unwrap()
         );
-        assert_eq!(found.why.keys().collect::<Vec<_>>(), ["ceiling", "matched_random", "placebo"]);
+        assert_eq!(
+            found.why.keys().collect::<Vec<_>>(),
+            ["break_even", "breakdown", "ceiling", "matched_random", "placebo"]
+        );
         let value = serde_json::to_value(&found).unwrap();
         let null = value.as_object().unwrap().iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.as_str());
         assert!(null.clone().all(|key| found.why.contains_key(key)), "{:?}", null.collect::<Vec<_>>());
         assert_eq!(value["romano_wolf"][1]["name"], "better");
         assert_eq!(serde_json::from_value::<Evaluation>(value).unwrap(), found, "it is read back");
+    }
+
+    #[test]
+    fn a_composed_trial_is_no_candidate_of_its_own() {
+        let one = noise(5, 60, 3.0);
+        let sessions = series(vec![("walk-forward", one.clone()), ("a", one), ("b", noise(5, 60, -3.0))]);
+        let pbo = |composed| {
+            let beside = Beside { judged: Some(0), composed, ..Beside::default() };
+            Evaluation::of(&sessions, &beside, &config(), 1).unwrap()
+        };
+        let (found, counted) = (pbo(true), pbo(false));
+        assert_eq!((found.pbo.unwrap().candidates, counted.pbo.unwrap().candidates), (2, 3));
+        assert_eq!((found.dsr.unwrap().trials, found.romano_wolf.len()), (3, 3), "every look counts");
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl HeldOut<'_> {
     }
 
     /// Returns how many of the session dates in a range were trained on, and how many there are.
-    fn in_sample(&self, dates: DateRange) -> (usize, usize) {
+    pub fn in_sample(&self, dates: DateRange) -> (usize, usize) {
         let inside: Vec<_> = self.inputs.dataset.dates.iter().copied().filter(|&date| dates.contains(date)).collect();
         (count_dates_in(inside.iter().copied(), &self.trained_on), inside.len())
     }

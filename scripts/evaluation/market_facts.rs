@@ -1,15 +1,20 @@
-//! Facts of the market at the dates of a test that its trades do not tell: regimes, and the spread that every date paid.
+//! Facts of the market at the dates of a test that its trades do not tell: regimes, events, the spread that every date paid, and
+//! the money of the same trades with more contracts.
 //!
 //! They are derived from bars and quotes and hold none of them, so they may lie beside a report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use market_data::{Dataset, SessionBars};
-use market_env::{Market, Trade};
+use market_env::{EventCalendar, ExecutionConfig, Market, Trade};
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{break_even::FixedTrades, cost_sensitivity::spread_costs};
+use crate::evaluation::{
+    break_even::FixedTrades,
+    capacity::{self, ScaledTrades, with_impact},
+    cost_sensitivity::spread_costs,
+};
 
 /// Dates before a test below which its regimes have no edges.
 const FEWEST_EARLIER_DATES: usize = 60;
@@ -49,26 +54,40 @@ pub struct MarketFacts {
     pub vix: Regime,
     /// Range of the session before, (high - low) / close, mean over the symbols.
     pub earlier_range: Regime,
+    /// Dates with a scheduled rate decision, consumer prices or a jobs report.
+    #[serde(default)]
+    pub event_dates: BTreeSet<Date>,
     /// Spread paid in cents by seed and date; empty where it is unknown.
     pub spread_cents: Vec<BTreeMap<Date, i64>>,
+    /// The same trades with more contracts; empty where the displayed sizes are unknown.
+    #[serde(default)]
+    pub scaled: Vec<ScaledTrades>,
 }
 
 impl MarketFacts {
-    /// Reads the regimes of all sessions; the edges are those of the dates before `first`, the first test date.
-    pub fn regimes(dataset: &Dataset, market: &Market, first: Date) -> Self {
+    /// Reads the regimes and events of all sessions; the edges are those of the dates before `first`, the first test date.
+    pub fn regimes(dataset: &Dataset, market: &Market, events: &EventCalendar, first: Date) -> Self {
         let vix = market.days().iter().filter(|day| day.vix_at_open > 0.0).map(|day| (day.date, day.vix_at_open));
         Self {
             vix: Regime::of(vix.collect(), first),
             earlier_range: Regime::of(earlier_ranges(dataset), first),
-            spread_cents: Vec::new(),
+            event_dates: event_dates(market, events, first),
+            ..Self::default()
         }
     }
 
-    /// Adds the spread that the trades of a seed paid, its number counted from 0.
+    /// Adds the spread that the trades of a seed paid, its number counted from 0, and the trades with more contracts.
     ///
     /// # Errors
     /// For a trade of a session that the market lacks.
-    pub fn add_spreads(&mut self, seed: usize, market: &Market, trades: &[Trade]) -> anyhow::Result<()> {
+    pub fn add_trades(
+        &mut self,
+        seed: usize,
+        market: &Market,
+        execution: &ExecutionConfig,
+        trades: &[Trade],
+    ) -> anyhow::Result<()> {
+        capacity::add(&mut self.scaled, market, &with_impact(execution), trades)?;
         if self.spread_cents.len() <= seed {
             self.spread_cents.resize(seed + 1, BTreeMap::new());
         }
@@ -86,6 +105,13 @@ impl MarketFacts {
         };
         (seeds > 0).then(|| FixedTrades { net_usd: net_usd.to_vec(), spread_usd: dates.iter().map(spread).collect() })
     }
+}
+
+/// Returns the dates of events from the first test date on.
+fn event_dates(market: &Market, events: &EventCalendar, first: Date) -> BTreeSet<Date> {
+    let days = market.days().iter().map(|day| day.date).filter(|date| *date >= first);
+    let EventCalendar { fomc, cpi, jobs, .. } = events;
+    days.filter(|date| [fomc, cpi, jobs].into_iter().any(|dates| dates.contains(date))).collect()
 }
 
 /// Returns by date the range of the session before, mean over the symbols.

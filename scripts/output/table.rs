@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-pub use ppo_agent::format::{dollars as dollars_and_cents, percent};
+pub use ppo_agent::format::{decimals, dollars as dollars_and_cents, percent};
+
+/// Formats a number of things, such as "1 session" or "1,204 sessions"; the noun takes an s.
+pub fn counted(number: usize, noun: &str) -> String {
+    ppo_agent::format::counted(number as u64, noun)
+}
 
 /// Formats a number like C's `%.3g`, as Stable-Baselines3 does.
 pub fn significant(value: f64) -> String {
@@ -179,6 +184,8 @@ mod tests {
             ("1,234,567".into(), "-999".into(), "-$1,235".into())
         );
         assert_eq!((dollars(-0.2), percent(Some(0.3567)), percent(None)), ("$0".into(), "35.7%".into(), "-".into()));
+        assert_eq!([percent(Some(-0.0004)), percent(Some(-0.0006)), decimals(-0.004, 2)], ["0.0%", "-0.1%", "0.00"]);
+        assert_eq!([counted(1, "symbol"), counted(1_204, "session")], ["1 symbol", "1,204 sessions"]);
         let text =
             columns(&["policy", "trades"], &[vec!["sampled".into(), "1,204".into()], vec!["hold".into(), "0".into()]]);
         assert_eq!(text, "policy   trades\n-------  ------\nsampled   1,204\nhold          0");

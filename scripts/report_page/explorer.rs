@@ -12,13 +12,10 @@ use market_env::{Action, ExitReason, Trade};
 use maud::{Markup, PreEscaped, html};
 use serde_json::json;
 
-use super::{
-    Page, Series,
-    figure::table,
-    text::{absent, new_york},
-};
+use super::{Page, Series, figure::table, text::absent};
 use crate::{
     artifacts::trades::setup_name,
+    evaluation::groups::new_york,
     output::table::{dollars_and_cents, percent, thousands},
 };
 

@@ -2,21 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-
 use super::{Folds, Page, Played};
 use crate::{
     artifacts::files,
-    evaluation::market_facts::MarketFacts,
-    inputs::Inputs,
+    evaluation::{edge::Evaluation, market_facts::MarketFacts},
     output::{
         console::Console,
         output_file::{OutputFile, json_text, write_file},
     },
     walk_forward::{
-        WalkForwardResult,
-        candidate::Candidate,
-        finished,
+        WalkForwardResult, described, finished,
         placebo::PlaceboWorlds,
         plan::Plan,
         session_row::{Part, SessionRow},
@@ -33,9 +28,13 @@ const FACTS: &str = "market_facts.json";
 pub fn read(folder: &Path) -> anyhow::Result<Page> {
     let plan = Plan::read(folder)?;
     let result = finished::read(folder, &plan)?;
-    let evaluation = finished::evaluation(folder)?;
+    let mut evaluation: Evaluation = finished::evaluation(folder)?;
     let placebo = PlaceboWorlds::read(folder, &plan)?;
     let facts = read_facts(&folder.join(FACTS))?;
+    if evaluation.details.breakdown.is_none() {
+        // An evaluation of an earlier version has no details.
+        evaluation.set_details(described::details(&result, &evaluation, &facts));
+    }
     let names: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.name.as_str()).collect();
     Ok(Page {
         title: format!("Walk-forward of {} on {}", names.join(", "), plan.symbols.join(", ")),
@@ -44,7 +43,6 @@ pub fn read(folder: &Path) -> anyhow::Result<Page> {
         sessions: result.rows().filter(|row| row.part == Part::Test).filter_map(|row| played(row, &plan)).collect(),
         facts,
         training: None,
-        costs: None,
         provenance: provenance(&plan, &result)?,
         trades: result.trades,
         folds: Some(Folds {
@@ -59,15 +57,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Page> {
 ///
 /// # Errors
 /// As for [`read`], and when a file cannot be written.
-pub fn write(
-    folder: &Path,
-    (plan, candidates): (&Plan, &[Candidate]),
-    result: &WalkForwardResult,
-    inputs: &Inputs,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    let facts = facts(plan, candidates, result, inputs)?;
-    write_file(&folder.join(FACTS), json_text(&facts)?.as_bytes())?;
+pub fn write(folder: &Path, facts: &MarketFacts, console: &mut Console) -> anyhow::Result<()> {
+    write_file(&folder.join(FACTS), json_text(facts)?.as_bytes())?;
     rewrite(folder, console)
 }
 
@@ -85,25 +76,6 @@ fn read_facts(path: &Path) -> anyhow::Result<MarketFacts> {
         return Ok(MarketFacts::default());
     }
     files::read_json(path)
-}
-
-fn facts(
-    plan: &Plan,
-    candidates: &[Candidate],
-    result: &WalkForwardResult,
-    inputs: &Inputs,
-) -> anyhow::Result<MarketFacts> {
-    let first = plan.folds.first().context("a plan has a fold")?.test.first;
-    let mut facts = MarketFacts::regimes(&inputs.dataset, &inputs.market, first);
-    for fold in &result.folds {
-        let chosen = candidates.iter().find(|candidate| candidate.name == fold.chosen());
-        let market = &chosen.context("the chosen candidate is one of the plan's")?.market;
-        for (seed, trades) in result.trades.iter().enumerate() {
-            let inside = trades.iter().filter(|trade| fold.fold.test.contains(trade.date)).cloned();
-            facts.add_spreads(seed, market, &inside.collect::<Vec<_>>())?;
-        }
-    }
-    Ok(facts)
 }
 
 fn played(row: &SessionRow, plan: &Plan) -> Option<Played> {

@@ -1,14 +1,15 @@
 //! The page of a single replay: a backtest, or the test of a training.
 
 use jiff::civil::Date;
-use market_env::PriceOrigin;
+use market_env::{PriceOrigin, Trade};
 
 use super::{Page, Played, Training};
 use crate::{
     artifacts::files,
-    config::evaluation::EvaluationConfig,
+    config::RunConfig,
     evaluation::{
         cost_sensitivity::CostSensitivity,
+        details::{Described, Details},
         edge::{Beside, Evaluation, Looks},
         market_facts::MarketFacts,
         replay::ReplayResult,
@@ -30,10 +31,8 @@ pub struct Replayed<'a> {
     pub played: &'a ReplayResult,
     /// Its bars and market.
     pub inputs: &'a Inputs,
-    /// Capital of a symbol-session, in dollars.
-    pub capital_usd: f64,
-    /// Thresholds of the verdict.
-    pub evaluation: &'a EvaluationConfig,
+    /// Settings under which it was replayed.
+    pub config: &'a RunConfig,
     /// Dates among the replayed ones on which the policy was trained.
     pub in_sample_dates: usize,
     /// Looks at the dates; absent without a registry.
@@ -55,9 +54,12 @@ impl Replayed<'_> {
         let (played, inputs) = (self.played, self.inputs);
         let sessions = self.series();
         let beside = Beside { judged: Some(0), looks: self.looks, ..Beside::default() };
-        let evaluation = Evaluation::of(&sessions, &beside, self.evaluation, self.seed)?;
-        let mut facts = MarketFacts::regimes(&inputs.dataset, &inputs.market, sessions.range().first);
-        facts.add_spreads(0, &inputs.market, &played.trades)?;
+        let mut evaluation = Evaluation::of(&sessions, &beside, &self.config.evaluation, self.seed)?;
+        let (env, events) = (&self.config.env, &self.config.market.pricing.events);
+        let mut facts = MarketFacts::regimes(&inputs.dataset, &inputs.market, events, sessions.range().first);
+        facts.add_trades(0, &inputs.market, &env.execution, &played.trades)?;
+        let trades = vec![played.trades.clone()];
+        evaluation.set_details(self.details(&sessions, &trades, &facts));
         let mut provenance = self.provenance;
         provenance.extend(files::lines(&inputs.dataset.files).into_iter().map(|line| ("Bars".to_owned(), line)));
         let session = |(date, session): &(Date, market_env::Episode)| Played {
@@ -72,13 +74,27 @@ impl Replayed<'_> {
             evaluation,
             seeds: vec![self.seed],
             sessions: played.sessions.iter().map(session).collect(),
-            trades: vec![played.trades.clone()],
+            trades,
             facts,
             folds: None,
             training: self.training,
-            costs: self.costs,
             provenance,
         })
+    }
+
+    fn details(&self, sessions: &SessionSeries, trades: &[Vec<Trade>], facts: &MarketFacts) -> Details {
+        let lines = self.costs.iter().flat_map(|costs| &costs.multiples);
+        let again: Vec<(f64, Vec<f64>)> = lines.map(|line| (line.multiple, line.daily_usd.clone())).collect();
+        Described {
+            dates: &sessions.dates,
+            mean_usd: &sessions.trials[0].pnl_usd[0],
+            trades,
+            symbols: &sessions.symbols,
+            capital_usd: sessions.capital_usd,
+            facts,
+            decided_again: &again,
+        }
+        .details()
     }
 
     fn series(&self) -> SessionSeries {
@@ -87,7 +103,7 @@ impl Replayed<'_> {
         SessionSeries {
             folds: vec![0; dates.len()],
             dates,
-            capital_usd: self.capital_usd * symbols.len() as f64,
+            capital_usd: self.config.env.account.capital * symbols.len() as f64,
             symbols,
             data: self.inputs.stamp(),
             modelled_prices: self.played.trades.iter().any(|trade| trade.prices == PriceOrigin::Modelled),

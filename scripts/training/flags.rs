@@ -29,6 +29,9 @@ pub struct TrainFlags {
     /// Last validation date, after --train-end [default: by the shares of `data.split`]
     #[arg(long, value_name = "DATE", help_heading = "Data")]
     pub validation_end: Option<Date>,
+    /// Trains on every session date and holds none out
+    #[arg(long, help_heading = "Data", conflicts_with_all = ["train_end", "validation_end"])]
+    pub all_dates: bool,
     /// Sets `run.timesteps`, such as 100000, 100_000 or 1e5
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = count)]
     pub timesteps: Option<u64>,
@@ -287,6 +290,7 @@ impl TrainFlags {
     }
 
     fn put_split(&self, layer: &mut Layer) {
+        layer.put_some("data.split.all_dates", self.all_dates.then_some(true));
         layer.put_some("data.split.train_end", self.train_end.map(|date| date.to_string()));
         layer.put_some("data.split.validation_end", self.validation_end.map(|date| date.to_string()));
     }

@@ -73,7 +73,7 @@ impl Run<'_> {
         }
         let key = if self.config.run.keep == Keep::Best { "--keep best" } else { "--stop-after-no-gain" };
         let fault = format!(
-            "{key}: there are {} validation dates in {range}, and a choice needs two or more; use more dates or a larger \
+            "{key}: there are {} validation dates ({range}), and a choice needs two or more; use more dates or a larger \
              data.split.validation",
             dates.len()
         );

@@ -58,7 +58,9 @@ impl Run<'_> {
             end = interventions.follow(trainer, reporter, used)?;
             let steps = trainer.timesteps();
             if end.is_continue() && steps / run.checkpoint_freq > course.saved / run.checkpoint_freq {
-                reporter.on_validation(steps, &self.validation_returns(trainer, &course.random)?);
+                if !self.split.validation.is_empty() {
+                    reporter.on_validation(steps, &self.validation_returns(trainer, &course.random)?);
+                }
                 let money = if run.compares() { self.candidate(trainer)? } else { None };
                 self.save_checkpoint(trainer, reporter, interventions, course, money)?;
             }

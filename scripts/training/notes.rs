@@ -7,7 +7,7 @@ use ppo_agent::{EntropySchedule, PolicyKind, health::OnCollapse};
 
 use crate::{
     config::{DataSource, RunConfig, layers::differences},
-    output::table::thousands,
+    output::table::{counted, thousands},
 };
 
 /// Settings without effect while a condition holds.
@@ -144,17 +144,13 @@ fn dates_beyond(config: &RunConfig, dates: &[Date]) -> Vec<String> {
     let count = |from: Date, to: Date| calendar::sessions(from, to).len();
     let before = run.start_date.filter(|&start| start < first && run.intraday_days == 0).and_then(|start| {
         let missing = count(start, first.yesterday().ok()?).checked_sub(config.data.warmup_sessions + 1)? + 1;
-        Some(format!("run.start_date {start}: the bars begin {} later, on {first}", sessions(missing)))
+        Some(format!("run.start_date {start}: the bars begin {} later, on {first}", counted(missing, "session")))
     });
     let after = run.end_date.filter(|&end| end > last).and_then(|end| {
         let missing = Some(count(last.tomorrow().ok()?, end)).filter(|&missing| missing > 0)?;
-        Some(format!("run.end_date {end}: the bars end {} earlier, on {last}", sessions(missing)))
+        Some(format!("run.end_date {end}: the bars end {} earlier, on {last}", counted(missing, "session")))
     });
     before.into_iter().chain(after).collect()
-}
-
-fn sessions(count: usize) -> String {
-    if count == 1 { "1 session".to_owned() } else { format!("{} sessions", thousands(count as i64)) }
 }
 
 /// Returns the numbers that whole iterations and minibatches change.

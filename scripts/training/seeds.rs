@@ -20,6 +20,7 @@ use crate::{
         console::{Console, Level},
         exit_code::{TrainingStopped, UsageError},
         signals::StopRequests,
+        table::counted,
     },
     training::{
         flags::TrainFlags,
@@ -135,7 +136,8 @@ impl SideBySide<'_> {
     fn train(&self, console: &mut Console) -> anyhow::Result<ControlFlow<TrainingStopped>> {
         let threads = (rayon::current_num_threads() / self.jobs.len()).max(1);
         let names: Vec<&str> = self.jobs.iter().map(|job| job.config.run.model_name.as_str()).collect();
-        console.say(format!("Training side by side, {threads} thread(s) each: {}", names.join(", ")))?;
+        let threads_each = counted(threads, "thread");
+        console.say(format!("Training side by side, {threads_each} each: {}", names.join(", ")))?;
         let (sender, ended) = mpsc::channel();
         let mut results: Vec<(usize, anyhow::Result<Finished>)> = Vec::new();
         thread::scope(|scope| -> anyhow::Result<()> {

@@ -29,6 +29,8 @@ pub(super) struct FoldSettings<'a> {
     pub(super) choice: ChoiceRule,
     pub(super) refit: bool,
     pub(super) behaviour: Behaviour,
+    /// Whether every candidate plays the test dates.
+    pub(super) diagnose: bool,
     pub(super) stop: Option<&'a StopRequests>,
 }
 
@@ -42,7 +44,7 @@ pub struct FoldResult {
     pub scores: Vec<Score>,
     /// The trainings of all candidates and seeds, then those of the refit.
     pub trainings: Vec<TrainingRecord>,
-    /// Validation rows of every candidate, then test rows of the chosen one.
+    /// Validation rows of every candidate, those of a diagnosis of the choice, then test rows of the chosen one.
     pub rows: Vec<SessionRow>,
     /// Models of the chosen candidate, one per seed: file within the folder, and SHA-256 of its weights.
     pub models: Vec<(PathBuf, String)>,
@@ -114,6 +116,9 @@ impl FoldSettings<'_> {
         let scores = choose(self.choice, &names, &all_rows);
         let chosen = scores.iter().position(|score| score.chosen).context("a plan has a candidate")?;
         let candidate = &self.candidates[chosen];
+        if self.diagnose {
+            all_rows.extend(self.diagnosis(fold, &validated)?);
+        }
         let of_chosen = validated.into_iter().skip(chosen * self.seeds.len()).take(self.seeds.len());
         let (mut judged, mut trained_on): (Vec<Trained>, _) = (of_chosen.map(|one| one.trained).collect(), fold.train);
         if self.refit {
@@ -131,6 +136,17 @@ impl FoldSettings<'_> {
         let result = FoldResult { fold: *fold, scores, trainings, rows: all_rows, models: Vec::new() };
         let judged = judged.into_iter().map(|trained| (trained, trained_on)).collect();
         Ok(Some(TestedFold { result, trades, judged }))
+    }
+
+    /// Replays the test dates with every candidate and seed.
+    fn diagnosis(&self, fold: &Fold, validated: &[Validated]) -> anyhow::Result<Vec<SessionRow>> {
+        let mut found = Vec::new();
+        for ((candidate, seed), one) in self.jobs().zip(validated) {
+            let played = self.replay(candidate, &candidate.market, &one.trained, &fold.test)?;
+            let origin = Origin { candidate: &candidate.name, seed, fold: fold.number, part: Part::Diagnosis };
+            found.extend(rows(origin, &played, &candidate.market));
+        }
+        Ok(found)
     }
 
     /// Replays the test dates, also at wider spreads where the candidate has such a market, and adds the rows.

@@ -52,17 +52,18 @@ impl Judgement<'_> {
             at_wider_spread_usd: self.mean_per_date(Part::WiderSpread),
             matched_random: self.matched_random(&sessions)?,
             ceiling_usd: Some(self.ceiling(sessions.dates.len())?),
-            placebo: None,
+            composed: self.plan.diagnose_selection,
+            ..Beside::default()
         };
         Evaluation::of(&sessions, &beside, self.config, self.seed()?)
     }
 
-    /// Returns the stitched test series of the procedure, and of every scripted policy.
+    /// Returns the stitched test series of the procedure, then, after a diagnosis of the choice, those of every candidate; and of
+    /// every scripted policy.
     ///
     /// # Errors
     /// When the sessions cannot be replayed.
     pub fn sessions(&self) -> anyhow::Result<SessionSeries> {
-        let series = self.series(Part::Test);
         let fold_of =
             |date: &Date| self.plan.folds.iter().position(|fold| fold.test.contains(*date)).unwrap_or_default();
         let dates = self.dates();
@@ -75,15 +76,23 @@ impl Judgement<'_> {
             data: self.plan.data,
             modelled_prices: trades().any(|trade: &Trade| trade.prices == PriceOrigin::Modelled),
             in_sample_dates: 0,
-            trials: vec![Trial {
-                name: "walk-forward".to_owned(),
-                seeds: self.plan.seeds.clone(),
-                pnl_usd: series,
-                trades: trades().count() as u64,
-            }],
+            trials: self.trials(trades().count() as u64),
             baselines: self.baselines(&dates)?,
             dates,
         })
+    }
+
+    fn trials(&self, trades: u64) -> Vec<Trial> {
+        let seeds = || self.plan.seeds.clone();
+        let mut trials =
+            vec![Trial { name: "walk-forward".to_owned(), seeds: seeds(), pnl_usd: self.series(Part::Test), trades }];
+        let candidates = self.plan.candidates.iter().filter(|_| self.plan.diagnose_selection);
+        trials.extend(candidates.map(|candidate| {
+            let own = || self.rows(Part::Diagnosis).filter(|row| row.candidate == candidate.name);
+            let trades = own().map(|row| u64::from(row.trades)).sum();
+            Trial { name: candidate.name.clone(), seeds: seeds(), pnl_usd: self.by_seed(own()), trades }
+        }));
+        trials
     }
 
     /// Returns the test dates of all folds on which a session was played.
@@ -98,7 +107,11 @@ impl Judgement<'_> {
 
     /// Returns P&L in dollars by seed and date, `[S][n]`.
     fn series(&self, part: Part) -> Vec<Vec<f64>> {
-        let cells = by_date_and_seed(self.rows(part));
+        self.by_seed(self.rows(part))
+    }
+
+    fn by_seed<'r>(&self, rows: impl Iterator<Item = &'r SessionRow>) -> Vec<Vec<f64>> {
+        let cells = by_date_and_seed(rows);
         (0..self.plan.seeds.len()).map(|seed| cells.iter().map(|of_date| of_date[seed]).collect()).collect()
     }
 

@@ -2,16 +2,22 @@
 //!
 //! No formula stands behind the result: it is the rank of the real result among those of the placebo markets.
 
-use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Mutex};
+use std::{ops::ControlFlow, path::Path, sync::Mutex};
 
 use anyhow::{Context as _, anyhow, ensure};
-use market_data::{History, placebo::without_direction};
+use market_data::{History, placebo::with_planted_trend};
 use serde::{Deserialize, Serialize};
 
-use super::{WalkForward, candidate::CandidateConfigs, plan::Plan, workers::run_in_order};
+use super::{
+    WalkForward, WalkForwardResult,
+    candidate::{Candidate, CandidateConfigs},
+    plan::Plan,
+    planted::{self, PlantedEdge, PlantedWorlds, Worlds},
+    workers::run_in_order,
+};
 use crate::{
     artifacts::files,
-    evaluation::edge::Placebo,
+    evaluation::edge::{Placebo, Power},
     inputs::Inputs,
     output::{
         output_file::{json_text, write_file},
@@ -26,15 +32,21 @@ pub struct PlaceboWorlds {
     /// SHA-256 of the plan.
     pub plan_sha256: String,
     /// Mean P&L of a test date in dollars, by the seed of the market.
-    pub mean_per_date_usd: BTreeMap<u64, f64>,
+    pub mean_per_date_usd: Worlds,
+    /// The same on markets with planted edges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planted: Vec<PlantedWorlds>,
 }
 
 impl PlaceboWorlds {
     /// Returns the rank of a real result.
     pub fn rank(&self, real_usd: f64) -> Placebo {
-        let worlds = self.mean_per_date_usd.len();
-        let rank = self.mean_per_date_usd.values().filter(|usd| **usd >= real_usd).count();
-        Placebo { worlds, rank, p: (1 + rank) as f64 / (1 + worlds) as f64 }
+        Placebo::of(real_usd, self.mean_per_date_usd.values())
+    }
+
+    /// Returns the power of the procedure for every planted edge.
+    pub fn power(&self) -> Vec<Power> {
+        self.planted.iter().map(|planted| planted.power(&self.mean_per_date_usd)).collect()
     }
 
     /// Reads the results of a folder that belong to the plan; empty if there are none.
@@ -81,33 +93,69 @@ impl PlaceboTest<'_> {
         worlds: u64,
         finished: &(dyn Fn(usize, f64) + Sync),
     ) -> anyhow::Result<Option<PlaceboWorlds>> {
+        self.fill(folder, (worlds, 0.0), |found| &mut found.mean_per_date_usd, finished)
+    }
+
+    /// Runs the procedure in the same way on markets with a planted edge.
+    ///
+    /// # Errors
+    /// As for [`PlaceboTest::run`].
+    pub fn run_planted(
+        &self,
+        folder: &Path,
+        worlds: u64,
+        edge: PlantedEdge,
+        finished: &(dyn Fn(usize, f64) + Sync),
+    ) -> anyhow::Result<Option<PlaceboWorlds>> {
+        self.fill(
+            folder,
+            (worlds, edge.strength),
+            |found| &mut planted::of_edge(&mut found.planted, edge).mean_per_date_usd,
+            finished,
+        )
+    }
+
+    fn fill(
+        &self,
+        folder: &Path,
+        (worlds, strength): (u64, f64),
+        of: impl for<'a> Fn(&'a mut PlaceboWorlds) -> &'a mut Worlds + Sync,
+        finished: &(dyn Fn(usize, f64) + Sync),
+    ) -> anyhow::Result<Option<PlaceboWorlds>> {
         ensure!(
             self.configs.shared().run.options.is_none(),
             "real options do not match bars without direction: a placebo test needs a walk-forward test with modelled prices"
         );
-        let known = PlaceboWorlds::read(folder, self.plan)?;
-        let seeds: Vec<u64> = (1..=worlds).filter(|seed| !known.mean_per_date_usd.contains_key(seed)).collect();
+        let mut known = PlaceboWorlds::read(folder, self.plan)?;
+        let seeds: Vec<u64> = (1..=worlds).filter(|seed| !of(&mut known).contains_key(seed)).collect();
         let known = Mutex::new(known);
         let all = run_in_order(self.threads, &seeds, |&seed| {
-            let Some(usd) = self.world(seed).with_context(|| format!("placebo market {seed}"))? else {
+            let Some((result, _)) = self.world(seed, strength).with_context(|| format!("placebo market {seed}"))?
+            else {
                 return Ok(ControlFlow::Break(()));
             };
+            let usd = result.mean_per_date();
             let mut known = known.lock().map_err(|_| anyhow!("another market panicked"))?;
-            known.mean_per_date_usd.insert(seed, usd);
+            of(&mut known).insert(seed, usd);
             write_file(&folder.join("placebo.json"), json_text(&*known)?.as_bytes())?;
-            finished(known.mean_per_date_usd.len(), usd);
+            finished(of(&mut known).len(), usd);
             Ok(ControlFlow::Continue(()))
         })?;
         let known = known.into_inner().map_err(|_| anyhow!("a market panicked"))?;
         Ok(all.then_some(known))
     }
 
-    /// Returns the mean P&L of a test date of the procedure on one placebo market.
-    fn world(&self, seed: u64) -> anyhow::Result<Option<f64>> {
-        let inputs = Inputs::of_history(self.configs.shared(), &without_direction(self.history, seed)?)?;
+    /// Returns the result of the procedure on the market of a seed, with a planted trend of this strength, and the candidates with
+    /// that market; `None` once a signal was noted. One thread works on it.
+    ///
+    /// # Errors
+    /// When the market cannot be built or a training fails.
+    pub fn world(&self, seed: u64, strength: f64) -> anyhow::Result<Option<(WalkForwardResult, Vec<Candidate>)>> {
+        let history = with_planted_trend(self.history, seed, strength)?;
+        let inputs = Inputs::of_history(self.configs.shared(), &history)?;
         let candidates = self.configs.with_markets(&inputs, false)?;
         let test = WalkForward { plan: self.plan, candidates: &candidates, threads: 1, stop: self.stop.clone() };
-        Ok(test.run_in_memory()?.map(|result| result.mean_per_date()))
+        Ok(test.run_in_memory()?.map(|result| (result, candidates)))
     }
 }
 
@@ -120,6 +168,7 @@ mod tests {
         let worlds = PlaceboWorlds {
             plan_sha256: String::new(),
             mean_per_date_usd: (1..=19).map(|seed| (seed, seed as f64)).collect(),
+            planted: Vec::new(),
         };
         assert_eq!(worlds.rank(20.0), Placebo { worlds: 19, rank: 0, p: 0.05 });
         assert_eq!(worlds.rank(10.0).rank, 10);

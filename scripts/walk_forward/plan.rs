@@ -53,6 +53,9 @@ pub struct Plan {
     pub refit: bool,
     /// Behaviour that is judged.
     pub behaviour: Behaviour,
+    /// Whether every candidate plays the test dates, so that the choice between them can be judged. Each is a look.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub diagnose_selection: bool,
 }
 
 impl Plan {
@@ -86,6 +89,18 @@ impl Plan {
     pub fn procedure_sha256(&self) -> anyhow::Result<String> {
         let plan = Self { seeds: Vec::new(), files: Value::Null, ..self.clone() };
         plan.sha256()
+    }
+
+    /// Returns the SHA-256 of each candidate as a procedure of its own, in the order of the candidates.
+    ///
+    /// # Errors
+    /// As [`Plan::sha256`].
+    pub fn candidates_sha256(&self) -> anyhow::Result<Vec<String>> {
+        let alone = |candidate: &PlannedCandidate| {
+            let plan = Self { candidates: vec![candidate.clone()], diagnose_selection: false, ..self.clone() };
+            plan.procedure_sha256()
+        };
+        self.candidates.iter().map(alone).collect()
     }
 
     /// Reads the plan of a folder.
@@ -155,6 +170,7 @@ mod tests {
             choice: ChoiceRule::LowerBound,
             refit: false,
             behaviour: Behaviour::Greedy,
+            diagnose_selection: false,
         }
     }
 
@@ -172,5 +188,16 @@ mod tests {
         let error = other.write_or_check(folder.path(), true).unwrap_err().to_string();
         assert!(error.contains("differs from this command in refit, seeds"), "{error}");
         assert_ne!(plan.sha256().unwrap(), other.sha256().unwrap());
+    }
+
+    #[test]
+    fn a_candidate_alone_is_the_same_procedure_with_and_without_a_diagnosis() {
+        let alone = plan();
+        assert_eq!(alone.candidates_sha256().unwrap(), [alone.procedure_sha256().unwrap()]);
+        let second = PlannedCandidate { name: "tune2".to_owned(), config_sha256: "cd".to_owned() };
+        let both = Plan { candidates: vec![alone.candidates[0].clone(), second], diagnose_selection: true, ..alone };
+        let hashes = both.candidates_sha256().unwrap();
+        assert_eq!((hashes.len(), &hashes[0]), (2, &plan().procedure_sha256().unwrap()));
+        assert!(!json_text(&plan()).unwrap().contains("diagnose"), "plans without it keep their hash");
     }
 }

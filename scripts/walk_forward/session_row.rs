@@ -20,6 +20,8 @@ pub enum Part {
     Test,
     /// The same dates at 1.5 times the spread; the policy decides again.
     WiderSpread,
+    /// The same dates by every candidate, chosen or not; never trained again on validation dates.
+    Diagnosis,
 }
 
 impl Part {
@@ -28,6 +30,7 @@ impl Part {
             Self::Validation => "validation",
             Self::Test => "test",
             Self::WiderSpread => "wider_spread",
+            Self::Diagnosis => "diagnosis",
         }
     }
 }

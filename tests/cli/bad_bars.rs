@@ -41,7 +41,7 @@ fn stamps_of_the_end_stop_a_run_until_they_are_named_or_allowed() {
     let sentence = ["SPY_1m.csv: its bars run from 09:31 to 16:00", "--set data.bar_stamp=end"];
     refused(&dry(&[]), 1, &sentence);
     refused(&run("inspect", folder.path(), &["SPY"]), 1, &sentence);
-    assert!(flat(&dry(&["--set", "data.bar_stamp=end"])).contains("19 sessions of 1 symbol(s) on 19 dates Quality"));
+    assert!(flat(&dry(&["--set", "data.bar_stamp=end"])).contains("19 sessions of 1 symbol on 19 dates Quality"));
     let allowed = flat(&dry(&["--set", "data.allow_suspicious=true"]));
     assert!(allowed.contains("data.allow_suspicious wants it, but its bars run from 09:31 to 16:00"), "{allowed}");
 }

@@ -132,6 +132,38 @@ fn a_training_and_a_backtest_write_a_page_of_themselves() {
     );
 }
 
+#[test]
+fn a_training_without_a_test_has_a_page_of_the_dates_that_it_has() {
+    let root = TempDir::new().unwrap();
+    let (folder, file) = (root.path().to_str().unwrap(), root.path().join("page.html").display().to_string());
+    let run = |more: &[&str]| {
+        let always = ["--config", "configs/smoke.toml", "--out-dir", folder, "--symbols", "SPY", "--report", &file];
+        command("train_historical_model", &[&always[..], more].concat())
+    };
+    let frozen = ["--set", "run.diagnostics_freq=2048", "--learning-rate", "1e-12", "--on-collapse", "stop"];
+    refused(&run(&frozen), 4, &["training was stopped at step "]);
+    let page = fs::read_to_string(&file).unwrap();
+    assert_self_contained(&page);
+    assert!(page.contains("training and validation dates") && page.contains("Verdict on the training at its end"));
+    assert!(!page.contains("shorter than 0.0 years"), "one trial has no least length of a backtest");
+    browse(Path::new(&file));
+
+    let output = run(&["--all-dates", "--model-name", "all"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let screen = text(&output.stdout);
+    for line in ["Test       none: data.split.all_dates", "Held out   none: all ", "session dates were for training"] {
+        assert!(screen.contains(line), "{line} is missing in {screen}");
+    }
+    let page = fs::read_to_string(&file).unwrap();
+    assert!(page.contains("training and its own training dates") && page.contains("lie within training dates"));
+    let backtest = command("zerodte", &["backtest", "--model", &format!("{folder}/models/all")]);
+    assert!(text(&backtest.stdout).contains("IN SAMPLE"), "{}{}", text(&backtest.stdout), text(&backtest.stderr));
+    let both = run(&["--all-dates", "--train-end", "2024-01-20"]);
+    refused(&both, 2, &["--all-dates", "cannot be used with", "--train-end"]);
+    let best = run(&["--all-dates", "--keep", "best"]);
+    refused(&best, 2, &["--keep best: there are 0 validation dates"]);
+}
+
 /// Opens a page in a browser and returns its own check; it must have no console message and no error. `None` without a browser.
 fn browse(page: &Path) -> Option<Value> {
     let address = format!("file://{}", page.display());

@@ -128,6 +128,21 @@ fn sessions_trades_and_evaluation_hold_the_same_cents() {
     assert_eq!((names.len(), names[0], names[1]), (25, "walk-forward", "always-HOLD"));
     let p = evaluation["matched_random"]["p"].as_f64().unwrap();
     assert!((0.1..=1.0).contains(&p), "{p}");
+    let total = of_seed(0) + of_seed(1);
+    let cents = |usd: f64| usd * 200.0;
+    let of_folds: f64 =
+        rows_of(&evaluation["folds"]).map(|fold| number(&fold["mean_usd"]) * number(&fold["dates"])).sum();
+    assert!((cents(of_folds) - total as f64).abs() < 1e-3, "the folds hold {of_folds}, both seeds {total} cents");
+    for table in ["hour", "weekday", "hour_by_weekday", "symbol", "side", "setup", "event"] {
+        let of_groups = rows_of(&evaluation["breakdown"][table]).map(|group| group["net_cents"].as_i64().unwrap());
+        assert_eq!(of_groups.sum::<i64>(), total, "{table}");
+    }
+    let at = |multiple: f64| rows_of(&evaluation["costs"]).find(|cost| cost["multiple"] == multiple).unwrap();
+    assert!((number(&at(1.0)["mean"]) - mean).abs() < 1e-9 && number(&at(0.0)["mean"]) > mean);
+    assert!(at(1.5)["decided_again"]["mean"].is_number() && at(2.0)["decided_again"].is_null());
+    assert!(number(&evaluation["break_even"]["multiple"]) < number(&evaluation["break_even"]["high"]));
+    let capital: Vec<f64> = rows_of(&evaluation["capacity"]).map(|at| number(&at["capital"])).collect();
+    assert_eq!(capital, [1.0, 2.0, 5.0, 10.0, 25.0].map(|multiple| multiple * 100_000.0));
     let audit = command("zerodte", &["audit", "--trades", folder.join("trades-seed0.parquet").to_str().unwrap()]);
     assert!(audit.status.success(), "{}{}", text(&audit.stdout), text(&audit.stderr));
 
@@ -141,6 +156,68 @@ fn sessions_trades_and_evaluation_hold_the_same_cents() {
     assert_eq!((&two["1"], &two["2"]), (&three["1"], &three["2"]));
     assert!(three["3"].is_number() && three["1"] != three["2"]);
     assert_eq!(json(&folder.join("evaluation.json"))["placebo"]["worlds"], 3);
+    power_is_added(&folder);
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+fn rows_of(table: &Value) -> impl Iterator<Item = &Value> {
+    table.as_array().unwrap().iter()
+}
+
+/// Plants an edge into one market beside enough placebo markets, most of them made up here.
+fn power_is_added(folder: &Path) {
+    let plant = |worlds: &str| {
+        let flags =
+            ["placebo", "--like", folder.to_str().unwrap(), "--plant=4", "--planted-worlds=1", "--worlds", worlds];
+        command("zerodte", &flags)
+    };
+    refused(&plant("18"), 2, &["--worlds 18: a rank of 5 % needs 19 markets without direction"]);
+    let path = folder.join("placebo.json");
+    let mut known = json(&path);
+    for seed in 4..=19 {
+        known["mean_per_date_usd"][seed.to_string()] = Value::from(-1e6);
+    }
+    fs::write(&path, known.to_string()).unwrap();
+    let output = plant("19");
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let planted = json(&path)["planted"][0].clone();
+    assert!((number(&planted["edge"]["measured"]) / 0.04 - 1.0).abs() < 0.5, "{planted}");
+    let power = json(&folder.join("evaluation.json"))["power"][0].clone();
+    assert_eq!((&power["worlds"], &power["edge_per_trade"]), (&Value::from(1), &Value::from(0.04)));
+    let sentence = "An edge of 4% per trade would have been found in ";
+    let page = fs::read_to_string(folder.join("report-SYNTHETIC.html")).unwrap();
+    assert!(text(&output.stdout).contains(sentence) && page.contains(sentence), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_diagnosis_of_the_choice_counts_every_candidate_as_a_look() {
+    let root = TempDir::new().unwrap();
+    let screen = walk(root.path(), "d", &["--diagnose-selection"]);
+    assert!(screen.contains("Diagnosis  2 looks at the test dates, one per candidate"), "{screen}");
+    let folder = root.path().join("d");
+    let evaluation = json(&folder.join("evaluation.json"));
+    let names: Vec<&str> = rows_of(&evaluation["romano_wolf"]).map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["walk-forward", "pnl", "anti_collapse"]);
+    let pbo = &evaluation["pbo"];
+    assert_eq!((&pbo["candidates"], &evaluation["dsr"]["trials"]), (&Value::from(2), &Value::from(3)));
+    assert_eq!(pbo["logits"].as_array().unwrap().len() as u64, pbo["combinations"].as_u64().unwrap());
+    let page = fs::read_to_string(folder.join("report-SYNTHETIC.html")).unwrap();
+    assert!(page.contains("halves of the dates the best candidate inside"));
+    let registry = fs::read_to_string(root.path().join("registry.jsonl")).unwrap();
+    assert_eq!((registry.lines().count(), registry.matches(", diagnosis").count()), (3, 2), "{registry}");
+    // In every fold the rows of the chosen candidate are those of the test.
+    for fold in 1..=4 {
+        let result = json(&folder.join(format!("folds/{fold:03}/fold.json")))["result"].clone();
+        let chosen = rows_of(&result["scores"]).find(|score| score["chosen"] == true).unwrap()["candidate"].clone();
+        let cents = |part: &str| {
+            let own = rows_of(&result["rows"]).filter(|row| row["part"] == part && row["candidate"] == chosen);
+            own.map(|row| row["net_cents"].as_i64().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(cents("diagnosis"), cents("test"), "fold {fold}");
+    }
 }
 
 /// Writes bars as CSV files.
@@ -213,6 +290,11 @@ fn requests_that_cannot_be_judged_are_refused() {
     fs::write(&other, "[data.split]\ngap_sessions = 2\n").unwrap();
     let both = format!("pnl,{}", other.display());
     refused(&run("a", &["--candidates", &both]), 2, &["candidate other: it changes run.* or data.*"]);
+    refused(
+        &run("a", &["--candidates=pnl", "--diagnose-selection"]),
+        2,
+        &["there is one candidate, so nothing is chosen"],
+    );
     refused(&run("a", &["--resume"]), 1, &["there is no plan to go on with; leave out --resume"]);
     assert!(!root.path().join("a").exists(), "a refused test leaves nothing behind");
     let placebo = command("zerodte", &["placebo", "--like", root.path().to_str().unwrap()]);

@@ -37,8 +37,12 @@ impl ForecastDataset {
     /// Returns the dates of training, validation and test.
     ///
     /// # Errors
-    /// When there are too few sessions.
+    /// When there are too few sessions, or none is held out.
     pub(crate) fn split(&self, config: &RunConfig) -> Result<Split, DataError> {
+        if config.data.split.all_dates {
+            let fault = "data.split.all_dates: a forecaster is chosen on validation dates and tested; leave it out";
+            return Err(DataError::Config { faults: vec![fault.to_owned()] });
+        }
         market_data::split(&self.dataset.dates, &config.data.split)
     }
 

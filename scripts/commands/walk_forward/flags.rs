@@ -40,6 +40,10 @@ pub struct WalkForwardFlags {
     /// Trains the chosen candidate again on training and validation dates before its test
     #[arg(long)]
     pub refit: bool,
+    /// Lets every candidate play the test dates, and tells how often the choice between them is wrong (PBO). Each of them counts as a
+    /// look at these dates
+    #[arg(long)]
+    pub diagnose_selection: bool,
     /// Samples actions on validation and test dates instead of taking the most likely one
     #[arg(long)]
     pub stochastic: bool,
@@ -108,7 +112,13 @@ impl WalkForwardFlags {
         let timesteps = i64::try_from(self.timesteps)
             .map_err(|_| UsageError::one(format!("--timesteps {}: too large", self.timesteps)))?;
         layer.put("run.timesteps", timesteps);
-        self.candidates.clone().unwrap_or_default().configs(&base, &self.config, &layer)
+        let configs = self.candidates.clone().unwrap_or_default().configs(&base, &self.config, &layer)?;
+        if self.diagnose_selection && configs.0.len() == 1 {
+            return Err(UsageError::one(
+                "--diagnose-selection: there is one candidate, so nothing is chosen; name several with --candidates",
+            ));
+        }
+        Ok(configs)
     }
 }
 

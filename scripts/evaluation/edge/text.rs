@@ -1,13 +1,16 @@
 //! An evaluation as text of at most 80 columns: money first, then its uncertainty, then the verdict.
 
 use crate::{
-    evaluation::edge::{
-        Evaluation, MatchedRandom,
-        figures::{Dsr, MeanPerDate, Sharpe, TrialResult},
+    evaluation::{
+        details::{BreakEven, CapacityAt, Details},
+        edge::{
+            Evaluation, Looks, MatchedRandom,
+            figures::{Dsr, MeanPerDate, Sharpe, TrialResult},
+        },
     },
     output::{
         synthetic,
-        table::{dollars, thousands},
+        table::{counted, decimals, dollars, dollars_and_cents, percent, thousands},
         wrap::wrap,
     },
 };
@@ -45,16 +48,16 @@ fn row(label: &str, text: &str) -> Vec<String> {
 fn heading(evaluation: &Evaluation) -> Vec<String> {
     let unit = &evaluation.unit;
     let synthetic = synthetic::mark(unit.data.is_synthetic(), " (", ")");
-    let seeds = if unit.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", unit.seeds) };
+    let seeds = counted(unit.seeds, "seed");
     let folds = if unit.folds > 1 { format!(", {} folds", unit.folds) } else { String::new() };
     let prices = if unit.modelled_prices { "modelled option prices" } else { "quoted option prices" };
     let basis = format!(
-        "{}, {} a date, {seeds}{folds}, {} trades, {prices}",
+        "{}, {} a date, {seeds}{folds}, {}, {prices}",
         unit.symbols.join("+"),
         dollars(unit.capital_usd),
-        thousands(unit.trades as i64)
+        counted(unit.trades as usize, "trade")
     );
-    let dates = format!("{} session dates, {} to {}{synthetic}", thousands(unit.dates as i64), unit.first, unit.last);
+    let dates = format!("{}, {} to {}{synthetic}", counted(unit.dates, "session date"), unit.first, unit.last);
     [row("EVALUATION", &dates), row("", &basis), row("judged", &shortened(&evaluation.judged, 80 - LABEL))].concat()
 }
 
@@ -84,7 +87,36 @@ fn money(evaluation: &Evaluation) -> Vec<String> {
         );
         lines.extend(row("drawdown", &text));
     }
+    lines.extend(costs(evaluation));
     lines
+}
+
+/// Returns the spread at which fixed trades break even, and their money with more capital.
+fn costs(evaluation: &Evaluation) -> Vec<String> {
+    let Details { break_even, capacity, .. } = &evaluation.details;
+    let mut lines = Vec::new();
+    if let Some(BreakEven { multiple, low, high }) = break_even {
+        let times = |multiple: f64| decimals(multiple, 2);
+        let ends = low.zip(*high).map_or_else(String::new, |(low, high)| format!(" {}", range(low, high, times)));
+        lines.extend(row("break-even", &format!("at {} times the spread{ends}, the trades kept", times(*multiple))));
+    }
+    if let [own, .., most] = &capacity[..] {
+        let each = |at: &CapacityAt| at.mean_per_contract.map_or_else(|| "-".to_owned(), cents);
+        let text = format!(
+            "{} a contract with impact; at {} times the capital {}, {} of the orders filled",
+            each(own),
+            most.multiple,
+            each(most),
+            percent(most.filled_share)
+        );
+        lines.extend(row("capacity", &text));
+    }
+    lines
+}
+
+/// Formats dollars with cents.
+fn cents(usd: f64) -> String {
+    dollars_and_cents((usd * 100.0).round() as i64)
 }
 
 fn range(low: f64, high: f64, format: impl Fn(f64) -> String) -> String {
@@ -92,11 +124,11 @@ fn range(low: f64, high: f64, format: impl Fn(f64) -> String) -> String {
 }
 
 fn statistics(evaluation: &Evaluation) -> Vec<String> {
-    let decimal = |x: f64| format!("{x:.2}");
+    let decimal = |x: f64| decimals(x, 2);
     let mut lines = Vec::new();
     if let Some(Sharpe { annual, low, high, skew, kurtosis, rho1, .. }) = evaluation.sharpe {
-        let moments = format!("skew {skew:.1}, kurtosis {kurtosis:.1}, rho1 {rho1:.2}");
-        lines.extend(row("Sharpe, a year", &format!("{annual:.2} {}; {moments}", range(low, high, decimal))));
+        let moments = format!("skew {}, kurtosis {kurtosis:.1}, rho1 {}", decimals(skew, 1), decimal(rho1));
+        lines.extend(row("Sharpe, a year", &format!("{} {}; {moments}", decimal(annual), range(low, high, decimal))));
     }
     if let Some(psr) = evaluation.psr {
         lines.extend(row("PSR", &format!("{psr:.3}, the probability of a Sharpe ratio above 0")));
@@ -124,6 +156,7 @@ fn statistics(evaluation: &Evaluation) -> Vec<String> {
         lines.extend(row("best of all", &text));
     }
     let looks = match evaluation.looks {
+        Some(Looks { configurations: 1, .. }) => "1 configuration has looked at these dates".to_owned(),
         Some(looks) => format!("{} configurations have looked at these dates", looks.configurations),
         None => "unknown, at least those of this evaluation".to_owned(),
     };

@@ -10,7 +10,7 @@ use crate::{
         edge::{Beside, Evaluation, WIDER_SPREAD},
         sessions::SessionSeries,
     },
-    output::table::dollars,
+    output::table::{counted, dollars},
 };
 
 /// Further session dates above which the sentence says "more than five years".
@@ -231,16 +231,13 @@ impl Evidence<'_> {
     fn money(&self) -> String {
         let mean = &self.evaluation.mean_per_date_usd;
         let interval = mean.low.zip(mean.high).map(|(low, high)| format!(" [{}, {}]", dollars(low), dollars(high)));
-        let seeds = match self.evaluation.unit.seeds {
-            1 => "1 seed".to_owned(),
-            seeds => format!("{seeds} seeds"),
-        };
+        let seeds = counted(self.evaluation.unit.seeds, "seed");
         let prices = if self.sessions.modelled_prices { ", modelled option prices" } else { "" };
         format!(
-            "{} a date{}, {} dates, {seeds}{prices}",
+            "{} a date{}, {}, {seeds}{prices}",
             dollars(mean.value),
             interval.unwrap_or_default(),
-            self.pnl.len()
+            counted(self.pnl.len(), "date")
         )
     }
 
@@ -259,7 +256,7 @@ impl Evidence<'_> {
                 text: format!(
                     "Romano-Wolf p {}, {} in all, is {} or less",
                     joint.map_or_else(|| "-".to_owned(), |p| format!("{p:.4}")),
-                    if self.trials == 1 { "1 trial".to_owned() } else { format!("{} trials", self.trials) },
+                    counted(self.trials, "trial"),
                     config.alpha
                 ),
                 met: joint.map(|p| p <= config.alpha),

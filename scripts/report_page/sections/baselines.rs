@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{absent, p_text, result_rows, short_dollars};
 use crate::{
     evaluation::edge::{Evaluation, figures::TrialResult},
-    output::table::dollars,
+    output::table::{dollars, percent},
     report_page::{Page, figure::table},
 };
 
@@ -26,7 +26,7 @@ pub(super) fn body(page: &Page) -> Markup {
             }
             @if let Some(ceiling) = evaluation.ceiling {
                 li { "Perfect foresight earns " (dollars(ceiling)) " a date on the same markets; the policy captures "
-                    (format!("{:.1}%", 100.0 * evaluation.mean_per_date_usd.value / ceiling)) " of it." }
+                    (percent(Some(evaluation.mean_per_date_usd.value / ceiling))) " of it." }
             }
         }
     }

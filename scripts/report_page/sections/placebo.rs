@@ -1,11 +1,11 @@
 //! Section 6: the same procedure on markets without direction.
 
-use maud::Markup;
+use maud::{Markup, html};
 
 use super::{absent, p_text, selection::histogram, short_dollars};
 use crate::{
-    evaluation::edge::Placebo,
-    output::table::{dollars, thousands},
+    evaluation::edge::{Placebo, Power},
+    output::table::{dollars, percent, thousands},
     report_page::{
         Page,
         figure::{figure, table},
@@ -20,8 +20,7 @@ pub(super) fn body(page: &Page) -> Markup {
         return absent("Not run: zerodte placebo --like FOLDER repeats the procedure on markets without direction.");
     }
     let (real, worlds) = (page.evaluation.mean_per_date_usd.value, &folds.placebo_usd);
-    let rank = worlds.iter().filter(|usd| **usd >= real).count();
-    let found = Placebo { worlds: worlds.len(), rank, p: (1 + rank) as f64 / (1 + worlds.len()) as f64 };
+    let found = Placebo::of(real, worlds);
     let finding = format!(
         "On {} of {} markets with the same sizes of moves and no direction the same procedure earned as much as the real {} a date: \
          p {}.",
@@ -37,5 +36,29 @@ pub(super) fn body(page: &Page) -> Markup {
         [("mean", dollars(statistics::mean(&sorted))), ("5 %", at(0.05)), ("median", at(0.5)), ("95 %", at(0.95))];
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let numbers = table("Mean P&L of a date on the placebo markets", &["of the markets", "a date"], &rows);
-    figure(&finding, histogram(worlds, Some((real, "the real market")), short_dollars), &[], Some(numbers))
+    html! {
+        (figure(&finding, histogram(worlds, Some((real, "the real market")), short_dollars), &[], Some(numbers)))
+        (power(&page.evaluation.power))
+    }
+}
+
+/// Returns the power for every planted edge.
+fn power(all: &[Power]) -> Markup {
+    if all.is_empty() {
+        return absent("Power not measured: zerodte placebo --like FOLDER --plant 1 plants an edge of 1 % per trade.");
+    }
+    let row = |power: &Power| {
+        vec![
+            percent(Some(power.edge_per_trade)),
+            percent(Some(power.measured)),
+            power.worlds.to_string(),
+            power.found.to_string(),
+            percent(power.share),
+        ]
+    };
+    let heading = ["edge per trade", "as measured", "markets", "found", "power"];
+    html! {
+        ul { @for power in all { li { (power.sentence()) } } }
+        (table("Markets with a planted edge; found: a rank of at most 5 % among the placebos", &heading, &all.iter().map(row).collect::<Vec<_>>()))
+    }
 }

@@ -17,7 +17,7 @@ pub(super) fn body(page: &Page) -> Markup {
             details { summary { "Figures that are not defined here" }
                 dl.provenance { @for (key, why) in &evaluation.why { dt { code { (key) } } dd { (why) } } } }
         }
-        details { summary { "All figures as JSON" }
+        details.raw { summary { "All figures as JSON" }
             pre tabindex="0" { (serde_json::to_string_pretty(evaluation).unwrap_or_default()) } }
     }
 }

@@ -6,7 +6,7 @@ use statistics::{BlockLength, Blocks, Moments, Resamples, SESSIONS_PER_YEAR};
 use super::{short_dollars, with_ends};
 use crate::{
     evaluation::break_even::{WithInterval, mean_with_interval},
-    output::table::{dollars, thousands},
+    output::table::{decimals, dollars, thousands},
     report_page::{
         Page, Series,
         figure::{Plot, figure, table},
@@ -63,7 +63,7 @@ fn numbers(page: &Page, series: &Series, found: &[WithInterval]) -> Markup {
             page.seeds[i].to_string(),
             with_ends(found[i].value, found[i].interval),
             dollars(pnl.iter().sum()),
-            sharpe.map_or_else(|| "–".to_owned(), |sharpe| format!("{sharpe:.2}")),
+            sharpe.map_or_else(|| "–".to_owned(), |sharpe| decimals(sharpe, 2)),
             thousands(page.trades.get(i).map_or(0, Vec::len) as i64),
         ]
     };

@@ -9,7 +9,7 @@ use crate::{
         Evaluation,
         figures::{Dsr, Pbo},
     },
-    output::table::{dollars, thousands},
+    output::table::{decimals, dollars, thousands},
     report_page::{
         Folds, Page, Series,
         figure::{Plot, figure, table},
@@ -49,10 +49,13 @@ fn trials(evaluation: &Evaluation) -> Markup {
         evaluation.spa.map(|spa| {
             format!("SPA: p {} (lower {}, upper {})", p_text(spa.consistent), p_text(spa.lower), p_text(spa.upper))
         }),
-        Some(format!(
-            "A backtest shorter than {:.1} years is expected to show an annual Sharpe ratio of 1 by luck alone",
-            evaluation.min_backtest_years
-        )),
+        (evaluation.min_backtest_years > 0.0).then(|| {
+            format!(
+                "A backtest shorter than {:.1} years is expected to show an annual Sharpe ratio of 1 by luck alone: the best of its \
+                 trials would",
+                evaluation.min_backtest_years
+            )
+        }),
     ];
     html! {
         @if !rows.is_empty() { (table("Trials in one family", &["trial", "a date", "t", "p", "p, Romano-Wolf"], &rows)) }
@@ -146,7 +149,7 @@ fn overfitting(pbo: &Pbo) -> Markup {
         thousands(pbo.combinations as i64),
         100.0 * pbo.loss
     );
-    figure(&finding, histogram(&pbo.logits, None, |logit| format!("{logit:.1}")), &[], None)
+    figure(&finding, histogram(&pbo.logits, None, |logit| decimals(logit, 1)), &[], None)
 }
 
 /// Draws a histogram with a mark at a value.

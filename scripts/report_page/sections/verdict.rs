@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::with_ends;
 use crate::{
     evaluation::edge::{Evaluation, verdict::Word},
-    output::table::{dollars, thousands},
+    output::table::{counted, decimals, dollars, thousands},
     report_page::{Page, figure::Plot},
 };
 
@@ -104,20 +104,21 @@ fn tiles(evaluation: &Evaluation) -> Vec<(&'static str, String, String)> {
         ),
     )];
     if let Some(sharpe) = evaluation.sharpe {
-        let note = format!("95 %: {:.1} to {:.1}; skew {:.1}", sharpe.low, sharpe.high, sharpe.skew);
-        tiles.push(("Sharpe, a year", format!("{:.2}", sharpe.annual), note));
+        let [low, high, skew] = [sharpe.low, sharpe.high, sharpe.skew].map(|value| decimals(value, 1));
+        let note = format!("95 %: {low} to {high}; skew {skew}");
+        tiles.push(("Sharpe, a year", decimals(sharpe.annual, 2), note));
     }
     if let Some(drawdown) = evaluation.drawdown {
         let note = format!("95 % of resamples fall less than {}", dollars(drawdown.resampled_95));
         tiles.push(("Largest fall", dollars(drawdown.usd), note));
     }
-    let seeds = if unit.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", unit.seeds) };
+    let seeds = counted(unit.seeds, "seed");
     tiles.push(("Session dates", thousands(unit.dates as i64), format!("{} to {}", unit.first, unit.last)));
     let per_date = unit.trades as f64 / (unit.dates * unit.seeds).max(1) as f64;
     tiles.push(("Trades", thousands(unit.trades as i64), format!("{per_date:.1} a date and seed, {seeds}")));
     let capital = format!("{} a date on {}", unit.symbols.join(", "), dollars(unit.capital_usd));
     let share = mean.value / unit.capital_usd * 100.0;
-    tiles.push(("Return, a date", format!("{share:.2}% of the capital"), capital));
+    tiles.push(("Return, a date", format!("{}% of the capital", decimals(share, 2)), capital));
     tiles
 }
 
@@ -142,8 +143,8 @@ fn limits(page: &Page) -> Vec<String> {
     });
     lines.push(match looks {
         Some(looks) => format!(
-            "{} configurations looked at some of these dates on this machine; looks elsewhere are unknown.",
-            looks.configurations
+            "{} looked at some of these dates on this machine; looks elsewhere are unknown.",
+            counted(looks.configurations, "configuration")
         ),
         None => "There was no registry: how often these dates were looked at before is unknown.".to_owned(),
     });
@@ -165,6 +166,6 @@ fn limits(page: &Page) -> Vec<String> {
             "The standard error is {error} a date; to find this edge, or the smallest of interest, would take {more} more."
         ));
     }
-    lines.push("Past costs, liquidity and capital are assumed; larger orders were not tried.".to_owned());
+    lines.push("Past costs and liquidity are assumed; larger orders are estimated from the displayed size.".to_owned());
     lines
 }
