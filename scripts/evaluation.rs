@@ -5,6 +5,7 @@ pub mod baselines;
 pub mod break_even;
 pub mod breakdown;
 pub mod cost_sensitivity;
+pub mod decision;
 pub mod edge;
 pub mod held_out;
 pub mod market_facts;

@@ -6,7 +6,7 @@
 //! Series with different adjustments lie in different folders and are never read together.
 
 mod month;
-mod rows;
+pub(super) mod rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -153,7 +153,7 @@ fn bars(path: &Path, table: &Table) -> Result<Vec<Row>, DataError> {
 }
 
 /// Adds rows to columns; an absent volume is zero.
-pub(super) fn append(columns: &mut BarColumns, rows: &[Row]) {
+pub(in crate::source) fn append(columns: &mut BarColumns, rows: &[Row]) {
     columns.ts_ns.extend(rows.iter().map(|row| row.ts_ns));
     columns.open.extend(rows.iter().map(|row| row.open));
     columns.high.extend(rows.iter().map(|row| row.high));
