@@ -5,6 +5,8 @@
 #   scripts/python.sh --all    all tests: installs Stable-Baselines3 and sb3-contrib too (PyTorch, about 6 GB)
 #   scripts/python.sh --wheel  builds the wheel into dist/ and nothing else
 #
+# With ZERODTE_PROGRAM, the path of the built program, its results are compared with those of the package.
+#
 # The venv lies in ${XDG_CACHE_HOME:-~/.cache}/zerodte/python-venv and is shared by all clones. Without python3 (3.11 or newer, with venv)
 # it says so and ends without an error.
 set -euo pipefail

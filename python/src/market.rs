@@ -11,7 +11,7 @@ use market_data::{
     },
     split,
 };
-use market_env::{ACCOUNT_COLUMNS, ACTION_NAMES, Market};
+use market_env::{ACCOUNT_COLUMNS, ACTION_NAMES, Market, MarketConfig};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::{exceptions::PyTypeError, intern, prelude::*, types::PyDict};
 
@@ -423,7 +423,10 @@ impl PyMarket {
 
     fn build(history: &History, window: &Window, settings: Settings) -> PyResult<Self> {
         let dataset = Dataset::build(history, window, &settings.data).map_err(error::data)?;
-        let market = Arc::new(Market::build(&dataset.symbols, &settings.market).map_err(error::env)?);
+        // Made-up bars have made-up contracts.
+        let listed_only = settings.market.listed_only && !dataset.synthetic;
+        let config = MarketConfig { listed_only, ..settings.market.clone() };
+        let market = Arc::new(Market::build(&dataset.symbols, &config).map_err(error::env)?);
         let mut notes = dataset.notes;
         for symbol in &dataset.symbols {
             notes.push(symbol.volatility_report());

@@ -61,7 +61,7 @@ fn follow_today(flags: &ShadowFlags, console: &mut Console) -> anyhow::Result<()
     live::require_modelled(&config)?;
     context.say_notes()?;
     let mut file = open_record(flags, model, &session, &config)?;
-    if file.is_over() {
+    if file.is_complete(&session) {
         return Ok(context
             .console
             .say(format!("The record of {} is complete; compare it with --compare.", session.date))?);

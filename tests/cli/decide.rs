@@ -66,9 +66,9 @@ fn the_account_can_be_given() {
     let (flat, report) = decide("flat");
     assert!(flat.contains("So far      HOLD since the open") && flat.contains("Account     flat"), "{flat}");
     assert_eq!(report["observation"]["side"], 0.0);
-    let (held, report) = decide("BUY_PUT@10:10,TRIM_50@10:20");
+    let (held, report) = decide("BUY_PUT@10:28,TRIM_50@10:29");
     assert!(
-        held.contains("So far      BUY_PUT at 10:10, TRIM_50 at 10:20") && held.contains("in a put, gain"),
+        held.contains("So far      BUY_PUT at 10:28, TRIM_50 at 10:29") && held.contains("in a put, gain"),
         "{held}"
     );
     assert_eq!((&report["observation"]["side"], &report["taken"][1]["action"]), (&(-1.0).into(), &"TRIM_50".into()));

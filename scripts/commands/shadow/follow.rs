@@ -49,7 +49,7 @@ impl Follow<'_> {
         if let Some(joined) = history.bars[0].followed_by(&recorded) {
             history.bars[0] = joined;
         }
-        while !file.is_over() {
+        while !file.is_complete(&self.session) {
             self.wait();
             match self.fetcher.with_session_so_far(&history, self.session.date) {
                 Ok(longer) => history = longer,
@@ -93,7 +93,7 @@ impl Follow<'_> {
             let prices = self.prices(history, bar);
             let decision = decision.as_ref().map(Recorded::of);
             file.push(Row { bar, time, prices, delay_s: self.delay_s(bar), action, decision })?;
-            if file.is_over() {
+            if file.is_complete(&self.session) {
                 break;
             }
         }

@@ -150,9 +150,10 @@ impl ShadowFile {
         Ok(())
     }
 
-    /// Returns whether the session has ended in the record.
-    pub fn is_over(&self) -> bool {
-        self.rows.last().and_then(|row| row.decision.as_ref()).is_some_and(|decision| decision.over)
+    /// Returns whether the record holds the whole session: its end, or all of its minutes.
+    pub fn is_complete(&self, session: &Session) -> bool {
+        let over = self.rows.last().and_then(|row| row.decision.as_ref()).is_some_and(|decision| decision.over);
+        over || self.rows.len() >= session.minutes()
     }
 
     /// Returns the recorded bars of the session.
