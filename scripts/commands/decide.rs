@@ -91,7 +91,10 @@ impl Moment {
     fn bar(&self, newest: Option<u32>, symbol: &str) -> anyhow::Result<u32> {
         let date = self.session.date;
         let newest = newest.filter(|_| self.ended().is_some()).ok_or_else(|| {
-            anyhow::anyhow!("the data hold no bar of {symbol} of the session of {date} that has ended; it opens at 09:30 in New York")
+            anyhow::anyhow!(
+                "the data hold no bar of {symbol} of the session of {date} that has ended; name a bar of an earlier session \
+                 with --at"
+            )
         })?;
         match self.bar {
             Some(bar) if bar > newest => anyhow::bail!(

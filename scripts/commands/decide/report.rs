@@ -141,13 +141,19 @@ impl DecisionReport {
         if !self.over {
             lines.extend([String::new(), self.contract_table()]);
         }
-        lines.extend([String::new(), "No order was placed: zerodte decides, and orders are yours.".to_owned()]);
+        lines.extend([String::new(), "No order was placed; orders are yours.".to_owned()]);
         lines
     }
 
     fn so_far(&self) -> String {
-        let taken: Vec<String> = self.taken.iter().map(|done| format!("{} at {}", done.action, done.bar)).collect();
-        if taken.is_empty() { "HOLD since the open".to_owned() } else { taken.join(", ") }
+        let count = self.taken.len();
+        let last = self.taken[count.saturating_sub(2)..].iter().map(|done| format!("{} at {}", done.action, done.bar));
+        let last = last.collect::<Vec<_>>().join(", ");
+        match count {
+            0 => "HOLD since the open".to_owned(),
+            1 | 2 => last,
+            _ => format!("{count} actions, the last {last}"),
+        }
     }
 
     fn account(&self) -> String {
