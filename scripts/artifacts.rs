@@ -4,6 +4,7 @@ pub mod candidate;
 pub mod files;
 pub mod follow;
 pub mod health_rows;
+pub(crate) mod line_file;
 pub mod manifest;
 pub mod paths;
 pub mod records;

@@ -6,6 +6,7 @@ pub mod backtest;
 pub mod bench;
 pub mod calibrate;
 pub mod completions;
+pub mod decide;
 pub mod demo;
 pub mod diagnose;
 pub mod doctor;
@@ -22,6 +23,7 @@ pub mod registry;
 pub mod report;
 pub mod reproduce_collapse;
 pub mod selftest;
+pub mod shadow;
 pub mod train;
 pub mod walk_forward;
 pub mod watch;
@@ -32,11 +34,12 @@ use crate::{
     artifacts::manifest,
     commands::{
         audit::AuditFlags, audit_reward::AuditRewardFlags, backtest::flags::BacktestFlags, bench::BenchFlags,
-        calibrate::flags::CalibrateFlags, completions::CompletionsFlags, demo::DemoFlags, diagnose::DiagnoseFlags,
-        doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags, export::ExportFlags, fetch::FetchFlags,
-        forecast::ForecastTool, import::ImportFlags, inspect::InspectFlags, man::ManFlags, placebo::PlaceboFlags,
-        registry::RegistryTool, report::ReportPageFlags, reproduce_collapse::ReproduceFlags, selftest::Selftest,
-        train::TrainFlags, walk_forward::WalkForwardFlags, watch::WatchFlags,
+        calibrate::flags::CalibrateFlags, completions::CompletionsFlags, decide::DecideFlags, demo::DemoFlags,
+        diagnose::DiagnoseFlags, doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags,
+        export::ExportFlags, fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags, inspect::InspectFlags,
+        man::ManFlags, placebo::PlaceboFlags, registry::RegistryTool, report::ReportPageFlags,
+        reproduce_collapse::ReproduceFlags, selftest::Selftest, shadow::ShadowFlags, train::TrainFlags,
+        walk_forward::WalkForwardFlags, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -78,6 +81,10 @@ pub enum Tool {
     Report(ReportPageFlags),
     /// Explains one decision of a model: observation, action probabilities, action and outcome.
     Explain(ExplainFlags),
+    /// Decides at the newest bar of today, or at a bar of an earlier session; places no orders.
+    Decide(DecideFlags),
+    /// Follows a session with a vendor's bars, records every decision, and compares them with the replay of the same day.
+    Shadow(ShadowFlags),
     /// Exports a model for other runtimes, as ONNX.
     Export(ExportFlags),
     /// Checks a file of trades: re-derives every cash flow from it and compares it to the cent.
@@ -123,6 +130,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Backtest(flags) => backtest::run(flags, console),
         Tool::Calibrate(flags) => calibrate::run(flags, console),
         Tool::Completions(flags) => completions::run(flags, console),
+        Tool::Decide(flags) => decide::run(flags, console),
         Tool::Demo(flags) => demo::run(flags, console),
         Tool::Bench(flags) => bench::run(flags, console),
         Tool::Diagnose(flags) => return diagnose::run(flags, console).map(Outcome::Diagnosed),
@@ -140,6 +148,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::Report(flags) => report::run(flags, console),
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
+        Tool::Shadow(flags) => shadow::run(flags, console),
         Tool::Train(flags) => return train::run(flags, console),
         Tool::WalkForward(flags) => return walk_forward::run(flags, console),
         Tool::Watch(flags) => watch::run(flags, console),

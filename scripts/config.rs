@@ -3,6 +3,7 @@
 pub mod annotate;
 pub(crate) mod context;
 pub(crate) mod data_folder;
+pub(crate) mod decision_time;
 pub mod evaluation;
 pub mod flag_help;
 pub mod flags;

@@ -6,6 +6,7 @@ pub mod break_even;
 pub mod breakdown;
 pub mod capacity;
 pub mod cost_sensitivity;
+pub mod decision;
 pub mod details;
 pub mod edge;
 pub mod groups;

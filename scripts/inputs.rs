@@ -2,6 +2,7 @@
 
 pub mod credentials;
 pub mod forecast_columns;
+pub mod live;
 pub mod option_rows;
 pub mod quality;
 pub mod vendor;

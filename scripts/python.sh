@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Builds the Python package as a wheel, installs it into a private venv, and runs its tests. No libtorch, no GPU.
 #
-#   scripts/python.sh          the tests that need numpy, gymnasium, pandas, polars and onnxruntime
+#   scripts/python.sh          the tests that need numpy, gymnasium, pandas, polars and onnxruntime, and the notebook
 #   scripts/python.sh --all    all tests: installs Stable-Baselines3 and sb3-contrib too (PyTorch, about 6 GB)
 #   scripts/python.sh --wheel  builds the wheel into dist/ and nothing else
+#
+# With ZERODTE_PROGRAM, the path of the built program, its results are compared with those of the package.
 #
 # The venv lies in ${XDG_CACHE_HOME:-~/.cache}/zerodte/python-venv and is shared by all clones. Without python3 (3.11 or newer, with venv)
 # it says so and ends without an error.
@@ -27,7 +29,7 @@ venv=${XDG_CACHE_HOME:-$HOME/.cache}/zerodte/python-venv
 need_space 3 "$(dirname "$venv")" "the venv of the Python package"
 if [ ! -x "$venv/bin/python" ]; then python3 -m venv "$venv"; fi
 pip=("$venv/bin/pip" install --quiet --disable-pip-version-check)
-"${pip[@]}" "maturin>=1.16,<2" "numpy>=1.26" "gymnasium>=1.1,<2" pytest mypy pandas pyarrow polars onnxruntime
+"${pip[@]}" "maturin>=1.16,<2" "numpy>=1.26" "gymnasium>=1.1,<2" pytest mypy pandas pyarrow polars onnxruntime nbclient ipykernel
 if [ "$mode" = --all ]; then
     need_space 8 "$venv" "PyTorch"
     "${pip[@]}" "stable-baselines3>=2.4,<3" "sb3-contrib>=2.4,<3"
@@ -48,6 +50,6 @@ if [ "$mode" = --wheel ]; then exit 0; fi
 repository=$PWD
 cd "$wheels"
 marks=(-m "not heavy")
-if [ "$mode" = --all ]; then marks=(); else echo "skipped: the tests with Stable-Baselines3, which scripts/python.sh --all runs" >&2; fi
-"$venv/bin/python" -m pytest -c "$repository/python/pyproject.toml" --rootdir "$repository/python" -p no:cacheprovider "${marks[@]}" "$repository/python/tests"
+if [ "$mode" = --all ]; then marks=(); else echo "skipped: the tests with Stable-Baselines3, which scripts/python.sh --all runs; those with TorchRL, RLlib and PufferLib run where they are installed" >&2; fi
+"$venv/bin/python" -m pytest -c "$repository/python/pyproject.toml" --rootdir "$repository/python" -p no:cacheprovider -rs "${marks[@]}" "$repository/python/tests"
 "$venv/bin/python" -m mypy.stubtest zerodte._core

@@ -29,13 +29,13 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
+use market_data::Fold;
 use market_env::Trade;
 
 use self::{
     candidate::Candidate,
     fold::{FoldSettings, TestedFold, Validated},
     fold_files::{FoldFiles, trades_name},
-    folds::Fold,
     plan::Plan,
     session_row::{Part, SessionRow},
     workers::run_in_order,

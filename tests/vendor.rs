@@ -11,3 +11,4 @@ pub(crate) mod fixtures;
 pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod other_vendors;
+pub(crate) mod shadow;

@@ -24,6 +24,25 @@ pub enum DataError {
     /// An empty list of symbols.
     #[error("no symbols given; name at least one")]
     NoSymbols,
+    /// Too few session dates for the folds of a walk-forward test.
+    #[error(
+        "{dates} session dates are too few for {train} training, {validation} validation and {test} test dates per fold: three \
+         folds and 60 test dates need {needed}, {more} more. Use earlier bars, or smaller parts"
+    )]
+    Folds {
+        /// Session dates.
+        dates: usize,
+        /// Training dates of a fold.
+        train: usize,
+        /// Validation dates of a fold.
+        validation: usize,
+        /// Test dates of a fold.
+        test: usize,
+        /// Session dates that are needed.
+        needed: usize,
+        /// Session dates that are missing.
+        more: usize,
+    },
     /// A column whose length differs from that of the time stamps.
     #[error("{origin}: column {column} has {len} rows, but timestamp has {expected}")]
     ColumnLength {

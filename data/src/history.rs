@@ -2,7 +2,10 @@
 
 use std::{fmt, path::Path};
 
-use crate::{Bars, Volatility};
+use crate::{
+    Bars, DataError, Volatility,
+    calendar::{MINUTE_NS, Session},
+};
 
 /// Record of a file that was read, for the manifest of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,40 @@ pub struct History {
     pub synthetic: bool,
     /// Notes on the origin of the bars, one sentence each.
     pub notes: Vec<String>,
+}
+
+impl History {
+    /// Returns the history as it is known when a minute of a session has ended (0 for the first minute of the session): later bars
+    /// are left out, and the minutes to come hold the last price, without volume.
+    ///
+    /// Nothing that is decided at the close of that minute depends on the minutes to come; they only complete the session. A
+    /// symbol without a bar of the session so far has none afterwards either. Volatility stays as it is, because each of its values
+    /// carries the time at which it was known.
+    ///
+    /// # Errors
+    /// None that bars of this history can cause: the columns are checked again.
+    pub fn known_after(&self, session: &Session, minute: usize) -> Result<Self, DataError> {
+        let bars = self.bars.iter().map(|bars| known_bars(bars, session, minute)).collect::<Result<_, _>>()?;
+        Ok(Self { bars, ..self.clone() })
+    }
+}
+
+fn known_bars(bars: &Bars, session: &Session, minute: usize) -> Result<Bars, DataError> {
+    let now_ns = session.open_ns + minute as i64 * MINUTE_NS;
+    let known = bars.ts_ns().partition_point(|start| *start <= now_ns);
+    let mut columns = bars.clone().into_columns();
+    columns.ts_ns.truncate(known);
+    let started = columns.ts_ns.last().is_some_and(|start| *start >= session.open_ns);
+    let to_come = if started { now_ns + MINUTE_NS..session.close_ns } else { 0..0 };
+    columns.ts_ns.extend(to_come.step_by(MINUTE_NS as usize));
+    let (rows, last) = (columns.ts_ns.len(), columns.close[..known].last().copied().unwrap_or_default());
+    for prices in [&mut columns.open, &mut columns.high, &mut columns.low, &mut columns.close] {
+        prices.truncate(known);
+        prices.resize(rows, last);
+    }
+    columns.volume.truncate(known);
+    columns.volume.resize(rows, 0.0);
+    Bars::new(bars.symbol().clone(), bars.origin(), columns)
 }
 
 /// The origin of a run's bars, as every artefact shows it: `SYNTHETIC` or `market`.
@@ -82,6 +119,30 @@ impl fmt::Display for DataStamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Symbol, calendar,
+        source::synthetic::{SyntheticConfig, generate},
+    };
+
+    #[test]
+    fn a_history_known_after_a_minute_ends_there_and_completes_the_session() {
+        let to = "2024-07-03".parse().unwrap();
+        let config = SyntheticConfig { sessions_to: to, ..SyntheticConfig::default() };
+        let whole = generate(&config, &[Symbol::new("SPY").unwrap()]).unwrap();
+        let half_day = calendar::session(to).unwrap();
+        let known = whole.known_after(&half_day, 99).unwrap();
+        let (then, now) = (&whole.bars[0], &known.bars[0]);
+        assert_eq!((now.len(), now.ts_ns()), (then.len(), then.ts_ns()), "the half day ends at 13:00");
+        let seen = then.len() - 110;
+        assert_eq!((&now.close()[..seen], &now.volume()[..seen]), (&then.close()[..seen], &then.volume()[..seen]));
+        let last = then.close()[seen - 1];
+        assert!(now.close()[seen..].iter().chain(&now.open()[seen..]).all(|price| *price == last));
+        assert!(now.volume()[seen..].iter().all(|volume| *volume == 0.0));
+        assert_eq!(whole.known_after(&half_day, 209).unwrap(), whole, "nothing is left out after the last minute");
+
+        let later = calendar::session("2024-07-05".parse().unwrap()).unwrap();
+        assert_eq!(whole.known_after(&later, 5).unwrap(), whole, "a session without a bar gets none");
+    }
 
     #[test]
     fn files_and_reports_hold_the_same_word() {

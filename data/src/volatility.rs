@@ -3,6 +3,7 @@
 //! VIX and VIX1D are published minute by minute; the value of a bar is known when the bar ends. Without them, the VIX close
 //! of the day before is used, and without that, the realised volatility of the symbol's own closes. The choice for a day
 //! depends on the values known at its open, and is reported.
+mod live;
 
 use std::{collections::VecDeque, fmt};
 
@@ -218,7 +219,7 @@ impl Volatility {
 }
 
 /// Values of an index by the minute, and the times at which they became known.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct IndexSeries {
     known_ns: Vec<i64>,
     value: Vec<f64>,

@@ -95,6 +95,14 @@ pub enum EnvError {
         /// The horizons asked for.
         horizons: String,
     },
+    /// An action that the mask of a session in progress excludes.
+    #[error("{action} is not legal; legal are {legal}")]
+    Illegal {
+        /// Name of the action.
+        action: &'static str,
+        /// Names of the legal actions.
+        legal: String,
+    },
     /// An environment without a lane.
     #[error("the number of lanes must be at least 1")]
     NoLanes,

@@ -47,6 +47,7 @@ mod config;
 mod error;
 pub mod features;
 mod forecast;
+mod live;
 mod market;
 pub mod option;
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub use config::{Draw, EnvConfig};
 pub use error::EnvError;
 pub use features::{FEATURES, setup::Setup};
 pub use forecast::{BarSize, ForecastTape, Horizon, Move, Sample};
+pub use live::LiveSession;
 pub use market::{
     CELL_BYTES, Day, Market,
     config::MarketConfig,

@@ -2,7 +2,8 @@
 
     python speed.py [--steps 2000000]
 
-Run it on an idle machine. Rust alone: `zerodte bench --workload env --lanes 1024 --threads 1`.
+Run it on an idle machine. Rows of gym-trading-env and gym-anytrading appear where they are installed: their environments hold shares instead of
+options, so that only the order of magnitude compares.
 """
 
 import argparse
@@ -39,6 +40,11 @@ def environments(market: zerodte.Market, steps: int) -> None:
             env.reset()
             speeds = rate(lanes, steps, lambda env=env: env.step(hold)), rate(lanes, steps, lambda env=env: env.step(env.sample()))
             print(f"BatchEnv{', copies' if copy else '':<8} {lanes:>5} lanes {speeds[0] / 1e6:>7.2f} M/s HOLD {speeds[1] / 1e6:>7.2f} M/s random")
+    env, hold = zerodte.BatchEnv(market, 1024, copy=False), np.zeros(1024, np.int64)
+    env.reset()
+    rust = rate(1024 * 100, steps, lambda: zerodte._core._hold_in_rust(market, 1024, 100))
+    share = rate(1024, steps, lambda: env.step(hold)) / rust
+    print(f"Rust alone        1024 lanes {rust / 1e6:>7.2f} M/s HOLD; step through numpy reaches {share:.0%} of it")
     if importlib.util.find_spec("gymnasium"):
         from zerodte.gym import ReplayVectorEnv
 
@@ -46,6 +52,38 @@ def environments(market: zerodte.Market, steps: int) -> None:
             envs = ReplayVectorEnv(lanes, market=market)
             envs.reset(seed=1)
             print(f"ReplayVectorEnv  {lanes:>5} lanes {rate(lanes, steps, lambda envs=envs: envs.step(envs.sample())) / 1e6:>7.2f} M/s random")
+
+
+def others(steps: int) -> None:
+    """Prints the speed of other environments of trading, one account each, with random actions."""
+    if not (importlib.util.find_spec("gymnasium") and importlib.util.find_spec("pandas")):
+        return
+    import gymnasium
+    import pandas
+
+    close = 470 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 4e-4, 390 * 60)))
+    times = pandas.date_range("2024-01-02", periods=len(close), freq="min")
+    frame = pandas.DataFrame({"open": close, "high": close + 0.1, "low": close - 0.1, "close": close, "volume": 1e5}, index=times)
+    frame["feature_return"] = frame["close"].pct_change().fillna(0.0)
+    made = {}
+    if importlib.util.find_spec("gym_trading_env"):
+        import gym_trading_env  # noqa: F401
+
+        made["gym-trading-env"] = gymnasium.make("TradingEnv", df=frame, positions=[-1, 0, 1], verbose=0)
+    if importlib.util.find_spec("gym_anytrading"):
+        import gym_anytrading  # noqa: F401
+
+        capitals = frame.rename(columns=str.capitalize)
+        made["gym-anytrading"] = gymnasium.make("stocks-v0", df=capitals, window_size=1, frame_bound=(1, len(frame)))
+    for name, env in made.items():
+        env.reset(seed=1)
+
+        def step(env: gymnasium.Env = env) -> None:
+            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            if terminated or truncated:
+                env.reset()
+
+        print(f"{name:<16}     1 lane  {rate(1, min(steps, 50_000), step) / 1e6:>7.3f} M/s random")
 
 
 def trainings(market: zerodte.Market, steps: int) -> None:
@@ -79,6 +117,7 @@ def main() -> None:
     flags = parser.parse_args()
     market = zerodte.Market.synthetic(["SPY"], end="2024-03-29")
     environments(market, flags.steps)
+    others(flags.steps)
     trainings(market, flags.steps // 10)
 
 

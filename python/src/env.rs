@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use market_env::{BatchEnv, Episode, RewardTerm, VecEnv as _};
+use market_env::{BatchEnv, Episode, ObsSpec, RewardTerm, StepBuffers, VecEnv as _};
 use numpy::{PyArray1, PyArray2, PyArrayMethods as _, PyReadonlyArray1};
 use ppo_agent::Normalizer;
 use pyo3::{
@@ -221,12 +221,7 @@ impl PyBatchEnv {
     /// the account's. Features of older frames end in `[-1]`, `[-2]` and so on.
     #[getter]
     fn columns(&self) -> Vec<String> {
-        let spec = self.lanes.env.spec();
-        let of_frame = |age: usize| {
-            let ending = if age == 0 { String::new() } else { format!("[-{age}]") };
-            spec.features.iter().map(move |name| format!("{name}{ending}"))
-        };
-        (0..spec.frames).rev().flat_map(of_frame).chain(spec.account.iter().cloned()).collect()
+        columns(self.lanes.env.spec())
     }
 
     /// Names of the actions, in order (K of them).
@@ -352,6 +347,28 @@ impl PyBatchEnv {
         let surplus = self.episodes.len().saturating_sub(KEPT_EPISODES);
         self.episodes.drain(..surplus);
     }
+}
+
+/// Steps lanes by HOLD in Rust alone, on one thread: the speed to which `step` is compared.
+#[pyfunction]
+#[pyo3(name = "_hold_in_rust")]
+pub(crate) fn hold_in_rust(py: Python<'_>, market: &PyMarket, lanes: usize, calls: usize) -> PyResult<()> {
+    let mut env = env_of(market, &market.part("train")?, &market.settings, lanes, 0)?;
+    env.use_one_thread();
+    py.detach(|| {
+        let (mut buffers, hold) = (StepBuffers::reset(&mut env), vec![0; lanes]);
+        (0..calls).for_each(|_| buffers.step(&mut env, &hold));
+    });
+    Ok(())
+}
+
+/// Returns the names of an observation's columns, in order.
+pub(crate) fn columns(spec: &ObsSpec) -> Vec<String> {
+    let of_frame = |age: usize| {
+        let ending = if age == 0 { String::new() } else { format!("[-{age}]") };
+        spec.features.iter().map(move |name| format!("{name}{ending}"))
+    };
+    (0..spec.frames).rev().flat_map(of_frame).chain(spec.account.iter().cloned()).collect()
 }
 
 fn env_of(market: &PyMarket, days: &[u32], settings: &Settings, lanes: usize, seed: u64) -> PyResult<BatchEnv> {

@@ -9,6 +9,7 @@ mod error;
 mod evaluate;
 mod frames;
 mod lanes;
+mod live;
 mod market;
 mod policy;
 mod settings;
@@ -26,5 +27,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<env::PyBatchEnv>()?;
     module.add_class::<policy::PyPolicy>()?;
     module.add_class::<trainer::PyTrainer>()?;
+    module.add_function(wrap_pyfunction!(env::hold_in_rust, module)?)?;
+    module.add_function(wrap_pyfunction!(live::session, module)?)?;
+    module.add_function(wrap_pyfunction!(live::decide, module)?)?;
     module.add_function(wrap_pyfunction!(evaluate::evaluate_policy, module)?)
 }

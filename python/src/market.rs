@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use market_data::{
-    DataStamp, Dataset, DateRange, History, Split, Symbol, Window,
+    DataStamp, Dataset, DateRange, Fold, FoldSizes, History, Split, Symbol, Window, calendar,
     source::{
         columns::{self, GivenVolatility},
         synthetic,
     },
     split,
 };
-use market_env::{ACCOUNT_COLUMNS, ACTION_NAMES, Market};
+use market_env::{ACCOUNT_COLUMNS, ACTION_NAMES, Market, MarketConfig};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::{exceptions::PyTypeError, intern, prelude::*, types::PyDict};
 
@@ -122,10 +122,27 @@ impl PyMarket {
         days: Option<u32>,
         config: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let settings = Settings::default().with(config)?;
-        let window = Window { from: date(start)?, to: date(end)?, intraday_days: days };
+        let asked = Asked::of(start, end, days, config)?;
         let given = frames::of_memory(bars, vix1d, vix, vix_daily)?;
-        Self::of_columns(bars.py(), given, &window, settings)
+        Self::of_columns(bars.py(), given, asked, |history| Ok(history))
+    }
+
+    /// Builds the market of one session as it is known at the close of its bar `minute`, for `zerodte.live`.
+    #[staticmethod]
+    #[pyo3(name = "_known_after", signature = (bars, date, minute, *, vix1d=None, vix=None, vix_daily=None, config=None))]
+    fn known_after(
+        bars: &Bound<'_, PyDict>,
+        date: &Bound<'_, PyAny>,
+        minute: usize,
+        vix1d: Option<Bound<'_, PyAny>>,
+        vix: Option<Bound<'_, PyAny>>,
+        vix_daily: Option<Bound<'_, PyAny>>,
+        config: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let asked = Asked::of(Some(date), Some(date), None, config)?;
+        let session = session_on(date)?;
+        let given = frames::of_memory(bars, vix1d, vix, vix_daily)?;
+        Self::of_columns(bars.py(), given, asked, |history| history.known_after(&session, minute).map_err(error::data))
     }
 
     /// Builds a market from a folder of Parquet or CSV files, such as the program reads: `SPY_1m.parquet`, and optionally
@@ -159,10 +176,9 @@ impl PyMarket {
         days: Option<u32>,
         config: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let settings = Settings::default().with(config)?;
-        let window = Window { from: date(start)?, to: date(end)?, intraday_days: days };
+        let asked = Asked::of(start, end, days, config)?;
         let given = frames::of_folder(data_dir, symbols)?;
-        Self::of_columns(data_dir.py(), given, &window, settings)
+        Self::of_columns(data_dir.py(), given, asked, |history| Ok(history))
     }
 
     /// Returns a market with more feature columns.
@@ -308,6 +324,55 @@ impl PyMarket {
         Ok(table.unbind())
     }
 
+    /// Returns the folds of a walk-forward test, whose parts move forward in time; the test parts follow each other without a gap.
+    ///
+    /// Parameters
+    /// ----------
+    /// train, validation, test : int
+    ///     Session dates of each part; `test` is also the step to the next fold.
+    /// purge : int
+    ///     Dates left out between two parts.
+    /// anchored : bool
+    ///     Every training starts at the first date.
+    ///
+    /// Returns
+    /// -------
+    /// list of dict
+    ///     `number`, the indices of sessions (int64) of `train`, `validation` and `test`, and `dates`, the first and the last date of
+    ///     each.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     Fewer than three folds or 60 test dates, or a part without a date.
+    #[pyo3(signature = (train=250, validation=40, test=20, *, purge=1, anchored=false))]
+    fn folds<'py>(
+        &self,
+        py: Python<'py>,
+        train: usize,
+        validation: usize,
+        test: usize,
+        purge: usize,
+        anchored: bool,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        if train.min(validation).min(test) == 0 {
+            return Err(error::value("folds: train, validation and test need at least one date each"));
+        }
+        let folds = FoldSizes { train, validation, test, purge, anchored }.cut(&self.dates).map_err(error::data)?;
+        let fold = |fold: &Fold| {
+            let (table, dates) = (PyDict::new(py), PyDict::new(py));
+            table.set_item("number", fold.number)?;
+            for (name, part) in [("train", fold.train), ("validation", fold.validation), ("test", fold.test)] {
+                let days = self.market.days_in(&part).into_iter().map(i64::from).collect();
+                table.set_item(name, PyArray1::from_vec(py, days))?;
+                dates.set_item(name, (part.first.to_string(), part.last.to_string()))?;
+            }
+            table.set_item("dates", dates)?;
+            Ok(table)
+        };
+        folds.iter().map(fold).collect()
+    }
+
     /// Returns the indices of sessions, int64: of `"train"`, `"validation"`, `"test"` or `"all"`, or of a sequence, which is
     /// checked.
     #[pyo3(name = "days", signature = (part="all"))]
@@ -339,20 +404,29 @@ impl PyMarket {
 }
 
 impl PyMarket {
-    fn of_columns(py: Python<'_>, given: Given, window: &Window, settings: Settings) -> PyResult<Self> {
+    fn of_columns(
+        py: Python<'_>,
+        given: Given,
+        asked: Asked,
+        known: impl FnOnce(History) -> PyResult<History> + Send,
+    ) -> PyResult<Self> {
+        let Asked { settings, window } = asked;
         py.detach(|| {
             threads::pool(0)?.install(|| {
                 let Given { bars, vix1d, vix, vix_daily } = given;
                 let volatility = GivenVolatility { vix1d, vix, vix_daily };
                 let history = columns::history(bars, volatility, &settings.data.bar_format()).map_err(error::data)?;
-                Self::build(&history, window, settings)
+                Self::build(&known(history)?, &window, settings)
             })
         })
     }
 
     fn build(history: &History, window: &Window, settings: Settings) -> PyResult<Self> {
         let dataset = Dataset::build(history, window, &settings.data).map_err(error::data)?;
-        let market = Arc::new(Market::build(&dataset.symbols, &settings.market).map_err(error::env)?);
+        // Made-up bars have made-up contracts.
+        let listed_only = settings.market.listed_only && !dataset.synthetic;
+        let config = MarketConfig { listed_only, ..settings.market.clone() };
+        let market = Arc::new(Market::build(&dataset.symbols, &config).map_err(error::env)?);
         let mut notes = dataset.notes;
         for symbol in &dataset.symbols {
             notes.push(symbol.volatility_report());
@@ -377,7 +451,7 @@ impl PyMarket {
         split(&self.dates, &self.settings.data.split).map_err(error::data)
     }
 
-    fn part(&self, name: &str) -> PyResult<Vec<u32>> {
+    pub(crate) fn part(&self, name: &str) -> PyResult<Vec<u32>> {
         let in_range = |range: &DateRange| self.market.days_in(range);
         match name {
             "all" => Ok((0..self.market.days().len() as u32).collect()),
@@ -407,6 +481,33 @@ impl PyMarket {
         };
         indices.iter().map(found).collect()
     }
+}
+
+/// Configuration and dates that a caller asks for.
+struct Asked {
+    settings: Settings,
+    window: Window,
+}
+
+impl Asked {
+    fn of(
+        start: Option<&Bound<'_, PyAny>>,
+        end: Option<&Bound<'_, PyAny>>,
+        days: Option<u32>,
+        config: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let settings = Settings::default().with(config)?;
+        Ok(Self { settings, window: Window { from: date(start)?, to: date(end)?, intraday_days: days } })
+    }
+}
+
+/// Returns the session of a date.
+///
+/// # Errors
+/// `ValueError` for a weekend, a holiday, and another text than a date.
+pub(crate) fn session_on(given: &Bound<'_, PyAny>) -> PyResult<calendar::Session> {
+    let found = date(Some(given))?.and_then(calendar::session);
+    found.ok_or_else(|| error::value(format!("{given} is no date with a session: a weekend or a holiday")))
 }
 
 /// Reads a date of Python, or a text such as 2025-06-30.

@@ -3,24 +3,17 @@
 //! interval at every checkpoint, for resuming. `health.jsonl` holds the verdicts, `moves.jsonl` the changes made by the controller.
 //! Every row carries the data stamp.
 
-use std::{
-    collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
 use market_data::DataStamp;
 use ppo_agent::health::{Controller, MonitorState, OverfitGap, Verdict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{
-    artifacts::{
-        candidate::Candidate,
-        health_rows::{HEALTH, HealthRow, MOVES, MoveRow},
-    },
-    output::console::read_whole_characters,
+use crate::artifacts::{
+    candidate::Candidate,
+    health_rows::{HEALTH, HealthRow, MOVES, MoveRow},
+    line_file::{LineFile, whole_lines},
 };
 
 pub(crate) const CSV: &str = "progress.csv";
@@ -90,40 +83,6 @@ pub struct MarkOf<'a> {
     pub money: Option<Candidate>,
     /// Verdict that ended the training here.
     pub stopped: Option<Verdict>,
-}
-
-/// One file of records that grows by whole lines.
-#[derive(Debug)]
-struct LineFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl LineFile {
-    fn create(path: PathBuf) -> anyhow::Result<Self> {
-        let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-        Ok(Self { path, file })
-    }
-
-    /// Reopens a file for appending after reducing its text with `keep`. Half a line left by a killed run is dropped.
-    fn resume(path: PathBuf, keep: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
-        let kept =
-            whole_lines(&path).and_then(|text| keep(&text)).with_context(|| format!("reading {}", path.display()))?;
-        ppo_agent::write_atomically(&path, kept.as_bytes())?;
-        let file =
-            OpenOptions::new().append(true).open(&path).with_context(|| format!("opening {}", path.display()))?;
-        Ok(Self { path, file })
-    }
-
-    fn write(&mut self, line: &str) -> anyhow::Result<()> {
-        self.file.write_all(line.as_bytes()).with_context(|| format!("writing {}", self.path.display()))
-    }
-}
-
-fn whole_lines(path: &Path) -> anyhow::Result<String> {
-    let mut text = read_whole_characters(path)?;
-    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
-    Ok(text)
 }
 
 /// The record files of one run, open for appending.

@@ -8,14 +8,12 @@ mod session;
 mod text;
 
 use anyhow::Context as _;
-use jiff::civil::{Date, DateTime, Time};
-use market_data::calendar;
 use ppo_agent::Behaviour;
 
 use self::{outcome_text::ReportContext, session::Session};
 use crate::{
     artifacts::saved_model::{self, count_dates_before, count_dates_in, ranges_text},
-    config::{RunConfig, context::CommandContext},
+    config::{RunConfig, context::CommandContext, decision_time},
     inputs::Inputs,
     output::{console::Console, exit_code::UsageError, output_file::OutputFile},
 };
@@ -23,18 +21,16 @@ use crate::{
 pub use flags::ExplainFlags;
 pub use report::{Choice, Column, Contract, Explanation, Holding, Outcome, Prices, SetupView, Underlying};
 
-/// Minutes from midnight to the open in New York.
-const OPEN_MINUTE: i32 = 9 * 60 + 30;
-
 /// Explains a decision.
 ///
 /// # Errors
 /// When no decision is taken at that time; when model, bars or configuration cannot be used; when a file cannot be written.
 pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
-    let bar = bar_of(flags.moment()?)?;
+    let moment = decision_time::named(&flags.at)?;
+    let bar = decision_time::bar_of(moment)?;
     let (policy, meta) = saved_model::load(&flags.model)?;
     let resolved = CommandContext::open(&flags.config, console, |notes| {
-        let config = flags.resolve(&meta.config, notes)?;
+        let config = flags.resolve(&meta.config, moment.date(), notes)?;
         notes.extend(saved_model::unsealed_note(&flags.model)?);
         notes.extend(meta.changed_inputs(&config)?);
         Ok(config)
@@ -83,39 +79,6 @@ pub fn run(flags: &ExplainFlags, console: &mut Console) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the number of the bar that starts at a time in New York.
-fn bar_of(at: DateTime) -> Result<u32, UsageError> {
-    let date = at.date();
-    let session = calendar::session(date).ok_or_else(|| UsageError::one(no_session(date)))?;
-    let minutes = i32::from(at.hour()) * 60 + i32::from(at.minute());
-    let (bar, bars) = (minutes - OPEN_MINUTE, session.minutes() as i32);
-    if (0..bars).contains(&bar) {
-        return Ok(bar as u32);
-    }
-    let last = OPEN_MINUTE + bars - 1;
-    Err(UsageError::one(format!(
-        "--at {date}T{}: the session of {date} has bars from 09:30 to {:02}:{:02}, New York time",
-        clock(at.time()),
-        last / 60,
-        last % 60
-    )))
-}
-
-fn clock(time: Time) -> String {
-    format!("{:02}:{:02}", time.hour(), time.minute())
-}
-
-fn no_session(date: Date) -> String {
-    if !(calendar::FIRST_DATE..=calendar::LAST_DATE).contains(&date) {
-        return format!(
-            "--at: the calendar runs from {} to {}, without {date}",
-            calendar::FIRST_DATE,
-            calendar::LAST_DATE
-        );
-    }
-    format!("--at: the exchange is closed on {date}, a weekend or a holiday")
-}
-
 /// Refuses bars after the last decision.
 fn check_decision_bar(session: &Session<'_>, bar: u32, config: &RunConfig) -> anyhow::Result<()> {
     let last = session.steps.len().checked_sub(1).context("the session is too short for a decision")? as u32;
@@ -131,27 +94,4 @@ fn check_decision_bar(session: &Session<'_>, bar: u32, config: &RunConfig) -> an
         .into());
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> Result<u32, String> {
-        bar_of(text.parse().unwrap()).map_err(|fault| fault.to_string())
-    }
-
-    #[test]
-    fn a_time_selects_the_bar_that_starts_then() {
-        assert_eq!(
-            [at("2025-03-04T09:30"), at("2025-03-04 10:31:00"), at("2025-03-04T15:59")],
-            [Ok(0), Ok(61), Ok(389)]
-        );
-        let fault = |text: &str| at(text).unwrap_err();
-        assert!(fault("2025-03-04T16:00").contains("bars from 09:30 to 15:59"), "{}", fault("2025-03-04T16:00"));
-        assert!(fault("2025-11-28T13:00").contains("bars from 09:30 to 12:59"), "a half day");
-        assert!(fault("2025-03-04T09:29").contains("--at 2025-03-04T09:29: the session"));
-        assert!(fault("2025-03-01T10:00").contains("closed on 2025-03-01"));
-        assert!(fault("1999-03-01T10:00").contains("calendar runs from 2003-01-01"));
-    }
 }

@@ -19,7 +19,7 @@ use crate::{
     output::{
         clock::Stopwatch,
         console::Console,
-        exit_code::{Interrupted, Outcome},
+        exit_code::{Interrupted, Outcome, UsageError},
         output_file::OutputFolder,
         signals::StopRequests,
         table::{dollars, thousands},
@@ -118,7 +118,8 @@ fn look(registry: &Registry, judgement: &Judgement<'_>, folder: &Path) -> anyhow
 
 fn plan(flags: &WalkForwardFlags, configs: &CandidateConfigs, inputs: &Inputs) -> anyhow::Result<Plan> {
     let dates = &inputs.dataset.dates;
-    let folds = flags.sizes.cut(dates)?;
+    let sizes = flags.sizes.sizes();
+    let folds = sizes.cut(dates).map_err(|fault| UsageError::one(fault.to_string()))?;
     let run = &configs.shared().run;
     let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else {
         anyhow::bail!("there is no session to train on")
@@ -133,7 +134,7 @@ fn plan(flags: &WalkForwardFlags, configs: &CandidateConfigs, inputs: &Inputs) -
         timesteps: run.timesteps,
         candidates: configs.planned()?,
         seeds: flags.seeds.0.clone(),
-        sizes: flags.sizes,
+        sizes,
         folds,
         choice: flags.select,
         refit: flags.refit,

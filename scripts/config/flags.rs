@@ -201,6 +201,14 @@ pub(crate) const OF_A_VENDOR: &FlagTable = &[
 /// Commands that use bars alone.
 pub(crate) const WITHOUT_OPTIONS: &FlagTable = &[("options", FlagHelp::Hidden), ("options_stamp", FlagHelp::Hidden)];
 
+/// Commands on one session, which `--symbol` and a date name.
+pub(crate) const OF_ONE_SESSION: &FlagTable = &[
+    ("symbols", FlagHelp::Hidden),
+    ("start_date", FlagHelp::Hidden),
+    ("end_date", FlagHelp::Hidden),
+    ("intraday_days", FlagHelp::Hidden),
+];
+
 /// Returns a function for `mut_args` of a command that sets the help of the shared flags from a table.
 pub(crate) fn described(table: &'static FlagTable) -> impl Fn(Arg) -> Arg {
     move |arg| match table.iter().find(|(name, _)| arg.get_id() == *name).map(|(_, help)| *help) {
@@ -233,6 +241,22 @@ impl DataFlags {
         self.columns.put(layer);
         layer.put_some("run.options", self.options.as_ref().map(|path| path.display().to_string()));
         layer.put_some("data.options_stamp", self.options_stamp.clone());
+    }
+}
+
+impl DataFlags {
+    /// Returns the flags for one session of a symbol, and notes those that name others.
+    pub(crate) fn of_one_session(&self, symbol: &str, date: Date, notes: &mut Vec<String>) -> Self {
+        let others = [
+            ("--symbols", self.symbols.is_some()),
+            ("--start-date", self.start_date.is_some()),
+            ("--end-date", self.end_date.is_some()),
+            ("--intraday-days", self.intraday_days.is_some()),
+        ];
+        let given = others.into_iter().filter(|(_, given)| *given);
+        notes.extend(given.map(|(name, _)| format!("{name} is ignored here: --symbol and --at select the session")));
+        let (symbols, date, intraday_days) = (Some(symbol.to_owned()), Some(date), Some(0));
+        Self { symbols, start_date: date, end_date: date, intraday_days, ..self.clone() }
     }
 }
 

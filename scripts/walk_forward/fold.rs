@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
-use market_data::DateRange;
+use market_data::{DateRange, Fold};
 use market_env::{Market, Trade};
 use ppo_agent::Behaviour;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,6 @@ use statistics::ratio;
 use super::{
     candidate::Candidate,
     choice::{ChoiceRule, Score, by_date_and_seed, choose},
-    folds::Fold,
     session_row::{Origin, Part, SessionRow, rows},
     training::{Trained, TrainingRecord, train},
 };

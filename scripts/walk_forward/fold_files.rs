@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use market_data::{DataStamp, Split};
+use market_data::{DataStamp, Fold, Split};
 use ppo_agent::ModelFile;
 use serde::{Deserialize, Serialize};
 
 use super::{
     candidate::Candidate,
     fold::{FoldResult, TestedFold},
-    folds::Fold,
 };
 use crate::{
     artifacts::{files, saved_model::ModelMeta, trades},

@@ -1,43 +1,22 @@
-//! Folds of a walk-forward test: training, validation and test dates that move forward in time.
-//!
-//! ```text
-//! fold 1   train ······· | validation ·· | test ·
-//! fold 2        train ······· | validation ·· | test ·        (anchored: the training starts at the first date)
-//! ```
-//!
-//! The test parts of all folds follow each other without a gap and without overlap, so that their sessions form one series.
-//! Positions and labels end with their session, so nothing of a test date reaches an earlier part; the purged sessions between
-//! the parts keep overnight effects from carrying over. No training follows its own test dates, so no embargo is needed.
+//! Sizes of the folds of a walk-forward test, as flags.
 
 use clap::Args;
-use jiff::civil::Date;
-use market_data::DateRange;
-use serde::{Deserialize, Serialize};
-
-use crate::output::exit_code::UsageError;
-
-/// Fewest folds of a walk-forward test.
-const MIN_FOLDS: usize = 3;
-/// Fewest test dates of all folds together.
-const MIN_TEST_DATES: usize = 60;
-/// Fewest test dates of a last fold that is shorter than the others.
-const MIN_LAST_FOLD: usize = 10;
+use market_data::FoldSizes;
 
 /// Sizes of the folds, in session dates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Args)]
-#[serde(deny_unknown_fields)]
-pub struct FoldSizes {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct FoldFlags {
     /// Training dates of a fold
-    #[arg(long = "train-sessions", value_name = "N", default_value_t = 250, value_parser = at_least_one)]
+    #[arg(long = "train-sessions", value_name = "N", default_value_t = FoldSizes::default().train, value_parser = at_least_one)]
     pub train: usize,
     /// Validation dates of a fold; they choose between the candidates
-    #[arg(long = "validation-sessions", value_name = "N", default_value_t = 40, value_parser = at_least_one)]
+    #[arg(long = "validation-sessions", value_name = "N", default_value_t = FoldSizes::default().validation, value_parser = at_least_one)]
     pub validation: usize,
     /// Test dates of a fold, and the step to the next fold
-    #[arg(long = "test-sessions", value_name = "N", default_value_t = 20, value_parser = at_least_one)]
+    #[arg(long = "test-sessions", value_name = "N", default_value_t = FoldSizes::default().test, value_parser = at_least_one)]
     pub test: usize,
     /// Dates left out between two parts of a fold
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = FoldSizes::default().purge)]
     pub purge: usize,
     /// Starts the training of every fold at the first date, instead of moving its start forward
     #[arg(long)]
@@ -52,122 +31,10 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// One fold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fold {
-    /// Number, from 1.
-    pub number: usize,
-    /// Training dates.
-    pub train: DateRange,
-    /// Validation dates.
-    pub validation: DateRange,
-    /// Test dates.
-    pub test: DateRange,
-}
-
-impl Fold {
-    /// Returns training and validation dates as one range.
-    pub fn train_and_validation(&self) -> DateRange {
-        DateRange { first: self.train.first, last: self.validation.last }
-    }
-}
-
-impl FoldSizes {
-    /// Returns the dates before the first test date.
-    fn lead(&self) -> usize {
-        self.train + self.validation + 2 * self.purge
-    }
-
-    /// Cuts session dates, strictly ascending, into folds. A shorter last test part is kept from ten dates on.
-    ///
-    /// # Errors
-    /// A sentence with the number of missing dates, if there would be fewer than three folds or 60 test dates.
-    pub fn cut(&self, dates: &[Date]) -> Result<Vec<Fold>, UsageError> {
-        let starts = (self.lead()..dates.len()).step_by(self.test);
-        let tests = starts.map(|start| start..(start + self.test).min(dates.len()));
-        let kept = tests.filter(|test| test.len() >= self.test.min(MIN_LAST_FOLD));
-        let folds: Vec<Fold> = kept.zip(1..).map(|(test, number)| self.fold(dates, test, number)).collect();
-        let tested = dates.len().saturating_sub(self.lead());
-        if folds.len() >= MIN_FOLDS && tested >= MIN_TEST_DATES {
-            return Ok(folds);
-        }
-        let needed = self.lead() + MIN_TEST_DATES.max(MIN_FOLDS * self.test);
-        Err(UsageError::one(format!(
-            "{} session dates are too few for {} training, {} validation and {} test dates per fold: three folds and 60 test \
-             dates need {needed}, {} more. Use earlier bars, or smaller parts",
-            dates.len(),
-            self.train,
-            self.validation,
-            self.test,
-            needed.saturating_sub(dates.len()),
-        )))
-    }
-
-    fn fold(&self, dates: &[Date], test: std::ops::Range<usize>, number: usize) -> Fold {
-        let range = |part: std::ops::Range<usize>| DateRange { first: dates[part.start], last: dates[part.end - 1] };
-        let validated = test.start - self.purge;
-        let validation = validated - self.validation..validated;
-        let trained = validation.start - self.purge;
-        let train = if self.anchored { 0..trained } else { trained - self.train..trained };
-        Fold { number, train: range(train), validation: range(validation), test: range(test) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use market_data::calendar;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn dates(count: usize) -> Vec<Date> {
-        let all = calendar::sessions("2021-01-01".parse().unwrap(), "2026-12-31".parse().unwrap());
-        all.iter().take(count).map(|session| session.date).collect()
-    }
-
-    fn sizes(anchored: bool) -> FoldSizes {
-        FoldSizes { train: 100, validation: 20, test: 20, purge: 1, anchored }
-    }
-
-    #[test]
-    fn test_parts_follow_each_other_and_the_last_one_may_be_shorter() {
-        let dates = dates(122 + 3 * 20 + 12);
-        let folds = sizes(false).cut(&dates).unwrap();
-        assert_eq!(folds.len(), 4);
-        let second = &folds[1];
-        assert_eq!((second.train.first, second.train.last), (dates[20], dates[119]));
-        assert_eq!((second.validation.first, second.validation.last), (dates[121], dates[140]));
-        assert_eq!((second.test.first, second.test.last), (dates[142], dates[161]));
-        assert_eq!((folds[3].test.first, folds[3].test.last), (dates[182], dates[193]));
-        assert_eq!(sizes(true).cut(&dates).unwrap()[1].train.first, dates[0]);
-        assert_eq!(sizes(false).cut(&dates[..191]).unwrap().len(), 3, "nine dates are no fold");
-    }
-
-    #[test]
-    fn too_few_dates_end_in_a_sentence_with_the_number_that_is_missing() {
-        let error = sizes(false).cut(&dates(150)).unwrap_err().to_string();
-        assert!(error.contains("150 session dates are too few"), "{error}");
-        assert!(error.contains("need 182, 32 more"), "{error}");
-        assert!(sizes(false).cut(&dates(182)).is_ok() && sizes(false).cut(&dates(181)).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_part_sees_a_later_one(count in 60_usize..700, train in 1_usize..200, validation in 1_usize..60,
-                                    test in 1_usize..60, purge in 0_usize..4, anchored: bool) {
-            let dates = dates(count);
-            let sizes = FoldSizes { train, validation, test, purge, anchored };
-            if let Ok(folds) = sizes.cut(&dates) {
-                for fold in &folds {
-                    let left_out = |from: Date, to: Date| dates.iter().filter(|date| from < **date && **date < to).count();
-                    prop_assert_eq!(left_out(fold.train.last, fold.validation.first), purge);
-                    prop_assert_eq!(left_out(fold.validation.last, fold.test.first), purge);
-                }
-                for pair in folds.windows(2) {
-                    prop_assert_eq!(dates.iter().find(|date| **date > pair[0].test.last), Some(&pair[1].test.first));
-                }
-            }
-        }
+impl FoldFlags {
+    /// Returns the sizes that the flags name.
+    pub fn sizes(&self) -> FoldSizes {
+        let Self { train, validation, test, purge, anchored } = *self;
+        FoldSizes { train, validation, test, purge, anchored }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use jiff::civil::Date;
+use market_data::Fold;
 use market_env::{Ceilings, PriceOrigin, Trade, baselines::Scripted};
 use rayon::prelude::*;
 
@@ -11,7 +12,6 @@ use super::{
     WalkForwardResult,
     candidate::Candidate,
     choice::by_date_and_seed,
-    folds::Fold,
     plan::Plan,
     session_row::{Part, SessionRow},
 };

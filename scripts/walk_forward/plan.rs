@@ -3,16 +3,12 @@
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use market_data::{DataStamp, DateRange, FileRecord};
+use market_data::{DataStamp, DateRange, FileRecord, Fold, FoldSizes};
 use ppo_agent::Behaviour;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    candidate::PlannedCandidate,
-    choice::ChoiceRule,
-    folds::{Fold, FoldSizes},
-};
+use super::{candidate::PlannedCandidate, choice::ChoiceRule};
 use crate::{
     artifacts::files::{manifest_entries, read_json, sha256_of},
     output::output_file::{json_text, write_file},

@@ -6,6 +6,7 @@
 
 mod download;
 mod history;
+mod live;
 mod options;
 mod refusals;
 mod restatement;

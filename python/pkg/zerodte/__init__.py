@@ -6,13 +6,15 @@
 >>> observations = env.reset()
 >>> observations, rewards, terminated = env.step(env.sample())
 
-Faces for other libraries: `zerodte.gym` (Gymnasium) and `zerodte.sb3` (Stable-Baselines3). Decisions during a session: `zerodte.live`.
+Faces for other libraries: `zerodte.gym` (Gymnasium), `zerodte.sb3` (Stable-Baselines3), `zerodte.puffer` (PufferLib) and `zerodte.rllib`
+(RLlib). Decisions during a session: `zerodte.live`.
 """
 
 from zerodte import live
 from zerodte._core import BatchEnv, Market, Policy, Trainer, __version__, evaluate
+from zerodte._walk_forward import walk_forward
 
-__all__ = ["BatchEnv", "Market", "Policy", "Trainer", "__version__", "evaluate", "live", "register_envs"]
+__all__ = ["BatchEnv", "Market", "Policy", "Trainer", "__version__", "evaluate", "live", "register_envs", "walk_forward"]
 
 
 def register_envs() -> None:

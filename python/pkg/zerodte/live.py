@@ -20,11 +20,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from zerodte import _frames
-from zerodte._core import BatchEnv, Market, Policy
+from zerodte import _core, _frames
+from zerodte._core import Market, Policy
 
 MINUTE_NS = 60_000_000_000
-FULL_SESSION = 390
 COLUMNS = ("ts_ns", "open", "high", "low", "close", "volume")
 
 
@@ -80,7 +79,7 @@ class Session:
     Raises
     ------
     ValueError
-        Faulty bars, or another set of columns than the policy's.
+        Faulty bars, a date without a session, or another set of columns than the policy's.
     """
 
     def __init__(
@@ -97,8 +96,7 @@ class Session:
     ) -> None:
         self.policy, self.symbol = policy, symbol
         self.date = datetime.date.fromisoformat(str(date)[:10])
-        opened = datetime.datetime.combine(self.date, datetime.time(9, 30), ZoneInfo("America/New_York"))
-        self._open_ns = int(opened.timestamp()) * 1_000_000_000
+        self._open_ns, self._minutes = _core._session(self.date)
         self._past = _before(_frames.minute_bars(symbol, "history", history), self._open_ns)
         self._indices = {name: None if frame is None else _frames.minute_bars(name.upper(), name, frame) for name, frame in (("vix1d", vix1d), ("vix", vix))}
         self._vix_daily = vix_daily
@@ -158,7 +156,7 @@ class Session:
         if self._last is None:
             raise ValueError("skip: push the first bar of the session before")
         ts_ns = self._last.ts_ns + MINUTE_NS
-        if ts_ns - self._open_ns >= FULL_SESSION * MINUTE_NS:
+        if ts_ns - self._open_ns >= self._minutes * MINUTE_NS:
             raise ValueError("skip: the session is over")
         self._apply(did)
         self._last = self._decide(ts_ns)
@@ -171,8 +169,9 @@ class Session:
                 raise ValueError(f"{given}: the bar's time needs a zone")
             given = round(given.timestamp() * 1_000_000) * 1_000
         ts_ns, last = int(given), self._last.ts_ns if self._last else 0
-        if not 0 <= ts_ns - self._open_ns < FULL_SESSION * MINUTE_NS or ts_ns % MINUTE_NS:
-            raise ValueError(f"{_clock(ts_ns)} is no start of a minute between 09:30 and 16:00 in New York on {self.date}")
+        close_ns = self._open_ns + self._minutes * MINUTE_NS
+        if not self._open_ns <= ts_ns < close_ns or ts_ns % MINUTE_NS:
+            raise ValueError(f"{_clock(ts_ns)} is no start of a minute between 09:30 and {_clock(close_ns)[11:16]} in New York on {self.date}")
         if ts_ns <= last:
             raise ValueError(f"the bar of {_clock(ts_ns)} is not later than the last one, {_clock(last)}")
         return ts_ns
@@ -191,47 +190,18 @@ class Session:
         self._done[-1] = action
 
     def _decide(self, ts_ns: int) -> Decision:
-        market = self._market(ts_ns)
-        sessions = market.sessions()
-        days = [day for day, date in enumerate(sessions["date"]) if date == str(self.date)]
-        if not days:
-            raise ValueError(f"{self.date} is no session of {self.symbol}, or too many minutes are missing so far: {'; '.join(market.notes)}")
-        env = BatchEnv(market, 1, days=days, autoreset="disabled")
-        env.reset()
-        bar, over = (ts_ns - int(sessions["open_ns"][days[0]])) // MINUTE_NS, False
+        bar = (ts_ns - self._open_ns) // MINUTE_NS
         self._done += [0] * (bar - len(self._done))
-        for action in self._done[:bar]:
-            over = bool(env.step(np.array([action], np.int64))[2][0])
-            if over:
-                break
+        decided = _core._decide(self.policy, self._market(bar), self._done[:bar], bar)
         self._done += [0] * (bar + 1 - len(self._done))
-        observation, mask = env.observations, env.masks
-        action = int(self.policy.act(observation, mask)[0])
-        return Decision(
-            ts_ns=ts_ns,
-            action=action,
-            name=env.actions[action],
-            probabilities=self.policy.probabilities(observation, mask)[0],
-            mask=mask[0],
-            value=float(self.policy.values(observation)[0]),
-            observation=observation[0],
-            columns=env.columns,
-            over=over,
-        )
+        return Decision(ts_ns=ts_ns, name=self.policy.spec["actions"][decided["action"]], **decided)
 
-    def _market(self, now_ns: int) -> Market:
-        """Builds the market of the day up to the minute that has ended. Minutes to come hold the last price: nothing that is decided now depends on them."""
-        bars = {name: np.concatenate([getattr(self._past, name), np.array(self._rest(name, now_ns))]) for name in COLUMNS}
+    def _market(self, bar: int) -> Market:
+        """Builds the market of the day as it is known at the close of a bar."""
+        bars = {name: np.concatenate([getattr(self._past, name), np.array(self._today[name])]) for name in COLUMNS}
         bars["ts_ns"] = bars["ts_ns"].astype(np.int64)
         indices = {name: self._index(name) for name in self._indices}
-        return Market.from_bars({self.symbol: bars}, **indices, vix_daily=self._vix_daily, start=self.date, end=self.date, config=self._config)
-
-    def _rest(self, name: str, now_ns: int) -> list[float]:
-        """Returns a column of today: the bars so far, then the minutes to come."""
-        so_far, last = self._today[name], self._today["close"][-1]
-        to_come = range(now_ns + MINUTE_NS, self._open_ns + FULL_SESSION * MINUTE_NS, MINUTE_NS)
-        filler = {"ts_ns": list(to_come), "volume": [0.0] * len(to_come)}.get(name, [last] * len(to_come))
-        return [*so_far, *filler]
+        return Market._known_after({self.symbol: bars}, self.date, bar, **indices, vix_daily=self._vix_daily, config=self._config)
 
     def _index(self, name: str) -> dict[str, np.ndarray] | None:
         past, today = self._indices[name], self._today_indices[name]

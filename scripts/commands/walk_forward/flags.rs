@@ -16,7 +16,7 @@ use crate::{
     walk_forward::{
         candidate::{CandidateConfigs, CandidateNames},
         choice::ChoiceRule,
-        folds::FoldSizes,
+        folds::FoldFlags,
     },
 };
 
@@ -26,7 +26,7 @@ use crate::{
 pub struct WalkForwardFlags {
     /// Folds.
     #[command(flatten)]
-    pub sizes: FoldSizes,
+    pub sizes: FoldFlags,
     /// Configurations that compete in every fold, separated by commas: built-in profiles, or .toml files [default: the
     /// configuration of this command alone]
     #[arg(long, value_name = "LIST")]

@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use jiff::civil::{Date, date};
-use market_data::History;
+use market_data::{FoldSizes, History};
 use market_env::BatchEnv;
 use ppo_agent::{Behaviour, Policy};
 use rayon::prelude::*;
@@ -24,8 +24,7 @@ use crate::{
     },
     inputs,
     walk_forward::{
-        candidate::CandidateConfigs, choice::ChoiceRule, folds::FoldSizes, judgement::Judgement, placebo::PlaceboTest,
-        plan::Plan,
+        candidate::CandidateConfigs, choice::ChoiceRule, judgement::Judgement, placebo::PlaceboTest, plan::Plan,
     },
 };
 
