@@ -57,7 +57,6 @@ const ADAPT: &[&str] = &[
 ];
 
 /// Recurrent lanes, whose memory a checkpoint holds.
-#[cfg(feature = "torch")]
 const LSTM: &[&str] = &[
     "--policy",
     "lstm",
@@ -221,12 +220,7 @@ fn moves_schedules_and_the_choice_of_a_model_survive_kills() {
 #[test]
 #[ignore = "several minutes; cargo test --release --workspace -- --ignored a_hundred_kills"]
 fn a_hundred_kills() {
-    let kinds: &[&[&str]] = &[
-        PLAIN,
-        ADAPT,
-        #[cfg(feature = "torch")]
-        LSTM,
-    ];
+    let kinds = [PLAIN, ADAPT, LSTM];
     let (mut dice, mut met) = (Dice(1), 0);
     for turn in 0.. {
         met += kills(kinds[turn % kinds.len()], 8, &mut dice);
