@@ -24,9 +24,9 @@ try() {
     local smoke=(./train_historical_model --config configs/smoke.toml --out-dir "$part/out") status=0
     ldd zerodte train_historical_model | grep -q torch && fail "the programs link libtorch"
     "${smoke[@]}" >"$part/try.log" 2>&1 || { cat "$part/try.log" >&2 && fail "the packed program does not train, see above"; }
-    "${smoke[@]}" --policy lstm >/dev/null 2>"$part/refusal" || status=$?
+    "${smoke[@]}" --device cuda >/dev/null 2>"$part/refusal" || status=$?
     if [ "$status" != 2 ] || ! grep -q "this build has no libtorch" "$part/refusal"; then
-        fail "the packed program does not refuse a recurrent policy: $(cat "$part/refusal")"
+        fail "the packed program does not refuse a GPU: $(cat "$part/refusal")"
     fi
 }
 

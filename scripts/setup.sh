@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts a private libtorch in place and nothing else; recurrent policies, GPUs and forecasters need it. A second run costs nothing.
+# Puts a private libtorch in place and nothing else; GPUs and forecasters need it. A second run costs nothing.
 #
 #   scripts/setup.sh          the CPU libraries of PyTorch 2.11 (three wheels, about 1.2 GB on disk)
 #   scripts/setup.sh --cuda   the full wheel set, for a machine with an NVIDIA GPU (about 4.6 GB)

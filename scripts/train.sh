@@ -8,7 +8,7 @@
 #   scripts/train.sh --help
 #
 # Paths in ARGS are relative to the caller's folder. The build is native, without libtorch, unless libtorch is in place
-# (scripts/setup.sh, LIBTORCH) or ARGS ask for it: --policy lstm or gru, --device cuda, --forecaster.
+# (scripts/setup.sh, LIBTORCH) or ARGS ask for it: --device cuda, --forecaster.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/steps.sh
@@ -28,7 +28,6 @@ value_of() {
 # Prints the part of libtorch that ARGS need: cuda, cpu or nothing.
 wanted_libtorch() {
     case $(value_of --device "$@") in cuda*) echo cuda && return ;; esac
-    case $(value_of --policy "$@") in lstm | gru) echo cpu && return ;; esac
     if [ -n "$(value_of --forecaster "$@")" ]; then echo cpu; fi
 }
 

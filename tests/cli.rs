@@ -14,7 +14,6 @@ pub(crate) mod golden;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod options;
-#[cfg(feature = "torch")]
 pub(crate) mod recurrent;
 pub(crate) mod report_page;
 pub(crate) mod reproduce_collapse;

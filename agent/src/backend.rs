@@ -3,7 +3,7 @@
 pub(crate) mod adam;
 pub(crate) mod engine;
 pub(crate) mod native;
-#[cfg(all(test, feature = "torch"))]
+#[cfg(test)]
 pub(crate) mod textbook;
 #[cfg_attr(not(feature = "torch"), path = "backend/without_torch.rs")]
 pub(crate) mod torch;
@@ -13,7 +13,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdamState, AgentError, Policy, PolicyConfig, PolicyKind, Precision,
+    AdamState, AgentError, Policy, PolicyConfig, Precision,
     backend::{
         engine::{Engine, Sizes},
         native::Native,
@@ -91,7 +91,7 @@ impl TryFrom<String> for DeviceChoice {
     }
 }
 
-/// True if this build has libtorch (feature `torch`), which recurrent policies, GPUs and forecasters need.
+/// True if this build has libtorch (feature `torch`), which GPUs and forecasters need.
 pub const HAS_LIBTORCH: bool = cfg!(feature = "torch");
 
 /// Checks that this build has libtorch.
@@ -179,10 +179,9 @@ impl PolicyConfig {
 
     /// Resolves backend and device on this machine.
     fn resolved(&self, device: DeviceChoice) -> Result<ResolvedBackend, AgentError> {
-        let (backend, part) = match (self.kind, self.precision) {
-            (PolicyKind::Mlp, Precision::F32) => (self.backend, "policies on the backend tch"),
-            (PolicyKind::Mlp, Precision::Bf16) => (Backend::Tch, "policies in bf16"),
-            _ => (Backend::Tch, "recurrent policies"),
+        let (backend, part) = match self.precision {
+            Precision::F32 => (self.backend, "policies on the backend tch"),
+            Precision::Bf16 => (Backend::Tch, "policies in bf16"),
         };
         let resolved = device.resolved(backend)?;
         if resolved != ResolvedBackend::Native {
@@ -201,11 +200,27 @@ pub(crate) fn engine(
     sizes: Sizes,
 ) -> Result<Box<dyn Engine>, AgentError> {
     let resolved = policy.config.resolved(device)?;
-    let inputs = Inputs::new(&policy.spec, policy.normalized_tape(tape));
-    Ok(match resolved {
-        ResolvedBackend::Native => Box::new(Native::new(policy, adam, inputs, sizes.lanes, sizes.batch)),
+    build(resolved, policy, adam, Inputs::new(&policy.spec, policy.normalized_tape(tape)), sizes)
+}
+
+fn build(
+    backend: ResolvedBackend,
+    policy: &Policy,
+    adam: &AdamState,
+    inputs: Inputs,
+    sizes: Sizes,
+) -> Result<Box<dyn Engine>, AgentError> {
+    Ok(match backend {
+        ResolvedBackend::Native => Box::new(Native::new(policy, adam, inputs, sizes)),
         ResolvedBackend::Tch(gpu) => torch::engine(policy, adam, &inputs, gpu, sizes)?,
     })
+}
+
+/// Builds the engine of an untrained policy on the CPU, on inputs of a test.
+#[cfg(test)]
+pub(crate) fn engine_on(backend: Backend, policy: &Policy, inputs: &Inputs, sizes: Sizes) -> Box<dyn Engine> {
+    let resolved = DeviceChoice::Cpu.resolved(backend).unwrap();
+    build(resolved, policy, &AdamState::new(policy.params.len()), inputs.clone(), sizes).unwrap()
 }
 
 /// Backends of this build.

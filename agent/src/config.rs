@@ -282,9 +282,6 @@ impl PolicyConfig {
         if wrong(self.recurrent_size) {
             faults.push(format!("policy.recurrent_size: {} does not lie between 1 and 4096", self.recurrent_size));
         }
-        if self.kind != PolicyKind::Mlp && self.backend == Backend::Native {
-            faults.push("policy.backend: the native code has no recurrent cells; say auto or tch".into());
-        }
         if self.precision != Precision::F32 && self.backend == Backend::Native {
             faults
                 .push("policy.precision: the native code computes in f32 only; say f32, or backend auto or tch".into());
@@ -297,7 +294,7 @@ impl PolicyConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// libtorch on a GPU, for recurrent policies and for bf16; else the native code, several times faster on a CPU.
+    /// libtorch on a GPU and for bf16; else the native code, several times faster on a CPU.
     #[default]
     Auto,
     /// Hand-written passes on the CPU; the same bits for any number of threads.
@@ -388,7 +385,6 @@ mod tests {
         let expected = [
             "policy.net_arch: 0 does not lie between 1 and 4096",
             "policy.recurrent_size: 5000 does not lie between 1 and 4096",
-            "policy.backend: the native code has no recurrent cells; say auto or tch",
             "policy.precision: the native code computes in f32 only; say f32, or backend auto or tch",
         ];
         assert_eq!(policy.check(), expected);

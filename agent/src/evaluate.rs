@@ -40,8 +40,8 @@ pub struct Evaluation {
 
 /// Resets the environment and plays it until [`VecEnv::finished`]; it must be a replay, which ends.
 ///
-/// The policy runs on the CPU in single precision, on the native backend where possible, so that a model gives the same
-/// actions wherever it was trained. A recurrent policy starts each episode with a zero state.
+/// The policy runs on the CPU in single precision, on the native backend, so that a model gives the same actions wherever it
+/// was trained. A recurrent policy starts each episode with a zero state.
 ///
 /// # Errors
 /// [`AgentError::Spec`] when the policy was trained for another environment; [`AgentError::Torch`] when libtorch fails.
@@ -156,7 +156,7 @@ fn baseline(rollout: &mut Rollout, actions: usize, selection: ActionSelection<'_
 mod tests {
     use super::*;
     use crate::{
-        HAS_LIBTORCH, PolicyConfig, PolicyKind,
+        PolicyConfig, PolicyKind,
         games::best_row::{self, BestRow},
     };
 
@@ -168,8 +168,7 @@ mod tests {
 
     #[test]
     fn watching_changes_nothing_and_exposes_probabilities_and_values() {
-        let recurrent = [PolicyKind::Lstm, PolicyKind::Gru].into_iter().filter(|_| HAS_LIBTORCH);
-        for kind in recurrent.chain([PolicyKind::Mlp]) {
+        for kind in [PolicyKind::Mlp, PolicyKind::Lstm, PolicyKind::Gru] {
             let config = PolicyConfig { kind, recurrent_size: 6, net_arch: vec![8], ..PolicyConfig::default() };
             let policy = best_row::shaken_policy(&config);
             for behaviour in [Behaviour::Greedy, Behaviour::Sampled, Behaviour::RandomLegal] {

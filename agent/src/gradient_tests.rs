@@ -80,6 +80,11 @@ fn rollout() -> (Rollout, Vec<f32>) {
     (rollout, tape)
 }
 
+fn native(policy: &Policy, inputs: Inputs) -> Native {
+    let sizes = Sizes { steps: STEPS, lanes: LANES, batch: 600, sequence: 1 };
+    Native::new(policy, &AdamState::new(policy.params.len()), inputs, sizes)
+}
+
 fn libtorch(policy: &Policy, inputs: &Inputs, device: tch::Device, sizes: Sizes) -> Torch {
     Torch::new(policy, &AdamState::new(policy.params.len()), inputs, device, sizes).unwrap()
 }
@@ -118,8 +123,8 @@ fn the_native_gradient_matches_finite_differences() {
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let batch: Vec<u32> = (0..600).map(|i| (i * 7) % 640).collect();
-        let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs.clone(), LANES, 600);
-        let (gradient, _) = native.gradient(&rollout, &batch, &settings());
+        let mut native = native(&policy, inputs.clone());
+        let gradient = native.gradient(&rollout, &batch, &settings());
         let largest = gradient.iter().fold(0.0f32, |max, g| max.max(g.abs()));
         assert!(largest > 0.01, "the gradient is too small to compare: {largest}");
         let params: Vec<f64> = policy.params.iter().map(|&p| f64::from(p)).collect();
@@ -145,11 +150,11 @@ fn the_native_gradient_and_update_match_libtorch() {
         let (rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
-        let mut native = Native::new(&policy, &AdamState::new(policy.params.len()), inputs, LANES, 600);
+        let mut native = native(&policy, inputs);
         torch.load_external(&rollout);
         for batch in [(0..600).collect::<Vec<u32>>(), (300..364).collect(), vec![17]] {
-            let (ours, theirs) =
-                (native.gradient(&rollout, &batch, &settings()).0, torch.gradient(&batch, &settings()));
+            let [ours, theirs] = [&mut native as &mut dyn Engine, &mut torch]
+                .map(|engine| engine.gradient(&rollout, &batch, &settings()));
             let error = distance(&ours, &theirs);
             assert!(error < 1e-5, "{config:?}, {} samples: {error}", batch.len());
         }
@@ -168,9 +173,8 @@ fn both_backends_choose_the_same_actions_from_the_same_uniforms() {
     let policy = best_row::shaken_policy(&config);
     let (filled, tape) = rollout();
     let inputs = Inputs::new(&policy.spec, tape);
-    let adam = AdamState::new(policy.params.len());
     let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
-    let mut native = Native::new(&policy, &adam, inputs.clone(), LANES, 600);
+    let mut native = native(&policy, inputs.clone());
     let (mut ours, mut theirs) = (filled.clone(), filled);
     let params: Vec<f64> = policy.params.iter().map(|&p| f64::from(p)).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(4);
@@ -214,7 +218,7 @@ fn bfloat16_follows_single_precision() {
         let inputs = Inputs::new(&policy.spec, tape.clone());
         let mut torch = libtorch(&policy, &inputs, tch::Device::Cpu, sizes(STEPS, LANES));
         torch.load_external(&rollout);
-        torch.gradient(&batch, &settings())
+        torch.gradient(&rollout, &batch, &settings())
     });
     let error = distance(&rough, &exact);
     assert!(error > 1e-4 && error < 0.05, "rougher, but the same gradient: {error}");
@@ -235,7 +239,7 @@ fn a_gpu_computes_what_the_cpu_computes() {
         let [cpu, gpu] = [tch::Device::Cpu, tch::Device::Cuda(0)].map(|device| {
             let mut torch = libtorch(&policy, &inputs, device, sizes(STEPS, LANES));
             torch.load_external(&rollout);
-            let gradient = torch.gradient(&order, &settings());
+            let gradient = torch.gradient(&rollout, &order, &settings());
             let stats = torch.epoch(&rollout, &order, &settings()).unwrap();
             let mut acted = rollout.clone();
             (0..STEPS).for_each(|time| torch.act(&mut acted, time, ActionSelection::Greedy).unwrap());

@@ -107,8 +107,8 @@
 //! # Ok::<(), ppo_agent::AgentError>(())
 //! ```
 //!
-//! Without the feature `torch` the crate links no libtorch: feed-forward policies on the CPU are the same to the last bit,
-//! recurrent policies, GPUs and forecasters are refused ([`AgentError::NoLibtorch`]).
+//! Without the feature `torch` the crate links no libtorch: policies on the CPU are the same to the last bit, GPUs and
+//! forecasters are refused ([`AgentError::NoLibtorch`]).
 //!
 //! The trainer needs the trait `VecEnv` alone: an observation is an index into the environment's feature tape plus a short
 //! row of the lane's own numbers, and the first action is the one that does nothing. [`games`] are such environments without
@@ -139,7 +139,7 @@ mod trainer;
 mod gradient_tests;
 #[cfg(all(test, feature = "torch"))]
 mod parity_tests;
-#[cfg(all(test, feature = "torch"))]
+#[cfg(test)]
 mod recurrent_tests;
 #[cfg(test)]
 mod trainer_tests;
@@ -153,7 +153,7 @@ pub use decide::Decisions;
 pub use error::AgentError;
 pub use evaluate::{Behaviour, Evaluation, evaluate, evaluate_watched};
 pub use health::log_block::Cadence;
-pub use policy::{Policy, normalizer::Normalizer};
+pub use policy::{Policy, flops::Flops, normalizer::Normalizer};
 pub use storage::protobuf;
 pub use storage::{
     atomic_file::write_atomically,

@@ -154,7 +154,8 @@ fn policy(params: Vec<f32>) -> Policy {
 
 fn native(policy: &Policy) -> Native {
     let inputs = Inputs::new(&policy.spec, vec![]);
-    Native::new(policy, &AdamState::new(policy.params.len()), inputs, LANES, SAMPLES)
+    let sizes = Sizes { steps: STEPS, lanes: LANES, batch: SAMPLES, sequence: 1 };
+    Native::new(policy, &AdamState::new(policy.params.len()), inputs, sizes)
 }
 
 fn torch(policy: &Policy) -> Torch {
@@ -174,8 +175,8 @@ fn gradients(policy: &Policy, rollout: &Rollout, run: &Section) -> [(&'static st
     let (settings, order) = (run.settings(), run.orders().swap_remove(0));
     let batch = &order[..settings.batch_size];
     torch.load_external(rollout);
-    let by_native = native.gradient(rollout, batch, &settings).0;
-    [("native", by_native), ("libtorch", torch.gradient(batch, &settings))]
+    let by_native = native.gradient(rollout, batch, &settings);
+    [("native", by_native), ("libtorch", torch.gradient(rollout, batch, &settings))]
 }
 
 /// Fails when an element differs by more than `tolerance` of the largest one.

@@ -1,5 +1,6 @@
 //! Policy: observation specification, normaliser, and network parameters in one flat vector.
 
+pub(crate) mod flops;
 pub(crate) mod layout;
 pub(crate) mod normalizer;
 

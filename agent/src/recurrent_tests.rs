@@ -6,12 +6,13 @@ use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{
-    AdamState, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, ModelFile, Normalizer, Policy,
+    Backend, Behaviour, Checkpoint, DeviceChoice, EntropySchedule, Iteration, ModelFile, Normalizer, Policy,
     PolicyConfig, PolicyKind, PpoConfig, Schedule, Trainer, Trunk,
     backend::{
+        BUILT,
         engine::{ActionSelection, Engine, Sizes},
+        engine_on,
         textbook::{self, Textbook},
-        torch::Torch,
     },
     evaluate,
     games::{
@@ -29,13 +30,16 @@ const LANES: usize = 3;
 const LENGTH: usize = 4;
 const KINDS: [PolicyKind; 2] = [PolicyKind::Lstm, PolicyKind::Gru];
 
-fn shapes() -> impl Iterator<Item = (PolicyKind, Trunk)> {
-    KINDS.into_iter().flat_map(|kind| [(kind, Trunk::Separate), (kind, Trunk::Shared)])
-}
-
-fn policy(kind: PolicyKind, trunk: Trunk) -> Policy {
-    let config = PolicyConfig { kind, trunk, recurrent_size: 5, net_arch: vec![6], ..PolicyConfig::default() };
-    best_row::shaken_policy(&config)
+/// Returns policies of every backend, cell and trunk, with hidden layers and without; 17 units fill more than one vector.
+fn policies() -> Vec<Policy> {
+    let shapes = KINDS.into_iter().flat_map(|kind| [(kind, Trunk::Separate), (kind, Trunk::Shared)]);
+    let sizes = shapes.flat_map(|shape| [(shape, 5, vec![6]), (shape, 17, vec![])]);
+    let all = sizes.flat_map(|size| BUILT.iter().map(move |&backend| (backend, size.clone())));
+    let policy = |(backend, ((kind, trunk), recurrent_size, net_arch))| {
+        let config = PolicyConfig { kind, trunk, recurrent_size, net_arch, backend, ..PolicyConfig::default() };
+        best_row::shaken_policy(&config)
+    };
+    all.map(policy).collect()
 }
 
 /// Returns a rollout of observations, with episodes that begin and end inside sequences, and without decisions.
@@ -60,14 +64,17 @@ fn rollout() -> (Rollout, Vec<f32>) {
     (rollout, tape)
 }
 
-fn engine(policy: &Policy, inputs: &Inputs, device: tch::Device) -> Torch {
-    let sizes = Sizes { steps: STEPS, lanes: LANES, batch: 2 * LENGTH, sequence: LENGTH };
-    Torch::new(policy, &AdamState::new(policy.params.len()), inputs, device, sizes).unwrap()
+fn sizes() -> Sizes {
+    Sizes { steps: STEPS, lanes: LANES, batch: 2 * LENGTH, sequence: LENGTH }
+}
+
+fn engine(policy: &Policy, inputs: &Inputs) -> Box<dyn Engine> {
+    engine_on(policy.config.backend, policy, inputs, sizes())
 }
 
 /// Takes all decisions of the rollout and sets artificial advantages and targets; `before` is the initial state of the
 /// lanes. `[N, S]`
-fn collect(engine: &mut Torch, rollout: &mut Rollout, before: &[f32]) {
+fn collect(engine: &mut dyn Engine, rollout: &mut Rollout, before: &[f32]) {
     engine.set_memory(before).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     for time in 0..STEPS {
@@ -108,17 +115,16 @@ fn doubles(data: &[f32]) -> Vec<f64> {
 
 #[test]
 fn cells_match_the_textbook_and_reset_at_episode_starts() {
-    for (kind, trunk) in shapes() {
-        let policy = policy(kind, trunk);
+    for policy in policies() {
         let (mut rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let (before, state) = (memories(&policy), policy.layout.state());
-        let mut torch = engine(&policy, &inputs, tch::Device::Cpu);
-        collect(&mut torch, &mut rollout, &before);
+        let mut engine = engine(&policy, &inputs);
+        collect(engine.as_mut(), &mut rollout, &before);
         let params = doubles(&policy.params);
         let slow = Textbook { policy: &policy, params: &params };
         let near = |ours: f32, theirs: f64, what: &str| {
-            assert!((f64::from(ours) - theirs).abs() < 1e-5, "{kind:?} {trunk:?} {what}: {ours} {theirs}");
+            assert!((f64::from(ours) - theirs).abs() < 1e-5, "{:?} {what}: {ours} {theirs}", policy.config);
         };
         for lane in 0..LANES {
             let mut memory = doubles(&before[lane * state..][..state]);
@@ -137,7 +143,7 @@ fn cells_match_the_textbook_and_reset_at_episode_starts() {
                 }
             }
             let mut after = vec![0.0; LANES * state];
-            torch.memory(&mut after).unwrap();
+            engine.memory(&mut after).unwrap();
             after[lane * state..][..state].iter().zip(&memory).for_each(|(a, b)| near(*a, *b, "memory"));
             let last = &slow.sequence(&rollout, &inputs, (lane, STEPS, STEPS + 1), &mut memory)[0];
             near(rollout.value[last.sample], last.value, "last value");
@@ -147,13 +153,12 @@ fn cells_match_the_textbook_and_reset_at_episode_starts() {
 
 #[test]
 fn the_gradient_through_sequences_matches_finite_differences() {
-    for (kind, trunk) in shapes() {
-        let policy = policy(kind, trunk);
+    for policy in policies() {
         let (mut rollout, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
         let (before, state) = (memories(&policy), policy.layout.state());
-        let mut torch = engine(&policy, &inputs, tch::Device::Cpu);
-        collect(&mut torch, &mut rollout, &before);
+        let mut engine = engine(&policy, &inputs);
+        collect(engine.as_mut(), &mut rollout, &before);
         let params = doubles(&policy.params);
         // State of every lane at the start of its sequences: constants of the loss.
         let mut starts = Vec::new();
@@ -178,41 +183,103 @@ fn the_gradient_through_sequences_matches_finite_differences() {
                 starts.iter().flat_map(|(steps, memory)| slow.sequence(&rollout, &inputs, *steps, &mut memory.clone()));
             textbook::loss(&outputs.collect::<Vec<_>>(), &rollout, &settings())
         });
-        let gradient = torch.gradient(&order, &settings());
+        let gradient = engine.gradient(&rollout, &order, &settings());
         let largest = slopes.iter().fold(0.0f64, |max, slope| max.max(slope.abs()));
         assert!(largest > 0.01, "the gradient is too small to compare: {largest}");
         for (index, (ours, slope)) in gradient.iter().zip(slopes).enumerate() {
             let error = (f64::from(*ours) - slope).abs();
-            assert!(error < 1e-5 * (1.0 + largest), "{kind:?} {trunk:?} parameter {index}: {ours} {slope}");
+            assert!(error < 1e-5 * (1.0 + largest), "{:?} parameter {index}: {ours} {slope}", policy.config);
         }
     }
 }
 
 #[test]
+#[cfg(feature = "torch")]
+fn a_whole_update_matches_libtorch() {
+    for policy in policies().into_iter().filter(|policy| policy.config.backend == Backend::Native) {
+        let (filled, tape) = rollout();
+        let inputs = Inputs::new(&policy.spec, tape);
+        let [ours, theirs] = [Backend::Native, Backend::Tch].map(|backend| {
+            let mut engine = engine_on(backend, &policy, &inputs, sizes());
+            let mut rollout = filled.clone();
+            collect(engine.as_mut(), &mut rollout, &memories(&policy));
+            // Five sequences in minibatches of two: the last is half as large.
+            let stats = engine.epoch(&rollout, &[5, 1, 2, 8, 4], &settings()).unwrap();
+            let (mut params, mut adam) = (policy.params.clone(), crate::AdamState::new(policy.params.len()));
+            engine.export(&mut params, &mut adam).unwrap();
+            let hidden = engine.activations(&rollout, &[3, 7]).unwrap();
+            (rollout.action, stats, params, adam, hidden)
+        });
+        let config = &policy.config;
+        assert_eq!(ours.0, theirs.0, "actions of {config:?}");
+        let statistics = |stats: &crate::ppo::loss::EpochStats| {
+            [stats.minibatches, stats.policy_loss, stats.value_loss, stats.entropy_loss, stats.grad_norm, stats.loss]
+        };
+        for (ours, theirs) in statistics(&ours.1).into_iter().zip(statistics(&theirs.1)) {
+            assert!((ours - theirs).abs() < 1e-5 * (1.0 + theirs.abs()), "{config:?}: {ours} {theirs}");
+        }
+        assert!(ours.1.minibatches == 3.0 && ours.2 != policy.params && ours.3.step == theirs.3.step);
+        let pairs = ours.2.iter().zip(&theirs.2).chain(ours.3.m.iter().zip(&theirs.3.m));
+        let worst = pairs.map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "parameters and moments of {config:?} differ by {worst}");
+        assert_eq!(ours.4.len(), theirs.4.len());
+        for (ours, theirs) in ours.4.iter().zip(&theirs.4) {
+            assert_eq!(ours.len(), theirs.len());
+            let worst = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-4, "hidden units of {config:?} differ by {worst}");
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for kind in KINDS {
+        let config = PolicyConfig { kind, recurrent_size: 20, net_arch: vec![12], ..PolicyConfig::default() };
+        let policy = best_row::shaken_policy(&config);
+        let ppo =
+            PpoConfig { n_envs: 70, n_steps: 24, sequence_length: 6, batch_size: 840, n_epochs: 2, ..toy_config() };
+        let [one, four] = [1, 4].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let game = BestRow::new(70);
+                let mut trainer = Trainer::new(game, policy.clone(), ppo.clone(), 0, 1, DeviceChoice::Cpu).unwrap();
+                let stats: Vec<Iteration> = (0..2).map(|_| trainer.iterate(&mut ()).unwrap()).collect();
+                (stats, trainer.checkpoint().unwrap())
+            })
+        });
+        assert_eq!(one, four, "{kind:?}");
+        assert_ne!(one.1.policy().params(), policy.params());
+    }
+}
+
+#[test]
+#[cfg(feature = "torch")]
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn a_gpu_computes_what_the_cpu_computes() {
     if tch::Cuda::device_count() == 0 {
         eprintln!("skipped: libtorch sees no GPU");
         return;
     }
-    for kind in KINDS {
-        let policy = policy(kind, Trunk::Separate);
+    for policy in policies().into_iter().filter(|policy| policy.config.backend == Backend::Tch) {
         let (filled, tape) = rollout();
         let inputs = Inputs::new(&policy.spec, tape);
+        let adam = crate::AdamState::new(policy.params.len());
         let [cpu, gpu] = [tch::Device::Cpu, tch::Device::Cuda(0)].map(|device| {
-            let (mut torch, mut rollout) = (engine(&policy, &inputs, device), filled.clone());
+            let mut torch = crate::backend::torch::Torch::new(&policy, &adam, &inputs, device, sizes()).unwrap();
+            let mut rollout = filled.clone();
             collect(&mut torch, &mut rollout, &memories(&policy));
-            (rollout.value, torch.gradient(&[5, 1, 2, 8], &settings()))
+            let gradient = torch.gradient(&rollout, &[5, 1, 2, 8], &settings());
+            (rollout.value, gradient)
         });
         for (ours, theirs) in gpu.0.iter().zip(&cpu.0).chain(gpu.1.iter().zip(&cpu.1)) {
-            assert!((ours - theirs).abs() < 1e-4 * (1.0 + theirs.abs()), "{kind:?}: {ours} {theirs}");
+            assert!((ours - theirs).abs() < 1e-4 * (1.0 + theirs.abs()), "{:?}: {ours} {theirs}", policy.config);
         }
     }
 }
 
-fn train(kind: PolicyKind, iterations: usize) -> (Trainer<Cue>, Iteration) {
+fn train(kind: PolicyKind, backend: Backend, iterations: usize) -> (Trainer<Cue>, Iteration) {
     let env = Cue::new(16);
-    let network = PolicyConfig { kind, net_arch: vec![16], recurrent_size: 16, ..PolicyConfig::default() };
+    let network = PolicyConfig { kind, backend, net_arch: vec![16], recurrent_size: 16, ..PolicyConfig::default() };
     let policy = Policy::new(env.spec(), &network, Normalizer::identity(0), 1).unwrap();
     let mut trainer = Trainer::new(env, policy, cue_config(), 0, 1, DeviceChoice::Cpu).unwrap();
     let last = (0..iterations).map(|_| trainer.iterate(&mut ()).unwrap()).last().unwrap();
@@ -235,27 +302,29 @@ fn cue_config() -> PpoConfig {
 
 #[test]
 fn only_recurrent_policies_solve_the_cue_task() {
-    let chance = train(PolicyKind::Mlp, 30).1.ep_rew_mean.unwrap();
+    let chance = train(PolicyKind::Mlp, Backend::Auto, 30).1.ep_rew_mean.unwrap();
     assert!((0.3..0.7).contains(&chance), "without memory half of the answers are right: {chance}");
-    for kind in KINDS {
-        let (trainer, last) = train(kind, 30);
-        assert!(last.ep_rew_mean.unwrap() > 0.95, "{kind:?}: {last:?}");
+    for (kind, &backend) in KINDS.into_iter().flat_map(|kind| BUILT.iter().map(move |backend| (kind, backend))) {
+        let (trainer, last) = train(kind, backend, 30);
+        assert!(last.ep_rew_mean.unwrap() > 0.95, "{kind:?} {backend:?}: {last:?}");
         let mut replay = Cue::new(7).ending_at(7 * 100);
         let played = evaluate(trainer.policy(), &mut replay, Behaviour::Greedy, 9).unwrap();
         let right = played.episodes.iter().map(|episode| episode.reward).sum::<f64>();
-        assert!(right > 0.98 * played.episodes.len() as f64, "{kind:?}: {right} of {}", played.episodes.len());
+        let episodes = played.episodes.len();
+        assert!(right > 0.98 * episodes as f64, "{kind:?} {backend:?}: {right} of {episodes}");
     }
 }
 
 #[test]
 fn replayed_sequences_reproduce_the_collected_probabilities() {
-    for kind in KINDS {
-        let policy = toy_policy(kind);
+    for (kind, &backend) in KINDS.into_iter().flat_map(|kind| BUILT.iter().map(move |backend| (kind, backend))) {
+        let policy = toy_policy(kind).with_backend(backend);
         let config = PpoConfig { learning_rate: 1e-12, ..toy_config() };
         let mut trainer = Trainer::new(BestRow::new(4), policy, config, 0, 1, DeviceChoice::Cpu).unwrap();
         for _ in 0..3 {
             let stats = trainer.iterate(&mut ()).unwrap();
-            assert!(stats.approx_kl.abs() < 1e-7 && stats.clip_fraction == 0.0, "{kind:?}: {stats:?}");
+            let same = stats.approx_kl.abs() < 1e-7 && stats.clip_fraction == 0.0;
+            assert!(same, "{kind:?} {backend:?}: {stats:?}");
         }
     }
 }
@@ -278,9 +347,10 @@ fn a_resumed_training_continues_bit_by_bit() {
     let run = |trainer: &mut Trainer<BestRow>, count: usize| -> Vec<Iteration> {
         (0..count).map(|_| trainer.iterate(&mut ()).unwrap()).collect()
     };
-    for kind in KINDS {
+    for (kind, &backend) in KINDS.into_iter().flat_map(|kind| BUILT.iter().map(move |backend| (kind, backend))) {
+        let policy = toy_policy(kind).with_backend(backend);
         let start =
-            || Trainer::new(BestRow::new(4), toy_policy(kind), config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap();
+            || Trainer::new(BestRow::new(4), policy.clone(), config.clone(), 1000, 3, DeviceChoice::Cpu).unwrap();
         let mut straight = start();
         let expected = run(&mut straight, 4);
         // After two iterations of 36 steps every lane begins an episode, after one none does.
@@ -294,7 +364,7 @@ fn a_resumed_training_continues_bit_by_bit() {
             assert_eq!(loaded, checkpoint);
             let mut second = Trainer::resume(loaded, BestRow::new(4), DeviceChoice::Cpu).unwrap();
             stats.extend(run(&mut second, 4 - pause));
-            assert_eq!(stats, expected, "{kind:?} after {pause}");
+            assert_eq!(stats, expected, "{kind:?} {backend:?} after {pause}");
             assert_eq!(second.checkpoint().unwrap(), straight.checkpoint().unwrap());
         }
     }

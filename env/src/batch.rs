@@ -99,6 +99,9 @@ struct State {
 }
 
 impl BatchEnv {
+    /// Bytes of one lane's state, all of which a step reads and writes.
+    pub const LANE_BYTES: usize = std::mem::size_of::<Lane>();
+
     /// Creates a training environment: every lane draws sessions without end from its own random stream.
     ///
     /// # Errors

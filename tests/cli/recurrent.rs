@@ -12,7 +12,7 @@ fn a_recurrent_policy_is_trained_resumed_and_replayed() {
     let lstm = ["--policy", "lstm", "--recurrent-size", "8", "--net-arch", "16", "--sequence-length", "16"];
     let run = [&lstm[..], &["--timesteps", "6000", "--n-epochs", "1", "--checkpoint-freq", "2000"]].concat();
     let screen = text(&smoke(out.path(), &run).stdout);
-    assert!(screen.contains("libtorch on the CPU") && screen.contains("always-HOLD"), "{screen}");
+    assert!(screen.contains("native backend on the CPU") && screen.contains("always-HOLD"), "{screen}");
     smoke(paused.path(), &run);
     fs::remove_file(paused.path().join("models/checkpoints/smoke_6144_steps.safetensors")).unwrap();
     fs::remove_file(paused.path().join("models/smoke.safetensors")).unwrap();

@@ -60,7 +60,6 @@ const ADAPT: &[&str] = &[
 ];
 
 /// Recurrent lanes, whose memory a checkpoint holds.
-#[cfg(feature = "torch")]
 const LSTM: &[&str] = &[
     "--policy",
     "lstm",
@@ -262,13 +261,7 @@ fn bars_and_models_of_a_vendor_survive_kills() {
 #[test]
 #[ignore = "several minutes; cargo test --release --workspace -- --ignored a_hundred_kills"]
 fn a_hundred_kills() {
-    let kinds: &[&[&str]] = &[
-        PLAIN,
-        ADAPT,
-        VENDOR,
-        #[cfg(feature = "torch")]
-        LSTM,
-    ];
+    let kinds = [PLAIN, ADAPT, VENDOR, LSTM];
     let (mut dice, mut met) = (Dice(1), 0);
     for turn in 0.. {
         met += kills(kinds[turn % kinds.len()], 8, &mut dice);

@@ -76,9 +76,9 @@ fn the_build_is_native_unless_libtorch_is_in_place() {
 
     let libtorch = clone.0.path().join("libtorch");
     let with_libtorch = |args: &[&str]| clone.command(args).env("LIBTORCH", &libtorch).output().unwrap();
-    refused(&with_libtorch(&["--policy=gru"]), 1, &["setup.sh: LIBTORCH=", "holds no lib/libtorch_cpu.so"]);
+    refused(&with_libtorch(&["--forecaster=none"]), 1, &["setup.sh: LIBTORCH=", "holds no lib/libtorch_cpu.so"]);
     write_executable(&libtorch.join("lib/libtorch_cpu.so"), "");
-    for args in [&["--policy=gru"][..], &["--seed", "1"]] {
+    for args in [&["--forecaster=none"][..], &["--seed", "1"]] {
         let stderr = text(&with_libtorch(args).stderr);
         assert!(stderr.starts_with("train.sh: building with libtorch ("), "{stderr}");
         assert!(stderr.contains("cargo build") && !stderr.contains("--no-default-features"), "{stderr}");

@@ -63,7 +63,7 @@ fn explain_agrees_with_the_backtest() {
     let lstm = ["--policy", "lstm", "--recurrent-size", "8", "--net-arch", "16", "--sequence-length", "16"];
     let greedy: (&[&str], &[&str]) = (&[], &[]);
     let recurrent: (&[&str], &[&str]) = (&lstm, &["--stochastic", "--seed", "4"]);
-    for (kind, behaviour) in [Some(greedy), ppo_agent::HAS_LIBTORCH.then_some(recurrent)].into_iter().flatten() {
+    for (kind, behaviour) in [greedy, recurrent] {
         let (out, model) = trained(kind);
         let trade = first_trade(&out, &model, behaviour);
         let (file, name) = path(&out, "explanation.json");
@@ -208,9 +208,7 @@ fn an_export_names_its_inputs_and_refuses_recurrent_models() {
     assert!(said.contains("Inputs    obs [N, 38] float32, mask [N, 6] bool"), "{said}");
     let bytes = fs::read(file).unwrap();
     assert!(String::from_utf8_lossy(&bytes).contains("schema_sha256"));
-    if ppo_agent::HAS_LIBTORCH {
-        let lstm = ["--policy", "lstm", "--recurrent-size", "8", "--net-arch", "16", "--sequence-length", "16"];
-        let (_out, model) = trained(&lstm);
-        refused(&command("zerodte", &["export", "--model", &model, "--onnx", &name]), 1, &["it is recurrent"]);
-    }
+    let lstm = ["--policy", "lstm", "--recurrent-size", "8", "--net-arch", "16", "--sequence-length", "16"];
+    let (_out, model) = trained(&lstm);
+    refused(&command("zerodte", &["export", "--model", &model, "--onnx", &name]), 1, &["it is recurrent"]);
 }

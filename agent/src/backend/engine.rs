@@ -32,7 +32,6 @@ impl ActionSelection<'_> {
 
 /// Sizes of the buffers of an engine.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "torch"), allow(dead_code, reason = "the native backend reads two of them"))]
 pub(crate) struct Sizes {
     /// Steps of a rollout.
     pub(crate) steps: usize,
@@ -82,6 +81,10 @@ pub(crate) trait Engine: fmt::Debug + Send {
     fn load_external(&mut self, rollout: &Rollout) {
         self.load(rollout).unwrap();
     }
+
+    /// Returns the mean gradient of one minibatch: samples or sequences, as in [`Engine::epoch`]. `[P]`
+    #[cfg(test)]
+    fn gradient(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Vec<f32>;
 
     /// Copies out the recurrent state of the lanes, `[N, S]`; a no-op without recurrence.
     fn memory(&self, _out: &mut [f32]) -> Result<(), AgentError> {

@@ -1,23 +1,32 @@
 //! CPU backend: hand-written forward and backward passes in preallocated buffers, over SIMD kernels.
 //!
 //! Samples are split into blocks of a fixed size whose partial gradients are summed in order, so that results are
-//! bit-identical for any number of threads.
+//! bit-identical for any number of threads. A block of a recurrent policy holds whole sequences, several side by side in a
+//! tile.
 
 mod block;
+mod cell;
+mod gates;
 mod kernel;
+mod memory;
 mod net;
+#[cfg(all(test, feature = "torch"))]
+mod parity_tests;
+mod tile;
+mod vectors;
 
 use rayon::prelude::*;
 
 use self::{
     block::{Block, MinibatchContext, view},
-    net::{Net, Networks},
+    memory::Memory,
+    net::{Net, Networks, TILE},
 };
 use crate::{
     AdamState, AgentError, Policy,
     backend::{
         adam::{clip_scale, norm},
-        engine::{ActionSelection, Engine},
+        engine::{ActionSelection, Engine, Sizes},
     },
     policy::layout::Layout,
     ppo::{
@@ -26,6 +35,8 @@ use crate::{
     },
 };
 
+/// Fewest sequences side by side in a tile: a product of fewer rows leaves vector registers idle.
+const MIN_TILE_SEQUENCES: usize = 4;
 /// Smallest block of samples per thread, and most blocks of a minibatch.
 const MIN_BLOCK_SAMPLES: usize = 256;
 const MAX_BLOCKS: usize = 256;
@@ -44,23 +55,36 @@ pub(crate) struct Native {
     params: Vec<f32>,
     transposed: [Vec<f32>; 3],
     adam: AdamState,
+    memory: Memory,
     blocks: Vec<Block>,
-    /// Samples per block; a function of the minibatch size alone.
+    /// Samples per block; a function of minibatch size and sequence length alone.
     block: usize,
+    /// Samples per tile.
+    tile: usize,
+    /// Samples of the minibatch, tile by tile.
+    samples: Vec<u32>,
 }
 
 impl Native {
-    /// Builds the engine of an MLP policy for `lanes` lanes and minibatches of `batch` samples.
-    pub(crate) fn new(policy: &Policy, adam: &AdamState, inputs: Inputs, lanes: usize, batch: usize) -> Self {
+    /// Builds the engine of a policy.
+    pub(crate) fn new(policy: &Policy, adam: &AdamState, inputs: Inputs, sizes: Sizes) -> Self {
+        let Sizes { lanes, batch, sequence, .. } = sizes;
         let nets = Networks::new(&policy.layout, policy.config.activation);
         let parts = lanes.div_ceil(MIN_PART_LANES).min(MAX_PARTS);
+        let side_by_side = (TILE / sequence).max(MIN_TILE_SEQUENCES).min((batch / sequence).max(1));
+        let tile = if sequence == 1 { TILE } else { side_by_side * sequence };
         let block = batch.div_ceil(MAX_BLOCKS).max(MIN_BLOCK_SAMPLES);
+        let block = if sequence == 1 { block } else { block.next_multiple_of(tile) };
         let adam = AdamState { m: nets.pack(&adam.m), v: nets.pack(&adam.v), step: adam.step };
+        let workspace = Block::new(&nets, tile.max(TILE), nets.state());
         let mut native = Self {
             params: nets.pack(&policy.params),
             transposed: nets.all().map(Net::transposed_buffer),
-            blocks: vec![Block::new(&nets, policy.layout.inputs); batch.div_ceil(block).max(parts)],
+            memory: Memory::new(sizes, nets.state(), side_by_side),
+            blocks: vec![workspace; batch.div_ceil(block).max(parts)],
             block,
+            tile,
+            samples: Vec::with_capacity(batch),
             nets,
             inputs,
             adam,
@@ -79,11 +103,13 @@ impl Native {
         }
     }
 
-    /// Computes the mean gradient of one minibatch into the first block and returns the sums of its losses.
-    fn minibatch(&mut self, rollout: &Rollout, batch: &[u32], settings: &UpdateSettings) -> LossSums {
+    /// Computes the mean gradient of one minibatch of sequences into the first block and returns the sums of its losses.
+    fn minibatch(&mut self, rollout: &Rollout, sequences: &[u32], settings: &UpdateSettings) -> LossSums {
+        self.memory.samples(sequences, &mut self.samples);
+        let (batch, memory) = (self.samples.as_slice(), &self.memory);
         let advantage = advantage_moments(&rollout.advantage, batch, settings.normalize_advantage);
         let scale = 1.0 / batch.len() as f32;
-        let context = MinibatchContext { rollout, settings: &settings.loss, advantage, scale };
+        let context = MinibatchContext { rollout, memory, settings: &settings.loss, advantage, scale, rows: self.tile };
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         let blocks = &mut blocks[..batch.len().div_ceil(self.block)];
         if let [block] = blocks {
@@ -97,10 +123,11 @@ impl Native {
 
     fn passes(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> EpochStats {
         let mut stats = EpochStats::default();
-        for batch in order.chunks(settings.batch_size) {
-            let sums = self.minibatch(rollout, batch, settings);
-            stats.add(&sums, batch.len(), &settings.loss);
-            if settings.target_kl.is_some_and(|target| sums.kl / batch.len() as f64 > 1.5 * target) {
+        for sequences in order.chunks(settings.batch_size / self.memory.length()) {
+            let sums = self.minibatch(rollout, sequences, settings);
+            let samples = self.samples.len();
+            stats.add(&sums, samples, &settings.loss);
+            if settings.target_kl.is_some_and(|target| sums.kl / samples as f64 > 1.5 * target) {
                 stats.stopped = true;
                 break;
             }
@@ -135,46 +162,32 @@ fn sum(blocks: &mut [Block]) -> LossSums {
     first[0].sums
 }
 
-#[cfg(all(test, feature = "torch"))]
-impl Native {
-    /// Returns the mean gradient of one minibatch and the sums of its losses. `[P]`
-    pub(crate) fn gradient(
-        &mut self,
-        rollout: &Rollout,
-        batch: &[u32],
-        settings: &UpdateSettings,
-    ) -> (Vec<f32>, LossSums) {
-        let sums = self.minibatch(rollout, batch, settings);
-        let mut gradient = vec![0.0; self.nets.critic.flat_end()];
-        self.nets.unpack(&self.blocks[0].gradient, &mut gradient);
-        (gradient, sums)
-    }
-}
-
 impl Engine for Native {
     fn act(&mut self, rollout: &mut Rollout, time: usize, selection: ActionSelection<'_>) -> Result<(), AgentError> {
+        self.memory.begin_step(rollout, time);
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
         let (obs, out) = rollout.decision(time);
-        let part = lanes_per_block(out.value.len(), blocks);
+        let (part, states) = (lanes_per_block(out.value.len(), blocks), self.memory.all());
         if part >= out.value.len() {
-            blocks[0].act(view, obs, 0, selection, out);
+            blocks[0].act(view, (obs, 0), selection, (out, states));
         } else {
-            let parts = blocks.par_iter_mut().zip(out.par_chunks(part)).enumerate();
-            parts.for_each(|(index, (block, out))| block.act(view, obs, index * part, selection, out));
+            let lanes = out.par_chunks(part).zip(states.chunks(part, self.nets.state()));
+            let parts = blocks.par_iter_mut().zip(lanes).enumerate();
+            parts.for_each(|(index, (block, lanes))| block.act(view, (obs, index * part), selection, lanes));
         }
         Ok(())
     }
 
     fn bootstrap(&mut self, rollout: &mut Rollout, time: usize) -> Result<(), AgentError> {
         let Rollout { lanes, last, last_value, .. } = rollout;
-        self.values(last.at(0), &mut last_value[time * *lanes..(time + 1) * *lanes]);
+        self.values(last.at(0), None, &mut last_value[time * *lanes..(time + 1) * *lanes]);
         Ok(())
     }
 
     fn finish_rollout(&mut self, rollout: &mut Rollout) -> Result<(), AgentError> {
         let samples = rollout.samples();
-        let Rollout { steps, obs, value, .. } = rollout;
-        self.values(obs.at(*steps), &mut value[samples..]);
+        let Rollout { steps, obs, value, start, .. } = rollout;
+        self.values(obs.at(*steps), Some(&start[samples..]), &mut value[samples..]);
         Ok(())
     }
 
@@ -187,8 +200,9 @@ impl Engine for Native {
     }
 
     fn activations(&mut self, rollout: &Rollout, picks: &[u32]) -> Result<Vec<Vec<f32>>, AgentError> {
+        self.memory.samples(picks, &mut self.samples);
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
-        Ok(blocks[0].hidden(view, rollout.obs.first(rollout.samples()), picks))
+        Ok(blocks[0].hidden(view, (rollout, &self.memory), (self.samples.as_slice(), self.tile)))
     }
 
     fn non_finite_gradient(&self, layout: &Layout) -> Option<String> {
@@ -205,21 +219,41 @@ impl Engine for Native {
         Ok(())
     }
 
+    #[cfg(test)]
+    fn gradient(&mut self, rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Vec<f32> {
+        let _ = self.minibatch(rollout, order, settings);
+        let mut gradient = vec![0.0; self.nets.critic.flat_end()];
+        self.nets.unpack(&self.blocks[0].gradient, &mut gradient);
+        gradient
+    }
+
+    fn memory(&self, out: &mut [f32]) -> Result<(), AgentError> {
+        out.copy_from_slice(self.memory.now());
+        Ok(())
+    }
+
+    fn set_memory(&mut self, memory: &[f32]) -> Result<(), AgentError> {
+        self.memory.set(memory);
+        Ok(())
+    }
+
     fn describe(&self) -> String {
         format!("native backend on the CPU, {} thread(s)", rayon::current_num_threads())
     }
 }
 
 impl Native {
-    /// Writes the values of observations.
-    fn values(&mut self, obs: ObsView<'_>, values: &mut [f32]) {
+    /// Writes the values of observations; `start` marks the lanes whose state is reset before them.
+    fn values(&mut self, obs: ObsView<'_>, start: Option<&[bool]>, values: &mut [f32]) {
+        self.memory.reset_at(start);
         let (view, blocks) = view(&self.nets, &self.inputs, &self.params, &self.transposed, &mut self.blocks);
-        let part = lanes_per_block(values.len(), blocks);
+        let (part, states) = (lanes_per_block(values.len(), blocks), self.memory.all());
         if part >= values.len() {
-            blocks[0].values(view, obs, 0, values);
+            blocks[0].values(view, (obs, 0), (values, states));
         } else {
-            let parts = blocks.par_iter_mut().zip(values.par_chunks_mut(part)).enumerate();
-            parts.for_each(|(index, (block, values))| block.values(view, obs, index * part, values));
+            let lanes = values.par_chunks_mut(part).zip(states.chunks(part, self.nets.state()));
+            let parts = blocks.par_iter_mut().zip(lanes).enumerate();
+            parts.for_each(|(index, (block, lanes))| block.values(view, (obs, index * part), lanes));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! libtorch backend, for GPUs and recurrent policies, and the reference for the native gradients.
+//! libtorch backend, for GPUs, and the reference for the native gradients.
 //!
 //! The tape stays on the device. Row numbers, account rows, masks and uniforms of a rollout are uploaded once; actions
 //! are downloaded at every step, log-probabilities and values once at the end. Advantages and targets are uploaded
@@ -270,6 +270,12 @@ impl Engine for Torch {
         self.load(rollout).unwrap();
     }
 
+    #[cfg(test)]
+    fn gradient(&mut self, _rollout: &Rollout, order: &[u32], settings: &UpdateSettings) -> Vec<f32> {
+        let loss = self.terms(&upload_numbers(order, self.device).unwrap(), settings).unwrap().loss;
+        Vec::try_from(self.nets.gradient(&loss).unwrap()).unwrap()
+    }
+
     fn memory(&self, out: &mut [f32]) -> Result<(), AgentError> {
         let copy = |memory: &LaneState| memory.states.f_copy_data(out, out.len());
         self.memory.as_ref().map_or(Ok(()), copy).map_err(failed("copy the recurrent state back"))
@@ -289,15 +295,6 @@ impl Engine for Torch {
             Device::Cuda(index) => format!("libtorch on GPU {index}{precision}"),
             _ => format!("libtorch on the CPU, {} thread(s){precision}", tch::get_num_threads()),
         }
-    }
-}
-
-#[cfg(test)]
-impl Torch {
-    /// Returns the gradient of one minibatch, on the host. `[P]`
-    pub(crate) fn gradient(&self, order: &[u32], settings: &UpdateSettings) -> Vec<f32> {
-        let loss = self.terms(&upload_numbers(order, self.device).unwrap(), settings).unwrap().loss;
-        Vec::try_from(self.nets.gradient(&loss).unwrap()).unwrap()
     }
 }
 

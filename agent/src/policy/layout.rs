@@ -43,7 +43,8 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    fn gates(&self) -> usize {
+    /// Returns the number of gates of a unit.
+    pub(crate) fn gates(&self) -> usize {
         if self.kind == PolicyKind::Lstm { 4 } else { 3 }
     }
 

@@ -157,7 +157,7 @@ pub(super) fn machine(folder: &Path) -> Vec<Check> {
 }
 
 fn libtorch() -> Check {
-    match (LIBTORCH, require_libtorch("recurrent policies, GPUs and forecasters")) {
+    match (LIBTORCH, require_libtorch("GPUs and forecasters")) {
         (Some(version), _) => Check::yes("libtorch", format!("{version}, linked")),
         (None, missing) => Check::no("libtorch", missing.err().map_or_else(String::new, |error| error.to_string())),
     }

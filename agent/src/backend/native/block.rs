@@ -1,8 +1,9 @@
 //! Work of one thread: tiles of samples forward through the networks to actions and values, and back to a gradient.
 
 use super::{
-    kernel::Rows,
+    memory::{LaneStates, Memory},
     net::{Networks, TILE, Workspace},
+    tile::Tile,
 };
 use crate::{
     backend::engine::ActionSelection,
@@ -37,16 +38,19 @@ pub(super) fn view<'a>(
 /// Read-only inputs of one minibatch, shared by its blocks.
 pub(super) struct MinibatchContext<'a> {
     pub(super) rollout: &'a Rollout,
+    pub(super) memory: &'a Memory,
     pub(super) settings: &'a LossSettings,
     /// Mean of the minibatch's advantages and reciprocal of their standard deviation.
     pub(super) advantage: (f32, f32),
     pub(super) scale: f32,
+    /// Rows of a tile.
+    pub(super) rows: usize,
 }
 
 /// Buffers of one thread: a tile of samples on its way through the networks, and a gradient.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
-    input: Vec<f32>,
+    tile: Tile,
     trunk: Workspace,
     actor: Workspace,
     critic: Workspace,
@@ -56,46 +60,48 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(nets: &Networks, inputs: usize) -> Self {
+    /// Allocates tiles of up to `rows` rows, with recurrent states of `size` numbers.
+    pub(super) fn new(nets: &Networks, rows: usize, size: usize) -> Self {
         Self {
-            input: vec![0.0; TILE * inputs],
-            trunk: nets.trunk.workspace(),
-            actor: nets.actor.workspace(),
-            critic: nets.critic.workspace(),
+            tile: Tile::new(rows, nets.trunk.inputs, size),
+            trunk: nets.trunk.workspace(rows),
+            actor: nets.actor.workspace(rows),
+            critic: nets.critic.workspace(rows),
             gradient: vec![0.0; nets.len()],
             sums: LossSums::default(),
         }
     }
 
-    /// Writes the policy inputs of a tile and runs the trunk over them.
-    fn forward_trunk(&mut self, view: View<'_>, obs: ObsView<'_>, samples: impl ExactSizeIterator<Item = usize>) {
-        let width = view.nets.trunk.inputs;
-        let rows = samples.len();
-        for (sample, input) in samples.zip(self.input.chunks_exact_mut(width)) {
-            view.inputs.write(obs, sample, input);
+    /// Runs trunk and critic, and the actor if wanted, over the tile.
+    fn forward(&mut self, view: View<'_>, with_actor: bool) {
+        let (input, steps) = (self.tile.input(), self.tile.steps());
+        view.nets.trunk.forward(view.params[0], input, steps, &mut self.trunk);
+        let features = self.trunk.output(&view.nets.trunk, self.tile.rows(), input);
+        if with_actor {
+            view.nets.actor.forward(view.params[1], features, steps, &mut self.actor);
         }
-        let input = Rows { data: &self.input[..rows * width], stride: width, columns: width };
-        view.nets.trunk.forward(view.params[0], input, &mut self.trunk);
+        view.nets.critic.forward(view.params[2], features, steps, &mut self.critic);
     }
 
-    /// Chooses actions for the lanes from `first` on.
+    /// Chooses actions for the lanes from `first` on, and advances their states.
     pub(super) fn act(
         &mut self,
         view: View<'_>,
-        obs: ObsView<'_>,
-        first: usize,
+        (obs, first): (ObsView<'_>, usize),
         selection: ActionSelection<'_>,
-        out: ActOut<'_>,
+        (out, states): (ActOut<'_>, LaneStates<'_>),
     ) {
-        let (actions, width) = (view.nets.actions, view.nets.actor.width());
-        for (index, ActOut { action, prob, log_prob, value }) in out.chunks(TILE).enumerate() {
-            let (first, rows) = (first + index * TILE, action.len());
-            self.forward_trunk(view, obs, first..first + rows);
-            let features = features(view.nets, &self.input, &self.trunk, rows);
-            view.nets.actor.forward(view.params[1], features, &mut self.actor);
-            view.nets.critic.forward(view.params[2], features, &mut self.critic);
+        let (actions, size) = (view.nets.actions, view.nets.state());
+        let states = states.chunks(TILE, size);
+        for ((index, out), LaneStates { state, start }) in out.chunks(TILE).enumerate().zip(states) {
+            let (first, ActOut { action, prob, log_prob, value }) = (first + index * TILE, out);
+            self.tile.load_step(view.inputs, obs, first, (&*state, start));
+            self.forward(view, true);
+            for (net, work) in view.nets.all().into_iter().zip([&self.trunk, &self.actor, &self.critic]) {
+                work.copy_state(net, size, state);
+            }
             copy_first_column(&self.critic, view.nets.critic.width(), value);
-            let logits = self.actor.output().chunks_exact(width);
+            let logits = self.actor.logits().chunks_exact(view.nets.actor.width());
             let chosen = action.iter_mut().zip(prob).zip(log_prob);
             for (row, (logits, ((action, prob), log_prob))) in logits.zip(chosen).enumerate() {
                 let distribution = MaskedCategorical::new(&logits[..actions], obs.mask[first + row]);
@@ -106,30 +112,37 @@ impl Block {
         }
     }
 
-    /// Computes the values of the observations from `first` on.
-    pub(super) fn values(&mut self, view: View<'_>, obs: ObsView<'_>, first: usize, values: &mut [f32]) {
-        for (index, values) in values.chunks_mut(TILE).enumerate() {
-            let first = first + index * TILE;
-            self.forward_trunk(view, obs, first..first + values.len());
-            let features = features(view.nets, &self.input, &self.trunk, values.len());
-            view.nets.critic.forward(view.params[2], features, &mut self.critic);
+    /// Computes the values of the observations of the lanes from `first` on; their states stay.
+    pub(super) fn values(
+        &mut self,
+        view: View<'_>,
+        (obs, first): (ObsView<'_>, usize),
+        (values, states): (&mut [f32], LaneStates<'_>),
+    ) {
+        let states = states.chunks(TILE, view.nets.state());
+        for ((index, values), LaneStates { state, start }) in values.chunks_mut(TILE).enumerate().zip(states) {
+            self.tile.load_step(view.inputs, obs, first + index * TILE, (&*state, start));
+            self.forward(view, false);
             copy_first_column(&self.critic, view.nets.critic.width(), values);
         }
     }
 
-    /// Returns the outputs of every hidden layer on the picked samples: trunk, actor, critic.
-    pub(super) fn hidden(&mut self, view: View<'_>, obs: ObsView<'_>, picks: &[u32]) -> Vec<Vec<f32>> {
+    /// Returns the outputs of every hidden layer on samples of the rollout: trunk, actor, critic.
+    pub(super) fn hidden(
+        &mut self,
+        view: View<'_>,
+        (rollout, memory): (&Rollout, &Memory),
+        (samples, rows): (&[u32], usize),
+    ) -> Vec<Vec<f32>> {
         let nets = view.nets.all();
         let mut outputs: Vec<Vec<f32>> = nets.iter().flat_map(|net| (0..net.hidden()).map(|_| Vec::new())).collect();
-        for picks in picks.chunks(TILE) {
-            self.forward_trunk(view, obs, picks.iter().map(|&sample| sample as usize));
-            let features = features(view.nets, &self.input, &self.trunk, picks.len());
-            view.nets.actor.forward(view.params[1], features, &mut self.actor);
-            view.nets.critic.forward(view.params[2], features, &mut self.critic);
+        for samples in samples.chunks(rows) {
+            self.tile.load(view.inputs, rollout, memory, samples);
+            self.forward(view, true);
             let mut rest = outputs.as_mut_slice();
             for (net, work) in nets.iter().zip([&self.trunk, &self.actor, &self.critic]) {
                 let (own, later) = rest.split_at_mut(net.hidden());
-                work.copy_hidden(net, picks.len(), own);
+                work.copy_hidden(net, samples.len(), own);
                 rest = later;
             }
         }
@@ -141,46 +154,38 @@ impl Block {
         self.gradient.fill(0.0);
         self.sums = LossSums::default();
         let gradient_flows = view.nets.gradient_flows();
-        let obs = context.rollout.obs.first(context.rollout.samples());
-        for batch in batch.chunks(TILE) {
-            self.forward_trunk(view, obs, batch.iter().map(|&sample| sample as usize));
-            let Self { input, trunk, actor, critic, gradient, sums } = self;
-            let features = features(view.nets, input, trunk, batch.len());
+        for batch in batch.chunks(context.rows) {
+            let Self { tile, trunk, actor, critic, gradient, sums } = self;
+            tile.load(view.inputs, context.rollout, context.memory, batch);
+            let (input, steps) = (tile.input(), tile.steps());
+            view.nets.trunk.forward(view.params[0], input, steps, trunk);
+            let features = trunk.output(&view.nets.trunk, batch.len(), input);
             let [by_trunk, by_actor, by_critic] = view.nets.parts_mut(gradient);
             let mut policy = || {
-                view.nets.actor.forward(view.params[1], features, actor);
+                view.nets.actor.forward(view.params[1], features, steps, actor);
                 let sums = policy_losses(view.nets, context, batch, actor);
-                view.nets.actor.backward(view.transposed[1], features, actor, by_actor, gradient_flows[1]);
+                view.nets.actor.backward(view.transposed[1], (features, steps), actor, by_actor, gradient_flows[1]);
                 sums
             };
             let mut value = || {
-                view.nets.critic.forward(view.params[2], features, critic);
+                view.nets.critic.forward(view.params[2], features, steps, critic);
                 let sum = value_losses(view.nets, context, batch, critic);
-                view.nets.critic.backward(view.transposed[2], features, critic, by_critic, gradient_flows[2]);
+                view.nets.critic.backward(view.transposed[2], (features, steps), critic, by_critic, gradient_flows[2]);
                 sum
             };
             let (policy, value) = if split { rayon::join(policy, value) } else { (policy(), value()) };
             sums.add(&LossSums { value, ..policy });
             if gradient_flows[1] {
-                let width = view.nets.trunk.inputs;
-                let input = Rows { data: &input[..batch.len() * width], stride: width, columns: width };
                 view.nets.trunk.sum_input_deltas([actor, critic], batch.len(), trunk);
-                view.nets.trunk.backward(view.transposed[0], input, trunk, by_trunk, gradient_flows[0]);
+                view.nets.trunk.backward(view.transposed[0], (input, steps), trunk, by_trunk, gradient_flows[0]);
             }
         }
     }
 }
 
-/// Returns the input of actor and critic: the output of the trunk, or the observation where there is no trunk.
-fn features<'a>(nets: &Networks, input: &'a [f32], trunk: &'a Workspace, rows: usize) -> Rows<'a> {
-    let stride = nets.trunk.width();
-    let data = if nets.trunk.is_empty() { input } else { trunk.output() };
-    Rows { data: &data[..rows * stride], stride, columns: nets.actor.inputs }
-}
-
 /// Copies the first column of a network's output.
 fn copy_first_column(work: &Workspace, width: usize, out: &mut [f32]) {
-    out.iter_mut().zip(work.output().chunks_exact(width)).for_each(|(value, row)| *value = row[0]);
+    out.iter_mut().zip(work.logits().chunks_exact(width)).for_each(|(value, row)| *value = row[0]);
 }
 
 /// Writes the gradients of the policy loss with respect to the logits and returns the sums of the losses.

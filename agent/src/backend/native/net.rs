@@ -4,13 +4,17 @@
 
 use std::ops::Range;
 
-use super::kernel::{self, Columns, Rows, padded};
+use super::{
+    cell::{Cell, CellWork, Steps},
+    kernel::{self, Columns, Rows},
+    vectors::{self, padded},
+};
 use crate::{
     Activation,
     policy::layout::{self, Linear},
 };
 
-/// Samples per forward pass: few enough that the activations of a layer stay in cache.
+/// Samples per forward pass of single steps: few enough that the activations of a layer stay in cache.
 pub(super) const TILE: usize = 64;
 
 /// One layer. Its ranges are relative to the start of its network.
@@ -29,30 +33,36 @@ struct Layer {
     transposed: Range<usize>,
 }
 
-/// Sequence of layers; may be empty.
+/// Optional recurrent cell followed by layers; may be empty.
 #[derive(Debug, Clone)]
 pub(super) struct Net {
+    cell: Option<Cell>,
     layers: Vec<Layer>,
     /// Width of an input row.
     pub(super) inputs: usize,
     /// Number of its parameters, padding included.
     pub(super) len: usize,
-    /// Length of its transposed weights.
+    /// Length of its transposed weights: those of the cell, then those of the layers.
     transposed_len: usize,
 }
 
-/// Activations and gradients of a network for one tile, layer by layer. `[TILE, width]` each.
+/// Activations and gradients of a network for one tile, layer by layer. `[rows, width]` each.
 #[derive(Debug, Clone)]
 pub(super) struct Workspace {
+    cell: Option<CellWork>,
     outputs: Vec<Vec<f32>>,
     deltas: Vec<Vec<f32>>,
-    /// Gradient with respect to the input. `[TILE, input_width]`
+    /// Gradient with respect to the input of the first layer, which is the output of the cell if there is one.
+    /// `[rows, input_width]`
     input_delta: Vec<f32>,
 }
 
 impl Net {
-    pub(super) fn new(net: &layout::Net, inputs: usize, activation: Activation) -> Self {
-        let (mut len, mut transposed_len, mut layers) = (0, 0, Vec::new());
+    /// Lays out a network; the state of its cell begins at `offset` in that of a lane.
+    pub(super) fn new(net: &layout::Net, inputs: usize, activation: Activation, offset: usize) -> Self {
+        let cell = net.cell.as_ref().map(|source| Cell::new(source, offset));
+        let (mut len, mut transposed_len) = cell.as_ref().map_or((0, 0), |cell| (cell.len(), cell.transposed_len()));
+        let mut layers = Vec::new();
         for source in &net.layers {
             let (width, input_width) = (padded(source.outputs), padded(source.inputs));
             let weight = len..len + source.inputs * width;
@@ -62,31 +72,45 @@ impl Net {
             let f = source.activated.then_some(activation);
             layers.push(Layer { source: source.clone(), f, width, input_width, weight, bias, transposed });
         }
-        Self { layers, inputs, len, transposed_len }
+        Self { cell, layers, inputs, len, transposed_len }
     }
 
-    /// Number of layers with an activation function.
+    /// Number of layers with an activation function, the cell included.
     pub(super) fn hidden(&self) -> usize {
-        self.layers.iter().filter(|layer| layer.f.is_some()).count()
+        usize::from(self.cell.is_some()) + self.layers.iter().filter(|layer| layer.f.is_some()).count()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+        self.cell.is_none() && self.layers.is_empty()
     }
 
     /// Distance between two rows of its output.
     pub(super) fn width(&self) -> usize {
-        self.layers.last().map_or(self.inputs, |layer| layer.width)
+        self.layers.last().map_or(self.cell.as_ref().map_or(self.inputs, Cell::width), |layer| layer.width)
     }
 
-    pub(super) fn workspace(&self) -> Workspace {
-        let buffers = || self.layers.iter().map(|layer| vec![0.0; TILE * layer.width]).collect();
-        let input_delta = self.layers.first().map_or(0, |layer| TILE * layer.input_width);
-        Workspace { outputs: buffers(), deltas: buffers(), input_delta: vec![0.0; input_delta] }
+    /// Allocates the buffers of a tile of `rows` rows.
+    pub(super) fn workspace(&self, rows: usize) -> Workspace {
+        let buffers = || self.layers.iter().map(|layer| vec![0.0; rows * layer.width]).collect();
+        let of_cell = self.cell.as_ref().map_or(0, Cell::width);
+        let input_delta = self.layers.first().map_or(of_cell, |layer| layer.input_width);
+        Workspace {
+            cell: self.cell.as_ref().map(|cell| cell.work(rows)),
+            outputs: buffers(),
+            deltas: buffers(),
+            input_delta: vec![0.0; rows * input_delta],
+        }
+    }
+
+    /// Returns whether the gradient with respect to the input of the first layer is needed: by the cell, or by the network
+    /// below.
+    fn passes_gradient(&self, gradient_flows: bool) -> bool {
+        gradient_flows || self.cell.is_some()
     }
 
     /// Calls `each(packed, flat)` with the position of every parameter in the packed and in the flat vector.
     fn positions(&self, mut each: impl FnMut(usize, usize)) {
+        self.cell.iter().for_each(|cell| cell.positions(&mut each));
         for Layer { source, width, weight, bias, .. } in &self.layers {
             for (theirs, index) in source.weight().zip(0..) {
                 let (output, input) = (index / source.inputs, index % source.inputs);
@@ -107,7 +131,7 @@ impl Net {
     }
 
     /// Returns the end of its parameters in the flat vector.
-    #[cfg(all(test, feature = "torch"))]
+    #[cfg(test)]
     pub(super) fn flat_end(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.source.bias().end)
     }
@@ -120,20 +144,28 @@ impl Net {
     /// Transposes the weights for the backward pass, after every change of the parameters. `gradient_flows` is false
     /// when the gradient with respect to the network's input is not needed.
     pub(super) fn transpose(&self, packed: &[f32], transposed: &mut [f32], gradient_flows: bool) {
-        for layer in self.layers.iter().skip(usize::from(!gradient_flows)) {
-            let lines = transposed[layer.transposed.clone()].chunks_exact_mut(layer.input_width);
-            for (output, line) in lines.enumerate() {
-                let rows = packed[layer.weight.clone()].chunks_exact(layer.width);
-                line.iter_mut().zip(rows).for_each(|(weight, row)| *weight = row[output]);
-            }
+        if let Some(cell) = &self.cell {
+            cell.transpose(packed, &mut transposed[..cell.transposed_len()]);
+        }
+        for layer in self.layers.iter().skip(usize::from(!self.passes_gradient(gradient_flows))) {
+            let (from, to) = (&packed[layer.weight.clone()], &mut transposed[layer.transposed.clone()]);
+            vectors::transpose(from, layer.width, to, layer.input_width);
         }
     }
 
     /// Computes the output of every layer; the last is the network's.
-    pub(super) fn forward(&self, packed: &[f32], input: Rows<'_>, work: &mut Workspace) {
+    pub(super) fn forward(&self, packed: &[f32], input: Rows<'_>, steps: Steps<'_>, work: &mut Workspace) {
         let rows = input.data.len() / input.stride;
+        let Workspace { cell: of_cell, outputs, .. } = work;
+        let input = match (&self.cell, of_cell) {
+            (Some(cell), Some(work)) => {
+                cell.forward(packed, input, steps, work);
+                work.output(cell, rows)
+            }
+            _ => input,
+        };
         for (index, layer) in self.layers.iter().enumerate() {
-            let (before, after) = work.outputs.split_at_mut(index);
+            let (before, after) = outputs.split_at_mut(index);
             let input = before.last().map_or(input, |data| layer.input(data, rows));
             let (weight, bias) = (&packed[layer.weight.clone()], &packed[layer.bias.clone()]);
             kernel::forward(input, weight, bias, layer.f, &mut after[0][..rows * layer.width]);
@@ -141,45 +173,51 @@ impl Net {
     }
 
     /// Accumulates the gradient of the loss with respect to every parameter, given the gradient of the output; computes
-    /// the gradient of the input if `gradient_flows`.
+    /// the gradient of the input if `gradient_flows`, of a network without a cell.
     pub(super) fn backward(
         &self,
         transposed: &[f32],
-        input: Rows<'_>,
+        (input, steps): (Rows<'_>, Steps<'_>),
         work: &mut Workspace,
         gradient: &mut [f32],
         gradient_flows: bool,
     ) {
         let rows = input.data.len() / input.stride;
+        let Workspace { cell: of_cell, outputs, deltas, input_delta } = work;
+        let first = match (&self.cell, &*of_cell) {
+            (Some(cell), Some(work)) => work.output(cell, rows),
+            _ => input,
+        };
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            let (before, after) = work.deltas.split_at_mut(index);
+            let (before, after) = deltas.split_at_mut(index);
             let delta = &after[0][..rows * layer.width];
-            kernel::add_bias_gradient(delta, &mut gradient[layer.bias.clone()]);
-            let below = index.checked_sub(1).map(|index| (&self.layers[index], work.outputs[index].as_slice()));
-            let input = below.map_or(input, |(_, data)| layer.input(data, rows));
+            vectors::add_bias_gradient(delta, &mut gradient[layer.bias.clone()]);
+            let below = index.checked_sub(1).map(|index| (&self.layers[index], outputs[index].as_slice()));
+            let input = below.map_or(first, |(_, data)| layer.input(data, rows));
             let by_weight = &mut gradient[layer.weight.clone()];
             kernel::add_weight_gradient(Columns(input), delta, layer.width, by_weight);
             let delta = Rows { data: delta, stride: layer.width, columns: layer.source.outputs };
             let (f, y, out) = match (below, before.last_mut()) {
                 (Some((layer, y)), Some(out)) => (layer.f, y, out),
-                _ if gradient_flows => (None, [].as_slice(), &mut work.input_delta),
+                _ if self.passes_gradient(gradient_flows) => (None, [].as_slice(), &mut *input_delta),
                 _ => continue,
             };
             let (width, out) = (layer.input_width, &mut out[..rows * layer.input_width]);
             kernel::backward(delta, &transposed[layer.transposed.clone()], y, f, width, out);
         }
+        if let (Some(cell), Some(work)) = (&self.cell, of_cell) {
+            cell.backward(&transposed[..cell.transposed_len()], (input, steps), work, input_delta, gradient);
+        }
     }
 
     /// Sums the input gradients of the networks above into the output gradient of this one.
     pub(super) fn sum_input_deltas(&self, above: [&Workspace; 2], rows: usize, work: &mut Workspace) {
-        let (Some(layer), Some(delta), Some(y)) = (self.layers.last(), work.deltas.last_mut(), work.outputs.last())
-        else {
-            return;
-        };
-        let [first, second] = above.map(|work| &work.input_delta[..rows * layer.width]);
+        let size = rows * self.width();
+        let [first, second] = above.map(|work| &work.input_delta[..size]);
+        let delta = work.deltas.last_mut().unwrap_or(&mut work.input_delta);
         delta.iter_mut().zip(first.iter().zip(second)).for_each(|(delta, (a, b))| *delta = a + b);
-        if let Some(f) = layer.f {
-            kernel::multiply_by_derivative(f, y, &mut delta[..rows * layer.width]);
+        if let (Some(Layer { f: Some(f), .. }), Some(y)) = (self.layers.last(), work.outputs.last()) {
+            vectors::multiply_by_derivative(*f, y, &mut delta[..size]);
         }
     }
 }
@@ -192,20 +230,45 @@ impl Layer {
 }
 
 impl Workspace {
-    /// Returns the output of the network. `[TILE, width]`
-    pub(super) fn output(&self) -> &[f32] {
-        self.outputs.last().map_or(&[], Vec::as_slice)
-    }
-
-    /// Appends the outputs of every hidden layer for the first `rows` rows, without padding. `[rows, units]` each
-    pub(super) fn copy_hidden(&self, net: &Net, rows: usize, out: &mut [Vec<f32>]) {
-        let hidden = net.layers.iter().zip(&self.outputs).filter(|(layer, _)| layer.f.is_some());
-        for ((layer, data), out) in hidden.zip(out) {
-            data.chunks_exact(layer.width).take(rows).for_each(|row| out.extend(&row[..layer.source.outputs]));
+    /// Returns the first `rows` rows of the output of a network; `input` if the network is empty.
+    pub(super) fn output<'a>(&'a self, net: &Net, rows: usize, input: Rows<'a>) -> Rows<'a> {
+        match (net.layers.last(), self.outputs.last(), &net.cell, &self.cell) {
+            (Some(Layer { width, source, .. }), Some(data), ..) => {
+                Rows { data: &data[..rows * width], stride: *width, columns: source.outputs }
+            }
+            (_, _, Some(cell), Some(work)) => work.output(cell, rows),
+            _ => input,
         }
     }
 
-    /// Returns the output and the buffer of its gradient, whose padding must stay zero. `[TILE, width]`
+    /// Appends the outputs of the cell and of every hidden layer for the first `rows` rows, without padding.
+    /// `[rows, units]` each
+    pub(super) fn copy_hidden(&self, net: &Net, rows: usize, out: &mut [Vec<f32>]) {
+        let of_cell = net.cell.iter().zip(&self.cell).map(|(cell, work)| work.output(cell, rows));
+        let hidden = net.layers.iter().zip(&self.outputs).filter(|(layer, _)| layer.f.is_some());
+        let of_layers = hidden.map(|(layer, data)| Rows {
+            data: &data[..rows * layer.width],
+            stride: layer.width,
+            columns: layer.source.outputs,
+        });
+        for (Rows { data, stride, columns }, out) in of_cell.chain(of_layers).zip(out) {
+            data.chunks_exact(stride).for_each(|row| out.extend(&row[..columns]));
+        }
+    }
+
+    /// Writes the state of the cell after a single step to that of the lanes. `[b, size]`
+    pub(super) fn copy_state(&self, net: &Net, size: usize, states: &mut [f32]) {
+        if let (Some(cell), Some(work)) = (&net.cell, &self.cell) {
+            work.copy_state(cell, size, states);
+        }
+    }
+
+    /// Returns the output of a network with layers, padding included: logits or values. `[rows, width]`
+    pub(super) fn logits(&self) -> &[f32] {
+        self.outputs.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the output and the buffer of its gradient, whose padding must stay zero. `[rows, width]`
     pub(super) fn output_and_delta(&mut self) -> (&[f32], &mut [f32]) {
         let delta = self.deltas.last_mut().map_or(&mut [][..], Vec::as_mut_slice);
         (self.outputs.last().map_or(&[], Vec::as_slice), delta)
@@ -219,14 +282,26 @@ pub(super) struct Networks {
     pub(super) actor: Net,
     pub(super) critic: Net,
     pub(super) actions: usize,
+    /// Numbers of a recurrent state, over all cells.
+    state: usize,
 }
 
 impl Networks {
     pub(super) fn new(layout: &layout::Layout, activation: Activation) -> Self {
-        let net = |net, inputs| Net::new(net, inputs, activation);
+        let mut offset = 0;
+        let mut net = |net: &layout::Net, inputs| {
+            let laid_out = Net::new(net, inputs, activation, offset);
+            offset += net.cell.as_ref().map_or(0, layout::Cell::state);
+            laid_out
+        };
         let trunk = net(&layout.trunk, layout.inputs);
         let (actor, critic) = (net(&layout.actor, layout.trunk.outputs), net(&layout.critic, layout.trunk.outputs));
-        Self { trunk, actor, critic, actions: layout.actions }
+        Self { trunk, actor, critic, actions: layout.actions, state: layout.state() }
+    }
+
+    /// Returns the numbers of a lane's recurrent state, over all cells.
+    pub(super) fn state(&self) -> usize {
+        self.state
     }
 
     /// Splits a packed vector into the parts of the three networks.
