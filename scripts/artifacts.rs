@@ -6,6 +6,7 @@ pub mod follow;
 pub mod health_rows;
 pub mod manifest;
 pub mod paths;
+pub mod plan_file;
 pub mod records;
 pub mod registry;
 pub mod run_folder;
