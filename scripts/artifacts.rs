@@ -7,6 +7,7 @@ pub mod health_rows;
 pub(crate) mod line_file;
 pub mod manifest;
 pub mod paths;
+pub mod plan_file;
 pub mod records;
 pub mod registry;
 pub mod run_folder;

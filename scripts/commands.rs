@@ -24,6 +24,7 @@ pub mod report;
 pub mod reproduce_collapse;
 pub mod selftest;
 pub mod shadow;
+pub mod sweep;
 pub mod train;
 pub mod walk_forward;
 pub mod watch;
@@ -38,8 +39,8 @@ use crate::{
         diagnose::DiagnoseFlags, doctor::DoctorFlags, evaluate::EvaluateFlags, explain::ExplainFlags,
         export::ExportFlags, fetch::FetchFlags, forecast::ForecastTool, import::ImportFlags, inspect::InspectFlags,
         man::ManFlags, placebo::PlaceboFlags, registry::RegistryTool, report::ReportPageFlags,
-        reproduce_collapse::ReproduceFlags, selftest::Selftest, shadow::ShadowFlags, train::TrainFlags,
-        walk_forward::WalkForwardFlags, watch::WatchFlags,
+        reproduce_collapse::ReproduceFlags, selftest::Selftest, shadow::ShadowFlags, sweep::SweepFlags,
+        train::TrainFlags, walk_forward::WalkForwardFlags, watch::WatchFlags,
     },
     output::{console::Console, exit_code::Outcome},
 };
@@ -75,6 +76,8 @@ pub enum Tool {
     Registry(RegistryTool),
     /// Trains on past dates and tests on the next ones, again and again: the question is whether a way of training earns.
     WalkForward(WalkForwardFlags),
+    /// Trains many configurations on one market, compares them by validation money, and says what luck alone would show.
+    Sweep(Box<SweepFlags>),
     /// Repeats a walk-forward test on markets without direction, and ranks the real result among them.
     Placebo(PlaceboFlags),
     /// Writes the page of a walk-forward test again, from the files of its folder.
@@ -149,6 +152,7 @@ pub fn run(command: &Tool, console: &mut Console) -> anyhow::Result<Outcome> {
         Tool::ReproduceCollapse(flags) => reproduce_collapse::run(flags, console),
         Tool::Selftest(test) => selftest::run(test, console),
         Tool::Shadow(flags) => shadow::run(flags, console),
+        Tool::Sweep(flags) => return sweep::run(flags, console),
         Tool::Train(flags) => return train::run(flags, console),
         Tool::WalkForward(flags) => return walk_forward::run(flags, console),
         Tool::Watch(flags) => watch::run(flags, console),

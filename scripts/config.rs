@@ -9,6 +9,7 @@ pub mod flag_help;
 pub mod flags;
 pub mod keep;
 pub mod layers;
+pub mod number_list;
 pub mod profiles;
 pub mod schema;
 

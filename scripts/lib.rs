@@ -6,7 +6,7 @@
 //! Imports point in one direction:
 //!
 //! ```text
-//! commands ─► training ─► report_page ─► walk_forward ─► evaluation ─► inputs ─► artifacts ─► config ─► output        chart stands beside them
+//! commands ─► training ─► report_page ─► sweep ─► walk_forward ─► evaluation ─► inputs ─► artifacts ─► config ─► output        chart stands beside them
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -19,5 +19,6 @@ pub mod evaluation;
 pub mod inputs;
 pub mod output;
 pub mod report_page;
+pub mod sweep;
 pub mod training;
 pub mod walk_forward;

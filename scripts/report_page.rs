@@ -6,14 +6,17 @@
 //!
 //! - [`folder`] reads a page from the folder of a walk-forward test.
 //! - [`replayed`] makes one of a replay: a backtest, or the test of a training.
+//! - [`sweep`] is the page of a sweep, with sections of its own.
 //! - `figure` draws charts, `sections` holds one file per section, `explorer` the table of trades.
 
+mod against_test;
 mod explorer;
 mod figure;
 pub mod folder;
 mod layout;
 pub mod replayed;
 mod sections;
+pub mod sweep;
 mod text;
 
 use jiff::civil::Date;
@@ -21,7 +24,7 @@ use market_env::Trade;
 
 use crate::{
     artifacts::{health_rows::HealthRow, records::Row},
-    evaluation::{edge::Evaluation, market_facts::MarketFacts},
+    evaluation::{cost_sensitivity::CostSensitivity, edge::Evaluation, market_facts::MarketFacts},
     output::synthetic,
     walk_forward::{FoldResult, plan::Plan},
 };
@@ -92,12 +95,7 @@ impl Page {
     pub fn html(&self) -> anyhow::Result<String> {
         let series = Series::of(self);
         let sections = sections::all(self, &series)?;
-        Ok(layout::document(self, &sections))
-    }
-
-    /// Returns the title with the mark of made-up bars.
-    fn marked_title(&self) -> String {
-        format!("{}{}", self.title, synthetic::title_mark(self.is_synthetic()))
+        Ok(layout::document(&self.title, self.is_synthetic(), &sections))
     }
 
     fn is_synthetic(&self) -> bool {
@@ -106,8 +104,13 @@ impl Page {
 
     /// Returns the name of a page that a program chooses.
     pub fn file_name(&self) -> &'static str {
-        if self.is_synthetic() { "report-SYNTHETIC.html" } else { "report.html" }
+        file_name(self.is_synthetic())
     }
+}
+
+/// Returns the name of a page that a program chooses.
+fn file_name(is_synthetic: bool) -> &'static str {
+    if is_synthetic { "report-SYNTHETIC.html" } else { "report.html" }
 }
 
 /// P&L by date, from the sessions.

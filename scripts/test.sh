@@ -30,7 +30,7 @@ step cargo bench --workspace --bench bench -- --test
 # The Python package, a workspace of its own: lints, wheel, stubs, tests. Skipped loudly without python3.
 step cargo fmt --manifest-path python/Cargo.toml --check
 step env PYO3_BUILD_EXTENSION_MODULE=1 cargo clippy --release --manifest-path python/Cargo.toml -- -D warnings
-# Beside the program that the tests ran: one model file gives the same trades in both.
+# Beside the program that the tests ran: one model file gives the same trades in both, and parts of a test on many processes run it.
 step env ZERODTE_PROGRAM="$(readlink -f "${CARGO_TARGET_DIR:-target}")/release/zerodte" scripts/python.sh
 
 # The whole job on real bars, where they are present, with the binaries that the tests ran.

@@ -14,6 +14,7 @@ pub mod resume;
 mod save;
 mod seeds;
 mod start;
+pub mod track;
 pub mod training_chart;
 
 use std::{ops::ControlFlow, path::Path, sync::Arc};
@@ -55,7 +56,7 @@ use crate::{
     },
     training::{
         closing::Closing, flags::TrainFlags, interventions::Interventions, kept::Kept, learn::Course,
-        reporter::ResumeState, resume::PriorRun,
+        reporter::ResumeState, resume::PriorRun, track::Tracker,
     },
 };
 
@@ -71,6 +72,7 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     let resolved = CommandContext::open(&flags.config, console, |notes| resolve(flags, None, notes))?;
     let Some((mut context, (config, prior))) = resolved else { return Ok(ControlFlow::Continue(())) };
     config.policy.check_backend(config.run.device)?;
+    flags.track.map_or(Ok(()), Tracker::check)?;
     let report = page::requested(flags)?;
     let paths = Paths::of(&config.run);
     let _lock = lock(&paths, &config, flags.dry_run)?;
@@ -98,6 +100,9 @@ pub fn run(flags: &TrainFlags, console: &mut Console) -> anyhow::Result<ControlF
     console.stop_bar();
     let end = finished.map(|finished| finished.end);
     console.log_end(&end);
+    if let Some(tracker) = flags.track.filter(|_| end.is_ok()) {
+        tracker.mirror(&paths.run, console)?;
+    }
     end
 }
 
@@ -146,7 +151,7 @@ fn resolve(
     seed: Option<u64>,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<(RunConfig, Option<PriorRun>)> {
-    let mut named = flags.resolve(&flags.base(), notes)?;
+    let mut named = flags.resolve(&flags.base()?, notes)?;
     if let Some(seed) = seed {
         named.run.seed = seed;
         named.run.model_name += &format!("-seed{seed}");

@@ -19,11 +19,11 @@ pub mod placebo;
 pub mod plan;
 pub mod planted;
 pub mod session_row;
-mod training;
-mod workers;
+pub(crate) mod training;
+pub(crate) mod workers;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     path::Path,
     sync::{Mutex, MutexGuard},
@@ -97,7 +97,7 @@ impl WalkForward<'_> {
     /// # Errors
     /// When a training or replay fails.
     pub fn run_in_memory(&self) -> anyhow::Result<Option<WalkForwardResult>> {
-        self.run_folds(&self.settings(false), |_| Ok(None), |_| Ok(()))
+        self.run_folds(&self.settings(false), |_| true, |_| Ok(None), |_| Ok(()))
     }
 
     /// Runs every fold that the folder does not hold yet, and calls `finished` after each. Writes `sessions.parquet` and the trades of
@@ -108,6 +108,37 @@ impl WalkForward<'_> {
     pub fn run(
         &self,
         folder: &Path,
+        finished: &(dyn Fn(&FoldResult) + Sync),
+    ) -> anyhow::Result<Option<WalkForwardResult>> {
+        let (seeds, data) = (&self.plan.seeds, self.plan.data);
+        let Some(result) = self.run_in(folder, |_| true, finished)? else { return Ok(None) };
+        let rows: Vec<SessionRow> = result.rows().cloned().collect();
+        write_file(&folder.join("sessions.parquet"), &session_row::parquet(&rows)?)?;
+        for (seed, of_seed) in seeds.iter().zip(&result.trades) {
+            let path = folder.join(trades_name(*seed));
+            write_file(&path, &trades::encode(&path, of_seed, data)?)?;
+        }
+        Ok(Some(result))
+    }
+
+    /// Runs some folds, by their numbers, that the folder does not hold yet; the whole test joins them later. Returns false once a
+    /// signal was noted.
+    ///
+    /// # Errors
+    /// As [`WalkForward::run`].
+    pub fn run_part(
+        &self,
+        folder: &Path,
+        folds: &BTreeSet<usize>,
+        finished: &(dyn Fn(&FoldResult) + Sync),
+    ) -> anyhow::Result<bool> {
+        Ok(self.run_in(folder, |fold| folds.contains(&fold.number), finished)?.is_some())
+    }
+
+    fn run_in(
+        &self,
+        folder: &Path,
+        wanted: impl Fn(&Fold) -> bool,
         finished: &(dyn Fn(&FoldResult) + Sync),
     ) -> anyhow::Result<Option<WalkForwardResult>> {
         let (seeds, data) = (&self.plan.seeds, self.plan.data);
@@ -122,26 +153,19 @@ impl WalkForward<'_> {
             finished(&tested.result);
             Ok(())
         };
-        let settings = self.settings(self.plan.diagnose_selection);
-        let Some(result) = self.run_folds(&settings, read, written)? else { return Ok(None) };
-        let rows: Vec<SessionRow> = result.rows().cloned().collect();
-        write_file(&folder.join("sessions.parquet"), &session_row::parquet(&rows)?)?;
-        for (seed, of_seed) in seeds.iter().zip(&result.trades) {
-            let path = folder.join(trades_name(*seed));
-            write_file(&path, &trades::encode(&path, of_seed, data)?)?;
-        }
-        Ok(Some(result))
+        self.run_folds(&self.settings(self.plan.diagnose_selection), wanted, read, written)
     }
 
     fn run_folds(
         &self,
         settings: &FoldSettings<'_>,
+        wanted: impl Fn(&Fold) -> bool,
         earlier: impl Fn(&Fold) -> anyhow::Result<Option<TestedFold>>,
         tested: impl Fn(&mut TestedFold) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<Option<WalkForwardResult>> {
         let board = Board::default();
         let mut jobs = Vec::new();
-        for fold in &self.plan.folds {
+        for fold in self.plan.folds.iter().filter(|fold| wanted(fold)) {
             match earlier(fold)? {
                 Some(tested) => board.put(tested)?,
                 None => jobs.extend(settings.jobs().enumerate().map(|(number, job)| (fold, number, job))),

@@ -20,6 +20,7 @@ pub(crate) mod reproduce_collapse;
 pub(crate) mod resume;
 pub(crate) mod runs;
 pub(crate) mod stop;
+pub(crate) mod sweep;
 pub(crate) mod train;
 pub(crate) mod train_script;
 pub(crate) mod trained_model;

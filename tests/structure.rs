@@ -12,10 +12,11 @@ use std::{
 };
 
 /// Folders of `scripts/`, from the commands down. A folder imports only folders to its right.
-const SCRIPTS_ORDER: [&str; 11] = [
+const SCRIPTS_ORDER: [&str; 12] = [
     "commands",
     "training",
     "report_page",
+    "sweep",
     "walk_forward",
     "evaluation",
     "inputs",

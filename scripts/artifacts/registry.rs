@@ -39,6 +39,8 @@ pub enum Kind {
     Evaluate,
     /// A procedure over folds.
     WalkForward,
+    /// A trial of a sweep: its validation dates were looked at to choose.
+    Trial,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::Backtest => "backtest",
             Self::Evaluate => "evaluate",
             Self::WalkForward => "walk_forward",
+            Self::Trial => "trial",
         }
     }
 }
@@ -199,6 +202,14 @@ impl Registry {
     /// # Errors
     /// When the file cannot be locked, read or written.
     pub fn append(&self, row: Row) -> anyhow::Result<()> {
+        self.append_all(vec![row])
+    }
+
+    /// Appends rows at once, as [`Registry::append`] does one; no row between them is another program's.
+    ///
+    /// # Errors
+    /// As [`Registry::append`].
+    pub fn append_all(&self, rows: Vec<Row>) -> anyhow::Result<()> {
         let write = || -> anyhow::Result<()> {
             create_parent(&self.path)?;
             if self.exists() {
@@ -210,12 +221,17 @@ impl Registry {
             file.read_to_end(&mut text)?;
             let text = String::from_utf8_lossy(&text);
             let lines = whole_lines(&text);
-            let previous = lines.iter().rev().find(|line| parse(line).is_ok()).map(sha256_of).unwrap_or_default();
+            let mut previous = lines.iter().rev().find(|line| parse(line).is_ok()).map(sha256_of).unwrap_or_default();
             let revision = crate::artifacts::manifest::revision().map(str::to_owned);
-            let row = Row { time: clock::timestamp(), revision, previous, ..row };
             // A last line that a killed program did not finish is closed, not removed.
-            let close = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            file.write_all(format!("{close}{}\n", serde_json::to_string(&row)?).as_bytes())?;
+            let mut more = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" }.to_owned();
+            for row in rows {
+                let row = Row { time: clock::timestamp(), revision: revision.clone(), previous, ..row };
+                let line = serde_json::to_string(&row)?;
+                previous = sha256_of(&line);
+                more += &(line + "\n");
+            }
+            file.write_all(more.as_bytes())?;
             Ok(file.sync_data()?)
         };
         write().with_context(|| format!("writing the registry {}", self.path.display()))

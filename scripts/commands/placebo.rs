@@ -1,6 +1,9 @@
 //! `zerodte placebo`: the procedure of a walk-forward test on markets without direction, and the rank of the real result.
 
-use std::{path::PathBuf, sync::Mutex};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,6 +11,7 @@ use serde_json::Value;
 use statistics::quantile;
 
 use crate::{
+    config::number_list::NumberList,
     evaluation::edge::Power,
     inputs,
     output::{
@@ -28,6 +32,9 @@ use crate::{
     },
 };
 
+/// Most placebo markets.
+const MOST_WORLDS: usize = 100_000;
+
 /// Flags of `zerodte placebo`.
 #[derive(Debug, Clone, Args)]
 pub struct PlaceboFlags {
@@ -35,7 +42,7 @@ pub struct PlaceboFlags {
     #[arg(long, value_name = "DIR")]
     pub like: PathBuf,
     /// Markets without direction; those that the folder holds already are not repeated
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=MOST_WORLDS as u64))]
     pub worlds: u64,
     /// Also measures the power: an edge of so many per cent per trade is planted into markets of its own
     #[arg(long, value_name = "PERCENT", value_parser = per_cent)]
@@ -43,6 +50,9 @@ pub struct PlaceboFlags {
     /// Markets with the planted edge
     #[arg(long, value_name = "N", default_value_t = 50, requires = "plant", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub planted_worlds: u64,
+    /// Runs these markets alone, such as 3,5,7-9, writes their files and ends; the command without it joins the parts
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["worlds", "plant"])]
+    pub only: Option<NumberList>,
     /// Threads, 0 = one per core, each with a market of its own; the results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub num_threads: usize,
@@ -67,13 +77,21 @@ pub fn run(flags: &PlaceboFlags, console: &mut Console) -> anyhow::Result<Outcom
     let configs = CandidateConfigs::read(&flags.like, &plan.candidates)?;
     let history = inputs::history(configs.shared())?;
     plan.check_files(&history.files)?;
+    let faults = flags.only.iter().filter_map(|only| only.fault("market", 1, MOST_WORLDS));
+    UsageError::check(faults.collect())?;
     let (stop, watch) = (StopRequests::watch().context("watching for Ctrl-C")?, Stopwatch::start());
     let (history, configs, threads) = (&history, &configs, flags.num_threads);
     let test = PlaceboTest { plan: &plan, configs, history, threads, stop: Some(stop.clone()) };
-    let Some(worlds) = worlds(flags, &test, console)? else {
-        let signal = stop.noted().unwrap_or_default();
-        return Ok(Outcome::Interrupted(Interrupted { signal, go_on: "go on with the same command" }));
-    };
+    let count = flags.only.as_ref().map_or(flags.worlds, |only| only.0.len() as u64);
+    console.say(format!(
+        "Placebo of {}: {count} markets with the sizes of {}'s minutes and random signs",
+        flags.like.display(),
+        plan.symbols.join("+")
+    ))?;
+    if let Some(only) = &flags.only {
+        return run_part(&test, folder.path(), only, console);
+    }
+    let Some(worlds) = worlds(flags, &test, console)? else { return Ok(interrupted(&stop)) };
     console.say(format!("Finished in {:.0} seconds\n", watch.seconds()))?;
     console.say_all(lines(&worlds, real))?;
     evaluation["placebo"] = serde_json::to_value(worlds.rank(real))?;
@@ -105,12 +123,7 @@ fn worlds(
     test: &PlaceboTest<'_>,
     console: &mut Console,
 ) -> anyhow::Result<Option<PlaceboWorlds>> {
-    let (folder, symbols) = (flags.like.as_path(), test.plan.symbols.join("+"));
-    console.say(format!(
-        "Placebo of {}: {} markets with the sizes of {symbols}'s minutes and random signs",
-        folder.display(),
-        flags.worlds
-    ))?;
+    let folder = flags.like.as_path();
     let run = |count: u64, console: &mut Console, run: &dyn Fn(&Finished) -> Ran| {
         let screen = Mutex::new(console);
         run(&|done, usd| {
@@ -138,6 +151,31 @@ type Finished<'a> = dyn Fn(usize, f64) + Sync + 'a;
 
 /// Result of markets.
 type Ran = anyhow::Result<Option<PlaceboWorlds>>;
+
+/// Runs some markets. They show no result: the whole test joins them.
+fn run_part(
+    test: &PlaceboTest<'_>,
+    folder: &Path,
+    only: &NumberList,
+    console: &mut Console,
+) -> anyhow::Result<Outcome> {
+    let screen = Mutex::new(&mut *console);
+    let all = test.run_part(folder, &only.0, &|seed| {
+        if let Ok(mut screen) = screen.lock() {
+            let _ = screen.say(format!("market {seed:>5}  done"));
+        }
+    })?;
+    if let Some(stop) = test.stop.as_ref().filter(|_| !all) {
+        return Ok(interrupted(stop));
+    }
+    console.say(format!("{} markets are done; join them with --worlds, without --only", only.0.len()))?;
+    Ok(Outcome::Finished)
+}
+
+fn interrupted(stop: &StopRequests) -> Outcome {
+    let signal = stop.noted().unwrap_or_default();
+    Outcome::Interrupted(Interrupted { signal, go_on: "go on with the same command" })
+}
 
 fn lines(worlds: &PlaceboWorlds, real: f64) -> Vec<String> {
     let mut usd: Vec<f64> = worlds.mean_per_date_usd.values().copied().collect();

@@ -11,9 +11,10 @@ use ppo_agent::Behaviour;
 use crate::{
     artifacts::{
         files,
+        plan_file::{self, Begin},
         registry::{Kind, Registry, Row},
     },
-    config::context::CommandContext,
+    config::{context::CommandContext, number_list::NumberList},
     evaluation::edge::{Looks, text},
     inputs::Inputs,
     output::{
@@ -47,6 +48,8 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     context.say_synthetic(inputs.dataset.synthetic)?;
     let console = context.console;
     let plan = plan(flags, &configs, &inputs)?;
+    let faults = flags.only.iter().filter_map(|only| only.fault("fold", 1, plan.folds.len()));
+    UsageError::check(faults.collect())?;
     console.say_all(heading(&plan, &inputs))?;
     if flags.dry_run {
         console.say_all(plan.folds.iter().map(|fold| {
@@ -56,12 +59,15 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
         return Ok(Outcome::Finished);
     }
     let candidates = configs.with_markets(&inputs, true)?;
-    plan.write_or_check(folder.path(), flags.resume)?;
+    plan_file::write_or_check(&plan, folder.path(), Begin::of(flags.resume, flags.only.is_some()))?;
     configs.write(folder.path())?;
     let stop = StopRequests::watch().context("watching for Ctrl-C")?;
     let watch = Stopwatch::start();
     let test =
         WalkForward { plan: &plan, candidates: &candidates, threads: flags.num_threads, stop: Some(stop.clone()) };
+    if let Some(only) = &flags.only {
+        return run_part(&test, folder.path(), only, console);
+    }
     let screen = Mutex::new((&mut *console, 0));
     let result = test.run(folder.path(), &|fold| {
         if let Ok(mut screen) = screen.lock() {
@@ -70,10 +76,7 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
             let _ = screen.0.say(line);
         }
     })?;
-    let Some(result) = result else {
-        let signal = stop.noted().unwrap_or_default();
-        return Ok(Outcome::Interrupted(Interrupted { signal, go_on: "go on with the same command and --resume" }));
-    };
+    let Some(result) = result else { return Ok(interrupted(&stop)) };
     let trainings: usize = result.folds.iter().map(|fold| fold.trainings.len()).sum();
     console.say(format!("{} trainings in {:.0} seconds\n", thousands(trainings as i64), watch.seconds()))?;
     let config = &candidates[0].config;
@@ -93,6 +96,31 @@ pub fn run(flags: &WalkForwardFlags, console: &mut Console) -> anyhow::Result<Ou
     report_page::folder::write(folder.path(), &facts, console)?;
     evaluation.verdict.word.require(flags.require)?;
     Ok(Outcome::Finished)
+}
+
+/// Runs some folds. They show no money, since nobody has looked before the parts are joined.
+fn run_part(
+    test: &WalkForward<'_>,
+    folder: &Path,
+    only: &NumberList,
+    console: &mut Console,
+) -> anyhow::Result<Outcome> {
+    let screen = Mutex::new(&mut *console);
+    let all = test.run_part(folder, &only.0, &|fold| {
+        if let Ok(mut screen) = screen.lock() {
+            let _ = screen.say(format!("fold {:>3}  {}  done", fold.fold.number, fold.fold.test));
+        }
+    })?;
+    if let Some(stop) = test.stop.as_ref().filter(|_| !all) {
+        return Ok(interrupted(stop));
+    }
+    console.say(format!("{} folds are done; join them with --resume, without --only", only.0.len()))?;
+    Ok(Outcome::Finished)
+}
+
+fn interrupted(stop: &StopRequests) -> Outcome {
+    let signal = stop.noted().unwrap_or_default();
+    Outcome::Interrupted(Interrupted { signal, go_on: "go on with the same command and --resume" })
 }
 
 /// Records the look of the procedure at its test dates, and those of its candidates in a diagnosis of the choice. Returns the number of configurations that have looked at some of them;

@@ -77,6 +77,11 @@ impl Layer {
         Ok(layer)
     }
 
+    /// Returns the settings.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// Sets one dotted key.
     pub fn put(&mut self, path: &str, value: impl Into<Value>) {
         put(&mut self.table, path, value.into());

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Page, sections::Section};
+use super::sections::Section;
 use crate::output::synthetic;
 
 const STYLE: &str = include_str!("assets/page.css");
@@ -10,9 +10,10 @@ const SCRIPT: &str = include_str!("assets/page.js");
 /// Nothing may be fetched: style and script stand inside, and the empty icon is a data address.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
-/// Returns the whole document.
-pub(super) fn document(page: &Page, sections: &[Section]) -> String {
-    let title = page.marked_title();
+/// Returns the whole document; `is_synthetic` marks the results of made-up bars.
+pub(super) fn document(heading: &str, is_synthetic: bool, sections: &[Section]) -> String {
+    let title = format!("{heading}{}", synthetic::title_mark(is_synthetic));
+    let first = sections.first().map_or("", |section| section.id);
     let markup: Markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -27,10 +28,10 @@ pub(super) fn document(page: &Page, sections: &[Section]) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a.skip href="#verdict" { "Skip to the verdict" }
+                a.skip href=(format!("#{first}")) { "Skip to the " (first) }
                 header {
-                    h1 { (page.title) }
-                    @if let Some(notice) = synthetic::notice(page.is_synthetic()) { p.synthetic { strong { (notice) } } }
+                    h1 { (heading) }
+                    @if let Some(notice) = synthetic::notice(is_synthetic) { p.synthetic { strong { (notice) } } }
                     nav aria-label="Sections" {
                         ol { @for section in sections { li { a href=(format!("#{}", section.id)) { (section.title) } } } }
                     }

@@ -14,6 +14,8 @@ use crate::{
         layers::Layer,
     },
     output::exit_code::UsageError,
+    sweep::trial_config::TrialName,
+    training::track::Tracker,
 };
 
 /// Trains a masked PPO policy on historical minute bars and replays it out of sample.
@@ -60,6 +62,9 @@ pub struct TrainFlags {
     /// Sets `run.stop_after_no_gain`.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub stop_after_no_gain: Option<u64>,
+    /// Starts from the settings of a trial of a sweep, such as sweep:17; other flags win over them
+    #[arg(long, value_name = "FOLDER:N", help_heading = "Run", conflicts_with = "human_momentum")]
+    pub from_trial: Option<TrialName>,
     /// Sets `run.load_model`.
     #[arg(long, value_name = "MODEL", help_heading = "Run", conflicts_with = "resume")]
     pub load_model: Option<PathBuf>,
@@ -112,6 +117,9 @@ pub struct TrainFlags {
     /// Amount of text on the screen.
     #[command(flatten)]
     pub screen: ScreenFlags,
+    /// Copies the finished run to a tracker, through the Python packages zerodte and mlflow or wandb
+    #[arg(long, value_name = "WHERE", value_enum, help_heading = "Output", conflicts_with = "seeds")]
+    pub track: Option<Tracker>,
     /// Writes a page of training and test, one HTML file that a browser opens
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
@@ -263,12 +271,18 @@ impl PolicyFlags {
 
 impl TrainFlags {
     /// Returns the configuration that the layers of a new run are laid over.
-    pub fn base(&self) -> RunConfig {
+    ///
+    /// # Errors
+    /// For a trial that does not exist.
+    pub fn base(&self) -> anyhow::Result<RunConfig> {
+        if let Some(trial) = &self.from_trial {
+            return trial.config();
+        }
         let mut config = RunConfig::default();
         if self.human_momentum == Some(true) {
             config.env.reward = RewardConfig::documented();
         }
-        config
+        Ok(config)
     }
 
     /// Lays files, flags and assignments over `base` and checks the result. Sentences about what was understood
@@ -367,7 +381,7 @@ mod tests {
 
     fn resolved(line: &str) -> anyhow::Result<RunConfig> {
         let flags = TrainFlags::try_parse_from(line.split_whitespace())?;
-        flags.resolve(&flags.base(), &mut Vec::new())
+        flags.resolve(&flags.base().unwrap(), &mut Vec::new())
     }
 
     #[test]

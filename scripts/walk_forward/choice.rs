@@ -83,7 +83,7 @@ fn score(candidate: &str, rows: &[SessionRow]) -> Score {
 }
 
 /// Returns the standard error of the mean over dates and seeds; over dates alone for one seed.
-fn error_of_mean(pnl: &[Vec<f64>]) -> Option<f64> {
+pub(crate) fn error_of_mean(pnl: &[Vec<f64>]) -> Option<f64> {
     let table = DatesBySeeds { pnl: pnl.to_vec(), fold: vec![0; pnl.len()] };
     let of_dates = || Mean::of(&pnl.iter().map(mean).collect::<Vec<_>>()).map(|mean| mean.error);
     table.components().map(|found| found.error()).or_else(of_dates)

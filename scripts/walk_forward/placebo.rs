@@ -2,6 +2,8 @@
 //!
 //! No formula stands behind the result: it is the rank of the real result among those of the placebo markets.
 
+mod parts;
+
 use std::{ops::ControlFlow, path::Path, sync::Mutex};
 
 use anyhow::{Context as _, anyhow, ensure};
@@ -58,10 +60,10 @@ impl PlaceboWorlds {
         if path.exists() {
             let found: Self = files::read_json(&path)?;
             if found.plan_sha256 == plan_sha256 {
-                return Ok(found);
+                return parts::with_parts(found, folder);
             }
         }
-        Ok(Self { plan_sha256, ..Self::default() })
+        parts::with_parts(Self { plan_sha256, ..Self::default() }, folder)
     }
 }
 
@@ -122,10 +124,7 @@ impl PlaceboTest<'_> {
         of: impl for<'a> Fn(&'a mut PlaceboWorlds) -> &'a mut Worlds + Sync,
         finished: &(dyn Fn(usize, f64) + Sync),
     ) -> anyhow::Result<Option<PlaceboWorlds>> {
-        ensure!(
-            self.configs.shared().run.options.is_none(),
-            "real options do not match bars without direction: a placebo test needs a walk-forward test with modelled prices"
-        );
+        self.check()?;
         let mut known = PlaceboWorlds::read(folder, self.plan)?;
         let seeds: Vec<u64> = (1..=worlds).filter(|seed| !of(&mut known).contains_key(seed)).collect();
         let known = Mutex::new(known);
@@ -142,7 +141,20 @@ impl PlaceboTest<'_> {
             Ok(ControlFlow::Continue(()))
         })?;
         let known = known.into_inner().map_err(|_| anyhow!("a market panicked"))?;
+        if seeds.is_empty() {
+            // All of them may come from parts.
+            write_file(&folder.join("placebo.json"), json_text(&known)?.as_bytes())?;
+        }
         Ok(all.then_some(known))
+    }
+
+    /// Refuses real options.
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.configs.shared().run.options.is_none(),
+            "real options do not match bars without direction: a placebo test needs a walk-forward test with modelled prices"
+        );
+        Ok(())
     }
 
     /// Returns the result of the procedure on the market of a seed, with a planted trend of this strength, and the candidates with

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use market_data::{DataStamp, DateRange, FileRecord, Fold, FoldSizes};
 use ppo_agent::Behaviour;
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,11 @@ use serde_json::Value;
 
 use super::{candidate::PlannedCandidate, choice::ChoiceRule};
 use crate::{
-    artifacts::files::{manifest_entries, read_json, sha256_of},
-    output::output_file::{json_text, write_file},
+    artifacts::{
+        files::{manifest_entries, read_json, sha256_of},
+        plan_file,
+    },
+    output::output_file::json_text,
 };
 
 /// Format mark of the plan's file.
@@ -104,42 +107,10 @@ impl Plan {
     /// # Errors
     /// When the folder holds none, or it is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join("plan.json");
+        let path = folder.join(plan_file::FILE);
         ensure!(path.exists(), "reading {}: name the folder of a walk-forward test", path.display());
         read_json(&path)
     }
-
-    /// Writes the plan to a new folder, or compares it with the plan of a folder that is resumed.
-    ///
-    /// # Errors
-    /// For a folder that holds a plan and is not resumed, or one that is resumed and holds another plan or none.
-    pub fn write_or_check(&self, folder: &Path, resume: bool) -> anyhow::Result<()> {
-        let path = folder.join("plan.json");
-        match (path.exists(), resume) {
-            (false, true) => bail!("{}: there is no plan to go on with; leave out --resume", path.display()),
-            (true, false) => bail!("{} exists: add --resume to go on with it, or choose another --out", path.display()),
-            (false, false) => write_file(&path, json_text(self)?.as_bytes()),
-            (true, true) => {
-                let earlier: Value = read_json(&path)?;
-                let changed = changed_keys(&earlier, &serde_json::to_value(self)?);
-                ensure!(
-                    changed.is_empty(),
-                    "{} differs from this command in {}: repeat the command of the plan, or choose another --out",
-                    path.display(),
-                    changed.join(", ")
-                );
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Returns the keys whose values differ.
-fn changed_keys(earlier: &Value, now: &Value) -> Vec<String> {
-    let empty = serde_json::Map::new();
-    let (earlier, now) = (earlier.as_object().unwrap_or(&empty), now.as_object().unwrap_or(&empty));
-    let keys = earlier.keys().chain(now.keys().filter(|key| !earlier.contains_key(*key)));
-    keys.filter(|key| earlier.get(*key) != now.get(*key)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -171,19 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_written_once_and_only_the_same_one_is_resumed() {
-        let folder = tempfile::tempdir().unwrap();
+    fn another_plan_has_another_hash_and_other_seeds_are_the_same_procedure() {
         let plan = plan();
-        let error = plan.write_or_check(folder.path(), true).unwrap_err().to_string();
-        assert!(error.ends_with("there is no plan to go on with; leave out --resume"), "{error}");
-        plan.write_or_check(folder.path(), false).unwrap();
-        let error = plan.write_or_check(folder.path(), false).unwrap_err().to_string();
-        assert!(error.contains("add --resume to go on with it"), "{error}");
-        plan.write_or_check(folder.path(), true).unwrap();
-        let other = Plan { seeds: vec![0], refit: true, ..plan.clone() };
-        let error = other.write_or_check(folder.path(), true).unwrap_err().to_string();
-        assert!(error.contains("differs from this command in refit, seeds"), "{error}");
+        let other = Plan { seeds: vec![0], ..plan.clone() };
         assert_ne!(plan.sha256().unwrap(), other.sha256().unwrap());
+        assert_eq!(plan.procedure_sha256().unwrap(), other.procedure_sha256().unwrap());
+        let refitted = Plan { refit: true, ..plan.clone() };
+        assert_ne!(plan.procedure_sha256().unwrap(), refitted.procedure_sha256().unwrap());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 ///
 /// # Errors
 /// The error of a job; no further job starts then.
-pub(super) fn run_in_order<T: Sync>(
+pub(crate) fn run_in_order<T: Sync>(
     threads: usize,
     jobs: &[T],
     run: impl Fn(&T) -> anyhow::Result<ControlFlow<()>> + Sync,

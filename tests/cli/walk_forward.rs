@@ -278,6 +278,45 @@ fn bars_from_a_test_on_do_not_change_the_models_and_choices_before() {
 }
 
 #[test]
+fn folds_and_markets_that_run_in_parts_join_to_the_bytes_of_one_machine() {
+    let root = TempDir::new().unwrap();
+    walk(root.path(), "whole", &["--num-threads=2"]);
+    let rows = |root: &Path| fs::read_to_string(root.join("registry.jsonl")).unwrap_or_default().lines().count();
+    let before = rows(root.path());
+    for part in ["2,4", "1,3"] {
+        let screen = walk(root.path(), "parts", &["--only", part]);
+        assert!(screen.contains("2 folds are done; join them with --resume, without --only"), "{screen}");
+        assert!(!screen.contains('$'), "a part shows no money: {screen}");
+    }
+    assert!(rows(root.path()) == before && !root.path().join("parts/evaluation.json").exists());
+    walk(root.path(), "parts", &["--resume"]);
+    for file in ["plan.json", "sessions.parquet", "trades-seed0.parquet", "folds/003/fold.json"] {
+        let bytes = |name: &str| fs::read(root.path().join(name).join(file)).unwrap();
+        assert!(bytes("whole") == bytes("parts"), "{file} differs");
+    }
+    let placebo = |name: &str, more: &[&str]| {
+        let folder = root.path().join(name).display().to_string();
+        let output = command("zerodte", &[&["placebo", "--like", &folder][..], more].concat());
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        (text(&output.stdout), folder)
+    };
+    placebo("whole", &["--worlds=3"]);
+    let (screen, folder) = placebo("parts", &["--only=3,1"]);
+    assert!(screen.contains("2 markets are done; join them") && !screen.contains('$'), "{screen}");
+    placebo("parts", &["--worlds=3"]);
+    let worlds = |name: &str| json(&root.path().join(name).join("placebo.json"));
+    assert_eq!(worlds("whole"), worlds("parts"));
+    refused(
+        &command("zerodte", &["placebo", "--like", &folder, "--only=0"]),
+        2,
+        &["--only 0: there is no such market"],
+    );
+    let arguments = arguments(root.path(), "parts", &["--only=5"]);
+    let beyond = command("zerodte", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    refused(&beyond, 2, &["--only 5: there is no such fold; they are 1 to 4"]);
+}
+
+#[test]
 fn requests_that_cannot_be_judged_are_refused() {
     let root = TempDir::new().unwrap();
     let run = |name: &str, more: &[&str]| {

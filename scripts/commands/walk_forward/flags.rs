@@ -9,6 +9,7 @@ use crate::{
         RunConfig,
         flags::{ALL_DATES, ConfigFlags, DataFlags, described},
         layers::Layer,
+        number_list::NumberList,
     },
     evaluation::edge::verdict::Word,
     output::exit_code::UsageError,
@@ -53,6 +54,9 @@ pub struct WalkForwardFlags {
     /// Ends with exit code 1 unless this is the verdict, such as edge_survives
     #[arg(long, value_name = "WORD")]
     pub require: Option<Word>,
+    /// Runs these folds alone, such as 3,5,7-9, writes their files and ends; --resume without it joins the parts
+    #[arg(long, value_name = "LIST")]
+    pub only: Option<NumberList>,
     /// Goes on with a test that was stopped, with the same command
     #[arg(long)]
     pub resume: bool,

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use statistics::{DeflatedSharpe, Moments};
 
-use super::{absent, p_text, result_rows, short_dollars};
+use super::{absent, p_text, result_rows};
 use crate::{
     evaluation::edge::{
         Evaluation,
@@ -11,7 +11,7 @@ use crate::{
     },
     output::table::{decimals, dollars, thousands},
     report_page::{
-        Folds, Page, Series,
+        Folds, Page, Series, against_test,
         figure::{Plot, figure, table},
     },
     walk_forward::{FoldResult, session_row::Part},
@@ -24,7 +24,7 @@ pub(super) fn body(page: &Page, series: &Series) -> Markup {
     let evaluation = &page.evaluation;
     html! {
         (trials(evaluation))
-        @if let Some(folds) = &page.folds { (against_test(folds)) (scores(folds)) }
+        @if let Some(folds) = &page.folds { (folds_against_test(folds)) (scores(folds)) }
         @match (evaluation.dsr, Moments::of(&series.mean)) {
             (Some(dsr), Some(moments)) => (deflated(&dsr, &moments)),
             _ => (missing(evaluation, "dsr", "Deflated Sharpe ratio")),
@@ -66,24 +66,10 @@ fn trials(evaluation: &Evaluation) -> Markup {
 }
 
 /// Draws validation against test money of the chosen candidate of each fold.
-fn against_test(folds: &Folds) -> Markup {
+fn folds_against_test(folds: &Folds) -> Markup {
     let pair =
         |fold: &FoldResult| Some((fold.per_date(Part::Validation)?, fold.per_date(Part::Test)?, fold.fold.number));
     let pairs: Vec<(f64, f64, usize)> = folds.results.iter().filter_map(pair).collect();
-    let low = pairs.iter().flat_map(|pair| [pair.0, pair.1]).fold(0.0, f64::min);
-    let high = pairs.iter().flat_map(|pair| [pair.0, pair.1]).fold(0.0, f64::max);
-    let margin = 0.06 * (high - low);
-    let range = (low - margin, high + margin);
-    let mut plot = Plot::new(300.0, range, range)
-        .y_axis(short_dollars)
-        .x_axis(short_dollars)
-        .line("dashed hold", &[(range.0, range.0), (range.1, range.1)])
-        .rule("zero", 0.0, "");
-    for (validation, test, number) in &pairs {
-        let title = format!("fold {number}: validation {}, test {}", dollars(*validation), dollars(*test));
-        let class = if *test < 0.0 { "loss" } else { "gain" };
-        plot = plot.dot(class, (*validation, *test), &title).note((*validation, *test), &number.to_string());
-    }
     let mean = |of: fn(&(f64, f64, usize)) -> f64| statistics::mean(pairs.iter().map(of).collect::<Vec<_>>());
     let finding = format!(
         "The chosen candidates earned {} a date on validation (x) and {} on test (y), mean over {} folds; on the dashed line both \
@@ -92,7 +78,7 @@ fn against_test(folds: &Folds) -> Markup {
         dollars(mean(|pair| pair.1)),
         pairs.len()
     );
-    figure(&finding, plot, &[], None)
+    figure(&finding, against_test::plot("fold", &pairs), &[], None)
 }
 
 fn scores(folds: &Folds) -> Markup {
