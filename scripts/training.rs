@@ -365,7 +365,7 @@ impl Run<'_> {
     /// Returns the sentence that takes the place of a test.
     fn nothing_held_out(&self) -> String {
         format!(
-            "Held out   none: all {} session dates were for training, so nothing says what the policy earns on others",
+            "Held out: none. All {} session dates were for training, so nothing says what the policy earns on others.",
             self.inputs.dataset.dates.len()
         )
     }

@@ -151,7 +151,7 @@ fn a_training_without_a_test_has_a_page_of_the_dates_that_it_has() {
     let output = run(&["--all-dates", "--model-name", "all"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let screen = text(&output.stdout);
-    for line in ["Test       none: data.split.all_dates", "Held out   none: all ", "session dates were for training"] {
+    for line in ["Test       none: data.split.all_dates", "Held out: none. All ", "session dates were for training"] {
         assert!(screen.contains(line), "{line} is missing in {screen}");
     }
     let page = fs::read_to_string(&file).unwrap();

@@ -14,7 +14,7 @@ use rand_distr::{Distribution as _, StandardNormal};
 use rayon::prelude::*;
 use statistics::{Blocks, Resamples};
 
-use self::markets::Claim;
+use self::markets::{Claim, PLANTED};
 use crate::{
     commands::evaluate::reports,
     config::evaluation::EvaluationConfig,
@@ -134,7 +134,7 @@ fn claims(flags: &EvaluationFlags, console: &mut Console) -> anyhow::Result<Vec<
     console.say(format!("\nWhole procedures without costs, on {all} markets with a known answer"))?;
     let mut claims = vec![markets::placebo(all, flags.seed)?];
     claims.extend(markets::best_of_many(few, NETWORKS, flags.seed)?);
-    claims.extend(markets::planted(few, flags.seed)?);
+    claims.extend(markets::planted(few, PLANTED, flags.seed)?);
     let rows: Vec<Vec<String>> = claims.iter().map(Claim::cells).collect();
     console.say(columns(&["test", "markets", "found", "expected", "result"], &rows))?;
     console.say(format!("{:.0} seconds", watch.seconds()))?;
