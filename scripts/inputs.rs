@@ -11,7 +11,8 @@ use std::{collections::BTreeSet, io, sync::Arc};
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
 use market_data::{
-    DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, calendar, source,
+    DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, calendar,
+    source::{self, column_files},
 };
 use market_env::{Expiry, FEATURES, LevelNoise, Levels, Market, MarketConfig, PricingConfig, QuotePair};
 use ppo_agent::require_libtorch;
@@ -48,15 +49,32 @@ pub struct Inputs {
 /// # Errors
 /// As for [`Inputs::load`].
 pub fn history(config: &RunConfig) -> anyhow::Result<History> {
-    let run = &config.run;
-    Ok(match run.data_source {
-        DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
+    let (run, cross) = (&config.run, &config.market.cross);
+    let mut history = match run.data_source {
         DataSource::Files => {
             let format = config.data.bar_format();
-            source::files::load_in(&run.data_folder(), &run.symbols, &format).map_err(with_ways_to_bars)?
+            source::files::load_beside(&run.data_folder(), &run.symbols, cross, &format).map_err(with_ways_to_bars)?
         }
-        DataSource::Vendor(_) => vendor::history(config)?,
-    })
+        _ => of_all_symbols(config)?,
+    };
+    let (series, files) = column_files::load(&config.data.column_files, config.data.timestamp_zone.as_ref())?;
+    history.columns.series.extend(series);
+    history.files.extend(files);
+    Ok(history)
+}
+
+/// Loads made-up bars or a vendor's, with those of the other symbols that become columns.
+fn of_all_symbols(config: &RunConfig) -> anyhow::Result<History> {
+    let (run, cross) = (&config.run, &config.market.cross);
+    let mut all = config.clone();
+    all.run.symbols.extend(cross.iter().filter(|symbol| !run.symbols.contains(symbol)).cloned());
+    let history = match run.data_source {
+        DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &all.run.symbols)?,
+        _ => vendor::history(&all)?,
+    };
+    let mut history = history.with_cross(cross);
+    history.bars.truncate(run.symbols.len());
+    Ok(history)
 }
 
 /// Adds the ways to bars to the error about a folder that does not exist.
@@ -379,6 +397,7 @@ fn sessions_on(symbol: &SymbolSessions, dates: &DateRange) -> Option<SymbolSessi
         vol: symbol.vol[from..end].to_vec(),
         report: symbol.report.clone(),
         outliers: symbol.outliers,
+        added: symbol.added.of_days(from..end),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path};
 
-use crate::{Bars, Volatility};
+use crate::{Bars, Symbol, Volatility, columns::ColumnInputs};
 
 /// Record of a file that was read, for the manifest of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,18 @@ pub struct History {
     pub synthetic: bool,
     /// Notes on the origin of the bars, one sentence each.
     pub notes: Vec<String>,
+    /// Inputs of columns beside the features; empty unless the configuration names some.
+    pub columns: ColumnInputs,
+}
+
+impl History {
+    /// Uses the bars of some of its own symbols as columns too; a symbol without bars is left out.
+    #[must_use]
+    pub fn with_cross(mut self, cross: &[Symbol]) -> Self {
+        let find = |symbol: &Symbol| self.bars.iter().find(|bars| bars.symbol() == symbol).cloned();
+        self.columns.cross = cross.iter().filter_map(find).collect();
+        self
+    }
 }
 
 /// The origin of a run's bars, as every artefact shows it: `SYNTHETIC` or `market`.

@@ -4,13 +4,16 @@
 //! clustering, hours, gaps, volumes and the correlation of the symbols are those of the real market, and the direction of the next
 //! minute is unknown to everybody. What a procedure earns in such a market is luck, or volatility that the option prices miss.
 
-use crate::{BarColumns, Bars, DataError, History};
+use crate::{BarColumns, Bars, DataError, History, columns::ColumnInputs};
 
 /// Returns the bars of a history with random signs of their minute returns; volatility indices stay as they are. A sign is a function
 /// of `seed` and the bar's start.
 ///
 /// A bar of negative sign is the mirror image of the real one about the close before it, in logarithms: its high comes from the real
 /// low. Prices are rounded to four decimal places.
+///
+/// Bars of other symbols get the same signs. Other columns of the user keep their values and lose all that they told of the
+/// direction.
 ///
 /// The volatility index keeps its values, although falls no longer precede its rises: puts are too dear in these markets, by the skew
 /// that pays for falls.
@@ -19,7 +22,9 @@ use crate::{BarColumns, Bars, DataError, History};
 /// As [`Bars::new`], where a price falls below the rounding.
 pub fn without_direction(history: &History, seed: u64) -> Result<History, DataError> {
     let bars = history.bars.iter().map(|bars| mirrored(bars, seed)).collect::<Result<_, _>>()?;
-    Ok(History { bars, ..history.clone() })
+    let cross = history.columns.cross.iter().map(|bars| mirrored(bars, seed)).collect::<Result<_, _>>()?;
+    let columns = ColumnInputs { cross, series: history.columns.series.clone() };
+    Ok(History { bars, columns, ..history.clone() })
 }
 
 fn mirrored(bars: &Bars, seed: u64) -> Result<Bars, DataError> {

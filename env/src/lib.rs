@@ -68,8 +68,10 @@ pub use error::EnvError;
 pub use features::{FEATURES, setup::Setup};
 pub use forecast::{BarSize, ForecastTape, Horizon, Move, Sample};
 pub use market::{
-    Day, Market,
+    Market,
     config::MarketConfig,
+    day::Day,
+    option_columns::OptionColumn,
     real_options::RealOptions,
     tape::{QuoteOrigin, UnusedRows},
 };

@@ -79,7 +79,7 @@ impl PyMarket {
         py.detach(|| {
             threads::pool(0)?.install(|| {
                 let history = synthetic::generate(&settings.data.synthetic, &names).map_err(error::data)?;
-                Self::build(&history, &Window::default(), settings)
+                Self::build(&history.with_cross(&settings.market.cross), &Window::default(), settings)
             })
         })
     }
@@ -124,7 +124,7 @@ impl PyMarket {
     ) -> PyResult<Self> {
         let settings = Settings::default().with(config)?;
         let window = Window { from: date(start)?, to: date(end)?, intraday_days: days };
-        let given = frames::of_memory(bars, vix1d, vix, vix_daily)?;
+        let given = frames::of_memory(bars, vix1d, vix, vix_daily, own_columns(&settings))?;
         Self::of_columns(bars.py(), given, &window, settings)
     }
 
@@ -161,7 +161,7 @@ impl PyMarket {
     ) -> PyResult<Self> {
         let settings = Settings::default().with(config)?;
         let window = Window { from: date(start)?, to: date(end)?, intraday_days: days };
-        let given = frames::of_folder(data_dir, symbols)?;
+        let given = frames::of_folder(data_dir, symbols, own_columns(&settings))?;
         Self::of_columns(data_dir.py(), given, &window, settings)
     }
 
@@ -345,7 +345,7 @@ impl PyMarket {
                 let Given { bars, vix1d, vix, vix_daily } = given;
                 let volatility = GivenVolatility { vix1d, vix, vix_daily };
                 let history = columns::history(bars, volatility, &settings.data.bar_format()).map_err(error::data)?;
-                Self::build(&history, window, settings)
+                Self::build(&history.with_cross(&settings.market.cross), window, settings)
             })
         })
     }
@@ -407,6 +407,11 @@ impl PyMarket {
         };
         indices.iter().map(found).collect()
     }
+}
+
+/// Returns the names of the further columns of the bars that the configuration observes.
+fn own_columns(settings: &Settings) -> Vec<String> {
+    settings.data.bar_format().own.into_iter().collect()
 }
 
 /// Reads a date of Python, or a text such as 2025-06-30.

@@ -91,6 +91,8 @@ mod tests {
         (config.run.replay_moves, config.run.forecaster) = (Some("r".into()), Some("f".into()));
         (config.ppo.target_kl, config.ppo.clip_range_vf) = (Some(0.02), Some(0.2));
         (config.data.split.train_end, config.data.split.validation_end) = (Some(Date::MIN), Some(Date::MAX));
+        config.market.cross = vec!["IWM".parse().unwrap()];
+        config.market.option_columns = vec![market_env::OptionColumn::Skew];
         config.data.timestamp_zone = "UTC".parse().ok();
         config.data.columns = [("Last Price".to_owned(), market_data::BarColumn::Close)].into();
         config

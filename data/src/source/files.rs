@@ -18,6 +18,7 @@ mod exchange_day;
 #[cfg(test)]
 mod fault_tests;
 pub mod import;
+pub(super) mod named;
 pub(super) mod parquet;
 pub mod placement;
 mod plain_types;
@@ -34,7 +35,9 @@ use std::{
 use self::{cells::guarded, series::Series, suspicion::Suspicion};
 use super::check_symbols;
 use crate::{
-    BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility, error::listed_or_nothing,
+    BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility,
+    columns::{ColumnInputs, KnownSeries, Validity},
+    error::listed_or_nothing,
 };
 
 /// Endings of files.
@@ -61,15 +64,29 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
 /// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row, times that
 /// contradict the exchange's day, prices off by a factor; the message names file, row and column.
 pub fn load_in(dir: &Path, symbols: &[Symbol], format: &BarFormat) -> Result<History, DataError> {
+    load_beside(dir, symbols, &[], format)
+}
+
+/// Reads the same, and the minute bars of other symbols, `cross`, that become columns: indices of volatility too.
+///
+/// # Errors
+/// As for [`load_in`].
+pub fn load_beside(dir: &Path, symbols: &[Symbol], cross: &[Symbol], format: &BarFormat) -> Result<History, DataError> {
     check_symbols(symbols)?;
     let mut folder = Folder::open(dir, format)?;
     let bars = symbols.iter().map(|symbol| folder.minute_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
+    let plain = BarFormat { own: BTreeSet::new(), ..format.clone() };
+    let mut beside = Folder { format: &plain, ..Folder::open(dir, format)? };
+    let cross = cross.iter().map(|symbol| beside.cross_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
     let vix1d = folder.index(&Symbol::new("VIX1D")?)?;
     let vix = folder.index(&Symbol::new("VIX")?)?;
     let vix_daily = folder.daily("VIX_1d")?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
+    folder.read.extend(beside.read.into_iter().filter(|file| !folder.read.contains(file)).collect::<Vec<_>>());
+    folder.allowed.extend(beside.allowed);
     let notes = folder.notes();
-    Ok(History { bars, volatility, files: folder.read, synthetic: false, notes })
+    let columns = ColumnInputs { series: folder.own, cross };
+    Ok(History { bars, volatility, files: folder.read, synthetic: false, notes, columns })
 }
 
 /// A folder, and records of the files read from it.
@@ -83,6 +100,8 @@ struct Folder<'a> {
     unused: BTreeSet<String>,
     /// Suspicions that the configuration allows, one sentence each.
     allowed: Vec<String>,
+    /// Further columns of the bars that the format names.
+    own: Vec<KnownSeries>,
 }
 
 impl<'a> Folder<'a> {
@@ -92,7 +111,8 @@ impl<'a> Folder<'a> {
         for entry in std::fs::read_dir(dir).map_err(fault)? {
             names.insert(entry.map_err(fault)?.file_name().to_string_lossy().into_owned());
         }
-        Ok(Self { dir, format, names, read: Vec::new(), unused: BTreeSet::new(), allowed: Vec::new() })
+        let (read, unused, allowed, own) = Default::default();
+        Ok(Self { dir, format, names, read, unused, allowed, own })
     }
 
     /// Returns the file with the stem `stem`, or the folder of that name, if one exists.
@@ -112,25 +132,37 @@ impl<'a> Folder<'a> {
     }
 
     fn minute_bars(&mut self, symbol: &Symbol) -> Result<Bars, DataError> {
-        let stem = format!("{symbol}_1m");
-        let path = self.find(&stem)?.ok_or_else(|| DataError::MissingFile {
-            wanted: format!("{stem}.parquet"),
-            folder: self.dir.display().to_string(),
-            available: self.symbols(),
-        })?;
+        let path = self.find(&format!("{symbol}_1m"))?.ok_or_else(|| self.missing(symbol))?;
         let series = Series::read(&path, symbol, self.format, !symbol.is_index())?;
         let found = trust::doubt(&series.bars, self.format, series.states_zone)?;
         self.judge(&path, found)?;
-        Ok(self.keep(series))
+        self.keep(series)
+    }
+
+    fn missing(&self, symbol: &Symbol) -> DataError {
+        DataError::MissingFile {
+            wanted: format!("{symbol}_1m.parquet"),
+            folder: self.dir.display().to_string(),
+            available: self.symbols(),
+        }
+    }
+
+    /// Returns the minute bars of a symbol whose bars are columns only.
+    fn cross_bars(&mut self, symbol: &Symbol) -> Result<Bars, DataError> {
+        if !symbol.as_str().starts_with("VIX") {
+            return self.minute_bars(symbol);
+        }
+        self.index(symbol)?.ok_or_else(|| self.missing(symbol))
     }
 
     /// Returns the minute bars of an index of volatility, which are optional.
     fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
         let Some(path) = self.find(&format!("{symbol}_1m"))? else { return Ok(None) };
-        let series = Series::read(&path, symbol, self.format, false)?;
+        let plain = BarFormat { own: BTreeSet::new(), ..self.format.clone() };
+        let series = Series::read(&path, symbol, &plain, false)?;
         let found = trust::index_doubt(&series.bars, self.format, series.states_zone);
         self.judge(&path, found)?;
-        Ok(Some(self.keep(series)))
+        self.keep(series).map(Some)
     }
 
     fn daily(&mut self, stem: &str) -> Result<Option<DailySeries>, DataError> {
@@ -153,11 +185,16 @@ impl<'a> Folder<'a> {
         Ok(())
     }
 
-    /// Keeps the records of a series and returns its bars.
-    fn keep(&mut self, series: Series) -> Bars {
-        self.read.extend(series.records);
-        self.unused.extend(series.unused);
-        series.bars
+    /// Keeps records and further columns of a series, and returns its bars.
+    fn keep(&mut self, series: Series) -> Result<Bars, DataError> {
+        let Series { bars, records, unused, own, .. } = series;
+        self.read.extend(records);
+        self.unused.extend(unused);
+        for (name, rows) in own {
+            let symbol = Some(bars.symbol().clone());
+            self.own.push(KnownSeries::new(name, symbol, bars.origin(), Validity::Session, rows)?);
+        }
+        Ok(bars)
     }
 
     /// Returns sentences on what was allowed, and on columns that are not read.

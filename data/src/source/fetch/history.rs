@@ -5,6 +5,7 @@ use jiff::{ToSpan as _, civil::Date};
 use super::{FetchOptions, FetchSummary, Fetcher, Plan, last_final, refusals::Refusals};
 use crate::{
     DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
+    columns::ColumnInputs,
     source::{
         cache::{Cache, Kind},
         vendor::{Refusal, Vendor, VendorError},
@@ -258,7 +259,7 @@ impl Cache {
             days
         });
         let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), daily);
-        Ok(History { bars, volatility, files, synthetic: false, notes: Vec::new() })
+        Ok(History { bars, volatility, files, synthetic: false, notes: Vec::new(), columns: ColumnInputs::default() })
     }
 
     /// Returns the dates of the first and last cached session of any of the symbols.
