@@ -1,5 +1,6 @@
 //! Inputs of a run: bars, cut into sessions, and the market built from them.
 
+pub mod column_alarm;
 pub mod credentials;
 pub mod forecast_columns;
 pub mod option_rows;
