@@ -1,5 +1,6 @@
 //! Inputs of a run: bars, cut into sessions, and the market built from them.
 
+pub mod column_alarm;
 pub mod credentials;
 pub mod forecast_columns;
 pub mod live;
@@ -12,7 +13,8 @@ use std::{collections::BTreeSet, io, sync::Arc};
 use anyhow::{Context as _, anyhow};
 use jiff::civil::Date;
 use market_data::{
-    DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, Window, calendar, source,
+    DataError, DataStamp, Dataset, DateRange, History, SessionBars, Split, SymbolSessions, Window, calendar,
+    source::{self, column_files},
 };
 use market_env::{CELL_BYTES, Expiry, FEATURES, LevelNoise, Levels, Market, MarketConfig, PricingConfig};
 use ppo_agent::require_libtorch;
@@ -57,15 +59,33 @@ pub fn history(config: &RunConfig) -> anyhow::Result<History> {
 
 /// Loads the bars of a configuration that the dates of `window` need.
 fn history_of(config: &RunConfig, window: &Window) -> anyhow::Result<History> {
-    let run = &config.run;
-    Ok(match run.data_source {
-        DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &run.symbols)?,
+    let (run, cross) = (&config.run, &config.market.cross);
+    let mut history = match run.data_source {
         DataSource::Files => {
             let format = config.data.bar_format();
-            source::files::load_window(&run.data_folder(), &run.symbols, &format, window).map_err(with_ways_to_bars)?
+            source::files::load_window(&run.data_folder(), &run.symbols, cross, &format, window)
+                .map_err(with_ways_to_bars)?
         }
-        DataSource::Vendor(_) => vendor::history(config)?,
-    })
+        _ => of_all_symbols(config)?,
+    };
+    let (series, files) = column_files::load(&config.data.column_files, config.data.timestamp_zone.as_ref())?;
+    history.columns.series.extend(series);
+    history.files.extend(files);
+    Ok(history)
+}
+
+/// Loads made-up bars or a vendor's, with those of the other symbols that become columns.
+fn of_all_symbols(config: &RunConfig) -> anyhow::Result<History> {
+    let (run, cross) = (&config.run, &config.market.cross);
+    let mut all = config.clone();
+    all.run.symbols.extend(cross.iter().filter(|symbol| !run.symbols.contains(symbol)).cloned());
+    let history = match run.data_source {
+        DataSource::Synthetic => source::synthetic::generate(&config.data.synthetic, &all.run.symbols)?,
+        _ => vendor::history(&all)?,
+    };
+    let mut history = history.with_cross(cross);
+    history.bars.truncate(run.symbols.len());
+    Ok(history)
 }
 
 /// Adds the ways to bars to the error about a folder that does not exist.
@@ -388,6 +408,7 @@ fn sessions_on(symbol: &SymbolSessions, dates: &DateRange) -> Option<SymbolSessi
         vol: symbol.vol[from..end].to_vec(),
         report: symbol.report.clone(),
         outliers: symbol.outliers,
+        added: symbol.added.of_days(from..end),
     })
 }
 

@@ -43,7 +43,7 @@ use crate::{
         held_out::{HeldOut, Tested},
         random_legal,
     },
-    inputs::Inputs,
+    inputs::{Inputs, column_alarm::ColumnCheck},
     output::{
         clock,
         console::Console,
@@ -192,6 +192,9 @@ fn header(config: &RunConfig, inputs: &Inputs, split: &Split, console: &mut Cons
     console.say(format!("Training {} on {symbols}: {} steps", run.model_name, thousands(run.timesteps as i64)))?;
     console.detail_all(inputs.lines())?;
     console.brief_all(inputs.short_lines())?;
+    for line in ColumnCheck::of(&inputs.dataset.symbols, &split.train).iter().flat_map(ColumnCheck::lines) {
+        console.say_all(wrap_for_screen(&line))?;
+    }
     console.say_all(inputs.noise_line(&config.market.pricing))?;
     console.say(reward_line(&config.env.reward))?;
     for (name, dates) in [("Train", &split.train), ("Validation", &split.validation), ("Test", &split.test)] {

@@ -5,6 +5,7 @@ pub(crate) mod audit_reward;
 pub(crate) mod bad_bars;
 pub(crate) mod bad_inputs;
 pub(crate) mod calibrate;
+pub(crate) mod columns;
 pub(crate) mod decide;
 pub(crate) mod evaluate;
 pub(crate) mod events;

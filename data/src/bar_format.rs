@@ -1,6 +1,11 @@
 //! Form of bar files: columns under other names, the zone of times without an offset, and the stamp of a bar.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use jiff::{
     Timestamp,
@@ -259,6 +264,8 @@ pub struct BarFormat {
     pub stamp: BarStamp,
     /// True to read files that contradict the exchange's day, or whose prices jump by a factor.
     pub allow_suspicious: bool,
+    /// Names of further numeric columns that are read.
+    pub own: BTreeSet<String>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BarColumn, BarFormat, BarStamp, GridConfig, OptionStamp, SplitConfig, Zone, source::synthetic::SyntheticConfig,
+    BarColumn, BarFormat, BarStamp, GridConfig, OptionStamp, SplitConfig, Zone,
+    columns::{ColumnFile, OwnColumn, Wanted},
+    source::synthetic::SyntheticConfig,
 };
 
 #[cfg(feature = "fetch")]
@@ -33,6 +35,12 @@ pub struct DataConfig {
     /// an entry; an entry wins over them, and its name must be in the file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, BarColumn>,
+    /// Numeric columns of the bar files that become columns of the observation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub own_columns: Vec<OwnColumn>,
+    /// Files of values that become columns of the observation, joined by the time at which each value was known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub column_files: Vec<ColumnFile>,
     /// Moment of its minute by which a row of an option file is named. instant: snapshots, of which the first is
     /// 09:31:00.
     pub options_stamp: OptionStamp,
@@ -61,6 +69,8 @@ impl Default for DataConfig {
             allow_suspicious: false,
             timestamp_zone: None,
             columns: BTreeMap::new(),
+            own_columns: Vec::new(),
+            column_files: Vec::new(),
             options_stamp: OptionStamp::Start,
             grid: GridConfig::default(),
             split: SplitConfig::default(),
@@ -84,6 +94,7 @@ impl DataConfig {
             zone: self.timestamp_zone.clone(),
             stamp: self.bar_stamp,
             allow_suspicious: self.allow_suspicious,
+            own: self.own_columns.iter().map(|column| column.name.clone()).collect(),
         }
     }
 
@@ -94,6 +105,7 @@ impl DataConfig {
         if self.warmup_sessions > 20 {
             faults.push(format!("data.warmup_sessions: {} is more than 20", self.warmup_sessions));
         }
+        faults.extend(Wanted { own: &self.own_columns, files: &self.column_files }.check());
         faults.extend(self.grid.check());
         faults.extend(self.split.check());
         faults.extend(self.synthetic.check());

@@ -6,8 +6,9 @@ use jiff::{ToSpan, civil::Date};
 
 use crate::{
     Bars, DataConfig, DataError, DateRange, GridReport, MissingAt, SessionBars, Symbol, VOLATILITY_SESSIONS,
-    VolColumns, VolSource, Volatility,
+    VolColumns, VolSource,
     calendar::{self, Session},
+    columns::{AddedColumns, Wanted},
     grid::{self, SessionOutcome},
     history::{FileRecord, History},
     quality::OutlierCount,
@@ -65,6 +66,8 @@ pub struct SymbolSessions {
     pub report: GridReport,
     /// Suspicious prices of the window and of the sessions that its volatility depends on.
     pub outliers: OutlierCount,
+    /// Columns of the user, one entry per entry of `days`.
+    pub added: AddedColumns,
 }
 
 impl SymbolSessions {
@@ -144,7 +147,8 @@ impl Dataset {
     /// indicators. The report covers the window and `warmup_sessions` sessions before it.
     ///
     /// # Errors
-    /// An impossible window, bars off the whole minute, or a symbol without a session in the window.
+    /// An impossible window, bars off the whole minute, a symbol without a session in the window, or a column that the configuration
+    /// names and the history lacks.
     pub fn build(history: &History, window: &Window, config: &DataConfig) -> Result<Self, DataError> {
         let mut spans = Vec::with_capacity(history.bars.len());
         for bars in &history.bars {
@@ -157,7 +161,7 @@ impl Dataset {
             .bars
             .iter()
             .zip(&spans)
-            .map(|(bars, span)| symbol_sessions(bars, *span, range, &history.volatility, config))
+            .map(|(bars, span)| symbol_sessions(bars, *span, range, history, config))
             .collect::<Result<Vec<_>, _>>()?;
         let traded = symbols.iter().flat_map(|symbol| &symbol.days[symbol.warmup..]);
         let dates: BTreeSet<Date> = traded.map(|day| day.session.date).collect();
@@ -179,14 +183,14 @@ fn symbol_sessions(
     bars: &Bars,
     span: DateRange,
     range: DateRange,
-    volatility: &Volatility,
+    history: &History,
     config: &DataConfig,
 ) -> Result<SymbolSessions, DataError> {
     let mut report = GridReport::new(bars.symbol().clone());
     let (mut examined, mut days) = (Vec::new(), Vec::new());
-    let history = config.warmup_sessions.max(HISTORY_SESSIONS);
+    let reach = config.warmup_sessions.max(HISTORY_SESSIONS);
     for session in calendar::sessions(span.first, range.first.saturating_sub(1.day())).into_iter().rev() {
-        if days.len() == history {
+        if days.len() == reach {
             break;
         }
         match grid::extract(bars, session, &config.grid) {
@@ -219,8 +223,10 @@ fn symbol_sessions(
     report.outside_hours = outside_hours(bars, &mut examined);
     // Those of the window and of the sessions that its volatility depends on.
     let outliers = OutlierCount::of(&days[warmup.saturating_sub(config.warmup_sessions.max(VOLATILITY_SESSIONS))..]);
-    let vol = volatility.columns(&days);
-    Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup, days, vol, report, outliers })
+    let vol = history.volatility.columns(&days);
+    let wanted = Wanted { own: &config.own_columns, files: &config.column_files };
+    let added = AddedColumns::of(bars.symbol(), &days, &history.columns, &wanted)?;
+    Ok(SymbolSessions { symbol: bars.symbol().clone(), warmup, days, vol, report, outliers, added })
 }
 
 /// Counts the sessions of a report by the reason for which they are not used.
@@ -259,7 +265,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        BarColumns, MissingAt, RefusedSession,
+        BarColumns, MissingAt, RefusedSession, Volatility,
         calendar::MINUTE_NS,
         source::synthetic::{SyntheticConfig, generate},
     };

@@ -202,6 +202,42 @@ pub enum DataError {
         /// Symbols of the file, ascending.
         found: Vec<String>,
     },
+    /// A row of a column with times of its own that breaks a rule.
+    #[error("{path}: row {row}, column {}: {fault}", quoted(column))]
+    ColumnRow {
+        /// The file.
+        path: String,
+        /// Data row, counted from 1.
+        row: usize,
+        /// Name of the column.
+        column: String,
+        /// The fault and its remedy.
+        fault: String,
+    },
+    /// A column of bars that the configuration names, and the source of the bars does not return.
+    #[error(
+        "the bars of {symbol} come without the column \"{}\", which data.own_columns or data.column_files names; files of bars \
+         hold own columns, vendors and made-up bars do not",
+        quoted(name)
+    )]
+    NoColumn {
+        /// The symbol.
+        symbol: Symbol,
+        /// Name of the column.
+        name: String,
+    },
+    /// A file without a column that the configuration names.
+    #[error("{path}: no column \"{}\", which {key} names; the file has: {}", quoted(name), listed_or_nothing(found))]
+    MissingOwnColumn {
+        /// The file.
+        path: String,
+        /// The name in the configuration.
+        name: String,
+        /// The key of the configuration.
+        key: String,
+        /// Columns of the file.
+        found: Vec<String>,
+    },
     /// A folder of a series without a Parquet file.
     #[error("{path} is a folder without a Parquet file; put the bars of the symbol into it, or remove it")]
     EmptyFolder {

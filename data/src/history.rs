@@ -3,8 +3,9 @@
 use std::{fmt, path::Path};
 
 use crate::{
-    Bars, DataError, Volatility,
+    Bars, DataError, Symbol, Volatility,
     calendar::{MINUTE_NS, Session},
+    columns::ColumnInputs,
 };
 
 /// Record of a file that was read, for the manifest of a run.
@@ -43,6 +44,18 @@ pub struct History {
     pub synthetic: bool,
     /// Notes on the origin of the bars, one sentence each.
     pub notes: Vec<String>,
+    /// Inputs of columns beside the features; empty unless the configuration names some.
+    pub columns: ColumnInputs,
+}
+
+impl History {
+    /// Uses the bars of some of its own symbols as columns too; a symbol without bars is left out.
+    #[must_use]
+    pub fn with_cross(mut self, cross: &[Symbol]) -> Self {
+        let find = |symbol: &Symbol| self.bars.iter().find(|bars| bars.symbol() == symbol).cloned();
+        self.columns.cross = cross.iter().filter_map(find).collect();
+        self
+    }
 }
 
 impl History {

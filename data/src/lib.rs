@@ -28,6 +28,7 @@
 mod bar_format;
 mod bars;
 pub mod calendar;
+pub mod columns;
 mod config;
 mod dataset;
 mod dates;

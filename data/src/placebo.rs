@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::{BarColumns, Bars, DataError, History};
+use crate::{BarColumns, Bars, DataError, History, columns::ColumnInputs};
 
 /// Bars of the fast and of the slow average whose difference is the trend; those of the feature `ema_diff`.
 const TREND_BARS: [f64; 2] = [9.0, 20.0];
@@ -18,6 +18,9 @@ const TREND_BARS: [f64; 2] = [9.0, 20.0];
 ///
 /// A bar of negative sign is the mirror image of the real one about the close before it, in logarithms: its high comes from the real
 /// low. Prices are rounded to four decimal places.
+///
+/// Bars of other symbols get the same signs. Other columns of the user keep their values and lose all that they told of the
+/// direction.
 ///
 /// The volatility index keeps its values, although falls no longer precede its rises: puts are too dear in these markets, by the skew
 /// that pays for falls.
@@ -38,11 +41,13 @@ pub fn without_direction(history: &History, seed: u64) -> Result<History, DataEr
 /// As for [`without_direction`].
 pub fn with_planted_trend(history: &History, seed: u64, strength: f64) -> Result<History, DataError> {
     let mut signs = Signs { seed, strength, planted: HashMap::new() };
-    let mut mirrored = Vec::with_capacity(history.bars.len());
-    for (symbol, bars) in history.bars.iter().enumerate() {
-        mirrored.push(signs.mirror(bars, symbol == 0)?);
+    let mut bars = Vec::with_capacity(history.bars.len());
+    for (symbol, of_symbol) in history.bars.iter().enumerate() {
+        bars.push(signs.mirror(of_symbol, symbol == 0)?);
     }
-    Ok(History { bars: mirrored, ..history.clone() })
+    let cross = history.columns.cross.iter().map(|bars| signs.mirror(bars, false)).collect::<Result<_, _>>()?;
+    let columns = ColumnInputs { cross, series: history.columns.series.clone() };
+    Ok(History { bars, columns, ..history.clone() })
 }
 
 /// Signs of the minutes of a market.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "fetch")]
 pub mod cache;
+#[cfg(feature = "load")]
+pub mod column_files;
 pub mod columns;
 #[cfg(feature = "fetch")]
 pub mod fetch;

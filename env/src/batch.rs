@@ -5,6 +5,7 @@
 //! of threads.
 
 pub(crate) mod lane;
+mod own_terms;
 pub(crate) mod session_sampler;
 pub(crate) mod step;
 
@@ -402,7 +403,7 @@ impl Block {
         let BlockOut { next, reward, terminated, last } = out;
         for (index, (lane, &action)) in self.lanes.iter_mut().zip(actions).enumerate() {
             let (number, own) = (self.first_lane + index as u32, index * COLUMNS..(index + 1) * COLUMNS);
-            let (mut terms, mut over) = (PerTerm::default(), false);
+            let (mut terms, mut over, all_terms) = (PerTerm::default(), false, lane.own.is_some());
             if active(number as usize) {
                 let record = match self.sales.get_mut(index) {
                     Some(sales) => Record::Replay { sales, trades: &mut self.trades },
@@ -417,7 +418,7 @@ impl Block {
                 rules.next_session(lane, number);
             }
             rules.observe(lane, &mut next.row[index], &mut next.account[own], &mut next.mask[index]);
-            (reward[index], terminated[index]) = (terms.total(), over);
+            (reward[index], terminated[index]) = (terms.reward(all_terms), over);
             if let Some(kept) = self.terms.get_mut(index) {
                 *kept = terms;
             }

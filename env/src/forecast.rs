@@ -46,6 +46,12 @@ pub struct ForecastTape {
     behind: Vec<Move>,
 }
 
+/// Returns the names of the features of minute bars, then of the user's columns.
+fn minute_names(symbols: &[SymbolSessions]) -> Vec<String> {
+    let added = symbols.first().map_or(&[][..], |sessions| &sessions.added.names[..]);
+    FEATURES.iter().map(|(name, _)| (*name).to_owned()).chain(added.iter().cloned()).collect()
+}
+
 /// A target, and the session in which it is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct FutureTarget {
@@ -70,7 +76,7 @@ impl ForecastTape {
             return Err(EnvError::Config(faults));
         }
         let names = match bars {
-            BarSize::Minute => FEATURES.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            BarSize::Minute => minute_names(symbols),
             BarSize::Day => DAILY_FEATURES.iter().map(|(name, _)| (*name).to_owned()).collect(),
         };
         let mut tape = Self {
@@ -104,7 +110,8 @@ impl ForecastTape {
             let before = index.checked_sub(1).map(|before| &sessions.days[before]);
             let rows = session_features(before, bars, vol, setup_threshold);
             let (first_row, date, path) = (self.rows(), bars.session.date, Path::new(bars.open[0], &bars.close));
-            self.features.extend(rows.iter().flat_map(|(row, _)| row));
+            let row = |bar: usize| rows[bar].0.iter().chain(sessions.added.row(index, bar)).copied();
+            self.features.extend((0..rows.len()).flat_map(row));
             for bar in 0..rows.len() {
                 let sample = Sample { row: first_row + bar as u32, first_row, symbol, date };
                 self.append(sample, &path, bar, |_| date);

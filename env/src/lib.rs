@@ -70,8 +70,10 @@ pub use features::{FEATURES, setup::Setup};
 pub use forecast::{BarSize, ForecastTape, Horizon, Move, Sample};
 pub use live::LiveSession;
 pub use market::{
-    CELL_BYTES, Day, Market,
+    CELL_BYTES, Market,
     config::MarketConfig,
+    day::Day,
+    option_columns::OptionColumn,
     real_options::RealOptions,
     tape::{QuoteOrigin, UnusedRows},
 };

@@ -1,17 +1,20 @@
 //! The replayed market: feature rows, setup classes and option tapes of all sessions, read-only and shared.
 
+mod added;
 mod at_strike;
 mod cells;
 pub(crate) mod config;
 mod contracts;
+pub(crate) mod day;
 mod levels;
+pub(crate) mod option_columns;
 pub(crate) mod quote_overlay;
 pub(crate) mod real_options;
 mod strike_grid;
 pub(crate) mod tape;
 pub(crate) mod tape_builder;
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use market_data::{DateRange, OptionHistory, SessionBars, Symbol, SymbolSessions, VolColumns, calendar::MINUTE_NS};
@@ -25,6 +28,7 @@ use crate::{
     market::{
         cells::Cells,
         contracts::{Contracts, listed_contracts},
+        day::Day,
         levels::SymbolLevels,
         real_options::{RealOptions, option_rows},
         tape::{GreekRow, OptionTape, SizeRow, UNKNOWN_SIZE},
@@ -32,71 +36,6 @@ use crate::{
     },
     option::{black_scholes::Right, quote::Size},
 };
-
-/// One symbol-session on the tapes.
-///
-/// The fields that every step reads lie in one cache line.
-#[derive(Debug, Clone)]
-#[repr(C, align(64))]
-pub struct Day {
-    /// Index of the session's first cell among all cells.
-    pub(crate) first_cell: usize,
-    /// Tape row of the first bar.
-    pub(crate) first_row: u32,
-    /// Minutes of the session.
-    pub bars: u32,
-    /// Index of the lowest strike, in strike steps.
-    pub(crate) lowest_strike: u32,
-    /// Number of strikes on the tape.
-    pub(crate) strikes: u32,
-    /// The session's open, UTC nanoseconds.
-    pub open_ns: i64,
-    /// The underlying's last price of the session, in cents: the settlement price.
-    pub settlement_cents: u32,
-    /// The underlying.
-    pub symbol: Symbol,
-    /// The session's date in New York.
-    pub date: Date,
-    /// The expiry of the contracts on its tape.
-    pub expiry: Date,
-    /// VIX known before the open, in points.
-    pub vix_at_open: f64,
-    /// Facts of the option contract.
-    pub spec: ContractSpec,
-    /// Standard deviation of the model's level error as a fraction of volatility: of its volatility source, and of the underlying.
-    pub level_sd: [f64; 2],
-}
-
-impl Day {
-    /// Returns the strike of a contract on this day's tape, in dollars.
-    pub fn strike(&self, contract: u32) -> f64 {
-        f64::from(self.lowest_strike + contract / 2) * self.spec.strike_step
-    }
-
-    /// Returns the start of a bar, UTC nanoseconds.
-    pub fn bar_ns(&self, bar: u32) -> i64 {
-        self.open_ns + i64::from(bar) * 60_000_000_000
-    }
-
-    /// Returns the tape rows of the session's bars.
-    pub fn rows(&self) -> Range<usize> {
-        self.first_row as usize..(self.first_row + self.bars) as usize
-    }
-
-    /// Returns the intrinsic value of a contract at the session's close, in cents per share.
-    pub fn intrinsic_cents(&self, contract: u32) -> u32 {
-        let strike = (self.strike(contract) * 100.0).round() as u32;
-        match contract % 2 {
-            0 => self.settlement_cents.saturating_sub(strike),
-            _ => strike.saturating_sub(self.settlement_cents),
-        }
-    }
-
-    /// Returns the index of a contract's first cell; the bar is the offset.
-    pub(crate) fn cells(&self, contract: u32) -> usize {
-        self.first_cell + (contract * self.bars) as usize
-    }
-}
 
 /// The setup and the tradable contracts of a bar, known at its close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -151,6 +90,8 @@ pub struct Market {
 /// One session before it joins the tapes.
 struct SessionTape {
     rows: Vec<(FeatureRow, SetupScore)>,
+    /// Columns after the features, `[bars, C]`.
+    added: Vec<f32>,
     tape: OptionTape,
     spec: ContractSpec,
     expiry: Date,
@@ -200,7 +141,7 @@ impl Market {
         }
         let mut market = Self {
             frames: config.frames,
-            more: Vec::new(),
+            more: added::of_symbols(symbols, options, config)?,
             features: Vec::new(),
             signals: Vec::new(),
             cells: Arc::new(Cells::reserve(0).map_err(EnvError::Memory)?),
@@ -270,8 +211,10 @@ impl Market {
         };
         let signals: Vec<Signal> = sheet.rows.iter().enumerate().map(signal).collect();
         // A window at the session's open repeats its first row instead of reaching into another session.
+        let (rows, width) = (&sheet.rows, self.more.len());
+        let row = |t: usize| rows[t].0.iter().chain(&sheet.added[t * width..(t + 1) * width]);
         for _ in 1..self.frames {
-            self.features.extend(sheet.rows[0].0);
+            self.features.extend(row(0));
             self.signals.push(Signal::default());
         }
         let first_cell = cells.len();
@@ -290,7 +233,7 @@ impl Market {
             level_sd: config.pricing.level_sd(vol.atm_source, &sheet.spec),
             spec: sheet.spec.on(bars.session.date),
         });
-        self.features.extend(sheet.rows.iter().flat_map(|(row, _)| row));
+        self.features.extend((0..rows.len()).flat_map(row));
         self.signals.extend(signals);
         cells.extend(&sheet.tape);
         if !sheet.tape.sizes.is_empty() {
@@ -495,9 +438,11 @@ fn sheets(
         let (bars, vol) = (&symbol.days[day], &symbol.vol[day]);
         let before = day.checked_sub(1).map(|before| &symbol.days[before]);
         let features = session_features(before, bars, vol, config.setup_threshold);
+        let (user, bars_of_day) = (&symbol.added, bars.close.len());
         let (symbol, level) = (&symbol.symbol, levels.on(bars.session.date, expiry, vol.atm_source));
         let tape = TapeBuilder { symbol, bars, vol, spec: &spec, config, expiry, level, options }.build()?;
-        Ok(Some(SessionTape { rows: features, tape, spec: spec.clone(), expiry }))
+        let added = added::rows(user, day, &tape.columns, bars_of_day);
+        Ok(Some(SessionTape { rows: features, added, tape, spec: spec.clone(), expiry }))
     };
     (symbol.warmup..symbol.days.len()).into_par_iter().map(sheet).collect()
 }

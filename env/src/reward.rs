@@ -6,7 +6,7 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{Setup, action::Action};
 
@@ -35,6 +35,27 @@ pub struct RewardConfig {
     /// Part of the shaping that is left at the end of a training, 0 to 1. 1 keeps all of it, 0 ends with money alone;
     /// every weight but `pnl_scale` moves there in a straight line.
     pub shaping_final: f32,
+    /// Reward, negative, of a growth of the session's largest drawdown, per unit of capital. The sum over a session is the weight
+    /// times its largest drawdown. 0 = none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub drawdown: f32,
+    /// Reward, negative, of every minute in a position, per unit of capital at risk: the entry cost of the contracts held. 0 = none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub holding: f32,
+    /// Reward, negative, of the premium bought and sold, per unit of capital. The costs of trading are in `pnl` already. 0 = none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub turnover: f32,
+    /// Reward, negative, of the half-spreads paid at the fills, per unit of capital. They are in `pnl` already. 0 = none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spread: f32,
+    /// Reward of the differential Sharpe ratio of a session's P&L, paid in its last step. 0 = none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sharpe: f32,
+}
+
+/// Returns whether a weight is left out of a written configuration, which then equals one of a version without the key.
+fn is_zero(weight: &f32) -> bool {
+    *weight == 0.0
 }
 
 impl Default for RewardConfig {
@@ -47,6 +68,11 @@ impl Default for RewardConfig {
             hold_tax: 0.0,
             bad_chase: -0.03,
             shaping_final: 0.0,
+            drawdown: 0.0,
+            holding: 0.0,
+            turnover: 0.0,
+            spread: 0.0,
+            sharpe: 0.0,
         }
     }
 }
@@ -63,13 +89,19 @@ impl RewardConfig {
             hold_tax: -0.001,
             bad_chase: -0.03,
             shaping_final: 1.0,
+            drawdown: 0.0,
+            holding: 0.0,
+            turnover: 0.0,
+            spread: 0.0,
+            sharpe: 0.0,
         }
     }
 }
 
 /// One part of the reward.
 ///
-/// A new term is a variant here with its name, a weight in [`RewardConfig`] and a condition in `FlatDecision::triggers`;
+/// A new term is a variant here with its name, a weight in [`RewardConfig`] and a condition in `FlatDecision::triggers`, or its
+/// formula in `batch/own_terms.rs`;
 /// ledgers, metrics, logs and reports list it by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RewardTerm {
@@ -83,13 +115,41 @@ pub enum RewardTerm {
     HoldTax,
     /// Entry into an exhausted bar.
     BadChase,
+    /// Growth of the session's largest drawdown.
+    Drawdown,
+    /// A minute in a position.
+    Holding,
+    /// Premium bought and sold.
+    Turnover,
+    /// Half-spreads paid at fills.
+    Spread,
+    /// Differential Sharpe ratio of the session.
+    Sharpe,
 }
 
 impl RewardTerm {
     /// All terms, in the order of files and reports.
-    pub const ALL: [Self; 5] = [Self::Pnl, Self::GoodBuy, Self::MissedOpportunity, Self::HoldTax, Self::BadChase];
+    pub const ALL: [Self; 10] = [
+        Self::Pnl,
+        Self::GoodBuy,
+        Self::MissedOpportunity,
+        Self::HoldTax,
+        Self::BadChase,
+        Self::Drawdown,
+        Self::Holding,
+        Self::Turnover,
+        Self::Spread,
+        Self::Sharpe,
+    ];
     /// Number of terms.
     pub const COUNT: usize = Self::ALL.len();
+    /// Number of the first terms, which every run lists. The others are off by default and listed where they paid something.
+    pub(crate) const CORE: usize = 5;
+
+    /// Returns whether every run lists the term.
+    pub const fn is_core(self) -> bool {
+        (self as usize) < Self::CORE
+    }
 
     /// Returns the term's name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
@@ -99,14 +159,40 @@ impl RewardTerm {
             Self::MissedOpportunity => "missed_opportunity",
             Self::HoldTax => "hold_tax",
             Self::BadChase => "bad_chase",
+            Self::Drawdown => "drawdown",
+            Self::Holding => "holding",
+            Self::Turnover => "turnover",
+            Self::Spread => "spread",
+            Self::Sharpe => "sharpe",
         }
     }
 }
 
-/// One value per reward term, serialised as an array in the order of [`RewardTerm::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+/// One value per reward term, serialised as an array in the order of [`RewardTerm::ALL`]: the first five terms, and the others up
+/// to the last that is not the default. So a run without the others writes what it always wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PerTerm<T>([T; RewardTerm::COUNT]);
+
+impl<T: Serialize + Default + PartialEq> Serialize for PerTerm<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let last = self.0.iter().rposition(|value| *value != T::default());
+        serializer.collect_seq(&self.0[..last.map_or(0, |last| last + 1).max(RewardTerm::CORE)])
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for PerTerm<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut values = Vec::<T>::deserialize(deserializer)?;
+        let known = RewardTerm::CORE..=RewardTerm::COUNT;
+        if !known.contains(&values.len()) {
+            return Err(de::Error::invalid_length(values.len(), &"a value per reward term"));
+        }
+        values.resize_with(RewardTerm::COUNT, T::default);
+        let values: [T; RewardTerm::COUNT] =
+            values.try_into().map_err(|_| <D::Error as de::Error>::custom("resized above"))?;
+        Ok(Self(values))
+    }
+}
 
 impl<T: Copy> PerTerm<T> {
     /// Makes the value of every term.
@@ -117,6 +203,14 @@ impl<T: Copy> PerTerm<T> {
     /// Returns the terms with their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (RewardTerm, T)> {
         RewardTerm::ALL.into_iter().zip(self.0)
+    }
+
+    /// Returns the terms that every run lists, and the others whose value is not the default, in order.
+    pub fn listed(&self) -> impl Iterator<Item = (RewardTerm, T)>
+    where
+        T: Default + PartialEq,
+    {
+        self.iter().filter(|(term, value)| term.is_core() || *value != T::default())
     }
 
     /// Returns the sum of all values.
@@ -142,6 +236,14 @@ impl<T> IndexMut<RewardTerm> for PerTerm<T> {
     }
 }
 
+impl PerTerm<f32> {
+    /// Returns the reward of a step; `own` tells whether other terms than the first five may have paid.
+    #[inline]
+    pub(crate) fn reward(&self, own: bool) -> f32 {
+        if own { self.total() } else { self.0[..RewardTerm::CORE].iter().sum() }
+    }
+}
+
 /// A flat account's decision, with the facts that its shaping depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FlatDecision {
@@ -158,7 +260,7 @@ pub(crate) struct FlatDecision {
 }
 
 impl FlatDecision {
-    /// Returns the shaping terms that apply to the decision, whatever their weights; never [`RewardTerm::Pnl`].
+    /// Returns the shaping terms that apply to the decision, whatever their weights; never money and the terms of an account.
     pub(crate) fn triggers(&self) -> PerTerm<bool> {
         let (with_setup, chase) = match self.action {
             Action::BuyCall => (self.setup == Setup::BullStrong, self.bull_chase),
@@ -167,7 +269,12 @@ impl FlatDecision {
         };
         let hold = self.action == Action::Hold;
         PerTerm::from_fn(|term| match term {
-            RewardTerm::Pnl => false,
+            RewardTerm::Pnl
+            | RewardTerm::Drawdown
+            | RewardTerm::Holding
+            | RewardTerm::Turnover
+            | RewardTerm::Spread
+            | RewardTerm::Sharpe => false,
             RewardTerm::GoodBuy => self.filled && with_setup,
             RewardTerm::MissedOpportunity => hold && self.setup != Setup::Weak,
             RewardTerm::HoldTax => hold && self.setup == Setup::Weak,
@@ -191,7 +298,28 @@ impl RewardConfig {
             hold_tax: faded(self.hold_tax),
             bad_chase: faded(self.bad_chase),
             shaping_final: self.shaping_final,
+            drawdown: faded(self.drawdown),
+            holding: faded(self.holding),
+            turnover: faded(self.turnover),
+            spread: faded(self.spread),
+            sharpe: faded(self.sharpe),
         }
+    }
+
+    /// Returns the weights of the terms that are off by default, with their terms.
+    pub fn own(&self) -> [(RewardTerm, f32); 5] {
+        [
+            (RewardTerm::Drawdown, self.drawdown),
+            (RewardTerm::Holding, self.holding),
+            (RewardTerm::Turnover, self.turnover),
+            (RewardTerm::Spread, self.spread),
+            (RewardTerm::Sharpe, self.sharpe),
+        ]
+    }
+
+    /// Returns whether any of these weights is not 0.
+    pub(crate) fn has_own(&self) -> bool {
+        self.own().iter().any(|(_, weight)| *weight != 0.0)
     }
 
     /// Returns the shaping of a flat account's decision by term; terms that do not apply are zero.
@@ -200,7 +328,7 @@ impl RewardConfig {
         PerTerm::from_fn(|term| if triggers[term] { self.weight(term, decision.action) } else { 0.0 })
     }
 
-    /// Returns the weight of a shaping term for an action.
+    /// Returns the weight of a term for an action.
     fn weight(&self, term: RewardTerm, action: Action) -> f32 {
         match term {
             RewardTerm::Pnl => self.pnl_scale,
@@ -209,6 +337,11 @@ impl RewardConfig {
             RewardTerm::MissedOpportunity => self.missed_opportunity,
             RewardTerm::HoldTax => self.hold_tax,
             RewardTerm::BadChase => self.bad_chase,
+            RewardTerm::Drawdown => self.drawdown,
+            RewardTerm::Holding => self.holding,
+            RewardTerm::Turnover => self.turnover,
+            RewardTerm::Spread => self.spread,
+            RewardTerm::Sharpe => self.sharpe,
         }
     }
 
@@ -221,16 +354,26 @@ impl RewardConfig {
     }
 
     pub(crate) fn check(&self, faults: &mut Vec<String>) {
-        let &Self { pnl_scale, good_buy_call, good_buy_put, missed_opportunity, hold_tax, bad_chase, shaping_final } =
-            self;
-        for (name, value) in [
+        let &Self {
+            pnl_scale,
+            good_buy_call,
+            good_buy_put,
+            missed_opportunity,
+            hold_tax,
+            bad_chase,
+            shaping_final,
+            ..
+        } = self;
+        let own = self.own().map(|(term, weight)| (term.name(), weight));
+        let weights = [
             ("pnl_scale", pnl_scale),
             ("good_buy_call", good_buy_call),
             ("good_buy_put", good_buy_put),
             ("missed_opportunity", missed_opportunity),
             ("hold_tax", hold_tax),
             ("bad_chase", bad_chase),
-        ] {
+        ];
+        for (name, value) in weights.into_iter().chain(own) {
             if !value.is_finite() {
                 faults.push(format!("env.reward.{name}: {value} is not a finite number"));
             }
@@ -243,13 +386,14 @@ impl RewardConfig {
 
 impl fmt::Display for RewardConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pnl_scale, good_buy_call, good_buy_put, missed_opportunity, hold_tax, bad_chase, shaping_final: _ } =
-            self;
+        let Self { pnl_scale, good_buy_call, good_buy_put, missed_opportunity, hold_tax, bad_chase, .. } = self;
         write!(
             f,
             "{pnl_scale} per unit of return; call {good_buy_call} and put {good_buy_put} on a strong setup, HOLD there \
              {missed_opportunity}, HOLD elsewhere {hold_tax}, chase {bad_chase}"
-        )
+        )?;
+        let mut own = self.own().into_iter().filter(|(_, weight)| *weight != 0.0);
+        own.try_for_each(|(term, weight)| write!(f, ", {} {weight}", term.name()))
     }
 }
 
@@ -311,9 +455,15 @@ mod tests {
     #[test]
     fn terms_are_an_array_in_the_order_of_their_names() {
         let terms = PerTerm::from_fn(|term| term as u8);
-        assert_eq!(serde_json::to_string(&terms).unwrap(), "[0,1,2,3,4]");
+        assert_eq!(serde_json::to_string(&terms).unwrap(), "[0,1,2,3,4,5,6,7,8,9]");
+        let old = PerTerm::from_fn(|term| if term.is_core() { term as u8 } else { 0 });
+        assert_eq!(serde_json::to_string(&old).unwrap(), "[0,1,2,3,4]", "as before the others existed");
+        assert_eq!(serde_json::from_str::<PerTerm<u8>>("[0,1,2,3,4]").unwrap(), old);
+        assert!(serde_json::from_str::<PerTerm<u8>>("[0,1,2]").is_err());
         let names: Vec<_> = terms.iter().map(|(term, _)| term.name()).collect();
-        assert_eq!(names, ["pnl", "good_buy", "missed_opportunity", "hold_tax", "bad_chase"]);
+        assert_eq!(names[..5], ["pnl", "good_buy", "missed_opportunity", "hold_tax", "bad_chase"]);
+        assert_eq!(names[5..], ["drawdown", "holding", "turnover", "spread", "sharpe"]);
+        assert_eq!(old.listed().count(), 5);
         assert!(terms.iter().all(|(term, number)| terms[term] == number && term as u8 == number));
     }
 

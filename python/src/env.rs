@@ -49,7 +49,7 @@ const KEPT_EPISODES: usize = 100_000;
 /// num_threads : int
 ///     1 steps on the calling thread; more pays from some thousand lanes. 0 stands for one per core.
 /// reward : callable, optional
-///     `reward(terms) -> float32 [N]` replaces the reward; `terms` are float32 [N, 5], with the columns of `reward_terms`.
+///     `reward(terms) -> float32 [N]` replaces the reward; `terms` are float32 [N, 10], with the columns of `reward_terms`.
 ///     Episodes and ledger keep the environment's own reward.
 /// buffers : dict, optional
 ///     Arrays of the caller that steps write into, C-contiguous: any of `observations` (float32 [N, I]), `masks` (bool [N, K]),

@@ -33,6 +33,8 @@ struct Bars<'py> {
     /// None without such a column.
     volume: Option<PyReadonlyArray1<'py, f64>>,
     states_zone: bool,
+    /// Further columns by name.
+    own: Vec<(String, PyReadonlyArray1<'py, f64>)>,
 }
 
 /// Daily closes as `zerodte._frames` returns them; dates as texts.
@@ -52,7 +54,7 @@ struct Read<'py> {
     vix_daily: Option<Closes>,
 }
 
-/// Reads frames in memory.
+/// Reads frames in memory, with the further columns `own` of the bars.
 ///
 /// # Errors
 /// `ValueError` for a column that is missing or of another type.
@@ -61,18 +63,19 @@ pub(crate) fn of_memory(
     vix1d: Option<Bound<'_, PyAny>>,
     vix: Option<Bound<'_, PyAny>>,
     vix_daily: Option<Bound<'_, PyAny>>,
+    own: Vec<String>,
 ) -> PyResult<Given> {
     let module = bars.py().import(intern!(bars.py(), "zerodte._frames"))?;
-    module.call_method1(intern!(bars.py(), "of_memory"), (bars, vix1d, vix, vix_daily))?.extract::<Read<'_>>()?.given()
+    module.call_method1(intern!(bars.py(), "of_memory"), (bars, vix1d, vix, vix_daily, own))?.extract::<Read<'_>>()?.given()
 }
 
-/// Reads a folder of files.
+/// Reads a folder of files, with the further columns `own` of the bars.
 ///
 /// # Errors
 /// As [`of_memory`], and `FileNotFoundError` or `ImportError`.
-pub(crate) fn of_folder(folder: &Bound<'_, PyAny>, symbols: Vec<String>) -> PyResult<Given> {
+pub(crate) fn of_folder(folder: &Bound<'_, PyAny>, symbols: Vec<String>, own: Vec<String>) -> PyResult<Given> {
     let module = folder.py().import(intern!(folder.py(), "zerodte._frames"))?;
-    module.call_method1(intern!(folder.py(), "of_folder"), (folder, symbols))?.extract::<Read<'_>>()?.given()
+    module.call_method1(intern!(folder.py(), "of_folder"), (folder, symbols, own))?.extract::<Read<'_>>()?.given()
 }
 
 impl Read<'_> {
@@ -111,6 +114,7 @@ impl Bars<'_> {
                 close: column(&self.close),
                 volume,
             },
+            own: self.own.iter().map(|(name, values)| (name.clone(), column(values))).collect(),
             origin: self.origin,
             states_zone: self.states_zone,
         })

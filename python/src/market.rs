@@ -79,7 +79,7 @@ impl PyMarket {
         py.detach(|| {
             threads::pool(0)?.install(|| {
                 let history = synthetic::generate(&settings.data.synthetic, &names).map_err(error::data)?;
-                Self::build(&history, &Window::default(), settings)
+                Self::build(&history.with_cross(&settings.market.cross), &Window::default(), settings)
             })
         })
     }
@@ -123,7 +123,7 @@ impl PyMarket {
         config: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let asked = Asked::of(start, end, days, config)?;
-        let given = frames::of_memory(bars, vix1d, vix, vix_daily)?;
+        let given = frames::of_memory(bars, vix1d, vix, vix_daily, own_columns(&asked.settings))?;
         Self::of_columns(bars.py(), given, asked, |history| Ok(history))
     }
 
@@ -141,7 +141,7 @@ impl PyMarket {
     ) -> PyResult<Self> {
         let asked = Asked::of(Some(date), Some(date), None, config)?;
         let session = session_on(date)?;
-        let given = frames::of_memory(bars, vix1d, vix, vix_daily)?;
+        let given = frames::of_memory(bars, vix1d, vix, vix_daily, own_columns(&asked.settings))?;
         Self::of_columns(bars.py(), given, asked, |history| history.known_after(&session, minute).map_err(error::data))
     }
 
@@ -177,7 +177,7 @@ impl PyMarket {
         config: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let asked = Asked::of(start, end, days, config)?;
-        let given = frames::of_folder(data_dir, symbols)?;
+        let given = frames::of_folder(data_dir, symbols, own_columns(&asked.settings))?;
         Self::of_columns(data_dir.py(), given, asked, |history| Ok(history))
     }
 
@@ -416,7 +416,7 @@ impl PyMarket {
                 let Given { bars, vix1d, vix, vix_daily } = given;
                 let volatility = GivenVolatility { vix1d, vix, vix_daily };
                 let history = columns::history(bars, volatility, &settings.data.bar_format()).map_err(error::data)?;
-                Self::build(&known(history)?, &window, settings)
+                Self::build(&known(history)?.with_cross(&settings.market.cross), &window, settings)
             })
         })
     }
@@ -508,6 +508,11 @@ impl Asked {
 pub(crate) fn session_on(given: &Bound<'_, PyAny>) -> PyResult<calendar::Session> {
     let found = date(Some(given))?.and_then(calendar::session);
     found.ok_or_else(|| error::value(format!("{given} is no date with a session: a weekend or a holiday")))
+}
+
+/// Returns the names of the further columns of the bars that the configuration observes.
+fn own_columns(settings: &Settings) -> Vec<String> {
+    settings.data.bar_format().own.into_iter().collect()
 }
 
 /// Reads a date of Python, or a text such as 2025-06-30.

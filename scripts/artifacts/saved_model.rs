@@ -108,7 +108,9 @@ impl ModelMeta {
     /// When a configuration cannot be written as TOML.
     pub fn changed_inputs(&self, config: &RunConfig) -> anyhow::Result<Vec<String>> {
         let text = |value: Option<Value>| value.map_or_else(|| "no value".to_owned(), |value| value.to_string());
-        let found = differences(&self.config, config)?.into_iter().filter(|found| found.key.starts_with("market."));
+        let inputs = ["market.", "data.own_columns", "data.column_files"];
+        let of_inputs = |found: &Difference| inputs.iter().any(|key| found.key.starts_with(key));
+        let found = differences(&self.config, config)?.into_iter().filter(of_inputs);
         let sentence = |found: Difference| {
             let (then, now) = (text(found.first), text(found.second));
             format!("the model was trained with {} = {then}, this run uses {now}", found.key)

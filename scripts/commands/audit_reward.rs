@@ -90,6 +90,9 @@ pub fn made_up(config: &RunConfig) -> RunConfig {
     let run = &mut config.run;
     (run.data_source, run.options) = (DataSource::Synthetic, None);
     (run.start_date, run.end_date, run.intraday_days) = (None, None, 0);
+    // Columns of the user belong to other bars, and the scripted policies do not read them.
+    (config.data.own_columns, config.data.column_files) = (Vec::new(), Vec::new());
+    (config.market.cross, config.market.option_columns) = (Vec::new(), Vec::new());
     config.data.synthetic = SyntheticConfig { planted_edge: 0.0, edge_visibility: 0.0, ..config.data.synthetic };
     config
 }

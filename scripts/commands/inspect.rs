@@ -13,7 +13,7 @@ mod text;
 
 use anyhow::Context as _;
 use market_data::{
-    Bars, DataError, DataStamp, DateRange, FileRecord, calendar,
+    Bars, DataError, DataStamp, Dataset, DateRange, FileRecord, History, calendar,
     quality::{self, Day},
 };
 use serde::Serialize;
@@ -22,7 +22,7 @@ use self::coverage as minutes;
 use crate::{
     artifacts::files,
     config::{DataSource, RunConfig, context::CommandContext},
-    inputs,
+    inputs::{self, column_alarm::ColumnCheck},
     output::{console::Console, exit_code::UsageError, output_file::OutputFile},
 };
 
@@ -69,13 +69,16 @@ struct Read {
     files: Vec<FileRecord>,
     days: Vec<Day>,
     outside: Outside,
+    columns: Option<ColumnCheck>,
 }
 
 impl Read {
     fn load(config: &RunConfig) -> anyhow::Result<Self> {
         let history = inputs::history(config)?;
         let bars = history.bars.first().context("the source returned no bars")?;
-        let (days, outside) = quality::cut(bars, &sessions_asked_for(bars, config)?);
+        let dates = sessions_asked_for(bars, config)?;
+        let (days, outside) = quality::cut(bars, &dates);
+        let columns = checked_columns(&history, config, &dates)?;
         Ok(Self {
             symbol: bars.symbol().to_string(),
             source: name(config),
@@ -83,8 +86,19 @@ impl Read {
             files: history.files,
             days,
             outside,
+            columns,
         })
     }
+}
+
+/// Tests the columns of the user, if the configuration names any.
+fn checked_columns(history: &History, config: &RunConfig, dates: &DateRange) -> anyhow::Result<Option<ColumnCheck>> {
+    let named = config.data.own_columns.len() + config.data.column_files.len() + config.market.cross.len();
+    if named == 0 {
+        return Ok(None);
+    }
+    let dataset = Dataset::build(history, &config.run.window(), &config.data)?;
+    Ok(ColumnCheck::of(&dataset.symbols, dates))
 }
 
 /// Returns the name of a source in the form of `--against`.
@@ -146,6 +160,9 @@ pub struct InspectReport {
     pub half_days: Vec<HalfDay>,
     /// Comparison with the second source.
     pub comparison: Option<Comparison>,
+    /// Test of the columns of the user for knowledge of the future, if the configuration names any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<ColumnCheck>,
 }
 
 impl InspectReport {
@@ -167,6 +184,7 @@ impl InspectReport {
             outliers: Outliers::of(days),
             half_days: days.iter().filter_map(HalfDay::of).collect(),
             comparison: other.map(|other| compared(read, other)).transpose()?,
+            columns: read.columns.clone(),
         };
         report.findings = findings::of(&report);
         Ok(report)

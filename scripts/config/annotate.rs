@@ -92,6 +92,14 @@ mod tests {
         (config.ppo.target_kl, config.ppo.clip_range_vf) = (Some(0.02), Some(0.2));
         (config.data.split.train_end, config.data.split.validation_end) = (Some(Date::MIN), Some(Date::MAX));
         config.data.split.all_dates = true;
+        config.market.cross = vec!["IWM".parse().unwrap()];
+        config.market.option_columns = vec![market_env::OptionColumn::Skew];
+        let reward = &mut config.env.reward;
+        for weight in
+            [&mut reward.drawdown, &mut reward.holding, &mut reward.turnover, &mut reward.spread, &mut reward.sharpe]
+        {
+            *weight = 1.0;
+        }
         config.data.timestamp_zone = "UTC".parse().ok();
         config.data.columns = [("Last Price".to_owned(), market_data::BarColumn::Close)].into();
         config

@@ -47,7 +47,9 @@ impl ForecastColumns {
             ))
             .into());
         }
-        let names: Vec<String> = FEATURES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        // Further features are columns of the user, which the market has to bring.
+        let own = forecaster.features().iter().skip(FEATURES.len()).cloned();
+        let names: Vec<String> = FEATURES.iter().map(|(name, _)| (*name).to_owned()).chain(own).collect();
         forecaster.check_features(&names).with_context(|| format!("the forecaster {name}"))?;
         let ForecasterMeta { data, config, split, .. } = meta;
         let columns = forecaster.targets().iter().map(|target| format!("forecast_{target}")).collect();
@@ -101,9 +103,9 @@ impl ForecastColumns {
     /// # Errors
     /// When the forecasts cannot be computed.
     pub fn add_to(&self, market: Market) -> anyhow::Result<Market> {
-        let width = FEATURES.len();
-        ensure!(market.feature_names().len() == width, "the market already has forecasts");
-        let columns = self.record.columns.len();
+        let names = market.feature_names();
+        let (width, columns) = (names.len(), self.record.columns.len());
+        ensure!(!names.contains(&self.record.columns[0]), "the market already has forecasts");
         let mut samples = Samples::default();
         for day in market.days() {
             let rows = day.rows();
@@ -111,7 +113,7 @@ impl ForecastColumns {
             samples.first_row.extend(rows.clone().map(|_| rows.start as u32));
         }
         samples.block = vec![0; samples.row.len()];
-        let forecasts = self.forecaster.predict(market.features(), &samples)?;
+        let forecasts = self.forecaster.predict(&self.inputs(&market)?, &samples)?;
         // Rows before a session's first one repeat it, their forecasts too.
         let mut values = vec![0.0; market.features().len() / width * columns];
         let mut done = forecasts.chunks_exact(columns);
@@ -131,6 +133,23 @@ impl ForecastColumns {
             end = rows.end;
         }
         Ok(market.with_columns(self.record.columns.clone(), &values))
+    }
+
+    /// Returns the features of the forecaster, in its order, out of those of a market. `[T, F]`
+    fn inputs(&self, market: &Market) -> anyhow::Result<Vec<f32>> {
+        let names = market.feature_names();
+        let place = |wanted: &String| {
+            names.iter().position(|name| name == wanted).with_context(|| {
+                format!(
+                    "the forecaster {} was trained with the column {wanted}, which this market lacks; name it in data.own_columns, \
+                     data.column_files or market.cross",
+                    self.record.path.display()
+                )
+            })
+        };
+        let places = self.forecaster.features().iter().map(place).collect::<anyhow::Result<Vec<usize>>>()?;
+        let rows = market.features().chunks_exact(names.len());
+        Ok(rows.flat_map(|row| places.iter().map(|&at| row[at])).collect())
     }
 
     /// Returns a sentence on the columns and the dates of the forecaster.

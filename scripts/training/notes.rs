@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use market_data::calendar;
-use market_env::{AtTheBell, ExitMode, RewardTerm, Settlement, StrikeRule};
+use market_env::{AtTheBell, ExitMode, Settlement, StrikeRule};
 use ppo_agent::{EntropySchedule, PolicyKind, health::OnCollapse};
 
 use crate::{
@@ -105,10 +105,11 @@ fn settles(config: &RunConfig) -> bool {
 }
 
 /// Returns the weights of a reward, money first.
-fn weights(config: &RunConfig) -> [f32; 1 + RewardTerm::COUNT] {
+fn weights(config: &RunConfig) -> Vec<f32> {
     let reward = &config.env.reward;
     let bonuses = [reward.good_buy_call, reward.good_buy_put];
-    [reward.pnl_scale, bonuses[0], bonuses[1], reward.missed_opportunity, reward.hold_tax, reward.bad_chase]
+    let flat = [reward.pnl_scale, bonuses[0], bonuses[1], reward.missed_opportunity, reward.hold_tax, reward.bad_chase];
+    flat.into_iter().chain(reward.own().map(|(_, weight)| weight)).collect()
 }
 
 fn shapes(config: &RunConfig) -> bool {

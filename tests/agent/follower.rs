@@ -16,7 +16,8 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// Reads the features that a policy sees: a bar is all body in an upward regime, mostly wicks in a downward one.
+    /// Reads the features that a policy sees: a bar is all body in an upward regime, mostly wicks in a downward one. A column
+    /// `regime` of the user tells it instead where there is one.
     pub(crate) fn of(market: &Market) -> Self {
         let names = market.feature_names();
         let column = |name: &str| names.iter().position(|known| known == name).unwrap();
@@ -31,8 +32,9 @@ impl Signal {
                 0.0
             }
         };
-        let (told, minutes_left) =
-            rows.map(|row| (direction(row[body]), (row[to_close] * 390.0).round() as u32)).unzip();
+        let told_by_user = names.iter().position(|known| known == "regime.raw");
+        let tells = |row: &[f32]| told_by_user.map_or_else(|| direction(row[body]), |at| row[at]);
+        let (told, minutes_left) = rows.map(|row| (tells(row), (row[to_close] * 390.0).round() as u32)).unzip();
         Self { told, minutes_left }
     }
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use market_data::source::synthetic::SyntheticConfig;
+use market_data::{
+    DataConfig, Dataset, Window,
+    columns::{KnownRow, KnownSeries, OwnColumn, Transform, Validity},
+    source::synthetic::{self, SyntheticConfig},
+};
 use market_env::{
     Action, BatchEnv, EnvConfig, Episode, Market, MarketConfig, RewardConfig, RewardTerm, Trade,
     baselines::{EntryRule, ExitRule, Scripted},
@@ -15,7 +19,7 @@ use zerodte_scripts::evaluation::baselines::{Baselines, Opportunity, explain_sta
 
 use crate::{
     agent::follower::{Follower, Signal},
-    util::{all_days, dataset, dataset_of},
+    util::{all_days, dataset, dataset_of, symbols},
 };
 
 /// Environment whose only reward is money.
@@ -55,7 +59,10 @@ impl Course {
     }
 
     fn under(calendar_days: u32, synthetic: SyntheticConfig, market: &MarketConfig, env: EnvConfig) -> Self {
-        let dataset = dataset_of(&["SPY"], calendar_days, synthetic);
+        Self::on(&dataset_of(&["SPY"], calendar_days, synthetic), market, env)
+    }
+
+    fn on(dataset: &Dataset, market: &MarketConfig, env: EnvConfig) -> Self {
         let market = Arc::new(Market::build(&dataset.symbols, market).unwrap());
         let days = market.days().len() as u32;
         let cut = days * 3 / 4;
@@ -161,6 +168,57 @@ fn a_plain_visible_edge_is_followed() {
 #[test]
 fn a_strong_visible_edge_is_followed() {
     assert_signal_is_followed(0.4, 500_000, 1);
+}
+
+/// A market whose bars hide their regime, which a column of the user tells; the column is `rows` minutes late, counted in a circle.
+fn told_by_a_column(rows: usize) -> Course {
+    let day = jiff::civil::date;
+    let (sessions_from, sessions_to) = (day(2019, 6, 14), day(2024, 12, 6));
+    let history = |edge_visibility| {
+        let made_up = SyntheticConfig {
+            seed: 40,
+            planted_edge: 0.25,
+            edge_visibility,
+            sessions_from,
+            sessions_to,
+            ..SyntheticConfig::default()
+        };
+        synthetic::generate(&made_up, &symbols(&["SPY"])).unwrap()
+    };
+    let (shown, mut hidden) = (history(1.0), history(0.0));
+    let bars = &shown.bars[0];
+    assert_eq!(bars.close(), hidden.bars[0].close(), "the shape of bars does not change prices");
+    let tells = |row: usize| {
+        let body = (bars.close()[row] - bars.open()[row]).abs() / (bars.high()[row] - bars.low()[row]).max(1e-9);
+        if body > 0.6 {
+            1.0
+        } else if body > 0.0 {
+            -1.0
+        } else {
+            f64::NAN
+        }
+    };
+    let mut told: Vec<f64> = (0..bars.len()).map(tells).collect();
+    told.rotate_right(rows);
+    let row = |(&event_ns, value)| KnownRow { event_ns, known_ns: event_ns + 60_000_000_000, value };
+    let rows = bars.ts_ns().iter().zip(told).map(row).collect();
+    hidden.columns.series = vec![KnownSeries::new("regime".into(), None, "test", Validity::Session, rows).unwrap()];
+    let own_columns = vec![OwnColumn::new("regime", Transform::Raw)];
+    let config = DataConfig { own_columns, ..DataConfig::default() };
+    let dataset = Dataset::build(&hidden, &Window::default(), &config).unwrap();
+    Course::on(&dataset, &MarketConfig::default(), money_alone())
+}
+
+#[test]
+fn an_edge_in_a_column_of_the_user_is_followed_and_gone_with_the_column_shuffled() {
+    let (told, shuffled) = (told_by_a_column(0), told_by_a_column(200 * 390));
+    let possible = reward(&told.follow(told.best_follower(), &told.exam));
+    let reached = |course: &Course| reward(&course.examine(&course.train(500_000, 1), Behaviour::Greedy).0.episodes);
+    let (learned, nothing) = (reached(&told), reached(&shuffled));
+    eprintln!("per session {learned} of {possible}; with the column shuffled {nothing}");
+    assert!(possible.value > 8.0 * possible.error, "the column must pay: {possible}");
+    assert!(learned.value >= 0.9 * possible.value, "{learned} of {possible}");
+    assert!(nothing.value < 0.1 * possible.value && nothing.value < 3.0 * nothing.error.max(1e-9), "{nothing}");
 }
 
 #[test]

@@ -48,6 +48,20 @@ fn the_pnl_profile_pays_no_uninformed_policy() {
 }
 
 #[test]
+fn a_reward_that_is_paid_for_holding_is_flagged_by_the_name_of_its_term() {
+    let (output, report) = audit(&[&["--set", "env.reward.holding=1.0"], &SHORT[..]].concat());
+    assert!(!output.status.success());
+    let screen = text(&output.stdout);
+    assert!(screen.contains("holding 1") && screen.contains("HACKABLE: policies without information"), "{screen}");
+    let flagged = policies(&report["audits"][0]).iter().filter(|policy| policy["flagged"] == true);
+    let terms: Vec<&str> = flagged.map(|policy| policy["paying"]["term"].as_str().unwrap()).collect();
+    assert!(!terms.is_empty() && terms.iter().all(|term| *term == "holding"), "{terms:?}");
+    let charged =
+        audit(&[&["--set", "env.reward.drawdown=-1", "--set", "env.reward.spread=-1"], &SHORT[..]].concat()).0;
+    assert!(charged.status.success(), "{}", text(&charged.stdout));
+}
+
+#[test]
 fn the_pnl_profile_pays_no_uninformed_policy_on_real_days() {
     let Some(bars) = real_bars() else { return };
     let data = ["--data-dir", bars.to_str().unwrap(), "--symbols", "SPY,QQQ,SPX,IWM", "--intraday-days", "180"];

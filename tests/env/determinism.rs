@@ -1,6 +1,6 @@
 //! Same seed, config and data: same numbers, for any batch size and any number of threads, with or without a pause.
 
-use market_env::{BatchEnv, EnvConfig, VecEnv as _};
+use market_env::{BatchEnv, EnvConfig, RewardConfig, VecEnv as _};
 
 use crate::util::{Batch, Dice, all_days, dataset, market};
 
@@ -170,4 +170,47 @@ fn rewards_are_the_sums_of_their_terms() {
         paid += sums.iter().filter(|&&sum| sum != 0.0).count();
     }
     assert!(paid > 50);
+}
+
+/// A reward with every term of the account, which are off by default.
+fn with_terms_of_the_account() -> EnvConfig {
+    let reward = RewardConfig {
+        drawdown: -2.0,
+        holding: -0.5,
+        turnover: -0.25,
+        spread: -1.0,
+        sharpe: 0.5,
+        ..RewardConfig::default()
+    };
+    EnvConfig { reward, ..EnvConfig::default() }
+}
+
+#[test]
+fn terms_of_the_account_pay_go_on_after_a_pause_and_stand_in_the_ledger() {
+    let market = market(&dataset(&["SPY"], 8, 1, 0.0));
+    let (plain, config) = (EnvConfig::default(), with_terms_of_the_account());
+    let mut straight = Batch::training(&market, &config, 200, 21);
+    straight.env.keep_reward_terms();
+    trace(&mut straight, 500, 1);
+    let state = straight.env.state();
+    let mut resumed = Batch::training(&market, &config, 200, 21);
+    resumed.restore(&state).unwrap();
+    assert_eq!(trace(&mut resumed, 400, 2), trace(&mut straight, 400, 2));
+    assert_eq!(resumed.env.ledger(), straight.env.ledger());
+    let sums: Vec<f32> = straight.env.reward_terms().map(market_env::PerTerm::total).collect();
+    assert_eq!(sums, straight.lanes.reward);
+    let ledger = straight.env.ledger();
+    for (term, sum) in ledger.reward_terms.iter().filter(|(term, _)| !term.is_core()) {
+        assert!(sum != 0.0, "{} never paid", term.name());
+    }
+    assert_eq!(ledger.reward_terms.listed().count(), 10);
+
+    // Money and shaping are those of a run without these terms, and such a run keeps no state for them.
+    let mut without = Batch::training(&market, &plain, 200, 21);
+    trace(&mut without, 500, 1);
+    trace(&mut without, 400, 2);
+    let core = |ledger: &market_env::Ledger| ledger.reward_terms.iter().take(5).collect::<Vec<_>>();
+    assert_eq!(core(without.env.ledger()), core(ledger));
+    assert!(state.contains("\"own\"") && !without.env.state().contains("\"own\""));
+    assert_eq!(without.env.ledger().reward_terms.listed().count(), 5);
 }

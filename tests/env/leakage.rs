@@ -3,6 +3,7 @@
 
 use market_data::{
     BarColumns, Bars, DataConfig, Dataset, History, SymbolSessions, Volatility, Window, calendar,
+    columns::ColumnInputs,
     source::{files, synthetic},
 };
 use market_env::{EnvConfig, FEATURES, FillRule, Market, MarketConfig, VecEnv};
@@ -81,6 +82,7 @@ impl Feed {
             files: Vec::new(),
             synthetic: true,
             notes: Vec::new(),
+            columns: ColumnInputs::default(),
         };
         Dataset::build(&history, &Window::default(), &DataConfig::default()).unwrap()
     }

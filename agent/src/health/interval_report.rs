@@ -1,6 +1,6 @@
 //! Report of one diagnostics interval, the source of its log lines, metrics and verdict.
 
-use market_env::{Action, Ledger, PerTerm, Setup};
+use market_env::{Action, Ledger, PerTerm, RewardTerm, Setup};
 use statistics::{ConfidenceInterval, ratio};
 
 use super::{IntervalVerdict, Verdict};
@@ -83,7 +83,8 @@ impl IntervalReport {
         put("env/opened".into(), Some(self.interval.opened as f64));
         put("env/completed".into(), Some(self.interval.closed() as f64));
         put("env/open_at_end".into(), Some((self.total.opened - self.total.closed()) as f64));
-        for (term, share) in reward_shares(&self.interval).iter() {
+        let listed = |of: &(RewardTerm, Option<f64>)| of.0.is_core() || of.1.is_some_and(|share| share > 0.0);
+        for (term, share) in reward_shares(&self.interval).iter().filter(listed) {
             put(format!("reward_terms_share/{}", term.name()), share);
         }
         put("reward/total".into(), Some(self.interval.reward_terms.total()));

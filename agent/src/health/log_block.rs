@@ -114,7 +114,7 @@ pub(crate) fn interval_block(interval: &Ledger, total: &Ledger) -> String {
         );
     }
     for (name, ledger) in ledgers {
-        let terms = ledger.reward_terms.iter().map(|(term, sum)| format!("{} {sum:+.3}", term.name()));
+        let terms = ledger.reward_terms.listed().map(|(term, sum)| format!("{} {sum:+.3}", term.name()));
         let terms = terms.collect::<Vec<_>>().join(" | ");
         line(&mut text, format_args!("{name:<9} reward {:+.3} = {terms}", ledger.reward_terms.total()));
     }
@@ -154,7 +154,7 @@ pub fn metrics(interval: &Ledger, total: &Ledger) -> Vec<(String, f64)> {
     put("env/unfilled_orders", Some(interval.unfilled_orders as f64));
     put("env/minutes_without_bar", Some(interval.minutes_without_bar as f64));
     put("env/halted_orders", Some(interval.halted_orders as f64));
-    for (term, sum) in interval.reward_terms.iter() {
+    for (term, sum) in interval.reward_terms.listed() {
         put(&format!("reward_terms/{}", term.name()), Some(sum));
     }
     put("money/net_pnl_usd", Some(interval.net_pnl_cents as f64 / 100.0));
@@ -207,6 +207,7 @@ mod tests {
                 RewardTerm::MissedOpportunity => -190.5,
                 RewardTerm::HoldTax => -5.25,
                 RewardTerm::BadChase => -9.75,
+                _ => 0.0,
             }),
             opened: 14_000,
             exits: [14_000, 0, 0, 0, 0, 0, 0, 0, 0],

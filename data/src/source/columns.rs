@@ -7,7 +7,10 @@ use super::{
     files::trust::{Check, Trust},
 };
 use crate::{
-    BarColumns, BarFormat, Bars, DailySeries, DataError, History, Symbol, Volatility, Zone, bar_format::clock_time,
+    BarColumns, BarFormat, Bars, DailySeries, DataError, History, Symbol, Volatility, Zone,
+    bar_format::clock_time,
+    calendar::MINUTE_NS,
+    columns::{ColumnInputs, KnownRow, KnownSeries, Validity},
 };
 
 /// Minute bars of one symbol as columns, before zone and stamp are applied.
@@ -21,6 +24,8 @@ pub struct GivenBars {
     pub columns: BarColumns,
     /// True if the times are instants, false if they are the readings of a clock in the zone of the format, or in UTC.
     pub states_zone: bool,
+    /// Further columns by name, one value per bar, known at its end; NaN is no news.
+    pub own: Vec<(String, Vec<f64>)>,
 }
 
 /// Daily closes of VIX as columns.
@@ -59,7 +64,7 @@ pub struct GivenVolatility {
 ///     close: vec![607.62, 607.60],
 ///     volume: vec![120_000.0, 80_000.0],
 /// };
-/// let given = GivenBars { symbol: Symbol::new("SPY")?, origin: "two minutes".into(), columns, states_zone: true };
+/// let given = GivenBars { symbol: Symbol::new("SPY")?, origin: "two minutes".into(), columns, states_zone: true, own: vec![] };
 /// let history = history(vec![given.clone()], GivenVolatility::default(), &BarFormat::default())?;
 /// assert_eq!((history.bars[0].len(), history.synthetic), (2, false));
 ///
@@ -77,14 +82,34 @@ pub fn history(bars: Vec<GivenBars>, volatility: GivenVolatility, format: &BarFo
     let symbols: Vec<Symbol> = bars.iter().map(|given| given.symbol.clone()).collect();
     check_symbols(&symbols)?;
     let mut trust = Trust::new(format.clone());
-    let bars =
-        bars.into_iter().map(|given| trusted(given, format, &mut trust, Trust::bars)).collect::<Result<_, _>>()?;
+    let mut series = Vec::new();
+    let mut with_own = |mut given: GivenBars| {
+        let own = std::mem::take(&mut given.own);
+        let bars = trusted(given, format, &mut trust, Trust::bars)?;
+        for (name, values) in own {
+            series.push(of_bars(&bars, name, values)?);
+        }
+        Ok::<_, DataError>(bars)
+    };
+    let bars = bars.into_iter().map(&mut with_own).collect::<Result<Vec<_>, _>>()?;
     let GivenVolatility { vix1d, vix, vix_daily } = volatility;
     let mut index = |given: Option<GivenBars>| given.map(|given| trusted(given, format, &mut trust, Trust::index));
     let (vix1d, vix) = (index(vix1d).transpose()?, index(vix).transpose()?);
     let vix_daily = vix_daily.map(|given| trusted_closes(given, &mut trust)).transpose()?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
-    Ok(History { bars, volatility, files: Vec::new(), synthetic: false, notes: trust.into_notes() })
+    let columns = ColumnInputs { series, cross: Vec::new() };
+    Ok(History { bars, volatility, files: Vec::new(), synthetic: false, notes: trust.into_notes(), columns })
+}
+
+/// Returns a further column of bars, whose values are known at the ends of their bars.
+fn of_bars(bars: &Bars, name: String, values: Vec<f64>) -> Result<KnownSeries, DataError> {
+    if values.len() != bars.len() {
+        let fault = format!("it has {} values for {} bars", values.len(), bars.len());
+        return Err(DataError::ColumnRow { path: bars.origin().to_owned(), row: values.len(), column: name, fault });
+    }
+    let row = |(&event_ns, value)| KnownRow { event_ns, known_ns: event_ns + MINUTE_NS, value };
+    let rows = bars.ts_ns().iter().zip(values).map(row).collect();
+    KnownSeries::new(name, Some(bars.symbol().clone()), bars.origin(), Validity::Session, rows)
 }
 
 fn trusted(given: GivenBars, format: &BarFormat, trust: &mut Trust, check: Check) -> Result<Bars, DataError> {
@@ -102,7 +127,7 @@ fn trusted_closes(given: GivenCloses, trust: &mut Trust) -> Result<DailySeries, 
 
 /// Applies zone and stamp of the format, and checks every row.
 fn checked(given: GivenBars, format: &BarFormat) -> Result<(Bars, bool), DataError> {
-    let GivenBars { symbol, origin, mut columns, states_zone } = given;
+    let GivenBars { symbol, origin, mut columns, states_zone, own: _ } = given;
     if let Some(zone) = format.zone.as_ref().filter(|_| !states_zone) {
         columns.ts_ns = in_utc(&origin, zone, &columns.ts_ns)?;
     }
@@ -132,7 +157,7 @@ mod tests {
         let bars = generate(&config, std::slice::from_ref(&symbol)).unwrap().bars.remove(0);
         let mut columns = bars.into_columns();
         columns.ts_ns.iter_mut().for_each(|ns| *ns += shift_hours * 3_600_000_000_000);
-        GivenBars { symbol, origin: "bars[\"SPY\"]".to_owned(), columns, states_zone }
+        GivenBars { symbol, origin: "bars[\"SPY\"]".to_owned(), columns, states_zone, own: Vec::new() }
     }
 
     fn read(given: GivenBars, format: &BarFormat) -> Result<History, DataError> {

@@ -18,6 +18,7 @@ mod exchange_day;
 #[cfg(test)]
 mod fault_tests;
 pub mod import;
+pub(super) mod named;
 mod needed;
 pub(super) mod parquet;
 pub mod placement;
@@ -40,6 +41,7 @@ use self::{
 use super::check_symbols;
 use crate::{
     BarFormat, Bars, DailySeries, DataError, FileRecord, History, Symbol, Volatility, Window, calendar,
+    columns::{ColumnInputs, KnownSeries, Validity},
     error::listed_or_nothing,
 };
 
@@ -67,27 +69,39 @@ pub fn load(dir: &Path, symbols: &[Symbol]) -> Result<History, DataError> {
 /// A folder or file that is missing or unreadable, a column that is missing or of the wrong type, a bad cell or row, times that
 /// contradict the exchange's day, prices off by a factor; the message names file, row and column.
 pub fn load_in(dir: &Path, symbols: &[Symbol], format: &BarFormat) -> Result<History, DataError> {
-    load_window(dir, symbols, format, &Window::default())
+    load_window(dir, symbols, &[], format, &Window::default())
 }
 
 /// As [`load_in`], for a run on the dates of `window`: Parquet files are read from the history of the first date on, and earlier rows
-/// are neither read nor checked.
+/// are neither read nor checked. Also reads the minute bars of other symbols, `cross`, that become columns: indices of volatility too.
 ///
 /// # Errors
 /// As for [`load_in`].
-pub fn load_window(dir: &Path, symbols: &[Symbol], format: &BarFormat, window: &Window) -> Result<History, DataError> {
+pub fn load_window(
+    dir: &Path,
+    symbols: &[Symbol],
+    cross: &[Symbol],
+    format: &BarFormat,
+    window: &Window,
+) -> Result<History, DataError> {
     check_symbols(symbols)?;
     let mut folder = Folder::open(dir, format, window)?;
     let bars = symbols.iter().map(|symbol| folder.minute_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
     // Days are counted from the last bar of a symbol, before which an index may end.
     let last = bars.iter().filter_map(|bars| bars.ts_ns().last()).max();
     folder.window.to = window.to.or(last.map(|&last| calendar::exchange_date(last)));
+    let plain = BarFormat { own: BTreeSet::new(), ..format.clone() };
+    let mut beside = Folder::open(dir, &plain, &folder.window)?;
+    let cross = cross.iter().map(|symbol| beside.cross_bars(symbol)).collect::<Result<Vec<_>, _>>()?;
     let vix1d = folder.index(&Symbol::new("VIX1D")?)?;
     let vix = folder.index(&Symbol::new("VIX")?)?;
     let vix_daily = folder.daily("VIX_1d")?;
     let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), vix_daily);
+    folder.read.extend(beside.read.drain(..).filter(|file| !folder.read.contains(file)).collect::<Vec<_>>());
     let files = std::mem::take(&mut folder.read);
-    Ok(History { bars, volatility, files, synthetic: false, notes: folder.into_notes() })
+    let columns = ColumnInputs { series: std::mem::take(&mut folder.own), cross };
+    let notes = folder.into_notes().into_iter().chain(beside.trust.into_notes()).collect();
+    Ok(History { bars, volatility, files, synthetic: false, notes, columns })
 }
 
 /// A folder, and records of the files read from it.
@@ -102,6 +116,8 @@ struct Folder<'a> {
     /// Columns that are not read.
     unused: BTreeSet<String>,
     trust: Trust,
+    /// Further columns of the bars that the format names.
+    own: Vec<KnownSeries>,
 }
 
 impl<'a> Folder<'a> {
@@ -119,6 +135,7 @@ impl<'a> Folder<'a> {
             read: Vec::new(),
             unused: BTreeSet::new(),
             trust: Trust::new(format.clone()),
+            own: Vec::new(),
         })
     }
 
@@ -139,36 +156,55 @@ impl<'a> Folder<'a> {
     }
 
     fn minute_bars(&mut self, symbol: &Symbol) -> Result<Bars, DataError> {
-        let stem = format!("{symbol}_1m");
-        let path = self.find(&stem)?.ok_or_else(|| DataError::MissingFile {
-            wanted: format!("{stem}.parquet"),
+        let path = self.find(&format!("{symbol}_1m"))?.ok_or_else(|| self.missing(symbol))?;
+        self.trusted(&path, symbol, self.format, !symbol.is_index(), Trust::bars)
+    }
+
+    fn missing(&self, symbol: &Symbol) -> DataError {
+        DataError::MissingFile {
+            wanted: format!("{symbol}_1m.parquet"),
             folder: self.dir.display().to_string(),
             available: self.symbols(),
-        })?;
-        self.trusted(&path, symbol, !symbol.is_index(), Trust::bars)
+        }
+    }
+
+    /// Returns the minute bars of a symbol whose bars are columns only.
+    fn cross_bars(&mut self, symbol: &Symbol) -> Result<Bars, DataError> {
+        if !symbol.as_str().starts_with("VIX") {
+            return self.minute_bars(symbol);
+        }
+        self.index(symbol)?.ok_or_else(|| self.missing(symbol))
     }
 
     /// Returns the minute bars of an index of volatility, which are optional.
     fn index(&mut self, symbol: &Symbol) -> Result<Option<Bars>, DataError> {
         let Some(path) = self.find(&format!("{symbol}_1m"))? else { return Ok(None) };
-        self.trusted(&path, symbol, false, Trust::index).map(Some)
+        let plain = BarFormat { own: BTreeSet::new(), ..self.format.clone() };
+        self.trusted(&path, symbol, &plain, false, Trust::index).map(Some)
     }
 
     /// Reads a series and checks it. Where the rows of the run's dates raise a doubt the whole file is read, so that errors count rows
-    /// from its first.
-    fn trusted(&mut self, path: &Path, symbol: &Symbol, with_volume: bool, check: Check) -> Result<Bars, DataError> {
+    /// from its first; so is a file with further columns.
+    fn trusted(
+        &mut self,
+        path: &Path,
+        symbol: &Symbol,
+        format: &BarFormat,
+        with_volume: bool,
+        check: Check,
+    ) -> Result<Bars, DataError> {
         let origin = path.display().to_string();
-        let read = |window: &Window| Series::read(path, symbol, self.format, with_volume, window);
-        if self.window != Window::default() {
-            let mut strict = Trust::new(BarFormat { allow_suspicious: false, ..self.format.clone() });
+        let read = |window: &Window| Series::read(path, symbol, format, with_volume, window);
+        if self.window != Window::default() && format.own.is_empty() {
+            let mut strict = Trust::new(BarFormat { allow_suspicious: false, ..format.clone() });
             let trusts = |series: &Series| check(&mut strict, &origin, &series.bars, series.states_zone).is_ok();
             if let Some(series) = read(&self.window).ok().filter(trusts) {
-                return Ok(self.keep(series));
+                return self.keep(series);
             }
         }
         let series = read(&Window::default())?;
         check(&mut self.trust, &origin, &series.bars, series.states_zone)?;
-        Ok(self.keep(series))
+        self.keep(series)
     }
 
     fn daily(&mut self, stem: &str) -> Result<Option<DailySeries>, DataError> {
@@ -181,11 +217,16 @@ impl<'a> Folder<'a> {
         Ok(Some(series))
     }
 
-    /// Keeps the records of a series and returns its bars.
-    fn keep(&mut self, series: Series) -> Bars {
-        self.read.extend(series.records);
-        self.unused.extend(series.unused);
-        series.bars
+    /// Keeps records and further columns of a series, and returns its bars.
+    fn keep(&mut self, series: Series) -> Result<Bars, DataError> {
+        let Series { bars, records, unused, own, .. } = series;
+        self.read.extend(records);
+        self.unused.extend(unused);
+        for (name, rows) in own {
+            let symbol = Some(bars.symbol().clone());
+            self.own.push(KnownSeries::new(name, symbol, bars.origin(), Validity::Session, rows)?);
+        }
+        Ok(bars)
     }
 
     /// Returns sentences on what was allowed, and on columns that are not read.

@@ -23,6 +23,7 @@ use super::check_symbols;
 use crate::{
     BarColumns, Bars, DataError, History, Symbol, Volatility,
     calendar::{self, MINUTE_NS, Session},
+    columns::ColumnInputs,
 };
 
 /// Mean length of a hidden regime in minutes.
@@ -135,6 +136,7 @@ pub fn generate(config: &SyntheticConfig, symbols: &[Symbol]) -> Result<History,
         files: Vec::new(),
         synthetic: true,
         notes: Vec::new(),
+        columns: ColumnInputs::default(),
     })
 }
 

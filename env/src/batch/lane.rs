@@ -12,7 +12,7 @@ use crate::{
         exits::{AtTheBell, ExitMode, ExitOrder},
     },
     action::{Action, FLAT_MASK, FORCED_MASK, HOLDING_MASK},
-    batch::session_sampler::SessionSampler,
+    batch::{own_terms::OwnTerms, session_sampler::SessionSampler},
     option::contract::Settlement,
 };
 
@@ -62,6 +62,9 @@ pub(crate) struct Lane {
     pub(crate) held_steps: u32,
     pub(crate) fees: i64,
     pub(crate) reward: f64,
+    /// Record of the terms that are off by default; absent without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) own: Option<Box<OwnTerms>>,
 }
 
 impl Lane {
@@ -132,6 +135,7 @@ impl Rules {
             held_steps: 0,
             fees: 0,
             reward: 0.0,
+            own: self.config.reward.has_own().then(|| Box::new(OwnTerms::open(account.cash, None))),
         }
     }
 
@@ -206,7 +210,11 @@ impl Rules {
         match &self.deck {
             Some(deck) => {
                 let episode = lane.episode.wrapping_add(1);
+                let earlier = lane.own.take();
                 *lane = self.open(deck.draw(number, episode), episode);
+                if let Some(earlier) = earlier.filter(|_| lane.own.is_some()) {
+                    lane.own = Some(Box::new(OwnTerms::open(lane.account.cash, Some(&earlier))));
+                }
             }
             None => lane.finished = true,
         }

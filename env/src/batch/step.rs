@@ -10,7 +10,10 @@ use crate::{
         exits::{ExitDecision, ExitOrder, ExitReason, ExitState},
     },
     action::Action,
-    batch::lane::{EntryOrder, Lane, Rules, gain},
+    batch::{
+        lane::{EntryOrder, Lane, Rules, gain},
+        own_terms::Mark,
+    },
     market::Signal,
     option::{black_scholes::Right, contract::MULTIPLIER, quote::right_bit},
     reward::{FlatDecision, PerTerm, RewardTerm},
@@ -61,10 +64,14 @@ impl LaneStep<'_> {
             self.end(lane, day);
         }
         terms[RewardTerm::Pnl] = rules.config.reward.money(self.mark(lane, day, next), entry_cost);
+        if let Some(own) = &mut lane.own {
+            let at_risk = lane.account.position.map_or(0, |position| position.cost_basis);
+            own.pay(&rules.config.reward, Mark { equity: lane.equity, at_risk, over }, &mut terms);
+        }
         lane.bar = next;
         lane.steps += 1;
-        lane.reward += f64::from(terms.total());
-        self.count_terms(&terms);
+        lane.reward += f64::from(terms.reward(lane.own.is_some()));
+        self.count_terms(&terms, lane.own.is_some());
         self.ledger.steps += 1;
         self.ledger.minutes_without_bar += u64::from(!rules.market.has_bar(day, next));
         self.ledger.sessions += u64::from(over);
@@ -110,11 +117,11 @@ impl LaneStep<'_> {
         if due > bar {
             return PerTerm::default();
         }
+        let quote = rules.market.quote(day, entry.contract, bar).open;
         let bought = if self.is_halted(day, due, bar) {
             Err(Refusal::NoQuote)
         } else {
-            let market = &rules.market;
-            let offer = (market.quote(day, entry.contract, bar).open, market.size(day, entry.contract, bar));
+            let offer = (quote, rules.market.size(day, entry.contract, bar));
             lane.account.buy(entry.action, entry.contract, offer, &rules.config.account, rules.terms(lane))
         };
         match bought {
@@ -139,6 +146,9 @@ impl LaneStep<'_> {
                 self.ledger.opened += 1;
                 self.ledger.premium_cents += fill.premium;
                 self.count_fill(lane, fill);
+                if let Some(own) = &mut lane.own {
+                    own.filled(fill, quote);
+                }
                 self.shape(entry.action, true, signal)
             }
         }
@@ -199,6 +209,9 @@ impl LaneStep<'_> {
         let (Some(position), market) = (&lane.account.position, &self.rules.market) else { return 0 };
         let bid = (market.quote(day, position.contract, bar).open, market.size(day, position.contract, bar));
         let Some(fill) = lane.account.sell(contracts, bid, self.rules.terms(lane)) else { return 0 };
+        if let Some(own) = &mut lane.own {
+            own.filled(fill, bid.0);
+        }
         self.book_sale(lane, day, fill, reason, bar);
         fill.contracts
     }
@@ -285,8 +298,9 @@ impl LaneStep<'_> {
         change
     }
 
-    fn count_terms(&mut self, terms: &PerTerm<f32>) {
-        for (term, value) in terms.iter() {
+    fn count_terms(&mut self, terms: &PerTerm<f32>, own: bool) {
+        let count = if own { RewardTerm::COUNT } else { RewardTerm::CORE };
+        for (term, value) in terms.iter().take(count) {
             self.ledger.reward_terms[term] += f64::from(value);
             self.ledger.reward_terms_abs[term] += f64::from(value.abs());
         }

@@ -117,6 +117,7 @@ mod tests {
             own: Vec::new(),
             origin: crate::QuoteOrigin::default(),
             far_rows: 0,
+            columns: Vec::new(),
         };
         let mut cells = Cells::reserve(4).unwrap();
         cells.extend(&tape(&greeks));

@@ -1,6 +1,6 @@
 //! Configuration of the market's tapes: section `[market]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use market_data::Symbol;
 use schemars::JsonSchema;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ContractSpec, EnvError, Expiry, PricingConfig, StrikeConfig, SurfaceConfig, features::setup::SETUP_CONDITIONS,
+    market::option_columns::OptionColumn,
 };
 
 /// The market's tapes: section `[market]`.
@@ -28,6 +29,13 @@ pub struct MarketConfig {
     pub listed_only: bool,
     /// Strikes that entries buy.
     pub strike: StrikeConfig,
+    /// Other symbols whose bars become columns, such as QQQ and VIX: the return of the last minute, the way since the open, and the
+    /// strength of the traded symbol against it. They need bars beside those of `run.symbols`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cross: Vec<Symbol>,
+    /// Columns of the option files that become columns of the observation. They need `run.options`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub option_columns: Vec<OptionColumn>,
     /// The option pricing model.
     pub pricing: PricingConfig,
     /// Prints and quotes of real options.
@@ -47,6 +55,8 @@ impl Default for MarketConfig {
             expiry: Expiry::default(),
             listed_only: true,
             strike: StrikeConfig::default(),
+            cross: Vec::new(),
+            option_columns: Vec::new(),
             pricing: PricingConfig::default(),
             surface: SurfaceConfig::default(),
             contracts,
@@ -77,6 +87,14 @@ impl MarketConfig {
         }
         if !(1..=SETUP_CONDITIONS).contains(&self.setup_threshold) {
             faults.push(format!("market.setup_threshold: {} is not between 1 and 4", self.setup_threshold));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(symbol) = self.cross.iter().find(|symbol| !seen.insert(*symbol)) {
+            faults.push(format!("market.cross: {symbol} is listed twice"));
+        }
+        let repeated = |at: &usize| self.option_columns[..*at].contains(&self.option_columns[*at]);
+        if let Some(at) = (0..self.option_columns.len()).find(repeated) {
+            faults.push(format!("market.option_columns: {} is listed twice", self.option_columns[at].column()));
         }
         self.strike.check(&mut faults);
         self.pricing.check(&mut faults);

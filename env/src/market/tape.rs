@@ -92,6 +92,8 @@ pub(crate) struct OptionTape {
     pub(crate) origin: QuoteOrigin,
     /// Rows of the session's expiry that the tape does not use.
     pub(crate) far_rows: u64,
+    /// Columns of the option files, `[bars, C]`; empty without them.
+    pub(crate) columns: Vec<f32>,
 }
 
 impl OptionTape {

@@ -9,7 +9,7 @@ use market_data::{
 use crate::{
     ContractSpec, EnvError, MarketConfig, Premium, QuoteOrigin, QuotePair, SessionPricer,
     market::{
-        quote_overlay,
+        option_columns, quote_overlay,
         strike_grid::StrikeGrid,
         tape::{GreekRow, OptionTape},
     },
@@ -62,6 +62,9 @@ impl TapeBuilder<'_> {
             chosen: chosen.iter().map(|[call, put]| [2 * (call - lowest), 2 * (put - lowest) + 1]).collect(),
             origin: QuoteOrigin::default(),
             far_rows: surface.as_ref().map_or(0, |surface| surface.idle_trades),
+            columns: options.map_or_else(Vec::new, |rows| {
+                option_columns::of_session(&config.option_columns, &pricer, bars, rows, spec)
+            }),
         };
         for k in 0..strikes {
             self.price(&pricer, k, &mut tape);

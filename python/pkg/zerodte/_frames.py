@@ -29,6 +29,7 @@ class Bars(NamedTuple):
     close: np.ndarray
     volume: np.ndarray | None
     states_zone: bool
+    own: list[tuple[str, np.ndarray]] = []
 
 
 class Closes(NamedTuple):
@@ -48,18 +49,18 @@ class Read(NamedTuple):
     vix_daily: Closes | None
 
 
-def of_memory(bars: Mapping[str, Any], vix1d: Any, vix: Any, vix_daily: Any) -> Read:
-    """Reads frames by symbol, and the frames of the volatility indices."""
+def of_memory(bars: Mapping[str, Any], vix1d: Any, vix: Any, vix_daily: Any, own: Sequence[str] = ()) -> Read:
+    """Reads frames by symbol with the further columns `own`, and the frames of the volatility indices."""
     return Read(
-        [minute_bars(symbol, f'bars["{symbol}"]', frame) for symbol, frame in bars.items()],
+        [minute_bars(symbol, f'bars["{symbol}"]', frame, own) for symbol, frame in bars.items()],
         None if vix1d is None else minute_bars("VIX1D", "vix1d", vix1d),
         None if vix is None else minute_bars("VIX", "vix", vix),
         None if vix_daily is None else daily_closes("vix_daily", vix_daily),
     )
 
 
-def of_folder(folder: Any, symbols: Sequence[str]) -> Read:
-    """Reads the files of a folder by the names that the program gives them."""
+def of_folder(folder: Any, symbols: Sequence[str], own: Sequence[str] = ()) -> Read:
+    """Reads the files of a folder by the names that the program gives them, with the further columns `own`."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder of bars")
@@ -70,7 +71,7 @@ def of_folder(folder: Any, symbols: Sequence[str]) -> Read:
             raise FileNotFoundError(f"{folder} holds no {symbol}_1m.parquet; it has the symbols {', '.join(known) or 'none'}")
     vix1d, vix, vix_daily = (find(folder, stem) for stem in ("VIX1D_1m", "VIX_1m", "VIX_1d"))
     return Read(
-        [minute_bars(symbol, str(path), read(path)) for symbol, path in series if path],
+        [minute_bars(symbol, str(path), read(path), own) for symbol, path in series if path],
         None if vix1d is None else minute_bars("VIX1D", str(vix1d), read(vix1d)),
         None if vix is None else minute_bars("VIX", str(vix), read(vix)),
         None if vix_daily is None else daily_closes(str(vix_daily), read(vix_daily)),
@@ -101,13 +102,15 @@ def read(path: Path) -> Any:
     return pandas.read_csv(path) if packed else pandas.read_parquet(path)
 
 
-def minute_bars(symbol: str, origin: str, frame: Any) -> Bars:
-    """Returns the columns of a frame of minute bars."""
+def minute_bars(symbol: str, origin: str, frame: Any, own: Sequence[str] = ()) -> Bars:
+    """Returns the columns of a frame of minute bars, and its further columns `own`."""
     names = columns(origin, frame)
     ts_ns, states_zone = times(origin, time_column(origin, frame, names))
     prices = [numbers(origin, name, column(frame, require(origin, names, name))) for name in PRICES]
     volume = numbers(origin, "volume", column(frame, names["volume"])) if "volume" in names else None
-    return Bars(symbol, origin, ts_ns, *prices, volume, states_zone)
+    given = {str(name): name for name in names.values()}
+    further = [(name, numbers(origin, name, column(frame, require(origin, given, name)))) for name in own]
+    return Bars(symbol, origin, ts_ns, *prices, volume, states_zone, further)
 
 
 def daily_closes(origin: str, frame: Any) -> Closes:

@@ -272,11 +272,14 @@ impl Explanation {
     }
 }
 
-/// Returns the row's columns; those after the features are forecasts.
+/// Returns the row's columns; those after the features are the user's and forecasts.
 fn observation(session: &Session<'_>, features: &[f32]) -> Vec<Column> {
-    let meanings = FEATURES.iter().map(|(_, meaning)| *meaning).chain(std::iter::repeat("forecast of run.forecaster"));
-    let columns = session.market.feature_names().into_iter().zip(features).zip(meanings);
-    columns.map(|((name, &value), meaning)| Column { name, value, meaning }).collect()
+    let column = |(index, (name, &value)): (usize, (String, &f32))| {
+        let beyond = if name.starts_with("forecast_") { "forecast of run.forecaster" } else { "column of the user" };
+        let meaning = FEATURES.get(index).map_or(beyond, |(_, meaning)| *meaning);
+        Column { name, value, meaning }
+    };
+    session.market.feature_names().into_iter().zip(features).enumerate().map(column).collect()
 }
 
 fn labelled<const N: usize>(names: [(&'static str, &'static str); N], values: &[f32]) -> Vec<Column> {

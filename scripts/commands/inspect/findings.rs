@@ -1,6 +1,7 @@
 //! Findings about the bars, in sentences.
 
 use super::{Comparison, InspectReport, Outliers};
+use crate::inputs::column_alarm::ColumnCheck;
 
 /// Largest number of dates in one sentence.
 const NAMED: usize = 8;
@@ -17,6 +18,7 @@ pub(super) fn of(report: &InspectReport) -> Vec<String> {
     found.extend(repeats(report));
     found.extend(prices(&report.outliers));
     found.extend(report.comparison.iter().flat_map(comparison));
+    found.extend(report.columns.iter().flat_map(ColumnCheck::lines));
     found
 }
 

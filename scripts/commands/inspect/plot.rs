@@ -204,8 +204,15 @@ mod tests {
 
     fn drawn(days: Vec<Day>) -> String {
         let (symbol, source) = ("SPY".to_owned(), "files:bars".to_owned());
-        let read =
-            Read { symbol, source, data: DataStamp::Market, files: Vec::new(), days, outside: Outside::default() };
+        let read = Read {
+            symbol,
+            source,
+            data: DataStamp::Market,
+            files: Vec::new(),
+            days,
+            outside: Outside::default(),
+            columns: None,
+        };
         let svg = draw(&InspectReport::new(&read, None).unwrap(), &read.days).unwrap();
         assert_house_style(&svg);
         svg

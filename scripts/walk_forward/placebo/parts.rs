@@ -50,8 +50,11 @@ impl PlaceboTest<'_> {
             let Some((result, _)) = world else {
                 return Ok(ControlFlow::Break(()));
             };
-            let part =
-                PlaceboWorlds { plan_sha256: known.plan_sha256.clone(), mean_per_date_usd: [(seed, result.mean_per_date())].into(), ..PlaceboWorlds::default() };
+            let part = PlaceboWorlds {
+                plan_sha256: known.plan_sha256.clone(),
+                mean_per_date_usd: [(seed, result.mean_per_date())].into(),
+                ..PlaceboWorlds::default()
+            };
             write_file(&folder.join(FOLDER).join(format!("{seed:05}.json")), json_text(&part)?.as_bytes())?;
             finished(seed);
             Ok(ControlFlow::Continue(()))

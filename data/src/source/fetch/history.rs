@@ -5,6 +5,7 @@ use jiff::{ToSpan as _, civil::Date};
 use super::{FetchOptions, FetchSummary, Fetcher, Plan, last_final, refusals::Refusals};
 use crate::{
     BarFormat, DataError, DateRange, FileRecord, History, Symbol, Volatility, calendar,
+    columns::ColumnInputs,
     source::{
         cache::{Cache, Kind},
         files::trust::Trust,
@@ -271,7 +272,8 @@ impl Cache {
             days
         });
         let volatility = Volatility::new(vix1d.as_ref(), vix.as_ref(), daily);
-        Ok(History { bars, volatility, files, synthetic: false, notes: trust.into_notes() })
+        let columns = ColumnInputs::default();
+        Ok(History { bars, volatility, files, synthetic: false, notes: trust.into_notes(), columns })
     }
 
     /// Returns the dates of the first and last cached session of any of the symbols.

@@ -14,6 +14,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 use flate2::bufread::MultiGzDecoder;
+use jiff::civil::Date;
 
 use super::{
     EXPECTED_DATE, EXPECTED_NUMBER, EXPECTED_TIME,
@@ -58,6 +59,26 @@ fn is_number(cell: &str) -> bool {
 pub(super) fn texts(path: &Path, header: &[String], position: usize) -> Result<Vec<String>, DataError> {
     let text = Text::at(path, header, vec![position], vec!["symbol"])?;
     Ok(text.cells(0).map(str::to_owned).collect())
+}
+
+/// Returns the numbers of the column at a position; `None` for an empty cell.
+pub(super) fn numbers_of(path: &Path, header: &[String], at: usize) -> Result<Vec<Option<f64>>, DataError> {
+    Text::at(path, header, vec![at], vec!["value"])?.optional_numbers(0)
+}
+
+/// Returns the times of the column at a position.
+pub(super) fn times_of(path: &Path, header: &[String], at: usize) -> Result<FileTimes, DataError> {
+    Text::at(path, header, vec![at], vec!["timestamp"])?.times()
+}
+
+/// Returns the dates of the column at a position; `None` if its first cell is no date alone.
+pub(super) fn dates_of(path: &Path, header: &[String], at: usize) -> Result<Option<Vec<Date>>, DataError> {
+    let text = Text::at(path, header, vec![at], vec!["date"])?;
+    let date = |cell: &str| if cell.len() == 10 { cell.parse::<Date>().ok() } else { None };
+    match text.cells(0).next().and_then(date) {
+        Some(_) => text.parse(0, EXPECTED_DATE, date).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Reads daily closes.

@@ -67,6 +67,28 @@ pub(super) fn texts(path: &Path, name: &str) -> Result<Vec<String>, DataError> {
     Ok(texts.iter().map(|text| text.unwrap_or_default().to_owned()).collect())
 }
 
+/// Returns the numbers of a column; `None` for an empty cell.
+pub(super) fn numbers_of(path: &Path, name: &str) -> Result<Vec<Option<f64>>, DataError> {
+    let table = read(path, open(path)?, &[name])?;
+    optional_numbers(path, "value", column(path, &table, name)?)
+}
+
+/// Returns the times of a column.
+pub(super) fn times_of(path: &Path, name: &str) -> Result<FileTimes, DataError> {
+    let table = read(path, open(path)?, &[name])?;
+    times(path, column(path, &table, name)?)
+}
+
+/// Returns the dates of a column; `None` if it is not one of dates.
+pub(super) fn dates_of(path: &Path, name: &str) -> Result<Option<Vec<Date>>, DataError> {
+    let table = read(path, open(path)?, &[name])?;
+    let column = column(path, &table, name)?;
+    if *column.dtype() != DataType::Date {
+        return Ok(None);
+    }
+    filled(path, "date", dates(path, "date", column)?, EXPECTED_DATE).map(Some)
+}
+
 /// Reads daily closes.
 pub(in crate::source) fn daily(path: &Path) -> Result<DailyColumns, DataError> {
     let mut reader = open(path)?;

@@ -9,9 +9,14 @@ use std::{
 use super::{
     bar_cells::BarCells,
     cells::{guarded, unreadable},
-    csv, is_csv, parquet,
+    csv, is_csv,
+    named::NamedColumns,
+    parquet,
 };
-use crate::{BarColumn, BarColumns, BarFormat, Bars, DataError, FileRecord, Symbol, Window};
+use crate::{
+    BarColumn, BarColumns, BarFormat, Bars, DataError, FileRecord, Symbol, Window, calendar::MINUTE_NS,
+    columns::KnownRow,
+};
 
 /// Deepest folder below that of a series, as in `SPY_1m/year=2025/month=06/date=2025-06-02/`.
 const DEEPEST: usize = 4;
@@ -24,6 +29,8 @@ pub(super) struct Series {
     pub(super) states_zone: bool,
     /// Columns that are not read.
     pub(super) unused: BTreeSet<String>,
+    /// Values of the further columns that the format names, known at the end of their bars.
+    pub(super) own: BTreeMap<String, Vec<KnownRow>>,
 }
 
 impl Series {
@@ -50,12 +57,13 @@ impl Series {
     }
 
     fn of_cells(path: &Path, symbol: &Symbol, format: &BarFormat, mut cells: BarCells) -> Result<Self, DataError> {
-        let unused = std::mem::take(&mut cells.unused).into_iter().collect();
+        let unused = std::mem::take(&mut cells.unused).into_iter().filter(|name| !format.own.contains(name)).collect();
         let states_zone = cells.times.clock.is_none();
         let (columns, note) = cells.bars(path, format)?;
         let records = vec![FileRecord::new(path, columns.ts_ns.len(), note)];
         let bars = Bars::new(symbol.clone(), &path.display().to_string(), columns)?;
-        Ok(Self { bars, records, states_zone, unused })
+        let own = own_columns(path, format, bars.ts_ns())?;
+        Ok(Self { bars, records, states_zone, unused, own })
     }
 
     /// Joins the files of a folder in the order of their times.
@@ -73,13 +81,28 @@ impl Series {
         }
         let states_zone = parts.iter().all(|part| part.states_zone);
         let (mut columns, mut records, mut unused) = (BarColumns::default(), Vec::new(), BTreeSet::new());
+        let mut own: BTreeMap<String, Vec<KnownRow>> = BTreeMap::new();
         for part in parts {
             append(&mut columns, part.bars.into_columns());
             records.extend(part.records.into_iter().map(|file| FileRecord { folder: Some(origin.clone()), ..file }));
             unused.extend(part.unused);
+            part.own.into_iter().for_each(|(name, rows)| own.entry(name).or_default().extend(rows));
         }
-        Ok(Self { bars: Bars::new(symbol.clone(), &origin, columns)?, records, states_zone, unused })
+        Ok(Self { bars: Bars::new(symbol.clone(), &origin, columns)?, records, states_zone, unused, own })
     }
+}
+
+/// Reads the further columns that the format names; each value is known at the end of its bar.
+fn own_columns(path: &Path, format: &BarFormat, starts: &[i64]) -> Result<BTreeMap<String, Vec<KnownRow>>, DataError> {
+    if format.own.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let columns = NamedColumns::open(path, "data.own_columns")?;
+    let of_name = |name: &String| {
+        let row = |(&event_ns, value)| KnownRow { event_ns, known_ns: event_ns + MINUTE_NS, value };
+        Ok::<_, DataError>((name.clone(), starts.iter().zip(columns.numbers(name)?).map(row).collect()))
+    };
+    format.own.iter().map(of_name).collect()
 }
 
 /// Reads the cells of one file, of a Parquet file only those of the rows that `window` needs.
