@@ -24,8 +24,7 @@ use market_env::Trade;
 
 use crate::{
     artifacts::{health_rows::HealthRow, records::Row},
-    evaluation::{cost_sensitivity::CostSensitivity, edge::Evaluation, market_facts::MarketFacts},
-    output::synthetic,
+    evaluation::{edge::Evaluation, market_facts::MarketFacts},
     walk_forward::{FoldResult, plan::Plan},
 };
 

@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn planted_leaks_raise_it_and_die_with_a_lag() {
-        let leaks: [(fn(&[f64], usize) -> f64, &str); 3] = [
+        type Leak = fn(&[f64], usize) -> f64;
+        let leaks: [(Leak, &str); 3] = [
             (|closes, at| change(closes, at, at + 1), "the next minute"),
             (|closes, at| change(closes, at, at + 15), "the next 15 minutes"),
             (|closes, at| change(closes, at.saturating_sub(5), at + 5), "the next minute"),

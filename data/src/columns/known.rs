@@ -63,23 +63,23 @@ impl KnownSeries {
             column: name.clone(),
             fault,
         };
-        if let Some(at) = rows.iter().position(|row| row.value.is_infinite()) {
-            return Err(fault(at, format!("{} is no number", rows[at].value)));
+        let mut numbered: Vec<(usize, KnownRow)> = rows.into_iter().enumerate().collect();
+        if let Some((at, row)) = numbered.iter().find(|(_, row)| row.value.is_infinite()) {
+            return Err(fault(*at, format!("{} is no number", row.value)));
         }
-        if let Some(at) = rows.iter().position(|row| row.known_ns < row.event_ns) {
-            return Err(fault(at, "it was known before its event: are the two columns of times swapped?".to_owned()));
+        if let Some((at, _)) = numbered.iter().find(|(_, row)| row.known_ns < row.event_ns) {
+            return Err(fault(*at, "it was known before its event: are the two columns of times swapped?".to_owned()));
         }
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        let key = |&at: &usize| (rows[at].known_ns, rows[at].event_ns);
-        order.sort_by_key(key);
-        if let Some(pair) = order.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
-            let (row, earlier) = (pair[1], pair[0] + 1);
+        let key = |(_, row): &(usize, KnownRow)| (row.known_ns, row.event_ns);
+        numbered.sort_by_key(key);
+        if let Some(pair) = numbered.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+            let (row, earlier) = (pair[1].0, pair[0].0 + 1);
             return Err(fault(
                 row,
                 format!("it has the event and the time of publication of row {earlier}; keep one of them"),
             ));
         }
-        let rows = order.into_iter().map(|at| rows[at]).filter(|row| !row.value.is_nan()).collect();
+        let rows = numbered.into_iter().map(|(_, row)| row).filter(|row| !row.value.is_nan()).collect();
         Ok(Self { name, symbol, stale_after: None, validity, rows })
     }
 

@@ -98,7 +98,7 @@ mod tests {
         let midnight = OPEN - 9 * 3_600 - 1_800;
         let wanted = expected(&[(midnight, midnight + 18 * 3_600, 2.0)], Validity::After);
         let rest = r#""event": "day", "delay": "18h""#;
-        assert_eq!(read("day,ret\n2025-06-02,2\n", rest).unwrap().0, [wanted.clone()]);
+        assert_eq!(read("day,ret\n2025-06-02,2\n", rest).unwrap().0, std::slice::from_ref(&wanted));
         let dir: TempDir = tempfile::tempdir().unwrap();
         let path = dir.path().join("nq.parquet");
         let columns: Vec<Column> = vec![
