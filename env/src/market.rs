@@ -210,13 +210,8 @@ impl Market {
             has_bar: !bars.filled[t],
         };
         let signals: Vec<Signal> = sheet.rows.iter().enumerate().map(signal).collect();
-        // A window at the session's open repeats its first row instead of reaching into another session.
-        let (rows, width) = (&sheet.rows, self.more.len());
-        let row = |t: usize| rows[t].0.iter().chain(&sheet.added[t * width..(t + 1) * width]);
-        for _ in 1..self.frames {
-            self.features.extend(row(0));
-            self.signals.push(Signal::default());
-        }
+        self.append_features(&sheet.rows, &sheet.added);
+        self.signals.resize(self.signals.len() + self.frames - 1, Signal::default());
         let first_cell = cells.len();
         self.days.push(Day {
             symbol: symbol.clone(),
@@ -233,7 +228,6 @@ impl Market {
             level_sd: config.pricing.level_sd(vol.atm_source, &sheet.spec),
             spec: sheet.spec.on(bars.session.date),
         });
-        self.features.extend((0..rows.len()).flat_map(row));
         self.signals.extend(signals);
         cells.extend(&sheet.tape);
         if !sheet.tape.sizes.is_empty() {
@@ -249,6 +243,16 @@ impl Market {
             real.origin += sheet.tape.origin;
             real.unused.far += sheet.tape.far_rows;
         }
+    }
+
+    /// Appends the features of a session. A window at its open repeats its first row instead of reaching into another session.
+    fn append_features(&mut self, rows: &[(FeatureRow, SetupScore)], added: &[f32]) {
+        let width = self.more.len();
+        let row = |t: usize| rows[t].0.iter().chain(&added[t * width..(t + 1) * width]);
+        for _ in 1..self.frames {
+            self.features.extend(row(0));
+        }
+        self.features.extend((0..rows.len()).flat_map(row));
     }
 
     /// Returns the feature tape, row-major `[T, F]`.
