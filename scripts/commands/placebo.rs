@@ -111,7 +111,7 @@ fn worlds(
         folder.display(),
         flags.worlds
     ))?;
-    let run = |count: u64, console: &mut Console, run: &dyn Fn(&(dyn Fn(usize, f64) + Sync)) -> Ran| {
+    let run = |count: u64, console: &mut Console, run: &dyn Fn(Finished<'_>) -> Ran| {
         let screen = Mutex::new(console);
         run(&|done, usd| {
             if let Ok(mut screen) = screen.lock() {
@@ -132,6 +132,9 @@ fn worlds(
     console.say(format!("by a trend in {strength} of the minutes, on {count} markets"))?;
     run(count, console, &|finished| test.run_planted(folder, count, edge, finished))
 }
+
+/// Takes the number of finished markets, and the mean P&L of a date on the last one.
+type Finished<'a> = &'a (dyn Fn(usize, f64) + Sync);
 
 /// Result of markets.
 type Ran = anyhow::Result<Option<PlaceboWorlds>>;
