@@ -124,7 +124,7 @@ fn worlds(
     console: &mut Console,
 ) -> anyhow::Result<Option<PlaceboWorlds>> {
     let folder = flags.like.as_path();
-    let run = |count: u64, console: &mut Console, run: &dyn Fn(&Finished) -> Ran| {
+    let run = |count: u64, console: &mut Console, run: &dyn Fn(Finished<'_>) -> Ran| {
         let screen = Mutex::new(console);
         run(&|done, usd| {
             if let Ok(mut screen) = screen.lock() {
@@ -146,8 +146,8 @@ fn worlds(
     run(count, console, &|finished| test.run_planted(folder, count, edge, finished))
 }
 
-/// Listener to a market that has been played: their number so far, and its mean P&L per date.
-type Finished<'a> = dyn Fn(usize, f64) + Sync + 'a;
+/// Takes the number of finished markets, and the mean P&L of a date on the last one.
+type Finished<'a> = &'a (dyn Fn(usize, f64) + Sync);
 
 /// Result of markets.
 type Ran = anyhow::Result<Option<PlaceboWorlds>>;
