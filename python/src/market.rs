@@ -124,7 +124,7 @@ impl PyMarket {
     ) -> PyResult<Self> {
         let asked = Asked::of(start, end, days, config)?;
         let given = frames::of_memory(bars, vix1d, vix, vix_daily, own_columns(&asked.settings))?;
-        Self::of_columns(bars.py(), given, asked, |history| Ok(history))
+        Self::of_columns(bars.py(), given, asked, Ok)
     }
 
     /// Builds the market of one session as it is known at the close of its bar `minute`, for `zerodte.live`.
@@ -178,7 +178,7 @@ impl PyMarket {
     ) -> PyResult<Self> {
         let asked = Asked::of(start, end, days, config)?;
         let given = frames::of_folder(data_dir, symbols, own_columns(&asked.settings))?;
-        Self::of_columns(data_dir.py(), given, asked, |history| Ok(history))
+        Self::of_columns(data_dir.py(), given, asked, Ok)
     }
 
     /// Returns a market with more feature columns.
