@@ -1,6 +1,6 @@
 //! Build script of every package that links libtorch, which the feature `torch` asks for: stops early with one sentence when
 //! there is none, and writes the folder of the shared libraries into the binary, so that it starts without any environment
-//! variable. For the root package it also notes the revision that is being built.
+//! variable. For the root package it also notes the revision that is being built, and has its programs linked small.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "that is how a build script talks to cargo")]
 
@@ -9,6 +9,7 @@ use std::{env, path::PathBuf, process::Command};
 fn main() -> Result<(), String> {
     if env::var("CARGO_PKG_NAME").is_ok_and(|name| name == "zerodte") {
         note_revision();
+        shrink_programs();
     }
     if env::var_os("CARGO_FEATURE_TORCH").is_some() { link_libtorch() } else { Ok(()) }
 }
@@ -29,6 +30,19 @@ fn link_libtorch() -> Result<(), String> {
     let folder = library.parent().ok_or("libtorch_cpu.so lies in no folder")?;
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
     Ok(())
+}
+
+/// Has functions of equal code folded and symbol names dropped, by the linker that comes with the toolchain for this target.
+/// Both stay with another linker, which may not offer them, and in a build for debugging.
+fn shrink_programs() {
+    let is = |key: &str, expected: &str| env::var(key).is_ok_and(|value| value == expected);
+    let target = is("CARGO_CFG_TARGET_ARCH", "x86_64")
+        && is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ENV", "gnu");
+    let own_linker = env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link"));
+    if target && !own_linker && is("PROFILE", "release") {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all,--strip-all");
+    }
 }
 
 /// Sets `ZERODTE_REVISION` to the commit, with `-dirty` behind it when tracked files differ; empty without git.

@@ -276,6 +276,18 @@ fn a_bench_ends_with_one_line_of_json() {
     assert!(report["peak_resident_bytes"].is_u64(), "{report}");
     assert_eq!((&report["parameters"]["lanes"], &report["parameters"]["sessions"]), (&300.into(), &3.into()));
 
+    let limits = &report["limits"];
+    assert!(
+        limits["bytes_per_step"].as_f64() > Some(100.0) && limits["read_gigabytes_per_second"].as_f64() > Some(0.1)
+    );
+    let peak = bench(&["--workload", "peak", "--threads", "1", "--json"]);
+    let peak: serde_json::Value = serde_json::from_str(text(&peak.stdout).lines().last().unwrap()).unwrap();
+    assert!(peak["gflops_per_second"].as_f64() > Some(1.0), "{peak}");
+    assert!([32, 128, 256, 512].map(serde_json::Value::from).contains(&peak["vector_bits"]), "{peak}");
+
+    refused(&bench(&["--workload", "peak", "--lanes", "3"]), 2, &["peak", "--threads, --seconds and --json alone"]);
+    refused(&bench(&["--workload", "large", "--policy", "gru"]), 2, &["--policy", "recurrent"]);
+    refused(&bench(&["--workload", "recurrent", "--batch-size", "40"]), 2, &["sequence_length: 16 does not divide"]);
     refused(&bench(&["--workload", "parade"]), 2, &["parade", "documented"]);
     refused(&bench(&["--workload", "modurl", "--sessions", "3"]), 2, &["--sessions: CartPole has none"]);
     refused(&bench(&["--workload", "env", "--backend", "tch"]), 2, &["no networks"]);

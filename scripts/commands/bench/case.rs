@@ -1,7 +1,8 @@
 //! Workloads: environment, policy and sizes.
 
 use clap::ValueEnum;
-use ppo_agent::{DeviceChoice, PolicyConfig, PpoConfig};
+use market_env::{ACCOUNT_COLUMNS, BatchEnv};
+use ppo_agent::{Backend, DeviceChoice, HAS_LIBTORCH, PolicyConfig, PolicyKind, PpoConfig};
 use serde_json::{Map, Value, json};
 
 use crate::output::exit_code::UsageError;
@@ -32,6 +33,10 @@ pub enum Workload {
     Gpu,
     /// The widest rollout: 65,536 lanes x 128 steps, minibatch 65,536, 1 epoch
     Wide,
+    /// A policy with memory, beside libtorch: LSTM of 64 units, 8 lanes x 128 steps, minibatch 64, 10 epochs
+    Recurrent,
+    /// The processor's limits: fused multiply-adds, and a streaming read
+    Peak,
 }
 
 impl Workload {
@@ -52,6 +57,8 @@ pub enum Part {
     Learn,
     /// Everything.
     Whole,
+    /// Nothing: the limits of the processor are measured without any workload.
+    Limits,
 }
 
 /// Environments of the workloads.
@@ -100,6 +107,8 @@ impl From<Workload> for Case {
             Workload::Update => (Part::Learn, ppo(64, 512, 4096, 4)),
             Workload::Train | Workload::Large => (Part::Whole, ppo(64, 512, 4096, 4)),
             Workload::Documented => (Part::Whole, ppo(1, 512, 64, 10)),
+            Workload::Recurrent => (Part::Whole, ppo(8, 128, 64, 10)),
+            Workload::Peak => (Part::Limits, PpoConfig::default()),
             Workload::Gpu => (Part::Whole, ppo(8192, 128, 32_768, 4)),
             Workload::Wide => (Part::Whole, ppo(65_536, 128, 65_536, 1)),
             Workload::Modurl => {
@@ -112,7 +121,10 @@ impl From<Workload> for Case {
             part,
             game: if workload == Workload::Modurl { Game::CartPole } else { market },
             ppo,
-            policy: PolicyConfig::default(),
+            policy: PolicyConfig {
+                kind: if workload == Workload::Recurrent { PolicyKind::Lstm } else { PolicyKind::Mlp },
+                ..PolicyConfig::default()
+            },
             device: if workload == Workload::Gpu { DeviceChoice::Cuda(0) } else { DeviceChoice::Cpu },
             threads: usize::from(workload == Workload::Modurl),
         }
@@ -158,6 +170,42 @@ impl Case {
         Ok(self)
     }
 
+    /// Returns the case to time in turn with this one: a policy with memory is compared with libtorch, unless a backend was
+    /// chosen.
+    pub fn rival(&self) -> Option<Self> {
+        let compared = self.policy.kind != PolicyKind::Mlp && self.policy.backend == Backend::Auto && HAS_LIBTORCH;
+        let policy = PolicyConfig { backend: Backend::Tch, ..self.policy.clone() };
+        compared.then(|| Self { policy, ..self.clone() })
+    }
+
+    /// Returns the bytes that one step moves if every array passes the caches once. A learning step writes its observation
+    /// and 32 bytes of results, reads them again in every epoch, and takes its share of the optimiser's passes, 28 bytes
+    /// per parameter. A step of the environment alone reads and writes its lane, reads the prices of its contract (32) and the
+    /// signals of its bar (8), and writes the observation and its results.
+    pub fn bytes(&self, inputs: usize, parameters: usize) -> f64 {
+        let (row, epochs) = ((4 * inputs + 32) as f64, self.ppo.n_epochs as f64);
+        let optimiser = 28.0 * parameters as f64 / self.ppo.batch_size as f64;
+        match self.part {
+            Part::Step => (2 * BatchEnv::LANE_BYTES + 32 + 8 + 4 * ACCOUNT_COLUMNS.len() + 32) as f64,
+            Part::Collect => row,
+            Part::Learn => epochs * (row + optimiser),
+            Part::Whole => row + epochs * (row + optimiser),
+            Part::Limits => 0.0,
+        }
+    }
+
+    /// Returns the floating-point operations of the networks in one step: one forward pass when its action is chosen, one
+    /// forward and one backward pass in every epoch.
+    pub fn flops(&self, forward: u64, backward: u64) -> u64 {
+        let epochs = self.ppo.n_epochs as u64;
+        match self.part {
+            Part::Step | Part::Limits => 0,
+            Part::Collect => forward,
+            Part::Learn => epochs * (forward + backward),
+            Part::Whole => forward + epochs * (forward + backward),
+        }
+    }
+
     /// Returns the lane-steps of one round.
     pub fn steps(&self) -> u64 {
         self.ppo.rollout_size() as u64
@@ -170,6 +218,7 @@ impl Case {
             Part::Collect => "one lane's step, its decision included",
             Part::Learn => "one lane-step of the rollout, passed over n_epochs times",
             Part::Whole => "one lane's step, its decision and its share of the update included",
+            Part::Limits => "nothing",
         }
     }
 
@@ -187,6 +236,11 @@ impl Case {
         if self.part != Part::Step {
             all["batch_size"] = ppo.batch_size.into();
             all["n_epochs"] = ppo.n_epochs.into();
+            if policy.kind != PolicyKind::Mlp {
+                all["policy"] = json!(policy.kind);
+                all["recurrent_size"] = policy.recurrent_size.into();
+                all["sequence_length"] = ppo.sequence_length.into();
+            }
             all["net_arch"] = policy.net_arch.clone().into();
             all["backend"] = json!(policy.backend);
             all["precision"] = json!(policy.precision);
@@ -211,5 +265,25 @@ mod tests {
         let env = Case::from(Workload::Env);
         assert_eq!(sizes(env.clone().with_lanes(4096)), sizes(env.clone()));
         assert_eq!(env.with_lanes(1).steps(), 1_000_350);
+    }
+
+    #[test]
+    fn arithmetic_follows_the_timed_part() {
+        let flops = |workload| Case::from(workload).flops(10, 20);
+        let all =
+            [Workload::Env, Workload::Collect, Workload::Update, Workload::Large, Workload::Documented].map(flops);
+        assert_eq!(all, [0, 10, 120, 130, 310]);
+        let documented = Case::from(Workload::Documented);
+        assert_eq!(documented.bytes(38, 640), (152.0 + 32.0) * 11.0 + 10.0 * 280.0);
+        assert!(Case::from(Workload::Env).bytes(0, 0) > 300.0);
+    }
+
+    #[test]
+    fn only_a_policy_with_memory_has_a_rival_in_its_run() {
+        assert_eq!(Case::from(Workload::Documented).rival(), None);
+        let mut case = Case::from(Workload::Recurrent);
+        assert_eq!(case.rival().map(|rival| rival.policy.backend), HAS_LIBTORCH.then_some(Backend::Tch));
+        case.policy.backend = Backend::Native;
+        assert_eq!(case.rival(), None);
     }
 }

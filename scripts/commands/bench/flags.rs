@@ -1,7 +1,7 @@
 //! Flags of `zerodte bench`.
 
 use clap::Args;
-use ppo_agent::{Backend, DeviceChoice, Precision};
+use ppo_agent::{Backend, DeviceChoice, PolicyKind, Precision};
 use serde::de::{DeserializeOwned, IntoDeserializer as _, value};
 
 use super::case::{Case, Part, Workload};
@@ -30,6 +30,9 @@ pub struct BenchFlags {
     /// Bars per observation [default: 1]
     #[arg(long, value_name = "W", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub frames: Option<u32>,
+    /// lstm or gru: cell of the workload recurrent [default: lstm]
+    #[arg(long, value_parser = named::<PolicyKind>)]
+    pub policy: Option<PolicyKind>,
     /// native or tch; auto = libtorch on a GPU, else native [default: auto]
     #[arg(long, value_parser = named::<Backend>)]
     pub backend: Option<Backend>,
@@ -69,6 +72,17 @@ impl BenchFlags {
                 "--backend, --device, --precision, --batch-size: the workload env has no networks",
             ));
         }
+        let of_sizes = [self.lanes.is_some(), self.sessions.is_some(), self.frames.is_some()];
+        if case.part == Part::Limits && [&of_networks[..], &of_sizes].concat().contains(&true) {
+            return Err(UsageError::one("--workload peak: it takes --threads, --seconds and --json alone"));
+        }
+        match self.policy {
+            Some(_) if case.policy.kind == PolicyKind::Mlp => {
+                return Err(UsageError::one("--policy: only the workload recurrent has a policy with memory"));
+            }
+            Some(PolicyKind::Mlp) => return Err(UsageError::one("--policy: use lstm or gru, a policy with memory")),
+            kind => case.policy.kind = kind.unwrap_or(case.policy.kind),
+        }
         if self.device == Some(DeviceChoice::Auto) {
             return Err(UsageError::one("--device: use cpu, cuda or cuda:N; a measurement needs a fixed device"));
         }
@@ -86,7 +100,8 @@ impl BenchFlags {
             case = case.with_lanes(lanes as usize);
         }
         case.ppo.batch_size = self.batch_size.map_or(case.ppo.batch_size, |size| size as usize);
-        UsageError::check([case.ppo.check(), case.policy.check()].concat())?;
+        let sequences = if case.policy.kind == PolicyKind::Mlp { Vec::new() } else { case.ppo.check_sequences() };
+        UsageError::check([case.ppo.check(), case.policy.check(), sequences].concat())?;
         Ok(case)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use market_data::{DataConfig, Dataset, Symbol, Window, calendar, source::synthetic};
 use market_env::{BatchEnv, EnvConfig, Market, MarketConfig, VecEnv};
 use ppo_agent::games::cartpole::CartPole;
@@ -86,6 +86,7 @@ impl Case {
         env: impl Fn() -> anyhow::Result<E>,
     ) -> anyhow::Result<Box<dyn Subject>> {
         Ok(match self.part {
+            Part::Limits => bail!("the limits of the processor are measured without rounds"),
             Part::Step => Box::new(Stepping::checked(env()?, self.ppo.n_steps)?),
             _ => Box::new(Learning::checked(self, env, SEED)?),
         })

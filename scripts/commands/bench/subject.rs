@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use market_env::{Ledger, StepBuffers, VecEnv};
-use ppo_agent::{DeviceChoice, Iteration, Policy, Trainer};
+use ppo_agent::{DeviceChoice, Flops, Iteration, Policy, Trainer};
 use serde_json::{Map, Value, json};
 
 use super::case::{Case, Part};
@@ -142,6 +142,9 @@ impl<E: VecEnv + Send> Subject for Learning<E> {
         let mut facts = Map::new();
         facts.insert("inputs".into(), json!(policy.spec().inputs()));
         facts.insert("network_parameters".into(), json!(policy.params().len()));
+        let Flops { forward, backward } = policy.flops();
+        facts.insert("flops_forward".into(), json!(forward));
+        facts.insert("flops_backward".into(), json!(backward));
         facts.insert("engine".into(), json!(self.trainer.engine()));
         facts
     }
