@@ -35,7 +35,7 @@ const SURE: f64 = 0.99;
 /// Share of the planted markets whose edge must be found.
 const POWER: f64 = 0.8;
 /// Share of the minutes that follow the planted trend: to trained policies worth an annual Sharpe ratio of about 4.
-pub(super) const PLANTED: f64 = 0.028;
+pub(super) const PLANTED: f64 = 0.031;
 /// Annual Sharpe ratios that count as about 4, mean over the markets.
 const ABOUT_FOUR: std::ops::RangeInclusive<f64> = 3.0..=5.0;
 /// Resamples of an evaluation.
