@@ -77,8 +77,11 @@ impl IntervalReport {
         }
         for (name, ledger) in [("Interval", &self.interval), ("Total", &self.total)] {
             let shares = reward_shares(ledger);
-            let shares: Vec<_> =
-                shares.iter().map(|(term, share)| format!("{} {}", term.name(), percent(share))).collect();
+            let shares: Vec<_> = shares
+                .iter()
+                .filter(|(term, share)| term.is_core() || share.is_some_and(|share| share > 0.0))
+                .map(|(term, share)| format!("{} {}", term.name(), percent(share)))
+                .collect();
             line(text, format_args!("{name:<9} share of |reward|: {}", shares.join(" | ")));
         }
     }

@@ -254,7 +254,9 @@ proptest! {
         let now = days[day].session.open_ns + (bar as i64 + 1) * MINUTE_NS;
         let seen = inputs(&history, now, 1.0, 1);
         let altered = inputs(&history, now, factor, keep);
-        let rows = |columns: ColumnInputs| built(&History { columns, ..history.clone() }, &config()).added;
+        // QQQ is a column alone: the column of bars is SPY's.
+        let alone = History { bars: history.bars[..1].to_vec(), ..history.clone() };
+        let rows = |columns: ColumnInputs| built(&History { columns, ..alone.clone() }, &config()).added;
         let (seen, altered) = (rows(seen), rows(altered));
         let width = seen.names.len();
         prop_assert_eq!(&seen.days[..day], &altered.days[..day]);

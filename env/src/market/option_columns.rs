@@ -2,12 +2,10 @@
 //!
 //! All are known at the close of their bar. A file may hold contracts that were chosen by a later price, so that the list of its
 //! contracts tells the future. Volatility and skew come from the surface, which prices every strike alike; volume counts only
-//! next to the money, at strikes where a call and a put traded in the same minute. Nothing depends on the number of contracts or
-//! on a missing one. The distance to the strike with the most volume is no column: it follows the list.
+//! at the two strikes around the price, in minutes in which a call and a put of both traded: with one of the strikes alone, the side
+//! on which the list ends would be told. Quoted widths are treated alike. The distance to the strike with the most volume is no column: it follows the list.
 
-use std::collections::BTreeMap;
-
-use market_data::{OptionSession, Right, SessionBars, TradeMinute};
+use market_data::{OptionSession, QuoteMinute, Right, SessionBars};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +13,6 @@ use crate::{ContractSpec, SessionPricer};
 
 /// Minutes over which volume is summed, and between two values of its change.
 const VOLUME_MINUTES: usize = 30;
-/// Steps of strikes around the price that are near the money.
-const NEAR: f64 = 1.0;
 
 /// A column of the option files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,11 +22,11 @@ pub enum OptionColumn {
     AtmVol,
     /// Volatility one deviation below the money less that one above, over that at the money; tanh of five times that.
     Skew,
-    /// Put over call volume near the money in the last 30 minutes: tanh of half its logarithm.
+    /// Put over call volume at the two strikes around the price in the last 30 minutes: tanh of half its logarithm.
     PutCall,
     /// The change of `put_call` over 30 minutes.
     PutCallChange,
-    /// Quoted width near the money over its middle: the last one, tanh of ten times that; 0 in files without quotes.
+    /// Quoted width at the two strikes around the price over its middle: the last one, tanh of ten times that; 0 in files without quotes.
     Width,
 }
 
@@ -59,8 +55,8 @@ pub(crate) fn of_session(
     if wanted.is_empty() {
         return Vec::new();
     }
-    let near = NEAR * spec.strike_step + 1e-9;
-    let (balances, widths) = (balance(bars, rows, near), widths(bars, rows, near));
+    let step = spec.strike_step;
+    let (balances, widths) = (balance(bars, rows, step), widths(bars, rows, step));
     let (balances, widths) = (&balances, &widths);
     let row = |t: usize| {
         let (atm, skew) = smile(pricer, bars, t);
@@ -88,10 +84,12 @@ fn smile(pricer: &SessionPricer<'_>, bars: &SessionBars, t: usize) -> (f64, f64)
 }
 
 /// Returns the balance of put and call volume at the close of every bar, -1 to 1.
-fn balance(bars: &SessionBars, rows: &OptionSession, near: f64) -> Vec<f64> {
-    let volumes: Vec<[f64; 2]> = (0..bars.close.len())
-        .map(|t| paired_volume(rows.trades_at(t as u16), |strike| (strike - bars.close[t]).abs() <= near))
-        .collect();
+fn balance(bars: &SessionBars, rows: &OptionSession, step: f64) -> Vec<f64> {
+    let volume = |t: usize| {
+        let trades = rows.trades_at(t as u16).iter().map(|trade| (trade.strike, trade.right, trade.volume));
+        around(bars.close[t], step, trades).unwrap_or_default()
+    };
+    let volumes: Vec<[f64; 2]> = (0..bars.close.len()).map(volume).collect();
     let of = |t: usize| {
         let window = &volumes[(t + 1).saturating_sub(VOLUME_MINUTES)..=t];
         let [calls, puts] = [0, 1].map(|right| window.iter().map(|volume| volume[right]).sum::<f64>());
@@ -100,27 +98,33 @@ fn balance(bars: &SessionBars, rows: &OptionSession, near: f64) -> Vec<f64> {
     (0..volumes.len()).map(of).collect()
 }
 
-/// Returns the volume of calls and of puts at the strikes where both traded.
-fn paired_volume(trades: &[TradeMinute], is_near: impl Fn(f64) -> bool) -> [f64; 2] {
-    // Strikes in hundredths of a cent, which are exact keys.
-    let mut by_strike: BTreeMap<i64, [Option<f64>; 2]> = BTreeMap::new();
-    for trade in trades.iter().filter(|trade| is_near(trade.strike)) {
-        let right = usize::from(trade.right == Right::Put);
-        by_strike.entry((trade.strike * 1e4).round() as i64).or_default()[right] = Some(trade.volume);
+/// Returns the sums of a value over the calls and over the puts of the two strikes around a price; `None` unless all four are there.
+fn around(price: f64, step: f64, values: impl Iterator<Item = (f64, Right, f64)>) -> Option<[f64; 2]> {
+    let below = (price / step).floor();
+    let mut found = [[None; 2]; 2];
+    for (strike, right, value) in values {
+        let steps = strike / step - below;
+        let side = [0.0, 1.0].into_iter().position(|side: f64| (steps - side).abs() < 1e-6);
+        if let Some(side) = side {
+            found[usize::from(right == Right::Put)][side] = Some(value);
+        }
     }
-    let both = by_strike.values().filter_map(|[call, put]| Some((call.as_ref()?, put.as_ref()?)));
-    both.fold([0.0; 2], |[calls, puts], (call, put)| [calls + call, puts + put])
+    let sum = |[below, above]: [Option<f64>; 2]| Some(below? + above?);
+    Some([sum(found[0])?, sum(found[1])?])
 }
 
-/// Returns the mean quoted width near the money over its middle at the close of every bar: that of the last minute with quotes.
-fn widths(bars: &SessionBars, rows: &OptionSession, near: f64) -> Vec<f64> {
+/// Returns the mean quoted width over its middle at the two strikes around the price, at the close of every bar: that of the last
+/// minute in which all four contracts have quotes.
+fn widths(bars: &SessionBars, rows: &OptionSession, step: f64) -> Vec<f64> {
     let mut last = 0.0;
     let of = |t: usize| {
-        let quotes = rows.quotes_at(t as u16).iter().filter(|row| (row.strike - bars.close[t]).abs() <= near);
-        let sides = quotes.filter_map(market_data::QuoteMinute::sides);
-        let found: Vec<f64> = sides.map(|(bid, ask)| (ask - bid) / f64::midpoint(ask, bid)).collect();
-        if !found.is_empty() {
-            last = statistics::mean(found);
+        let width = |row: &QuoteMinute| {
+            let (bid, ask) = row.sides()?;
+            Some((row.strike, row.right, (ask - bid) / f64::midpoint(ask, bid)))
+        };
+        let quotes = rows.quotes_at(t as u16).iter().filter_map(width);
+        if let Some([calls, puts]) = around(bars.close[t], step, quotes) {
+            last = (calls + puts) / 4.0;
         }
         last
     };
@@ -129,7 +133,9 @@ fn widths(bars: &SessionBars, rows: &OptionSession, near: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use market_data::{DataConfig, Dataset, OptionHistory, Settles, Symbol, SymbolSessions, Window, source::synthetic};
+    use market_data::{
+        DataConfig, Dataset, OptionHistory, Settles, Symbol, SymbolSessions, TradeMinute, Window, source::synthetic,
+    };
 
     use super::*;
     use crate::{Market, MarketConfig, features::FEATURES};
