@@ -66,7 +66,10 @@ pub(crate) fn of_memory(
     own: Vec<String>,
 ) -> PyResult<Given> {
     let module = bars.py().import(intern!(bars.py(), "zerodte._frames"))?;
-    module.call_method1(intern!(bars.py(), "of_memory"), (bars, vix1d, vix, vix_daily, own))?.extract::<Read<'_>>()?.given()
+    module
+        .call_method1(intern!(bars.py(), "of_memory"), (bars, vix1d, vix, vix_daily, own))?
+        .extract::<Read<'_>>()?
+        .given()
 }
 
 /// Reads a folder of files, with the further columns `own` of the bars.

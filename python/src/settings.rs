@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error;
 
 /// Sections of the program that have no meaning here, and subsections of `data` for vendors.
-const OTHER_SECTIONS: [&str; 2] = ["run", "forecast"];
+const OTHER_SECTIONS: [&str; 3] = ["run", "forecast", "evaluation"];
 const VENDORS: [&str; 3] = ["massive", "alpaca", "yahoo"];
 
 /// The configuration of market, environment and training.

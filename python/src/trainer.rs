@@ -46,7 +46,7 @@ use crate::{
 /// Raises
 /// ------
 /// ValueError
-///     A faulty configuration, or one that needs libtorch: recurrent policies and GPUs are those of the program.
+///     A faulty configuration, or one that needs libtorch, such as `bf16`: GPUs are those of the program.
 #[pyclass(name = "Trainer", module = "zerodte")]
 #[derive(Debug)]
 pub(crate) struct PyTrainer {

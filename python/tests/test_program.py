@@ -21,8 +21,8 @@ def said(folder, *arguments):
     return done.stdout
 
 
-def backtested(folder, model, first, last):
-    said(folder, "backtest", "--model", model, "--start-date", first, "--end-date", last, "--trades", "trades.csv")
+def backtested(folder, model, first, last, *bars):
+    said(folder, "backtest", "--model", model, *bars, "--start-date", first, "--end-date", last, "--trades", "trades.csv")
     return pandas.read_csv(folder / "trades.csv")
 
 
@@ -54,7 +54,7 @@ def test_a_model_of_the_package_earns_the_same_cents_there(tmp_path):
     trainer.learn(20_000)
     trainer.save(tmp_path / "own")
     days = [day for day, date in enumerate(market.sessions()["date"]) if date >= "2024-05-01"]
-    same_trades(backtested(tmp_path, "own", "2024-05-01", "2024-06-28"), zerodte.evaluate(trainer.policy, market, days)["trades"])
+    same_trades(backtested(tmp_path, "own", "2024-05-01", "2024-06-28", *BARS), zerodte.evaluate(trainer.policy, market, days)["trades"])
 
 
 def test_folds_and_seeds_give_the_money_of_the_program(tmp_path):
@@ -68,6 +68,5 @@ def test_folds_and_seeds_give_the_money_of_the_program(tmp_path):
     keys = ["fold", "seed", "part", "date"]
     mine = pandas.DataFrame({name: ours["sessions"][name] for name in [*keys, "net_pnl_cents"]}).sort_values(keys, ignore_index=True)
     theirs = theirs[theirs["part"].isin(["validation", "test"])].astype({"date": str}).sort_values(keys, ignore_index=True)
-    cents = np.rint(theirs["net_pnl_usd"] * 100).astype(int) if "net_pnl_usd" in theirs else theirs["net_pnl_cents"]
     assert theirs[keys].astype(str).equals(mine[keys].astype(str))
-    assert np.array_equal(cents, mine["net_pnl_cents"]) and (mine["net_pnl_cents"] != 0).any()
+    assert np.array_equal(theirs["net_cents"], mine["net_pnl_cents"]) and (mine["net_pnl_cents"] != 0).any()

@@ -65,7 +65,16 @@ def test_a_trained_policy_earns_on_a_planted_edge(edge):
 
 def test_what_needs_libtorch_is_refused(market):
     with pytest.raises(ValueError, match="libtorch"):
-        zerodte.Trainer(market, config={"policy": {"kind": "lstm"}})
+        zerodte.Trainer(market, config={"policy": {"precision": "bf16"}})
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_policies_with_memory_train_and_play(market, kind):
+    trainer = zerodte.Trainer(market, config={"policy": {"kind": kind, "recurrent_size": 8, "net_arch": [8]}}, seed=1)
+    trainer.learn(4_000)
+    assert trainer.timesteps >= 4_000
+    played = zerodte.evaluate(trainer.policy, market)
+    assert played["sessions"]["net_pnl_cents"].sum() == played["ledger"]["net_pnl_cents"]
 
 
 def test_ctrl_c_ends_a_training_within_an_iteration(market):

@@ -13,7 +13,7 @@ def year():
 
 def test_folds_move_forward_without_overlap(year):
     dates, folds = year.sessions()["date"], year.folds(**SIZES)
-    assert [fold["number"] for fold in folds] == [1, 2, 3]
+    assert [fold["number"] for fold in folds] == [1, 2, 3, 4]
     tested = np.concatenate([fold["test"] for fold in folds])
     assert np.array_equal(tested, np.arange(tested[0], len(year))) and len(tested) >= 60
     for fold in folds:
@@ -42,4 +42,4 @@ def test_every_fold_is_trained_and_tested_with_every_seed(year):
     expected = zerodte.evaluate(alone.policy, year, fold["test"], seed=1)["sessions"]["net_pnl_cents"]
     rows = [row for row in tested if (sessions["fold"][row], sessions["seed"][row]) == (2, 1)]
     assert np.array_equal(expected, np.array(sessions["net_pnl_cents"])[rows])
-    assert [len(policies) for policies in result["policies"]] == [2, 2, 2]
+    assert [len(policies) for policies in result["policies"]] == [2, 2, 2, 2]

@@ -170,21 +170,20 @@ fn a_strong_visible_edge_is_followed() {
     assert_signal_is_followed(0.4, 500_000, 1);
 }
 
-/// A market without any edge in its bars, and a column of the user that tells the direction of every half hour, right four times of
-/// five; the column is `rows` minutes late, counted in a circle.
+/// A market without any edge in its bars, and a column of the user that tells the direction of every hour; the column is `rows` minutes
+/// late, counted in a circle.
 fn told_by_a_column(rows: usize) -> Course {
-    const HALF_HOUR_NS: i64 = 30 * 60_000_000_000;
+    const HOUR_NS: i64 = 60 * 60_000_000_000;
     let day = jiff::civil::date;
     let (sessions_from, sessions_to) = (day(2019, 6, 14), day(2024, 12, 6));
     let made_up = SyntheticConfig { seed: 40, sessions_from, sessions_to, ..SyntheticConfig::default() };
     let mut history = synthetic::generate(&made_up, &symbols(&["SPY"])).unwrap();
     let bars = &history.bars[0];
     let mut told = Vec::with_capacity(bars.len());
-    for half_hour in bars.ts_ns().chunk_by(|one, next| one / HALF_HOUR_NS == next / HALF_HOUR_NS) {
-        let (first, last) = (told.len(), told.len() + half_hour.len() - 1);
+    for hour in bars.ts_ns().chunk_by(|one, next| one / HOUR_NS == next / HOUR_NS) {
+        let (first, last) = (told.len(), told.len() + hour.len() - 1);
         let up = bars.close()[last] > bars.open()[first];
-        let right = (half_hour[0] / HALF_HOUR_NS).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64).rem_euclid(5) > 0;
-        told.extend(half_hour.iter().map(|_| if up == right { 1.0 } else { -1.0 }));
+        told.extend(hour.iter().map(|_| if up { 1.0 } else { -1.0 }));
     }
     told.rotate_right(rows);
     let row = |(&event_ns, value)| KnownRow { event_ns, known_ns: event_ns + 60_000_000_000, value };
