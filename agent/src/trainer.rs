@@ -271,7 +271,7 @@ impl<E: VecEnv> Trainer<E> {
     }
 
     /// Returns the share of the planned timesteps completed; 0 without a plan.
-    fn progress_share(&self) -> f64 {
+    pub fn progress_share(&self) -> f64 {
         match self.progress.total {
             0 => 0.0,
             total => self.progress.timesteps as f64 / total as f64,

@@ -56,7 +56,11 @@ pub(crate) fn of_trades<'py>(py: Python<'py>, trades: &[Trade]) -> PyResult<Boun
         "setup",
         "prices",
     ];
-    of_records(py, trades, &COLUMNS)
+    let table = of_records(py, trades, &COLUMNS)?;
+    table.set_item("side", trades.iter().map(|trade| trade.side.name()).collect::<Vec<_>>())?;
+    table.set_item("reason", trades.iter().map(|trade| trade.reason.name()).collect::<Vec<_>>())?;
+    table.set_item("prices", trades.iter().map(|trade| trade.prices.name()).collect::<Vec<_>>())?;
+    Ok(table)
 }
 
 /// Returns the named fields of records as columns.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use market_data::DataStamp;
-use market_env::{BatchEnv, VecEnv as _};
+use market_env::{BatchEnv, RewardConfig, VecEnv as _};
 use ppo_agent::{
     Cadence, Checkpoint, DeviceChoice, Iteration, Listener, Policy, StepView, Trainer,
     health::{HealthConfig, IntervalReport, Monitor, MonitorState, Opportunity, checklist},
@@ -37,7 +37,7 @@ use crate::{
 /// seed : int
 ///     The same seed, configuration, market and number of steps give the same policy, bit for bit, with any number of threads.
 /// total : int
-///     Planned steps, at which schedules end; 0 leaves them at their start.
+///     Planned steps, at which schedules and the fading of shaping end; 0 leaves them at their start.
 /// diagnostics_every : int
 ///     Steps between two verdicts.
 /// num_threads : int
@@ -182,8 +182,8 @@ impl PyTrainer {
         let trainer = self.trainer.get_mut().unwrap_or_else(PoisonError::into_inner);
         let (until, mut all) = (trainer.timesteps() + steps, Vec::new());
         while trainer.timesteps() < until {
-            let watch = &mut self.watch;
-            py.detach(|| iterate(&pool, trainer, watch)).map_err(error::agent)?;
+            let (watch, reward) = (&mut self.watch, &self.settings.env.reward);
+            py.detach(|| iterate(&pool, trainer, watch, reward))?;
             for iteration in self.watch.iterations.drain(..) {
                 let metrics = PyDict::new(py);
                 iteration.metrics().into_iter().try_for_each(|(key, value)| metrics.set_item(key, value))?;
@@ -315,12 +315,21 @@ impl PyTrainer {
     }
 }
 
-fn iterate(pool: &ThreadPool, trainer: &mut Trainer<BatchEnv>, watch: &mut Watch) -> Result<(), ppo_agent::AgentError> {
+/// Trains one iteration. Shaping fades over the planned steps, as in the program.
+fn iterate(
+    pool: &ThreadPool,
+    trainer: &mut Trainer<BatchEnv>,
+    watch: &mut Watch,
+    reward: &RewardConfig,
+) -> PyResult<()> {
+    let weights = reward.at(trainer.progress_share());
+    trainer.env_mut().set_reward(weights).map_err(error::env)?;
     pool.install(|| {
         trainer.iterate(watch)?;
         watch.monitor.on_activity(trainer.activity()?);
         Ok(())
     })
+    .map_err(error::agent)
 }
 
 fn environment(market: &PyMarket, days: &[u32], settings: &Settings, lanes: usize, seed: u64) -> PyResult<BatchEnv> {

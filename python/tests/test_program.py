@@ -33,7 +33,9 @@ def same_trades(table, played):
     column = lambda name: np.array(played[name])[by_entry]  # noqa: E731
     assert np.array_equal(np.rint(table["net_pnl_usd"] * 100).astype(int), column("net_pnl_cents"))
     assert np.array_equal(np.rint(table["fees_usd"] * 100).astype(int), column("fees_cents"))
-    assert table["side"].tolist() == column("side").tolist() and np.array_equal(table["strike"], column("strike"))
+    for name in ("side", "reason", "prices"):
+        assert table[name].tolist() == column(name).tolist()
+    assert np.array_equal(table["strike"], column("strike"))
     entries = pandas.to_datetime(table["entry_utc"]).dt.tz_localize(None).to_numpy().astype("datetime64[ns]").astype(np.int64)
     assert np.array_equal(entries, column("entry_ts_ns"))
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["BatchEnv", "Market", "Policy", "Trainer", "__version__", "_decide", "_hold_in_rust", "_session", "evaluate"]
+
 _Path: TypeAlias = str | os.PathLike[str]
 _Config: TypeAlias = Mapping[str, Any] | _Path | None
 _Days: TypeAlias = Literal["train", "validation", "test", "all"] | Sequence[int] | npt.NDArray[np.int64]
